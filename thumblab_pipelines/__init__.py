@@ -3,5 +3,6 @@ them."""
 
 from thumblab_core.loopback import bypass_proxy_for_loopback
 
-# Dagster's processes import this package before all other code of the lab. So the call stands here.
+# Dagster's processes import this package before all other code of the lab. So this call runs before any of that code
+# opens a connection.
 bypass_proxy_for_loopback()

@@ -1,7 +1,7 @@
 """Dagster's storage in the lab's PostgreSQL.
 
 `dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
-runs. It cannot name an environment variable for the URL either. As long as the variable is unset, as in a fresh clone,
+runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone this variable is not set, and
 every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
@@ -76,8 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not used. It would read DAGSTER_HOME from this process's environment, and take the lab of
-    this process's settings.
+    `DagsterInstance.get` is not used. It would use the folder DAGSTER_HOME and the lab of this process's settings, not
+    the two that were given.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

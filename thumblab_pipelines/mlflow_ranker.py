@@ -20,7 +20,7 @@ class MlflowRanker(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def load_context(self, context: Any) -> None:
         self._ranker = TrainedRanker.load_files(Path(context.artifacts["release"]))
 
-    # MLflow knows only the plain annotation np.ndarray. It warns about every other annotation.
+    # The parameter has the plain type np.ndarray, because MLflow logs a warning for every other type hint.
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> npt.NDArray[np.float32]:
         return self._ranker.predict_inputs(np.asarray(model_input, np.float32)).score
 

@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Progress = Callable[[str, int, int], None]
-"""A step calls it with the name of the work, the number of items done, and the total number of items."""
+"""A callback for progress.
+
+A step calls it with the name of the work, the number of items done, and the total number of items.
+"""
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """Dagster's default run launcher, extended to report whether a run still has a process.
 
 Without this extension, Dagster's run monitoring never ends a run whose process and code server were killed. The run
-would stay "started" and occupy its slot of the run queue for ever.
+would keep the status "started", and would block a slot of the run queue for ever.
 """
 
 import logging
@@ -28,7 +28,10 @@ class LabRunLauncher(DefaultRunLauncher):
     """
 
     _workspace: IWorkspaceProcessContext[Any] | None = None
-    """The workspace of the daemon that owns this launcher. It is None until the launcher has launched a run."""
+    """The Dagster workspace of the daemon that uses this launcher.
+
+    It is None until this launcher has started its first run.
+    """
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
@@ -55,8 +58,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
         """Reload the code location of a run if its code server does not answer.
 
-        Dagster gives up the retry of a run if the code server is dead, and itself replaces a dead server only once a
-        minute. So the server is replaced here, before Dagster retries the run.
+        Dagster looks for a dead code server only once a minute. If Dagster retries a run before it has replaced the
+        dead server, it gives up the retry. So this method replaces the server first.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return

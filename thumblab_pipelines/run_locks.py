@@ -1,8 +1,8 @@
 """The locks that tell which Dagster runs still have a process.
 
-Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock in whatever
-way its holder ends, also when the machine stops. So neither a clock nor a process id is needed. The files lie in the
-data folder, which all processes of a lab share. A run without a file has ended, has not started yet, or is executed on
+Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock however the
+process ends, also when the machine stops. So neither a clock nor a process id is needed. The files lie in the data
+folder, which all processes of a lab share. A run without a file has ended, has not started yet, or is executed on
 another data folder.
 """
 
@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 _held: dict[Path, int] = {}
-"""This process's file descriptors, by lock file."""
+"""The open file descriptors of the locks that this process holds, by the path of the lock file."""
 
 
 class RunLocks:
@@ -23,7 +23,7 @@ class RunLocks:
     def hold(self, run_id: str) -> None:
         """Hold the lock of a run until `release` is called or this process ends.
 
-        The lock is a shared one. If a run was started twice, two processes hold its lock.
+        The lock is shared: if a run was started twice, both processes hold its lock.
         """
         path = self._path(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ class RunLocks:
             os.close(descriptor)
 
     def abandoned(self, run_id: str) -> bool:
-        """Return whether a process of this lab executed the run, and ended without recording the run's end."""
+        """Return whether a process of this lab executed the run, but ended without recording that the run has ended."""
         try:
             descriptor = os.open(self._path(run_id), os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -1,6 +1,6 @@
 """The tables of experiments: what happened when a creator tried two or three variants on one video.
 
-The rules that concern the rows of both tables are held by the trigger `experiment_is_whole` of the migration 0009:
+The rules that concern the rows of both tables are held by the trigger `experiment_is_whole` of the migration 0010:
 an experiment has two or three variants at the positions 1, 2 and 3, its shares are all unknown or add up to 1, and the
 winner is one of its variants. The trigger runs at the end of a transaction.
 

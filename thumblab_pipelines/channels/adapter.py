@@ -3,8 +3,8 @@
 The adapter is fitted on all of the channel's usable videos. The evaluation fits another adapter on the older videos and
 tests it on the newest ones.
 
-The steps are those of the model's training. Views are corrected for age in the same way. The target is the log views of
-a video above the channel's local trend. The adapter learns what is left of the target after subtracting the model's
+The fit repeats the steps of the model's training. Views are corrected for age in the same way. The target is the log
+views of a video above the channel's local trend. The adapter learns the model's errors: the target minus the model's
 prediction (see `thumblab_core.ranking.adapters`).
 """
 
@@ -45,7 +45,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """The error that the lab no longer serves the model for which an adapter is being fitted."""
+    """The error that is raised if the lab started to serve another model while an adapter was being fitted."""
 
     transient = True
 
@@ -55,9 +55,10 @@ class FittedAdapter:
     """A channel's adapter as it is served now.
 
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
-    videos. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left out,
-    by reason. `seconds`: time to fit the adapter when all vectors exist. `check`: the evaluation of the adapter, or
-    None if the newest videos make too few pairs. `unchanged`: whether the same adapter was served before.
+    videos. `newest`: publication time of the newest usable video (ISO 8601). `left_out`: number of videos left out, by
+    reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
+    or None if the newest videos make too few pairs. `unchanged`: whether nothing was published, because an identical
+    adapter was already served.
     """
 
     channel_id: str
@@ -75,7 +76,11 @@ class FittedAdapter:
 
 @dataclass(frozen=True)
 class RefitResult:
-    """The result of fitting all added adapters again: channel ids by result, and the error of each failed channel."""
+    """The result of fitting all added adapters again.
+
+    `fitted` and `unchanged` are the ids of channels whose adapter was replaced, or stayed the same. `failed` maps the
+    ids of the other channels to their error messages.
+    """
 
     fitted: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -84,7 +89,7 @@ class RefitResult:
 
 @dataclass(frozen=True)
 class ChannelData:
-    """The n videos of a channel as the model sees them, oldest first.
+    """The n videos of a channel, oldest first, with the model's inputs and scores.
 
     `videos` [n]: the table of `read_channel_videos` with a column `target`. `inputs` [n, d]: standardised inputs of the
     model. `scores` [n]: scores that the model gives the videos. `score_slope`: see
@@ -97,7 +102,7 @@ class ChannelData:
     score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on the videos in these rows only. Return None if the rows are too few."""
+        """Fit an adapter on the videos with these row numbers only. Return None if there are too few of them."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
@@ -122,7 +127,7 @@ def served_model(lab: Lab) -> Release:
 def fit_channel_adapter(
     lab: Lab, channel: Channel, model: Release, ranker: TrainedRanker | None = None, run_id: str | None = None
 ) -> FittedAdapter:
-    """Fit the adapter of a channel for `model`, from the videos and vectors that the lab has. Serve the adapter.
+    """Fit the adapter of a channel for `model`, from the videos and vectors that the lab has, and serve it.
 
     `ranker`: the loaded model, if it is already in memory. Raises `LabError` when the model cannot be loaded, and
     `AnotherModelError` when the lab no longer serves this model.
@@ -130,8 +135,9 @@ def fit_channel_adapter(
     ranker = ranker or _loaded(model)
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel.channel_id):
-        # After a new model is served, all adapters are fitted again, each under this lock. The served model is checked
-        # while the lock is held. An adapter for the old model can therefore never replace an adapter for the new model.
+        # `changing` holds the lock of this channel's adapter. When the lab starts to serve a new model, it fits every
+        # adapter again, each under its own lock. This code checks the served model while it holds the lock. An adapter
+        # for the old model can therefore never replace an adapter for the new model.
         if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
@@ -186,8 +192,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
         try:
             channel = find_channel(lab, channel_id)
             if channel is None or channel.channel_id != channel_id:
-                # The channel and all its videos were deleted. The adapter was learnt from these videos and is deleted
-                # too.
+                # The channel and all its videos were deleted from the lab. The adapter was fitted to these videos, so
+                # it is deleted too.
                 ChannelAdapters(lab.releases).remove(channel_id)
                 result.failed[channel_id] = "the lab does not know the channel any more; its adapter was removed"
                 continue
@@ -204,7 +210,7 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
 def channel_data(
     ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth
 ) -> ChannelData:
-    """Return the channel's videos as the model sees them.
+    """Return the channel's videos with their targets and with the model's inputs and scores.
 
     `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
     in the same order.
@@ -230,7 +236,7 @@ def growth_of(ranker: TrainedRanker) -> Growth:
 def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
-    """Return the videos, the vectors of their pictures and titles, and the number of left-out videos by reason."""
+    """Return the usable videos, their picture and title vectors, and the number of left-out videos by reason."""
     videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
@@ -254,6 +260,9 @@ def _loaded(model: Release) -> TrainedRanker:
 
 
 def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
-    """Return a digest of everything that the adapter depends on."""
+    """Return a digest of everything that the fitted adapter depends on.
+
+    If it has not changed, a new fit would give the same adapter.
+    """
     blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
     return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)

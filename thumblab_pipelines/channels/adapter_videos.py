@@ -1,11 +1,11 @@
 """Select the videos that a channel adapter is fitted on, and make their vectors.
 
-The rules are similar to those of training (see `corpus.py`). A usable video is an ordinary video of at least one
-minute. It has a picture, a count of views, and vectors from both encoders of the model. If the lab is set to train only
-on opted-in videos, the adapter also uses only these.
+The rules are similar to the rules by which the model's training selects videos (see `dataset/corpus.py`). A usable
+video is an ordinary video of at least one minute. It has a picture, a count of views, and vectors from both encoders of
+the model. If the lab is set to train only on opted-in videos, the adapter also uses only these.
 
-Unlike in training, a video may also have few views or last longer than an hour, and its channel may be small. If the
-thumbnail or title of a video changed, the adapter uses the first version of both.
+Other than for the model's training, a usable video may have few views or last longer than an hour, and its channel may
+be small. If the thumbnail or title of a video changed, the adapter uses the first version of both.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ ORDER BY v.published_at, v.video_id
 def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the channel's usable videos in order of publication, and the number of videos that each rule left out.
 
-    A video counts under the first rule that applies to it. A video without vectors is left out. To make the vectors
-    first, call `encode_channel_videos`.
+    If several rules leave out a video, only the first of them counts it. A video without vectors is left out. To make
+    the vectors first, call `encode_channel_videos`.
     """
     import pandas as pd
 

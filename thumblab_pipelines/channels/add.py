@@ -24,7 +24,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class AddedChannel:
-    """A channel's adapter, and the number of vectors that were made to fit it.
+    """The served adapter of a channel, and the number of vectors that had to be made to fit it.
 
     `imported`: the result of importing the catalogue, if a catalogue was given. `stopped`: why some uploads were not
     collected, or None if nothing stopped the collection.
@@ -141,7 +141,8 @@ def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     """Return the channel with the id or title `name` in the catalogue. Without `name`, return its only channel."""
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
-    # Titles that differ only in spaces or invisible characters give the same id. The last of them names the channel.
+    # Titles that differ only in spaces or invisible characters give the same id, and are one channel. The last such
+    # title in the catalogue becomes the title of the channel.
     title_by_id = {channel_id_of(title): title for title in titles if title}
     channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]
     if name is None and len(channels) == 1:

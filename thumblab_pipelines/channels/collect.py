@@ -19,7 +19,11 @@ from thumblab_pipelines.youtube.quota import QuotaError
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
 MOST_UPLOADS = 200
-"""Maximum number of uploads that are collected from a channel, newest first. 200 uploads cost nine units of quota."""
+"""Maximum number of uploads that are collected from a channel, newest first.
+
+200 uploads cost nine units of quota: one call for the channel, four for its list of uploads, and four for the facts of
+the videos.
+"""
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
@@ -61,8 +65,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # Download the missing pictures of the niche. Do not check whether pictures that the lab has were replaced on
-    # YouTube.
+    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check whether YouTube
+    # shows other pictures now than those that the lab has.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None
@@ -76,7 +80,8 @@ def _collect(
     if record.uploads_playlist is not None:
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
-        # An upload of another format, such as an upcoming video, may have become an ordinary video. It is read again.
+        # Only ordinary videos count as known here. The lab may have saved an upload as an upcoming video, which is an
+        # ordinary video by now. So the facts of such an upload are fetched again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):
@@ -88,5 +93,5 @@ def _collect(
 
 
 def is_name_for_youtube(name: str) -> bool:
-    """Return whether the name is an id or a @handle. YouTube cannot look up a channel by its title."""
+    """Return whether YouTube can look up a channel by this name: an id or a @handle, but not a title."""
     return name.startswith("@") or re.fullmatch(CHANNEL_ID, name) is not None

@@ -31,7 +31,7 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 class Imported:
     """The counts of an import.
 
-    `rows` counts all rows of the table, and `good` counts the imported ones. `problems` names each row that was
+    `rows` counts all rows of the table, and `good` counts the imported rows. `problems` names each row that was
     skipped, or imported with a remark. `video_ids` and `niches` are those of the good rows. `remarks` are about the
     table as a whole.
     """
@@ -69,9 +69,10 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 
 
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
-    """Store the picture of each row. Return the rows whose picture could be read.
+    """Store the picture of each row. Return the rows whose picture could be read, each with a sighting or None.
 
-    With each row comes the sighting to record, or None. The other rows are added to `report.problems`.
+    A sighting is a record of which picture the video showed at a moment. It is None if there is nothing to record. Rows
+    whose picture could not be read are added to `report.problems`.
     """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
@@ -115,7 +116,7 @@ def read_picture(path: Path) -> bytes:
 
     Raises `ImageError` if it is not a regular file or is too large. Such a file is not read.
     """
-    # Without this opener, opening a pipe to which nobody writes would wait for ever.
+    # The path may be a pipe. Without this opener, opening a pipe to which no process writes would wait for ever.
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -60,11 +60,11 @@ class CatalogueTable:
         """
         path = self.folder / "videos.csv"
         try:
-            # Reading a pipe, for example, may never end.
+            # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
             if path.exists() and not path.is_file():
                 raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate. So only its own row is skipped, and not the whole
-            # table.
+            # A byte that is not UTF-8 becomes a lone surrogate. So only the row with this byte is skipped, and not the
+            # whole table.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -114,9 +114,9 @@ class CatalogueTable:
         return names
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
-        """Return the row, or what is wrong with it.
+        """Return the row, or the problem because of which it is skipped.
 
-        If only the length cannot be read, the row is returned without a length, and a remark says so.
+        If only the length of the video cannot be read, the row is returned without it, and a remark says so.
         """
         texts = {
             name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
@@ -137,7 +137,7 @@ class CatalogueTable:
                 raise ValueError(f"video_id {video_id[:_SHOWN]} is on line {self._lines[video_id]} already")
             remark = _length_problem(plain)
             row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
-        # A loop of symbolic links on the way to the image raises RuntimeError.
+        # Python raises RuntimeError if the path of the image leads through a loop of symbolic links.
         except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
             return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _sentence(error))
         self._lines[video_id] = line
@@ -158,7 +158,10 @@ class CatalogueTable:
 
 
 def _length_problem(cells: dict[str, str]) -> str | None:
-    """Return why the length cannot be read, or None. The length is optional, so the row is then read without it."""
+    """Return why the length of the video cannot be read, or None if it can.
+
+    The length is optional, so the row is still used.
+    """
     try:
         if cells.get("duration_s"):
             seconds(cells["duration_s"], "duration_s")

@@ -17,8 +17,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 class Collecting:
     """The videos that a refresh has saved so far, and its counts.
 
-    `records` holds every video that a search found, by id, whether it was saved or not. So YouTube is asked only once
-    for the facts of a video.
+    `records` holds the facts of every video that a search found, by id, even if the video was not saved. So the refresh
+    never asks YouTube a second time for these facts.
     """
 
     video_ids: set[str] = field(default_factory=set)
@@ -44,7 +44,8 @@ class Collecting:
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
-            # A channel may vanish between two calls to YouTube. Its videos are left out.
+            # A channel may be deleted from YouTube after the call that found its videos. Then the lab cannot save the
+            # channel, so it leaves out the videos.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

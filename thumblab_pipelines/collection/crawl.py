@@ -1,8 +1,9 @@
-"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the videos fit for training.
+"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the usable ones.
 
-The crawl spends one unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted
-in a quota of their own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any
-moment and continued later. Any number of threads and processes may share the work.
+The kept videos are used for training. To walk a channel means to list its uploads, page by page. The crawl spends one
+unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted in a quota of their
+own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and
+continued later. Any number of threads and processes may share the work.
 """
 
 import threading
@@ -32,11 +33,16 @@ from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spendi
 from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
 
 _MOST_RESTARTS = 2
-"""A walk over a channel's uploads begins anew at most this often. It does so if YouTube refuses the token of its next
-page."""
+"""If YouTube refuses the token of the next page of a channel's uploads, the walk begins anew at the first page.
+
+It does so at most this often.
+"""
 
 _IDLE_S = 0.05
-"""A worker without work waits this many seconds for the other workers."""
+"""If a worker finds no work, it waits this many seconds before it looks again.
+
+Other workers may find more work meanwhile.
+"""
 
 _REPORT_EVERY_S = 1.0
 
@@ -46,8 +52,8 @@ class Crawled:
     """The counts of the niche after one run, and what the run did.
 
     `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
-    says why the run ended early, or is None. `remarks` has a sentence for each list that was given up before YouTube
-    ended it.
+    says why the run ended early, or is None. `remarks` has a sentence for each list of YouTube's, such as the uploads
+    of a channel, that the run stopped reading before its last page.
     """
 
     counted: Counted
@@ -80,8 +86,8 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     """Yield an engine for the same database with two connections for each worker.
 
-    A worker holds one connection in a transaction while it waits for YouTube. Meanwhile, its quota ledger needs the
-    other one.
+    A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
+    worker needs a second connection to reserve calls.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:
@@ -114,7 +120,7 @@ class _Run:
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            # The channels that were found so far can still be walked.
+            # The run has no call for searches left today. It can still walk the channels that it has found so far.
             stopped = str(error)
         try:
             discovery.check_channels()
@@ -124,7 +130,7 @@ class _Run:
                     for worker in workers:
                         worker.result()
                 finally:
-                    # After an interrupt, only the calls under way are awaited, and not the whole crawl.
+                    # If a person interrupts the crawl, each worker finishes its present call to YouTube and then stops.
                     self._stop.set()
         except QuotaError as error:
             return str(error)
@@ -133,8 +139,9 @@ class _Run:
     def _run_worker(self) -> None:
         """Work as one worker until no work is left.
 
-        If a full batch of videos waits, the worker examines it. Otherwise it walks a channel. If no channel is free, it
-        waits for the workers that walk. When no walk is left, it examines the remaining videos.
+        If a full batch of videos waits, the worker examines this batch. Otherwise the worker reads a page of a
+        channel's uploads. If other workers hold all channels, it waits for them. When no channel is left, it examines
+        the remaining videos.
         """
         try:
             while not self._stop.is_set():
@@ -154,7 +161,7 @@ class _Run:
         """Examine up to 50 waiting videos, and return True. If fewer than `at_least` videos wait, do nothing and return
         False.
 
-        A call to YouTube costs one unit, whatever the number of videos in it.
+        A call to YouTube costs one unit, whether it asks about one video or 50. So workers wait for full batches.
         """
         with self._engine.begin() as connection:
             channels = crawl_state.take_videos(connection, self._niche, PAGE_SIZE)
@@ -196,8 +203,8 @@ class _Run:
             uploads = paging.take(page)
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
-            # Uploads come newest first. So the walk ends at an upload that is too old, or that the channel's previous
-            # walk has seen.
+            # Uploads come newest first. So the walk ends with this page if the page has an upload that is too old. It
+            # also ends if the page has an upload that an earlier walk of the channel has already listed.
             is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)

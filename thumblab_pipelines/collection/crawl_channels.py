@@ -1,4 +1,4 @@
-"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the walk of each is.
+"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far each was read.
 
 A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """
@@ -17,8 +17,11 @@ FROM crawl_channels w JOIN channels c USING (channel_id)
 WHERE w.niche = :niche AND w.checked_at IS NOT NULL AND w.excluded IS NULL
   AND (w.walked_at IS NULL OR w.walked_at < :before)
 """
-"""The part of a SELECT statement after its columns. It selects the channels of `:niche` that are to be walked. A
-channel whose last walk ended before the moment `:before` is to be walked again."""
+"""The end of a SELECT statement, from its FROM clause on.
+
+It selects the channels of `:niche` whose uploads are to be read. A channel whose last walk ended before the moment
+`:before` is to be walked again.
+"""
 
 _SEED = text("""
 INSERT INTO crawl_channels (channel_id, niche, found_at)
@@ -39,7 +42,7 @@ class Walk:
     """The walk over the uploads of a channel.
 
     `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
-    an earlier walk of the channel reached its end. `restarts` counts how often this walk began anew.
+    an earlier walk over the same channel was finished. `restarts` counts how often this walk began anew.
     """
 
     channel_id: str
@@ -123,14 +126,14 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether a channel is still to be walked. Channels that other workers hold are included."""
+    """Return whether a channel is left whose uploads are to be read. Channels that other workers hold are included."""
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # While a walk goes on, the column `walked_at` keeps the time at which the channel's previous walk ended.
+    # Until this walk ends, the column `walked_at` keeps the time at which the previous walk of the channel ended.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 
@@ -141,7 +144,7 @@ def restart_walk(connection: Connection, walk: Walk) -> None:
 
 
 def exclude(connection: Connection, channel_id: str, reason: str) -> None:
-    """Leave the channel out of the crawl, and discard its walk."""
+    """Leave the channel out of the crawl, and delete the reading position of its walk."""
     _update(connection, channel_id, excluded=reason, cursor=None, pages=0)
 
 

@@ -28,7 +28,7 @@ _RECHECK_AFTER = timedelta(days=30)
 class Discovery:
     """The search for the channels of one niche, and the check of these channels.
 
-    `remarks` receives a sentence for each list that was given up before YouTube ended it.
+    `remarks` receives a sentence for each search that the run stopped reading before its last page.
     """
 
     engine: Engine
@@ -39,7 +39,9 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self) -> str | None:
-        """Search the niche's category, week after week, until enough channels are known or no search is left.
+        """Search YouTube's category of the niche, one week of uploads after another.
+
+        Stop when enough channels are known, or when no search is left.
 
         Return why the search ended early, or None.
         """
@@ -86,7 +88,7 @@ class Discovery:
             )
         except YouTubeError as error:
             if error.kind is ErrorKind.REQUEST and search.cursor is not None:
-                # YouTube no longer accepts the token, which an earlier run stored. So this search ends.
+                # An earlier run stored the token of this page. YouTube no longer accepts it, so this search ends.
                 return [], None
             raise
         what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""Add those channels to the crawl that a person names. Searches find the other channels."""
+"""Add the channels to the crawl that a person has named. The other channels come from searches and from the library."""
 
 import re
 from collections.abc import Sequence

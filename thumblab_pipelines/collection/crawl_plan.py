@@ -31,7 +31,9 @@ _MEAN_VIDEOS = text("""
 
 @dataclass(frozen=True)
 class NichePlan:
-    """The work that is left in a niche, and its cost. Numbers of channels and videos not found yet are estimates.
+    """The work that is left in a niche, and its cost.
+
+    The numbers of channels and videos that are still to be found are estimates.
 
     `videos_listed` counts the videos that are known already. `videos_expected` is their expected number at the end of
     the crawl.
@@ -101,8 +103,8 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
-    # The last page is rarely full. A walk may also read one page more to see that the page before was the last. Both
-    # together cost one page on average.
+    # The last page of a channel's uploads is rarely full. Sometimes a walk reads one page more than needed, because
+    # only this page shows that no recent upload is left. Both together cost about one page per channel.
     upload_pages = to_walk * (mean / PAGE_SIZE + 1)
     video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting
@@ -124,7 +126,10 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return how many days the calls take, including the rest of today. `kept` calls of each day are not used."""
+    """Return how many days the calls take, including the rest of today.
+
+    `kept` calls of each day stay reserved for other runs.
+    """
     today = max(0, balance.left - kept)
     per_day = max(1, balance.limit - kept)
     if calls == 0:

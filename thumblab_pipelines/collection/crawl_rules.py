@@ -95,8 +95,9 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
 def is_in_language(record: VideoRecord, language: str) -> bool:
     """Return whether a video is in the language.
 
-    The language that the uploader declared decides. If none is declared, the script of the title decides. A script may
-    belong to many languages. So a French video without a declared language counts as English.
+    The language that the uploader declared decides. If none is declared, the script of the title decides. Many
+    languages share a script. So if the wanted language is English, a French video without a declared language is kept
+    too.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

@@ -1,4 +1,4 @@
-"""Keep the crawl's searches in PostgreSQL: which weeks of a niche are to be searched, and how far each search is."""
+"""Keep the crawl's searches in PostgreSQL: the weeks that are searched, and how many pages were read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from thumblab_pipelines.youtube.answers import SearchHit
 _WEEK = timedelta(days=7)
 _A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 _ORDERS = ("viewCount", "date")
-"""Each week is searched in both orders. A search in the order of views finds only the most viewed channels. A search in
-the order of date finds every channel that uploads."""
+"""Each week is searched in both orders.
+
+A search in the order of views finds only the most viewed channels. A search in the order of date also finds channels
+with few views.
+"""
 
 _LEAST_NEW_CHANNELS = 3
 """A search ends if its last page brought fewer new channels than this."""
@@ -37,7 +40,8 @@ class Search:
 
 def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
     """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
-    # The periods are calendar weeks. So a later run plans the same weeks, and finds the searches that are done already.
+    # The periods are calendar weeks. So a later run plans searches for the same weeks, and sees which of them exist
+    # already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)
     rows = [

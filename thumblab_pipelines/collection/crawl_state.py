@@ -3,7 +3,7 @@
 The crawl has three tables: of searches (see `crawl_searches`), of channels (see `crawl_channels`) and of videos (in
 this module). Any number of threads and processes take work from these tables and add work to them. A worker takes work
 with `FOR UPDATE SKIP LOCKED`, in the transaction that also stores its result. If the worker dies, its lock is released,
-and another worker can take the work. So a kill costs only the calls that were under way.
+and another worker can take the work. So a kill loses only the results of the calls that were under way.
 """
 
 from collections.abc import Mapping, Sequence

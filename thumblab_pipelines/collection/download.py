@@ -1,4 +1,7 @@
-"""Download the thumbnails that the lab lacks. Check known thumbnails again, because creators change them."""
+"""Download the thumbnails that the lab lacks.
+
+Also check from time to time whether creators have changed known thumbnails.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,8 +37,8 @@ class Downloaded:
     `rechecked` counts the videos whose thumbnail was checked again. Of these, `unchanged` still show the same picture,
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
-    `unreadable` counts the videos without a picture. The lab records the reason, and asks for the picture again after
-    the recheck interval. `postponed` counts the videos that the next run asks for again.
+    `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
+    picture again after the recheck interval. `postponed` counts the videos that the next run asks for again.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -62,7 +65,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
     are downloaded.
 
-    A picture that looks the same counts as the same, even if its host has encoded it anew. The stored file then stays.
+    If the host has only encoded the same picture again, the thumbnail counts as unchanged, and the stored file is kept.
     A different picture is a new version. The old version is kept beside it.
 
     The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has
@@ -93,12 +96,12 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                         "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                # No host answered for any video of a whole batch. The other videos may be thousands, so they are not
-                # tried now.
+                # No host answered for any video of a whole batch. There may be thousands of further videos, so this run
+                # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some thumbnails were reached, the others have causes of their own. If none was reached, the network is the
-    # likely cause.
+    # If some requests got an answer, the network works, and each failure has a cause of its own. If no request got an
+    # answer, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "
@@ -111,7 +114,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 def _hash_unhashed(lab: Lab, niche: str) -> None:
     """Compute the perceptual hash of pictures that an early version of the lab stored without one.
 
-    A picture that cannot be read is skipped here. `check_thumbnails` checks whether files are missing.
+    A picture whose file cannot be read is skipped here without an error. `check_thumbnails` reports missing files.
     """
     statement = (
         select(thumbnails.c.video_id, thumbnails.c.sha256)

@@ -17,8 +17,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals are a little
-# shorter than those of the schedule. Otherwise, a run that starts some seconds early would find the videos not yet due.
+# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals here are a
+# little shorter than the time between two scheduled runs. Otherwise, if a run started some seconds early, the videos
+# would not be due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -40,10 +41,10 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed, `observed` those that were, and `gone` those that YouTube no
-    longer has. `quota` is what the run spent. `stopped` says why the run ended early, or is None. `withheld` is a
-    check. It fails if deletions were withheld because they were too many at once. If YouTube was not asked, `remarks`
-    says why.
+    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
+    answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
+    the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
+    many at once. If YouTube was not asked, `remarks` says why.
     """
 
     due: int
@@ -62,9 +63,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     leaves a video out of its answer, the run asks for it twice more before it deletes the video. A run never deletes
     more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
-    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has nothing
-    from YouTube, YouTube is not asked. Raises `LabError` if no key is set and the niche has something from YouTube, or
-    if YouTube refuses a call.
+    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos
+    from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has videos
+    from YouTube, or if YouTube refuses a call.
     """
     observed = due = asked = 0
     gone: list[str] = []
@@ -78,8 +79,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # The format of a live or upcoming video changes. Its counts alone would not show the change, so its facts
-            # are fetched.
+            # The format of a live or upcoming video changes. Its counts alone would not show the change, so this run
+            # fetches all facts of such a video.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

@@ -23,7 +23,7 @@ class Refetched:
 
 @dataclass(frozen=True)
 class ObservedCounts:
-    """The ids of the videos whose counts YouTube gave, and how many of these observations are new."""
+    """The ids of the videos whose counts YouTube gave, and the number of observations that were new to the lab."""
 
     video_ids: list[str]
     new: int
@@ -40,7 +40,8 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
         save_videos(connection, records)
-        # The uploader may have withdrawn the consent to training, so YouTube is asked for it again.
+        # The uploader may no longer allow others to train on the video, so YouTube is asked again whether this is
+        # allowed.
         if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
@@ -51,8 +52,8 @@ def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> Obse
     """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
-        # The rows are locked as a foreign key would lock them. So no video is deleted before its observation is
-        # written.
+        # This query locks the rows in the way that a foreign key does. So no other process deletes a video before its
+        # observation is written.
         chosen = (
             select(videos.c.video_id, videos.c.format)
             .where(videos.c.video_id.in_(video_ids))

@@ -1,4 +1,4 @@
-"""Collect a niche for the library: the videos that trend now, and the newest uploads of a few channels.
+"""Collect videos of a niche for its library: the videos that trend now, and the newest uploads of a few channels.
 
 A refresh costs about 8 units of quota.
 """
@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# Only the latest observation of a video is checked. If a premiere was postponed, earlier observations may rightly be
-# older than its present date of publication.
+# Only the latest observation of a video is checked. If a premiere was postponed, its date of publication has moved.
+# Earlier observations may then be older than this date without being wrong.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -43,8 +43,8 @@ class Collected:
 
     `seen` counts the videos that were found or observed. `formats` counts the saved videos by format. `trending_from`
     names the source of the trending videos. `quota` is what the run spent, by bucket. `stopped` says why the run ended
-    early and when it can continue, or is None. `remarks` has a sentence for each list that was given up before YouTube
-    ended it. It also says if YouTube was not asked.
+    early and when it can continue, or is None. `remarks` has a sentence for each list of YouTube's, such as the uploads
+    of a channel, that the run stopped reading before its last page. It also says if YouTube was not asked.
     """
 
     seen: int
@@ -101,11 +101,11 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
     """Collect the newest uploads of the channels that were visited longest ago.
 
-    Uploads that the lab knows cost no unit. Only their counts are fetched, and observations of counts have a quota of
-    their own.
+    For uploads that the lab already has, only the counts are fetched. This costs no unit, because YouTube has a
+    separate quota for calls that fetch only counts.
     """
-    # For each page of the search after the first, two channels fewer are walked. So the refreshes of all niches stay
-    # within 60 units a day.
+    # If the search for trending videos needed more than one page, fewer channels are read: two fewer for each further
+    # page. So the refreshes of all niches together stay within 60 units a day.
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -119,7 +119,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
         new += [video_id for video_id in uploads if video_id not in settled]
         known += [video_id for video_id in uploads if video_id in settled]
         progress(f"{niche}: channels", done, len(chosen))
-    # If a list grows while it is read, it may give an upload twice. So repeated ids are removed.
+    # If a playlist grows while it is read page by page, the same upload may be on two pages. So repeated ids are
+    # removed.
     _save_new(lab, youtube, niche, list(dict.fromkeys(new)), collecting, progress)
     for batch in batches(list(dict.fromkeys(known)), PAGE_SIZE, f"{niche}: known uploads", progress):
         observed = observe_counts(lab, youtube, batch)
@@ -132,10 +133,10 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
 
 
 def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
-    """Return those of the videos that the lab has and that are neither live nor upcoming.
+    """Return those of the videos that the lab already has, except live and upcoming ones.
 
-    Only the counts of these videos are fetched. The format of a live or upcoming video changes, and its counts alone
-    would not show the change.
+    The caller fetches only the counts of the returned videos. The format of a live or upcoming video changes, and its
+    counts alone would not show the change.
     """
     statement = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.format.in_((VIDEO, SHORT)))
     with lab.engine.connect() as connection:
@@ -147,7 +148,8 @@ def _save_new(
 ) -> None:
     """Save new uploads in batches.
 
-    Uploads whose facts a search has already given come first. Only the others are fetched.
+    The search for trending videos has already fetched the facts of some uploads. These uploads are saved first. YouTube
+    is asked only for the others.
     """
     fetched = [video_id for video_id in video_ids if video_id in collecting.records]
     unfetched = [video_id for video_id in video_ids if video_id not in collecting.records]

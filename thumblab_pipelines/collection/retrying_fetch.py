@@ -11,7 +11,11 @@ from thumblab_core.fetch import FetchedAnswer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
-"""If a host asks for a longer wait, requests to it fail at once until the rest of the wait is at most this long."""
+"""The longest wait in seconds.
+
+If a host asks for a longer one, requests to this host fail at once. When the remaining time is at most this long,
+requests wait again instead of failing.
+"""
 
 _BUSY = {429, 500, 502, 503, 504}
 
@@ -45,8 +49,8 @@ class RetryingFetcher:
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 
         def delay(state: RetryCallState) -> float:
-            # If the host asked for a wait, `fetch` does the waiting. The host may have asked another thread for a
-            # longer wait meanwhile.
+            # If the host asked for a wait, this function returns 0, and `fetch` waits. Only `fetch` knows whether the
+            # host has asked another thread for a longer wait meanwhile.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:

@@ -77,7 +77,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
         return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
-    assert missing is not None  # A wanted video has at least one URL, and all of them were missing.
+    assert missing is not None  # A wanted video has at least one URL, and none of them gave a picture.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
@@ -90,9 +90,9 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the picture with the known one. Store it if it is new.
+    """Compare the picture with the one that the lab has of this video. Store it if it is different.
 
-    A picture with exactly the known bytes is stored too, because the known file may be lost.
+    A picture with exactly the same bytes is stored again, because the lab may have lost its file.
     """
     at = answer.date or datetime.now(UTC)
     known = wanted.known
@@ -112,7 +112,8 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
 def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
     """Return the origin of an unchanged picture.
 
-    An answer with status 304 may leave out the ETag and the time of the last change. Then the known values stay.
+    An answer with status 304 may leave out the ETag and the time of the last change. Then the stored values of the
+    known picture are used.
     """
     origin = Origin(url, answer.etag, answer.last_modified)
     if known is None:
@@ -121,7 +122,7 @@ def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
 
 
 def _is_placeholder(picture: Picture, url: str) -> bool:
-    """Return whether this is YouTube's grey picture for a missing size.
+    """Return whether the picture is the grey one that YouTube sends if the requested size does not exist.
 
     Usually, the status of the answer already says that the size is missing.
     """

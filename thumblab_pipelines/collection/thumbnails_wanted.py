@@ -15,8 +15,10 @@ _YOUNG = timedelta(days=14)
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""A thumbnail is due this much before its full interval is over. A daily run may start a little less than a day after
-the last run."""
+"""A thumbnail is due this long before its full interval is over.
+
+Otherwise, a daily run that starts a little less than a day after the last one would skip it.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def missing_thumbnails(lab: Lab, niche: str) -> tuple[int, list[Wanted]]:
 def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
     """Return the videos whose thumbnail is to be checked again. Those whose last check is the oldest come first.
 
-    Videos whose thumbnail could not be read are among them.
+    The result includes videos whose thumbnail could not be read at the last try.
     """
     offered = and_(videos.c.niche == niche, func.cardinality(videos.c.thumbnail_urls) > 0)
     days = timedelta(days=lab.settings.thumbnail_recheck_days)

@@ -64,8 +64,8 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read at most.
 
-    If most results are Shorts, the wanted number may need many more pages. The last few videos are not worth their
-    cost.
+    If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs a
+    search, so the lab accepts fewer videos instead.
     """
     return max(2, -(-wanted // PAGE_SIZE))
 
@@ -92,9 +92,9 @@ def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
 
 
 def _up_to(records: Iterable[VideoRecord], wanted: int) -> list[VideoRecord]:
-    """Return the first records, with at most `wanted` videos of the format `video`.
+    """Return the first records of the list, with at most `wanted` ordinary videos among them.
 
-    Shorts, live and upcoming videos among them are returned too, but are not counted.
+    Shorts, live and upcoming videos are returned too, but do not count towards `wanted`.
     """
     kept: list[VideoRecord] = []
     for record in records:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TYPICAL_HALF_AGE = 48.0
 """Half age in hours for a corpus without enough view series.
 
-It is about the middle of the half ages that were fitted to three real data sets (17, 35 and 470 h).
+Half ages of 17, 35 and 470 hours were fitted to three real data sets. 48 is about their middle.
 """
 
 LEAST_HISTORIES = 50
@@ -34,7 +34,8 @@ LEAST_HISTORIES = 50
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.
 
-They range from a news item, whose growth ends after a day, to a tutorial that grows for a season.
+The shortest is 6 hours. It suits a news item that gets most of its views within a day. The longest is 90 days. It suits
+a tutorial that people watch for months.
 """
 
 
@@ -49,12 +50,15 @@ class Growth:
     histories: int = 0
 
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
-        """Return ln of the share of its final views that a video has at each age. `ages` are in hours and above 0."""
+        """Return for each age the ln of the share of its final views that a video has at this age.
+
+        `ages` are in hours and above 0.
+        """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return ln of the age-corrected views of each video [n]. These are the views expected in the end."""
+        """Return ln of the age-corrected views of each video [n], which are the views that it is expected to reach."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 
@@ -65,11 +69,12 @@ def views_at(age: int) -> str:
 
 
 def fit_growth(corpus: pd.DataFrame) -> Growth:
-    """Fit the half age to the view series of these videos, by least squares of ln views within each video.
+    """Fit the half age to the view series of these videos, by least squares of ln views.
 
-    The view series of a video consists of its views at fixed ages and its latest count. A video with a single count
-    says nothing about growth, because a difference between two videos may also come from the trend of the channel.
-    With fewer than 50 videos that have two counts or more, return the typical half age.
+    The view series of a video consists of its views at fixed ages and its latest count. Only the counts of the same
+    video are compared with each other. A difference between two videos may also come from the trend of the channel, so
+    a video with a single count says nothing about growth. With fewer than 50 videos that have two counts or more,
+    return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])
@@ -92,12 +97,14 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Return `values` [n, ages], with the mean of its known values subtracted from each row."""
+    """Return `values` [n, ages]. From each row, the mean of the known values of this row is subtracted."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 
 def age_exponent(corpus: pd.DataFrame) -> float:
-    """Return b of `log views = channel + b log age`, fitted by least squares within channels and clipped to 0 to 1.
+    """Return b of `log views = a + b log age`, where `a` differs per channel.
+
+    The fit is by least squares. Values of b outside 0 to 1 are clipped.
 
     The exponent describes how the views of a corpus vary with age. It mixes growth and the trend of the channels. The
     manifest of a release reports it, but no views are corrected by it.

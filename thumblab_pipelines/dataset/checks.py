@@ -1,4 +1,6 @@
-"""Asset checks of a pairs release. They find leaks and empty parts, and name the wrong rows.
+"""Asset checks of a pairs release.
+
+They find empty parts, and leaks of held-out data into the training. They name the wrong rows.
 
 The checks read only the files of the release. docs/training-pairs.md lists what each check fails on.
 """
@@ -38,13 +40,13 @@ CHECKS = (
     "target_of_training_rows",
 )
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
-"""Columns of `videos.parquet` that may be missing in a release made by an earlier version of the lab."""
+"""Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
 _MOST_NAMED = 3
 """Maximum number of wrong rows that an explanation names. The explanation counts the other wrong rows."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Summing the same numbers in another order changes them by less."""
+"""Tolerance for cosines and ln views. Adding the same numbers in another order gives rounding errors below this."""
 
 _HOUR_ROUNDING = 1e-3
 
@@ -145,7 +147,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # Most likely, the fold with the fewest videos of the channel is wrong.
+            # All videos of a channel belong in one fold. If they are in several, the fold with the fewest of them is
+            # most likely the wrong one.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

@@ -1,4 +1,7 @@
-"""Read the corpus in one query, and apply the rules that leave videos out. A model may be trained on the rest."""
+"""Read the corpus in one query, and apply the rules that leave videos out.
+
+A model may be trained on the videos that remain.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns that `exclude` keeps. The rules that need them are applied after the corpus is split into parts."""
+"""Columns of rules that `exclude` does not apply.
+
+These rules are applied later, after the corpus is split into parts.
+"""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
-"""Columns that only `exclude` needs."""
+"""Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
 # latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if they end
@@ -68,11 +74,11 @@ ORDER BY v.published_at, v.video_id
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
     """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
 
-    If a video changed its thumbnail or title, the row has the first thumbnail and title. All its figures are then from
-    before the change.
+    If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
+    then from the time before the change.
 
-    - `views`, `observed_at` and `era` belong to the latest count of this time. `era` says which definition of a view
-      applied. If there is no count, `lacks_count` says why.
+    - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
+      the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the latest count, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
       count, and are never more than it.

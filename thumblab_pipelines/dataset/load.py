@@ -96,7 +96,7 @@ def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, F
     """Return the dataset with vectors from the encoders of `model`, and a flag for each video [n].
 
     The flag says whether the database has both vectors of the video, for its picture and for its title. A missing
-    vector is zeros.
+    vector is returned as zeros.
     """
     ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
     images, has_image = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))

@@ -13,7 +13,10 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images.perceptual import NEAR
 
 _CELLS = 2**22
-"""Maximum number of comparisons in one step. They need 32 MiB for hashes and 16 MiB for cosines."""
+"""Maximum number of comparisons in one step.
+
+They need 32 MiB for hashes (8 bytes each) and 16 MiB for cosines (4 bytes each).
+"""
 
 _ROWS = 2_048
 """Maximum number of pictures in a block. Pictures are compared block by block."""
@@ -56,13 +59,12 @@ class Pictures:
         return len(self._file)
 
     def repeats(self) -> Flags:
-        """Return which pictures [n] to leave out. They look like an earlier picture that is kept.
+        """Return which pictures [n] to leave out, because they look like an earlier picture that is kept.
 
-        Of several pictures that look alike, the first is therefore kept.
+        The first picture of a group that looks alike is always kept.
         """
         dropped = np.ones(len(self), bool)
-        # Copies of one file look like the same pictures. Only the first copy is compared, and later copies are left
-        # out.
+        # Only the first of several identical files is compared with other pictures. Its copies are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)
@@ -86,10 +88,10 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield the row numbers (earlier, later) of pictures that look alike but are on different sides.
+        """Yield the row numbers (earlier, later) of two pictures that look alike, but belong to different groups.
 
-        `side` [n] is a number for each picture, for example for its part of the data. A later picture is yielded only
-        once, with the first earlier picture of another side that it looks like.
+        `side` [n] is the number of each picture's group. For example, a group is a part of the data. A later picture is
+        yielded only once, with the first earlier picture of another group that it looks like.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LEAST_VIDEOS = 10
 _SIGMA_PER_MAD = 1.4826
-"""Standard deviation of a normal distribution divided by its median absolute deviation."""
+"""The standard deviation of a normal distribution is this many times its median absolute deviation."""
 
 
 def training_outliers(corpus: pd.DataFrame) -> Flags:
@@ -26,8 +26,8 @@ def training_outliers(corpus: pd.DataFrame) -> Flags:
     example, no value can be 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have
     no outliers.
 
-    Held-out videos are never outliers. If they were left out because of the value that the model predicts, the figures
-    of the evaluation would be too good.
+    Held-out videos are never marked as outliers. `target` is the value that the model predicts. Without the videos with
+    an extreme target, the held-out videos would be easier to predict, and the evaluation would look too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

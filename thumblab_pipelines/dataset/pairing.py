@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGE_CORRECTED = "age-corrected views"
-"""The label of a pair whose videos have no fixed age at which the views of both are known."""
+"""The label of a pair that is compared by age-corrected views.
+
+It is used if the views of both videos are known at no fixed age.
+"""
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""Limits that keep a large channel from dominating the training.
+"""The limits of training pairs per video and per channel. They keep a large channel from dominating the training.
 
 The number of pairs grows with the square of a channel's videos, but the information in them does not.
 """
@@ -109,7 +112,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """Return all pairs of moments that are at most `within` apart, as rows of the earlier and of the later moments.
+    """Return the rows of the earlier and of the later moment of all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. The two results [m] have one entry per pair. The moments
     are sorted first, so that only near pairs are visited. A channel of 20,000 videos has 200 million pairs, and most of
@@ -131,7 +134,10 @@ def _most_pairs(part: str, videos: int) -> int:
 
 
 def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
-    """Return the positions of the candidates in order, or of a random sample if there are more than `most`."""
+    """Return the positions of the candidates, in ascending order.
+
+    If there are more than `most`, return a random sample of them.
+    """
     places = np.flatnonzero(candidates)
     return np.sort(random.choice(places, most, replace=False)) if len(places) > most else places
 

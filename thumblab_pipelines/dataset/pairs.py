@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest. It counts the deleted videos that a successor release no longer contains."""
+"""A key of `excluded` in the manifest of a successor, which replaces a release after videos were deleted.
+
+Its value counts the videos that it and earlier successors no longer contain.
+"""
 
 _VERSION = 6
 """Version of the rules and files. It is part of the digest of the inputs.
@@ -86,8 +89,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))
-    # Another process may be replacing old releases by successors without deleted videos. The lock makes sure that it
-    # does not publish a successor after this release, because that successor would then count as the newest.
+    # Another process may be replacing old releases by successors without deleted videos. If it published a successor
+    # after this release, the successor would count as the newest pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)

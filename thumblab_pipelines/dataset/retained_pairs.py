@@ -5,8 +5,8 @@ video is published first (see `pairs.publish_successor`). A release is needed if
 model or the newest model was trained on it.
 
 The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
-release is published in the scope `SUCCEEDED`. In the usual scope, it would be taken for the newest pairs.
-`info["succeeds"]` lists the releases that a successor replaces.
+release is published in the scope `SUCCEEDED`. If it were published in the usual scope, the lab would take it for the
+newest pairs. `info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
-"""The scope of successors of older pairs releases."""
+"""The scope of releases that replace a pairs release which was not the newest."""
 
 SCOPES = (ALL, SUCCEEDED)
 
@@ -49,7 +49,10 @@ def newest_pairs(lab: Lab) -> Release:
 
 
 def named_pairs(lab: Lab, release_id: str) -> Release:
-    """Return the pairs release `release_id` or its newest successor. Raises `LabError` if the lab has neither."""
+    """Return the pairs release `release_id`, or the newest successor that replaced it.
+
+    Raises `LabError` if the lab has neither.
+    """
     releases = [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]
     for release in reversed(releases):
         if release.release_id == release_id or release_id in release.info.get("succeeds", ()):
@@ -93,7 +96,8 @@ def prune_pairs(lab: Lab) -> None:
 def _needed(lab: Lab) -> set[str]:
     """Return the ids of the needed pairs releases.
 
-    The ids come from the manifests of the models. A release with such an id may have been replaced by a successor.
+    The ids come from the manifests of the models, which are never changed. So an id may name a release that a successor
+    has replaced since.
     """
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}

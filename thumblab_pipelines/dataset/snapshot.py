@@ -1,6 +1,6 @@
 """Write and read `vectors.safetensors`, the file of a pairs release with vectors and sub-scores.
 
-The file has three float32 tensors. Their rows belong to the rows of `videos.parquet`.
+The file has three float32 tensors. Row i of each tensor belongs to row i of `videos.parquet`.
 
 - `images` and `titles`: unit vectors by the encoders that the manifest names
 - `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured

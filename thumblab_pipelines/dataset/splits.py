@@ -1,7 +1,8 @@
 """Assign each video a part by time and a fold by channel.
 
-The parts divide the videos of each channel by date. With them, a model is evaluated on later videos of known channels.
-Each fold contains whole channels. With the folds, a model is evaluated on unseen channels.
+The parts (training, validation and test) divide the videos of each channel by date. A model that was trained on the
+training part is evaluated on later videos of the same channels. Each fold contains whole channels. A model that was
+trained on the other folds is evaluated on channels that it has not seen.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release import Release
 
 FINGERPRINTS_FILE = "seen.npy"
-"""A file in the release of a model or fine-tuned encoder. It has the `fingerprints` of the videos in its training."""
+"""The name of a file in the release of a model or of a fine-tuned encoder.
+
+The file has the fingerprints of the videos that the model or encoder was trained on.
+"""
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -41,8 +44,9 @@ def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
 def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
 
-    Two different videos can have the same fingerprint. Among a billion videos, the chance of this is one in forty. A
-    video that is wrongly taken for a training video is only left out of the evaluation.
+    Two different videos can have the same fingerprint. The chance that this happens at all among a billion videos is
+    about one in forty. It would do little harm: a video that is wrongly taken for a training video is left out of the
+    evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None

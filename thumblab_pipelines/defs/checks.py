@@ -10,7 +10,7 @@ from thumblab_pipelines.checks import CheckResult
 
 
 class Confirmation(dg.Config):
-    """A person's confirmation that all due videos may be deleted, even if they are a large share of the niche."""
+    """Config with which a person confirms that a run may delete all due videos, even a large share of the niche."""
 
     confirmed: bool = False
 

@@ -18,8 +18,8 @@ LIBRARY: dict[str, Any] = {
     "owners": OWNERS,
     "partitions_def": niche_partitions,
     "retry_policy": RETRY,
-    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails, and a
-    # person should find out why.
+    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. This tells
+    # a person to look for the cause.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
@@ -29,10 +29,13 @@ COLLECTION: dict[str, Any] = {
     "owners": OWNERS,
     "retry_policy": RETRY,
 }
-"""Arguments of assets that collect data outside the daily refresh. Each of them has its own interval."""
+"""Arguments of assets that collect data outside the daily refresh. Each of these assets runs at its own interval."""
 
 UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
-"""Arguments of assets that refresh and delete collected data within its legal limits. Each has its own interval."""
+"""Arguments of assets that refresh collected data or delete it, as YouTube's policies require.
+
+Each of them runs at its own interval.
+"""
 
 RANKING: dict[str, Any] = {
     "group_name": "ranking",

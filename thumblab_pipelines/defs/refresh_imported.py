@@ -29,7 +29,8 @@ def serve_what_is_held(
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
         refreshed = refresh_all(opened, niches, mlflow.connect, listener)
-        # The events are reported before an error is raised, because the niches that did not fail are served.
+        # Some niches may have been refreshed without an error, and their new indices are served. So their events are
+        # reported before the error is raised.
         yield from events
         refreshed.require_all()
     model = refreshed.model

@@ -35,9 +35,9 @@ class LabResource(dg.ConfigurableResource):
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
         """Return the resource for a caller that runs assets in its own process.
 
-        `chosen` are the caller's settings, and `listener` receives the progress. Both are private attributes of the
-        resource, which Dagster would lose when it copies a configurable resource. The resource is therefore wrapped as
-        a fixed value.
+        `chosen` are the caller's settings, and `listener` receives the progress. The resource keeps both in private
+        attributes. Dagster copies configurable resources, and the copy would lack these attributes. The resource is
+        therefore wrapped as a fixed value, which Dagster does not copy.
         """
         resource = cls()
         resource._settings, resource._listener = chosen, listener
@@ -65,7 +65,8 @@ class LabResource(dg.ConfigurableResource):
         return listen
 
 
-# The URL is part of the cache's key. If a database server was started again under another URL, the lab is opened again.
+# The URL is part of the cache's key. If the embedded database server was started again under another URL, the lab is
+# therefore opened again.
 @lru_cache(maxsize=1)
 def _opened(chosen: Settings, url: str) -> Lab:
     return Lab.open(chosen)

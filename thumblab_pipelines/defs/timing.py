@@ -1,4 +1,4 @@
-"""Define the time zone of schedules, schedules that run a job for every niche, and the maximum duration of a run."""
+"""Define when and how long jobs run: the time zone, a schedule that runs a job for every niche, and a time limit."""
 
 from collections.abc import Iterator
 from typing import Any

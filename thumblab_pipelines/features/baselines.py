@@ -1,4 +1,7 @@
-"""Compute channel baselines: the median views of a channel's videos. A winner is found by comparison with them."""
+"""Compute channel baselines: the median views of a channel's videos.
+
+A video with at least twice the views of this baseline can be a winner.
+"""
 
 from dataclasses import dataclass
 
@@ -10,15 +13,16 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import VIDEO
 
 MIN_VIDEOS = 3
-"""A channel with fewer videos has no baseline."""
+"""A channel with fewer videos than this has no baseline."""
 
 ALL_AGES = "all"
 """The name that stands for all ages in the column `age_band`. The other names come from the SQL function `age_band`."""
 
 _MOST_SILENT = 0.5
-"""Largest accepted share of channels whose median video has no views. Above it, the asset check fails."""
+"""Largest accepted share of channels whose median views are zero. With a larger share, the asset check fails."""
 
-# The view `ref_thumbnails` reads these medians. The view and this query compute ages in the same way.
+# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query compute the ages of
+# videos in the same way.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
@@ -44,7 +48,7 @@ class Baselines:
     Attributes:
         channels: number of channels with a baseline over all ages.
         bands: number of channels with a baseline, for each age band.
-        silent: number of channels without a baseline because their median video has no views.
+        silent: number of channels without a baseline because their median views are zero.
         lowest, highest: the smallest and largest median views per hour over all ages.
     """
 
@@ -58,14 +62,14 @@ class Baselines:
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
     """Compute the baselines of a niche and replace its rows in `channel_baselines`.
 
-    A row has the medians of a channel in one age band or over all ages. It is computed from the latest counts of the
-    channel's videos, if at least 3 of them have a count there. Videos from YouTube are used only if they were collected
-    at most `THUMBLAB_LIBRARY_DAYS` before the newest observation of the niche. Only the format `video` is used, because
-    Shorts and live streams get their views in other ways. A median of zero is not stored, because views cannot be
-    divided by it.
+    A row has the medians of a channel in one age band or over all ages. The medians are computed from the latest count
+    of each video. A channel needs at least 3 videos for a row: 3 in the age band, or 3 in total for the row over all
+    ages. Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` before the newest
+    observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
+    ways. A median of zero is not stored, because views cannot be divided by it.
     """
-    # After a large import, PostgreSQL's query planner has no statistics. It then chooses nested loops, which take
-    # minutes instead of seconds.
+    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without this ANALYZE, it would
+    # choose nested loops, which take minutes instead of seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
     days = lab.settings.library_days
@@ -88,9 +92,9 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 
 
 def check_baselines(baselines: Baselines) -> list[CheckResult]:
-    """Check that the median video has no views in at most half of the channels.
+    """Check that the median views are zero in at most half of the channels.
 
-    A few channels whose median video has no views are normal. Many of them mean that the collection failed.
+    A few such channels are normal. Many of them mean that the collection of view counts failed.
     """
     explanation = (
         f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "

@@ -1,4 +1,4 @@
-"""Encode those thumbnails and titles of a niche that do not yet have a vector from the current encoders."""
+"""Encode the thumbnails and titles of a niche that do not yet have a vector from the encoders in the settings."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,14 +29,15 @@ class Encoded:
     """The result of embedding a niche.
 
     Attributes:
-        had: number of thumbnails and titles that already had a vector. images: number of thumbnails that were encoded.
-        titles: number of titles that were encoded. earlier: number of earlier thumbnails and titles that were encoded.
-        Videos no longer show them, but training uses
-            them.
+        had: number of current thumbnails and titles that already had a vector.
+        images: number of current thumbnails that were encoded.
+        titles: number of current titles that were encoded.
+        earlier: number of earlier thumbnails and titles that were encoded. Videos no longer show them, but training
+            uses them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
-        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Earlier runs
-            count too.
+        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Thumbnails and
+            titles for which this happened in an earlier run are included.
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, and the reason. None if this run chose none.
     """
@@ -60,7 +61,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
-    if precision is not None:  # an encoder of another precision has no vectors yet
+    if precision is not None:  # with the new precision, no picture has a vector yet
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
@@ -108,8 +109,8 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
 class _Work:
     """The pictures or titles of a niche, sorted by whether one encoder has given them a vector.
 
-    `missing` are the ones to encode. `had` is the number of those that have a vector. `without` are the ids of videos
-    for whose picture or title the encoder returned no valid vector before.
+    `missing` are the pictures or titles to encode. `had` is the number of those that have a vector. `without` are the
+    ids of videos for whose picture or title the encoder returned no valid vector before.
     """
 
     missing: list[Source]
@@ -118,11 +119,12 @@ class _Work:
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
-    """Choose a precision for the image encoder of the settings. Return it with the reason, as a text.
+    """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
 
     The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
-    from all niches. Return None if there is nothing to choose. If the lab has too few pictures, it uses float32 for
-    now. Once it has enough pictures, a precision is chosen and all pictures are encoded again.
+    from all niches. Return None if there is nothing to choose. The choice needs a minimum number of pictures. As long
+    as the lab has fewer, it encodes with float32 and returns None. Later it chooses a precision, and encodes all
+    pictures again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.
@@ -148,21 +150,21 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Return the thumbnails of the niche, sorted for the image encoder of the settings."""
+    """Sort the thumbnails of the niche by whether they have a vector from the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Return the titles of the niche, sorted for the title encoder of the settings."""
+    """Sort the titles of the niche by whether they have a vector from the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Return the pictures or titles of the niche, sorted into those with a vector, those without, and failures.
+    """Sort the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.
@@ -252,6 +254,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
 
 
 def _first_names(names: str) -> str:
-    """Return the first of the names, and the number of names that follow. `names` are separated by commas."""
+    """Return the first of the names, and how many names were left out.
+
+    `names` is one text in which commas separate the names.
+    """
     parts = names.split(", ")
     return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

@@ -24,7 +24,10 @@ from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
-"""Values of `what` in `without_vector`. Each is the column of `first_versions_query` that has the digest."""
+"""The two values that the argument `what` of `without_vector` can have.
+
+Each is the name of the column of `first_versions_query` that holds the digest of the picture or title.
+"""
 
 _BATCH = 64
 _SAVED_AT_ONCE = 32
@@ -109,8 +112,8 @@ def encode_pictures(
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model has only four pictures. One commit for several batches saves more time than encoding
-        # them again after a crash would cost.
+        # A batch of a large model has only four pictures, so a commit per batch would take much time. Several batches
+        # are committed together, although a crash loses all of them.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []

@@ -1,7 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
-The method and the largest accepted gap between two observations were chosen by measuring errors. The measurements are
-in docs/view-histories.md and `benchmarks.fixed_age`.
+The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
+measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
 import math
@@ -14,8 +14,9 @@ import numpy.typing as npt
 MAX_AGE_RATIO = 2.0
 """The age at the later observation may be at most this many times the age at the earlier one.
 
-If one refresh is missed, the lab's schedule leaves gaps of up to this ratio. For real observations with this gap, 90 %
-of the errors were below 6 % and 99 % below 10 %.
+If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
+For real pairs of observations with this factor, 90 % of the estimates had an error below 6 %, and 99 % an error below
+10 %.
 """
 
 
@@ -66,8 +67,9 @@ def views_at_ages(
         series.append((era, *_growing(ages[of_era], views[of_era])))
     estimates = []
     for age in at:
-        # If the lab first took a video for a Short, observations of two eras can enclose the same age. The era whose
-        # two observations are closer together is then used.
+        # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab first took a
+        # video for a Short, observations of two eras can therefore enclose the same age. The era whose two observations
+        # are closer together is then used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:
@@ -78,7 +80,7 @@ def views_at_ages(
 def _growing(
     ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the distinct ages [m] in order, and the lowest count [m] that was observed at this age or later."""
+    """Return the distinct ages [m] in order, and for each age the lowest count [m] that was observed then or later."""
     order = np.argsort(ages, kind="stable")
     lowest_since = np.minimum.accumulate(views[order][::-1])[::-1]
     distinct, first = np.unique(ages[order], return_index=True)

@@ -1,4 +1,4 @@
-"""Read stored vectors, either with an SQL query for all of them or as arrays for given pictures or titles."""
+"""Read stored vectors: give an SQL query for all of them, or return those of given pictures or titles as arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stored_vectors_query(where: str = "true") -> str:
     """  # noqa: S608  (conditions come from this project's code)
 
 
-# The binary format is used because reading a vector of 768 numbers as decimal text takes five times as long.
+# COPY uses the binary format. As decimal text, reading a vector of 768 numbers would take five times as long.
 _COPY = f"""
 COPY (SELECT asked.video_id, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)

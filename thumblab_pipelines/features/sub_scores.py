@@ -34,8 +34,10 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-        matched: how many titles were compared with the picture, with the text in it, or with nothing.
-        missing: sentences that say what the meter could not look for in the pictures, and what to do about it.
+        matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
+            and those compared with nothing.
+        missing: sentences that say what the meter did not look for, because the text reader or the face model is not
+            installed, and what to install.
     """
 
     had: int
@@ -151,7 +153,7 @@ def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
 
 
 def meter_version(lab: Lab) -> str:
-    """Return the version that a measurement would have now. Rows of another version count as not measured."""
+    """Return the version of the meter with the present settings. Rows with another version count as not measured."""
     meter, tower = _meter(lab)
     return meter.version_with(tower)
 

@@ -1,8 +1,8 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-Either the last blocks of the encoder are trained or all of it. The result is a release with an open_clip checkpoint.
-The settings can name it like any other encoder. Afterwards, vectors, indices and the ranking model must be computed
-again, see docs/encoders.md.
+Either only the last blocks of the encoder are trained, or the whole encoder. The result is a release with an open_clip
+checkpoint. The settings can name the fine-tuned encoder like any other. After this change of the settings, vectors,
+indices and the ranking model must be computed again, see docs/encoders.md.
 """
 
 import json
@@ -139,8 +139,8 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If a video of the pairs release was deleted, a successor has replaced the release. The old id finds the
-        # successor.
+        # If a video of the pairs release was deleted, another release without this video has replaced the release.
+        # `named_pairs` finds the new release by the old id.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)
@@ -236,16 +236,16 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation videos are included, because the best epoch was chosen by them.
+        # The validation videos count as seen in training too, because the best epoch was chosen with their pairs.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the base may be a fine-tuned encoder too
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the encoder may have been fine-tuned before
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
-    """Return the ranker of the release `start`, or a new ranker that is standardised by the training videos."""
+    """Return the ranker of the release `start`, or a new ranker that is standardised with the training videos."""
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs

@@ -1,4 +1,4 @@
-"""Divide a CLIP image tower, before one of its transformer blocks, into a frozen and a trained part."""
+"""Divide a CLIP image tower into a frozen lower part and a trained upper part, which begins at a transformer block."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
     All other parameters are frozen. If `blocks` is "all", the whole tower is trained, with its patch embedding. If
-    `blocks` is the number of blocks in the tower, the embedding stays frozen. The tower stays in evaluation mode,
-    without dropout.
+    `blocks` equals the number of blocks in the tower, all blocks are trained, but the patch embedding stays frozen. The
+    tower stays in evaluation mode, without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """

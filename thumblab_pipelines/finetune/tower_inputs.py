@@ -27,7 +27,7 @@ from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.progress import Progress
 
 Read = Callable[[str], Prepared]
-"""A function that returns the prepared picture with a SHA-256, or raises `ImageError`."""
+"""A function that takes the SHA-256 of a picture, and returns the prepared picture or raises `ImageError`."""
 
 _BATCH = 16
 _THREADS = min(4, os.cpu_count() or 1)
@@ -35,7 +35,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """The inputs of n pictures.
+    """The stored inputs of the trained part of the tower, for n pictures.
 
     `unreadable` maps the row of each unreadable picture to the reason. Such a row of the inputs is empty.
     """
@@ -101,7 +101,8 @@ def tower_inputs(
 
         upcoming = submit(done)
         for start in range(done, len(pictures), _BATCH):
-            futures, upcoming = upcoming, submit(start + _BATCH)  # these are prepared while the model runs on `futures`
+            # The threads prepare the pictures in `upcoming` while the model runs on `futures`.
+            futures, upcoming = upcoming, submit(start + _BATCH)
             rows, ready = [], []
             for row, future in enumerate(futures, start):
                 try:
@@ -125,8 +126,8 @@ def _below(tower: TrainableTower, batch: npt.NDArray[np.uint8], preprocessing: P
 def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
     """Return a memory-mapped file whose whole size is allocated on the disk.
 
-    If the disk were full later, writing to a page that is not allocated would kill the process. Raises `LabError` when
-    the disk is full now.
+    Without this allocation, a disk that becomes full later would kill the process at a write to the mapped memory.
+    Raises `LabError` when the disk is full now.
     """
     size = int(np.prod(shape)) * dtype.itemsize
     try:
@@ -143,7 +144,10 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
 
 
 def _read_state(path: Path) -> tuple[int, dict[int, str]]:
-    """Return the number of processed pictures, and the reason for each unreadable row. The number starts at 0."""
+    """Return the number of processed pictures, and the reason for each unreadable row.
+
+    If no call has stored a state yet, the number is 0.
+    """
     if not path.is_file():
         return 0, {}
     state = json.loads(path.read_text())

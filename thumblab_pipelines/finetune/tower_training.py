@@ -34,7 +34,7 @@ Its arguments are a text with the epoch and its loss so far, the number of finis
 """
 
 Pairs = tuple[Rows, Rows]
-"""Winners [p] and losers [p], as rows of the dataset."""
+"""The winners [p] and the losers [p] of p pairs, as row numbers of the dataset."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the schedule are those of the ranker's training. The schedule has a learning rate of 1, which is
-        # multiplied by the rate of each group of parameters.
+        # The loss and the learning-rate schedule are computed by the functions of the ranker's training, which take
+        # this config. It has a learning rate of 1. Each group of parameters multiplies the scheduled rate by its own
+        # rate.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -80,7 +81,8 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        # This is the position in `inputs` of each row of the dataset, or -1 if the row has no picture there.
+        # This array gives the position of each dataset row's picture in `inputs`. It is -1 for a picture that `inputs`
+        # lacks.
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
@@ -103,7 +105,8 @@ class TowerTraining:
 
     def run(self, listener: Progress) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
-        # The AUC is measured before `_resume`. A resumed run therefore also reports the AUC from before the training.
+        # The AUC is measured before `_resume` loads trained weights. So a resumed run also reports the AUC before the
+        # whole training.
         before = self.validation_auc()
         history = self._resume()
         for number in range(len(history), self.config.epochs):
@@ -147,8 +150,8 @@ class TowerTraining:
         """Yield each batch that contains pairs: its rows, and the positions of the pairs' winners and losers in it."""
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # Rows are in order of publication, and the two videos of a pair are close in time. The order of each channel's
-        # videos is therefore shuffled only a little.
+        # Rows are in order of publication, and the two videos of a pair are close in time. So that both often fall into
+        # the same batch, the order of each channel's videos is shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number

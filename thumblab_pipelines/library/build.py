@@ -28,9 +28,12 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""Number of videos of a build that a check searches for by their own vectors."""
+"""A check searches a new index with the vectors of this many of its own videos, and expects to find these videos."""
 _LEAST_SHARE = 0.5
-"""Least size of a new library, as a share of the served one. A smaller one means that the collection failed."""
+"""Least size of a new library, as a share of the size of the served library.
+
+If the new library is smaller, the collection has probably failed.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     Raises `LabError` if the library is empty.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    # These two are read before the library. A change with a later mark may be missing in the library. A rebuild request
-    # that exists now is answered by this build.
+    # The mark is a new number. Releases and changes that come later get higher numbers. The mark and the time of the
+    # rebuild request are read before the library. A change with a higher number may therefore be missing in this build,
+    # and `promote_index` repeats it. This build answers a rebuild request that exists at this moment.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
@@ -151,7 +155,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """Return the build of the niche that read the database last, or None if there is no build."""
+    """Return the build of the niche that has read the database most recently, or None if there is no build."""
     return max(_builds(lab, niche), key=_reading_order, default=None)
 
 
@@ -181,15 +185,16 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Old releases have no mark and are ordered by the time at which they were read.
+    # Builds are ordered by their marks. Releases of early versions of the lab have no mark. They are ordered by the
+    # time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 
 def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
 
-    These are the videos that were put into the `served` release after the build had read the database. Videos that a
-    person took out of the library are removed.
+    The result also has the videos that were put into the `served` release after the build had read the database. It
+    does not have the videos that a person took out of the library.
     """
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))

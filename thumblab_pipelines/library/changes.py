@@ -43,16 +43,16 @@ class Changed:
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Add videos to the served index, or replace their entries by what the database has now.
 
-    A video that was taken out before is put back. A thumbnail without a vector is encoded first. If a video cannot be
-    put in, it is skipped, and the result has the reason. If the served index cannot take the changes, a rebuild is
-    requested and `RebuildRequiredError` is raised.
+    A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
+    If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the
+    changes, a rebuild is requested and `RebuildRequiredError` is raised.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have chosen another precision
+        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have changed the precision
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         with lab.engine.begin() as connection:
@@ -128,8 +128,8 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             except ReleaseError as error:
                 raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
         NicheIndex.load(release)
-        # The hold is written before the pointer moves. If the process is killed in between, the niche still serves the
-        # previous release, and its status shows the hold.
+        # The hold is written before the pointer moves. If the process is killed between the two steps, the niche still
+        # serves the previous release, and its status shows the hold.
         lab.releases.serving.hold(release, f"rolled back from {served} to {release.release_id}")
         lab.releases.serving.promote(release)
     return release
@@ -148,15 +148,15 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or the release is damaged. Videos that were put into it
-                # are in the database, so that a rebuild contains them again.
+                # Retention has deleted the displaced release, or the release is damaged. Videos that a person put into
+                # this release are also in the database, so a rebuild contains them too.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Exclude those of the videos that belong to the niche from every later index. Return the ids of these videos."""
+    """Keep these videos out of every later index, if they belong to the niche. Return the ids of those that do."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))
@@ -191,7 +191,8 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index)
-    # The files that the two releases share were verified a moment ago.
+    # The new release shares most files with the served one. These files were verified when the served index was loaded,
+    # so they are not verified again.
     lab.releases.serving.promote(release, known=served.files)
     prune_indices(lab, served.scope)
     return release
@@ -217,7 +218,10 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos what it lacks to be put into the index. Videos that lack nothing are left out."""
+    """Return for each of these videos what it still lacks before it can be put into the index.
+
+    The result leaves out videos that lack nothing.
+    """
     statement = (
         select(
             videos.c.video_id,

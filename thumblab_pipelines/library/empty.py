@@ -1,4 +1,4 @@
-"""Explain why the library of a niche is empty: which step has produced nothing yet, and what to do about it."""
+"""Explain why the library of a niche is empty. Name the step that has produced nothing yet, and say what to do."""
 
 from sqlalchemy import text
 

@@ -25,7 +25,7 @@ ORDER BY r.video_id
 """
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
 
-# This query reads the sub-scores of the current thumbnails, as measured by one version of the meter.
+# This query reads the sub-scores of the current thumbnails that one version of the meter has measured.
 _SCORES = f"""
 SELECT {", ".join(NAMES)} FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
 WHERE f.video_id = ANY(:ids) AND f.version = :version
@@ -48,7 +48,7 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with vectors from `encoder`, a fingerprint.
+    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made them.
 
     If `ids` is given, return only the videos of the library with these ids.
     """
@@ -58,7 +58,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "days": lab.settings.library_days,
         "ids": None if ids is None else list(ids),
     }
-    # COPY needs the database driver, not SQLAlchemy. The driver writes parameters as %(name)s.
+    # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver writes parameters as
+    # %(name)s, and this line converts them to this form.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []

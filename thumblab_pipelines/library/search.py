@@ -42,9 +42,10 @@ def search_libraries(
     """Return the `count` videos that are nearest to a query, from the served indices of these niches.
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
-    The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore
-    only niches of a single encoder are searched. This is the encoder of the video's niche, or else of the first niche.
-    Each niche with another encoder gets a remark. Raises `LabError` if nothing can be searched.
+    The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
+    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this is the encoder
+    of the niche of this video, otherwise the encoder of the first niche. Each niche with another encoder gets a remark.
+    Raises `LabError` if nothing can be searched.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
@@ -92,7 +93,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the libraries whose encoder made the vector of the video, and this vector."""
+    """Return the libraries that were made with the same encoder as the vector of the video, and this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)

@@ -1,4 +1,4 @@
-"""Report what each niche serves, and whether its releases are undamaged."""
+"""Report which index each niche serves, and whether the releases of the niche are undamaged."""
 
 import os
 from contextlib import suppress

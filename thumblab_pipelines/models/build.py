@@ -41,7 +41,7 @@ class BuiltModel:
 
     @property
     def forgotten(self) -> int:
-        """Number of videos of its training pairs that the lab deleted before the model was trained."""
+        """Number of videos of the pairs release that were deleted from the lab before the training started."""
         return int(self.release.info.get("forgotten", 0))
 
     @property
@@ -66,8 +66,8 @@ def build_model(
 
     If a model release of the same inputs exists, this release is returned and nothing is trained. `logs`: a folder for
     the logs of TensorBoard. Each process that `accelerate launch` started calls this function. Only the main process
-    publishes, and all processes return its release. Raises `LabError` when there are no pairs to learn from. It is
-    raised in all processes when they did not read the same data.
+    publishes, and all processes return the release that it published. Raises `LabError` when there are no pairs to
+    learn from. All processes raise `LabError` when they did not read the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
@@ -87,8 +87,8 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
-    # The processes read the data one after the other, and the data may have changed in between. With different data,
-    # the processes would wait for each other forever.
+    # The processes read the data at different moments, so they may have read different data. Processes with different
+    # data would have different numbers of steps, and would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
@@ -138,7 +138,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """Return the release with these inputs that the main process has published."""
+    """Return the release that the main process has published for the same inputs."""
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release

@@ -3,8 +3,9 @@
 When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
 the lab serves the model that the alias names.
 
-If the process is killed between the two moves, the alias still names the version to which the lab last moved it. This
-is not a person's choice. The pointer stays, and the next materialization of `served_model` moves the alias.
+If the process is killed between the two moves, the alias still names the version to which the lab last moved it. The
+lab therefore does not take the alias for a person's choice. The pointer stays, and the next materialization of
+`served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 
 @dataclass(frozen=True)
 class AliasState:
-    """The state of the champion alias: whether it names the served release, and who moved it.
+    """The state of the champion alias: whether it names the served release, and whether a person moved it.
 
     `explanation`: a sentence for people. `serving`: the id of the served release. `chosen`: the version to which a
     person moved the alias, if this version is not served yet.
@@ -60,8 +61,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # The lab serves a version before it moves the alias there. An alias that the lab never moved was therefore also set
-    # by a person.
+    # Here, the alias names a version that is not served. It is also not the version to which the lab last moved the
+    # alias. The lab always serves a version before it moves the alias there. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
@@ -92,7 +93,8 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # If a person has moved the alias meanwhile, it stays there. The sensor then serves the person's choice.
+    # If a person has moved the alias during this promotion, the lab does not move it back. The sensor `champion_moved`
+    # then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
         registry.set_champion(version)
@@ -125,7 +127,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # the alias is not moved, because the person may have moved it again by now
+        if by_alias:  # the lab does not move the alias here, because the person may have moved it again by now
             registry.record_champion(version)
         else:
             registry.set_champion(version)
@@ -137,8 +139,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a later attempt may succeed, for example because MLflow did not answer. The person's choice
-    is then not ignored.
+    Raises `LabError` when a later attempt may succeed, for example if MLflow did not answer. Returning None would
+    ignore the person's choice.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

@@ -61,7 +61,7 @@ def learning_curves(history: list[Epoch]) -> Plot:
 
 
 def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
-    """Plot AUCs in a panel per split and a row per slice. The model has its interval, the other scorers are grey.
+    """Plot AUCs, in a panel per split and a row per slice. The model is drawn with its interval, other scorers in grey.
 
     `prefix`: the start of the slices' names, which is not shown. `label`: what the slices are, for example niches.
     """
@@ -105,8 +105,7 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     """Return a figure with `panels` panels below each other, and the axes of each panel.
 
-    `height` is the height of a panel in inches. The figure is not registered with pyplot. Therefore Python frees it
-    when it is no longer used.
+    `height` is the height of a panel in inches. The figure is not made with pyplot, which would keep it in memory.
     """
     from matplotlib.figure import Figure as Plot
 

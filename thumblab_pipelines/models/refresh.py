@@ -1,7 +1,7 @@
-"""Build and serve the indices and the model from the videos of the lab, without asking YouTube.
+"""Build and serve the indices and the model from the videos that the lab has, without a call to YouTube.
 
-Labs that use imported catalogues need this. The steps are those of the assets, one after the other. No step repeats
-work that was done before. A refresh that was stopped therefore continues when it is run again.
+Labs that use imported catalogues need this. The refresh runs the steps of the Dagster assets one after the other. No
+step repeats earlier work. If a refresh was stopped, the next refresh therefore continues its work.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ SILENT = RefreshListener()
 
 @dataclass(frozen=True)
 class RefreshedNiche:
-    """A refreshed niche.
+    """The result of refreshing one niche.
 
     `encoded`: number of new vectors. `measured`: number of newly measured thumbnails. `served`: the release of the
     served index. `remarks`: sentences that say what was left out, and why.
@@ -83,7 +83,10 @@ class RefreshResult:
     model: RefreshedModel | None
 
     def require_all(self) -> None:
-        """Raise `LabError` with all errors if a niche failed. It is transient if the error of one niche is."""
+        """Raise `LabError` with all errors if a niche failed.
+
+        The error is transient if at least one niche has a transient error.
+        """
         if not self.failed:
             return
         reasons = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
@@ -132,8 +135,8 @@ def refresh_model(
 ) -> RefreshedModel:
     """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served model.
 
-    `connect` is called when the model is trained. If it returns a tracker, the model is logged to MLflow. If there are
-    too few videos to learn from, nothing is trained, and no error is raised.
+    `connect` is called after the training. If it returns a tracker, the model is logged to MLflow. If there are too few
+    videos to learn from, nothing is trained, and no error is raised.
     """
     progress, made = listener.progress, listener.made
     before = lab.releases.serving.current(MODEL, ALL)

@@ -1,10 +1,11 @@
-"""Read and write MLflow's registered model. It has a version per release, and the aliases `challenger` and `champion`.
+"""Read and change the lab's registered model in MLflow. It has a version per release, and two aliases.
 
-MLflow does not record who moved an alias. The lab therefore sets a tag of the registered model: the version to which
-the lab last moved the champion alias. If the alias names another version, a person has moved it.
+The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. The lab therefore sets a tag of
+the registered model: the version to which the lab last moved the champion alias. If the alias names another version, a
+person has moved it.
 
-If the lab crashes after moving the alias and before setting the tag, this looks like a person's move. It does no harm,
-because the version that the alias names is already served.
+If the lab crashes after moving the alias and before setting the tag, the alias looks as if a person had moved it. This
+does no harm, because the lab already serves the version that the alias names.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ _CROWNED_TAG = "thumblab.champion_version"
 
 
 class MlflowError(LabError):
-    """The error that MLflow does not answer or refuses a request."""
+    """The error that is raised if MLflow does not answer, or if it refuses a request."""
 
     transient = True
 
@@ -81,7 +82,10 @@ class ModelRegistry:
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
     def set_challenger(self, version: Version, release: Release) -> None:
-        """Move the `challenger` alias to the version. If a crash left the version without its release, tag it now."""
+        """Move the `challenger` alias to the version.
+
+        If a crash left the version without the tag of its release, set the tag.
+        """
         with _errors_translated():
             if version.release_id is None:
                 self._client.set_model_version_tag(self._model, version.number, RELEASE_TAG, release.release_id)
@@ -104,7 +108,7 @@ class ModelRegistry:
         self.record_champion(version)
 
     def record_champion(self, version: Version) -> None:
-        """Record in MLflow that the lab serves this version, to which the alias was moved."""
+        """Record in MLflow that the lab serves this version, which the `champion` alias names."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)
 
@@ -158,7 +162,7 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the object does not exist. Trying again is then useless."""
+    """Return whether MLflow answered that the object does not exist, so that another try would be useless."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 

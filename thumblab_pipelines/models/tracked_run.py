@@ -1,4 +1,7 @@
-"""Collect what the MLflow run of a model release contains. With it, trainings can be compared and repeated."""
+"""Collect the content of the MLflow run of a model release: parameters, metrics and sources.
+
+With this content, a person can compare and repeat trainings.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a model was made from, for example its training pairs or the code.
+    """One of the things that a model was made from: its training pairs, an encoder or the code.
 
     `digest`: at most 36 characters that identify its state. `where`: how to find it. `profile`: facts about it.
     """
@@ -74,16 +77,20 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of every scorer for packages, on all pairs and on those with a twofold gap, and for one title."""
+    """Return the AUC of the model and of each reference model.
+
+    For packages, each AUC is given twice: on all pairs, and on the pairs whose winner has at least twice the views. For
+    one title, it is that of the slice `residual`.
+    """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
 
 
 def headline_name(figure: Figure) -> str:
     """Return the name of a headline in the metadata of the asset, such as `auc_one_title_new_channels_model`."""
-    what = figure.slice if figure.question == PACKAGE else ""
-    parts = ("" if figure.question == PACKAGE else figure.question, figure.split, what, figure.scorer)
-    return "_".join(["auc", *(part for part in parts if part)])
+    if figure.question == PACKAGE:
+        return f"auc_{figure.split}_{figure.slice}_{figure.scorer}"
+    return f"auc_{figure.question}_{figure.split}_{figure.scorer}"
 
 
 def parameters(release: Release) -> dict[str, Any]:
@@ -180,7 +187,7 @@ def _pairs(release_id: str, store: ReleaseStore) -> Source:
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # the release was deleted, but the end of its id is a digest of its content
+    except LabError:  # the release was deleted, but its id ends with a digest of its content
         return Source("training_pairs", release_id[-8:], where, {})
     facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
     profile = {name: info[name] for name in facts if name in info}

@@ -41,12 +41,15 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-MLflow 3.17 uses this query, or else the last choice in the browser. Other versions use the kind of the experiment, see
-`_KIND`.
+Without this query, MLflow 3.17 shows what the user last chose in this browser. Other versions of MLflow ignore the
+query. They decide by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
-"""The key of the PostgreSQL advisory lock. No other program that uses the database may have a lock with this key."""
+"""The key of the PostgreSQL advisory lock.
+
+The number is arbitrary, but no other program that uses the database may lock the same key.
+"""
 
 _LONGEST_WAIT_S = 900
 """Seconds to wait for another process that is logging a model."""
@@ -83,7 +86,7 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that is used for nothing else. Losing its connection therefore loses no data.
+    The lock belongs to a transaction that does nothing else. If its connection breaks, no data is lost.
     """
     with engine.connect() as connection:
         try:
@@ -127,7 +130,8 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # MLflow would print its own progress bars and links between those of the caller.
+        # Without these settings, MLflow prints progress bars and links of its own, which mix with the output of the
+        # caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -246,7 +250,7 @@ class Tracker:
 
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is None:
-            with suppress(MlflowException):  # another process has created it meanwhile
+            with suppress(MlflowException):  # another process has created the experiment meanwhile
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
         # The tag is missing if the experiment was created by hand, or by a version of the lab that did not set it.

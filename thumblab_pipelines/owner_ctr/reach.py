@@ -41,7 +41,8 @@ class ReachImport:
 
     `corrected` counts reports that replaced an older report of the same day. If no report was imported, `note` says
     why. `refused` has a sentence for each report that could not be read. The next run tries these reports again.
-    `remarks` has a sentence for each list that was given up before YouTube ended it.
+    `remarks` has a sentence for each of YouTube's lists of jobs or reports that the run stopped reading before its last
+    page.
     """
 
     reports: int = 0
@@ -107,7 +108,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 
 
 def check_reach(result: ReachImport) -> list[CheckResult]:
-    """Check that the reports could be read. Check also that their rates are fractions, as YouTube documents."""
+    """Check that the reports could be read, and that their click-through rates are fractions, as YouTube documents."""
     readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
     rate = result.clicks / result.impressions if result.impressions else 0.0
     skipped = f"{len(result.problems)} of {result.rows} rows skipped, {len(result.refused)} reports refused"
@@ -123,9 +124,9 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 
 
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
-    """Return the newest available report of each period, the oldest report first.
+    """Return the newest available report of each period, in the order in which YouTube made the reports.
 
-    A report is left out if it is stored already, or if a newer report of its period is stored.
+    A report is left out if the lab has stored it already, or has stored a newer report of its period.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))
@@ -171,8 +172,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
     days = {row.day for row in rows}
     on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
     known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
-    # All rows of the older reports are deleted first. If the correction does not name a video, the video has no reach
-    # on that day.
+    # All rows of the older reports of this day are deleted first. If the new report does not name a video, the video
+    # has no reach on this day.
     connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:
         statement = insert(video_reach)
@@ -186,8 +187,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A new reporting job also reports days that an earlier job has reported. The report that was created
-                # later counts.
+                # A new reporting job also reports days that an earlier job has already reported. The row from the
+                # report that was created later is kept.
                 where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [

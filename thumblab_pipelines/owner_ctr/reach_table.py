@@ -15,8 +15,10 @@ _FRACTION = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE]-?[0-9]{1,3})?")
 _DAY = re.compile(r"[0-9]{8}")
 
 _MAX_SHARE_ABOVE_ONE = 0.1
-"""If more than this share of a report's rates is above 1, the rates are not fractions. The whole report is then
-refused."""
+"""The whole report is refused if more than this share of its click-through rates is above 1.
+
+The rates are then probably percentages instead of fractions.
+"""
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ STUDIO = "studio"
 class StudioImport:
     """The result of importing one file.
 
-    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new` counts
-    videos that had no stored row. `changed` and `unchanged` count videos whose figures differ from their stored row, or
-    are the same. `older` counts videos that keep their stored row, because it comes from a newer export. `shorts`
-    counts videos that are Shorts or may be Shorts.
+    Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
+    the same video. `new` counts videos that had no stored row. `changed` and `unchanged` count videos whose figures
+    differ from their stored row, or are the same. `older` counts videos that keep their stored row, because it comes
+    from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -51,7 +51,10 @@ class StudioImport:
 
 @dataclass(frozen=True)
 class _Reach:
-    """The lifetime totals of one video. `click_through_rate` is a fraction of the impressions, from 0 to 1."""
+    """The totals of one video since its publication.
+
+    `click_through_rate` is a fraction of the impressions, from 0 to 1.
+    """
 
     video_id: str
     impressions: int
@@ -62,10 +65,10 @@ class _Reach:
 def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImport:
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
-    An export has lifetime totals. So each video keeps only one row, from its newest export. `as_of` is the day on which
-    the export was made. By default, this is the day on which the file was last changed (UTC). If several tables of a
-    .zip have the same video, the row with the most impressions is used, because lifetime totals only grow. A second
-    import of the same file changes nothing.
+    An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
+    newest export. `as_of` is the day on which the export was made. By default, this is the day on which the file was
+    last changed (UTC). If several tables of a .zip have the same video, the row with the most impressions is used,
+    because lifetime totals only grow. A second import of the same file changes nothing.
 
     Raises `LabError` if the file cannot be read, or if no row has a click-through rate.
     """
@@ -141,7 +144,7 @@ def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> Column
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
     """Replace the stored rows of these videos, and count the outcomes in `report`.
 
-    A row that comes from a newer export stays.
+    A stored row that comes from a newer export than this one is not replaced.
     """
     # Without the lock, two imports at the same time could store two rows of a video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))
@@ -196,7 +199,7 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short, or None if the table does not tell.
+    """Return whether the video is a Short, or None if neither a column of the Shorts feed nor a duration tells it.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes
@@ -220,10 +223,11 @@ def _export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. With this date, every later export would look
-        # older.
+        # A wrong clock may have given the file a date in the future. If this date were stored, every later export would
+        # look older and would be ignored.
         return min(changed, today)
-    # In a time zone ahead of UTC, the present day may be tomorrow's date in UTC.
+    # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
+    # accepted too.
     if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

@@ -23,7 +23,7 @@ LARGEST_TABLE = 16 * 2**20
 TABLE = "Table data.csv"
 LANGUAGE_SETTING = "in Studio: Settings > General, or your picture at the top right > Language"
 _LARGEST_ZIP = 64 * 2**20
-"""Limit in bytes for a .zip file. The same limit applies to everything that is unpacked from it."""
+"""Limit in bytes for a .zip file. The total size of everything that is unpacked from it has the same limit."""
 
 _MAX_FILES = 50
 """Limit for the number of tables in a file, and for the number of .zip files in it."""
@@ -32,7 +32,8 @@ _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
 """Names of the files that Studio puts beside each table. The import does not need these files."""
 
-# Python raises NotImplementedError for a compression method that it does not support, and OSError for bad bz2 data.
+# The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
+# support, and OSError for bad bz2 data.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -60,8 +61,9 @@ class TableText:
 class FileTexts:
     """The texts of the tables in a file.
 
-    `left_out` has a sentence for each part that was not read. If the file holds several CSV files and no file name says
-    which of them is the table, `refusal` is set. It is the error to report if none of them turns out to be a table.
+    `left_out` has a sentence for each part that was not read. If the file holds several CSV files, and no file name
+    says which of them is the table, all of them are tried. `refusal` is the error to report if none of them turns out
+    to be a table.
     """
 
     tables: list[TableText] = field(default_factory=list)
@@ -75,7 +77,8 @@ def read_texts(path: Path) -> FileTexts:
     Raises `LabError` if the file has no table that can be read.
     """
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # Reading a pipe may never end.
+        # The path may be a pipe. Reading a pipe may never end.
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise LabError(f"{path} is not a regular file; give the .zip or .csv file from YouTube Studio")
         with path.open("rb") as file:
             start = file.read(4)
@@ -107,7 +110,7 @@ def _limited(path: Path, file: BinaryIO) -> bytes:
 def _decoded(data: bytes) -> str:
     """Decode the data as UTF-16 if it starts with a byte order mark of UTF-16, and otherwise as UTF-8.
 
-    A byte that is not UTF-8 becomes a lone surrogate, so that only its own row is lost.
+    A byte that is not UTF-8 becomes a lone surrogate, so that only the row with this byte is skipped.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
@@ -115,7 +118,10 @@ def _decoded(data: bytes) -> str:
 
 
 class _TooMuchError(LabError):
-    """Error of a file that exceeds a limit. The whole file is then refused, and not only a part of it."""
+    """Error that the file exceeds a limit for the whole import.
+
+    Unlike a damaged part, this ends the reading of the whole file.
+    """
 
 
 class _ZipReader:
@@ -169,7 +175,10 @@ class _ZipReader:
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
-        """Add an error in one part to `left_out`, and continue with the other parts."""
+        """Catch an error in the block that reads one part of the .zip.
+
+        Add the error to `left_out`, so that the other parts are still read.
+        """
         try:
             yield
         except _TooMuchError:
@@ -200,7 +209,7 @@ class _ZipReader:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise the errors of a damaged archive as `LabError`."""
+    """Turn the errors that a damaged archive causes in the block into `LabError`."""
     try:
         yield
     except _DAMAGED as error:
@@ -210,7 +219,7 @@ def _reading(name: str) -> Iterator[None]:
 def _is_file(entry: zipfile.ZipInfo) -> bool:
     """Return whether the entry is a regular file.
 
-    For every file, macOS adds a file of metadata. These files do not count.
+    For every file in a .zip, macOS adds a file with metadata about it. Such a file does not count as a regular file.
     """
     mode = entry.external_attr >> 16
     metadata = entry.filename.startswith("__MACOSX/") or _base_name(entry).startswith("._")

@@ -25,8 +25,8 @@ def is_nothing(cell: str) -> bool:
 def has_decimal_commas(rates: Iterable[str]) -> bool:
     """Return whether these percentages are written like 4,2 and not like 4.2.
 
-    This is the case if they contain a comma and no point. A percentage has no thousands, so a comma in it can only be a
-    decimal comma.
+    This is the case if they contain a comma and no point. A percentage is below 1,000 and needs no thousands separator,
+    so a comma in it can only be a decimal comma.
     """
     text = "".join(rates)
     return "," in text and "." not in text

@@ -18,7 +18,7 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
 
 MAX_LINES = 20_000
-"""The most lines of a table. Studio exports at most 500 videos, one on each line."""
+"""A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""
 
 _STUDIO_NAMES = {
     "video": ("video", "content", "video id"),
@@ -32,8 +32,10 @@ _STUDIO_NAMES = {
     "shown_in_feed": ("shown in feed",),
     "stayed": ("viewed (vs. swiped away)", "stayed to watch"),
 }
-"""The names that Studio uses or used for each column, in the form that `_normalized` returns. The keys are this
-module's own names of the columns."""
+"""The keys are the names that this module gives the columns.
+
+The values are the names that Studio uses now or used earlier, in the form that `_normalized` returns.
+"""
 
 _REQUIRED = {"video": "Content", "impressions": "Impressions", "rate": "Impressions click-through rate (%)"}
 """The required columns, with the names that Studio uses now."""
@@ -122,10 +124,13 @@ def read_table(source: TableText) -> StudioTable:
 
 
 def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -> Cells | RowProblem | None:
-    """Return the cells of a row, or what is wrong with the row. Return None for the row of the totals."""
+    """Return the cells of a row, or the problem because of which it is skipped.
+
+    Return None for the row of the totals.
+    """
     texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
-    # Studio puts a space before an id that begins with a hyphen. Without the space, spreadsheets would take the id for
-    # a formula. Spreadsheets write = and quotes around such an id.
+    # An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
+    # id. Some spreadsheets write it as ="-id". These characters are removed here.
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None

@@ -5,7 +5,10 @@ import re
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 MAX_SHOWN_ID = 200
-"""A report shows at most this many characters of an id. A damaged table may have a longer text in its place."""
+"""A report shows at most this many characters of an id.
+
+In a damaged table, the cell of the id may hold a much longer text.
+"""
 
 
 def require_video_id(text: str) -> None:

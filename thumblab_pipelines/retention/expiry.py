@@ -1,4 +1,4 @@
-"""Delete what is too old: videos whose time in the library is over, and facts that were not refreshed in 30 days."""
+"""Delete videos whose time in the library is over, and facts from YouTube that were not refreshed within 30 days."""
 
 from datetime import datetime, timedelta
 
@@ -15,8 +15,10 @@ EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
 """The reasons for which `expire` and `delete_stale` delete videos."""
 
 LONGEST = timedelta(days=30)
-"""The age at which facts must be refreshed or deleted, if YouTube gave them without an owner's authorisation. YouTube's
-Developer Policies, III.E.4, require it."""
+"""YouTube's Developer Policies, III.E.4, require that facts are refreshed or deleted before they are older than this.
+
+The rule is for facts that YouTube gives without the authorisation of a channel's owner.
+"""
 
 _EXPIRED = text("""
 SELECT v.video_id FROM videos v
@@ -28,8 +30,11 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
   END
 ORDER BY v.collected_at, v.video_id
 """)
-"""This statement selects the videos whose time in the library is over. Videos that the crawl keeps stay longer, for the
-training days. Videos of a channel that a person added stay as long as the channel is added."""
+"""This statement selects the videos whose time in the library is over.
+
+Videos that the crawl keeps stay longer, for the days of the setting `training_days`. Videos of a channel that a person
+added stay until a person removes the channel.
+"""
 
 _DELETE_EXCLUDED = text("""
 DELETE FROM crawl_videos k USING crawl_channels c
@@ -54,7 +59,7 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
     collected.
 
     `_EXPIRED` says which videos stay longer. If more videos are too old than `deletion` allows, none of them is
-    deleted. With `oldest`, the oldest of them are deleted, up to the number that it allows. If the setting
+    deleted. With `oldest`, as many of them as `deletion` allows are deleted, the oldest first. If the setting
     `history_days` is set, old counts and replaced thumbnails are deleted too.
     """
     settings = lab.settings
@@ -79,7 +84,8 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
 def shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
     """Delete counts and thumbnail versions from before the moment `before`. The latest ones of each video stay.
 
-    The remaining thumbnail versions of a video are marked `earlier_deleted`, because they did not earn its views alone.
+    If a thumbnail version of a video is deleted, the remaining versions are marked `earlier_deleted`. The mark says
+    that the views of the video do not come from these versions alone.
     """
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche, videos.c.source == "youtube")
     for table, moment in (
@@ -96,7 +102,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 
 
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
-    """Delete what was not refreshed within 30 days.
+    """Delete rows that were not refreshed from YouTube within 30 days.
 
     These are videos, the crawl's rows of excluded videos, and channels that are no longer used.
     """

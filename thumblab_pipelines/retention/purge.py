@@ -1,7 +1,7 @@
 """Remove deleted videos from index releases, pairs releases and the image store. Remove abandoned trainings too.
 
-Each function compares what is stored with the current rows of the table `videos`. So no function needs to know which
-videos were deleted, or when.
+Each function looks in the stored files for videos that have no row in the table `videos` any more. So no function needs
+to know which videos were deleted, or when.
 """
 
 import logging
@@ -33,12 +33,17 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Seconds. A picture that no row names stays if it is younger than this. It may belong to a download that has not
-written its row yet."""
+"""Age in seconds.
+
+A younger picture is not deleted, even if no row names it. It may belong to a download that has not written its row yet.
+"""
 
 _ABANDONED_S = 7 * 86_400.0
-"""Seconds. A running training writes its state after every epoch. If a training wrote nothing for this long, it was
-killed and given up."""
+"""Time in seconds.
+
+A running training writes its state after every epoch. If a training wrote nothing for this long, the lab assumes that
+it was killed and will not be resumed.
+"""
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
@@ -69,8 +74,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
 
     If the served release is one of them, an index without the deleted videos is served instead. If none can be made,
-    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. Then the served
-    index stays as it is.
+    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this case,
+    the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -86,7 +91,7 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        prune_indices(lab, niche)  # A killed writer may have left deleted videos in its files.
+        prune_indices(lab, niche)  # A process that was killed while writing may have left files with deleted videos.
     return len(stale) + len(unreadable)
 
 
@@ -100,15 +105,16 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
     except LabError as error:
         require_damage(release, error)
         return None
-    # The changes since the build stay changes in the new index. A build that is under way may have read the library
-    # before these changes. It must still receive them.
+    # The new index keeps the list of changes that were made since the old index was built. Another build may be under
+    # way, and may have read the library before these changes. When that build is promoted, the list says which changes
+    # it lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
-    # The index is built anew, because a change would leave the deleted rows in the files. The quantiles of sub-scores
-    # are kept, because they name no video.
+    # The index is built anew. Taking the videos out by a change would leave their rows in the files. The quantiles of
+    # the sub-scores are copied from the old index, because they name no video.
     trimmed = NicheIndex.build(
         index.vectors()[rows],
         [index.items[row] for row in rows],
@@ -130,7 +136,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this stays for now, because its successor may be gigabytes large.
+        rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
+            gigabytes large, so it is not written after every run that deletes videos.
         successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
 
     Raises:
@@ -154,7 +161,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if was_not_read(error):
                     failed = error
                     continue
-                # The release may hold a deleted video, so it cannot stay.
+                # A damaged release cannot be checked. It may hold a deleted video, so it is deleted.
                 _log.warning("%s is deleted without a successor: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
@@ -162,16 +169,18 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        prune_pairs(lab)  # A killed writer may have left deleted videos in its files.
+        prune_pairs(lab)  # A process that was killed while writing may have left files with deleted videos.
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
 
 
 def _is_younger(release: Release, rest: timedelta) -> bool:
-    """Return whether the release is younger than `rest`. This machine's clock dated the release, and is used here too.
+    """Return whether the release is younger than `rest`.
 
-    A release with a date in the future was dated by a wrong clock. It does not count as young.
+    Its age is measured by this machine's clock, which also dated it.
+
+    A date in the future comes from a wrong clock. A release with such a date does not count as young.
     """
     return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
@@ -179,7 +188,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the pictures that no thumbnail, thumbnail version or experiment names. Return how many were deleted.
 
-    `ahead` says how many seconds this machine's clock may be ahead. A clock that is ahead makes a new file look old.
+    `ahead` says by how many seconds this machine's clock may be ahead of the real time. A clock that is ahead makes a
+    new file look old.
     """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
@@ -192,7 +202,7 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
 
-    The folders hold vectors, weights and prepared pictures, which are needed by nothing else. `ahead` is as in
+    The folders hold vectors, weights and prepared pictures that only these trainings need. `ahead` is as in
     `clean_images`.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
@@ -212,5 +222,5 @@ def _idle_seconds(folder: Path) -> float:
     """
     try:
         return min(age(path) for path in [folder, *folder.rglob("*")])
-    except FileNotFoundError:  # Another process is writing in the folder.
+    except FileNotFoundError:  # Another process has just renamed or deleted a file of the folder.
         return 0.0

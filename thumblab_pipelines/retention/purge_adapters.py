@@ -18,9 +18,9 @@ from thumblab_pipelines.retention.purge import alive_videos
 
 @dataclass(frozen=True)
 class CleanedAdapters:
-    """The number of channel adapters that were cleaned, and the failures.
+    """The number of channel adapters that were cleaned, and the channels whose adapter could not be cleaned.
 
-    `failed` says for each channel, by its id, why its adapter could not be cleaned.
+    `failed` maps the ids of these channels to the reasons.
     """
 
     cleaned: int = 0
@@ -47,9 +47,9 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     except (LabError, ValueError, TypeError) as error:
         if was_not_read(error):
             raise
-        return True  # A damaged release may hold a deleted video.
+        return True  # A damaged release may hold a deleted video, so it must be cleaned.
     if served is None and not releases:
-        return False  # The adapter was removed. Only a folder with its locks is left.
+        return False  # The adapter was removed before. Only a folder with its lock files is left.
     return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}
 
 
@@ -83,7 +83,8 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
 def _remove_unserved(lab: Lab, channel_id: str) -> None:
     """Delete the channel's adapter releases that are not served.
 
-    A publication that was killed may have left deleted videos in them.
+    If a process was killed while it published an adapter, it may have left such releases, and they may name deleted
+    videos.
     """
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel_id):

@@ -1,6 +1,6 @@
 """Ask YouTube again for the videos and channels of a niche that are due.
 
-YouTube is asked before the facts that it gave last are 30 days old.
+A video or channel is due after the setting `refresh_days`, so that its facts are refreshed before they are 30 days old.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,14 @@ CLOSED = "channel gone"
 """The reason for which the videos of a closed or private channel are deleted."""
 
 _TRAINABILITY_PER_RUN = 500
-"""In one run, `_ask_trainability` asks for at most this many videos. Each video costs one unit of quota."""
+"""In one run, `_ask_trainability` asks YouTube about at most this many videos. Each video costs one unit of quota."""
 
 _IMPLAUSIBLE_CLOSURES = 20
-"""If a whole batch of at least this many channels is missing, an error of YouTube is more likely than their closure."""
+"""The lab does not believe that so many channels were closed at once.
+
+If YouTube's answer lacks all channels of a batch, and the batch has at least this many, the lab takes the answer for an
+error of YouTube.
+"""
 
 _DUE_CHANNELS = text("""
 SELECT channel_id FROM channels c
@@ -67,7 +71,8 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
 def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
     """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
 
-    Channels come first, because YouTube need not be asked for the videos of a closed channel.
+    Channels are refreshed first. The videos of a closed channel are deleted with it, so YouTube is not asked about
+    them.
     """
     before = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0
@@ -127,7 +132,7 @@ def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
     """Delete the channels with their videos and their rows of the crawl. Return how many videos were deleted."""
     if not channel_ids:
         return 0
-    # The rows of the crawl are deleted first. `delete_videos` gives the reason.
+    # The rows of the crawl are deleted first, to avoid a deadlock with a running crawl (see `delete_videos`).
     connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
     deleted = delete_videos(connection, _videos_of(connection, channel_ids))
     connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))

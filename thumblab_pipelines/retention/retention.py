@@ -1,9 +1,11 @@
-"""Keep the lab's data within the rules. Facts from YouTube are refreshed before they are 30 days old. What is gone or
-too old is deleted.
+"""Keep the lab's data within the rules.
+
+Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that YouTube no longer has,
+are deleted.
 
 A deleted video is removed from every table and from every release except those of models. Its pictures are removed from
-the image store. Each part compares what is stored with the current rows of the table `videos`. So the next run finishes
-what a killed run left. docs/retention.md states the rules, and says what stays in models.
+the image store. Each clean-up compares what is stored with the current rows of the table `videos`. So if a run is
+killed, the next run does the rest. docs/retention.md states the rules, and says what stays in models.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,9 +49,10 @@ class Retained:
     """The counts of one run over a niche.
 
     `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
-    the deleted videos by reason. The next four fields count what was deleted or cleaned after them. `stopped` says why
-    the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
-    many at once. If YouTube was not asked, `remarks` says why.
+    the deleted videos by reason. The next four fields count the pictures, releases, adapters and abandoned trainings
+    that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended early, or is None.
+    `withheld` is a check. It fails if deletions were withheld because they were too many at once. If YouTube was not
+    asked, `remarks` says why.
     """
 
     videos: int
@@ -70,12 +73,13 @@ def retain(
 ) -> Retained:
     """Refresh and delete what is due in a niche. Then delete the pictures of deleted videos, and clean the releases.
 
-    If the quota ends, videos that were not refreshed stay until they are 30 days old. A run never deletes more than a
-    share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
+    If the quota of the day is spent, the videos that were not refreshed stay until their facts are 30 days old. A run
+    never deletes more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
-    If YouTube cannot be asked, deletions use the newest time that YouTube gave the lab as the present time. In a
-    `confirmed` run, they use this machine's clock. If one clean-up fails, the others are still done. If no API key is
-    set and the niche has nothing from YouTube, YouTube is not asked.
+    The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
+    cannot be asked, the newest time that the lab ever got from YouTube is used instead. A `confirmed` run then uses
+    this machine's clock. If one clean-up fails, the others are still done. If no API key is set and the niche has no
+    videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
@@ -93,7 +97,7 @@ def retain(
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now
-                # This call comes before the refresh, so that no quota is spent on videos that are too old.
+                # Videos that are too old are deleted before the refresh, so that no quota is spent on them.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
     except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.
@@ -105,9 +109,11 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This call comes last, because it may use up the share of videos that this run may delete.
+    # This call comes after the other deletions. It may delete as many videos as the run's limit still allows, and then
+    # nothing more may be deleted.
     expire(lab, niche, now, deletion, oldest=True)
-    # Files are dated by this machine's clock. It may be ahead of `now` by this many seconds.
+    # The age of files is measured by this machine's clock, which may be ahead of YouTube's time `now` by this many
+    # seconds.
     ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
     pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, deletion)))
@@ -161,8 +167,9 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their 30 days were over. Otherwise, it is at most 20 hours. It
-    is also at most what is left of the 30 days when a video becomes due for its refresh.
+    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is 20 hours, but
+    never longer than the days between the refresh of a video (after `refresh_days`) and its 30th day. A video that is
+    found to be deleted at its refresh is then removed from the pairs within the 30 days.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

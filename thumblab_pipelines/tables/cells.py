@@ -1,8 +1,8 @@
 """Read the cells of a catalogue, in the forms that people, pandas and spreadsheets write.
 
 The functions raise `ValueError` with a sentence for the import report. They do not read numbers of a YouTube Studio
-export, see `owner_ctr/studio_numbers.py`. Such numbers may have decimal commas and spaces between thousands. Both are
-errors in a catalogue.
+export, see `owner_ctr/studio_numbers.py`. Numbers of Studio may have decimal commas, and spaces between thousands. In a
+catalogue, both are errors.
 """
 
 import math
@@ -54,8 +54,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library has only videos of the last days before its newest observation. An observation in the future would
-    # therefore make the library empty.
+    # The library only has videos that were published in a number of days before its newest observation. With an
+    # observation far in the future, no video would be in these days, and the library would be empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

@@ -23,7 +23,10 @@ def header_line(lines: Sequence[str]) -> int:
 
 
 def separator_of(header: str) -> str:
-    """Return the separator that splits the header into the most columns. If several do, return the first of them."""
+    """Return the separator that splits the header into the most columns.
+
+    If several split it equally, return the first of them.
+    """
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 
@@ -31,8 +34,9 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
     """Yield the line number of each row, with the cells of the row or with a sentence on what is wrong with it.
 
     The first row is the header, at `lines[start]`. Line numbers count from 1. If a quote is never closed, the CSV
-    parser reads all rows after it into one cell. Therefore, if a row spans several lines and one of the later lines is
-    a complete row itself, only the first line is skipped. Reading continues at the next line.
+    parser reads all rows after it into one cell. This function therefore checks each row that spans several lines. If
+    one of the later lines is a complete row itself, the quote was probably not meant as one. Then only the first line
+    is skipped, and reading continues at the next line.
     """
     width = 0
 

@@ -17,9 +17,9 @@ class TrainingArrays:
 
     Pairs are given by row numbers. `winners` [p] and `losers` [p] are the training pairs. `held_winners` [v] and
     `held_losers` [v] are the validation pairs, and v may be 0. `weights` [p]: the weight of each training pair in the
-    loss. `margins` [p]: how far apart the labels of each pair are. `TrainConfig.least_margin` is a limit for them.
+    loss. `margins` [p]: how far apart the labels of each pair are. Pairs below `TrainConfig.least_margin` are not used.
 
-    `measured`: whether engagement is a measured rate. Label smoothing is then not applied to it.
+    `measured`: whether engagement is a measured click-through rate. Label smoothing is not applied to measured rates.
     """
 
     inputs: Float32s

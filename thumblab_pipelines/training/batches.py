@@ -1,8 +1,8 @@
 """Choose the pairs of each training step.
 
 A step computes each of its videos only once, even if the video is in many pairs. Pairs are therefore visited in blocks
-that share videos. 1,024 pairs that are drawn one by one contain about 2,000 videos. In blocks of 256, they contain
-about 200.
+of pairs that share videos. For example, a step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If
+the step consists of four blocks of 256 pairs, it contains about 200.
 
 The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
 """
@@ -20,8 +20,8 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs in which neighbouring pairs share videos.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
-    together. These are the videos of a channel. It also puts neighbours close to each other. These are videos of the
-    same weeks. The function needs neither channels nor dates for this.
+    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other, and
+    neighbours are videos of the same weeks. The function needs neither channels nor dates for this.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -37,7 +37,7 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class Batches:
-    """A division of the pairs into steps that differs in every epoch.
+    """A division of the pairs into training steps. Each epoch has another division.
 
     `order` [p]: see `order_by_shared_videos`. `pairs`: number of pairs that an epoch visits. `steps`: number of steps
     in an epoch. `block`: number of pairs in a block.

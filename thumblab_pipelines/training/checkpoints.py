@@ -34,7 +34,7 @@ _ABANDONED_S = 3_600
 
 
 class TrainingStoppedError(LabError):
-    """The error that SIGTERM has stopped the training. The state was written, and the same call resumes from it."""
+    """The error that is raised after SIGTERM has stopped the training. The same call resumes from the saved state."""
 
     transient = True
 
@@ -47,7 +47,10 @@ class State:
     facts: dict[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose names begin with `prefix` and a slash. The keys are the rest of their names."""
+        """Return the tensors whose names begin with `prefix` and a slash.
+
+        The keys are the names without this beginning.
+        """
         return {name.removeprefix(f"{prefix}/"): t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
 
 
@@ -63,7 +66,8 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The name is unique. Another training in this folder therefore does not rename or delete the unfinished file.
+        # The temporary name is unique. So another training in this folder does not rename or delete this unfinished
+        # file.
         aside = self.path.with_suffix(f".{secrets.token_hex(6)}{_ASIDE}")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         try:
@@ -72,7 +76,7 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # another training in it has ended and deleted the folder
+        with suppress(FileNotFoundError):  # another training that used the folder has ended and deleted it
             sync(self.path.parent)
 
     def load(self) -> State | None:
@@ -142,7 +146,11 @@ def termination() -> Iterator[threading.Event]:
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Return the tensors of an optimiser by the name "parameter number/name", and its parameter groups."""
+    """Return the tensors of an optimiser, and its parameter groups.
+
+    A key of the tensors is, for example, "3/exp_avg": the number of a parameter, and the optimiser's name for the
+    tensor.
+    """
     state = optimiser.state_dict()
     tensors = {f"{number}/{name}": value for number, part in state["state"].items() for name, value in part.items()}
     return tensors, state["param_groups"]

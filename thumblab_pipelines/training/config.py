@@ -10,9 +10,9 @@ class TrainConfig:
     """The settings of a training. docs/training-recipe.md explains the losses. The learning rate suits small data.
 
     Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
-                 epochs. 0 turns early stopping off. The weights of the last epoch are kept, because the other heads
-                 need longer than the pairwise head. Afterwards, the validation pairs choose how much of the network's
-                 output is added to the linear score.
+                 epochs. 0 turns early stopping off. The weights of the last epoch are kept, not those of the best one,
+                 because the other heads learn longer than the pairwise head. Afterwards, the share of the network's
+                 output that is added to the linear score is chosen on the validation pairs.
     An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
                  0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs
                  that share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1,
@@ -26,8 +26,8 @@ class TrainConfig:
     Other heads  Their losses are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
                  turns it off.
-    Mixup        Each pair is mixed with another pair. The share is drawn from Beta(A, A) with A = `mixup_alpha`. 0
-                 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
+    Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
+                 0 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
     SWA          From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
                  after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if
                  its validation AUC is at least that of the last epoch.
@@ -64,7 +64,7 @@ class TrainingFolders:
     logs: Path | None = None
 
     def below(self, name: str) -> "TrainingFolders":
-        """Return folders with this name inside the two folders."""
+        """Return the two subfolders called `name`, one in each of these folders."""
         return TrainingFolders(self.checkpoints and self.checkpoints / name, self.logs and self.logs / name)
 
 

@@ -15,9 +15,12 @@ from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""Minimum number of videos in a channel for using a video's percentile in the channel as a target."""
+"""In channels with fewer videos than this, a video's percentile in its channel is not used as a target."""
 _LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates. With fewer, the absolute head learns engagement instead."""
+"""Minimum number of measured click-through rates.
+
+With fewer, the absolute head learns percentiles of views in the channel instead.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Corpus:
         return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
 
     def learns_ctr(self, rows: Rows) -> bool:
-        """Return whether the absolute head learns click-through rates, because enough of the rows have one."""
+        """Return whether enough of the rows have a click-through rate, so that the absolute head can learn it."""
         if "click_through_rate" not in self.data.videos:
             return False
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR

@@ -34,7 +34,8 @@ class ProcessGroup:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
             from accelerate import Accelerator
 
-            # Without a GPU, accelerate needs `cpu=True`. Otherwise the processes do not find each other.
+            # Without a GPU, accelerate needs `cpu=True`. Without this argument, the processes would not connect to each
+            # other.
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
             self.device = self._accelerator.device
@@ -45,7 +46,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def seed(self, seed: int) -> int:
-        """Return a seed for this process. It differs between processes, so that each draws its own dropout masks."""
+        """Return a seed that differs between processes, so that each process draws other dropout masks."""
         return seed + 100_003 * self.rank
 
     def random(self, *seeds: int) -> np.random.Generator:
@@ -94,10 +95,10 @@ class ProcessGroup:
         return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
     def broadcast(self, value: float | None) -> float | None:
-        """Return the value of the main process in all processes.
+        """Send the value of the main process to all processes, and return it in each.
 
-        Rounding can make the values of the processes differ. With the value of the main process, all processes take the
-        same decisions.
+        Rounding can make the values of the processes differ. If all of them use the value of the main process, they
+        take the same decisions, for example when to stop.
         """
         if self.size == 1 or value is None:
             return value
@@ -107,7 +108,7 @@ class ProcessGroup:
 
     def agree(self, digest: str) -> bool:
         """Return whether all processes have the same hexadecimal digest. The answer is the same in all processes."""
-        number = float(int(digest[:12], 16))  # a float represents these 48 bits exactly
+        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits, which a float represents exactly
         return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Fit a model that has the outputs of the ranker to pairs.
+"""Fit a model to pairs. The model must have the same outputs as the ranker.
 
 The training is fast on two cores, gives the same weights for the same seed, and can be resumed. The model maps inputs
 [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not depend on the meaning of the
@@ -55,9 +55,9 @@ def fit(
 ) -> tuple[Model, list[Epoch]]:
     """Train `model` in place. Return it in evaluation mode, with the history of its epochs.
 
-    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The epoch
-    with the best validation AUC is not restored. It may be the first epoch, after which the other heads have learnt
-    nothing.
+    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The weights
+    of the epoch with the best validation AUC are not restored. This may be the first epoch, after which the other heads
+    have learnt nothing.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
     at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, it then ends
@@ -88,7 +88,7 @@ def fit(
 
 
 class _Training:
-    """Everything that changes while a model is trained. `save` writes this state and `resume` reads it."""
+    """A training under way, with everything that changes during it. `save` writes this state, and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group
@@ -171,14 +171,17 @@ class _Training:
         """Load the averaged weights into the model if their validation AUC is not lower than that of the last epoch."""
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.group.set_counted(None)  # every process goes over the same rows
+        self.group.set_counted(None)  # here, every process goes over all rows and counts them all
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:
             self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
-        """Yield all training rows in random order, in parts that are large and equal enough for batch norm."""
+        """Yield all training rows in random order, in parts of similar size.
+
+        Each part is large enough for batch norm.
+        """
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)
         for part in np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE)):
@@ -222,7 +225,7 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        # `set_rng_state` reads a view at a wrong offset, so it gets a copy.
+        # `set_rng_state` reads a tensor that is a view of another one at a wrong offset, so it gets a copy.
         torch.set_rng_state(self.group.own(state.tensors["random"]).clone())
         self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]
@@ -231,9 +234,11 @@ class _Training:
 
 
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
-    """Return the learning rate: it rises linearly during the warm-up, and then decays along a cosine.
+    """Return the learning rate at the time `epoch`.
 
-    `epoch` is the time in epochs, with a fraction. An epoch has `steps` steps.
+    It rises linearly during the warm-up, and then decays along a cosine.
+
+    `epoch` is counted from the start of the training, and may have a fraction. An epoch has `steps` steps.
     """
     if config.swa_start:
         epoch = min(epoch, config.swa_start)
@@ -245,7 +250,7 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 @contextmanager
 def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """Yield an event that SIGTERM sets. Without a checkpoint no state can be saved, and SIGTERM is not handled."""
+    """Yield an event that SIGTERM sets. Without a checkpoint, no state can be saved, so SIGTERM is not handled."""
     if checkpoint is None:
         yield Event()
     else:

@@ -1,4 +1,4 @@
-"""Fit the global model, which is the same for all channels. It is a linear model with a network on top of it."""
+"""Fit the global model, which is the same for all channels. It is the sum of a linear model and a network."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def _start_from_line(
 def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers: Rows) -> None:
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
-    The share is chosen that orders the validation pairs best. Without validation pairs, the whole output is kept.
+    The chosen share is the one with the highest AUC on the validation pairs. Without such pairs, the whole output is
+    added.
     """
     if not len(winners):
         return
@@ -124,6 +125,6 @@ def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
     if len(rows) < 2:
         return 1.0
     scores = model.predict(corpus.inputs[rows]).score
-    # The lower bound is positive, so that the factor never reverses the order of a model that is wrong on the
-    # validation videos. The upper bound limits the scale of the scores.
+    # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so that the
+    # factor never reverses the order of the scores. The upper bound limits the scale of the scores.
     return float(np.clip(corpus.slope_within_channels(scores, corpus.target[rows], rows), 0.05, 2.0))

@@ -70,7 +70,8 @@ class Batch:
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
     """Return the batch of some pairs. It contains each row only once, even if the row is in several pairs.
 
-    `elsewhere`: the pairs of the same step whose rows are counted by other processes.
+    `elsewhere`: the pairs of the same step that processes with lower numbers take. Those processes count the rows of
+    these pairs.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
     counted = np.ones(len(rows), np.float32)

@@ -2,7 +2,8 @@
 
 A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Videos that are deleted for the same reason
 are all deleted, or none of them is. Only `delete_oldest` deletes a part of them, the oldest first. A person can confirm
-a larger deletion. Videos beyond the share are withheld: they stay as they are, and the run reports them.
+a larger deletion. If more videos should be deleted than the share allows, their deletion is withheld. They stay as they
+are, and the run reports them.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 CHECK = "not_too_many"
-"""The name of the asset check."""
+"""The name of the Dagster asset check that fails if a run withheld deletions."""
 
 _FEW = 5
 """This many videos may always be deleted at once, even if they are a large share of a small niche."""
@@ -49,8 +50,9 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
 def last_heard(lab: Lab) -> datetime:
     """Return the newest time at which YouTube told the lab anything.
 
-    If there is no such time, or if it is in the future, return this machine's time. Unlike this machine's clock, the
-    returned time cannot jump ahead.
+    If there is no such time, or if it is in the future, return this machine's time. The returned time is never ahead of
+    this machine's clock, and usually comes from YouTube. So if this machine's clock is wrong and far ahead, videos do
+    not look older than they are.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
@@ -59,7 +61,7 @@ def last_heard(lab: Lab) -> datetime:
 
 
 class Deletion:
-    """The videos that one run deletes from a niche. `deleted` and `withheld` count them by reason.
+    """The deletions of one run in one niche, and their limit. `deleted` and `withheld` count videos by reason.
 
     `asset` is the name of the asset that the run materializes. `confirmed` means that a person allowed any number of
     deletions.
@@ -76,8 +78,8 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of them are gone, the
-        answer is not believed.
+        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
+        gone, the lab does not believe it, and withholds the deletion.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -87,7 +89,7 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos, or none of them. `allows` decides."""
+        """Delete all of these videos if `allows` permits this number, otherwise none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
@@ -105,7 +107,7 @@ class Deletion:
 
     @property
     def explanation(self) -> str:
-        """The text of the asset check.
+        """The explanation of the asset check `not_too_many`.
 
         It names the withheld videos and says what to do. If there are none, it says how many videos were deleted.
         """

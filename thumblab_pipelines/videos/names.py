@@ -24,8 +24,9 @@ def plain_text(text: str) -> str:
     """Return the text of a catalogue as a person wrote it. All entities are decoded, and spaces at the ends are
     removed.
 
-    Entities are decoded repeatedly, because some tools escape text more than once. So a title that is about an entity
-    is changed: `&amp;` becomes `&`. Such titles are far rarer than tools that escape twice.
+    Entities are decoded repeatedly, because some tools escape text more than once. So a title that really contains the
+    text `&amp;`, for example in a video about HTML, is changed to `&`. Such titles are far rarer than texts that a tool
+    escaped twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)

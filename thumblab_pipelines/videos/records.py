@@ -11,8 +11,11 @@ from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.views import era
 
 VIDEO, SHORT, LIVE, UPCOMING = "video", "short", "live", "upcoming"
-"""The formats of a video. The library holds only the format `video`. Viewers do not choose a Short or a live video by
-its thumbnail, and cannot choose an upcoming one yet."""
+"""The formats of a video.
+
+The library holds only the format `video`. Viewers do not choose a Short or a live video by its thumbnail, and cannot
+watch an upcoming video yet.
+"""
 
 LONGEST_SHORT_S = 180
 """The longest possible Short, in seconds."""
@@ -38,7 +41,8 @@ class VideoRecord:
     """A video at the moment `observed_at`.
 
     Counts are None if YouTube does not give them. `duration_s` is None for a live video. `thumbnail_urls` lists the
-    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video itself.
+    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video, not of its
+    thumbnail.
     """
 
     video_id: str
@@ -61,7 +65,7 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class Saved:
-    """The numbers of rows that were new when they were saved."""
+    """The numbers of new videos and of new observations that were saved."""
 
     new_videos: int = 0
     new_observations: int = 0
@@ -71,7 +75,7 @@ class Saved:
 
 
 def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> None:
-    """Insert or update the channels. A field that is None does not overwrite a known value."""
+    """Insert or update the channels. If a field of a record is None, the stored value stays."""
     if not records:
         return
     # Each row occurs once, and the rows are in a fixed order. So two runs that save the same rows cannot deadlock.
@@ -92,9 +96,9 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 
 
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
-    """Insert or update the videos, and add one observation for each.
+    """Insert or update the videos, and add an observation of each video's counts.
 
-    A video keeps the niche in which it was first found. A missing value does not overwrite a known one. A second
+    A video keeps the niche in which it was first found. A missing value does not overwrite a stored one. A second
     observation of the same moment is ignored.
     """
     if not records:
@@ -125,7 +129,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                "published_at": statement.excluded.published_at,  # The date changes when a premiere takes place.
+                # The date of publication of a premiere changes when the premiere takes place.
+                "published_at": statement.excluded.published_at,
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
                 "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),

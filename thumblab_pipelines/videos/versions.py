@@ -63,7 +63,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """Sighting of a picture that the video did not show before. The picture is in the image store."""
+    """Sighting of a picture that is new for this video. The picture is already in the image store."""
 
     video_id: str
     at: datetime
@@ -98,8 +98,8 @@ Sighting = Shown | Unchanged | Missing
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
     """Return whether a picture is the known one.
 
-    It is the known one if it has the same bytes, or if it is the same image that its host has encoded again. If the
-    known picture is no longer in the store, different bytes count as a different picture.
+    It is the known one if its bytes are the same, or if its pixels look the same because the host has only encoded the
+    image again. If the file of the known picture is lost, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True
@@ -113,7 +113,8 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # The rows are locked as for a foreign key. So no video is deleted while its picture is saved.
+    # This query locks the rows in the way that a foreign key does. So no other process deletes a video while its
+    # picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title
@@ -158,7 +159,8 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If two pictures were seen at the same moment, the first was shown for no time. So the second replaces it.
+    # If two versions of a thumbnail have the same time of sighting, the first one was shown for no time. So the second
+    # one replaces it.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -173,7 +175,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # An ETag or a Last-Modified is only valid for the URL that gave it.
+            # The headers ETag and Last-Modified are only valid for the URL whose answer had them. So for a new URL, the
+            # old values are not kept.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -190,8 +193,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
             for sighting in sightings
         ],
     )
-    # Like a new picture, a new title makes a new version. If two titles were seen at the same moment, the first was
-    # shown for no time. So the second replaces it.
+    # Like a new picture, a new title makes a new version. If two versions have the same time of sighting, the first one
+    # was shown for no time. So the second one replaces it.
     connection.execute(
         text("""
             WITH newest AS (

@@ -1,6 +1,6 @@
 """Convert JSON of the YouTube Data API v3 into records.
 
-The API sends counts as strings, and may leave counts out. A missing count becomes None, never 0.
+The API sends counts as strings, and may leave out a count. A missing count becomes None, never 0.
 """
 
 import logging
@@ -81,7 +81,7 @@ def next_page_token(answer: Json) -> str | None:
 def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`.
 
-    Among all resources, only this one has HTML entities in its texts. They are escaped once.
+    Of all resources of the API, only this one has HTML entities in its texts. They are decoded once.
     """
     snippet = item["snippet"]
     return SearchHit(

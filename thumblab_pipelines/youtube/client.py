@@ -53,7 +53,7 @@ class YouTube:
         service = build(
             "youtube",
             "v3",
-            # `http` is passed so that the library does not search this machine for credentials.
+            # Without the argument `http`, the library would search this machine for Google credentials.
             http=new_http(endpoint),
             client_options={"api_endpoint": endpoint},
             static_discovery=True,
@@ -77,7 +77,10 @@ class YouTube:
 
     @property
     def now(self) -> datetime:
-        """The server's time at its last answer (UTC). The lab uses this time instead of this machine's clock."""
+        """The server's time at its last answer (UTC).
+
+        The lab uses this time, because this machine's clock may be wrong.
+        """
         return self._transport.now
 
     def chart(self, category_id: int, region: str, niche: str) -> list[VideoRecord] | None:
@@ -173,7 +176,8 @@ class YouTube:
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
         """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        Only ids are read. So a video whose other facts cannot be read still counts as existing.
+        This reads only the ids in the answer. So a video still counts as existing if the lab cannot read its other
+        facts.
         """
         return self._existing(self._service.videos(), video_ids)
 

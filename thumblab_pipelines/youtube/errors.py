@@ -1,7 +1,7 @@
-"""Errors of calls to YouTube, grouped by what helps against them.
+"""Errors of calls to YouTube, in kinds that differ in whether and when another try can succeed.
 
-A short wait helps against some errors. A wait until the next day, or another API key, helps against others. Nothing
-helps against the rest.
+Some errors end after a short wait. Others end on the next day, or with another API key. For the rest, another try is
+useless.
 """
 
 import json
@@ -30,7 +30,8 @@ class ErrorKind(StrEnum):
 
 _TRANSIENT = frozenset({ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT})
 
-# The following sets hold the reasons that Google sends in error bodies. Each set belongs to one kind of error.
+# The following sets hold the reason codes that Google sends in the JSON of an error. Each set belongs to one
+# `ErrorKind`.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _KEY = {
@@ -146,7 +147,7 @@ def explain(refusal: Refusal, tries: int) -> str:
 def _read(content: bytes) -> tuple[list[str], str, list[str]]:
     """Return the reasons, the message, and the names and units of the quota limits in an error body.
 
-    Every form of error body is accepted.
+    This function raises no error, whatever form the body has.
     """
     try:
         error = json.loads(content)["error"]

@@ -14,14 +14,14 @@ MAX_PAGES_WITHOUT_NEW_ITEMS = 5
 """Reading stops after this many pages in a row without a new item."""
 
 MAX_PAGES = 400
-"""The most pages of any list. An uploads playlist ends at 20,000 videos, with 50 on a page."""
+"""No list has more pages than this. An uploads playlist ends at 20,000 videos, which are 400 pages of 50."""
 
 MAX_SEARCH_PAGES = 10
-"""The most pages of a search. A search returns at most 500 items, with 50 on a page."""
+"""No search has more pages than this. A search returns at most 500 items, which are 10 pages of 50."""
 
 
 class Paging(Generic[T]):
-    """The reading position in one list, and the keys of the items that were read.
+    """The reading position in one list of YouTube's, and the keys of the items that were read.
 
     `what` is the name of the list in remarks. `key` returns the key of an item. An item is new if no earlier page had
     its key. An item with the key None, such as a private video, is never new.
@@ -32,7 +32,7 @@ class Paging(Generic[T]):
     Attributes
     ----------
     cursor : token of the next page to read. None at the end of the list.
-    remark : why the list was given up before YouTube ended it, or None.
+    remark : why reading stopped before the last page of the list, or None if it did not.
     """
 
     def __init__(

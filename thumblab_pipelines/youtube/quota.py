@@ -1,7 +1,8 @@
 """The quota ledger. It counts the calls that the lab may still make to YouTube today. All runs share it in PostgreSQL.
 
-A call is reserved before it is made, so two runs never use the same unit. If a run is killed, it may have reserved some
-calls that it did not make. A day is a day in California, where YouTube resets the quota at midnight.
+A run reserves each call in the ledger before it makes the call. So two runs never use the same unit. If a run is
+killed, it may have reserved some calls that it did not make. A day is a day in California, where YouTube resets the
+quota at midnight.
 """
 
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ class Ledger:
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube says the bucket is empty, so that no run makes a call from it again today.
+        """Record that YouTube says the bucket is empty. No run then makes a call from this bucket again today.
 
         Return the error to raise.
         """

@@ -1,7 +1,7 @@
 """Make calls with google-api-python-client.
 
-Each call is first reserved in the quota ledger. It is repeated if waiting may help. Its answer carries the server's
-time.
+Each call is first reserved in the quota ledger. It is repeated if waiting may help. Each answer is returned together
+with the server's time.
 """
 
 import threading
@@ -171,8 +171,8 @@ def new_http(endpoint: str) -> Any:
     """Return connections for one thread."""
     import httplib2
 
-    # If a proxy is set, httplib2 needs proxy support, even if `no_proxy` excludes this host. So a loopback host gets no
-    # proxy.
+    # If httplib2 gets proxy settings but has no proxy module, every call fails, even to a host that `no_proxy`
+    # excludes. So httplib2 gets no proxy settings for a loopback host.
     local = is_loopback(urlsplit(endpoint).hostname or "")
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # A redirect would send the key to another host.

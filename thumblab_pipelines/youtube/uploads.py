@@ -10,7 +10,7 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
-    """Return the paging over a channel's public uploads, from the first page or from where an earlier run stopped.
+    """Return a `Paging` over a channel's public uploads. It starts at the first page, or where an earlier run stopped.
 
     An upload without a date is private, and is left out.
     """
@@ -28,9 +28,9 @@ def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]
 
 
 def concerns_this_list(error: YouTubeError) -> bool:
-    """Return whether YouTube refuses this list alone.
+    """Return whether the error is about this channel's list of uploads, and not about all calls.
 
-    An error without a reason code from YouTube says nothing about the channel.
+    A refusal without YouTube's reason code may have any cause, so it does not count as an error of this list.
     """
     return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
 
@@ -45,7 +45,7 @@ def newest_uploads(
         channel_id: The id of the channel, for remarks.
         playlist: The channel's uploads playlist. A playlist that no longer exists counts as empty.
         limit: The number of ids that are returned at most.
-        remarks: The list to which a sentence is appended if the playlist was not read as usual.
+        remarks: The list to which a sentence is appended if reading stopped before the last page of the playlist.
         oldest: Videos that were published before this moment are left out, because they are too old for the library.
     """
     paging = upload_paging(channel_id)

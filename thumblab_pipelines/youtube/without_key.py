@@ -1,4 +1,7 @@
-"""Decide whether a lab without an API key must ask YouTube. A niche without data from YouTube needs no call."""
+"""Decide whether a lab without an API key must ask YouTube about a niche.
+
+A niche that has no data from YouTube, such as an imported catalogue, needs no call.
+"""
 
 from sqlalchemy import text
 
@@ -13,7 +16,7 @@ _HOLDS_YOUTUBE_DATA = text("""
 def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
     """Return why YouTube is not asked about the niche, or None if it has to be asked.
 
-    YouTube is not asked if no API key is set and the lab holds nothing from YouTube in this niche.
+    YouTube is not asked if no API key is set and the niche has neither videos from YouTube nor channels in the crawl.
     """
     if lab.settings.youtube_api_key is not None:
         return None

@@ -10,7 +10,10 @@ from thumblab_pipelines.library.changes import resume, roll_back
 
 
 class RollBack(dg.Config):
-    """The release to serve. If `release_id` is empty, it is the newest older release that was served before."""
+    """Config that chooses the release to serve.
+
+    If `release_id` is empty, the job takes the newest release that was served before and is older than the served one.
+    """
 
     release_id: str = ""
     resume: bool = False

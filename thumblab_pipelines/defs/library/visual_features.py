@@ -9,7 +9,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 
 @dg.asset(
-    # If the encoder has a text tower, the sub-score title_match compares vectors.
+    # `embeddings` must come first, because the sub-score title_match compares vectors if the encoder has a text tower.
     deps=["thumbnails", "embeddings"],
     kinds={"opencv", "openvino", "postgres"},
     check_specs=blocking("visual_features", "complete", "in_range"),

@@ -1,4 +1,4 @@
-"""Define the asset `retention`. It deletes what is too old, and what YouTube no longer has."""
+"""Define the asset `retention`. It deletes videos that are too old, or that YouTube no longer has."""
 
 from datetime import timedelta
 

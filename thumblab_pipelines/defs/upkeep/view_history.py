@@ -1,4 +1,4 @@
-"""Define the asset `view_history`: counts of videos over time, and the views at fixed ages that follow from them."""
+"""Define the asset `view_history`: observed counts of videos, and views at fixed ages that are computed from these."""
 
 from datetime import timedelta
 

@@ -55,11 +55,11 @@ class ReachReports:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
         self.remarks: list[str] = []
-        """One sentence for each list that was given up before YouTube ended it."""
+        """A sentence for each of YouTube's lists that this client stopped reading before its last page."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """Return a client that signs in with the file of the settings.
+        """Return a client that signs in with the credentials file that the settings name.
 
         Raises `LabError` if there is no file that can be used.
         """
@@ -80,8 +80,8 @@ class ReachReports:
         try:
             return _job(self._session.call(self._jobs.create(body=body)), new=True)
         except YouTubeError as error:
-            # A job may exist in spite of the error. Another run may have created it, or only the answer to this call
-            # was lost.
+            # The job may exist in spite of the error. Another run may have created it. Or this call has created it, and
+            # only the answer was lost.
             job = self._find_job()
             if job is None:
                 raise error from None

@@ -66,7 +66,8 @@ def _read(path: Path) -> dict[str, str]:
         ) from None
     try:
         content = json.loads(data) if len(data) <= _LARGEST_FILE else None
-    # This error quotes the file. So the LabError below is raised `from None`.
+    # This error quotes the file, which contains secrets. So the LabError below is raised `from None`, which hides this
+    # error.
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

@@ -119,7 +119,7 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        # There is no compression, so the size limit applies to the bytes that are read.
+        # The server is asked not to compress the answer, so that the size limit applies to the bytes that are read.
         headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:
