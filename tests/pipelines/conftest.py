@@ -19,13 +19,17 @@ KEY = "AIzaSecretOfTheTests"
 
 @dataclass(frozen=True)
 class Small:
-    """The small lab, the catalogue and emulator that it was collected from, and the result of each step by niche."""
+    """The small lab, the catalogue and emulator that it was collected from, and the result of each step by niche.
+
+    `spent` is the quota that collecting spent, by bucket. Tests with copies of the lab spend more of the emulator's quota.
+    """
 
     lab: Lab
     catalogue: SyntheticCatalogue
     emulator: Emulator
     collected: dict[str, Any]
     downloaded: dict[str, Any]
+    spent: dict[str, int]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=KEY)
         collected = {niche: collect(lab, niche) for niche in NICHES}
         downloaded = {niche: download_thumbnails(lab, niche) for niche in NICHES}
-        yield Small(lab, catalogue, emulator, collected, downloaded)
+        yield Small(lab, catalogue, emulator, collected, downloaded, emulator.counts.spent)
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,13 @@ class Plan:
     balances: list[Balance]
 
 
-def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per_channel: float | None = None) -> Plan:
+def plan_crawl(
+    lab: Lab,
+    niches: Sequence[str],
+    channels: int | None = None,
+    per_channel: float | None = None,
+    now: datetime | None = None,
+) -> Plan:
     """Plan the crawl of the niches.
 
     Args:
@@ -75,9 +81,10 @@ def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per
         channels: The number of channels to find for each niche. By default, the setting `crawl_channels`.
         per_channel: The number of videos of a channel. By default, the mean of the channels walked so far, or
             `VIDEOS_PER_CHANNEL` if none was walked.
+        now: The moment to plan for. By default, this machine's time, because the plan makes no call to YouTube.
     """
     settings = lab.settings
-    now = datetime.now(UTC)  # The plan makes no call to YouTube, so it uses this machine's clock.
+    now = now or datetime.now(UTC)
     mean = per_channel or _videos_per_channel(lab)
     wanted = channels or settings.crawl_channels
     walk_before = now - timedelta(days=settings.crawl_again_days)

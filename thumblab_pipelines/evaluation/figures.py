@@ -247,8 +247,9 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
     chosen = counts[sides.channels] >= LEAST_CHANNEL_PAIRS
     if not chosen.any():
         return place.figure(None, (None, None), 0, 0)
-    by_channel = ChannelMeans.of(values[chosen], *(side[chosen] for side in sides))
-    ends = by_channel.interval(by_channel.over_channels(), SHARE)
+    winners, losers, channels = (side[chosen] for side in sides)
+    by_channel = ChannelMeans.of(values[chosen], winners, losers, channels, SHARE)
+    ends = by_channel.interval(by_channel.over_channels())
     return place.figure(float(by_channel.means.mean()), ends, int(chosen.sum()), len(by_channel.means))
 
 

@@ -9,21 +9,27 @@ The differences have the variance tau2, the errors of channel c have the varianc
 channel by its share w[c] of the pairs. Its variance is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
-  independent. With few videos this estimate is poor. It is therefore averaged with the variance of a random order.
-- tau2 is the estimate of Paule and Mandel [2]_. It is 0 if the channels differ no more than their errors explain.
-- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. It has as many degrees
-  of freedom as there are channels less one if tau2 is above 0 [3]_, else as many as videos less channels.
+  independent. It is at least the variance that a random order of the videos would give, scaled to the spread of the
+  values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
+- tau2 is the estimate of Paule and Mandel [3]_, averaged with that of one imagined channel. Without this channel, tau2
+  would often be 0 if there are few channels, and the interval would be too narrow.
+- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. Its degrees of freedom
+  come from both parts of the variance [4]_. The first part has as many as there are channels of equal weight, less one. A
+  channel with most of the pairs therefore widens the interval. The second part has as many as videos less channels.
+
+With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
 
 A bootstrap over channels is not used. If there are three channels, its ends are the smallest and the largest of three
 numbers, and it covers the true mean in 75 % of samples instead of 95 %. `tests/pipelines/statistics/test_intervals.py`
-simulates the coverage of these intervals with 3, 5, 10 and 30 channels.
+simulates the coverage of these intervals.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
    Society B, 1992.
-.. [2] R. Paule and J. Mandel, "Consensus values and weighting factors", Journal of Research of the National Bureau of
+.. [2] A. Agresti and B. Coull, "Approximate is better than 'exact' for interval estimation of binomial proportions", The
+   American Statistician, 1998.
+.. [3] R. Paule and J. Mandel, "Consensus values and weighting factors", Journal of Research of the National Bureau of
    Standards, 1982.
-.. [3] J. Hartung and G. Knapp, "On tests of the overall treatment effect in meta-analysis with normally distributed
-   responses", Statistics in Medicine, 2001.
+.. [4] F. Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics Bulletin, 1946.
 """
 
 from __future__ import annotations
@@ -48,8 +54,11 @@ DIFFERENCE: Interval = (-1.0, 1.0)
 _RANDOM_VARIANCE = 0.25
 """The variance of the outcome of a pair that is decided by chance."""
 
-_PRIOR_VIDEOS = 10
-"""The weight of the variance of a random order, in videos."""
+_IMAGINED_PAIRS = 4
+"""Number of imagined pairs that are decided by chance."""
+
+_TYPICAL_DIFFERENCE = 0.05
+"""Standard deviation of an imagined channel's mean from the overall mean."""
 
 
 @dataclass(frozen=True)
@@ -66,39 +75,51 @@ class ChannelMeans:
         The variance of each mean [k] that comes from the choice of the channel's videos.
     videos
         The number of videos of all channels.
+    within
+        The smallest and the largest possible mean.
     """
 
     means: Float64s
     pairs: Float64s
     variances: Float64s
     videos: int
+    within: Interval
 
     @classmethod
-    def of(cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> ChannelMeans:
+    def of(
+        cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval
+    ) -> ChannelMeans:
         """Return the means of `values` [m], one for each pair, by channel. There must be at least one pair.
 
-        `winners` and `losers` [m] are the rows of the videos of each pair. `channel` [m] has names, or numbers from
-        `numbered`, which are faster.
+        Parameters
+        ----------
+        winners, losers
+            The rows of the two videos of each pair [m].
+        channel
+            The channel of each pair [m], as names or as numbers from `numbered`. Numbers are faster.
+        within
+            The smallest and the largest possible value, such as `SHARE`.
         """
         place = _consecutive(_numbers(channel))
         pairs = np.bincount(place).astype(np.float64)
         means = np.bincount(place, values) / pairs
         videos = _consecutive(np.concatenate([winners, losers]))
         winner, loser = np.split(videos, 2)
+        size = int(videos.max()) + 1
         error = values - means[place]
-        influence = np.bincount(winner, error, videos.max() + 1) + np.bincount(loser, error, videos.max() + 1)
-        channel_of_video = np.zeros(len(influence), np.intp)
+        influence = np.bincount(winner, error, size) + np.bincount(loser, error, size)
+        degree = np.bincount(videos, minlength=size).astype(np.float64)
+        channel_of_video = np.zeros(size, np.intp)
         channel_of_video[winner] = place
         channel_of_video[loser] = place
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
-        # The variance of the share of pairs in order, for n items in random order (M. Kendall, Biometrika, 1938).
-        random = (2 * count + 5) / (18 * count * np.maximum(count - 1, 1))
-        # One imagined pair keeps the spread above 0 if all real pairs have the same value.
-        spread = (float(((values - values.mean()) ** 2).sum()) + _RANDOM_VARIANCE) / (len(values) + 1)
-        prior = random * spread / _RANDOM_VARIANCE
-        variances = (count * jackknife + _PRIOR_VIDEOS * prior) / (count + _PRIOR_VIDEOS)
-        return cls(means, pairs, variances, len(influence))
+        # In a random order, two pairs that share a video have a covariance of 1/36 on average. For the pairs of all videos
+        # with each other this gives the variance of Kendall's rank correlation (M. Kendall, Biometrika, 1938).
+        shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
+        random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
+        spread = _spread(values, size / 2, (within[0] + within[1]) / 2)
+        return cls(means, pairs, np.maximum(jackknife, random * spread / _RANDOM_VARIANCE), size, within)
 
     def over_pairs(self) -> Float64s:
         """Return weights [k] under which each pair counts the same. They add up to 1."""
@@ -108,27 +129,31 @@ class ChannelMeans:
         """Return weights [k] under which each channel counts the same. They add up to 1."""
         return np.full(len(self.means), 1 / len(self.means), np.float64)
 
-    def interval(self, weights: Float64s, within: Interval, level: float = 0.95) -> Interval:
-        """Return the interval of the weighted mean over channels.
+    def interval(self, weights: Float64s, level: float = 0.95) -> Interval:
+        """Return the interval of the weighted mean over channels. Its ends stay within the possible values.
 
         Parameters
         ----------
         weights
             The weight of each channel [k], from `over_pairs` or `over_channels`.
-        within
-            The smallest and the largest possible value of the mean. The ends stay within them.
         level
             The probability that the interval covers the true mean.
         """
         from scipy.stats import t
 
         channels = len(self.means)
-        between = between_channels(self.means, self.variances)
-        freedom = channels - 1 if between > 0 else max(self.videos - channels, 1)
-        error = float(np.sqrt((weights**2 * (between + self.variances)).sum()))
-        reach = float(t.ppf(0.5 + level / 2, freedom)) * error
+        squares = weights**2
+        difference = 0.0
+        if channels > 1:
+            found = between_channels(self.means, self.variances)
+            difference = ((channels - 1) * found + _TYPICAL_DIFFERENCE**2) / channels
+        between, within = float(squares.sum() * difference), float((squares * self.variances).sum())
+        equal_channels = max(1.0, 1 / float(squares.sum()) - 1)
+        # Satterthwaite's formula. The variance is above 0, because each part of `variances` is.
+        freedom = (between + within) ** 2 / (between**2 / equal_channels + within**2 / max(self.videos - channels, 1))
+        reach = float(t.ppf(0.5 + level / 2, freedom)) * np.sqrt(between + within)
         mean = float(weights @ self.means)
-        return max(mean - reach, within[0]), min(mean + reach, within[1])
+        return max(mean - reach, self.within[0]), min(mean + reach, self.within[1])
 
 
 def interval(
@@ -138,8 +163,8 @@ def interval(
 
     See `ChannelMeans` for the parameters.
     """
-    by_channel = ChannelMeans.of(values, winners, losers, channel)
-    return by_channel.interval(by_channel.over_pairs(), within, level)
+    by_channel = ChannelMeans.of(values, winners, losers, channel, within)
+    return by_channel.interval(by_channel.over_pairs(), level)
 
 
 def interval_of_channels(values: Float64s, within: Interval) -> Interval:
@@ -169,6 +194,19 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
 
     # Squares of differences of shares are below 4, so a variance of 4 gives less than the expected value.
     return float(brentq(excess, 0.0, 4.0)) if len(means) > 1 and excess(0.0) > 0 else 0.0
+
+
+def _spread(values: Float64s, independent: float, centre: float) -> float:
+    """Return the variance of the values [m] together with the imagined pairs.
+
+    `independent` is how many independent pairs the values are worth. The imagined pairs are decided by chance, so their mean
+    is `centre`.
+    """
+    mean = float(values.mean())
+    total = independent + _IMAGINED_PAIRS
+    both = (independent * mean + _IMAGINED_PAIRS * centre) / total
+    real = independent * (float(values.var()) + (mean - both) ** 2)
+    return (real + _IMAGINED_PAIRS * (_RANDOM_VARIANCE + (centre - both) ** 2)) / total
 
 
 def _numbers(channel: npt.ArrayLike) -> Rows:

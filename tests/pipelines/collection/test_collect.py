@@ -64,7 +64,7 @@ def test_a_refresh_costs_few_calls_and_the_ledger_agrees_with_youtube(small: Any
         assert collected.quota.spent["units"] <= 4
         assert collected.stopped is None
     ledger = Ledger.of(small.lab.engine, small.lab.settings).balances(small.emulator.now)
-    assert {balance.bucket: balance.spent for balance in ledger} == small.emulator.counts.spent
+    assert {balance.bucket: balance.spent for balance in ledger} == small.spent
 
 
 def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
