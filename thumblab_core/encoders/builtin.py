@@ -137,7 +137,7 @@ def _detail(lab: _Array) -> _Array:
     """Return how much detail the picture has, for four scales and three channels, [36].
 
     Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
-    its mean, and the shares of pixels with more detail than two limits.
+    three numbers: the mean detail, and the shares of pixels with more detail than `_FINE` and than `_STRONG`.
     """
     import cv2
 
@@ -146,7 +146,8 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), (detail > _FINE).mean(axis=0), (detail > _STRONG).mean(axis=0)]
-    # The logarithm makes small amounts of detail count most. The offset keeps it finite if there is no detail.
+    # The logarithm makes small amounts of detail count most. The offset keeps the logarithm finite if there is no
+    # detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 

@@ -39,7 +39,7 @@ class CompiledTower:
         return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Run the bare forward pass, without scaling to unit length. The benchmarks measure this."""
+        """Run the forward pass only, without scaling its results to unit length. The benchmarks measure this."""
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs
 

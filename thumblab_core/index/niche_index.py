@@ -205,7 +205,7 @@ class NicheIndex:
     def save_changes(self, folder: Path) -> None:
         """Write only the files that differ from the release of the base.
 
-        The release store takes over the other files.
+        The release store takes over the other files from that release.
         """
         self.changes.save(folder)
 

@@ -24,9 +24,9 @@ from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""What the absolute head was trained on.
+"""What the absolute head predicts.
 
-It is the percentile among the channel's own videos, or the owner's true click-through rate.
+`ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}

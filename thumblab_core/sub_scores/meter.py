@@ -63,7 +63,7 @@ class Sample:
 
 
 class Meter:
-    """The meter of sub-scores. It is safe from many threads.
+    """The meter of sub-scores. Many threads may use it at the same time.
 
     Its engines, the text reader and the face detector, are loaded on first use, at most one set per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.

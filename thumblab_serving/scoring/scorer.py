@@ -33,9 +33,9 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """The scorer of thumbnails by the promoted releases. Its methods block and are safe from many threads.
+    """The scorer of thumbnails by the promoted releases.
 
-    Close it after use.
+    Its methods block. Many threads may use it at the same time. Close it after use.
     """
 
     def __init__(self, settings: Settings) -> None:
