@@ -1,4 +1,7 @@
-"""Run the image tower of a model, compiled by OpenVINO for this CPU. It takes uint8 pictures and gives unit vectors."""
+"""Run an image tower, the part of a model that encodes pictures, compiled by OpenVINO for this CPU.
+
+The image tower takes uint8 pictures and gives unit vectors.
+"""
 
 from pathlib import Path
 from typing import Any, Literal

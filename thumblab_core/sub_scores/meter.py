@@ -41,8 +41,9 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 class Title:
     """The title that a picture is compared with.
 
-    `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower. Then
-    `title_match` is measured on them. Otherwise, the text in the picture is compared with `text`.
+    `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower, the part
+    that encodes texts. Then `title_match` is measured on them. Otherwise, the text in the picture is compared with
+    `text`.
     """
 
     text: str | None = None

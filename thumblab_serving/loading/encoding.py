@@ -78,7 +78,7 @@ class Encoders:
     def missing(self) -> list[str]:
         """Sentences that say why `title_match` is not measured.
 
-        There is one for each warm image encoder whose text tower is not loaded.
+        There is one sentence for each warm image encoder whose text tower is not loaded.
         """
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]

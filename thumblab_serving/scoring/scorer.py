@@ -52,7 +52,7 @@ class Scorer:
 
     @property
     def rehearsed(self) -> bool:
-        """Whether the rehearsal was answered.
+        """Whether a rehearsal succeeded. In a rehearsal, the service makes an answer for itself.
 
         The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
         """
@@ -67,7 +67,7 @@ class Scorer:
     def caches(self) -> dict[str, Cache[Any]]:
         """The caches by the name that the metrics give them.
 
-        Those of the encoders appear once the encoders are warm.
+        The caches of the encoders appear once the encoders are warm.
         """
         caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
         encoders = self.releases.warm_encoders
