@@ -32,7 +32,8 @@ _SCALES, _FINE, _STRONG = 4, 0.05, 0.2
 _COLOUR_BINS = ((1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2), (8, 2), (2, 4), (4, 4), (8, 4), (8, 8), (16, 8))
 """Pairs of bin sizes for counting colours.
 
-The first is for lightness, which has 64 steps. The second is for both colour axes, which have 128 steps.
+The first size of a pair is for lightness, which has 64 steps. The second size is for both colour axes, which have 128
+steps each.
 """
 
 _HUE_BINS = (1, 2, 3, 4, 6, 8)

@@ -79,7 +79,8 @@ class Calibration:
     def slope_of(self, adapted: bool) -> float:
         """Return the slope for adapted or for unadapted scores of pictures under one title.
 
-        Older releases have no such slopes. Those of whole videos are used instead.
+        Older releases have no slopes for pictures under one title. Their slopes for pairs of whole videos are used
+        instead.
         """
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope

@@ -129,7 +129,7 @@ class ServedReleases:
         return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Before a model is loaded, all are kept."""
+        """Drop the encoders that no loaded release holds. Before a model is loaded, all encoders are kept."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 

@@ -20,7 +20,7 @@ class SimilaritySource(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How likely the winner is to beat the second."""
+    """The verdict on the winner: how likely it is to beat the second-best candidate."""
 
     CLEAR = "clear"
     LEANING = "leaning"

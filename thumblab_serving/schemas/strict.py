@@ -17,7 +17,8 @@ _LONGEST_NAME = 80
 """Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
 
 _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
-"""Names that other parts of the lab, or other services, use for a field of a request, with the name of this field."""
+"""The right field name for each wrong name that a user may send because the lab or another service uses it elsewhere.
+"""
 
 
 class StrictModel(BaseModel):
