@@ -17,7 +17,9 @@ _LONGEST_NAME = 80
 """Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
 
 _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
-"""The right field name for each wrong name that a user may send because the lab or another service uses it elsewhere.
+"""The right field name for each wrong name that a user may send.
+
+Other parts of the lab, or other services, use the wrong names.
 """
 
 
