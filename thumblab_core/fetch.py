@@ -33,7 +33,7 @@ CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
-"""The largest body of an error, in bytes, that is read to its end."""
+"""The largest body, in bytes, of an answer with an error status that is read to its end."""
 _LONGEST_TAG = 1_000
 """The longest ETag or Last-Modified, in characters, that is kept. A longer value is ignored."""
 _UNRESERVED = "/%:@!$&'()*+,;=~?"
@@ -222,7 +222,8 @@ class Fetcher:
                     raise FetchError(message, answer.status, date)
                 if good:
                     keep(chunk)
-                # The body of an error is read to its end only if it is short. The connection can then be reused.
+                # The body of an answer with an error status is read to its end only if it is short. The connection can
+                # then be reused.
                 elif count > _SMALL:
                     break
             if not good:
@@ -241,7 +242,10 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _seconds(text: str | None, now: datetime | None) -> float | None:
-    """Return the seconds to wait by a `Retry-After` header, which holds seconds or a moment by the host's clock."""
+    """Return how many seconds a `Retry-After` header asks to wait, or None without a valid header.
+
+    The header holds a number of seconds, or a moment by the host's clock. `now` is the time by the host's clock.
+    """
     if text is None:
         return None
     if text.strip().isascii() and text.strip().isdigit():

@@ -17,7 +17,10 @@ def host_name(host: str) -> str:
 
 
 def bare_host(text: str) -> str:
-    """Return `host_name` of a host or address that a person wrote without a port. Raises ValueError for anything else."""
+    """Check that `text` is a host name or an address without a port, and return it normalised by `host_name`.
+
+    Raises ValueError if `text` is anything else.
+    """
     name = host_name(text)
     if ":" in name:
         if not _is_ipv6(name):
@@ -57,10 +60,12 @@ USUAL_PORTS = {"https": 443, "http": 80}
 
 
 def named_host(text: str) -> str:
-    """Return a host, a host with a port, or the host of a URL, in the form of `host_in_url`. Raises ValueError.
+    """Return the host that `text` names, with its port if needed, in the form that `host_in_url` returns.
 
-    In that form, a host without a port means https on port 443. Therefore the result leaves out the port 443 of https,
-    but always states the port of http.
+    `text` is a host, a host with a port, or a URL. Raises ValueError if it is none of these.
+
+    A result without a port means https on port 443. Therefore the result leaves out the port 443 of https, but always
+    states the port of http.
     """
     text = text.strip()
     try:

@@ -18,4 +18,8 @@ ACTIVE_WITHIN = timedelta(days=90)
 """A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos within this time."""
 
 OUTLIER_SIGMAS = 3.0
-"""A video is an outlier if its views differ from its channel's average by more standard deviations than this."""
+"""A video is an outlier if it is more standard deviations than this from the average of its channel.
+
+The crawl compares the logarithms of views per hour with their mean. The training dataset compares the values that the
+model predicts with their median.
+"""

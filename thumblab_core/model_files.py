@@ -1,6 +1,6 @@
 """Fetch small model files, and check that each file is the expected one.
 
-Only its SHA-256 identifies a file. A new file gets a temporary name first. It is moved to its place in
+A file is identified by its SHA-256 only. A new file gets a temporary name first. It is moved to its place in
 `data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or none.
 """
 

@@ -1,6 +1,6 @@
 """Run the scoring service with `python -m thumblab_serving`.
 
-It has limits that uvicorn's own command does not offer.
+This command limits connections in ways that uvicorn's own command does not offer.
 """
 
 import argparse

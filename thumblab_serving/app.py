@@ -88,9 +88,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _load(scorer: Scorer) -> None:
-    """Load what the service needs, again and again until the service is ready.
+    """Try to load what the service needs, and repeat this until the service is ready.
 
-    Later, requests cause new attempts. But a service that is not ready may get no requests, so this loop is needed.
+    In a service that is ready, requests cause further attempts. A service that is not ready may get no requests, so
+    this loop makes the attempts.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:
@@ -108,7 +109,10 @@ async def _load(scorer: Scorer) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Return FastAPI's document with the schemas of request bodies and problems, which FastAPI does not handle here."""
+    """Return FastAPI's OpenAPI document, with the schemas of request bodies and problems.
+
+    The lab adds these schemas, because its own code and not FastAPI reads the bodies and makes the problems.
+    """
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]

@@ -1,6 +1,7 @@
 """Connect to the lab's database.
 
-The connections also work through a transaction pooler, and if the extension `vector` is in an unusual schema.
+The connections also work in two special cases: through a transaction pooler, and with the extension `vector` in a
+schema outside the role's search path.
 
 A transaction pooler may run each transaction on another server connection. Therefore the lab prepares no statements
 behind a pooler, and its settings, temporary tables and advisory locks end with their transaction. The one exception is
@@ -36,7 +37,7 @@ SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_
 
 
 def make_engine(url: str | URL, **options: Any) -> Engine:
-    """Return an engine for psycopg, as SQLAlchemy's `create_engine` does with these options."""
+    """Return a SQLAlchemy engine for the driver psycopg. `options` are passed to SQLAlchemy's `create_engine`."""
     engine = create_engine(url, **options)
     vector_schema: list[str | None] = [None]
     """The schema of the extension `vector`, or None if the role's search path contains that schema."""

@@ -1,11 +1,11 @@
 """The tables of experiments: what happened when a creator tried two or three variants on one video.
 
-The rules that concern the rows of both tables are held by the trigger `experiment_is_whole` of the migration 0010:
-an experiment has two or three variants at the positions 1, 2 and 3, its shares are all unknown or add up to 1, and the
-winner is one of its variants. The trigger runs at the end of a transaction.
+Migration 0010 makes the trigger `experiment_is_whole`, which checks the rows of both tables together: an experiment has
+two or three variants at the positions 1, 2 and 3, its shares are all unknown or add up to 1, and the winner is one of
+its variants. The trigger runs at the end of a transaction.
 
-The tables refer to no channel and no video of the lab. An experiment is the user's own data. It stays if the lab
-deletes the video (docs/retention.md), and it may be of a video that the lab has not collected.
+The tables have no foreign keys to the lab's channels and videos. An experiment is the user's own data. The experiment
+stays if the lab deletes its video (docs/retention.md), and its video may be one that the lab has not collected.
 """
 
 from sqlalchemy import (

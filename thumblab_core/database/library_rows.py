@@ -5,8 +5,8 @@ The library is defined for one encoder. A video is in the library of its niche i
 - The video is no Short and no live stream, and its present thumbnail has a vector of the encoder. The view
   `ref_thumbnails` ensures both.
 - The video was last observed less than `days` days before the newest observation of the niche.
-- If the facts of the video come from YouTube, it was first collected within the same days. The lab keeps older videos
-  only for training.
+- If the facts of the video come from YouTube, the video was also first collected less than `days` days before that
+  observation. The lab keeps a video that it collected earlier only for training.
 - No person excluded the video. The table `library_exclusions` lists excluded videos.
 
 The SQL fragments of this module take the parameters `:niche`, `:encoder` and `:days`.

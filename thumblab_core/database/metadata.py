@@ -1,4 +1,4 @@
-"""The collection that all tables of the lab belong to, and the type of a moment."""
+"""Define the SQLAlchemy `MetaData` of all tables of the lab, and the type of columns that hold a moment."""
 
 from sqlalchemy import DateTime, MetaData
 
@@ -12,4 +12,4 @@ metadata = MetaData(
 )
 
 MOMENT = DateTime(timezone=True)
-"""The type of a column with a moment. Moments are UTC."""
+"""The type of a column that holds a moment. Moments are stored in UTC."""

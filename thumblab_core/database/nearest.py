@@ -78,7 +78,7 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 _CANDIDATES = 1_000
 """The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
 
-With fewer candidates, a search with conditions is faster but misses two of 20 neighbours.
+With fewer candidates, a search that also has conditions is faster, but misses two of the 20 nearest neighbours.
 """
 
 
@@ -132,7 +132,8 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
     """Return the statement that looks up one vector in the index, and all its parameters except `vector`."""
     parameters = _parameters(library)
-    # The moment is found once, and not again in each lookup, because finding it reads all observations of the niche.
+    # The moment of `SINCE` is computed once, and not again in each lookup, because its computation reads all
+    # observations of the niche.
     moment = connection.execute(text(f"WITH {SINCE} SELECT moment FROM since"), parameters).scalar()  # noqa: S608
     return _BY_INDEX.format(dimension=int(dimension)), parameters | {"k": k, "moment": moment}
 

@@ -1,4 +1,4 @@
-"""Migrate a database to the current schema, and open it."""
+"""Bring a database to the current schema by Alembic's migrations, and open it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -90,8 +90,8 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        # The database may exist on the server, but a pooler in front of it may not know it. Connecting then raises an
-        # error.
+        # The database may exist on the server but be unknown to a pooler in front of the server. Connecting then raises
+        # an error.
         _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named

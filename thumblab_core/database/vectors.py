@@ -37,8 +37,8 @@ def save_vectors(
     `sources` are n pairs of a video id and the SHA-256 of the picture or title that was encoded. No video appears
     twice. `vectors` is float32 [n, d].
 
-    In the table `CURRENT`, a vector replaces the video's vector of the same encoder. In `EARLIER`, it is added to the
-    others.
+    In the table `CURRENT`, a vector replaces the video's vector of the same encoder. In `EARLIER`, a vector is added to
+    the video's other vectors.
     """
     # pgvector's binary format starts with the dimension and two unused bytes.
     header = struct.pack(">hh", vectors.shape[1], 0)

@@ -68,7 +68,7 @@ def release(home: Path, force: bool) -> bool:
 def take_over(home: Path) -> owner.Host | None:
     """Let this host use the cluster, even if another host ran its server last. Return that other host, or None.
 
-    Raises LabError if the server still runs, as far as this machine's kernel knows.
+    Raises LabError if a process of the server is alive on this machine. Processes on other machines are not seen.
     """
     with watcher.locked(home, "start.lock"):
         return owner.take_over(home)

@@ -1,9 +1,9 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
 PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server, and this user must be able to
-reach the data and the programs of the server. The package that ships PostgreSQL would solve this by making every folder
-above them accessible to all users. This module never changes the mode of such a folder. Instead, it keeps files that
-the other user could not reach in /var/lib/thumblab.
+reach the data and the programs of the server. The package that ships PostgreSQL would solve this by making every parent
+folder of the data and the programs accessible to all users. This module never changes the mode of a parent folder.
+Instead, files that the other user could not reach are kept in /var/lib/thumblab.
 """
 
 import importlib.metadata
@@ -19,7 +19,7 @@ from thumblab_core.embedded_postgres.watcher import locked
 from thumblab_core.errors import LabError
 
 SYSTEM_ROOM = Path("/var/lib/thumblab")
-"""The folder in which root keeps clusters and programs that the server's user could not reach elsewhere."""
+"""The folder for clusters and programs that the server's user could not reach elsewhere. Only a lab of root uses it."""
 
 SYSTEM_USER = "thumblab-db"
 """The user that runs the server under root."""

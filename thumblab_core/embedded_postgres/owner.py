@@ -67,8 +67,8 @@ def other_holder(home: Path) -> Host | None:
     recorded, this = _read(home), this_host()
     if recorded is None or this.shares_processes_with(recorded):
         return None
-    # A record is out of date if no process of the server is alive, and if it was written on this kernel, or on this
-    # machine before a restart.
+    # The record is out of date if two things are true. First, no process of the server is alive. Second, the record was
+    # written on this kernel, or on this machine before it restarted.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded

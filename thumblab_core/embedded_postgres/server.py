@@ -54,8 +54,8 @@ def stop(settings: Settings, force: bool = False) -> bool:
 def take_over(settings: Settings) -> str | None:
     """Let this host run the server, even if another host ran it last. Return a description of that other host, or None.
 
-    Raises LabError if the other host's server still runs, as far as this machine knows. Also raises LabError if the
-    settings name an external server.
+    Raises LabError if a process of the server is alive on this machine. Also raises LabError if the settings name an
+    external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):

@@ -10,7 +10,7 @@ the server's data:
     watch.lock   an exclusive lock of the watcher, which waits until users.lock is free and then stops the server
 
 `owner.py` decides which host may start and stop the server. This module imports neither settings nor SQLAlchemy, so
-that the waiting process needs little memory.
+that the watcher process needs little memory.
 """
 
 import fcntl

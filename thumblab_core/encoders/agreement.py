@@ -9,7 +9,7 @@ from thumblab_core.encoders.protocol import Vectors
 LEAST_COSINE = 0.99
 """Two encoders agree only if the mean cosine between their vectors is at least this."""
 LEAST_ORDER = 0.98
-"""Two encoders agree only if they put at least this share of neighbour pairs into the same order."""
+"""Two encoders agree only if they put at least this share of neighbour pairs into the same order, see `Agreement`."""
 NEIGHBOURS = 10
 """The number of nearest neighbours of each picture whose order is compared."""
 TOLERANCE = 0.1

@@ -32,7 +32,8 @@ _SCALES, _FINE, _STRONG = 4, 0.05, 0.2
 _COLOUR_BINS = ((1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2), (8, 2), (2, 4), (4, 4), (8, 4), (8, 8), (16, 8))
 """Pairs of bin sizes for counting colours.
 
-The first is for lightness, which has 64 steps. The second is for both colour axes, which have 128 steps.
+The first size of a pair is for lightness, which has 64 steps. The second size is for both colour axes, which have 128
+steps each.
 """
 
 _HUE_BINS = (1, 2, 3, 4, 6, 8)
@@ -137,7 +138,7 @@ def _detail(lab: _Array) -> _Array:
     """Return how much detail the picture has, for four scales and three channels, [36].
 
     Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
-    its mean, and the shares of pixels with more detail than two limits.
+    three numbers: the mean detail, and the shares of pixels with more detail than `_FINE` and than `_STRONG`.
     """
     import cv2
 
@@ -146,7 +147,8 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), (detail > _FINE).mean(axis=0), (detail > _STRONG).mean(axis=0)]
-    # The logarithm makes small amounts of detail count most. The offset keeps it finite if there is no detail.
+    # The logarithm makes small amounts of detail count most. The offset keeps the logarithm finite if there is no
+    # detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE = 8.0
-"""Seconds to wait for any answer. A download that has begun has no time limit."""
+"""Seconds to wait for the first answer of the hub. A download that has begun has no time limit."""
 
 _loading = threading.RLock()
 

@@ -36,8 +36,8 @@ class NeuralEncoder(ABC):
         self.base = base
         self.precision = str(compiled.info["precision"]) if compiled is not None else precision
         self._compiled = compiled
-        # Two int8 graphs of one model differ if their ranges were measured on different pictures. So the fingerprint of
-        # an int8 encoder contains the digest of its graph.
+        # Two int8 graphs of one model differ if the ranges of their values were measured on different pictures. So the
+        # fingerprint of an int8 encoder contains the digest of its graph.
         weights = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
         self.fingerprint = f"{base}-{self.precision}{weights}"
 

@@ -6,7 +6,8 @@
                    "near_duplicate": 0.97}
 
 `mean` and `std` refer to channels from 0 to 1, and are null for a model that takes uint8. `height` and `width` are
-required if the model leaves them free. `near_duplicate` is the cosine from which two pictures count as the same.
+required if the model leaves them free. Two pictures count as the same picture if the cosine of their vectors is at
+least `near_duplicate`.
 """
 
 import hashlib

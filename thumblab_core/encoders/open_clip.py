@@ -59,7 +59,7 @@ class OpenClipEncoder(NeuralEncoder):
         self._name = model
         self._weights = weights
         # `base` is the fingerprint without the precision. It is computed without loading the model, so that a run with
-        # nothing new to encode stays fast. A compiled release stores its base, because the file of weights may be gone
+        # nothing new to encode stays fast. A compiled release stores `base`, because the file of weights may be gone
         # when the release is used. Only the text tower still needs that file.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)

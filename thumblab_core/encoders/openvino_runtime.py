@@ -9,19 +9,21 @@ Telemetry
 
 Deadlock
     OpenVINO's bindings initialise their numpy support when a tensor is first used with an array. Two threads that do
-    this at the same time wait for each other forever. Therefore this module does it on import. Because of the import
-    lock, one thread then does it before any other.
+    this at the same time wait for each other forever. Therefore this module uses a tensor with an array when it is
+    imported. Python's import lock ensures that only one thread does so, before any other thread can use OpenVINO.
 
 Crash on a signal
-    No `Core` may be destroyed while the process runs. Its CPU plugin gives the thread that first compiles a model
-    another signal stack. When a `Core` is destroyed, the plugin frees that stack and restores the stack from before. If
-    two are destroyed in the order of their creation, the second restores the stack of the first, which has been freed.
-    The next signal with a handler in Python, such as SIGTERM or Ctrl-C, then kills the process with a segmentation
-    fault. This happened with OpenVINO 2026.4. The cause is in `SigAltStackSetup` in its CPU plugin.
+    No `Core` may be destroyed while the process runs. The CPU plugin of a `Core` gives a new signal stack to the thread
+    that first compiles a model. When the `Core` is destroyed, the plugin frees this stack and restores the stack that
+    the thread had before. If two cores are destroyed in the order of their creation, the second one restores the stack
+    of the first one, which has been freed. The next signal with a handler in Python, such as SIGTERM or Ctrl-C, then
+    kills the process with a segmentation fault. This happened with OpenVINO 2026.4. The cause is in `SigAltStackSetup`
+    in OpenVINO's CPU plugin.
 
 Memory
-    By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of the
-    text reader have many shapes. So the memory of the process grew by 2.4 MB with each picture, without limit.
+    By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of text
+    that the text reader passes to its models have many shapes. So the memory of the process grew by 2.4 MB with each
+    picture, without a practical limit.
 """
 
 import sys

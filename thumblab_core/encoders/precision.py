@@ -1,7 +1,7 @@
 """Choose the precision in which an encoder computes. It is the fastest one whose vectors agree with those of float32.
 
 The choice is made once and published as a release of kind `encoder`. The scope of the release is the model, weights and
-preprocessing. The release holds the graph, the model in OpenVINO's format. Every process that reads the release store
+preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release store
 therefore computes exactly the same vectors. The original weights are no longer needed.
 """
 
@@ -28,12 +28,15 @@ PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
 """The values of the setting. `auto` means the first of int8, bfloat16 and float32 that agrees with float32."""
 
 CALIBRATION, HELD_OUT = 32, 64
-"""Numbers of pictures. The int8 ranges are measured on the first set, and every precision is evaluated on the other."""
+"""How many pictures calibrate int8, and how many other pictures are used to evaluate every precision.
+
+The calibration measures the range of the values of each operation, which int8 needs.
+"""
 
 Progress = Callable[[str, int, int], None]
 """A function that is called with a message, the number of finished steps and the number of all steps."""
 Quantise = Callable[[Any, Sequence[Prepared], Preprocessing], Any]
-"""A function that turns a float32 graph into an int8 graph. It measures the ranges of int8 on the given pictures."""
+"""A function that turns a float32 graph into an int8 graph. It measures the ranges of values on the given pictures."""
 
 _LADDER: dict[str, tuple[str, ...]] = {
     "auto": ("int8", "bfloat16", "float32"),
@@ -166,7 +169,7 @@ def _choose(
 
 
 def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Quantise a float32 graph with NNCF to int8 weights and activations, with ranges measured on `pictures`."""
+    """Quantise a float32 graph with NNCF to int8 weights and activations. Their ranges are measured on `pictures`."""
     import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  must be imported before NNCF
 
     import nncf

@@ -1,4 +1,7 @@
-"""Run the image tower of a model, compiled by OpenVINO for this CPU. It takes uint8 pictures and gives unit vectors."""
+"""Run an image tower, the part of a model that encodes pictures, compiled by OpenVINO for this CPU.
+
+The image tower takes uint8 pictures and gives unit vectors.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +42,7 @@ class CompiledTower:
         return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Run the bare forward pass, without scaling to unit length. The benchmarks measure this."""
+        """Run the forward pass only, without scaling its results to unit length. The benchmarks measure this."""
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs
 

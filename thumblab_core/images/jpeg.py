@@ -1,8 +1,8 @@
 """Parse JPEG files. Only the segments that the pixels depend on are passed to the decoder.
 
 A JPEG file is a sequence of segments and scans. A camera or an attacker may add a second picture (MPO), comments,
-previews or broken EXIF data. None of these decides whether the picture can be read. The decoder receives exactly the
-scans that were counted here. These checks are made before decoding:
+previews or broken EXIF data. None of these decides whether the picture can be read. This module counts the scans, and
+the decoder receives exactly the scans that were counted. These checks are made before decoding:
 
     segments        at most 100,000 (`limits.check_parts`), each within the file
     size            `limits.check_size`

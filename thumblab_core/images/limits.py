@@ -16,7 +16,7 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 
 MAX_BYTES = 50 * 2**20
-"""YouTube accepts thumbnails of 50 MB. This is the larger of the two meanings of MB: 52,428,800 bytes."""
+"""Maximum size of a file in bytes. YouTube accepts thumbnails of 50 MB, and 50 MiB is the larger meaning of 50 MB."""
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 MAX_RATIO = 10

@@ -14,10 +14,10 @@ These distances were measured on 2,252 real thumbnails, 640 px wide:
       1280 px wide                     0.06       2        2
     two different videos               31.0
 
-Of 2.5 million pairs of different videos, 3 have a distance of at most 6, 9 a distance of 8, and 28 a distance of 10.
-All 3 pairs with at most 6 show the same scene. At 8, the first pairs show different scenes, such as two logos on a dark
-background. So pictures at a distance of at most 6 count as near-duplicates. A re-encoded picture has a distance of at
-most 4 from its original.
+Of 2.5 million pairs of different videos, 3 have a distance of at most 6, 9 have a distance of 8, and 28 have a distance
+of 10. All 3 pairs with a distance of at most 6 show the same scene. Some pairs with a distance of 8 show different
+scenes, such as two logos on a dark background. So pictures at a distance of at most 6 count as near-duplicates. A
+re-encoded picture has a distance of at most 4 from its original.
 
 A hash of 64 bits misses small text. After a box of text was painted over 4 % of the area, 38 % of the pictures still
 had a distance of at most 4 from the original. To detect a changed thumbnail, `same_picture` therefore compares colours

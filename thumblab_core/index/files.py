@@ -75,7 +75,10 @@ def read_base(release: Release) -> Base:
 
 
 def read_calibration(release: Release) -> MeanCosines:
-    """Return the calibration of a verified release. Raises `LibraryError` if it is not a rising sequence of numbers."""
+    """Return the mean cosines that a verified release stores to measure how typical a picture is.
+
+    Raises `LibraryError` if they are not a rising sequence of finite numbers.
+    """
     try:
         calibration = np.load(release.path / CALIBRATION, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -61,7 +61,7 @@ class IndexKind:
 
     @property
     def keeps_distances(self) -> bool:
-        """Whether the cosines that the index returns are right to 1e-4. For other indices, they are computed again."""
+        """Whether the cosines that the index returns are right to 1e-4. If not, `Base` computes them again."""
         return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:

@@ -205,7 +205,7 @@ class NicheIndex:
     def save_changes(self, folder: Path) -> None:
         """Write only the files that differ from the release of the base.
 
-        The release store takes over the other files.
+        The release store takes over the other files from that release.
         """
         self.changes.save(folder)
 
@@ -273,7 +273,7 @@ class NicheIndex:
         )
 
     def _similarities(self, positions: FaissIds, query: Vectors) -> Vectors:
-        """Return the cosines of the items at `positions`, which must be in rising order, to the query."""
+        """Return the cosines between the query and the items at `positions`. The positions must be in rising order."""
         old = positions[positions < len(self._base)]
         new = positions[len(old) :] - len(self._base)
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])

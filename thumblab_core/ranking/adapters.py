@@ -1,10 +1,10 @@
 """Channel adapters, which adapt the model's scores to one channel by the channel's own videos (partial pooling).
 
-The model learns what works on channels in general. An adapter multiplies its score by `Adapter.score_slope`, which was
-measured on unseen channels at training. Then it adds what the channel's own videos show beyond that. This part is a
-kernel ridge regression over the model's inputs, fitted for this channel alone. The kernel is Gaussian, so a video that
-is unlike all videos of the channel gets almost nothing added. The effect of the adapter therefore grows with the number
-of videos.
+The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
+which was measured on unseen channels at training. Then the adapter adds what the channel's own videos show beyond the
+model's score. This part is a kernel ridge regression over the model's inputs, fitted for this channel alone. The kernel
+is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added. The effect of the adapter
+therefore grows with the number of videos.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class Adapter:
     def percentile(self, score: float) -> float | None:
         """Return the percentile of an adapted score among the channel's own videos, 0 to 100.
 
-        None without `quantiles`.
+        Return None if the adapter has no `quantiles`.
         """
         return None if self.quantiles is None else percentile_of(score, self.quantiles)
 

@@ -61,13 +61,13 @@ class ChannelAdapters:
         self.store = store
 
     def channels(self) -> list[str]:
-        """Return the sorted ids of the channels that have an adapter, including damaged ones."""
+        """Return the sorted ids of the channels that have an adapter. The adapter itself may be damaged."""
         folder = self.store.root / ADAPTER
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
 
     def titles(self) -> dict[str, str]:
-        """Return the title of each channel that has an adapter, by its id.
+        """Return the title of each channel that has an adapter, by channel id.
 
         Only manifests are read, and no adapters. If a manifest cannot be read, the title is empty.
         """

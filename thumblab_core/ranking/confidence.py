@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 CLEAR, LEANING = 75, 60
-"""Minimum whole percentages of a clear and of a leaning winner. A pair below both is too close to call."""
+"""Minimum whole percentages of a clear and of a leaning winner. A winner below both is too close to call."""
 
 
 def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:

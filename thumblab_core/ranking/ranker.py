@@ -1,9 +1,11 @@
-"""The ranking model: a network over [picture; title; the title's facts and words], with three kinds of heads.
+"""The ranking model: a network whose inputs are the picture, the title, and the title's facts and words.
+
+A linear model and a trunk read the inputs. Three kinds of heads (small networks) read the output of the trunk:
 
     inputs      d = d_i (picture) + d_t (title) + FACTS + WORDS; see `model_inputs` and `Ranker.fit_scale`
     linear      d -> 1                      a linear model; a few thousand videos can teach no more than this
     trunk       d without WORDS -> 512      gets no WORDS, because it would only memorise their two thousand columns
-    pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses; the score is the sum of the two
+    pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses; the score is linear + pairwise
     absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
 
@@ -69,8 +71,9 @@ class Predictions:
 class Ranker(nn.Module):
     """The network that the docstring of this module describes.
 
-    Four buffers have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is its standard
-    deviation after that. `gain` multiplies the standardised input. The buffer `unit` scales the score to log views.
+    Four buffers have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is the standard
+    deviation of the standardised input. `gain` multiplies the standardised input. The buffer `unit` scales the score to
+    log views.
     """
 
     mean: Tensor
@@ -151,7 +154,7 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def scale_network(self, share: float) -> None:
-        """Multiply what the network adds to the linear model by `share`. The other heads do not change."""
+        """Multiply the output of the pairwise head by `share`. The linear model and the other heads stay the same."""
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_(share)
@@ -180,7 +183,8 @@ class Ranker(nn.Module):
 def model_inputs(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
     """Return the inputs of the model, float32 [n, d].
 
-    They are made from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
+    The inputs are made from the image vectors `images` [n, d_i], the title vectors `titles` [n, d_t] and the n titles
+    `texts`.
     `facts`: the version of the title facts that the model was trained with, see `RankerConfig.title_facts`.
     """
     parts = images, titles, title_facts(texts, facts), title_words(texts)

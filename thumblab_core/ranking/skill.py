@@ -1,4 +1,4 @@
-"""Read how accurate a model's ranking is. There is one figure for each split of the evaluation.
+"""Read how accurate a model's ranking is: the skill of the model, one AUC for each split of its evaluation.
 
 The figures come from `evaluation.json` in the model's release, see docs/evaluation.md.
 """
@@ -19,10 +19,13 @@ PACKAGE, ONE_TITLE = "package", "one_title"
 """Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""
 
 RESIDUAL = "residual"
-"""The slice of the question of one title whose winners got more views than everything but their picture predicts."""
+"""The pairs of `ONE_TITLE` whose winner is the video with the higher residual.
+
+A slice is a subset of the held-out pairs, with a rule that says which video of a pair is the winner.
+"""
 
 _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL}
-"""The slice of each question that is the skill of a model."""
+"""The slice whose AUC is the skill of a model, for each question."""
 
 FILE = "evaluation.json"
 
@@ -72,11 +75,11 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    """Return the skill in a row of the evaluation, or None if the row has another figure, or none was measured."""
+    """Return the skill in a row of the evaluation, or None if the row holds another figure or no finite value."""
     question = row.get("question", PACKAGE)
     if (row["slice"], row["scorer"], row.get("metric", "auc")) != (_SLICES.get(question), "model", "auc"):
         return None
-    old = "metric" not in row  # written when AUC was the only metric
+    old = "metric" not in row  # The row was written when AUC was the only metric.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None

@@ -1,7 +1,8 @@
 """Compute features of the wording of a title: its length, its punctuation and its words.
 
 A sentence encoder captures what a title is about. It does not capture that the viewers of one channel like "vs" and
-"unboxing", or that capital letters stopped working on another channel. The features of this module do.
+"unboxing", or that titles in capital letters no longer get more views on another channel. The features of this module
+do.
 """
 
 import re

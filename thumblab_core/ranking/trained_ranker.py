@@ -24,9 +24,9 @@ from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""What the absolute head was trained on.
+"""What the absolute head predicts.
 
-It is the percentile among the channel's own videos, or the owner's true click-through rate.
+`ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -79,7 +79,8 @@ class Calibration:
     def slope_of(self, adapted: bool) -> float:
         """Return the slope for adapted or for unadapted scores of pictures under one title.
 
-        Older releases have no such slopes. Those of whole videos are used instead.
+        Older releases have no slopes for pictures under one title. Their slopes for pairs of whole videos are used
+        instead.
         """
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope

@@ -12,9 +12,9 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FORMAT = 2
-"""Since format 2, an index may hold changes next to its base.
+"""The format of the releases that this version of the lab writes.
 
-Releases of format 1 have no changes, and are still read.
+Since format 2, an index may hold changes next to its base. Releases of format 1 have no changes, and are still read.
 """
 _READABLE_FORMATS = (1, FORMAT)
 
@@ -40,7 +40,7 @@ class UnreadError(ReleaseError):
 
 
 class BusyError(ReleaseError):
-    """An error for a scope that another process was changing, and did not finish while this process waited."""
+    """An error for a scope that another process kept locked for longer than this process waits."""
 
     transient = True
 

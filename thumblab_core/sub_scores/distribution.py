@@ -2,12 +2,12 @@
 
 The same value can be good in one niche and weak in another.
 
-An index release stores it as `sub_scores.json`:
+An index release stores the distribution as `sub_scores.json`:
 
     {"version": VERSION OF THE METER, "count": PICTURES, "quantiles": {NAME: [101 values, 0 to 1, rising] or null}}
 
-A name is null if fewer than `LEAST` pictures of the library have a value. Old releases do not have this file, and are
-loaded without a distribution.
+The entry of a sub-score is null if fewer than `LEAST` pictures of the library have a value of it. Old releases do not
+have this file, and are loaded without a distribution.
 """
 
 import json

@@ -45,7 +45,7 @@ def rms_contrast(picture: ScaledPicture) -> float:
 def colourfulness(picture: ScaledPicture) -> float:
     """Return the colourfulness, 0 to 1, by Hasler & Suesstrunk, Human Vision and Electronic Imaging 2003.
 
-    It is divided by 109, which they call "extremely colourful".
+    The formula's result is divided by 109, which the authors call "extremely colourful".
     """
     red, green, blue = (picture.rgb[..., channel].astype(np.float32) for channel in range(3))
     opponents = red - green, 0.5 * (red + green) - blue

@@ -41,8 +41,9 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 class Title:
     """The title that a picture is compared with.
 
-    `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower. Then
-    `title_match` is measured on them. Otherwise, the text in the picture is compared with `text`.
+    `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower, the part
+    that encodes texts. Then `title_match` is measured on them. Otherwise, the text in the picture is compared with
+    `text`.
     """
 
     text: str | None = None
@@ -63,7 +64,7 @@ class Sample:
 
 
 class Meter:
-    """The meter of sub-scores. It is safe from many threads.
+    """The meter of sub-scores. Many threads may use it at the same time.
 
     Its engines, the text reader and the face detector, are loaded on first use, at most one set per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.

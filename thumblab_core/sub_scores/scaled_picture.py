@@ -60,9 +60,9 @@ class ScaledPicture:
         return shown
 
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
-        """Return the pixels inside the box from a plane of this picture. The plane may have any size.
+        """Return the pixels of `plane` that are inside the box. A plane is an array of this picture, such as `grey`.
 
-        The part has at least `least` pixels on each side, unless the plane is smaller.
+        The plane may have any size. The part has at least `least` pixels on each side, unless the plane is smaller.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)
@@ -86,7 +86,10 @@ def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
 
 
 def _span(start: float, length: float, size: int, least: int) -> tuple[int, int]:
-    """Return the first pixel and the end of a range given as fractions of `size`, widened to `least` pixels."""
+    """Return the first pixel of a range and the pixel after its last one.
+
+    `start` and `length` are fractions of `size`. A range of fewer than `least` pixels is widened to `least` pixels.
+    """
     middle, half = (start + length / 2) * size, max(length * size, least) / 2
     first = int(min(max(round(middle - half), 0), max(size - least, 0)))
     return first, int(min(max(round(middle + half), first + least), size))

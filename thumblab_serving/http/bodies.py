@@ -25,7 +25,7 @@ _BUSY = {"Retry-After": "5", **_CLOSE}
 class Budget:
     """The bytes that all bodies may take together.
 
-    A budget belongs to one event loop. It is not safe from several threads.
+    A budget belongs to one event loop. Only the thread of this event loop may use the budget.
     """
 
     def __init__(self, limit: int) -> None:

@@ -1,7 +1,7 @@
 """Limit how long a connection may stay open without a request, and how many connections there may be.
 
 uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
-uvicorn with this protocol, which gets its limits from the app's lifespan.
+uvicorn with the protocol class `Connection`, which gets its limits from the app's lifespan.
 """
 
 import asyncio

@@ -24,7 +24,8 @@ _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
 """Maximum number of quotes, commas and brackets in a JSON body.
 
-In a valid request, the title and all ids and URLs together have fewer characters than this. So it also has fewer marks.
+In a valid request, the title and all ids and URLs together have fewer characters than this. So a valid request also has
+fewer marks.
 """
 
 

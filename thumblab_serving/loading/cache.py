@@ -17,7 +17,8 @@ _ENTRY_BYTES = 300
 class Cache(Generic[T]):
     """The most recently used values: at most `size` of them, and at most `limit` bytes.
 
-    Safe from many threads. Two threads that miss the same key at once may both make its value.
+    Many threads may use a cache at the same time. If two threads ask for a missing key at the same time, both may make
+    its value.
     """
 
     def __init__(self, size: int, limit: int = 32 * 2**20) -> None:

@@ -1,7 +1,9 @@
-"""Choose the channel adapter of a request. It is the one that was added for the served model, or else the model's own.
+"""Choose the channel adapter that a request's answer is made with.
 
-The model's own channel adapters were fitted when it was trained. An added one (`thumblab channel add`) is newer and
-comes first, but works with one model only. If an adapter cannot be used, the answer is made without it and says so.
+There are two kinds of channel adapters. The model's own adapters were fitted when the model was trained. An added
+adapter was fitted later, by `thumblab channel add`, and works with one model only. If the channel has an added adapter
+for the served model, that adapter is chosen. Otherwise, the model's own adapter of the channel is chosen. If an adapter
+cannot be used, the answer says so.
 """
 
 from collections.abc import Callable
@@ -29,8 +31,9 @@ _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 class AdapterChoice:
     """The channel adapter that a request's channel is ranked with.
 
-    `adapter` is None if there is none to use. `release` is the release of an added adapter, and None for the model's
-    own. `reason` says why there is no adapter, or why the added one is not used. It is None if nothing is wrong.
+    `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
+    the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
+    nothing is wrong.
     """
 
     channel_id: str
@@ -40,9 +43,10 @@ class AdapterChoice:
 
 
 class ServedAdapters:
-    """The channel adapters of the service. `choose` picks the one for a channel and a model. Safe from many threads.
+    """The channel adapters of the service. `choose` returns the adapter for a channel and a model.
 
-    The pointer to a channel's added adapter is read for each request. The adapters themselves are cached.
+    The pointer to a channel's added adapter is read for each request. The adapters themselves are cached. Many threads
+    may use this object at the same time.
     """
 
     def __init__(self, store: ReleaseStore) -> None:
@@ -96,7 +100,8 @@ class ServedAdapters:
             # Between reading the pointer and reading the file, another process replaced and deleted the release.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            # A new error is raised. The cached one would keep a traceback of each time that it was raised, and grow.
+            # A new error is raised, and not the cached error itself. Each raise would add a traceback to the cached
+            # error, which would grow without limit.
             raise LabError(str(added))
         return added
 

@@ -1,6 +1,7 @@
 """The encoders of the service.
 
-They are warmed up, used by one thread at a time, and cache the vectors that they make.
+An encoder is warmed up when it is loaded: it encodes once, so that no request waits for what it loads at first use. One
+thread at a time uses the encoders. The vectors that they make are cached.
 """
 
 import threading
@@ -23,10 +24,11 @@ _BLANK = np.zeros((36, 64, 3), np.uint8)
 
 
 class Encoders:
-    """The title encoder of the service and the image encoders of its releases, with caches. Safe from many threads.
+    """The title encoder of the service and the image encoders of its releases, with caches for their vectors.
 
     Usually, all releases name the same image encoder. While the lab changes to another encoder, there are two. An image
     encoder stays in memory as long as a loaded release holds it. If no release holds it, it stays until `drop_unused`.
+    Many threads may use this object at the same time.
     """
 
     def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:
@@ -76,7 +78,7 @@ class Encoders:
     def missing(self) -> list[str]:
         """Sentences that say why `title_match` is not measured.
 
-        There is one for each warm image encoder whose text tower is not loaded.
+        There is one sentence for each warm image encoder whose text tower is not loaded.
         """
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]

@@ -57,6 +57,6 @@ def is_transient(error: BaseException | None) -> bool:
 def message(error: BaseException) -> str:
     """Return the message of an error, cut to about 300 characters.
 
-    It begins with the error's type if this is no `LabError`.
+    The message begins with the type of the error, unless the error is a `LabError`.
     """
     return str(error)[:300] if isinstance(error, LabError) else f"{type(error).__name__}: {str(error)[:200]}"

@@ -1,6 +1,6 @@
 """The served release of one scope.
 
-It follows the pointer of the release store, and refuses releases that fail to load.
+A `ServedRelease` loads the release that the pointer of the scope names, and refuses a release that fails to load.
 """
 
 import logging
@@ -44,8 +44,9 @@ class ServedRelease(Generic[T]):
     """The served release of one scope.
 
     `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a release is
-    refused, the release before it stays served. `Backoff` says when the refused release is tried again. After a
-    transient error, this is soon. After damage, it is rarely. If the pointer moves, the new release is tried at once.
+    refused, the release before it stays served. `Backoff` says when the refused release is tried again: within a minute
+    after a transient error, and within ten minutes after damage. If the pointer moves, the new release is tried at
+    once.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:

@@ -1,4 +1,4 @@
-"""The encoders, the model and the index of each niche that the service has loaded.
+"""Load and keep the model, the index of each niche, and the encoders that the service answers with.
 
 The model and the indices are the latest releases that the service can use.
 """
@@ -41,9 +41,10 @@ class NoModelError(NotReadyError, NoServedModelError):
 
 @dataclass(frozen=True)
 class Resolved:
-    """The releases that one request uses. They stay the same even if others are promoted in the meantime.
+    """The releases that one request uses. They stay the same even if other releases are promoted in the meantime.
 
-    `index_refusal` says why the index was refused. It is None if none was refused, or if an older one is used instead.
+    `index_refusal` says why the promoted index was refused. It is None if no index was refused, or if an older index is
+    used instead.
     """
 
     model: "Loaded[TrainedRanker]"
@@ -52,7 +53,7 @@ class Resolved:
 
 
 class ServedReleases:
-    """The served model and indices, with their encoders. Safe from many threads.
+    """The served model and indices, with their encoders. Many threads may use this object at the same time.
 
     Methods that may load a release or an encoder block, so call them from worker threads.
     """
@@ -128,7 +129,7 @@ class ServedReleases:
         return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Before a model is loaded, all are kept."""
+        """Drop the encoders that no loaded release holds. Before a model is loaded, all encoders are kept."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 
@@ -190,7 +191,7 @@ class ServedReleases:
 
     def _load_index(self, release: Release) -> Loaded[NicheIndex]:
         served = self.indices[Niche(release.scope)].loaded
-        # Files that both releases share are not read again.
+        # Files that the new release shares with the served release are not read again.
         index = NicheIndex.load(release, None if served is None else served.value)
         image = self.encoders().image(self._encoder_name(release))
         _check_same_encoder("image", index.encoder, image.fingerprint)

@@ -40,9 +40,9 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class NothingStoredError(LabError):
-    """An error for a database that has no answer.
+    """An error for a search that the database could not answer.
 
-    The message gives the reason, in words for the middle of a sentence.
+    The message gives the reason as a clause that fits into a sentence.
     """
 
 
@@ -73,8 +73,8 @@ class SimilarityDistribution:
 class StoredLibraries:
     """The libraries in the database. They are searched in separate threads, so close this object after use.
 
-    It is safe from many threads. After a failure, the database is not asked again for half a minute. The similarity
-    distribution of a library is kept for ten minutes.
+    Many threads may use this object at the same time. After a failure, the database is not asked again for half a
+    minute. The similarity distribution of a library is kept for ten minutes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -176,7 +176,7 @@ class StoredLibraries:
                 _limit_statements(connection)
                 count, vectors = sample(connection, library, _READ_AT_MOST)
             distribution = similarity_distribution(count, vectors)
-            if count > 1:  # A library of 0 or 1 is probably still being collected, so it is not kept.
+            if count > 1:  # A library of 0 or 1 videos is probably still growing, so nothing is kept.
                 self._distributions[key] = (time.monotonic() + _KEPT_SECONDS, distribution)
             return distribution
 

@@ -23,10 +23,11 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 
 
 class SubScoreMeters:
-    """The meters of the service, one for each way to compare titles with pictures. Safe from many threads.
+    """The meters of the service, one for each way to compare titles with pictures.
 
     Image encoders with a text tower share one meter. Image encoders without a text tower share another one, which has
-    the title encoder. There are two meters only while the lab changes from one image encoder to another.
+    the title encoder. There are two meters only while the lab changes from one image encoder to another. Many threads
+    may use this object at the same time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,7 +49,7 @@ class SubScoreMeters:
 
     @property
     def failure(self) -> str | None:
-        """Why no meter could be made. None once one is made."""
+        """Why the last attempt to make a meter failed. None if that attempt succeeded, or if none was made."""
         return self._failure
 
     @property

@@ -1,4 +1,7 @@
-"""The text tower of an image encoder. Only `title_match` needs it, so an answer can do without it."""
+"""The text tower of an image encoder: the part of a model such as CLIP that encodes texts.
+
+Only the sub-score `title_match` needs a text tower. So a service whose text tower cannot be loaded still answers.
+"""
 
 import logging
 import threading

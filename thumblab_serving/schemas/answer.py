@@ -20,7 +20,7 @@ class SimilaritySource(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How likely the winner is to beat the second."""
+    """The verdict on the winner: how likely it is to beat the second-best candidate."""
 
     CLEAR = "clear"
     LEANING = "leaning"
@@ -123,7 +123,7 @@ class ChannelOut(StrictModel):
 
 
 class SkillOut(StrictModel):
-    """The accuracy of such a ranking when the model was evaluated.
+    """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
     interval. A pair is the pictures of two videos of one channel. An `auc` of 0.5 is chance.

@@ -11,17 +11,20 @@ _UNKNOWN_FIELDS_LISTED = 5
 """If more unknown fields than this were sent, one sentence replaces the errors for the single fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
-"""The type of the errors about unknown fields that this module writes."""
+"""The type of the errors that this module raises for unknown fields."""
 
 _LONGEST_NAME = 80
 """Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
 
 _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
-"""Names that other parts of the lab, or other services, use for a field of a request, with the name of this field."""
+"""The right field name for each wrong name that a user may send.
+
+Other parts of the lab, or other services, use the wrong names.
+"""
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses unknown fields, and names the fields that it has."""
+    """A frozen model that refuses unknown fields. The error message names the fields that the model has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

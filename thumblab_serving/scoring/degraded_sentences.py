@@ -25,7 +25,7 @@ _LONGEST_NAME = 60
 
 
 def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return how well the model ranked channels like this one when it was evaluated.
+    """Return how well the model ranked on channels like that of the request when it was evaluated.
 
     Return None if the model was not evaluated on such channels.
     """
@@ -91,7 +91,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def _split(channel: AdapterChoice | None) -> str:
-    """Return the name of the split on which the model was evaluated for channels like this one."""
+    """Return the split of the evaluation whose channels are like the channel of the request."""
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
     return FUTURE if channel.release is None else ADAPTED

@@ -38,7 +38,7 @@ class RankingContext:
 
     @property
     def adapter(self) -> Adapter | None:
-        """The channel adapter to rank with. None for an unseen channel, and if the request names no channel."""
+        """The channel adapter to rank with. None if the request names no channel, or a channel without an adapter."""
         return None if self.channel is None else self.channel.adapter
 
 

@@ -33,9 +33,9 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """The scorer of thumbnails by the promoted releases. Its methods block and are safe from many threads.
+    """The scorer of thumbnails by the promoted releases.
 
-    Close it after use.
+    Its methods block. Many threads may use it at the same time. Close it after use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,7 +52,7 @@ class Scorer:
 
     @property
     def rehearsed(self) -> bool:
-        """Whether the rehearsal was answered.
+        """Whether a rehearsal succeeded. In a rehearsal, the service makes an answer for itself.
 
         The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
         """
@@ -67,7 +67,7 @@ class Scorer:
     def caches(self) -> dict[str, Cache[Any]]:
         """The caches by the name that the metrics give them.
 
-        Those of the encoders appear once the encoders are warm.
+        The caches of the encoders appear once the encoders are warm.
         """
         caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
         encoders = self.releases.warm_encoders

@@ -1,4 +1,4 @@
-"""Clean the names from catalogues, recognise Shorts by their length, and record for what an encoder gives no vector.
+"""Clean names from catalogues, recognise Shorts by length, and list the pictures and titles that cannot be encoded.
 
 Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
 entities, Unicode compatibility forms, invisible characters and spaces.

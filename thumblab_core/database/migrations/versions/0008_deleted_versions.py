@@ -1,6 +1,6 @@
 """Add a flag to thumbnail versions whose earlier versions were deleted.
 
-A part of the video's views was counted while it showed a picture that the lab no longer has.
+The flag means that a part of the video's views was counted while the video showed a picture that the lab has deleted.
 """
 
 import sqlalchemy as sa

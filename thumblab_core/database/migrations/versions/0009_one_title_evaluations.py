@@ -1,4 +1,4 @@
-"""Add the question that a figure answers to the evaluations, and say some comments more plainly."""
+"""Add a column for the question that an evaluation asks, and reword the comments of some columns."""
 
 import sqlalchemy as sa
 from alembic import op

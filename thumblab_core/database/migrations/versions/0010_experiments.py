@@ -8,9 +8,11 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# A check constraint sees one row only. The trigger is deferred, because an experiment and its variants are inserted one
-# after the other. The search path is that of the migration, so the function finds the tables whoever fires it.
-# Shares are read off a screen. Three shares that are rounded to whole percentages add up to 98.5 to 101.5 %.
+# A trigger checks an experiment together with its variants, because a check constraint sees only one row. The trigger
+# is deferred to the end of the transaction, because an experiment and its variants are inserted one after the other.
+# The function keeps the search path of the migration. So it finds the tables, even if the user whose statement fires
+# the trigger has another search path. People read the shares off a screen, where they are rounded. Three shares that
+# are rounded to whole percentages add up to 98.5 to 101.5 %.
 _CHECK = """
 CREATE FUNCTION experiment_is_whole() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
