@@ -34,8 +34,8 @@ class AdapterEvaluation:
     """The AUC on `pairs` pairs of the channel's newest videos, with and without an adapter.
 
     `adapted` is the AUC with an adapter that was fitted on the older videos. `unadapted` is the AUC of the model alone.
-    `gained` is the difference of the two. `low` and `high` are the 95 % interval of this difference over the channel's
-    videos.
+    `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of its 95 % interval. The interval shows how
+    much the gain depends on which videos the channel happens to have.
     """
 
     pairs: int

@@ -1,6 +1,7 @@
 """Read the corpus in one query, and apply the rules that leave videos out.
 
-A model may be trained on the videos that remain.
+A model may be trained on the videos that remain, except those of more than an hour. These are used only for channel
+adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -25,17 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns of rules that `exclude` does not apply.
-
-These rules are applied later, after the corpus is split into parts.
-"""
+"""Columns for rules that `exclude` does not apply. They are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if they end
-# before the video first changed its thumbnail or title.
+# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if the last
+# day of the figures is before the day on which the video first changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -132,7 +130,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
     drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
-    # A hidden number of subscribers is NaN. Such a channel is not excluded.
+    # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. Channel adapters are fitted on them, because a channel may publish
     # nothing else.

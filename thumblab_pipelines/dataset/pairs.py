@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest of a successor, which replaces a release after videos were deleted.
+"""A key of `excluded` in the manifest of a successor.
 
-Its value counts the videos that it and earlier successors no longer contain.
+A successor is a release that replaces another one after videos were deleted. The value is the number of videos that
+this successor and earlier successors have left out.
 """
 
 _VERSION = 6

@@ -34,8 +34,9 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of the pairs releases.
 
-    No other process publishes or deletes pairs releases meanwhile. A caller can therefore choose a release and read it.
-    The context cannot be nested. It raises `BusyError` if another process holds the lock for more than ten minutes.
+    While the lock is held, no other process publishes or deletes pairs releases. A caller can therefore choose a
+    release and read it. The context cannot be nested. It raises `BusyError` if another process holds the lock for more
+    than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 

@@ -1,14 +1,16 @@
-"""Compute the scores of the reference models. The ranking model must be better than them.
+"""Compute the scores of the reference models. The ranking model should be better than each of these simple models.
+
+The known rows are those videos to which a reference model may be fitted. A known pair consists of two known rows.
 
     age, length      sort by one column, ascending or descending, whichever orders the known pairs better
     title            ridge regression on the title's vector and simple facts about its wording
     image            ridge regression on 64 principal components of the pictures' vectors
-    linear           ridge regression on the inputs of both
+    linear           ridge regression on the inputs of `title` and `image` together
     partial_pooling  the linear model, plus a ridge regression on its residuals for each channel with at least 30 known
                      videos
 
-The target of the ridge regressions is how far a video is above the local trend of its channel. Targets of rows that are
-not known are never read. The penalties were chosen on real channels and are not tuned again.
+The target of the ridge regressions is how far the log views of a video are above the local trend of its channel.
+Targets of rows that are not known are never read. The penalties were chosen on real channels and are not tuned again.
 """
 
 from __future__ import annotations

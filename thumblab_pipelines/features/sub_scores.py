@@ -49,7 +49,10 @@ class Measured:
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
-    """Measure and save the sub-scores of each thumbnail of the niche that has no current ones. Commit every batch."""
+    """Measure and save the sub-scores of each thumbnail of the niche, and commit every batch.
+
+    Thumbnails that already have sub-scores from the current version of the meter are not measured again.
+    """
     meter, tower = _meter(lab)
     version = meter.version_with(tower)
     statement = (
@@ -84,8 +87,8 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
     """Yield a sample for each row.
 
-    A picture is decoded only when it is measured. The samples include vectors if the image encoder has a text tower,
-    with which it also encodes titles.
+    A picture is decoded only when it is measured. `tower` is the image encoder if it has a text tower, a part that
+    encodes titles. In this case the samples include the vectors of pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]

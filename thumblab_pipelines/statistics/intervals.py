@@ -9,10 +9,12 @@ The differences have the variance tau2, the errors of channel c have the varianc
 channel by its share w[c] of the pairs. Its variance is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
-  independent. With few videos this estimate is poor. It is therefore averaged with the variance of a random order.
+  independent. With few videos this estimate is poor. It is therefore averaged with the variance that the mean would
+  have if the model ranked the videos in random order.
 - tau2 is the estimate of Paule and Mandel [2]_. It is 0 if the channels differ no more than their errors explain.
-- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. It has as many degrees
-  of freedom as there are channels less one if tau2 is above 0 [3]_, else as many as videos less channels.
+- The ends are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. If tau2 is above 0, its
+  degrees of freedom are the number of channels minus 1 [3]_. Otherwise they are the number of videos minus the number
+  of channels.
 
 A bootstrap over channels is not used. If there are three channels, its ends are the smallest and the largest of three
 numbers, and it covers the true mean in 75 % of samples instead of 95 %. `tests/pipelines/statistics/test_intervals.py`
@@ -49,7 +51,10 @@ _RANDOM_VARIANCE = 0.25
 """The variance of the outcome of a pair that is decided by chance."""
 
 _PRIOR_VIDEOS = 10
-"""The weight of the variance of a random order, in videos."""
+"""The weight of the variance of a random order, in videos.
+
+The jackknife estimate of a channel with this many videos has the same weight.
+"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class ChannelMeans:
         channel_of_video[loser] = place
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
-        # The variance of the share of pairs in order, for n items in random order (M. Kendall, Biometrika, 1938).
+        # If n items are in random order, the share of pairs in the right order has this variance (M. Kendall,
+        # Biometrika, 1938).
         random = (2 * count + 5) / (18 * count * np.maximum(count - 1, 1))
         # One imagined pair keeps the spread above 0 if all real pairs have the same value.
         spread = (float(((values - values.mean()) ** 2).sum()) + _RANDOM_VARIANCE) / (len(values) + 1)
@@ -157,8 +163,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k] of the channels and `variances` [k] of their errors, which are above 0. The result is the tau2 for which
-    the weighted squares around the weighted mean add up to their expected value, the number of channels less one.
+    `means` [k] are the means of the channels. `variances` [k] are the variances of their errors, all above 0. The
+    result is the tau2 for which the weighted squared distances from the weighted mean add up to their expected value.
+    This value is the number of channels minus 1.
     """
     from scipy.optimize import brentq
 
@@ -167,7 +174,8 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
         centre = float((weight * means).sum() / weight.sum())
         return float((weight * (means - centre) ** 2).sum()) - (len(means) - 1)
 
-    # Squares of differences of shares are below 4, so a variance of 4 gives less than the expected value.
+    # The means are between -1 and 1, so that two of them differ by 2 at most. With a variance of 4, the sum is
+    # therefore below its expected value.
     return float(brentq(excess, 0.0, 4.0)) if len(means) > 1 and excess(0.0) > 0 else 0.0
 
 
