@@ -179,9 +179,10 @@ class HeldOutPairs:
                 yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
     def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Yield the calibration of the win probabilities, the share of pairs too close to call, and the AUC on the others.
+        """Yield the calibration of the win probabilities, and figures on the pairs that are too close to call.
 
         The calibration is the expected calibration error (`ece`) and the mean logarithmic loss (`log_loss`).
+        `abstained` is the share of pairs that are too close to call. `accuracy_decided` is the AUC on all other pairs.
 
         `slope` turns a difference of scores into the log odds of winning.
         """

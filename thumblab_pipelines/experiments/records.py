@@ -68,8 +68,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment to store. `winner`: the position of the winning variant, from 1. None if the outcome is no
-    winner."""
+    """An experiment to store.
+
+    `winner`: the position of the winning variant, from 1. It is None if the outcome is not `winner`.
+    """
 
     channel_id: str
     video_id: str

@@ -1,7 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
-An era is a time in which YouTube used one definition of a view. Counts of different eras are never compared. The
-method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
+An era is a time in which YouTube used one definition of a view. Views are never interpolated between counts of two
+eras. The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
 measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 

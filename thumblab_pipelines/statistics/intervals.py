@@ -1,12 +1,12 @@
 """Compute intervals of means over pairs of videos, from any number of channels.
 
-A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of each
-channel. The interval covers both with a random-effects model, as meta-analyses use it:
+A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of
+each channel. The interval covers both with a random-effects model, as meta-analyses use it:
 
     mean of channel c = overall mean + difference of the channel + error of its videos
 
-The differences have the variance tau2, the errors of channel c have the variance s2[c]. The mean over all pairs weighs a
-channel by its share w[c] of the pairs. Its variance is sum(w[c]^2 * (tau2 + s2[c])).
+The differences have the variance tau2. The errors of channel c have the variance s2[c]. In the mean over all pairs, a
+channel has its share w[c] of the pairs as its weight. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
   independent. With few videos this estimate is poor. It is therefore averaged with the variance that the mean would

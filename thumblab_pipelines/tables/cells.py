@@ -1,8 +1,7 @@
 """Read the cells of a catalogue, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` with a sentence for the import report. They do not read numbers of a YouTube Studio
-export, see `owner_ctr/studio_numbers.py`. Numbers of Studio may have decimal commas, and spaces between thousands. In a
-catalogue, both are errors.
+The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export may have
+decimal commas, and spaces between thousands. Here, both are errors. `owner_ctr/studio_numbers.py` reads such numbers.
 """
 
 import math

@@ -1,8 +1,9 @@
 """Choose the pairs of each training step.
 
-A step computes each of its videos only once, even if the video is in many pairs. Pairs are therefore visited in blocks
-of pairs that share videos. For example, a step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If
-the step consists of four blocks of 256 pairs, it contains about 200.
+A step computes the score of each of its videos only once, even if the video is in many pairs. The fewer different
+videos a step has, the faster it is. Pairs are therefore visited in blocks of pairs that share videos. For example, a
+step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If the step consists of four blocks of 256
+pairs, it contains about 200.
 
 The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
 """

@@ -1,8 +1,9 @@
-"""Fit the linear model from which the network starts, and choose its two parameters.
+"""Fit the linear part of the ranking model, and choose its two parameters.
 
-The parameters are the scale of the pictures' vectors and the ridge penalty. They are chosen by cross-validation on the
-training part. Each channel's videos are divided into five runs in order of time. A linear model that is fitted to four
-runs predicts the fifth. The parameters are chosen that order the pairs within the runs best.
+The training of the network starts with this linear model. Its parameters are the length of the pictures' vectors and
+the ridge penalty. They are chosen by cross-validation on the training part. Each channel's videos are divided into five
+runs in order of time. A linear model that is fitted to four runs predicts the fifth. The chosen parameters are those
+whose predictions order the most pairs within the runs correctly.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
-"""Maximum number of videos for the choice, because it solves about forty systems of almost this size."""
+"""Maximum number of videos for the choice. It solves 45 linear systems, each with four fifths of these videos."""
 
 
 @dataclass(frozen=True)

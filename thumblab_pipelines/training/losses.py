@@ -1,4 +1,4 @@
-"""Make the batch of a step, and compute its losses: the loss of the pairs, and the errors of the other heads."""
+"""Make the batch of a step, and compute its losses: for the pairs, for engagement and for the sub-scores."""
 
 from dataclasses import dataclass
 
