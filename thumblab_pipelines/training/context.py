@@ -1,8 +1,8 @@
 """Predict the views of a video from everything but its picture: from its context.
 
 The context of a video is its title (vector, facts and words), its length, its age at the latest count, the hour and the
-weekday of its publication, and the views of other videos of its channel with similar titles. The views of the video
-minus this prediction are the residual. The residual is what the picture may have caused.
+weekday of its publication, and the views of other videos of its channel with similar titles. The residual is the log
+views of the video above its channel's trend, minus this prediction. It is what the picture may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels

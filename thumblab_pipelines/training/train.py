@@ -139,7 +139,8 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
     """Return the slope of the true on the predicted log views of videos of unseen channels, between 0.02 and 1.
 
-    Adapters multiply the score of the global model by this slope. It is 1 if there are no scores of unseen channels.
+    `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
+    multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
