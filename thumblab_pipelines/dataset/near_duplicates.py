@@ -90,9 +90,8 @@ class Pictures:
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
         """Yield the row numbers (earlier, later) of two pictures that look alike, but belong to different groups.
 
-        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. A later
-        picture is yielded only once, even if it looks like several earlier pictures. It is yielded with the first of
-        them.
+        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. If a picture
+        looks like several earlier pictures of other groups, it is yielded only once, with the first of these pictures.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

@@ -39,9 +39,9 @@ this successor and earlier successors have left out.
 """
 
 _VERSION = 6
-"""Version of the rules and files. It is part of the digest of the inputs.
+"""Version of the rules for pairs and of the files of a release. It is part of the digest of the inputs.
 
-A new version therefore makes a new release, even if the library has not changed.
+A new version therefore makes a new release, even if the videos of the lab have not changed.
 """
 
 

@@ -2,7 +2,7 @@
 
 There are three splits. They differ in which videos of the evaluated channel a model was fitted to:
 
-- `future`: the model was trained, and its channel adapter was fitted, with videos from the channel's first 80 %
+- `future`: the model was trained, and its channel adapter was fitted, on videos of the channel's first 80 %
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was trained without the channel, and then a channel adapter was fitted to its first 80 %
 """

@@ -194,8 +194,9 @@ class HeldOutPairs:
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the mean over channels of the rank correlations within each channel, for the given rows of `videos`.
+        """Yield rank correlations for the given rows of `videos`.
 
+        A correlation is computed within each channel. The figure is the mean of the correlations of all channels.
         One figure is the correlation of the model's scores with the age-corrected views. The other is the correlation
         of the scores with the click-through rates that the owner gave.
         """
@@ -250,9 +251,10 @@ def mean_figure(place: Place, values: Float64s, sides: Sides, within: Interval =
 
 
 def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluation:
-    """Return the mean over channels of the mean of the pairs' values [m], with its interval.
+    """Return the mean of the channels' means, with its interval.
 
-    Only channels of at least `LEAST_CHANNEL_PAIRS` pairs count.
+    The mean of a channel is the mean of the `values` [m] of its pairs. Only channels with at least
+    `LEAST_CHANNEL_PAIRS` pairs are used.
     """
     counts = np.bincount(sides.channels) if len(values) else np.zeros(1, np.intp)
     chosen = counts[sides.channels] >= LEAST_CHANNEL_PAIRS

@@ -80,8 +80,7 @@ class OneTitlePairs:
 
         The calibration is measured with the winners of the slice `residual`. `abstained` is the share of pairs that are
         too close to call. `changes_with_title` is the share of pairs in which a different picture has the higher score
-        under each of the two titles.
-        `slope` turns a difference of scores into the log odds of winning.
+        under each of the two titles. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

@@ -41,8 +41,8 @@ LEAST_OF_CHANNEL = 30
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
     """Return the scores [n] of every reference model, fitted to the `known` rows.
 
-    Partial pooling has a part for each channel, which is fitted to the rows `own`. By default, these are the known
-    rows.
+    The regressions that partial pooling adds for each channel are fitted to the rows `own`. By default, these are the
+    known rows.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -88,7 +88,11 @@ def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> 
 
 
 def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows) -> Float64s:
-    """Return `linear` [n] plus, for each channel with at least 30 known rows, a ridge prediction of its residuals."""
+    """Return the scores [n] of partial pooling.
+
+    `linear` [n] are the scores of the linear model. For each channel with at least 30 known rows, a ridge regression
+    predicts its residuals: the targets minus `linear`. This prediction is added to `linear`.
+    """
     channels = np.asarray(channel, str)
     scores = linear.copy()
     for name, count in zip(*np.unique(channels[known], return_counts=True), strict=True):

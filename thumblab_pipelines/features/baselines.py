@@ -21,8 +21,8 @@ ALL_AGES = "all"
 _MOST_SILENT = 0.5
 """Largest accepted share of channels whose median views are zero. With a larger share, the asset check fails."""
 
-# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query compute the ages of
-# videos in the same way.
+# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query must therefore compute
+# the ages of videos in the same way.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,

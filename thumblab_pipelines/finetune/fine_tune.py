@@ -41,7 +41,7 @@ class FineTuneConfig:
                  are trained too. If `heads` is "trained", they start with the weights of the newest ranking model. If
                  it is "fresh", they start with random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
-                 epoch shows each picture once.
+                 epoch uses each picture at most once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
                  learning rate of the block after it, multiplied by `layer_decay`. The learning rate of the heads is
                  `heads_rate`. All rates rise during the first steps, whose share of all steps is `warm_up`. Then they

@@ -158,9 +158,10 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs with videos that none of the models was trained on, and a caveat for the explanation.
+    """Return the test pairs of which no model was trained on either video, and a caveat for the explanation.
 
-    The caveat names the models that do not record their training videos. It is empty if all models record them.
+    A model that does not record its training videos excludes no pair. The caveat names such models. It is empty if
+    there are none.
     """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""

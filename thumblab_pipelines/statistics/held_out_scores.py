@@ -11,7 +11,7 @@ from thumblab_core.arrays import Float64s, Floats, Rows
 
 @dataclass(frozen=True)
 class PictureGaps:
-    """By how much the winner's picture scores above the loser's picture if both have the same title.
+    """The picture gaps of pairs: by how much the winner's picture scores above the loser's if both have the same title.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ The jackknife estimate of a channel with this many videos has the same weight.
 
 @dataclass(frozen=True)
 class ChannelMeans:
-    """The mean over the pairs of each of k channels.
+    """The means of k channels. The mean of a channel is the mean of the values of its pairs.
 
     Parameters
     ----------
@@ -80,10 +80,11 @@ class ChannelMeans:
 
     @classmethod
     def of(cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> ChannelMeans:
-        """Return the means of `values` [m], one for each pair, by channel. There must be at least one pair.
+        """Return the means by channel. There must be at least one pair.
 
-        `winners` and `losers` [m] are the rows of the videos of each pair. `channel` [m] has names, or numbers from
-        `numbered`, which are faster.
+        `values` [m] has a value for each of the m pairs. `winners` [m] and `losers` [m] are the rows of the two videos
+        of each pair. `channel` [m] has the name of each pair's channel, or its number from `numbered`. Numbers are
+        faster.
         """
         place = _consecutive(_numbers(channel))
         pairs = np.bincount(place).astype(np.float64)

@@ -117,7 +117,10 @@ def _scaled(block: Floats, length: float) -> Float32s:
 
 
 def _slope_within_channels(scores: Floats, target: Floats, channel: npt.NDArray[np.str_]) -> float:
-    """Return the slope of the target on the scores [n], both centred within channels, between 0 and 1."""
+    """Return the slope of a least-squares fit of the target [n] on the scores [n], limited to the range from 0 to 1.
+
+    Scores and target are first centred within each channel.
+    """
     _, number = np.unique(channel, return_inverse=True)
     x, y = (_centred(values, number) for values in (scores, target))
     spread = float((x**2).sum())

@@ -48,8 +48,7 @@ def fit_global_model(
     """Fit a model to the pairs within the rows `train`.
 
     The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
-    of the scores. Raises `LabError` when there
-    are fewer than two rows to learn from, or no pair.
+    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or no pair.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]
