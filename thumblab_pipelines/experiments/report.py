@@ -25,7 +25,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often the variant with the highest score won.
+    """The agreement of a model's scores with outcomes: how often the variant with the highest score won.
 
     `compared`: experiments that have a winner and scores. `agreed`: in how many of them the winner had the highest
     score. If k variants share the highest score and one of them won, the experiment counts 1 / k. `by_chance`: the

@@ -1,4 +1,4 @@
-"""Store, read and delete experiments. An experiment is known by its channel, its video and its first day."""
+"""Store, read and delete experiments. An experiment is identified by its channel, its video and its first day."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -171,7 +171,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the scores [n] of n rows by the pairwise head, on the CPU."""
+        """Return the scores [n] that the pairwise head gives n rows of the dataset. The result is on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))
@@ -192,7 +192,7 @@ class TowerTraining:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
-        """Return the pairs whose two pictures are readable, and the number of the other pairs."""
+        """Return the pairs whose two pictures are both readable, and the number of all other pairs."""
         winners, losers = pairs
         kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())

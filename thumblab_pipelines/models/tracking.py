@@ -120,7 +120,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        Callers connect before a training, so that this error does not appear only after the training.
+        A caller that cannot go on without MLflow connects before the training, so that the error does not appear only
+        after it.
         """
         import httpx
 

@@ -19,7 +19,8 @@ class ServedModelConfig(dg.Config):
 
     release_id: str = ""
     by_alias: bool = False
-    """Whether a person already moved the champion alias to the release in MLflow. The lab then does not move it."""
+    """Whether a person has already moved MLflow's champion alias to the release. The lab then does not move the
+    alias."""
 
 
 @dg.asset(

@@ -1,4 +1,5 @@
-"""Define the asset `view_history`: observed counts of videos, and views at fixed ages that are computed from these."""
+"""Define the asset `view_history`: observed counts of videos, and the views at fixed ages computed from these
+counts."""
 
 from datetime import timedelta
 
