@@ -70,7 +70,7 @@ ORDER BY v.published_at, v.video_id
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
-    """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
+    """Return a row per video, in order of publication, with its latest count and the columns that `exclude` needs.
 
     If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
     then from the time before the change.
@@ -102,10 +102,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video counts under the first rule that excludes it. No rule here compares the views of a video with other videos
-    of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an outlier. A
-    video whose column `learnt` is False is used for channel adapters and for evaluation, but the model itself is not
-    trained on it.
+    If several rules exclude a video, only the first of them counts it. No rule here compares the views of a video with
+    other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an
+    outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but the model
+    itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 

@@ -47,7 +47,7 @@ A new version therefore makes a new release, even if the videos of the lab have 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release. `reused` says that the release already existed, because its inputs had not changed."""
+    """A pairs release. `reused`: whether the release existed before, because its inputs had not changed."""
 
     release: Release
     reused: bool

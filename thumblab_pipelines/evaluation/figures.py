@@ -90,7 +90,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the evaluation in a stored row. Rows of old releases have other fields and no metric but AUC."""
+        """Return the evaluation in a stored row. Rows of old releases have other fields, and only the metric AUC."""
         if "auc" not in row:
             return cls(**row)
         common = {name: value for name, value in row.items() if not name.startswith("auc")}
@@ -99,7 +99,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Place:
-    """What a figure is about: the split, the slice, the scorer, the metric and the question of an `Evaluation`."""
+    """The subject of a figure: the split, the slice, the scorer, the metric and the question of an `Evaluation`."""
 
     split: str
     slice: str

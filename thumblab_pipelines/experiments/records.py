@@ -1,4 +1,4 @@
-"""The record of an experiment, and the rules that it must keep before it is stored.
+"""Define the record of an experiment, and check the rules that an experiment must follow to be stored.
 
 An experiment is a test of two or three variants on one video, such as YouTube's Test & Compare. YouTube decides by the
 share of watch time that each variant gets, and names one of three outcomes.
@@ -139,7 +139,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 
 
 def require_rules(given: GivenExperiment) -> tuple[str, int | None, list[float | None]]:
-    """Check everything about an experiment that needs no database and no file.
+    """Check all rules of an experiment that can be checked without the database and without reading its pictures.
 
     Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` with
     a sentence that says what is wrong and what to do.

@@ -86,7 +86,10 @@ class FineTuneConfig:
 
 @dataclass(frozen=True)
 class TunedEpoch:
-    """The mean pair loss of one epoch, and the AUC on the validation pairs after it, if there are such pairs."""
+    """The mean pair loss of one epoch, and the AUC on the validation pairs after this epoch.
+
+    `validation_auc` is None if there are no validation pairs.
+    """
 
     epoch: int
     pair_loss: float

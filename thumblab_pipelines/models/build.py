@@ -34,7 +34,7 @@ _LEAST_PAIRS = 100
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused` says that it already existed, because neither the pairs nor the config had changed."""
+    """A model release. `reused`: whether it existed before, because neither the pairs nor the config had changed."""
 
     release: Release
     reused: bool

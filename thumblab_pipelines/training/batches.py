@@ -38,7 +38,7 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class Batches:
-    """A division of the pairs into training steps. Each epoch has another division.
+    """A division of the pairs into training steps. Each epoch has a different division.
 
     `order` [p]: see `order_by_shared_videos`. `pairs`: number of pairs that an epoch visits. `steps`: number of steps
     in an epoch. `block`: number of pairs in a block.

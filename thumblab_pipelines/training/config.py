@@ -29,7 +29,8 @@ class TrainConfig:
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
                  turns it off.
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
-                 0 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
+                 0 turns mixup off. With mixup, two rows are computed for every pair, even if pairs share videos. A step
+                 therefore takes several times longer.
     Averaging    This is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
                  early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The
                  average is kept if its validation AUC is at least the validation AUC of the last epoch.
@@ -76,7 +77,10 @@ NO_FOLDERS = TrainingFolders()
 
 @dataclass(frozen=True)
 class Epoch:
-    """The mean losses of one epoch, and the AUC on the validation pairs after this epoch. None without such pairs."""
+    """The mean losses of one epoch, and the AUC on the validation pairs after this epoch.
+
+    `validation_auc` is None if there are no validation pairs.
+    """
 
     epoch: int
     pair_loss: float

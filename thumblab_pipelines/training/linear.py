@@ -38,8 +38,9 @@ def choose_line(
 ) -> LineParameters:
     """Return the parameters that order the pairs best in cross-validation.
 
-    `pictures` [n, d_i] and `rest` [n, r] are the inputs. `target` [n] is the target, and `channel` [n] the channel of
-    each row. The rows of a channel must be in order of time. `winners` and `losers` are the rows of the pairs.
+    `pictures` [n, d_i] are the inputs from pictures, and `rest` [n, r] are all other inputs. `target` [n] and `channel`
+    [n] are the target and the channel of each row. The rows of a channel must be in order of time. `winners` and
+    `losers` are the rows of the pairs.
     """
     chosen = _subsample(len(target))
     position = np.full(len(target), -1)

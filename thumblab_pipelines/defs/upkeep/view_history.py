@@ -1,5 +1,4 @@
-"""Define the asset `view_history`: observed counts of videos, and the views at fixed ages computed from these
-counts."""
+"""Define the asset `view_history`: observed counts of videos, and views at fixed ages computed from the counts."""
 
 from datetime import timedelta
 
