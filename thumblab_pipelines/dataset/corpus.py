@@ -79,7 +79,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the latest count, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
-      count, and are never more than it.
+      count, and are never larger than the latest count.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
 
     Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.

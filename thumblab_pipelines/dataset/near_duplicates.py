@@ -64,7 +64,7 @@ class Pictures:
         A picture is left out if it looks like an earlier picture that is kept.
         """
         dropped = np.ones(len(self), bool)
-        # Only the first of several identical files is compared with other pictures. Its copies are always left out.
+        # Of several identical files, only the first is compared with other pictures. The others are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)

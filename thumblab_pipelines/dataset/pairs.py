@@ -143,8 +143,8 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl marked a video as an outlier by comparing it with all videos of its channel, including held-out ones.
-    # Its marks are therefore used only for training videos.
+    # The crawl marked a video as an outlier by comparing its views with those of all videos of its channel, including
+    # held-out videos. These marks are used only for training videos. No held-out video is left out for its views.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 

@@ -11,7 +11,7 @@ from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of experiments by their numbers: a score for each variant, in the order of the variants."""
+"""The scores of each experiment, by the number of the experiment: one score for each variant, in their order."""
 
 _PREVIEWED = 10
 """A preview has at most this many experiments."""

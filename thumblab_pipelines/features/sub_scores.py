@@ -36,8 +36,8 @@ class Measured:
         pictures_per_second: measured thumbnails per second.
         matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
             and those compared with nothing.
-        missing: sentences that say what the meter did not look for, because the text reader or the face model is not
-            installed, and what to install.
+        missing: a sentence for each program that is not installed: the text reader or the face model. It says what the
+            meter therefore did not look for, and what to install.
     """
 
     had: int

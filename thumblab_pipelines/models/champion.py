@@ -63,7 +63,7 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             serving,
         )
     # Here, the alias names a version that is not served. It is also not the version to which the lab last moved the
-    # alias. The lab always serves a version before it moves the alias there. So a person has moved the alias.
+    # alias. The lab always serves a version before it moves the alias to it. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 

@@ -16,8 +16,9 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
   degrees of freedom are the number of channels minus 1 [3]_. Otherwise they are the number of videos minus the number
   of channels.
 
-A bootstrap over channels is not used. If there are three channels, its ends are the smallest and the largest of three
-numbers, and it covers the true mean in 75 % of samples instead of 95 %. `tests/pipelines/statistics/test_intervals.py`
+A bootstrap over channels is not used, because it fails for few channels. With three channels, the ends of its interval
+are the smallest and the largest of three numbers. Such an interval covers the true mean in 75 % of samples instead of
+95 %. `tests/pipelines/statistics/test_intervals.py`
 simulates the coverage of these intervals with 3, 5, 10 and 30 channels.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical

@@ -10,14 +10,14 @@ class TrainConfig:
     """The settings of a training. docs/training-recipe.md explains the losses. The learning rate suits small data.
 
     Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
-                 epochs. 0 turns early stopping off. The weights of the last epoch are kept, not those of the epoch with
-                 the best AUC. The AUC depends only on the pairwise head, and the heads for engagement and sub-scores
-                 need more epochs. Afterwards, the share of the network's output that is added to the linear score is
-                 chosen on the validation pairs.
+                 epochs. A `patience` of 0 turns this off. The weights of the last epoch are kept, not those of the
+                 epoch with the best AUC. The AUC depends only on the pairwise head, and the heads for engagement and
+                 sub-scores need more epochs. Afterwards, the share of the network's output that is added to the linear
+                 score is chosen on the validation pairs.
     An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
-                 0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs
-                 that share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1,
-                 each pair is drawn separately.
+                 If `pairs_per_video` is 0, there is no such limit. A step visits `pairs_per_step` pairs, in blocks of
+                 about `pairs_per_block` pairs that share videos. With larger blocks, fewer videos are computed for the
+                 same pairs. With blocks of 1, each pair is drawn separately.
     Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the first steps,
                  whose share of all steps is `warm_up`. Then it decays to zero along a cosine. A `warm_up` of 0 means
                  that it starts at `learning_rate`. Gradients are clipped to the norm `clip_norm`. 0 turns clipping off.

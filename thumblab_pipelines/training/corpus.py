@@ -92,7 +92,7 @@ class Corpus:
         """Return the target [n] of the absolute head, 0 to 1. It is NaN where it is unknown, and outside `rows`.
 
         If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
-        views among those of `rows` that belong to its channel.
+        views among the videos in `rows` that belong to the same channel.
         """
         target = np.full(len(self.data.videos), np.nan, np.float32)
         videos = self.data.videos.iloc[rows]

@@ -18,7 +18,11 @@ RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
-"""Maximum number of videos for the choice. It solves 45 linear systems, each with four fifths of these videos."""
+"""Maximum number of videos for choosing the parameters.
+
+The choice solves 45 linear systems: one for each of nine pairs of parameters and each of five runs. The size of a
+system is about four fifths of the number of videos.
+"""
 
 
 @dataclass(frozen=True)

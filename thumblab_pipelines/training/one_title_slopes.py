@@ -35,7 +35,8 @@ def one_title_slopes(
         The picture gaps by models that were trained without the channels of the pairs. A pair is used only if both
         videos are in the training part or the validation part.
     early
-        The released model, with adapters that were fitted to the training part. It scores the validation pairs.
+        The released model, with adapters that were fitted to the training part only. Its scores of the validation pairs
+        give the slope for adapted scores.
     slopes
         The slopes of whole videos, for unadapted and for adapted scores.
     """

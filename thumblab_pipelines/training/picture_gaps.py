@@ -18,7 +18,7 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel
 
 MOST_PAIRS = 10_000
-"""Maximum number of pairs for an evaluation. If there are more, a random sample is used. It is always the same."""
+"""Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""
 
 _ROWS_AT_ONCE = 4_096
 """Number of pictures that are scored together. Their inputs take about 60 MB."""
