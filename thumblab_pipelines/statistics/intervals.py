@@ -18,8 +18,8 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
 
 A bootstrap over channels is not used, because it fails for few channels. With three channels, the ends of its interval
 are the smallest and the largest of three numbers. Such an interval covers the true mean in 75 % of samples instead of
-95 %. `tests/pipelines/statistics/test_intervals.py`
-simulates the coverage of these intervals with 3, 5, 10 and 30 channels.
+95 %. `tests/pipelines/statistics/test_intervals.py` simulates the coverage of these intervals with 3, 5, 10 and 30
+channels.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
    Society B, 1992.
