@@ -3,9 +3,9 @@
 The adapter is fitted on all of the channel's usable videos. The evaluation fits another adapter on the older videos and
 tests it on the newest ones.
 
-The fit repeats the steps of the model's training. Views are corrected for age in the same way. The target is the log
-views of a video above the channel's local trend. The adapter learns the model's errors: the target minus the model's
-prediction (see `thumblab_core.ranking.adapters`).
+The data is prepared as in the model's training. Views are corrected for age by the same law. Then the local trend of
+the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each video. The adapter
+learns the differences between these values and the model's predictions (see `thumblab_core.ranking.adapters`).
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class FittedAdapter:
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
     videos. `newest`: publication time of the newest usable video (ISO 8601). `left_out`: number of videos left out, by
     reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
-    or None if the newest videos make too few pairs. `unchanged`: whether nothing was published, because an identical
-    adapter was already served.
+    or None if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published,
+    because an identical adapter was already served.
     """
 
     channel_id: str
@@ -91,9 +91,9 @@ class RefitResult:
 class ChannelData:
     """The n videos of a channel, oldest first, with the model's inputs and scores.
 
-    `videos` [n]: the table of `read_channel_videos` with a column `target`. `inputs` [n, d]: standardised inputs of the
-    model. `scores` [n]: scores that the model gives the videos. `score_slope`: see
-    `thumblab_core.ranking.adapters.Adapter`.
+    `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
+    `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
+    `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
     """
 
     videos: pd.DataFrame

@@ -2,10 +2,11 @@
 
 The rules are similar to the rules by which the model's training selects videos (see `dataset/corpus.py`). A usable
 video is an ordinary video of at least one minute. It has a picture, a count of views, and vectors from both encoders of
-the model. If the lab is set to train only on opted-in videos, the adapter also uses only these.
+the model. If the lab is set to train only on opted-in videos, a usable video must be opted in too.
 
-Other than for the model's training, a usable video may have few views or last longer than an hour, and its channel may
-be small. If the thumbnail or title of a video changed, the adapter uses the first version of both.
+The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. An
+adapter uses them. If the thumbnail or title of a video changed, the adapter uses the first version of both, and the
+views from before the change.
 """
 
 from __future__ import annotations

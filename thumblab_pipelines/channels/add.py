@@ -77,7 +77,7 @@ def add_channel(
 
 
 def list_channels(lab: Lab) -> list[ListedAdapter]:
-    """Return all added channel adapters. Each is verified. If an adapter is damaged, its `fault` says what is wrong."""
+    """Return all added channel adapters. If the files of an adapter are damaged, its `fault` says what is wrong."""
     adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     listed = []
     for channel_id in adapters.channels():

@@ -65,8 +65,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check whether YouTube
-    # shows other pictures now than those that the lab has.
+    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not look for
+    # new pictures of videos whose picture the lab already has.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None
@@ -80,8 +80,8 @@ def _collect(
     if record.uploads_playlist is not None:
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
-        # Only ordinary videos count as known here. The lab may have saved an upload as an upcoming video, which is an
-        # ordinary video by now. So the facts of such an upload are fetched again.
+        # An upload counts as known only if the lab has it as an ordinary video. An upload that was saved as an upcoming
+        # video may be an ordinary video by now. So its facts are fetched again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):

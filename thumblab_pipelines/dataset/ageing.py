@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 TYPICAL_HALF_AGE = 48.0
-"""Half age in hours for a corpus without enough view series.
+"""Half age in hours for a corpus with too few view series.
 
-Half ages of 17, 35 and 470 hours were fitted to three real data sets. 48 is about their middle.
+Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours lie between these values.
 """
 
 LEAST_HISTORIES = 50
-"""Minimum number of videos with a view series for fitting a half age. With fewer, the typical half age is used."""
+"""Minimum number of videos with at least two counts for fitting a half age. With fewer, the typical one is used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.
@@ -50,15 +50,18 @@ class Growth:
     histories: int = 0
 
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
-        """Return for each age the ln of the share of its final views that a video has at this age.
+        """Return ln(age / (age + half_age)) for each age. Ages are in hours and above 0.
 
-        `ages` are in hours and above 0.
+        The argument of the logarithm is the share of its final views that a video has reached at this age.
         """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return ln of the age-corrected views of each video [n], which are the views that it is expected to reach."""
+        """Return the target of each video [n]: the ln of its age-corrected views.
+
+        Age-corrected views are the views that the video is expected to have in the end.
+        """
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 

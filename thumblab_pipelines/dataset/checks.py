@@ -1,8 +1,8 @@
-"""Asset checks of a pairs release.
+"""Check a pairs release before a model is trained on it.
 
-They find empty parts, and leaks of held-out data into the training. They name the wrong rows.
-
-The checks read only the files of the release. docs/training-pairs.md lists what each check fails on.
+The checks find empty parts, held-out data that has leaked into the training data, and labels or targets that do not
+agree with the views. They name the wrong rows. They read only the files of the release. docs/training-pairs.md lists
+what each check fails on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Read the corpus in one query, and apply the rules that leave videos out.
 
-A model may be trained on the videos that remain.
+A model may be trained on the videos that remain, except those of more than an hour. These are used only for channel
+adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -25,17 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns of rules that `exclude` does not apply.
-
-These rules are applied later, after the corpus is split into parts.
-"""
+"""Columns for rules that `exclude` does not apply. They are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if they end
-# before the video first changed its thumbnail or title.
+# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if the last
+# day of the figures is before the day on which the video first changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -72,7 +70,7 @@ ORDER BY v.published_at, v.video_id
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
-    """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
+    """Return a row per video, in order of publication, with its latest count and the columns that `exclude` needs.
 
     If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
     then from the time before the change.
@@ -81,7 +79,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the latest count, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
-      count, and are never more than it.
+      count, and are never larger than the latest count.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
 
     Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.
@@ -104,10 +102,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video counts under the first rule that excludes it. No rule here compares the views of a video with other videos
-    of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an outlier. A
-    video whose column `learnt` is False is used for channel adapters and for evaluation, but the model itself is not
-    trained on it.
+    If several rules exclude a video, only the first of them counts it. No rule here compares the views of a video with
+    other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an
+    outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but the model
+    itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 
@@ -132,7 +130,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
     drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
-    # A hidden number of subscribers is NaN. Such a channel is not excluded.
+    # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. Channel adapters are fitted on them, because a channel may publish
     # nothing else.

@@ -59,12 +59,12 @@ class Pictures:
         return len(self._file)
 
     def repeats(self) -> Flags:
-        """Return which pictures [n] to leave out, because they look like an earlier picture that is kept.
+        """Return for each picture [n] whether to leave it out.
 
-        The first picture of a group that looks alike is always kept.
+        A picture is left out if it looks like an earlier picture that is kept.
         """
         dropped = np.ones(len(self), bool)
-        # Only the first of several identical files is compared with other pictures. Its copies are always left out.
+        # Of several identical files, only the first is compared with other pictures. The others are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)
@@ -90,8 +90,8 @@ class Pictures:
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
         """Yield the row numbers (earlier, later) of two pictures that look alike, but belong to different groups.
 
-        `side` [n] is the number of each picture's group. For example, a group is a part of the data. A later picture is
-        yielded only once, with the first earlier picture of another group that it looks like.
+        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. If a picture
+        looks like several earlier pictures of other groups, it is yielded only once, with the first of these pictures.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

@@ -1,4 +1,7 @@
-"""Pair videos of one channel, and label each pair by views at a fixed age or by age-corrected views."""
+"""Pair videos of one channel, and label each pair by views at a fixed age or by age-corrected views.
+
+Only videos of one era are paired. An era is a time in which YouTube used one definition of a view.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 AGE_CORRECTED = "age-corrected views"
 """The label of a pair that is compared by age-corrected views.
 
-It is used if the views of both videos are known at no fixed age.
+It is used if there is no fixed age at which the views of both videos are known.
 """
 
 TRAIN_PAIRS_PER_VIDEO = 20
@@ -45,9 +48,9 @@ def compare_views(
 ) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
     """Return for each pair [m] its label, the views of its first video, and the views of its second video.
 
-    `first` [m] and `second` [m] are rows of the corpus. The label says which views are compared. These are the views at
-    the largest fixed age at which both videos have known views, because they need no assumption about growth. If there
-    is no such age, the age-corrected views exp(`target`) are compared.
+    `first` [m] and `second` [m] are rows of the corpus. The label says which views are compared. Views at a fixed age
+    are preferred, because they need no assumption about growth. The largest fixed age is used at which the views of
+    both videos are known. If there is no such age, the age-corrected views exp(`target`) are compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -112,11 +115,11 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """Return the rows of the earlier and of the later moment of all pairs of moments that are at most `within` apart.
+    """Find all pairs of moments that are at most `within` apart.
 
-    `published` [n] are the moments, in the unit of `within`. The two results [m] have one entry per pair. The moments
-    are sorted first, so that only near pairs are visited. A channel of 20,000 videos has 200 million pairs, and most of
-    them are years apart.
+    `published` [n] are the moments, in the unit of `within`. Return for each of the m pairs the row of its earlier
+    moment [m] and the row of its later moment [m]. The moments are sorted first, so that only near pairs are visited. A
+    channel of 20,000 videos has 200 million pairs, and most of them are years apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]
@@ -134,9 +137,9 @@ def _most_pairs(part: str, videos: int) -> int:
 
 
 def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
-    """Return the positions of the candidates, in ascending order.
+    """Return the positions at which `candidates` is true, in ascending order.
 
-    If there are more than `most`, return a random sample of them.
+    If there are more than `most` such positions, return a random sample of `most` of them.
     """
     places = np.flatnonzero(candidates)
     return np.sort(random.choice(places, most, replace=False)) if len(places) > most else places

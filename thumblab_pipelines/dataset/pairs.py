@@ -32,21 +32,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest of a successor, which replaces a release after videos were deleted.
+"""A key of `excluded` in the manifest of a successor.
 
-Its value counts the videos that it and earlier successors no longer contain.
+A successor is a release that replaces another one after videos were deleted. The value is the number of videos that
+this successor and earlier successors have left out.
 """
 
 _VERSION = 6
-"""Version of the rules and files. It is part of the digest of the inputs.
+"""Version of the rules for pairs and of the files of a release. It is part of the digest of the inputs.
 
-A new version therefore makes a new release, even if the library has not changed.
+A new version therefore makes a new release, even if the videos of the lab have not changed.
 """
 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release. `reused` says that the release already existed, because its inputs had not changed."""
+    """A pairs release. `reused`: whether the release existed before, because its inputs had not changed."""
 
     release: Release
     reused: bool
@@ -142,8 +143,8 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl marked a video as an outlier by comparing it with all videos of its channel, including held-out ones.
-    # Its marks are therefore used only for training videos.
+    # The crawl marked a video as an outlier by comparing its views with those of all videos of its channel, including
+    # held-out videos. These marks are used only for training videos. No held-out video is left out for its views.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 

@@ -18,7 +18,7 @@ from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
-"""The scope of releases that replace a pairs release which was not the newest."""
+"""The scope of the successors of pairs releases that were not the newest."""
 
 SCOPES = (ALL, SUCCEEDED)
 
@@ -34,8 +34,9 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of the pairs releases.
 
-    No other process publishes or deletes pairs releases meanwhile. A caller can therefore choose a release and read it.
-    The context cannot be nested. It raises `BusyError` if another process holds the lock for more than ten minutes.
+    While the lock is held, no other process publishes or deletes pairs releases. A caller can therefore choose a
+    release and read it. The context cannot be nested. It raises `BusyError` if another process holds the lock for more
+    than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
@@ -51,7 +52,7 @@ def newest_pairs(lab: Lab) -> Release:
 def named_pairs(lab: Lab, release_id: str) -> Release:
     """Return the pairs release `release_id`, or the newest successor that replaced it.
 
-    Raises `LabError` if the lab has neither.
+    Raises `LabError` if the lab has neither the release nor a successor.
     """
     releases = [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]
     for release in reversed(releases):
@@ -68,7 +69,7 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    # The file is read before it is parsed. An error of `read_table` then always means that its content is wrong.
+    # The file is read before it is parsed. An error of `read_table` therefore always means that the file is damaged.
     content = pa.BufferReader(release.read("videos.parquet"))
     try:
         ids = parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist()

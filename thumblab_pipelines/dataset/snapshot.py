@@ -5,8 +5,8 @@ The file has three float32 tensors. Row i of each tensor belongs to row i of `vi
 - `images` and `titles`: unit vectors by the encoders that the manifest names
 - `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured
 
-Training reads this file. It therefore uses the vectors that the pairs were made from, even if a video was deleted,
-replaced or encoded again later.
+Training reads the vectors from this file and not from the database. It therefore uses the vectors that the pairs were
+made with, even if a picture or title was changed or encoded again since.
 """
 
 from __future__ import annotations

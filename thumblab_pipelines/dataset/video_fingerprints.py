@@ -45,8 +45,8 @@ def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
 
     Two different videos can have the same fingerprint. The chance that this happens at all among a billion videos is
-    about one in forty. It would do little harm: a video that is wrongly taken for a training video is left out of the
-    evaluation.
+    about one in forty. This would do little harm. A video that is wrongly taken for a training video is only left out
+    of the evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None

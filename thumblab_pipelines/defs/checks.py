@@ -27,13 +27,13 @@ def explained() -> Iterator[None]:
 def blocking(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
     """Return specs of checks that stop later assets if they fail. The asset itself returns their results.
 
-    `described` has checks with a description each, by their names.
+    `names` are the names of checks without a description. `described` maps the names of other checks to descriptions.
     """
     return _specs(asset, dict.fromkeys(names) | described, blocking=True)
 
 
 def advisory(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that only warn. If they fail, later assets still run. `described` is as in `blocking`."""
+    """Return specs of checks that only warn. If they fail, later assets still run. See `blocking` for `described`."""
     return _specs(asset, dict.fromkeys(names) | described, blocking=False)
 
 

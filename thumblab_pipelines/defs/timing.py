@@ -25,8 +25,8 @@ def niche_schedule(
 ) -> dg.ScheduleDefinition:
     """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
 
-    `cron` is a cron expression in the time of Hobart. `running` says whether the schedule is on by default. `timespec`
-    is "day" or "minutes". At most one run of a niche is started per day or minute.
+    `cron` is a cron expression in the time of Hobart. `running` says whether the schedule is on by default. If
+    `timespec` is "day", at most one run of each niche is started per day. If it is "minutes", at most one per minute.
     """
 
     @dg.schedule(

@@ -1,10 +1,10 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. They differ in what a model may know of the channel that it is evaluated on:
+There are three splits. They differ in which videos of the evaluated channel a model was fitted to:
 
-- `future`: the model knows the first 80 % of the channel
-- `new_channels`: the model knows nothing of the channel
-- `adapted`: the model was trained without the channel, and then adapted on its first 80 %
+- `future`: the model was trained, and its channel adapter was fitted, on videos of the channel's first 80 %
+- `new_channels`: the model was fitted to no video of the channel
+- `adapted`: the model was trained without the channel, and then a channel adapter was fitted to its first 80 %
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ GLOBAL = "global"
 def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for both questions.
 
-    docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` are left out if no model could be
-    trained without a fold of channels.
+    docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
+    some of the channels. They are left out if no such model could be trained.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
     future_references = references(data, known)
@@ -61,10 +61,10 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
-    """Return the AUC of `scores` [n] on those pairs of a release that belong to the split.
+    """Return the AUC of `scores` [n] on those pairs of a release that are held out in the split.
 
-    There are two figures. One is for all of these pairs, and one for the pairs whose winner has at least twice the
-    views.
+    The AUC is computed on all of these pairs, and on the pairs whose winner has at least twice the views. Both AUCs
+    also come as a mean over channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
@@ -97,14 +97,14 @@ def _evaluate_split(
     Parameters
     ----------
     scores
-        Scores [n] by scorer. Every scorer gets its AUC.
+        The scores [n] of each scorer, by its name. A scorer is the model or a reference model. Each gets its AUC.
     reference
-        The best of the reference models that know as much about the channels as the model. It gets the same detailed
-        figures as the model.
+        The name of the best reference model among those that were fitted to the same videos of the channels as the
+        model. It gets the same detailed figures as the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows
-        The videos whose scores are correlated with their targets.
+        The videos for which the correlation of scores and age-corrected views is computed.
     """
     held_out = HeldOutPairs.of(split, data.pairs)
     evaluations = [auc for scorer, values in scores.items() for auc in held_out.aucs(scorer, values)]
@@ -152,8 +152,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
     """Return the scores [n] of reference models that were fitted without the channel of each video.
 
     The first result has the scores of unadapted models. The second has the scores of partial pooling, the only
-    reference model that is adapted: its part for each channel is fitted to the `known` rows of the channel. Both are
-    empty if all channels are in one fold.
+    reference model that is adapted. It adds a regression for each channel, fitted to the `known` rows of this channel.
+    Both results are empty if all channels are in one fold.
     """
     folds = data.videos.fold.to_numpy(int)
     unadapted: dict[str, Floats] = {}

@@ -1,4 +1,7 @@
-"""Compute the figures of a scorer on held-out pairs, on all of them and on slices of them."""
+"""Compute the figures of a scorer on all held-out pairs and on slices of these pairs.
+
+A scorer is the ranking model or a reference model. A figure is the value of one metric, such as AUC, with its interval.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +37,23 @@ SLICES = {"all": 0.0, "2x": 0.5}
 """The slices, with the least margin of their pairs. At a margin of 0.5, the winner has twice the views of the loser."""
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""The edges of the margins that divide pairs into slices."""
+"""The limits by which pairs are divided into slices. A margin is 1 - views of the loser / views of the winner."""
 
 LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
 """Conditions for figures of single channels and niches.
 
-Each needs at least 30 held-out pairs. Of the channels, only the fifty with the most pairs get figures.
+A channel or niche needs at least 30 held-out pairs. Of the channels, only the fifty with the most pairs get figures.
 """
 
 DEEP = 100
-"""Least number of held-out pairs of a channel for a second figure, on pairs whose winner has twice the views."""
+"""Minimum number of held-out pairs with which a channel gets a second figure.
+
+This figure is the AUC on those pairs of the channel whose winner has at least twice the views.
+"""
 
 
 LEAST_CHANNEL_PAIRS = 10
-"""Least number of pairs of a channel that counts in a mean over channels."""
+"""Minimum number of pairs with which a channel counts in a mean over channels."""
 
 _CORRELATION: Interval = (-1.0, 1.0)
 
@@ -68,7 +74,7 @@ class Evaluation:
         The number of channels that these pairs or videos belong to.
     question
         What the pairs are asked: `PACKAGE` or `ONE_TITLE` of `thumblab_core.ranking.skill`. Evaluations of older
-        releases only have the first.
+        releases have only `PACKAGE`.
     """
 
     split: str
@@ -84,7 +90,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the evaluation in a stored row. Rows of old releases have other fields and no metric but AUC."""
+        """Return the evaluation in a stored row. Rows of old releases have other fields, and only the metric AUC."""
         if "auc" not in row:
             return cls(**row)
         common = {name: value for name, value in row.items() if not name.startswith("auc")}
@@ -93,7 +99,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Place:
-    """What a figure is about: the split, the slice, the scorer, the metric and the question of an `Evaluation`."""
+    """The subject of a figure: the split, the slice, the scorer, the metric and the question of an `Evaluation`."""
 
     split: str
     slice: str
@@ -104,7 +110,7 @@ class Place:
     def figure(
         self, value: float | None, ends: tuple[float | None, float | None], pairs: int, channels: int
     ) -> Evaluation:
-        """Return the figure. `ends` are those of its interval."""
+        """Return the figure. `ends` are the lower and the upper end of its interval, or None."""
         return Evaluation(
             self.split, self.slice, self.scorer, self.metric, value, *ends, pairs, channels, self.question
         )
@@ -137,7 +143,8 @@ class HeldOutPairs:
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """Yield the AUC on all pairs, and on the pairs whose winner has at least twice the views.
 
-        Each comes with its mean over channels, in which a channel counts the same however many pairs it has.
+        Each AUC is followed by the mean of the AUCs of single channels. In this mean, each channel counts the same.
+        Only channels with at least `LEAST_CHANNEL_PAIRS` pairs are used.
         """
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
@@ -172,9 +179,10 @@ class HeldOutPairs:
                 yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
     def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Yield the calibration of the win probabilities, the share of pairs too close to call, and the AUC on the others.
+        """Yield the calibration of the win probabilities, and figures on the pairs that are too close to call.
 
         The calibration is the expected calibration error (`ece`) and the mean logarithmic loss (`log_loss`).
+        `abstained` is the share of pairs that are too close to call. `accuracy_decided` is the AUC on all other pairs.
 
         `slope` turns a difference of scores into the log odds of winning.
         """
@@ -186,10 +194,11 @@ class HeldOutPairs:
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the mean over channels of the rank correlations within each channel, for the given rows of `videos`.
+        """Yield rank correlations for the given rows of `videos`.
 
-        The model's scores are correlated with the age-corrected views, and with the click-through rates that the owner
-        gave.
+        A correlation is computed within each channel. The figure is the mean of the correlations of all channels.
+        One figure is the correlation of the model's scores with the age-corrected views. The other is the correlation
+        of the scores with the click-through rates that the owner gave.
         """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -219,7 +228,10 @@ class HeldOutPairs:
 
     @cached_property
     def _channels(self) -> tuple[Rows, list[str]]:
-        """The channel number of each pair, and the channel names by number. Hundreds of figures need them."""
+        """The channel number of each pair, and the channel names by number.
+
+        They are computed only once, because hundreds of figures need them.
+        """
         return numbered(self.pairs.channel_id)
 
     @cached_property
@@ -239,9 +251,10 @@ def mean_figure(place: Place, values: Float64s, sides: Sides, within: Interval =
 
 
 def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluation:
-    """Return the mean over channels of the mean of the pairs' values [m], with its interval.
+    """Return the mean of the channels' means, with its interval.
 
-    Only channels of at least `LEAST_CHANNEL_PAIRS` pairs count.
+    The mean of a channel is the mean of the `values` [m] of its pairs. Only channels with at least
+    `LEAST_CHANNEL_PAIRS` pairs are used.
     """
     counts = np.bincount(sides.channels) if len(values) else np.zeros(1, np.intp)
     chosen = counts[sides.channels] >= LEAST_CHANNEL_PAIRS
@@ -257,7 +270,7 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Ro
     """Yield the expected calibration error and the mean logarithmic loss of win probabilities.
 
     `gaps` [m]: the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
-    winning. `channels` [m]: the channel number of each pair. The metric of `place` is replaced.
+    winning. `channels` [m]: the channel number of each pair. The metric that `place` names is ignored.
     """
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
     for metric, measure in measures.items():
@@ -266,7 +279,10 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Ro
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """Return the numbers that at least 30 pairs have, with the count of each. The most frequent number comes first."""
+    """Return the channels or niches that have at least 30 pairs, each with its number of pairs.
+
+    `numbers` [m]: the number of each pair's channel or niche. The most frequent comes first in the result.
+    """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")
     return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_SLICE_PAIRS]

@@ -145,9 +145,10 @@ def evaluate_on_catalogue(
 ) -> CatalogueEvaluation:
     """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings of `encoding_of`.
 
-    If `share` (0 to 1) is given, the model is adapted to this first share of each channel's videos by date. It is
-    evaluated on pairs of the other videos. If `share` is None, the model is evaluated on all pairs, without adapters.
-    Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
+    If `share` (0 to 1) is given, channel adapters are fitted to the oldest videos of each channel. `share` is their
+    share of the channel's videos. The model is evaluated on pairs of the other videos. If `share` is None, the model is
+    evaluated on all pairs, without adapters. Pairs with a video that the model was trained on are left out. Raises
+    `LabError` if no pair remains.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -1,15 +1,15 @@
 """Evaluate the question that a creator asks: one title, two pictures. Which picture gets more views?
 
-Two observed videos of a channel differ in title *and* picture. Their pairs therefore answer another question, unless the
-part of the title is taken out. Three ways take it out, and each is a slice:
+Two observed videos of a channel differ in title *and* picture. The video with more views may have won by its title.
+The pairs are therefore evaluated in slices. All slices except `swap` reduce the effect of the title:
 
-    residual     The winner is the video with more views than its context predicts, see `Context`. `residual 2x` has the
-                 pairs whose residuals differ by a factor of two in views.
-    tied third   The third of the pairs whose contexts predict the most similar views. `tied tenth` is stricter. The
-                 winner is the video with more views.
-    swap         All pairs. The winner is the video with more views. It may have won by its title, so this is a proxy.
+    residual     The winner is the video with the higher residual: its log views minus those that its context predicts,
+                 see `Context`. `residual 2x` has only the pairs whose residuals differ by a factor of two in views.
+    tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
+                 views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
+    swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
 
-In each of them, the pictures of both videos are scored under the title of the one and then of the other video.
+In every slice, both pictures are scored under the title of the winner, and then both under the title of the loser.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class OneTitlePairs:
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
         """Yield how good the model's win probabilities are, and how often its answer depends on the title.
 
-        The calibration and `abstained`, the share of pairs too close to call, are of the slice `residual`.
-        `changes_with_title` is the share of all pairs in which another picture is better under the other title.
-        `slope` turns a difference of scores into the log odds of winning.
+        The calibration is measured with the winners of the slice `residual`. `abstained` is the share of pairs that are
+        too close to call. `changes_with_title` is the share of pairs in which a different picture has the higher score
+        under each of the two titles. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
@@ -100,14 +100,21 @@ class OneTitlePairs:
 def evaluate_one_title(
     split: str, data: Dataset, context: Context, scorers: Mapping[str, PictureGaps], slope: float
 ) -> list[Evaluation]:
-    """Return the figures of one split. `scorers` must contain the model; `slope` is that of the model's scores."""
+    """Return the figures of one split.
+
+    `scorers` has the picture gaps of each scorer by its name, and must contain the model. `slope` turns a difference of
+    the model's scores into the log odds of winning.
+    """
     pairs = OneTitlePairs(split, data, context)
     evaluations = [figure for scorer, pictures in scorers.items() for figure in pairs.aucs(scorer, pictures)]
     return [*evaluations, *pairs.claims(scorers[MODEL], slope)]
 
 
 def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
-    """Return the picture gaps of a scorer that sees pictures only, from its scores [n], on the pairs of `like`."""
+    """Return the picture gaps of a scorer that sees only pictures, on the pairs of `like`.
+
+    `scores` [n] are its scores of the videos. Its gaps are the same under both titles.
+    """
     pairs = data.pairs.iloc[like.pairs]
     gaps = scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)]
     return PictureGaps(like.pairs, np.stack([gaps, gaps], axis=1))

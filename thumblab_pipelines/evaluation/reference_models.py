@@ -1,14 +1,16 @@
-"""Compute the scores of the reference models. The ranking model must be better than them.
+"""Compute the scores of the reference models. The ranking model should be better than each of these simple models.
+
+The known rows are those videos to which a reference model may be fitted. A known pair consists of two known rows.
 
     age, length      sort by one column, ascending or descending, whichever orders the known pairs better
     title            ridge regression on the title's vector and simple facts about its wording
     image            ridge regression on 64 principal components of the pictures' vectors
-    linear           ridge regression on the inputs of both
+    linear           ridge regression on the inputs of `title` and `image` together
     partial_pooling  the linear model, plus a ridge regression on its residuals for each channel with at least 30 known
                      videos
 
-The target of the ridge regressions is how far a video is above the local trend of its channel. Targets of rows that are
-not known are never read. The penalties were chosen on real channels and are not tuned again.
+The target of the ridge regressions is how far the log views of a video are above the local trend of its channel.
+Targets of rows that are not known are never read. The penalties were chosen on real channels and are not tuned again.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ LEAST_OF_CHANNEL = 30
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
     """Return the scores [n] of every reference model, fitted to the `known` rows.
 
-    Partial pooling has a part for each channel, which is fitted to the rows `own`. By default, these are the known
-    rows.
+    The regressions that partial pooling adds for each channel are fitted to the rows `own`. By default, these are the
+    known rows.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -86,7 +88,11 @@ def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> 
 
 
 def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows) -> Float64s:
-    """Return `linear` [n] plus, for each channel with at least 30 known rows, a ridge prediction of its residuals."""
+    """Return the scores [n] of partial pooling.
+
+    `linear` [n] are the scores of the linear model. For each channel with at least 30 known rows, a ridge regression
+    predicts its residuals: the targets minus `linear`. This prediction is added to `linear`.
+    """
     channels = np.asarray(channel, str)
     scores = linear.copy()
     for name, count in zip(*np.unique(channels[known], return_counts=True), strict=True):

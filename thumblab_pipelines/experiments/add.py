@@ -39,7 +39,7 @@ class AddedExperiment:
 
 
 class ExperimentWriter:
-    """Stores experiments in a lab. It looks up each channel only once, also if there is no such channel."""
+    """A writer that stores experiments in a lab. It looks up each channel only once, even if it was not found."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -82,7 +82,7 @@ class ExperimentWriter:
         return found
 
     def _require_video(self, video_id: str, channel_id: str) -> None:
-        """Raise `LabError` if this is no id of a video, or if the lab knows the video as one of another channel."""
+        """Raise `LabError` if `video_id` is not the id of a video, or if the video belongs to another channel."""
         with self._lab.engine.connect() as connection:
             known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
         if known is None and not VIDEO_ID.fullmatch(video_id):
@@ -115,7 +115,7 @@ class ExperimentWriter:
 def find_channel_id(lab: Lab, name: str) -> str:
     """Return the id of a channel. `name` is its id, its exact title or its @handle. Raises `LabError` if none is found.
 
-    An id of YouTube's form need not be known to the lab.
+    An id that has the form of YouTube's channel ids is returned even if the lab does not know the channel.
     """
     if not_utf8(name):
         raise LabError(f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")

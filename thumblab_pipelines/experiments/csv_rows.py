@@ -21,7 +21,7 @@ OPTIONAL = (
     "title",
     *(f"{name}_{at}" for at in range(1, MOST_VARIANTS + 1) for name in _OF_A_VARIANT),
 )
-"""The optional columns. `title` is the title of all variants, and `title_2` that of the second variant alone."""
+"""The optional columns. `title` is the title of all variants. `title_2` is the title of the second variant only."""
 
 LARGEST_TABLE = 16 * 2**20
 """The largest table that is read, in bytes."""
@@ -36,7 +36,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class CsvRow:
-    """A row of the table that could be read. `line` counts from 1, and the header is line 1."""
+    """A row that could be read. `line` is its line number in the file. The first line has the number 1."""
 
     line: int
     given: GivenExperiment
@@ -87,8 +87,8 @@ class ExperimentTable:
                 raise LabError(
                     f"{self.path} holds more than {LARGEST_TABLE // 2**20} MiB; split it into smaller tables"
                 )
-            # A byte that is not UTF-8 becomes a lone surrogate. So only its own row is skipped, and not the whole
-            # table.
+            # With "surrogateescape", a byte that is not UTF-8 becomes a lone surrogate instead of an error. So only the
+            # row with this byte is skipped, and not the whole table.
             with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 return file.readlines()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Score the variants of experiments by the served model, where their pictures and titles are encoded."""
+"""Score the variants of those experiments whose pictures and titles all have vectors, by the served model."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from thumblab_pipelines.lab import Lab
 
 
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
-    """Return the scores of the variants by the number of their experiment. Return None if no model is served.
+    """Return a score for each variant, by the number of the experiment. Return None if no model is served.
 
-    An experiment is left out unless the lab holds the vectors of all its pictures and titles. The lab encodes only
-    what it saw a video show. The scores use no channel adapter, because an adapter may have been fitted to the tested
-    video itself. Raises `LabError` if the served model cannot be loaded.
+    An experiment is left out unless the lab has the vectors of all its pictures and titles. The lab makes vectors only
+    for pictures and titles that a collected video showed. The scores use no channel adapter, because an adapter may
+    have been fitted to the tested video itself. Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -1,4 +1,4 @@
-"""Make the plan of an experiment with candidate pictures of a channel."""
+"""Make the plan of an experiment: how many impressions it needs, and which two of the candidate pictures to test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ MOST_CANDIDATES = 20
 class ExperimentPlan:
     """The plan of an experiment.
 
-    `ctr`, `lift`, `power` and `alpha` are the inputs of `impressions_per_variant`, which is the number for each of the
-    two variants. `pair` is None if the model cannot choose, and `advice` then says what to do.
+    `impressions_per_variant` is the number of impressions that each of the two variants needs. It was computed from
+    `ctr`, `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair` is None if the model was not
+    asked or cannot choose. `advice` then says what to do.
     """
 
     ctr: float
@@ -45,8 +46,9 @@ def plan_experiment(
 ) -> ExperimentPlan:
     """Return the plan of a test of two of the candidates.
 
-    `scores` and `slope` are those of `pair_to_test`. Without `scores`, the model is not asked which two to test. Raises
-    `LabError` if a picture cannot be read, or for numbers that cannot be planned with.
+    See `pair_to_test` for `scores` and `slope`. If `scores` is None, no two candidates are chosen. See
+    `impressions_per_variant` for `ctr` and `lift`. Raises `LabError` if a picture cannot be read, if the number of
+    candidates is not allowed, or if no test can find the difference that `ctr` and `lift` describe.
     """
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")
@@ -59,7 +61,7 @@ def plan_experiment(
 
 
 def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair]) -> str:
-    """Say what to do if no pair was chosen."""
+    """Return a sentence that says what to do, because no pair was chosen."""
     if len(alike) == candidates * (candidates - 1) // 2:
         return "All candidates are too alike. A test would hardly find a difference; make one that looks different."
     if scores is None:

@@ -1,7 +1,8 @@
 """Plan an experiment: how many impressions it needs, which two candidates to test, and which are too alike.
 
-The functions are pure. The number of impressions is that of a two-sided test of two proportions [1]_, in the normal
-approximation without a correction for continuity. The proportions are the click-through rates of two variants.
+The functions need no database and no files. The number of impressions is the sample size of a two-sided test of two
+proportions [1]_. It is computed by the normal approximation, without a correction for continuity. The proportions are
+the click-through rates (CTRs) of two variants.
 
 .. [1] J. Fleiss, B. Levin and M. Paik, "Statistical Methods for Rates and Proportions", 3rd edition, Wiley 2003,
    chapter 4.
@@ -17,12 +18,15 @@ from thumblab_core.errors import LabError
 from thumblab_core.images.perceptual import NEAR, distance
 
 POWER, ALPHA = 0.8, 0.05
-"""The usual chance to find a difference that exists, and the usual chance to see one that does not exist."""
+"""The usual probabilities that a test finds a difference that exists, and that it reports one that does not exist."""
 
 
 @dataclass(frozen=True)
 class AlikePair:
-    """Two candidates, by their places in the list, that look the same. `bits`: the distance of their hashes, 0 to 64."""
+    """Two candidates that look the same, by their positions in the list of candidates.
+
+    `bits`: number of bits in which their perceptual hashes differ, 0 to 64.
+    """
 
     first: int
     second: int
@@ -31,7 +35,7 @@ class AlikePair:
 
 @dataclass(frozen=True)
 class PairToTest:
-    """Two candidates to test, by their places in the list.
+    """Two candidates to test, by their positions in the list of candidates.
 
     `win_probability`: the model's probability that `first` beats `second`, 0.5 to 1. `information`: the expected
     information of the outcome in bits, 0 to 1.
@@ -92,9 +96,10 @@ def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
 def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[AlikePair] = ()) -> PairToTest | None:
     """Return which two candidates to test. Return None if no two candidates with scores can be tested.
 
-    The rule: one of the two is the candidate with the highest score, because it would go live without a test. The other
-    is the candidate against which the outcome is the least certain, so that the test is expected to tell the most. A
-    pair that is too alike is not tested. The first of equal candidates counts.
+    One of the two is the candidate with the highest score, because a creator would use this candidate without a test.
+    The other is the candidate for which the outcome of the test is the least certain. This test is expected to give the
+    most information. Two candidates that are too alike are not tested. If several candidates are equally good, the
+    first of them is chosen.
 
     The expected information is the entropy of the outcome, H(p) = -p log2(p) - (1 - p) log2(1 - p), where
     p = sigmoid(slope * difference of the scores) is the win probability of the Bradley-Terry model.

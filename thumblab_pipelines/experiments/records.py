@@ -1,4 +1,4 @@
-"""The record of an experiment, and the rules that it must keep before it is stored.
+"""Define the record of an experiment, and check the rules that an experiment must follow to be stored.
 
 An experiment is a test of two or three variants on one video, such as YouTube's Test & Compare. YouTube decides by the
 share of watch time that each variant gets, and names one of three outcomes.
@@ -22,8 +22,8 @@ MOST_VARIANTS = 3
 """YouTube tests at most three variants at a time."""
 
 _ROUNDING = 0.02
-"""How far the shares of watch time may add up to more or less than 1. Three shares that are rounded to whole
-percentages add up to 0.985 to 1.015. The database has the same limit."""
+"""The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
+whole percentages can add up to any value from 0.985 to 1.015. The database has the same limit."""
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 _LONGEST_TEXT = 500
@@ -32,7 +32,7 @@ _LONGEST_TEXT = 500
 
 @dataclass(frozen=True)
 class GivenVariant:
-    """A variant as a person gave it. `share` is a percentage or a fraction of the watch time. None: not known."""
+    """A variant as a person gave it. `share`: its share of watch time, as a percentage or a fraction. None: unknown."""
 
     picture: Path | None = None
     title: str | None = None
@@ -58,7 +58,7 @@ class GivenExperiment:
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant. `sha256` names its picture in the image store. `watch_time_share` is a fraction from 0 to 1."""
+    """A variant to store. `sha256` names its picture in the image store. `watch_time_share`: a fraction from 0 to 1."""
 
     sha256: str | None
     title: str | None
@@ -68,7 +68,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment. `winner` is the position of the winning variant, from 1, or None if the outcome is another."""
+    """An experiment to store.
+
+    `winner`: the position of the winning variant, from 1. It is None if the outcome is not `winner`.
+    """
 
     channel_id: str
     video_id: str
@@ -87,10 +90,12 @@ class Experiment:
 
     @property
     def contradiction(self) -> str:
-        """What the shares of watch time say against the outcome. It is empty if they agree or are not known.
+        """A sentence that says how the shares of watch time contradict the outcome.
 
-        Shares and outcome may be read off the screen on different days, so a contradiction does not forbid to store
-        the experiment.
+        It is empty if they agree with the outcome, or if they are not known.
+
+        An experiment with a contradiction can be stored, because a person may have read the shares and the outcome off
+        the screen on different days.
         """
         shares = known_shares([variant.watch_time_share for variant in self.variants])
         if self.winner is None or shares is None or shares[self.winner - 1] >= max(shares):
@@ -106,7 +111,7 @@ def known_shares(shares: Sequence[float | None]) -> list[float] | None:
 
 
 def outcome_of(text: str) -> str:
-    """Return the outcome that a text names. Case, spaces and hyphens do not matter. Raises `LabError` for others."""
+    """Return the outcome that a text names. Case, spaces and hyphens do not matter. Raises `LabError` if none."""
     name = re.sub(r"[\s_-]+", "_", text.strip().casefold())
     name = _OTHER_NAMES.get(name, name)
     if name not in OUTCOMES:
@@ -134,7 +139,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 
 
 def require_rules(given: GivenExperiment) -> tuple[str, int | None, list[float | None]]:
-    """Check everything about an experiment that needs no database and no file.
+    """Check all rules of an experiment that can be checked without the database and without reading its pictures.
 
     Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` with
     a sentence that says what is wrong and what to do.

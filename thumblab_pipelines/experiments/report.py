@@ -1,4 +1,4 @@
-"""Report experiments: outcomes per channel, how often a model's order agreed with them, and the checks of the data."""
+"""Report experiments: count outcomes, count how often a model's order agreed with them, and check the data."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of experiments by their numbers: a score for each variant, in the order of the variants."""
+"""The scores of each experiment, by the number of the experiment: one score for each variant, in their order."""
 
 _PREVIEWED = 10
 """A preview has at most this many experiments."""
@@ -25,11 +25,11 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often the variant with the highest score won.
+    """The agreement of a model's scores with outcomes: how often the variant with the highest score won.
 
     `compared`: experiments that have a winner and scores. `agreed`: in how many of them the winner had the highest
-    score. If several variants share the highest score, each counts as the same fraction. `by_chance`: how many would
-    agree on average if the scores were drawn at random.
+    score. If k variants share the highest score and one of them won, the experiment counts 1 / k. `by_chance`: the
+    value that `agreed` would have on average if the scores were drawn at random.
     """
 
     compared: int
@@ -51,7 +51,7 @@ class ChannelReport:
 
 
 def report_channels(stored: Sequence[StoredExperiment], scores: Scores | None = None) -> list[ChannelReport]:
-    """Return a report for each channel, the channel with the most experiments first.
+    """Return a report for each channel. The channel with the most experiments comes first.
 
     `scores`: the scores that a model gives the variants, for the experiments that have them.
     """
@@ -90,7 +90,7 @@ def agreement_of(stored: Sequence[StoredExperiment], scores: Scores) -> Agreemen
 
 
 def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
-    """Return the number of experiments by outcome. Every outcome is named."""
+    """Return the number of experiments by outcome. It is 0 for an outcome that no experiment has."""
     counted = Counter(one.experiment.outcome for one in stored)
     return {outcome: counted[outcome] for outcome in OUTCOMES}
 

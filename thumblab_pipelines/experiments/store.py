@@ -1,4 +1,4 @@
-"""Store, read and delete experiments. An experiment is known by its channel, its video and its first day."""
+"""Store, read and delete experiments. An experiment is identified by its channel, its video and its first day."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from thumblab_pipelines.experiments.records import Experiment, Variant
 from thumblab_pipelines.lab import Lab
 
 NEW, CHANGED, UNCHANGED = "new", "changed", "unchanged"
-"""What storing an experiment did."""
+"""The three possible results of storing an experiment."""
 
 _FACTS = ("channel_id", "video_id", "started_on", "ended_on", "outcome", "winner")
 _OF_A_VARIANT = ("sha256", "title", "watch_time_share", "impressions")
@@ -68,9 +68,9 @@ def read_experiments(lab: Lab, channel_id: str | None = None) -> list[StoredExpe
 
 
 def remove_experiment(lab: Lab, experiment_id: int) -> bool:
-    """Delete an experiment. Return whether there was one of this number.
+    """Delete an experiment. Return whether there was an experiment with this number.
 
-    The next run of `retention` deletes its pictures, unless something else names them.
+    The next run of `retention` deletes the pictures of the experiment, unless a video or another experiment uses them.
     """
     with lab.engine.begin() as connection:
         statement = delete(experiments).where(experiments.c.experiment_id == experiment_id)

@@ -1,4 +1,4 @@
-"""The usual click-through rate of a channel, from the figures that its owner imported."""
+"""Compute the usual click-through rate of a channel from the figures that its owner imported."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ ASSUMED_CTR = 0.05
 and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
 
 _LEAST_IMPRESSIONS = 1_000
-"""With fewer impressions, the figures of a channel say too little."""
+"""Minimum number of impressions. With fewer, the click-through rate of a channel depends too much on chance."""
 
 _USUAL = text("""
 SELECT count(*) AS videos, sum(c.impressions) AS impressions,
@@ -23,7 +23,7 @@ WHERE v.channel_id = :channel AND c.is_short IS NOT TRUE AND c.impressions > 0
 
 @dataclass(frozen=True)
 class UsualCtr:
-    """The click-through rate of all impressions of a channel's videos, without Shorts. It is a fraction, 0 to 1."""
+    """The click-through rate over all impressions of a channel's videos without Shorts, as a fraction from 0 to 1."""
 
     ctr: float
     impressions: int

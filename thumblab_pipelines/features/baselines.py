@@ -21,8 +21,8 @@ ALL_AGES = "all"
 _MOST_SILENT = 0.5
 """Largest accepted share of channels whose median views are zero. With a larger share, the asset check fails."""
 
-# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query compute the ages of
-# videos in the same way.
+# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query must therefore compute
+# the ages of videos in the same way.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
@@ -92,9 +92,9 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 
 
 def check_baselines(baselines: Baselines) -> list[CheckResult]:
-    """Check that the median views are zero in at most half of the channels.
+    """Check that at most half of the channels have median views of zero.
 
-    A few such channels are normal. Many of them mean that the collection of view counts failed.
+    A few such channels are normal. If there are many, the collection of view counts has probably failed.
     """
     explanation = (
         f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "

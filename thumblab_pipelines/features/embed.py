@@ -107,10 +107,10 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
 
 @dataclass
 class _Work:
-    """The pictures or titles of a niche, sorted by whether one encoder has given them a vector.
+    """The pictures or titles of a niche, divided into three groups by what one encoder has made of them.
 
-    `missing` are the pictures or titles to encode. `had` is the number of those that have a vector. `without` are the
-    ids of videos for whose picture or title the encoder returned no valid vector before.
+    `missing`: the pictures or titles that are still to be encoded. `had`: the number of pictures or titles that have a
+    vector. `without`: the ids of the videos for whose picture or title an earlier run got no valid vector.
     """
 
     missing: list[Source]
@@ -122,9 +122,9 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
 
     The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
-    from all niches. Return None if there is nothing to choose. The choice needs a minimum number of pictures. As long
-    as the lab has fewer, it encodes with float32 and returns None. Later it chooses a precision, and encodes all
-    pictures again.
+    from all niches. Return None if the encoder or the settings leave no choice, or if the lab has too few pictures to
+    measure the agreement. With too few pictures, the lab encodes with float32. As soon as it has enough, a precision is
+    chosen, and all pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.
@@ -150,21 +150,21 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Sort the thumbnails of the niche by whether they have a vector from the image encoder of the settings."""
+    """Divide the thumbnails of the niche as `_work` does, for the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Sort the titles of the niche by whether they have a vector from the title encoder of the settings."""
+    """Divide the titles of the niche as `_work` does, for the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Sort the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
+    """Divide the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.

@@ -62,10 +62,11 @@ class Made:
 def without_vector(
     lab: Lab, what: str, encoder: str, niche: str | None = None, channel: str | None = None
 ) -> list[Source]:
-    """Return the first pictures or titles of videos that do not yet have a vector from this encoder.
+    """Return the pictures or titles to encode: those that have no vector from this encoder yet.
 
-    `what` is `PICTURE` or `TITLE`. `encoder` is a fingerprint. The videos are those of `niche` or of `channel`. A
-    picture or title is left out if the encoder was tried on it before and returned no valid vector.
+    Only the picture or title that each video showed first is returned. `what` is `PICTURE` or `TITLE`. `encoder` is a
+    fingerprint. The videos are those of `niche` or of `channel`. A picture or title is left out if the encoder was
+    tried on it before and returned no valid vector.
     """
     of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
     stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")

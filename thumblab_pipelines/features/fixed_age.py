@@ -1,6 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
-The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
+An era is a time in which YouTube used one definition of a view. Views are never interpolated between counts of two
+eras. The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
 measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
@@ -15,8 +16,8 @@ MAX_AGE_RATIO = 2.0
 """The age at the later observation may be at most this many times the age at the earlier one.
 
 If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
-For real pairs of observations with this factor, 90 % of the estimates had an error below 6 %, and 99 % an error below
-10 %.
+If the ages at two real observations differed by this factor, 90 % of the estimates between them had an error below 6 %,
+and 99 % had an error below 10 %.
 """
 
 

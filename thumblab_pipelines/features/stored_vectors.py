@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def stored_vectors_query(where: str = "true") -> str:
     """Return an SQL query for the vectors of all pictures and titles that videos show now or showed earlier.
 
-    `where` is a condition on the rows of both tables.
+    `where` is a condition on the rows of the tables `embeddings` and `earlier_embeddings`.
     """
     return f"""
         SELECT video_id, encoder, source_digest, vector FROM embeddings WHERE {where}

@@ -36,8 +36,8 @@ class Measured:
         pictures_per_second: measured thumbnails per second.
         matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
             and those compared with nothing.
-        missing: sentences that say what the meter did not look for, because the text reader or the face model is not
-            installed, and what to install.
+        missing: a sentence for each program that is not installed: the text reader or the face model. It says what the
+            meter therefore did not look for, and what to install.
     """
 
     had: int
@@ -49,7 +49,10 @@ class Measured:
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
-    """Measure and save the sub-scores of each thumbnail of the niche that has no current ones. Commit every batch."""
+    """Measure and save the sub-scores of each thumbnail of the niche, and commit every batch.
+
+    Thumbnails that already have sub-scores from the current version of the meter are not measured again.
+    """
     meter, tower = _meter(lab)
     version = meter.version_with(tower)
     statement = (
@@ -84,8 +87,8 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
     """Yield a sample for each row.
 
-    A picture is decoded only when it is measured. The samples include vectors if the image encoder has a text tower,
-    with which it also encodes titles.
+    A picture is decoded only when it is measured. `tower` is the image encoder if it has a text tower, a part that
+    encodes titles. In this case the samples include the vectors of pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]

@@ -1,4 +1,4 @@
-"""Fill the table `views_at_age` from the observations of a niche."""
+"""Fill the table `views_at_age` with the views of each video at fixed ages, estimated from its observations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ class ViewsAtAge:
 
 
 def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
-    """Replace the rows of `views_at_age` of the niche from its observations, in one transaction.
+    """Compute the rows of the niche in the table `views_at_age` again, and replace them in one transaction.
 
     Videos of every format are included. A video gets a row for each of the `FIXED_AGES` that its observations cover.
     For the conditions, see `views_at_ages`.

@@ -1,8 +1,9 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-Either only the last blocks of the encoder are trained, or the whole encoder. The result is a release with an open_clip
-checkpoint. The settings can name the fine-tuned encoder like any other. After this change of the settings, vectors,
-indices and the ranking model must be computed again, see docs/encoders.md.
+The ranker is the network that computes scores from vectors. Its heads are its last layers. Of the encoder, either only
+the last blocks are trained, or all of it. The result is a release with an open_clip checkpoint. To use the fine-tuned
+encoder, a person names it in the settings. Then vectors, indices and the ranking model must be computed again, see
+docs/encoders.md.
 """
 
 import json
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
 
 WEIGHTS = "weights.safetensors"
-"""The file of a release with the weights of the whole CLIP model. open_clip and the lab can both read its format."""
+"""The file of an encoder release with the weights of the whole CLIP model. open_clip and the lab can both read it."""
 
 _VERSION = 3
 """A part of the digest of the inputs. Raise this number if the same inputs now give another encoder."""
@@ -35,18 +36,20 @@ _VERSION = 3
 class FineTuneConfig:
     """The settings of a fine-tuning. Raises `LabError` for an invalid value.
 
-    Trained      The last `blocks` transformer blocks of the image tower with its final norm and projection are trained.
-                 "all" trains the whole tower. The ranker's heads are trained too. With `heads` "trained" they start
-                 from the newest ranking model, with "fresh" they start at random.
+    Trained      The image tower is the part of a CLIP model that encodes pictures. Its last `blocks` transformer
+                 blocks, its final norm and its projection are trained. "all" trains the whole tower. The ranker's heads
+                 are trained too. If `heads` is "trained", they start with the weights of the newest ranking model. If
+                 it is "fresh", they start with random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
-                 epoch shows each picture once.
-    Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. For every block
-                 below, it is multiplied by `layer_decay`. The learning rate of the heads is `heads_rate`. All rates
-                 rise during the share `warm_up` of the steps, and then decay to zero along a cosine. Gradients are
-                 clipped to the norm `clip_norm`.
+                 epoch uses each picture at most once.
+    Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
+                 learning rate of the block after it, multiplied by `layer_decay`. The learning rate of the heads is
+                 `heads_rate`. All rates rise during the first steps, whose share of all steps is `warm_up`. Then they
+                 decay to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
     Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
-                 pairs whose labels differ by at least `least_margin` are used.
-    Disk         Activations of the frozen blocks are stored on the disk if they take at most `activations_gib` GiB.
+                 pairs whose margin (1 - views of the loser / views of the winner) is at least `least_margin` are used.
+    Disk         If the outputs of the frozen blocks take at most `activations_gib` GiB, they are stored on the disk.
+                 Otherwise the pictures are stored, and the frozen blocks run again in every epoch.
     """
 
     blocks: int | Literal["all"] = 4
@@ -83,7 +86,10 @@ class FineTuneConfig:
 
 @dataclass(frozen=True)
 class TunedEpoch:
-    """The mean pair loss of one epoch, and the AUC on the validation pairs after it, if there are such pairs."""
+    """The mean pair loss of one epoch, and the AUC on the validation pairs after this epoch.
+
+    `validation_auc` is None if there are no validation pairs.
+    """
 
     epoch: int
     pair_loss: float
@@ -120,7 +126,7 @@ def fine_tune(
     """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
 
     A checkpoint is written after every epoch. After a crash, a call with the same pairs and config continues from the
-    checkpoint. If the fine-tuning has ended before, a call returns the existing release. Pairs with an unreadable
+    checkpoint. If an earlier call has already published the result, this release is returned. Pairs with an unreadable
     picture are left out, and the release counts them. To use the new encoder, see `encoder_setting`.
 
     Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, or when
@@ -236,7 +242,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation videos count as seen in training too, because the best epoch was chosen with their pairs.
+        # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
         seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the encoder may have been fine-tuned before
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)

@@ -1,4 +1,8 @@
-"""Divide a CLIP image tower into a frozen lower part and a trained upper part, which begins at a transformer block."""
+"""Divide a CLIP image tower into a frozen lower part and a trained upper part.
+
+The image tower is the part of a CLIP model that encodes pictures. It is a vision transformer (ViT), a sequence of
+blocks. The upper part begins at one of the blocks.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +23,8 @@ ALL: Literal["all"] = "all"
 class _Anatomy:
     """The parts of a tower.
 
-    `embedding` and `ending` are the names of the modules and parameters before and after the blocks. `embed` and `end`
-    are functions that compute these parts.
+    `embedding` and `ending` are the names of the modules and parameters before and after the blocks. `embed` is the
+    function that computes the part before the blocks, and `end` computes the part after them.
     """
 
     embedding: tuple[str, ...]

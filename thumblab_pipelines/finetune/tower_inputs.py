@@ -1,8 +1,8 @@
-"""Compute the inputs of the trained part of an image tower once per picture, and store them on the disk.
+"""Store, once per picture, what the trained part of an image tower needs in every epoch.
 
-The inputs are read again in every epoch. If the lower blocks of the tower are frozen, the inputs are the activations of
-these blocks in float16. The frozen blocks then run only once instead of in every epoch. If all blocks are trained, or
-if the activations would take too much disk space, the inputs are the prepared pictures.
+If the lower blocks of the tower are frozen, their outputs (activations) are stored in float16. The frozen blocks then
+run only once instead of in every epoch. If the whole tower is trained, or if the activations would take too much disk
+space, the prepared pictures are stored instead.
 """
 
 import json
@@ -37,7 +37,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 class TowerInputs:
     """The stored inputs of the trained part of the tower, for n pictures.
 
-    `unreadable` maps the row of each unreadable picture to the reason. Such a row of the inputs is empty.
+    `unreadable` maps the row of each unreadable picture to the reason. In `kept`, such a row is never filled.
     """
 
     tower: TrainableTower
@@ -72,8 +72,8 @@ def tower_inputs(
 
     `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. Otherwise
     the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call continues
-    it. A folder must therefore be used for only one tower and one list of pictures. Raises `LabError` when the disk is
-    full, or when an activation exceeds the range of float16.
+    its work. A folder must therefore be used for only one tower and one list of pictures. Raises `LabError` when the
+    disk is full, or when an activation exceeds the range of float16.
     """
     size = (preprocessing.height, preprocessing.width, 3)
     example = _below(tower, np.zeros((1, *size), np.uint8), preprocessing)

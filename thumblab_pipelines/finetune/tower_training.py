@@ -1,8 +1,8 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing the vector of a picture is expensive. Using one more pair of pictures whose vectors are known costs almost
-nothing. A step therefore draws pictures of the same channels that are close in time, and learns from every pair among
-them. An epoch shows each picture once.
+Computing the vector of a picture takes much time. Using one more pair of pictures whose vectors are known takes almost
+none. The pictures of a batch are therefore mostly of one channel's videos that were published close to each other. The
+loss is computed on every training pair within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -70,9 +70,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the learning-rate schedule are computed by the functions of the ranker's training, which take
-        # this config. It has a learning rate of 1. Each group of parameters multiplies the scheduled rate by its own
-        # rate.
+        # The loss and the learning rate are computed by functions of the ranker's training, which take a `TrainConfig`.
+        # This config has a learning rate of 1. The scheduled rate is then multiplied by the rate of each group of
+        # parameters.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -147,11 +147,14 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield each batch that contains pairs: its rows, and the positions of the pairs' winners and losers in it."""
+        """Yield each batch that contains pairs.
+
+        A batch consists of its rows, and of the positions of the winners and of the losers among these rows.
+        """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # Rows are in order of publication, and the two videos of a pair are close in time. So that both often fall into
-        # the same batch, the order of each channel's videos is shuffled only a little.
+        # The rows are in order of publication. The two videos of a pair were published close to each other, and should
+        # often be in the same batch. The order of each channel's videos is therefore shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number
@@ -168,7 +171,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the scores [n] of n rows by the pairwise head, on the CPU."""
+        """Return the scores [n] that the pairwise head gives n rows of the dataset. The result is on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))
@@ -189,7 +192,7 @@ class TowerTraining:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
-        """Return the pairs whose two pictures are readable, and the number of the other pairs."""
+        """Return the pairs whose two pictures are both readable, and the number of all other pairs."""
         winners, losers = pairs
         kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())
@@ -231,7 +234,8 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
 def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> list[dict[str, object]]:
     """Return the parameter groups for AdamW.
 
-    The learning rate is lower for lower blocks. Weight decay is applied to matrices, but not to biases and norms.
+    The farther a block is from the end of the tower, the more often its rate is multiplied by `layer_decay`. Weight
+    decay is applied to matrices, but not to biases and norms.
     """
     layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]
     for depth, names in enumerate(tower.layers):

@@ -1,1 +1,1 @@
-"""Build, promote, register and track model releases."""
+"""Build model releases, decide which one is served, and record them in MLflow."""

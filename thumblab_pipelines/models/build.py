@@ -29,12 +29,12 @@ _VERSION = 7
 """A part of the digest of a model's inputs. Raise this number if the same inputs now give another model."""
 
 _LEAST_PAIRS = 100
-"""Minimum number of held-out pairs in the evaluation of a model. A model with fewer is not served."""
+"""Minimum number of held-out pairs for serving a model. A model that was evaluated on fewer pairs is not served."""
 
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused` says that it already existed, because neither the pairs nor the config had changed."""
+    """A model release. `reused`: whether it existed before, because neither the pairs nor the config had changed."""
 
     release: Release
     reused: bool
@@ -65,9 +65,9 @@ def build_model(
     """Train a model on the newest pairs release, evaluate it and publish it. Return the release.
 
     If a model release of the same inputs exists, this release is returned and nothing is trained. `logs`: a folder for
-    the logs of TensorBoard. Each process that `accelerate launch` started calls this function. Only the main process
-    publishes, and all processes return the release that it published. Raises `LabError` when there are no pairs to
-    learn from. All processes raise `LabError` when they did not read the same data.
+    the logs of TensorBoard. If `accelerate launch` started several processes, each of them calls this function. Only
+    the main process publishes a release, and all processes return this release. Raises `LabError` when there are no
+    pairs to learn from, and in all processes when they did not read the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup

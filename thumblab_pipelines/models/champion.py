@@ -3,9 +3,9 @@
 When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
 the lab serves the model that the alias names.
 
-If the process is killed between the two moves, the alias still names the version to which the lab last moved it. The
-lab therefore does not take the alias for a person's choice. The pointer stays, and the next materialization of
-`served_model` moves the alias.
+If the process is killed between these two moves, the alias still names the version to which the lab last moved it. The
+lab remembers this version, and so it knows that no person has moved the alias. It keeps the pointer, and the next
+materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 
 @dataclass(frozen=True)
 class AliasState:
-    """The state of the champion alias: whether it names the served release, and whether a person moved it.
+    """The state of the champion alias: whether it names the served release, and whether a person has moved it.
 
     `explanation`: a sentence for people. `serving`: the id of the served release. `chosen`: the version to which a
     person moved the alias, if this version is not served yet.
@@ -47,7 +47,8 @@ class Served:
 def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
     """Return the state of the alias.
 
-    It may name the served release, a version that a person chose, or an earlier version if a promotion was interrupted.
+    The alias may name the version of the served release, or a version that a person chose. If a promotion was
+    interrupted, it may also name the version that was served before. `champion`: the version that the alias names.
     `serving`: the id of the served release.
     """
     if champion is None:
@@ -62,7 +63,7 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             serving,
         )
     # Here, the alias names a version that is not served. It is also not the version to which the lab last moved the
-    # alias. The lab always serves a version before it moves the alias there. So a person has moved the alias.
+    # alias. The lab always serves a version before it moves the alias to it. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 

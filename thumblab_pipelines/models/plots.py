@@ -1,7 +1,7 @@
 """Make the plots of a training for MLflow: learning curves, AUC by slice, and calibration.
 
-A plot without data is left out. Every panel has a title and labels on both axes, because MLflow shows each plot alone,
-under the name of its file.
+A plot without data is left out. MLflow shows each plot alone, under the name of its file. Therefore every panel of a
+plot has a title and labels on both axes.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ LEAST_COMPARED_PAIRS = 50
 """Minimum number of pairs for comparing two models."""
 
 TOLERATED = 0.01
-"""Tolerated loss of AUC. A challenger is not worse if the lower bound of its AUC difference is above minus this."""
+"""Tolerated loss of AUC. A challenger is not worse if the lower bound of the AUC difference is above -TOLERATED."""
 
 _LEVEL = 0.90
 """The probability that the interval covers the true difference. Each end is a one-sided 95 % bound."""
@@ -139,7 +139,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # New videos get only vectors of the new encoders. Waiting for more pairs would therefore not help.
+        # New videos get vectors only from the encoders in the settings. So there will never be more pairs that have
+        # vectors from the encoders of both models.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
@@ -158,9 +159,10 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs on whose videos none of the models was trained, and a caveat for the explanation.
+    """Return the test pairs of which no model was trained on either video, and a caveat for the explanation.
 
-    The caveat names the models that do not record their training videos. It is empty if all models record them.
+    A model that does not record its training videos excludes no pair. The caveat names such models. It is empty if
+    there are none.
     """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
@@ -176,9 +178,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:
     """Serve the newest model release if it passes its checks and is not worse than the champion.
 
-    The champion is the served release. If a person has `chosen` another release that is not served yet, this release
-    takes its place. Return the challenger, the release that is served now, and the decision. Raises `LabError` when the
-    challenger fails a check.
+    The champion is normally the served release. `chosen` is a release that a person has chosen and that is not served
+    yet. If it is given, the newest release is compared with `chosen` instead. Return the challenger, the release that
+    is served now, and the decision. Raises `LabError` when the challenger fails a check.
     """
     with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
@@ -247,15 +249,15 @@ def _encoders_available(champion: Release, challenger: Release) -> bool:
     """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False
-    # The two models have different encoders. If their image encoders have the same name, the weights or the code of
-    # this encoder have changed, and the champion's version of it no longer exists.
+    # This function is called only if the two models have different encoders. If both image encoders have the same name,
+    # the weights or the code of the encoder were changed. The champion's version of the encoder then no longer exists.
     return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
     """Return the newest pairs that were made with the model's encoders.
 
-    The newest pairs are used because no model was trained on the newest videos of their test part. Raises `LabError`
+    The newest pairs have the most recent test videos, which older models were not trained on. Raises `LabError`
     when no pairs were made with these encoders.
     """
     for scope in SCOPES:

@@ -1,7 +1,8 @@
 """Build and serve the indices and the model from the videos that the lab has, without a call to YouTube.
 
-Labs that use imported catalogues need this. The refresh runs the steps of the Dagster assets one after the other. No
-step repeats earlier work. If a refresh was stopped, the next refresh therefore continues its work.
+A lab without an API key, whose videos come from imported catalogues, is updated by such a refresh. The refresh runs the
+steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. If a refresh
+was stopped, the next refresh therefore continues where it stopped.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class RefreshedModel:
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """The result of a refresh: the refreshed niches, the errors of the others, and the model.
+    """The result of a refresh: the refreshed niches, the errors of the niches that failed, and the model.
 
     `model` is None when no training was asked for, or when no niche could be refreshed.
     """
@@ -183,7 +184,7 @@ def refresh_all(
     """Refresh the niches. If `train` is true and at least one niche was refreshed, refresh the model too.
 
     If a niche fails, the other niches are still refreshed. If `connect` raises `LabError`, the model is served without
-    being logged to MLflow. Raises `LabError` before any work if an encoder cannot be loaded that the niches need.
+    being logged to MLflow. If the niches need an encoder that cannot be loaded, `LabError` is raised before any work.
     """
 
     def tracker() -> Tracker | None:

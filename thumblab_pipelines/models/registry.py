@@ -1,10 +1,10 @@
-"""Read and change the lab's registered model in MLflow. It has a version per release, and two aliases.
+"""Read and change the lab's registered model in MLflow. It has one version for each release, and two aliases.
 
-The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. The lab therefore sets a tag of
-the registered model: the version to which the lab last moved the champion alias. If the alias names another version, a
-person has moved it.
+The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. The lab therefore writes the
+version to which it last moved the champion alias into a tag of the registered model. If the alias names another version
+than the tag, a person has moved the alias.
 
-If the lab crashes after moving the alias and before setting the tag, the alias looks as if a person had moved it. This
+If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. This
 does no harm, because the lab already serves the version that the alias names.
 """
 
@@ -34,7 +34,7 @@ class MlflowError(LabError):
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model. `release_id` is None if the lab did not register it."""
+    """A version of the registered model. `release_id` is None if the lab did not register this version."""
 
     number: str
     run_id: str
@@ -84,7 +84,7 @@ class ModelRegistry:
     def set_challenger(self, version: Version, release: Release) -> None:
         """Move the `challenger` alias to the version.
 
-        If a crash left the version without the tag of its release, set the tag.
+        If the tag with the release id is missing because of a crash, set the tag too.
         """
         with _errors_translated():
             if version.release_id is None:

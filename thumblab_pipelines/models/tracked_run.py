@@ -56,9 +56,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Source:
-    """One of the things that a model was made from: its training pairs, an encoder or the code.
+    """One of the sources that a model was made from: its training pairs, an encoder or the code.
 
-    `digest`: at most 36 characters that identify its state. `where`: how to find it. `profile`: facts about it.
+    `digest`: at most 36 characters that identify the version of the source. `where`: how to find the source. `profile`:
+    facts about the source.
     """
 
     name: str
@@ -79,8 +80,8 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the AUC of the model and of each reference model.
 
-    For packages, each AUC is given twice: on all pairs, and on the pairs whose winner has at least twice the views. For
-    one title, it is that of the slice `residual`.
+    For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
+    views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given.
     """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
@@ -103,7 +104,7 @@ def parameters(release: Release) -> dict[str, Any]:
 def metrics(figures: list[Figure]) -> dict[str, float]:
     """Return the metrics of a run by name. The figures of single channels are left out, because there are hundreds.
 
-    The figures of the model itself also have metrics for the two ends of their intervals.
+    For figures of the model itself, the two ends of the interval are metrics too.
     """
     values = {}
     for figure in figures:
@@ -207,7 +208,7 @@ def _version() -> str | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values in one dictionary, under names that are joined by dots. Lists are left out."""
+    """Return all nested values in one dictionary. The names of the levels are joined by dots. Lists are left out."""
     flat: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict):

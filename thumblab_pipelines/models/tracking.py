@@ -41,12 +41,12 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-Without this query, MLflow 3.17 shows what the user last chose in this browser. Other versions of MLflow ignore the
-query. They decide by the kind of the experiment, see `_KIND`.
+Without this query, MLflow 3.17 shows the page that was last chosen in this browser. Other versions of MLflow ignore the
+query. They choose the page by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
-"""The key of the PostgreSQL advisory lock.
+"""The key of the PostgreSQL advisory lock that a process holds while it logs a model.
 
 The number is arbitrary, but no other program that uses the database may lock the same key.
 """
@@ -76,7 +76,8 @@ class _BusyError(LabError):
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     """Log a model as `Tracker.log` does, but let only one process log at a time.
 
-    Raises `LabError` also when another process takes too long, or when the lab's database cannot be reached.
+    In addition to the errors of `Tracker.log`, raises `LabError` when another process takes too long, or when the lab's
+    database cannot be reached.
     """
     with _logging_lock(lab.engine):
         return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
@@ -119,7 +120,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        Callers connect before a training, so that this error does not appear only after the training.
+        A caller that cannot go on without MLflow connects before the training, so that the error does not appear only
+        after it.
         """
         import httpx
 
@@ -155,8 +157,9 @@ class Tracker:
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
         The run in MLflow links to the run in Dagster, whose address begins with `dagster_url`.
 
-        First, runs of the release that a crash left unfinished are marked as failed. A run that another process is
-        writing would be marked too. If other processes may log, call `log_model` instead.
+        First, runs of the release that are not finished are marked as failed, because a crash may have interrupted
+        them. This would also mark a run that another process is still writing. If other processes may log at the same
+        time, call `log_model` instead.
         """
         import mlflow
 

@@ -1,1 +1,1 @@
-"""Compute metrics, calibration and trends with pure functions of arrays."""
+"""Compute metrics, intervals, calibration and trends. The functions take arrays, and need no database and no files."""

@@ -85,8 +85,8 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
     ECE = sum over bins of (pairs in the bin / all pairs) * abs(mean win probability - share of wins)
 
-    The bins are those of `calibration_curve`. They have equal numbers of pairs, where the paper has bins of equal
-    width.
+    The bins are those of `calibration_curve`. They have similar numbers of pairs. The bins in the paper have equal
+    widths instead.
 
     .. [1] M. Naeini, G. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
        AAAI 2015.

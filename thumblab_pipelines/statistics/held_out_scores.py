@@ -1,4 +1,7 @@
-"""Define the scores of videos by models that were not trained on them."""
+"""Define the classes for scores by which a model is evaluated.
+
+Such scores come from models that were not trained on the evaluated videos.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +11,7 @@ from thumblab_core.arrays import Float64s, Floats, Rows
 
 @dataclass(frozen=True)
 class PictureGaps:
-    """By how much the winner's picture scores above the loser's picture if both have the same title.
+    """The picture gaps of pairs: by how much the winner's picture scores above the loser's if both have the same title.
 
     Parameters
     ----------
@@ -45,10 +48,11 @@ class HeldOutScores:
         Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
         adapters, and `slope_adapted` is for scores with adapters.
     pictures
-        The picture gaps by the same models, on pairs that are held out. The keys are `future`, `future_unadapted`,
-        `new`, `adapted` and `adapted_unadapted`. The last are the models of `new` on the pairs of `adapted`.
+        The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` name the same
+        models as the fields above. `adapted_unadapted` has the gaps by the models of `new` on the pairs of `adapted`.
     one_title_slopes
-        The same factors as `slope` and `slope_adapted`, for pictures under one title. None means that they are equal.
+        The two slopes for pictures under one title, without and with adapters. If it is None, `slope` and
+        `slope_adapted` are used for them too.
     """
 
     future: Floats

@@ -1,12 +1,12 @@
 """Compute intervals of means over pairs of videos, from any number of channels.
 
-A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of each
-channel. The interval covers both with a random-effects model, as meta-analyses use it:
+A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of
+each channel. The interval covers both with a random-effects model, as meta-analyses use it:
 
     mean of channel c = overall mean + difference of the channel + error of its videos
 
-The differences have the variance tau2, the errors of channel c have the variance s2[c]. The mean over all pairs weighs a
-channel by its share w[c] of the pairs. Its variance is sum(w[c]^2 * (tau2 + s2[c])).
+The differences have the variance tau2. The errors of channel c have the variance s2[c]. In the mean over all pairs, a
+channel has its share w[c] of the pairs as its weight. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
   independent. It is at least the variance that a random order of the videos would give, scaled to the spread of the
@@ -63,7 +63,7 @@ _TYPICAL_DIFFERENCE = 0.05
 
 @dataclass(frozen=True)
 class ChannelMeans:
-    """The mean over the pairs of each of k channels.
+    """The means of k channels. The mean of a channel is the mean of the values of its pairs.
 
     Parameters
     ----------
@@ -182,8 +182,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k] of the channels and `variances` [k] of their errors, which are above 0. The result is the tau2 for which
-    the weighted squares around the weighted mean add up to their expected value, the number of channels less one.
+    `means` [k] are the means of the channels. `variances` [k] are the variances of their errors, all above 0. The
+    result is the tau2 for which the weighted squared distances from the weighted mean add up to their expected value.
+    This value is the number of channels minus 1.
     """
     from scipy.optimize import brentq
 
@@ -192,7 +193,8 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
         centre = float((weight * means).sum() / weight.sum())
         return float((weight * (means - centre) ** 2).sum()) - (len(means) - 1)
 
-    # Squares of differences of shares are below 4, so a variance of 4 gives less than the expected value.
+    # The means are between -1 and 1, so that two of them differ by 2 at most. With a variance of 4, the sum is
+    # therefore below its expected value.
     return float(brentq(excess, 0.0, 4.0)) if len(means) > 1 and excess(0.0) > 0 else 0.0
 
 

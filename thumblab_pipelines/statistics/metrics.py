@@ -53,7 +53,8 @@ def channel_correlations(
 ) -> dict[str, float]:
     """Return Spearman's correlation of `scores` [n] and `truth` [n] within each `channel` [n], by channel name.
 
-    Only those of the `rows` are used whose truth is finite. Channels with fewer than `least` such videos are left out.
+    A video is used if it is in `rows` and its `truth` is finite. Channels with fewer than `least` such videos are left
+    out.
     """
     target = np.asarray(truth, np.float64)
     chosen = np.asarray(rows, np.intp)

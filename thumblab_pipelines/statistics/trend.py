@@ -1,6 +1,8 @@
-"""Compute the local trend of a channel: the mean target of its videos around a day.
+"""Compute the local trend of a channel: a weighted mean of the targets of its videos.
 
-Models learn how far a video is above this trend. The size of the channel and its growth then do not matter.
+The target of a video is the log of its age-corrected views. The trend is computed for a moment. The nearer to this
+moment a video was published, the larger is its weight. Models learn how far the target of a video is above the trend at
+its publication. The size of the channel and its growth then do not matter.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CELLS = 4_000_000
-"""Maximum number of distances in one step.
+"""Maximum number of distances between videos that are computed in one step.
 
 With this limit, a channel of 20,000 videos needs megabytes of memory instead of gigabytes.
 """
@@ -52,10 +54,10 @@ def local_trend(
     known
         Which videos [n] the trend may be computed from. The target of other rows is not read.
     scale
-        Number of days after which a weight has fallen to 1/e.
+        The distance in days at which a weight has fallen to 1/e.
 
-    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its own target.
-    The video is then 0 above the trend. Rows of a channel without known rows get a trend of 0.
+    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its own target,
+    so that the difference of the two is 0. Rows of a channel without known rows get a trend of 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
     """

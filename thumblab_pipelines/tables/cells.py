@@ -1,8 +1,7 @@
-"""Read the cells of a catalogue, in the forms that people, pandas and spreadsheets write.
+"""Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` with a sentence for the import report. They do not read numbers of a YouTube Studio
-export, see `owner_ctr/studio_numbers.py`. Numbers of Studio may have decimal commas, and spaces between thousands. In a
-catalogue, both are errors.
+The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export may have
+decimal commas, and spaces between thousands. Here, both are errors. `owner_ctr/studio_numbers.py` reads such numbers.
 """
 
 import math
@@ -54,8 +53,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library only has videos that were published in a number of days before its newest observation. With an
-    # observation far in the future, no video would be in these days, and the library would be empty.
+    # The library has only videos that were published within some days before its newest observation. If an observation
+    # were far in the future, no video would be recent enough, and the library would be empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

@@ -1,4 +1,4 @@
-"""Define the class for a problem with a row of a table."""
+"""Define the class with which an import reports a problem with a row of a table."""
 
 from dataclasses import dataclass
 

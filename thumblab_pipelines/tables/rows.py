@@ -35,8 +35,8 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
 
     The first row is the header, at `lines[start]`. Line numbers count from 1. If a quote is never closed, the CSV
     parser reads all rows after it into one cell. This function therefore checks each row that spans several lines. If
-    one of the later lines is a complete row itself, the quote was probably not meant as one. Then only the first line
-    is skipped, and reading continues at the next line.
+    one of the later lines is a complete row itself, the quote was probably never meant to span lines. Then only the
+    first line is skipped, and reading continues at the next line.
     """
     width = 0
 

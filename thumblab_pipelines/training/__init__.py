@@ -1,1 +1,1 @@
-"""Train the ranking model on the stored vectors of pictures and titles."""
+"""Train the ranking model and its channel adapters on the stored vectors of pictures and titles."""

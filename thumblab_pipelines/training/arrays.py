@@ -1,4 +1,4 @@
-"""Define the arrays that a model is fitted to: inputs, pairs, and the targets of the heads that do not use pairs."""
+"""Define the arrays that a model is fitted to: inputs, pairs, and the targets for engagement and sub-scores."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class TrainingArrays:
 
     Pairs are given by row numbers. `winners` [p] and `losers` [p] are the training pairs. `held_winners` [v] and
     `held_losers` [v] are the validation pairs, and v may be 0. `weights` [p]: the weight of each training pair in the
-    loss. `margins` [p]: how far apart the labels of each pair are. Pairs below `TrainConfig.least_margin` are not used.
+    loss. `margins` [p]: how clearly each pair was won, 0 to 1. Pairs below `TrainConfig.least_margin` are not used.
 
     `measured`: whether engagement is a measured click-through rate. Label smoothing is not applied to measured rates.
     """
@@ -47,5 +47,5 @@ class TrainingArrays:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
-        """Return the fields that are arrays, in their order. `training_digest` needs them."""
+        """Return the fields that are arrays. `training_digest` is computed from them, in this order."""
         return [value for value in vars(self).values() if isinstance(value, np.ndarray)]

@@ -1,8 +1,9 @@
 """Choose the pairs of each training step.
 
-A step computes each of its videos only once, even if the video is in many pairs. Pairs are therefore visited in blocks
-of pairs that share videos. For example, a step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If
-the step consists of four blocks of 256 pairs, it contains about 200.
+A step computes the score of each of its videos only once, even if the video is in many pairs. The fewer different
+videos a step has, the faster it is. Pairs are therefore visited in blocks of pairs that share videos. For example, a
+step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If the step consists of four blocks of 256
+pairs, it contains about 200.
 
 The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
 """
@@ -17,7 +18,7 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
-    """Return an order [p] of the p pairs in which neighbouring pairs share videos.
+    """Return an order [p] of the p pairs in which pairs that follow each other often share videos.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
     together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other, and
@@ -37,7 +38,7 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class Batches:
-    """A division of the pairs into training steps. Each epoch has another division.
+    """A division of the pairs into training steps. Each epoch has a different division.
 
     `order` [p]: see `order_by_shared_videos`. `pairs`: number of pairs that an epoch visits. `steps`: number of steps
     in an epoch. `block`: number of pairs in a block.

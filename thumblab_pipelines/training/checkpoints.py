@@ -62,7 +62,7 @@ class Checkpoint:
         self.digest = digest
 
     def save(self, state: State) -> None:
-        """Replace the saved state by this one."""
+        """Replace the saved state by `state`."""
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)

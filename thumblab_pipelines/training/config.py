@@ -10,27 +10,30 @@ class TrainConfig:
     """The settings of a training. docs/training-recipe.md explains the losses. The learning rate suits small data.
 
     Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
-                 epochs. 0 turns early stopping off. The weights of the last epoch are kept, not those of the best one,
-                 because the other heads learn longer than the pairwise head. Afterwards, the share of the network's
-                 output that is added to the linear score is chosen on the validation pairs.
+                 epochs. A `patience` of 0 turns this off. The weights of the last epoch are kept, not those of the
+                 epoch with the best AUC. The AUC depends only on the pairwise head, and the heads for engagement and
+                 sub-scores need more epochs. Afterwards, the share of the network's output that is added to the linear
+                 score is chosen on the validation pairs.
     An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
-                 0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs
-                 that share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1,
-                 each pair is drawn separately.
-    Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the share
-                 `warm_up` of all steps, and then decays to zero along a cosine. 0 means no warm-up. Gradients are
-                 clipped to the norm `clip_norm`. 0 turns clipping off.
+                 If `pairs_per_video` is 0, there is no such limit. A step visits `pairs_per_step` pairs, in blocks of
+                 about `pairs_per_block` pairs that share videos. With larger blocks, fewer videos are computed for the
+                 same pairs. With blocks of 1, each pair is drawn separately.
+    Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the first steps,
+                 whose share of all steps is `warm_up`. Then it decays to zero along a cosine. A `warm_up` of 0 means
+                 that it starts at `learning_rate`. Gradients are clipped to the norm `clip_norm`. 0 turns clipping off.
     Pair loss    "margin" asks that the winner scores at least `margin` above the loser. "ranknet" is the logistic loss
-                 of the difference of the scores (Bradley-Terry). Pairs whose labels differ by less than `least_margin`
-                 are left out.
-    Other heads  Their losses are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
+                 of the difference of the scores (Bradley-Terry). Pairs whose margin (1 - views of the loser / views
+                 of the winner) is less than `least_margin` are left out.
+    Other heads  The absolute head predicts engagement, and the auxiliary heads predict the sub-scores. Their losses are
+                 mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
                  turns it off.
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
-                 0 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
-    SWA          From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
-                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if
-                 its validation AUC is at least that of the last epoch.
+                 0 turns mixup off. With mixup, two rows are computed for every pair, even if pairs share videos. A step
+                 therefore takes several times longer.
+    Averaging    This is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
+                 early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The
+                 average is kept if its validation AUC is at least the validation AUC of the last epoch.
     """
 
     epochs: int = 30
@@ -74,7 +77,10 @@ NO_FOLDERS = TrainingFolders()
 
 @dataclass(frozen=True)
 class Epoch:
-    """The mean losses of one epoch, and the AUC on the validation pairs after it, if there are such pairs."""
+    """The mean losses of one epoch, and the AUC on the validation pairs after this epoch.
+
+    `validation_auc` is None if there are no validation pairs.
+    """
 
     epoch: int
     pair_loss: float

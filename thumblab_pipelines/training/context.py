@@ -1,11 +1,12 @@
-"""Predict the views of a video from everything but its picture. What is left over is what the picture may have caused.
+"""Predict the views of a video from everything but its picture: from its context.
 
-The context of a video is its title (vector, facts and words), its length, its age when it was counted, the hour and the
-weekday of its publication, and the earlier results of its channel with such titles.
+The context of a video is its title (vector, facts and words), its length, its age at the latest count, the hour and the
+weekday of its publication, and the views of other videos of its channel with similar titles. The residual is the log
+views of the video above its channel's trend, minus this prediction. It is what the picture may have caused.
 
-The prediction is cross-fitted [1]_: each channel's videos are divided into five runs in order of time, and each run is
-predicted by a model that was fitted to the others. The model is that of the ranking, without pictures: a ridge regression
-for all channels, and a channel adapter on top of it.
+The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
+predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
+and of channel adapters, as in the ranking model. It has no network, and sees no pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.
@@ -32,7 +33,7 @@ _DAY, _WEEK = 1.0, 7.0
 """Periods in days."""
 
 _FACTS_LENGTH = 0.5
-"""Length of the title facts, as in the ranking model. The other blocks have length 1."""
+"""Typical Euclidean length of a row of title facts. The ranking model uses the same. Other features have length 1."""
 
 _CONSTANT = 1e-4
 """Standard deviation up to which a feature counts as constant."""
@@ -60,7 +61,10 @@ class Context:
 
     @classmethod
     def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
-        """Return the cross-fitted context of some rows of the dataset, by default of all. It uses no other rows."""
+        """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
+
+        Only the given rows are used for the fit.
+        """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows
         inside = np.zeros(len(videos), bool)
@@ -70,7 +74,7 @@ class Context:
         run = np.full(len(videos), -1)
         run[chosen] = runs_in_time(channel[chosen])
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
-        # A run without videos needs no prediction, and a run with all videos leaves none to learn from.
+        # A run without videos needs no prediction. If all videos are in one run, no video is left to learn from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
         linear = [features @ fit_ridge(features[known], target[known], PENALTY) for _, known in folds]
         general = np.zeros(len(videos))
@@ -82,14 +86,14 @@ class Context:
         for (out, known), scores in zip(folds, linear, strict=True):
             scored = ScoredVideos(features, scores, channel)
             adapters = fit_adapters(scored, target, known, slope)
-            # A channel with too few videos has no adapter. The general prediction then stands alone.
+            # A channel with too few videos has no adapter. Its prediction is then that of the ridge regression alone.
             adapted = np.where(np.isin(channel, list(adapters)), adapted_scores(scored, adapters), slope * scores)
             predicted[out] = adapted[out]
         return cls(predicted, np.asarray(target - predicted, np.float64))
 
 
 def context_features(data: Dataset) -> Float32s:
-    """Return the features of the context, float32 [n, d]. Each kind of feature is scaled to a length of its own."""
+    """Return the features of the context, float32 [n, d]. Each kind of feature is scaled to its own length."""
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)
@@ -113,7 +117,10 @@ def _scaled(block: Floats, length: float) -> Float32s:
 
 
 def _slope_within_channels(scores: Floats, target: Floats, channel: npt.NDArray[np.str_]) -> float:
-    """Return the slope of the target on the scores [n], both centred within channels, between 0 and 1."""
+    """Return the slope of a least-squares fit of the target [n] on the scores [n], limited to the range from 0 to 1.
+
+    Scores and target are first centred within each channel.
+    """
     _, number = np.unique(channel, return_inverse=True)
     x, y = (_centred(values, number) for values in (scores, target))
     spread = float((x**2).sum())

@@ -15,11 +15,11 @@ from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""In channels with fewer videos than this, a video's percentile in its channel is not used as a target."""
+"""Minimum number of videos of a channel. With fewer, a video's percentile in its channel is not used as a target."""
 _LEAST_FOR_CTR = 200
 """Minimum number of measured click-through rates.
 
-With fewer, the absolute head learns percentiles of views in the channel instead.
+With fewer, the absolute head of the ranker learns the percentile of each video's views in its channel instead.
 """
 
 
@@ -27,9 +27,9 @@ With fewer, the absolute head learns percentiles of views in the channel instead
 class Corpus:
     """The n videos of a dataset as arrays.
 
-    `inputs` [n, d]: the inputs of the ranker. `channel` [n]: the channel id of each video. `target` [n]: the target in
-    log views. `published` [n]: the time of publication in days. `validation`: the rows of the validation part. `known`:
-    the rows of the training part and the validation part.
+    `inputs` [n, d]: the inputs of the ranker. `channel` [n]: the channel id of each video. `target` [n]: the log
+    of the age-corrected views. `published` [n]: the time of publication in days. `validation`: the rows of the
+    validation part. `known`: the rows of the training part and the validation part.
     """
 
     data: Dataset
@@ -92,7 +92,7 @@ class Corpus:
         """Return the target [n] of the absolute head, 0 to 1. It is NaN where it is unknown, and outside `rows`.
 
         If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
-        views among those of `rows` that belong to its channel.
+        views among the videos in `rows` that belong to the same channel.
         """
         target = np.full(len(self.data.videos), np.nan, np.float32)
         videos = self.data.videos.iloc[rows]

@@ -5,8 +5,8 @@
 The option `--multi_gpu` is needed on CPUs too, because with `--cpu` the launcher starts only one process.
 
 This is the only module that uses accelerate, ranks and the number of processes. Every process knows the pairs of every
-step and takes its own part of them. accelerate averages the gradients (DDP). In a single process, the methods return
-their arguments unchanged, and accelerate is not imported.
+step and takes its own part of them. accelerate averages the gradients, by PyTorch's DistributedDataParallel (DDP). In a
+single process, the methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os

@@ -55,13 +55,14 @@ def fit(
 ) -> tuple[Model, list[Epoch]]:
     """Train `model` in place. Return it in evaluation mode, with the history of its epochs.
 
-    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The weights
-    of the epoch with the best validation AUC are not restored. This may be the first epoch, after which the other heads
-    have learnt nothing.
+    The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
+    the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not
+    restored. The pairwise head may be best after the first epoch, when the heads for engagement and sub-scores have
+    learnt nothing yet.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
-    at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, it then ends
-    with the same weights as a training that was never stopped.
+    at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, the resumed
+    training ends with the same weights as a training that was never stopped.
 
     `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`: the
     number of PyTorch's threads. The default is one, because a step is small, and on a busy machine two threads wait for
@@ -236,7 +237,8 @@ class _Training:
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
     """Return the learning rate at the time `epoch`.
 
-    It rises linearly during the warm-up, and then decays along a cosine.
+    The rate rises linearly during the warm-up, and then decays along a cosine. With `swa_start`, it stays constant from
+    that epoch on.
 
     `epoch` is counted from the start of the training, and may have a fraction. An epoch has `steps` steps.
     """

@@ -26,8 +26,8 @@ _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class GlobalModel:
     """A fitted ranker, and what it predicts for all n videos of the corpus.
 
-    `scores` [n]: scores in log views, without channel adapters. `expected` [n]: the output of the absolute head.
-    `line`: the parameters of the linear model. `history`: the epochs of the training.
+    `scores` [n]: scores in log views, without channel adapters. `expected` [n]: the output of the absolute head, which
+    predicts engagement. `line`: the parameters of the linear model. `history`: the epochs of the training.
     """
 
     model: Ranker
@@ -47,8 +47,8 @@ def fit_global_model(
 ) -> GlobalModel:
     """Fit a model to the pairs within the rows `train`.
 
-    The rows `validation` are used to stop early and to calibrate the scale of the scores. Raises `LabError` when there
-    are fewer than two rows to learn from, or no pair.
+    The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
+    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or no pair.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]

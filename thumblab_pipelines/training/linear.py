@@ -1,8 +1,9 @@
-"""Fit the linear model from which the network starts, and choose its two parameters.
+"""Fit the linear part of the ranking model, and choose its two parameters.
 
-The parameters are the scale of the pictures' vectors and the ridge penalty. They are chosen by cross-validation on the
-training part. Each channel's videos are divided into five runs in order of time. A linear model that is fitted to four
-runs predicts the fifth. The parameters are chosen that order the pairs within the runs best.
+The training of the network starts with this linear model. Its parameters are the length of the pictures' vectors and
+the ridge penalty. They are chosen by cross-validation on the training part. Each channel's videos are divided into five
+runs in order of time. A linear model that is fitted to four runs predicts the fifth. The chosen parameters are those
+whose predictions order the most pairs within the runs correctly.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
-"""Maximum number of videos for the choice, because it solves about forty systems of almost this size."""
+"""Maximum number of videos for choosing the parameters.
+
+The choice solves 45 linear systems: one for each of nine pairs of parameters and each of five runs. The size of a
+system is about four fifths of the number of videos.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,9 @@ def choose_line(
 ) -> LineParameters:
     """Return the parameters that order the pairs best in cross-validation.
 
-    `pictures` [n, d_i] and `rest` [n, r] are the inputs. `target` [n] is the target, and `channel` [n] the channel of
-    each row. The rows of a channel must be in order of time. `winners` and `losers` are the rows of the pairs.
+    `pictures` [n, d_i] are the inputs from pictures, and `rest` [n, r] are all other inputs. `target` [n] and `channel`
+    [n] are the target and the channel of each row. The rows of a channel must be in order of time. `winners` and
+    `losers` are the rows of the pairs.
     """
     chosen = _subsample(len(target))
     position = np.full(len(target), -1)

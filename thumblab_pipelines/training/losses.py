@@ -1,4 +1,4 @@
-"""Make the batch of a step, and compute its losses: the loss of the pairs, and the errors of the other heads."""
+"""Make the batch of a step, and compute its losses: for the pairs, for engagement and for the sub-scores."""
 
 from dataclasses import dataclass
 
@@ -90,7 +90,7 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
 
 
 def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
-    """Return the batch of some pairs, of which each is mixed with another of these pairs.
+    """Return the batch of some pairs. Each pair is mixed with a random one of these pairs.
 
     The batch has two rows per pair. The rows of all winners come first. The winner and the loser of a pair are mixed in
     the same share, which is drawn from Beta(`alpha`, `alpha`).

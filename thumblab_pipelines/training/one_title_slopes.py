@@ -1,7 +1,8 @@
 """Fit the slopes that turn score differences into win probabilities, for two pictures under one title.
 
-Half of the difference between two videos is in their titles. A slope that was fitted to whole videos would therefore be too
-steep or too flat for pictures alone. The labels are the residuals of `Context`.
+A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
+whole videos would therefore be too steep or too flat for pictures alone. Of a pair, the video with the higher residual
+of `Context` counts as the winner.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, pair_sides
 
 LEAST_PAIRS_FOR_SLOPE = 50
-"""With fewer pairs, the slope of whole videos is used."""
+"""Minimum number of pairs for fitting a slope. With fewer, the slope of whole videos is used."""
 
 
 def one_title_slopes(
@@ -25,15 +26,17 @@ def one_title_slopes(
 ) -> tuple[float, float]:
     """Return the slope for unadapted and for adapted scores of pictures under one title.
 
-    No slope is above the slope of whole videos, because too few people have tested pictures under one title so far to
-    prove a steeper one.
+    No slope is above the slope of whole videos. A steeper slope would claim more certainty, and there are too few real
+    tests of pictures under one title to justify it.
 
     Parameters
     ----------
     unseen
-        The picture gaps by models that did not see the channels. Only pairs of known videos are used.
+        The picture gaps by models that were trained without the channels of the pairs. A pair is used only if both
+        videos are in the training part or the validation part.
     early
-        The released model, with adapters that were fitted to the training part. It scores the validation pairs.
+        The released model, with adapters that were fitted to the training part only. Its scores of the validation pairs
+        give the slope for adapted scores.
     slopes
         The slopes of whole videos, for unadapted and for adapted scores.
     """

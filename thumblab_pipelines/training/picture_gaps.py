@@ -1,4 +1,7 @@
-"""Score the two pictures of a pair under one title, as a creator asks, instead of each picture under its own title."""
+"""Score both pictures of a pair under the same title, because a creator compares pictures for one title.
+
+The usual scores of a pair are different: each picture is scored under the title of its own video.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel
 
 MOST_PAIRS = 10_000
-"""Most pairs that a model is evaluated on. Of more pairs, a random sample is taken, which is always the same."""
+"""Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""
 
 _ROWS_AT_ONCE = 4_096
 """Number of pictures that are scored together. Their inputs take about 60 MB."""
@@ -23,23 +26,27 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class OneTitleScorer:
-    """A global model and the channel adapters that it uses. It scores any picture of a corpus under any of its titles."""
+    """A global model with channel adapters, which scores a picture of the corpus under the title of another video."""
 
     corpus: Corpus
     model: GlobalModel
     adapters: Mapping[str, Adapter]
 
     def gaps(self, pairs: Rows) -> Float64s:
-        """Return the winner's minus the loser's score under the title of the winner and of the loser, [k, 2].
+        """Return by how much the winner's picture scores above the loser's picture, [k, 2].
 
-        `pairs` [k] are row numbers of the dataset's pairs.
+        In column 0 both are scored under the title of the winner, in column 1 under the title of the loser. `pairs` [k]
+        are row numbers of the dataset's pairs.
         """
         winners, losers = pair_sides(self.corpus, pairs)
         under = [self._scores(winners, titles) - self._scores(losers, titles) for titles in (winners, losers)]
         return np.stack(under, axis=1)
 
     def _scores(self, pictures: Rows, titles: Rows) -> Float64s:
-        """Return the scores [k] of the pictures of some rows [k] under the titles of other rows [k] of their channels."""
+        """Return k scores: those of the pictures in the rows `pictures`, under the titles in the rows `titles`.
+
+        The two rows of a score belong to the same channel.
+        """
         scores = np.zeros(len(pictures))
         for start in range(0, len(pictures), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
@@ -65,8 +72,9 @@ def held_out_picture_gaps(
 ) -> dict[str, PictureGaps]:
     """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
 
-    `known` is the released model with its adapters. `unseen` has the models that were trained without some channels, each
-    with the rows [n] of these channels and with adapters for them.
+    `known` is the released model with its adapters. `unseen` has the models that were trained without some channels.
+    Each comes with a flag for every row [n] that says whether its channel was left out, and with adapters for these
+    channels.
     """
     parts = corpus.data.pairs.part.to_numpy(object)
     test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
@@ -87,7 +95,7 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> PictureGaps:
-    """Return the gaps of the pairs whose channel one of the models has not seen, each by that model."""
+    """Return the picture gaps of those `pairs` for which a model was trained without their channel, by this model."""
     winners, _ = pair_sides(corpus, pairs)
     chosen = [pairs[left_out[winners]] for left_out, _ in scorers]
     gaps = [scorer.gaps(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]

@@ -1,4 +1,7 @@
-"""Train the ranking model on stored vectors: the global model, the channel adapters, and the calibration of both."""
+"""Train the ranking model on stored vectors.
+
+A training fits the global model and the channel adapters, and calibrates the scores with and without adapters.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
-"""The least score slope.
+"""Minimum of the score slope, by which adapters multiply the score of the global model.
 
 It is above 0, so that candidates that are unlike all earlier videos of the channel still get different scores.
 """
@@ -134,9 +137,10 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 
 
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
-    """Return the slope of true log views on predicted log views of unseen channels [n], between 0.02 and 1.
+    """Return the slope of the true on the predicted log views of videos of unseen channels, between 0.02 and 1.
 
-    Adapters multiply the score of the global model by this slope. It is 1 if there are no scores of unseen channels.
+    `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
+    multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
@@ -166,7 +170,8 @@ def _calibrate(
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # If no model was trained without a third of the channels, the slope of known channels is the best estimate.
+    # If no model was trained without a third of the channels, `slope` cannot be measured. The slope that was measured
+    # on known channels is then the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     scorer = OneTitleScorer(corpus, model, early_adapters)
     return Calibration(

@@ -1,4 +1,4 @@
-"""Define the asset `experiments`: the tests of two or three variants on one video that a person has stored."""
+"""Define the asset `experiments`: all stored experiments, in which two or three variants were tested on one video."""
 
 import dagster as dg
 

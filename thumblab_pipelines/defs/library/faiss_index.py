@@ -1,4 +1,7 @@
-"""Define the asset `faiss_index`: a release with the index of the niche's library, which is not served yet."""
+"""Define the asset `faiss_index`: a new release with the index of the niche's library.
+
+The release is not served before its checks have passed.
+"""
 
 import dagster as dg
 

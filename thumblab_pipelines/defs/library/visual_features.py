@@ -9,7 +9,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 
 @dg.asset(
-    # `embeddings` must come first, because the sub-score title_match compares vectors if the encoder has a text tower.
+    # `embeddings` must come first. If the image encoder can also encode texts, the sub-score title_match compares
+    # titles with the stored vectors of the pictures.
     deps=["thumbnails", "embeddings"],
     kinds={"opencv", "openvino", "postgres"},
     check_specs=blocking("visual_features", "complete", "in_range"),

@@ -1,4 +1,7 @@
-"""Define the asset `ranking_model`: a trained model release, not served yet and logged to MLflow as the challenger."""
+"""Define the asset `ranking_model`: a trained model release.
+
+It is logged to MLflow, where it becomes the challenger. It is not served yet.
+"""
 
 import dagster as dg
 

@@ -19,15 +19,15 @@ class ServedModelConfig(dg.Config):
 
     release_id: str = ""
     by_alias: bool = False
-    """Whether a person already moved the champion alias to the release in MLflow. The lab then does not move it."""
+    """Whether a person has already moved MLflow's champion alias to the release. If so, the lab does not move it."""
 
 
 @dg.asset(
     deps=["ranking_model"],
     kinds={"torch", "mlflow"},
     check_specs=[*blocking("served_model", "pointer"), *advisory("served_model", "promoted")],
-    description="Moves the pointer and the champion alias to the newest model release, if its checks pass and a paired "
-    "bootstrap finds it not worse than the served model. A release that a person chose is not compared.",
+    description="Moves the pointer and the champion alias to the newest model release, if its checks pass and it is "
+    "not worse than the served model on the same held-out pairs. A release that a person chose is not compared.",
     **RANKING,
 )
 def served_model(

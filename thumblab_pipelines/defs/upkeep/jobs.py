@@ -29,7 +29,7 @@ apply_retention = dg.define_asset_job(
 daily_retention = niche_schedule(
     "daily_retention",
     apply_retention,
-    # Retention runs after the daily refresh. On Mondays it also runs before the weekly training, so that no model is
+    # This time is after the daily refresh. It is also before the weekly training on Mondays, so that no model is
     # trained on videos that retention is about to delete.
     "30 4 * * *",
     "Applies retention to every niche, daily at 04:30 in Hobart.",

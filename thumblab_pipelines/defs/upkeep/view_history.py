@@ -1,4 +1,4 @@
-"""Define the asset `view_history`: observed counts of videos, and views at fixed ages that are computed from these."""
+"""Define the asset `view_history`: observed counts of videos, and views at fixed ages computed from the counts."""
 
 from datetime import timedelta
 
