@@ -76,8 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not used. It would use the folder DAGSTER_HOME and the lab of this process's settings, not
-    the two that were given.
+    `DagsterInstance.get` is not called here, because it ignores these arguments. It would use the folder DAGSTER_HOME
+    and the lab of this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

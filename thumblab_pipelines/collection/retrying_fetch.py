@@ -13,7 +13,7 @@ TRIES = 4
 LONGEST_WAIT_S = 60.0
 """The longest wait in seconds.
 
-If a host asks for a longer one, requests to this host fail at once. When the remaining time is at most this long,
+If a host asks for a longer wait, requests to this host fail at once. When the remaining time is at most this long,
 requests wait again instead of failing.
 """
 

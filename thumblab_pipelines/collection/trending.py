@@ -71,7 +71,7 @@ def _most_pages(wanted: int) -> int:
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the chart of the category, or None if it has none. The lab remembers a missing chart for 30 days."""
+    """Return the chart of the category, or None if YouTube has no chart for it. The lab remembers this for 30 days."""
     category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:
         probed_at = connection.scalar(

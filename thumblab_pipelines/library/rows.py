@@ -25,7 +25,8 @@ ORDER BY r.video_id
 """
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
 
-# This query reads the sub-scores of the current thumbnails that one version of the meter has measured.
+# This query reads the sub-scores of current thumbnails. It reads only the measurements of one version of the meter, the
+# code that measures sub-scores.
 _SCORES = f"""
 SELECT {", ".join(NAMES)} FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
 WHERE f.video_id = ANY(:ids) AND f.version = :version
@@ -78,7 +79,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
 def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistribution:
     """Return the distributions of the sub-scores of these videos.
 
-    `version` is a version of the meter. Videos that this version has not measured are left out.
+    `version` is a version of the meter, the code that measures sub-scores. Videos that this version has not measured
+    are left out.
     """
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SCORES), {"ids": list(video_ids), "version": version}).mappings().all()

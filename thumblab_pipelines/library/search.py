@@ -101,7 +101,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:
-    """Return the libraries that were made with `encoder`. Add a remark for each of the others."""
+    """Return the libraries that were made with `encoder`. Add a remark for each library of another encoder."""
     others = [niche for niche, (_, index) in libraries.items() if index.encoder != encoder]
     remarks += [f"{niche} is not searched: its index was made with {libraries[niche][1].encoder}" for niche in others]
     return {niche: library for niche, library in libraries.items() if niche not in others}

@@ -73,9 +73,9 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
 
-    If the served release is one of them, an index without the deleted videos is served instead. If none can be made,
-    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this case,
-    the served index is not changed.
+    If the served release is one of them, an index without the deleted videos is served instead. If no such index can be
+    made, the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this
+    case, the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)

@@ -77,9 +77,9 @@ def retain(
     never deletes more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, the newest time that the lab ever got from YouTube is used instead. A `confirmed` run then uses
-    this machine's clock. If one clean-up fails, the others are still done. If no API key is set and the niche has no
-    videos from YouTube, YouTube is not asked.
+    cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab ever
+    got from YouTube. If one clean-up fails, the others are still done. If no API key is set and the niche has no videos
+    from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
@@ -167,9 +167,10 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is 20 hours, but
-    never longer than the days between the refresh of a video (after `refresh_days`) and its 30th day. A video that is
-    found to be deleted at its refresh is then removed from the pairs within the 30 days.
+    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is the smaller of
+    two times: 20 hours, and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are
+    `refresh_days` old. If YouTube then no longer has the video, the pairs stop naming it before its facts are 30 days
+    old.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)
