@@ -101,7 +101,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
     """Fit an increasing curve that all videos share, and a level for each video.
 
-    The curve and the levels take turns.
+    It fits the levels to the present curve, and then the curve to these levels. It does both 50 times.
     """
     from sklearn.isotonic import IsotonicRegression
 

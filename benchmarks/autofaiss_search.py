@@ -118,7 +118,7 @@ class Lab:
 
     @property
     def name(self) -> str:
-        """The words "lab" and the kind of its index, for the table."""
+        """The name of the lab's search in the table: the word "lab" and the kind of the index."""
         return f"lab, {self._index.kind.factory}"
 
     @property

@@ -86,7 +86,10 @@ class PlantedData:
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """Return the training data of a perfect encoder. The attributes take the place of the image vectors."""
+        """Return the training data with the six attributes of each picture in place of its image vector.
+
+        A perfect encoder would read these attributes from the picture.
+        """
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
     def legible(self) -> npt.NDArray[np.float64]:

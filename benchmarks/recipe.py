@@ -7,10 +7,11 @@ folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
 of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. A choice that is good in all four windows is not an accident of one window.
+variant is evaluated on the test part. A variant that is better in all four windows is not better by the chance of a
+single window.
 
 Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
-the share of the global model's score that the channel adapters keep. To measure it takes three more trainings, of
+the share of the global model's score that the channel adapters keep. Measuring `kept` takes three more trainings, of
 models for unseen channels. So it is measured only once for each window, with the default recipe and the first seed, and
 all variants use the same value.
 """

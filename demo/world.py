@@ -53,7 +53,7 @@ class World:
         self._thumbnails: dict[str, list[_Thumbnail]] = {}
         """The pictures that replaced the picture of a video, in the order of time. The last one is shown."""
         self._views_changed = False
-        """Whether the views of a video are other than those of the catalogue."""
+        """Whether any change of a picture has an effect on views, so that they differ from those of the catalogue."""
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
@@ -151,7 +151,8 @@ class World:
     def views(self, video: CatalogueVideo) -> int:
         """Return the present view count of a video.
 
-        Between two changes of its picture, it gains exp(effect) times the views that the first picture would gain.
+        While the video shows a later picture, it gains exp(`effect`) times the views that it would gain with its first
+        picture.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))

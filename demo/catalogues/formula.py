@@ -20,13 +20,13 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""`SIGMA_Q` and `SIGMA_N` are the standard deviations of ln views within a channel that quality and noise cause.
+"""Within a channel, the quality causes a standard deviation of `SIGMA_Q` in ln views, and the noise one of `SIGMA_N`.
 
 With these two values, the best possible AUC is 0.80.
 """
 
 PICTURE_SHARE = 0.7
-"""The share of the variance of q that comes from the picture; the rest comes from the title."""
+"""The share of the variance of the quality that comes from the picture. The rest comes from the title."""
 
 
 def _unit(*weights: float) -> npt.NDArray[np.float64]:
@@ -71,7 +71,7 @@ class Formula:
         return 0.0 if topic is None else self._popularity[topic]
 
     def picture(self, channel_id: str, attributes: npt.NDArray[np.float64]) -> float:
-        """Return the term `picture` of a picture in a channel."""
+        """Return the term `picture` of the formula, for a picture in a channel."""
         return float(attributes @ self._weights[channel_id])
 
     def picture_part(
@@ -117,7 +117,8 @@ class Formula:
         return float(np.mean(shares))
 
     def _picture_variances(self, which: int) -> list[float]:
-        """Return the variance of the picture's term for each channel. `which` selects one of `picture_variance`."""
+        """Return the variance of the picture's term for each channel. `which` is the position of one of the two results
+        of `picture_variance`."""
         correlation = self.effects.topic_correlation
         return [PICTURE_SHARE * picture_variance(weights, correlation)[which] for weights in self._weights.values()]
 

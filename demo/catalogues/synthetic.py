@@ -65,7 +65,7 @@ _FEWEST_VIDEOS = 20
 Fewer videos make too few pairs to learn from. A small catalogue therefore has fewer channels.
 """
 _SWAP = "swap"
-"""The key of the new picture in a swap."""
+"""The key of the new picture in a swap. In a swap, the owner of a video changes its thumbnail."""
 _SWAP_DAYS = (1.0, 14.0)
 """The swaps of thumbnails happen between these two numbers of days after `CLOCK`."""
 
@@ -101,7 +101,7 @@ class SyntheticCatalogue(Catalogue):
     Args:
         videos: the number of videos over all niches.
         seed: the seed of all random numbers. The same seed gives the same catalogue in every process.
-        effects: the effects that are planted beside those of the picture and of the title alone.
+        effects: the effects that are planted in addition to those of the picture and of the title.
 
     Raises:
         ValueError: there are fewer videos than niches.
@@ -199,10 +199,10 @@ class SyntheticCatalogue(Catalogue):
     def one_title_ceiling(self) -> float:
         """Return the best possible AUC for the question "one title, several pictures".
 
-        The pairs are two videos of a channel. Their labels compare ln views, corrected for age, minus SIGMA_Q *
-        `title_quality`. The best ranker orders them by `one_title_quality(id, id)`, and reaches the result of
-        `ceilings.best_auc` for the variance of this quality: Sheppard's formula without an interaction, else a
-        simulation of `ceilings.DRAWS` pairs.
+        Each pair has two videos of one channel. Its label says which video has the larger value of ln views, corrected
+        for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by `one_title_quality(id, id)`.
+        `ceilings.best_auc` computes its AUC from the variance of this quality. Without an interaction, it uses
+        Sheppard's formula. With an interaction, it simulates `ceilings.DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
 
@@ -210,8 +210,9 @@ class SyntheticCatalogue(Catalogue):
         """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
 
         Such labels compare ln views minus their expectation given the title (Robinson 1988, "Root-N-consistent
-        semiparametric regression", Econometrica 56). The expectation contains the average picture of the topic, so with
-        confounding less of the picture's effect is left than for `one_title_ceiling`.
+        semiparametric regression", Econometrica 56). The expectation contains the effect of the average picture of the
+        title's topic. So with confounding, the labels hold less of the picture's effect than those of
+        `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
@@ -328,7 +329,7 @@ def synthetic_catalogue(videos: int = 1800, seed: int = 7, effects: PlantedEffec
     """Return a catalogue of `videos` videos over all niches.
 
     Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each. `effects`
-    are planted beside those of the picture and of the title alone.
+    are planted in addition to those of the picture and of the title.
     """
     return SyntheticCatalogue(videos, seed, effects)
 

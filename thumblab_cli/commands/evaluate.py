@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""A model that this command trains is adapted to this share of each channel's videos, the oldest ones."""
+"""This command adapts each model that it trains to the oldest videos of each channel. This is the share of these videos
+among all videos of the channel."""
 
 
 @click.command(name="evaluate")
@@ -97,7 +98,7 @@ def _print_recorded(
 ) -> None:
     """Print the figures that are stored in the release of a model.
 
-    They were measured on pairs that it was not trained on.
+    The figures were measured on pairs that the model was not trained on.
 
     `report` is the import of the catalogue that the model was trained on, or None for the lab's own videos.
     """

@@ -35,7 +35,7 @@ None means that the AUC was not measured.
 """
 
 ModelFigures = Mapping[tuple[str, str, str], Figure]
-"""The model's figures by split, slice and metric."""
+"""The model's figures by split, slice and metric. A slice is a part of a split's pairs, such as one channel's pairs."""
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:

@@ -168,7 +168,7 @@ class Supervisor:
     def _tell_reaper(self, group: int) -> None:
         """Tell the reaper to end the process group `group` if this process dies.
 
-        If `group` is negative, tell it not to.
+        If `group` is negative, tell the reaper to leave the group `-group` alone from now on.
         """
         assert self._reaper.stdin is not None
         # If the reaper was killed, the pipe is broken. The servers are still ended at the end of the `with` block.

@@ -1,4 +1,4 @@
-"""Add channels to the crawl of a niche by name, as a person asks for.
+"""Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
 
 The crawl gets its other channels from searches and from the library.
 """

@@ -133,12 +133,15 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
+    A needed release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
+    `is_needed` says which releases are needed.
+
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
         rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
             gigabytes large, so it is not written after every run that deletes videos.
-        successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
+        successors: Whether successors are published. If not, a needed release is deleted without one.
 
     Raises:
         UnreadError: A release could not be read at the moment. It stays for the next run. The others are cleaned first.
