@@ -212,9 +212,9 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     cache: dict[bytes, Any] = {}
 
     def choose_once(*arrays: Any) -> Any:
-        """Return the result of `linear.choose_line`.
+        """Return the parameters that `linear.choose_line` finds by cross-validation.
 
-        If it was called before with the same inputs, use the result from then.
+        If `choose_line` was called with the same inputs before, return its stored result.
 
         Most variants and seeds have the same inputs.
         """

@@ -166,7 +166,8 @@ class Emulator:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a picture.
 
-        Views follow the picture from now on if the catalogue drew it and its effects have `changes`.
+        If the catalogue drew this picture, and if its planted effects have `changes`, the video's views follow the
+        picture from now on.
         """
         self._world.change_thumbnail(video_id, jpeg)
 

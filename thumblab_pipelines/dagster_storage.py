@@ -1,4 +1,4 @@
-"""Dagster's storage in the lab's PostgreSQL.
+"""Store Dagster's runs, events and schedules in the lab's PostgreSQL server.
 
 `dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
 runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone this variable is not set, and

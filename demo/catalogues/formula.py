@@ -45,7 +45,7 @@ _NOISE_VARIANCE = (SIGMA_N / SIGMA_Q) ** 2
 
 
 class Formula:
-    """The quality of a picture under a title, in standard deviations of the demo's catalogue.
+    """The quality of a picture under a title, in units of the standard deviation of quality in the demo's catalogue.
 
     Args:
         effects: the sizes of the planted effects.

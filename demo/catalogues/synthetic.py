@@ -10,7 +10,8 @@ with the weights `TITLE_WEIGHTS`. The views of the video follow from its quality
 
     ln views = channel level + ln(age / (age + 3 days)) + SIGMA_Q * q + SIGMA_N * noise,    noise ~ N(0, 1)
 
-So in every channel views grow fast at first, and hardly at all after some weeks.
+Here the channel level is ln of the final views that videos of the channel usually reach. In every channel, views grow
+fast at first, and hardly at all after some weeks.
 
 **The ceiling.** Take two videos of a channel, and correct their views for age. The difference of their ln views and the
 difference of their q are jointly Gaussian, with the correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2). Two such
@@ -266,7 +267,8 @@ class SyntheticCatalogue(Catalogue):
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
 
-        They are of no channel of the catalogue, so the picture weights are `PICTURE_WEIGHTS` whatever the taste is.
+        They belong to no channel of the catalogue. So their picture weights are always `PICTURE_WEIGHTS`, even if the
+        channels have weights of their own.
 
         Raises:
             ValueError: the niche is unknown.

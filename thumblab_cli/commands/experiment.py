@@ -139,7 +139,7 @@ def list_command(channel: str | None, as_json: bool) -> None:
 def report(channel: str | None, as_json: bool) -> None:
     """Show the outcomes of each channel, and how often the order of the served model agreed with them.
 
-    The model is compared where the lab holds the vectors of all pictures and titles of an experiment.
+    An experiment is compared with the model only if the lab holds the vectors of all its pictures and titles.
     """
     from thumblab_cli.printing.experiments import print_channel_reports, print_line
     from thumblab_cli.printing.tables import wide_console
@@ -286,7 +286,7 @@ def _past(day: datetime) -> datetime:
 def _variants(
     pictures: "Sequence[Path]", titles: "Sequence[str]", shares: "Sequence[float]", impressions: "Sequence[int]"
 ) -> "list[GivenVariant]":
-    """Return the variants. One title alone is the title of all pictures."""
+    """Return the variants. If only one title is given, it is the title of all pictures."""
     from thumblab_pipelines.experiments.records import GivenVariant
 
     count = len(pictures) or len(titles)

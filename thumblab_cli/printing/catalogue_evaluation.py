@@ -147,5 +147,6 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _printable(title: str) -> str:
-    """Return a title in which characters that control a terminal are replaced. Anybody may put them into a title."""
+    """Return a title in which characters that control a terminal are replaced. Anybody may put such characters into a
+    title."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

@@ -92,6 +92,8 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
     """Return a table of AUCs with their 95 % intervals for the question of one title, by split and scorer.
 
+    A scorer is the model or a reference model.
+
     docs/evaluation.md explains the columns. The last column is a proxy, because a video may have more views for its
     title and not for its picture.
     """

@@ -49,7 +49,8 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made them.
+    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made these
+    vectors.
 
     If `ids` is given, return only the videos of the library with these ids.
     """

@@ -199,7 +199,7 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short, or None if neither a column of the Shorts feed nor a duration tells it.
+    """Return whether the video is a Short. Return None if it has neither a column of the Shorts feed nor a duration.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes

@@ -51,7 +51,7 @@ class Retained:
     `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
     the deleted videos by reason. The next four fields count the pictures, releases, adapters and abandoned trainings
     that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended early, or is None.
-    `withheld` is a check. It fails if deletions were withheld because they were too many at once. If YouTube was not
+    `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube was not
     asked, `remarks` says why.
     """
 
@@ -100,7 +100,7 @@ def retain(
                 # Videos that are too old are deleted before the refresh, so that no quota is spent on them.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
-    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.
+    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises the error later.
         failures.append(error)
     clock = datetime.now(UTC)
     if now is None:

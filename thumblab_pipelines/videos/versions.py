@@ -1,5 +1,8 @@
 """Record which thumbnails and titles a video shows, and when.
 
+A sighting is what a request for a video's thumbnail found: a new picture (`Shown`), the known one (`Unchanged`) or none
+(`Missing`).
+
 The table `thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title
 and its times.
 
@@ -96,7 +99,7 @@ Sighting = Shown | Unchanged | Missing
 
 
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
-    """Return whether a picture is the known one.
+    """Return whether a picture is the one that the lab already has of the video.
 
     It is the known one if its bytes are the same, or if its pixels look the same because the host has only encoded the
     image again. If the file of the known picture is lost, different bytes count as a different picture.
