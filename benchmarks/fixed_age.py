@@ -123,7 +123,7 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return the same as `lab_schedule` for a lab in which every second refresh fails."""
+    """Return whether the lab would observe the video at `age` if every second refresh fails. See `lab_schedule`."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 

@@ -75,7 +75,7 @@ class LabRunLauncher(DefaultRunLauncher):
 def end_abandoned_runs(instance: DagsterInstance) -> None:
     """Mark runs as failed if their process is gone.
 
-    This is needed only where no daemon runs. A daemon's run monitoring does the same.
+    If Dagster's daemon runs, its run monitoring marks these runs. So this function is needed only without a daemon.
     """
     locks = run_locks_of(instance)
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):

@@ -43,8 +43,8 @@ class PlantedEffects:
     """The sizes of the planted effects. An effect of size 0 is not planted.
 
     Args:
-        interaction: the effect on the quality, in standard deviations, of a picture's large text. A picture whose text
-            adds to the title gains it, and a picture whose text repeats the title loses it.
+        interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
+            text says something new beside the title, and subtracted if the text repeats the title.
         topic_effect: the standard deviation of the quality that the topic of a video causes.
         topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
             at least 0 and below 1.

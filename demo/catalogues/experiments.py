@@ -1,4 +1,4 @@
-"""Experiments with the pictures or the titles of a synthetic channel, as Test & Compare in YouTube Studio shows them.
+"""Simulate experiments with the pictures or the titles of a synthetic channel, like Test & Compare in YouTube Studio.
 
 An experiment shows two or three variants of a video, each to the same number of viewers. A viewer clicks on a variant
 with the probability

@@ -178,7 +178,9 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.picture(self.videos[video_id].channel_id, self._drawings[video_id].attributes)
 
     def one_title_quality(self, picture_of: str, title_of: str) -> float:
-        """Return what the picture of one video adds to q under the title of another one, in the other one's channel.
+        """Return what the picture of the video `picture_of` adds to q if the video `title_of` shows it.
+
+        The title and the channel are those of `title_of`.
 
         It is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title. If both
         ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
@@ -241,7 +243,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
 
     def new_picture(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return a new picture for a video, drawn like its first one. Another key gives another picture.
+        """Return a new picture for a video, drawn like its first one. Each `key` gives a different picture.
 
         Raise KeyError for an unknown id.
         """
@@ -251,7 +253,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}-{key}.jpg", self._draw(drawing), video.title, quality)
 
     def new_title(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return the picture of a video with a new title about the same topic. Another key gives another title.
+        """Return the picture of a video with a new title about the same topic. Each `key` gives a different title.
 
         Raise KeyError for an unknown id.
         """

@@ -19,7 +19,7 @@ _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring"
 def mlflow_port(data_dir: Path) -> int:
     """Return the port of the lab's MLflow. It is the same at every start, so that links to MLflow stay valid.
 
-    The first time it is 5000, or a free port if 5000 is taken.
+    At the first start, the port is 5000, or a free port if 5000 is taken.
     """
     return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
 

@@ -136,7 +136,7 @@ class Supervisor:
                 raise LabError(self._end_of(name))
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Restart each server that has ended, and call `report` with a sentence about it.
+        """Restart each server that has ended, and call `report` with a sentence about its end.
 
         There is a pause before a restart. If the pause is not over, a later call restarts the server. Raise LabError if
         a server has ended too often.

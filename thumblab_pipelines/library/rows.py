@@ -60,8 +60,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "days": lab.settings.library_days,
         "ids": None if ids is None else list(ids),
     }
-    # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver writes parameters as
-    # %(name)s, and this line converts them to this form.
+    # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver needs parameters in the
+    # form %(name)s, to which this line converts the parameters of the query.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []
