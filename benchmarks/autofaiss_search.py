@@ -123,7 +123,7 @@ class Lab:
 
     @property
     def exact(self) -> bool:
-        """Whether the index finds the true neighbours."""
+        """Whether the index always finds the true nearest neighbours."""
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:

@@ -5,7 +5,7 @@
 In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from this quality, so the best possible
 AUC is known. For each size of the catalogue, the lab trains two models with its default settings. One learns from the
 pictures, encoded by the built-in encoder. The other learns from the attributes that the program used to draw the
-pictures. It shows what the model would reach with a perfect encoder.
+pictures. This second model shows which AUC is possible with a perfect encoder.
 """
 
 import argparse

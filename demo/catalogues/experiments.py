@@ -15,7 +15,7 @@ whatever the variant is, so the watch-time shares are the shares of the clicks.
   mean rate.
 - `inconclusive`: all other cases.
 
-YouTube does not publish its rule. This rule gives its three outcomes for the same reasons.
+YouTube does not publish its rule. The rule here has the same three outcomes as YouTube's, for the same reasons.
 """
 
 import itertools

@@ -61,7 +61,7 @@ class Formula:
         self._weights = weights
 
     def standardise_titles(self, titles: Iterable[str]) -> None:
-        """Use the mean and the standard deviation of the facts about these titles from now on."""
+        """From now on, standardise facts about titles by their mean and standard deviation over these titles."""
         facts = np.stack([title_facts(title) for title in titles])
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
 

@@ -56,7 +56,7 @@ def command() -> None:
 def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show which index each niche serves, since when, and how it is searched.
 
-    Also shows the number of its thumbnails and of its changes, and what is not served yet.
+    Also shows how many thumbnails each index has, how many changes were made to it, and what is not served yet.
     """
     from thumblab_cli.printing.library_index import status_table
     from thumblab_cli.printing.tables import wide_console
