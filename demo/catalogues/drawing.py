@@ -1,9 +1,9 @@
 """Draw a thumbnail from six standardised attributes and random variation.
 
 The attributes of a picture affect the views of its video. The words in the picture affect them only if an interaction
-is planted (see `effects`). Nothing else in the picture does. So each attribute changes something that is large and easy
-to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The catalogue tests
-whether the lab finds a visible signal, and not how well an encoder sees.
+is planted (see `effects`). Nothing else in the picture affects views. So each attribute changes something that is large
+and easy to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The
+catalogue tests whether the lab finds a visible signal, and not how well an encoder sees.
 """
 
 import threading

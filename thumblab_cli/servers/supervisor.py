@@ -171,7 +171,7 @@ class Supervisor:
         If `group` is negative, tell the reaper to leave the group `-group` alone from now on.
         """
         assert self._reaper.stdin is not None
-        # If the reaper was killed, the pipe is broken. The servers are still ended at the end of the `with` block.
+        # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the `with` block.
         with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
 
