@@ -41,7 +41,7 @@ TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
 """The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). They are a unit vector."""
 
 _NOISE_VARIANCE = (SIGMA_N / SIGMA_Q) ** 2
-"""The variance of the noise in ln views, in units of the quality."""
+"""The variance of the noise, in units in which the quality has the variance 1."""
 
 
 class Formula:

@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Measure a ranking model on held-out pairs, beside simple reference models such as the video's age.
 
-    Without --catalogue: print the figures of the served model. They were measured when it was trained.
+    Without --catalogue: print the figures of the served model. These figures were measured when the model was trained.
 
     With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. For the
     figures on unseen channels, train further models without these channels. A second run encodes only new pictures.

@@ -16,7 +16,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
-"""The number of seconds within which a server must answer, for `Supervisor.wait`."""
+"""The number of seconds that `Supervisor.wait` gives a server to answer."""
 _SPAN = 600.0
 """If a server ends too often within this number of seconds, it is not restarted again."""
 
