@@ -60,7 +60,7 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
 def changed_winners(
     variance: float, interaction: float, repeated_share: float, overlap: tuple[tuple[float, float], ...]
 ) -> float:
-    """Return the share of the pairs of videos whose better picture changes with the title.
+    """Return in what share of the pairs of videos it depends on the title which of the two pictures is better.
 
     Both pictures are judged once under the title of the first video, and once under the title of the second. The
     interactions of the two pictures differ by m under the first title, and by n under the second. The difference g of

@@ -35,7 +35,7 @@ topic therefore underrates contrast and overrates clutter.
 """
 
 _SHORTEST_KEYWORD = 4
-"""The smallest number of letters of a topic's keyword. Shorter words are words such as `the`."""
+"""The smallest number of letters of a topic's keyword. Shorter words, such as `the`, do not say what the topic is."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Formula:
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of videos of a channel whose better picture changes with the title."""
+        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better."""
         shares = [
             changed_winners(variance, self.effects.interaction, REPEATED_SHARE, CHANCE_OVERLAP)
             for variance in self._picture_variances(0)

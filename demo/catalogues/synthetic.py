@@ -220,7 +220,7 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return the share of pairs of a channel's videos whose better picture changes with the title.
+        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better.
 
         The two titles are those of the two videos. `ceilings.changed_winners` has the formula.
         """
