@@ -162,7 +162,8 @@ def _print_json(
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    The separate lab lies below the data folder. `changes` are the other settings in which it differs from the lab.
+    The separate lab lies below the data folder. `changes` are further settings in which the separate lab differs from
+    the user's lab.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab

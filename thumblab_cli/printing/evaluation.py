@@ -76,7 +76,7 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 
     An AUC is given on all pairs, and on the pairs whose winner has at least twice the views of the loser.
 
-    It has a row for the model and for each reference model.
+    The table has a row for the model and for each reference model.
     """
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}

@@ -120,7 +120,7 @@ class _Run:
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            # The run has no call for searches left today. It can still walk the channels that it has found so far.
+            # The run has no search left today. It can still walk the channels that it has found so far.
             stopped = str(error)
         try:
             discovery.check_channels()

@@ -129,7 +129,7 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
     """Return the newest available report of each period, in the order in which YouTube made the reports.
 
-    A report is left out if the lab has stored it already, or has stored a newer report of its period.
+    A report is left out if the lab has already stored it or a newer report of the same period.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))

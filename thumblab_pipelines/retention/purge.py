@@ -205,8 +205,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
 
-    The folders hold vectors, weights and prepared pictures that only these trainings need. `ahead` is as in
-    `clean_images`.
+    The folders hold vectors, weights and prepared pictures that only these trainings need. As in `clean_images`,
+    `ahead` says by how many seconds this machine's clock may be ahead.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]

@@ -79,7 +79,7 @@ class Deletion:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
         `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
-        gone, the lab does not believe it, and withholds the deletion.
+        gone, the lab does not believe this answer, and withholds the deletion.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
