@@ -3,7 +3,8 @@
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
-so with it only the costs have a meaning. MODEL is the file of the face model. The default is the one of the settings.
+so with it only the costs have a meaning. MODEL is the file of the face model. The default is the file that the settings
+name.
 
 Milliseconds are the processor time of all threads together. When the machine is busy with other work, processor time
 changes less than elapsed time.

@@ -183,7 +183,8 @@ def draw_weights(shared: npt.NDArray[np.float64], taste: float, rng: np.random.G
 
 
 def _keyword(topic: str) -> str:
-    """Return the shortest word of a topic that has four letters or more. Short words stay readable in a picture."""
+    """Return the shortest of those words of a topic that have four letters or more. Short words stay readable in a
+    picture."""
     return min((word for word in topic.split() if len(word) >= _SHORTEST_KEYWORD), key=len)
 
 

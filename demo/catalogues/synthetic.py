@@ -182,8 +182,8 @@ class SyntheticCatalogue(Catalogue):
 
         The title and the channel are those of `title_of`.
 
-        It is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title. If both
-        ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
+        If both ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
         """
         return self._picture_part(self._drawings[picture_of], self.videos[title_of])
 
