@@ -101,7 +101,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
     """Fit an increasing curve that all videos share, and a level for each video.
 
-    The curve and the levels take turns.
+    It fits the levels to the present curve, and then the curve to these levels. It does both 50 times.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -169,8 +169,8 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Eval
 
     The true order of a pair is the order of views at the age of `at` hours. The two videos of a pair usually come from
     different channels, but the lab compares only videos of one channel. So the views at the age `at` are invented: ln
-    views are drawn from a normal distribution with the spread that videos of one channel have. The growth of views
-    before and after that age is the real one of the video.
+    views are drawn from a normal distribution with the spread that videos of one channel have. The views at all other
+    ages follow from these views and the video's real growth.
 
     The result has two evaluations for each method. The first is on all pairs. The second is on the pairs in which the
     older video is at most twice as old as the other.

@@ -118,12 +118,12 @@ class Lab:
 
     @property
     def name(self) -> str:
-        """The words "lab" and the kind of its index, for the table."""
+        """The name of the lab's search in the table: the word "lab" and the kind of the index."""
         return f"lab, {self._index.kind.factory}"
 
     @property
     def exact(self) -> bool:
-        """Whether the index finds the true neighbours."""
+        """Whether the index always finds the true nearest neighbours."""
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:
@@ -242,9 +242,9 @@ def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, cons
     """Measure all methods on one library of `size` vectors.
 
     autofaiss and pgvector are measured at the recall of the lab's index. If that index is exact, its recall is 1, which
-    an approximate index is not meant to reach. Then they are measured at the recall of the setting `index_recall`.
-    autofaiss is also measured with the search parameter that it chooses itself. An approximate index of the lab is also
-    measured at the recall that autofaiss reaches with this parameter.
+    an approximate index is not meant to reach. In this case, autofaiss and pgvector are measured at the recall of the
+    setting `index_recall`. autofaiss is also measured with the search parameter that it chooses itself. An approximate
+    index of the lab is also measured at the recall that autofaiss reaches with this parameter.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

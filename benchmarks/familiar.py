@@ -1,5 +1,7 @@
 """Measure which share of several sets of pictures counts as unlike the training pictures.
 
+A picture counts as unlike them if its cosine with the nearest training picture is below a threshold.
+
     python -m benchmarks.familiar CATALOGUE
 
 CATALOGUE is a folder with `videos.csv` and `images/`. This catalogue and the synthetic catalogue are encoded with the

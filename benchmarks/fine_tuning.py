@@ -1,7 +1,7 @@
 """Compare the speed of an epoch of fine-tuning with and without stored activations.
 
-With stored activations, an epoch starts from the stored output of the frozen blocks. Without them, it starts from
-stored pictures, and computes the frozen blocks again.
+With stored activations, an epoch starts from the stored output of the frozen blocks. Without stored activations, an
+epoch starts from stored pictures, and computes the frozen blocks again.
 """
 
 import argparse

@@ -42,9 +42,11 @@ _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
 _AGE_EDGES = (0, 24, 48, 72, 168, 336, 720, 2_160, 10_000)
 _PHASES = 8
-"""The largest number of ways in which a view series is thinned. Each way keeps another observation first."""
+"""The largest number of ways in which a view series is thinned. Each way begins with a different observation, which is
+the first that it keeps."""
 _ERA = "one"
-"""The era of all observations. YouTube's definition of a view did not change within any of the files."""
+"""The era of all observations. An era is a time in which YouTube's definition of a view does not change. It did not
+change within any of the files."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return the same as `lab_schedule` for a lab in which every second refresh fails."""
+    """Return whether the lab would observe the video at `age` if every second refresh fails. See `lab_schedule`."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 

@@ -144,7 +144,8 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Return a reader of the library. When the pointer moves to another release, it loads only what is new there."""
+    """Return a reader of the library. When the pointer moves to another release, the reader loads only what is new in
+    this release."""
 
     encoder = image_encoder(lab.settings)
 

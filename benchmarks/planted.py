@@ -5,7 +5,7 @@
 In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from this quality, so the best possible
 AUC is known. For each size of the catalogue, the lab trains two models with its default settings. One learns from the
 pictures, encoded by the built-in encoder. The other learns from the attributes that the program used to draw the
-pictures. It shows what the model would reach with a perfect encoder.
+pictures. This second model shows which AUC is possible with a perfect encoder.
 """
 
 import argparse
@@ -86,7 +86,10 @@ class PlantedData:
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """Return the training data of a perfect encoder. The attributes take the place of the image vectors."""
+        """Return the training data with the six attributes of each picture in place of its image vector.
+
+        A perfect encoder would read these attributes from the picture.
+        """
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
     def legible(self) -> npt.NDArray[np.float64]:

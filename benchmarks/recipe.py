@@ -7,10 +7,11 @@ folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
 of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. A choice that is good in all four windows is not an accident of one window.
+variant is evaluated on the test part. A variant that is better in all four windows is not better by the chance of a
+single window.
 
 Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
-the share of the global model's score that the channel adapters keep. To measure it takes three more trainings, of
+the share of the global model's score that the channel adapters keep. Measuring `kept` takes three more trainings, of
 models for unseen channels. So it is measured only once for each window, with the default recipe and the first seed, and
 all variants use the same value.
 """
@@ -132,8 +133,8 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    Which videos are outliers, and how views grow with age, was estimated on the training part of the whole catalogue.
-    It is not estimated anew.
+    The outliers and the growth of views with age were estimated on the training part of the whole catalogue. They are
+    not estimated anew for the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -211,9 +212,9 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     cache: dict[bytes, Any] = {}
 
     def choose_once(*arrays: Any) -> Any:
-        """Return the result of `linear.choose_line`.
+        """Return the parameters that `linear.choose_line` finds by cross-validation.
 
-        If it was called before with the same inputs, use the result from then.
+        If `choose_line` was called with the same inputs before, return its stored result.
 
         Most variants and seeds have the same inputs.
         """
@@ -257,7 +258,7 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
 def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
     """Import and encode the catalogue, make pairs of its videos, and return the dataset.
 
-    A repeated call uses the stored results again.
+    A later call for the same catalogue uses the stored results.
     """
     name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     folder = settings().data_dir.resolve() / f"recipe-{name}"

@@ -3,7 +3,8 @@
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
-so with it only the costs have a meaning. MODEL is the file of the face model. The default is the one of the settings.
+so with it only the costs have a meaning. MODEL is the file of the face model. The default is the file that the settings
+name.
 
 Milliseconds are the processor time of all threads together. When the machine is busy with other work, processor time
 changes less than elapsed time.
@@ -42,7 +43,8 @@ _PICTURES = 80
 _SIDES = (320, 384, 512, 640, 736)
 """The sizes of the text detector's input that are compared. A size is the longer side in pixels."""
 _REFERENCE = 1280
-"""The size of the text detector's input, in pixels, that finds the words with which other sizes are compared."""
+"""The size in pixels of the text detector's input that is the reference. The words that are found with other sizes are
+compared with the words that are found with this size."""
 _LEGIBLE = 5.0
 """A line of text counts as small if it is lower than this many pixels when the picture is shown 120 pixels wide."""
 _FEWEST = 20
@@ -66,9 +68,7 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the small lines.
-
-    If `small` is False, return those in the other lines.
+    """Return the words of at least three letters in the small lines, or in all other lines if `small` is False.
 
     A line is small if it is under 5 pixels high when the picture is shown 120 pixels wide.
     """

@@ -62,8 +62,9 @@ class Api:
         The parameters order, channelId, videoCategoryId, publishedAfter, publishedBefore and q have an effect. A video
         that was published exactly at publishedAfter is a result.
 
-        `regionCode` and `relevanceLanguage` are validated but have no effect. Every video is available in every region,
-        and the real service also returns videos in other languages.
+        `regionCode` and `relevanceLanguage` are validated but have no effect. `regionCode` has none because every video
+        is available in every region. `relevanceLanguage` has none because the real service also returns videos in other
+        languages.
         """
         query_params.parts(params)
         category_id = query_params.text(params, "videoCategoryId")

@@ -38,8 +38,8 @@ class Counts:
     `calls` has the calls of the Data API by endpoint, including those that were refused. `spent` has the calls charged
     to each quota bucket. `spent_today` has the calls charged since the last midnight in Los Angeles.
 
-    `images` counts thumbnails that were sent, `images_not_modified` answers with status 304, and `images_missing`
-    answers with status 404.
+    `images` is the number of thumbnails that were sent. `images_not_modified` is the number of answers with status 304
+    to requests for thumbnails, and `images_missing` the number of those with status 404.
     """
 
     calls: dict[str, int] = field(default_factory=dict)
@@ -166,7 +166,8 @@ class Emulator:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a picture.
 
-        Views follow the picture from now on if the catalogue drew it and its effects have `changes`.
+        If the catalogue drew this picture, and if its planted effects have `changes`, the video's views follow the
+        picture from now on.
         """
         self._world.change_thumbnail(video_id, jpeg)
 

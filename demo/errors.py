@@ -1,6 +1,6 @@
-"""Errors of the API in Google's two formats.
+"""Make the error answers of the emulated API in Google's two formats.
 
-The older format has a reason. The newer format has a reason, and also the fields `status` and `details`.
+An error has a reason in both formats. Only in the newer format, it also has the fields `status` and `details`.
 """
 
 from collections.abc import Sequence

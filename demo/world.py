@@ -53,7 +53,7 @@ class World:
         self._thumbnails: dict[str, list[_Thumbnail]] = {}
         """The pictures that replaced the picture of a video, in the order of time. The last one is shown."""
         self._views_changed = False
-        """Whether the views of a video are other than those of the catalogue."""
+        """Whether any change of a picture has an effect on views, so that they differ from those of the catalogue."""
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
@@ -68,7 +68,7 @@ class World:
                 insort(self._removed_at.setdefault(video.channel_id, []), channel.videos.index(video))
 
     def make_private(self, video_id: str) -> None:
-        """Hide a video everywhere except in the uploads of its channel. They list it as a private video."""
+        """Hide a video everywhere except in the uploads of its channel. The uploads list it as a private video."""
         video = self._existing(video_id)
         with self._lock:
             if video_id not in self._removed:
@@ -89,7 +89,7 @@ class World:
         self._replace(video_id, jpeg, self._clock.now)
 
     def apply_changes(self, after: datetime) -> None:
-        """Make the changes of pictures that the catalogue planned later than `after`, until now."""
+        """Make the changes of pictures that the catalogue planned for a time after `after`, up to the present time."""
         for change in self._source.picture_changes(after, self._clock.now):
             self._replace(change.video_id, change.image, change.at)
 
@@ -151,7 +151,8 @@ class World:
     def views(self, video: CatalogueVideo) -> int:
         """Return the present view count of a video.
 
-        Between two changes of its picture, it gains exp(effect) times the views that the first picture would gain.
+        While the video shows a later picture, it gains exp(`effect`) times the views that it would gain with its first
+        picture.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))

@@ -49,7 +49,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
     if catalogue is not None:
         name = f"demo-{hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]}"
     changes = {
-        # The service and the encoder of the demo are read only from the environment. `.env` is for the user's own lab.
+        # The demo reads the address of the service and the name of the encoder only from the environment. The user's
+        # `.env` is for the user's own lab.
         "serving_url": os.environ.get("THUMBLAB_SERVING_URL") or None,
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
         # The demo also uses the face model that the user's own lab uses.

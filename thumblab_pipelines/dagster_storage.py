@@ -1,4 +1,4 @@
-"""Dagster's storage in the lab's PostgreSQL.
+"""Store Dagster's runs, events and schedules in the lab's PostgreSQL server.
 
 `dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
 runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone this variable is not set, and
@@ -76,8 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not used. It would use the folder DAGSTER_HOME and the lab of this process's settings, not
-    the two that were given.
+    `DagsterInstance.get` is not called here, because it ignores these arguments. It would use the folder DAGSTER_HOME
+    and the lab of this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

@@ -1,4 +1,4 @@
-"""The lab that every step works on. It has settings, a database, an image store and a release store."""
+"""The lab that every pipeline step works on. It has settings, a database, an image store and a release store."""
 
 import hashlib
 import json

@@ -1,4 +1,6 @@
-"""The ranking model for MLflow. MLflow loads it from this file and the release's safetensors files, without any pickle.
+"""Make the ranking model of a release loadable by MLflow.
+
+MLflow loads the model from this file and the release's safetensors files, without any pickle.
 
 `mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores, float32 [n]. The
 inputs are float32 [n, d], as `thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.

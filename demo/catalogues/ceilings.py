@@ -1,7 +1,11 @@
-"""The best possible AUC on pairs of videos whose views follow a planted formula.
+"""Compute ceilings: the best AUC that a ranker can reach on pairs of videos of the synthetic catalogue.
 
-A label is the sign of d + e. Here d is the difference of the planted qualities of two videos, and e is the difference of
-their noise. e is symmetric around 0, so the best ranker orders a pair by the sign of d.
+The views of these videos follow a known formula with a quality and noise. The ranker knows the quality, but not the
+noise.
+
+The label of a pair says which of its two videos got more views. It is the sign of d + e. Here d is the difference of
+the qualities of the two videos, and e is the difference of their noise. e is symmetric around 0, so the best ranker
+orders a pair by the sign of d.
 """
 
 import itertools
@@ -31,7 +35,7 @@ def sheppard(variance: float, noise_variance: float) -> float:
 
 
 def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
-    """Return the best AUC if the quality is a Gaussian variable plus an interaction, as the mean over channels.
+    """Return the best AUC, as the mean over channels, if the quality is a Gaussian variable plus an interaction.
 
     The interaction is -`interaction` for a share of the videos, and +`interaction` for the others. The sum is not
     Gaussian, so Sheppard's formula does not hold. The function then simulates `DRAWS` differences d, the same number for
@@ -56,13 +60,13 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
 def changed_winners(
     variance: float, interaction: float, repeated_share: float, overlap: tuple[tuple[float, float], ...]
 ) -> float:
-    """Return the share of the pairs of videos whose better picture changes with the title.
+    """Return in what share of the pairs of videos it depends on the title which of the two pictures is better.
 
     Both pictures are judged once under the title of the first video, and once under the title of the second. The
     interactions of the two pictures differ by m under the first title, and by n under the second. The difference g of
-    all other effects of the pictures is Gaussian with variance 2 * `variance`, and independent of them. The sign of
-    g + m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the mean of
-    this over all values of m and n.
+    all other effects of the pictures is Gaussian with variance 2 * `variance`, and independent of them. The sign of g +
+    m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the mean of this
+    probability over all values of m and n.
 
     Args:
         variance: the variance of the Gaussian part of a picture's quality.

@@ -80,7 +80,7 @@ class Drafts:
             yield video, self._drawing(video, Drawing(key, attributes, style, banner))
 
     def redraw(self, video: CatalogueVideo, drawing: Drawing, key: str) -> Drawing:
-        """Return a new drawing for a video that has a drawing. Another key gives another one."""
+        """Return a new drawing for a video that already has a `drawing`. Each `key` gives a different result."""
         key = f"{drawing.key}:{key}"
         rng = random_generator(self._seed, f"attributes:{key}")
         banners = VOCABULARY[video.niche].banners

@@ -1,7 +1,8 @@
 """Draw a thumbnail from six standardised attributes and random variation.
 
-Only the attributes affect views, and the words if an interaction is planted. So each attribute changes something that
-is large and easy to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The
+The attributes of a picture affect the views of its video. The words in the picture affect them only if an interaction
+is planted (see `effects`). Nothing else in the picture affects views. So each attribute changes something that is large
+and easy to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The
 catalogue tests whether the lab finds a visible signal, and not how well an encoder sees.
 """
 
@@ -128,8 +129,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The four corners are enlarged, and the flat rim is cropped. This gives a smooth gradient in both directions. Two
-    # enlargements are faster than one.
+    # The four pixels are enlarged twice, which is faster than once. The first enlargement has a rim of constant colour,
+    # which is cropped. The result is a smooth gradient in both directions.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR

@@ -1,8 +1,11 @@
-"""The effects that can be planted in the synthetic catalogue, beside those of the picture and of the title alone.
+"""Effects that can be added to the synthetic catalogue.
 
-The question "one title, several pictures" needs three of them. In an *interaction* the effect of a picture depends on
-the title. In *confounding* the topic of a video affects both its views and its picture. In a *change* a video gets
-another picture, and its views follow.
+Without them, the attributes of the picture and the wording of the title affect a video's views, each independently of
+the other.
+
+The question "which of several pictures is best under one title" needs three kinds of effects. In an *interaction* the
+effect of a picture depends on the title. In *confounding* the topic of a video affects both its views and its picture.
+In a *change* a video gets another picture, and its views follow.
 """
 
 import re
@@ -18,7 +21,8 @@ REPEATED_SHARE = 0.5
 """The probability that a picture repeats words of its video's title, if there is an interaction."""
 
 CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6), (1.0, 1 / 12 * 1 / 6))
-"""The redundancies of a picture with the title of another video of its niche, and about their probabilities.
+"""The possible redundancies of a picture with the title of another video of its niche, each with its approximate
+probability. The redundancy is the share of the words in the picture that the title contains.
 
 The picture has a keyword of one of 12 topics, and one of 6 plural nouns.
 """
@@ -27,11 +31,11 @@ TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
 """The sign of the correlation of a topic's popularity with each of `drawing.ATTRIBUTES`, float64 (6,).
 
 Pictures of popular topics have less contrast and more clutter. Both make a picture worse. A model that ignores the
-topic therefore underrates contrast and likes clutter.
+topic therefore underrates contrast and overrates clutter.
 """
 
 _SHORTEST_KEYWORD = 4
-"""The smallest number of letters of a topic's keyword. Shorter words are words such as `the`."""
+"""The smallest number of letters of a topic's keyword. Shorter words, such as `the`, do not say what the topic is."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,14 @@ class PlantedEffects:
     """The sizes of the planted effects. An effect of size 0 is not planted.
 
     Args:
-        interaction: the effect on the quality, in standard deviations, of a picture's large text. A picture whose text
-            adds to the title gains it, and a picture whose text repeats the title loses it.
+        interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
+            text says something new beside the title, and subtracted if the text repeats the title.
         topic_effect: the standard deviation of the quality that the topic of a video causes.
         topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
             at least 0 and below 1.
         taste: how far the picture weights of a channel are from those of the other channels. The weights of a channel
             are `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
-        changes: whether the views of a video follow a changed thumbnail. `swaps` above 0 imply it.
+        changes: whether the views of a video follow a changed thumbnail. If `swaps` is above 0, they always do.
         swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
 
     Raises:
@@ -77,13 +81,14 @@ class PlantedEffects:
 
 
 NO_EFFECTS = PlantedEffects()
-"""The effects of the demo's catalogue: none but those of the picture and of the title alone."""
+"""The demo's catalogue has none of these effects."""
 
 CONFOUNDED = PlantedEffects(topic_effect=0.8, topic_correlation=0.6)
-"""Confounding of picture and topic. A model that ignores the topic comes 70 % of the way to the one-title ceiling."""
+"""Confounding of picture and topic. The AUC of a model that ignores the topic comes 70 % of the way from 0.5 to the
+one-title ceiling."""
 
 ONE_TITLE = PlantedEffects(interaction=0.5, topic_effect=0.8, topic_correlation=0.6, taste=0.5, swaps=0.1)
-"""All effects. The winner of 26 % of the pairs of pictures changes with the title."""
+"""All effects together. In 26 % of the pairs of pictures, it depends on the title which picture is better."""
 
 
 def topic_of(title: str) -> str | None:
@@ -178,7 +183,8 @@ def draw_weights(shared: npt.NDArray[np.float64], taste: float, rng: np.random.G
 
 
 def _keyword(topic: str) -> str:
-    """Return the shortest word of a topic that has four letters or more. Short words stay readable in a picture."""
+    """Return the shortest of those words of a topic that have four letters or more. Short words stay readable in a
+    picture."""
     return min((word for word in topic.split() if len(word) >= _SHORTEST_KEYWORD), key=len)
 
 

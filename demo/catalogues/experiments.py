@@ -1,4 +1,4 @@
-"""Experiments with the pictures or the titles of a synthetic channel, as Test & Compare in YouTube Studio shows them.
+"""Simulate experiments with the pictures or the titles of a synthetic channel, like Test & Compare in YouTube Studio.
 
 An experiment shows two or three variants of a video, each to the same number of viewers. A viewer clicks on a variant
 with the probability
@@ -15,7 +15,7 @@ whatever the variant is, so the watch-time shares are the shares of the clicks.
   mean rate.
 - `inconclusive`: all other cases.
 
-YouTube does not publish its rule. This rule gives its three outcomes for the same reasons.
+YouTube does not publish its rule. The rule here has the same three outcomes as YouTube's, for the same reasons.
 """
 
 import itertools

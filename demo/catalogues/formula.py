@@ -20,13 +20,13 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""`SIGMA_Q` and `SIGMA_N` are the standard deviations of ln views within a channel that quality and noise cause.
+"""Within a channel, the quality causes a standard deviation of `SIGMA_Q` in ln views, and the noise one of `SIGMA_N`.
 
 With these two values, the best possible AUC is 0.80.
 """
 
 PICTURE_SHARE = 0.7
-"""The share of the variance of q that comes from the picture; the rest comes from the title."""
+"""The share of the variance of the quality that comes from the picture. The rest comes from the title."""
 
 
 def _unit(*weights: float) -> npt.NDArray[np.float64]:
@@ -41,11 +41,11 @@ TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
 """The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). They are a unit vector."""
 
 _NOISE_VARIANCE = (SIGMA_N / SIGMA_Q) ** 2
-"""The variance of the noise in ln views, in units of the quality."""
+"""The variance of the noise, in units in which the quality has the variance 1."""
 
 
 class Formula:
-    """The quality of a picture under a title, in standard deviations of the demo's catalogue.
+    """The quality of a picture under a title, in units of the standard deviation of quality in the demo's catalogue.
 
     Args:
         effects: the sizes of the planted effects.
@@ -61,7 +61,7 @@ class Formula:
         self._weights = weights
 
     def standardise_titles(self, titles: Iterable[str]) -> None:
-        """Use the mean and the standard deviation of the facts about these titles from now on."""
+        """From now on, standardise facts about titles by their mean and standard deviation over these titles."""
         facts = np.stack([title_facts(title) for title in titles])
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
 
@@ -71,7 +71,7 @@ class Formula:
         return 0.0 if topic is None else self._popularity[topic]
 
     def picture(self, channel_id: str, attributes: npt.NDArray[np.float64]) -> float:
-        """Return the term `picture` of a picture in a channel."""
+        """Return the term `picture` of the formula, for a picture in a channel."""
         return float(attributes @ self._weights[channel_id])
 
     def picture_part(
@@ -109,7 +109,7 @@ class Formula:
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of videos of a channel whose better picture changes with the title."""
+        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better."""
         shares = [
             changed_winners(variance, self.effects.interaction, REPEATED_SHARE, CHANCE_OVERLAP)
             for variance in self._picture_variances(0)
@@ -117,7 +117,8 @@ class Formula:
         return float(np.mean(shares))
 
     def _picture_variances(self, which: int) -> list[float]:
-        """Return the variance of the picture's term for each channel. `which` selects one of `picture_variance`."""
+        """Return the variance of the picture's term for each channel. `which` is the position of one of the two results
+        of `picture_variance`."""
         correlation = self.effects.topic_correlation
         return [PICTURE_SHARE * picture_variance(weights, correlation)[which] for weights in self._weights.values()]
 

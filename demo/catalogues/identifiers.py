@@ -1,4 +1,5 @@
-"""Ids in YouTube's format. An id encodes a number with a keyed permutation of 64 bits, so no table of ids is needed."""
+"""Make ids in YouTube's format, and decode them. An id encodes a number with a keyed permutation of 64 bits, so no
+table of ids is needed."""
 
 import base64
 import hashlib

@@ -153,6 +153,9 @@ class Source(ABC):
         return 0.0
 
     def picture_changes(self, after: datetime, until: datetime) -> Sequence[PictureChange]:
-        """Return the changes of pictures that are planned later than `after` and not later than `until`, by time."""
+        """Return the changes of pictures that are planned for a time later than `after` and not later than `until`.
+
+        The changes are in the order of time.
+        """
         del after, until
         return ()

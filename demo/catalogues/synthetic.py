@@ -10,7 +10,8 @@ with the weights `TITLE_WEIGHTS`. The views of the video follow from its quality
 
     ln views = channel level + ln(age / (age + 3 days)) + SIGMA_Q * q + SIGMA_N * noise,    noise ~ N(0, 1)
 
-So in every channel views grow fast at first, and hardly at all after some weeks.
+Here the channel level is ln of the final views that videos of the channel usually reach. In every channel, views grow
+fast at first, and hardly at all after some weeks.
 
 **The ceiling.** Take two videos of a channel, and correct their views for age. The difference of their ln views and the
 difference of their q are jointly Gaussian, with the correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2). Two such
@@ -65,7 +66,7 @@ _FEWEST_VIDEOS = 20
 Fewer videos make too few pairs to learn from. A small catalogue therefore has fewer channels.
 """
 _SWAP = "swap"
-"""The key of the new picture in a swap."""
+"""The key of the new picture in a swap. In a swap, the owner of a video changes its thumbnail."""
 _SWAP_DAYS = (1.0, 14.0)
 """The swaps of thumbnails happen between these two numbers of days after `CLOCK`."""
 
@@ -101,7 +102,7 @@ class SyntheticCatalogue(Catalogue):
     Args:
         videos: the number of videos over all niches.
         seed: the seed of all random numbers. The same seed gives the same catalogue in every process.
-        effects: the effects that are planted beside those of the picture and of the title alone.
+        effects: the effects that are planted in addition to those of the picture and of the title.
 
     Raises:
         ValueError: there are fewer videos than niches.
@@ -177,10 +178,12 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.picture(self.videos[video_id].channel_id, self._drawings[video_id].attributes)
 
     def one_title_quality(self, picture_of: str, title_of: str) -> float:
-        """Return what the picture of one video adds to q under the title of another one, in the other one's channel.
+        """Return what the picture of the video `picture_of` adds to q if the video `title_of` shows it.
 
-        It is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title. If both
-        ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        The title and the channel are those of `title_of`.
+
+        The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
+        If both ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
         """
         return self._picture_part(self._drawings[picture_of], self.videos[title_of])
 
@@ -199,10 +202,10 @@ class SyntheticCatalogue(Catalogue):
     def one_title_ceiling(self) -> float:
         """Return the best possible AUC for the question "one title, several pictures".
 
-        The pairs are two videos of a channel. Their labels compare ln views, corrected for age, minus SIGMA_Q *
-        `title_quality`. The best ranker orders them by `one_title_quality(id, id)`, and reaches the result of
-        `ceilings.best_auc` for the variance of this quality: Sheppard's formula without an interaction, else a
-        simulation of `ceilings.DRAWS` pairs.
+        Each pair has two videos of one channel. Its label says which video has the larger value of ln views, corrected
+        for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by `one_title_quality(id, id)`.
+        `ceilings.best_auc` computes the AUC of this ranker from the variance of `one_title_quality`. Without an
+        interaction, it uses Sheppard's formula. With an interaction, it simulates `ceilings.DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
 
@@ -210,13 +213,14 @@ class SyntheticCatalogue(Catalogue):
         """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
 
         Such labels compare ln views minus their expectation given the title (Robinson 1988, "Root-N-consistent
-        semiparametric regression", Econometrica 56). The expectation contains the average picture of the topic, so with
-        confounding less of the picture's effect is left than for `one_title_ceiling`.
+        semiparametric regression", Econometrica 56). The expectation contains the effect of the average picture of the
+        title's topic. So with confounding, the labels hold less of the picture's effect than those of
+        `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return the share of pairs of a channel's videos whose better picture changes with the title.
+        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better.
 
         The two titles are those of the two videos. `ceilings.changed_winners` has the formula.
         """
@@ -239,7 +243,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
 
     def new_picture(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return a new picture for a video, drawn like its first one. Another key gives another picture.
+        """Return a new picture for a video, drawn like its first one. Each `key` gives a different picture.
 
         Raise KeyError for an unknown id.
         """
@@ -249,7 +253,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}-{key}.jpg", self._draw(drawing), video.title, quality)
 
     def new_title(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return the picture of a video with a new title about the same topic. Another key gives another title.
+        """Return the picture of a video with a new title about the same topic. Each `key` gives a different title.
 
         Raise KeyError for an unknown id.
         """
@@ -265,7 +269,8 @@ class SyntheticCatalogue(Catalogue):
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
 
-        They are of no channel of the catalogue, so the picture weights are `PICTURE_WEIGHTS` whatever the taste is.
+        They belong to no channel of the catalogue. So their picture weights are always `PICTURE_WEIGHTS`, even if the
+        channels have weights of their own.
 
         Raises:
             ValueError: the niche is unknown.
@@ -328,7 +333,7 @@ def synthetic_catalogue(videos: int = 1800, seed: int = 7, effects: PlantedEffec
     """Return a catalogue of `videos` videos over all niches.
 
     Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each. `effects`
-    are planted beside those of the picture and of the title alone.
+    are planted in addition to those of the picture and of the title.
     """
     return SyntheticCatalogue(videos, seed, effects)
 

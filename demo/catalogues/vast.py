@@ -2,8 +2,9 @@
 
 The memory that a catalogue needs depends on the number of its channels, and not on the number of its videos.
 
-The newest video of a channel is its video 0. Video k of n was published `89 * (k + jitter) / n` days before the clock,
-with a random jitter from 0 to 1. So the videos of a channel that were published in a time window are consecutive.
+The newest video of a channel is its video 0. Video k of n was published `89 * (k + jitter) / n` days before the
+catalogue's `observed_at`, with a random jitter from 0 to 1. So the videos of a channel that were published in a time
+window are consecutive.
 
 Views do not depend on the pictures. The catalogue contains the kinds of videos that a collector must tell apart (see
 `vast_fields.KINDS`).
@@ -105,7 +106,7 @@ class VastCatalogue(Source):
         """Return the matches in the order of the query.
 
         For the order by date, these are the newest matches. For the other orders, these are the most viewed videos in
-        an even sample of each channel's matches. The views at `observed_at` count.
+        an even sample of each channel's matches. The views are those at `observed_at`.
         """
         del now
         return self._cached_search(query)

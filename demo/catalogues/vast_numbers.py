@@ -1,4 +1,4 @@
-"""The numbers of the videos of the vast catalogue.
+"""Number the videos of the vast catalogue, and compute a video's channel and publication time from its number.
 
 The videos are numbered without gaps, channel by channel, and the newest video of each channel first.
 """

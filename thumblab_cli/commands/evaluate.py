@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""A model that this command trains is adapted to this share of each channel's videos, the oldest ones."""
+"""This command adapts each model that it trains to the oldest videos of each channel. This is the share of these videos
+among all videos of the channel."""
 
 
 @click.command(name="evaluate")
@@ -40,7 +41,7 @@ def command(
 ) -> None:
     """Measure a ranking model on held-out pairs, beside simple reference models such as the video's age.
 
-    Without --catalogue: print the figures of the served model. They were measured when it was trained.
+    Without --catalogue: print the figures of the served model. These figures were measured when the model was trained.
 
     With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. For the
     figures on unseen channels, train further models without these channels. A second run encodes only new pictures.
@@ -97,7 +98,7 @@ def _print_recorded(
 ) -> None:
     """Print the figures that are stored in the release of a model.
 
-    They were measured on pairs that it was not trained on.
+    The figures were measured on pairs that the model was not trained on.
 
     `report` is the import of the catalogue that the model was trained on, or None for the lab's own videos.
     """
@@ -161,7 +162,8 @@ def _print_json(
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    The separate lab lies below the data folder. `changes` are the other settings in which it differs from the lab.
+    The separate lab lies below the data folder. `changes` are further settings in which the separate lab differs from
+    the user's lab.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab

@@ -51,7 +51,7 @@ def command() -> None:
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json
 def add(as_json: bool, **given: Any) -> None:
-    """Store one experiment. An experiment of the same channel, video and first day is replaced.
+    """Store one experiment. It replaces a stored experiment of the same channel, video and first day.
 
     Give --picture, --title, --share and --impressions once for each variant, in the same order.
 
@@ -89,7 +89,7 @@ def add(as_json: bool, **given: Any) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @_json
 def import_command(file: Path, as_json: bool) -> None:
-    """Store the experiments of a CSV FILE, one row for each.
+    """Store the experiments of a CSV FILE. Each row holds one experiment.
 
     \b
     Columns: channel, video_id, started_on, outcome; for each variant
@@ -139,7 +139,7 @@ def list_command(channel: str | None, as_json: bool) -> None:
 def report(channel: str | None, as_json: bool) -> None:
     """Show the outcomes of each channel, and how often the order of the served model agreed with them.
 
-    The model is compared where the lab holds the vectors of all pictures and titles of an experiment.
+    An experiment is compared with the model only if the lab holds the vectors of all its pictures and titles.
     """
     from thumblab_cli.printing.experiments import print_channel_reports, print_line
     from thumblab_cli.printing.tables import wide_console
@@ -193,8 +193,9 @@ def remove(experiment_id: int) -> None:
 def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options: Any) -> None:
     """Say how many impressions a test of two of the IMAGEs needs, which two to test, and which are too alike.
 
-    The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. The test finds such a difference with a
-    probability of 80 %, and sees one between equal pictures with a probability of 5 %.
+    The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
+    test finds the difference with a probability of 80 %. If the pictures are equally good, the test still reports a
+    difference with a probability of 5 %.
     """
     from thumblab_pipelines.experiments.add import find_channel_id
     from thumblab_pipelines.experiments.plan import plan_experiment
@@ -218,7 +219,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
         from thumblab_cli.commands.score import win_probabilities
 
         chances = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
-        # The service divides the odds by their sum. So the log of a win probability is a score with the slope 1.
+        # `plan_experiment` computes win probabilities from score differences with a slope. The service makes its win
+        # probabilities proportional to exp(slope * score). So their logarithms are scores whose slope is 1.
         scores = _logs(chances)
     planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100)
     if as_json:
@@ -256,7 +258,7 @@ def _plan_lines(planned: "ExperimentPlan", source: str) -> list[str]:
 def _logs(probabilities: "Sequence[float | None]") -> list[float | None]:
     from math import log
 
-    least = 1e-300  # The probability of a hopeless candidate is rounded to 0.
+    least = 1e-300  # A very small probability may be rounded to 0, which has no logarithm.
     return [None if probability is None else log(max(probability, least)) for probability in probabilities]
 
 
@@ -270,7 +272,10 @@ def _stored(channel: str | None) -> "list[StoredExperiment]":
 
 
 def _past(day: datetime) -> datetime:
-    """Return the day. Raises `LabError` if it is in the future. In a time zone ahead of UTC, tomorrow may be today."""
+    """Return the day. Raises `LabError` if it is in the future.
+
+    The day after the present UTC day is accepted, because it has already begun in time zones ahead of UTC.
+    """
     from datetime import UTC, timedelta
 
     if day.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
@@ -281,7 +286,7 @@ def _past(day: datetime) -> datetime:
 def _variants(
     pictures: "Sequence[Path]", titles: "Sequence[str]", shares: "Sequence[float]", impressions: "Sequence[int]"
 ) -> "list[GivenVariant]":
-    """Return the variants. One title alone is the title of all pictures."""
+    """Return the variants. If only one title is given, it is the title of all pictures."""
     from thumblab_pipelines.experiments.records import GivenVariant
 
     count = len(pictures) or len(titles)

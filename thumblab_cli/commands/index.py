@@ -27,7 +27,7 @@ class _VideoIdsCommand(click.Command):
     """A command that takes video ids as arguments, and reads an id that begins with a hyphen as an id.
 
     One YouTube id in 64 begins with a hyphen, and some of these begin with `-h`. click would read such ids as options.
-    This class takes only `-h` alone for an option.
+    Of the arguments that begin with `-h`, this class reads only `-h` itself as an option.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -56,7 +56,7 @@ def command() -> None:
 def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show which index each niche serves, since when, and how it is searched.
 
-    Also shows the number of its thumbnails and of its changes, and what is not served yet.
+    Also shows how many thumbnails each index has, how many changes were made to it, and what is not served yet.
     """
     from thumblab_cli.printing.library_index import status_table
     from thumblab_cli.printing.tables import wide_console

@@ -46,9 +46,10 @@ def command(
     Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
     prints all sub-scores with their evidence.
 
-    If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, only the environment is read for this
-    variable, and not .env. If it is not set, the service of this lab's `thumblab up` answers. If that service does not
-    run, this process computes the answer, and has to load the encoders first. The output says who gave the answer.
+    If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
+    environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
+    service does not run, this process computes the answer, and has to load the encoders first. The output says who gave
+    the answer.
     """
     sources = [_source(image) for image in dict.fromkeys(images)]
     form = _form(title, niche, None if channel is None else _channel_id(chosen, channel))

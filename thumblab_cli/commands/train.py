@@ -46,7 +46,8 @@ _FIELDS = {
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
-    """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. It is not served yet.
+    """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. The new model is not served
+    yet.
 
     If the command is stopped or killed, run the same command again to resume the training. If nothing has changed since
     the last training, the command shows the existing model again.

@@ -163,7 +163,9 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return the evaluation of the planted quality on the same pairs.
+    """Return the evaluation of the planted quality on the held-out pairs of the pairs release.
+
+    The planted quality is the true quality of a video in the synthetic catalogue.
 
     If the catalogue has no planted quality, return [].
     """

@@ -35,7 +35,7 @@ None means that the AUC was not measured.
 """
 
 ModelFigures = Mapping[tuple[str, str, str], Figure]
-"""The model's figures by split, slice and metric."""
+"""The model's figures by split, slice and metric. A slice is a part of a split's pairs, such as one channel's pairs."""
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -147,5 +147,6 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _printable(title: str) -> str:
-    """Return a title in which characters that control a terminal are replaced. Anybody may put them into a title."""
+    """Return a title in which characters that control a terminal are replaced. Anybody may put such characters into a
+    title."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

@@ -76,7 +76,7 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 
     An AUC is given on all pairs, and on the pairs whose winner has at least twice the views of the loser.
 
-    It has a row for the model and for each reference model.
+    The table has a row for the model and for each reference model.
     """
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
@@ -92,7 +92,10 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
     """Return a table of AUCs with their 95 % intervals for the question of one title, by split and scorer.
 
-    docs/evaluation.md explains the columns. The last one is a proxy.
+    A scorer is the model or a reference model.
+
+    docs/evaluation.md explains the columns. The last column is a proxy, because a video may have more views for its
+    title and not for its picture.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
     words = ("channels", "", *columns.values())

@@ -73,5 +73,5 @@ def print_channel_reports(console: Console, reports: Sequence["ChannelReport"]) 
 
 
 def print_line(console: Console, line: str) -> None:
-    """Print a line as it is. Rich neither wraps it nor reads marks in it."""
+    """Print a line unchanged. Rich neither wraps the line nor interprets square brackets in it as markup."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring"
 def mlflow_port(data_dir: Path) -> int:
     """Return the port of the lab's MLflow. It is the same at every start, so that links to MLflow stay valid.
 
-    The first time it is 5000, or a free port if 5000 is taken.
+    At the first start, the port is 5000, or a free port if 5000 is taken.
     """
     return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
 
@@ -73,7 +73,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL. The lab would take its answers for those of the server.
+    """Raise LabError if another program listens at the URL. The lab would take this program's answers for the server's.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

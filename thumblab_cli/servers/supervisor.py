@@ -16,7 +16,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
-"""The number of seconds within which a server must answer, for `Supervisor.wait`."""
+"""The number of seconds that `Supervisor.wait` gives a server to answer."""
 _SPAN = 600.0
 """If a server ends too often within this number of seconds, it is not restarted again."""
 
@@ -136,7 +136,7 @@ class Supervisor:
                 raise LabError(self._end_of(name))
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Restart each server that has ended, and call `report` with a sentence about it.
+        """Restart each server that has ended, and call `report` with a sentence about its end.
 
         There is a pause before a restart. If the pause is not over, a later call restarts the server. Raise LabError if
         a server has ended too often.
@@ -168,10 +168,10 @@ class Supervisor:
     def _tell_reaper(self, group: int) -> None:
         """Tell the reaper to end the process group `group` if this process dies.
 
-        If `group` is negative, tell it not to.
+        If `group` is negative, tell the reaper to leave the group `-group` alone from now on.
         """
         assert self._reaper.stdin is not None
-        # If the reaper was killed, the pipe is broken. The servers are still ended at the end of the `with` block.
+        # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the `with` block.
         with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
 

@@ -16,8 +16,8 @@ def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]
     """Wait until each of the servers answers.
 
     While waiting, a terminal shows the name of the server, the time when the waiting began, and the seconds since the
-    start of the server. If the output is not a terminal, a line with these three is printed every ten seconds. Raise
-    LabError as `Supervisor.wait` does.
+    start of the server. If the output is not a terminal, a line with these three values is printed every ten seconds.
+    Raise LabError as `Supervisor.wait` does.
     """
     with console.status("starting") as status:
         for server in servers:

@@ -137,7 +137,8 @@ def _problem(row: Row, text: str) -> RowProblem:
 
 
 def _save(lab: Lab, good: Sequence[tuple[Row, Sighting | None]], report: Imported) -> None:
-    """Save the channels, videos and sightings of the good rows in one transaction, and count the new ones."""
+    """Save the channels, videos and sightings of the good rows in one transaction, and count the new videos and
+    observations in `report`."""
     if not good:
         return
     with lab.engine.begin() as connection:

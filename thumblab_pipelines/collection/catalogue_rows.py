@@ -16,7 +16,8 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
 _FREE_TEXT = ("channel", "title", "tags")
-"""Columns with text that people write. Some tools write HTML entities into these columns, which are decoded."""
+"""Columns with text that people write. Some tools write HTML entities into these columns. The lab decodes these
+entities."""
 
 _VALUES = {"views", "published_on", "observed_at", "duration_s", "tags", "channel"}
 """Columns in which words such as `nan` mean that there is no value. `title` is not among them, because a title may be

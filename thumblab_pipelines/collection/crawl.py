@@ -35,7 +35,7 @@ from thumblab_pipelines.youtube.uploads import concerns_this_list, published_sin
 _MOST_RESTARTS = 2
 """If YouTube refuses the token of the next page of a channel's uploads, the walk begins anew at the first page.
 
-It does so at most this often.
+A walk begins anew at most this many times.
 """
 
 _IDLE_S = 0.05
@@ -52,8 +52,8 @@ class Crawled:
     """The counts of the niche after one run, and what the run did.
 
     `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
-    says why the run ended early, or is None. `remarks` has a sentence for each list of YouTube's, such as the uploads
-    of a channel, that the run stopped reading before its last page.
+    says why the run ended early, or is None. YouTube gives lists, such as the uploads of a channel, page by page.
+    `remarks` has a sentence for each list that the run stopped reading before its last page.
     """
 
     counted: Counted
@@ -120,7 +120,7 @@ class _Run:
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            # The run has no call for searches left today. It can still walk the channels that it has found so far.
+            # The run has no search left today. It can still walk the channels that it has found so far.
             stopped = str(error)
         try:
             discovery.check_channels()
@@ -215,7 +215,7 @@ class _Run:
         return True
 
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
-        """Return this run's reading position in the walk's pages. Another process may have read the earlier pages."""
+        """Return the reading position in the pages of the walk. This run may not have read the earlier pages itself."""
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)
         return self._pagings[walk.channel_id]

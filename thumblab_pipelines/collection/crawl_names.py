@@ -1,4 +1,7 @@
-"""Add the channels to the crawl that a person has named. The other channels come from searches and from the library."""
+"""Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
+
+The crawl gets its other channels from searches and from the library.
+"""
 
 import re
 from collections.abc import Sequence

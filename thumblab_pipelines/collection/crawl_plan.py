@@ -14,8 +14,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""The assumed uploads of a channel within the crawl's days (200,000 videos of 1,500 channels). It is used until the lab
-has counted the uploads of its own channels."""
+"""The assumed number of recent uploads of a channel that the crawl finds. It is 200,000 videos divided by 1,500
+channels. It is used until the lab has counted the uploads of its own channels."""
 
 _NEW_PER_SEARCH = 15
 """The assumed number of new channels on a page of a search. It is used until the lab has a count of its own."""

@@ -1,9 +1,10 @@
-"""Keep the crawl's videos in PostgreSQL, and count how far the crawl of a niche is.
+"""Keep the crawl's videos in PostgreSQL, and count how much of the crawl of a niche is done.
 
 The crawl has three tables: of searches (see `crawl_searches`), of channels (see `crawl_channels`) and of videos (in
 this module). Any number of threads and processes take work from these tables and add work to them. A worker takes work
 with `FOR UPDATE SKIP LOCKED`, in the transaction that also stores its result. If the worker dies, its lock is released,
-and another worker can take the work. So a kill loses only the results of the calls that were under way.
+and another worker can take the work. So if a process is killed, only the results of its unfinished calls to YouTube are
+lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -112,7 +113,8 @@ def mark_outliers(connection: Connection, niche: str) -> None:
 
 
 def count(connection: Connection, niche: str, before: datetime) -> Counted:
-    """Count the channels and videos of the niche. A channel whose walk ended before `before` is to be walked again."""
+    """Count the channels and videos of the niche. A channel whose last walk ended before `before` counts as still to be
+    walked."""
     table = crawl_channels.c
     reasons = connection.execute(
         select(table.excluded, func.count())

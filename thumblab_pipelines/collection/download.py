@@ -58,7 +58,7 @@ class Downloaded:
 
 
 def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Downloaded:
-    """Download the thumbnails that videos of the niche lack, and check the thumbnails again that are due.
+    """Download the thumbnails that videos of the niche lack. Check known thumbnails again when they are due.
 
     The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. While its
     video is younger than 14 days, it is due after one day. A run checks at most `thumbnail_rechecks` thumbnails again.

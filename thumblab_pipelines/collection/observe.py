@@ -1,4 +1,5 @@
-"""Observe the counts of videos again when they are due. Views at a fixed age are computed from these observations."""
+"""Observe the counts of each video again when the video is due. Views at a fixed age are computed from these
+observations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Observed:
 
     `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
     answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
-    the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
+    the run ended early, or is None. `withheld` is a check. It fails if videos were not deleted because they were too
     many at once. If YouTube was not asked, `remarks` says why.
     """
 

@@ -52,8 +52,8 @@ def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> Obse
     """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
-        # This query locks the rows in the way that a foreign key does. So no other process deletes a video before its
-        # observation is written.
+        # This query locks the rows of the videos, as the check of a foreign key does. So no other process can delete a
+        # video before its observation is written.
         chosen = (
             select(videos.c.video_id, videos.c.format)
             .where(videos.c.video_id.in_(video_ids))

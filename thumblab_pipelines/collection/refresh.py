@@ -43,8 +43,9 @@ class Collected:
 
     `seen` counts the videos that were found or observed. `formats` counts the saved videos by format. `trending_from`
     names the source of the trending videos. `quota` is what the run spent, by bucket. `stopped` says why the run ended
-    early and when it can continue, or is None. `remarks` has a sentence for each list of YouTube's, such as the uploads
-    of a channel, that the run stopped reading before its last page. It also says if YouTube was not asked.
+    early and when it can continue, or is None. YouTube gives lists, such as the uploads of a channel, page by page.
+    `remarks` has a sentence for each list that the run stopped reading before its last page. If YouTube was not asked,
+    `remarks` also says why.
     """
 
     seen: int
@@ -59,7 +60,7 @@ class Collected:
 
 
 def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
-    """Refresh the tables `videos` and `video_stats` for a niche. Each batch is committed, so a crash costs at most one
+    """Refresh the tables `videos` and `video_stats` for a niche. Each batch is committed, so a crash loses at most one
     batch.
 
     The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has an

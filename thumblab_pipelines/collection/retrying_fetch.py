@@ -13,8 +13,8 @@ TRIES = 4
 LONGEST_WAIT_S = 60.0
 """The longest wait in seconds.
 
-If a host asks for a longer one, requests to this host fail at once. When the remaining time is at most this long,
-requests wait again instead of failing.
+If a host asks for a longer wait, requests to this host fail at once. When the rest of the wait that the host asked for
+is at most this long, requests no longer fail, but wait for the rest.
 """
 
 _BUSY = {429, 500, 502, 503, 504}

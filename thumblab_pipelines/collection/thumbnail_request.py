@@ -40,8 +40,9 @@ class Kind(StrEnum):
 class Outcome:
     """The outcome of a request for a thumbnail.
 
-    `sighting` is what to record in the database. `size` is the number of bytes that were read. `refused` is true if the
-    lab does not read from this host. `store_error` says why the image store could not be written.
+    `sighting` is what to record in the database: which picture the video shows now, or that it shows none. `size` is
+    the number of bytes that were read. `refused` is true if the lab does not read from this host. `store_error` says
+    why the image store could not be written.
     """
 
     kind: Kind
@@ -110,7 +111,7 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
 
 
 def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
-    """Return the origin of an unchanged picture.
+    """Return the origin of a picture: its URL, its ETag and the time of its last change.
 
     An answer with status 304 may leave out the ETag and the time of the last change. Then the stored values of the
     known picture are used.

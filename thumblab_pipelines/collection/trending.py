@@ -22,9 +22,9 @@ _PROBE_AGAIN = timedelta(days=30)
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Save the videos of the category's chart, if it has one.
+    """Save the videos of the category's chart, if YouTube has this chart.
 
-    If these are fewer than the wanted number, also save the most viewed videos of a search.
+    If the chart has fewer videos than wanted, also save the most viewed videos of a search.
     """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)
@@ -71,7 +71,7 @@ def _most_pages(wanted: int) -> int:
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the chart of the category, or None if it has none. The lab remembers a missing chart for 30 days."""
+    """Return the chart of the category, or None if YouTube has no chart for it. The lab remembers this for 30 days."""
     category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:
         probed_at = connection.scalar(

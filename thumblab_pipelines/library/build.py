@@ -38,7 +38,7 @@ If the new library is smaller, the collection has probably failed.
 
 @dataclass(frozen=True)
 class Built:
-    """A build of the index. `reused` says that the release already existed, because its content had not changed."""
+    """A build of the index. `reused` is true if a release with the same content already existed."""
 
     release: Release
     reused: bool
@@ -59,8 +59,8 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     """
     encoder = image_encoder(lab.settings).fingerprint
     # The mark is a new number. Releases and changes that come later get higher numbers. The mark and the time of the
-    # rebuild request are read before the library. A change with a higher number may therefore be missing in this build,
-    # and `promote_index` repeats it. This build answers a rebuild request that exists at this moment.
+    # rebuild request are read before the library. So this build answers the rebuild request, if there is one. A change
+    # with a higher number than the mark may be missing in this build, and `promote_index` then repeats the change.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:

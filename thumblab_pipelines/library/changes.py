@@ -52,7 +52,7 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have changed the precision
+        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have chosen another precision.
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         with lab.engine.begin() as connection:

@@ -25,7 +25,8 @@ ORDER BY r.video_id
 """
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
 
-# This query reads the sub-scores of the current thumbnails that one version of the meter has measured.
+# This query reads the sub-scores of current thumbnails. It reads only the measurements of one version of the meter, the
+# code that measures sub-scores.
 _SCORES = f"""
 SELECT {", ".join(NAMES)} FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
 WHERE f.video_id = ANY(:ids) AND f.version = :version
@@ -48,7 +49,8 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made them.
+    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made these
+    vectors.
 
     If `ids` is given, return only the videos of the library with these ids.
     """
@@ -58,8 +60,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "days": lab.settings.library_days,
         "ids": None if ids is None else list(ids),
     }
-    # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver writes parameters as
-    # %(name)s, and this line converts them to this form.
+    # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver needs parameters in the
+    # form %(name)s, to which this line converts the parameters of the query.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []
@@ -78,7 +80,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
 def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistribution:
     """Return the distributions of the sub-scores of these videos.
 
-    `version` is a version of the meter. Videos that this version has not measured are left out.
+    `version` is a version of the meter, the code that measures sub-scores. Videos that this version has not measured
+    are left out.
     """
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SCORES), {"ids": list(video_ids), "version": version}).mappings().all()

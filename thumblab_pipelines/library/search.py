@@ -43,9 +43,9 @@ def search_libraries(
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
     The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
-    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this is the encoder
-    of the niche of this video, otherwise the encoder of the first niche. Each niche with another encoder gets a remark.
-    Raises `LabError` if nothing can be searched.
+    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this encoder is that
+    of the video's niche. In any other search, it is that of the first niche. Each niche with another encoder gets a
+    remark. Raises `LabError` if nothing can be searched.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
@@ -101,7 +101,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:
-    """Return the libraries that were made with `encoder`. Add a remark for each of the others."""
+    """Return the libraries that were made with `encoder`. Add a remark for each library of another encoder."""
     others = [niche for niche, (_, index) in libraries.items() if index.encoder != encoder]
     remarks += [f"{niche} is not searched: its index was made with {libraries[niche][1].encoder}" for niche in others]
     return {niche: library for niche, library in libraries.items() if niche not in others}

@@ -1,4 +1,7 @@
-"""Import the reach of the owner's own videos from the YouTube Reporting API. There is one report for each day.
+"""Import the reach of the owner's own videos from the YouTube Reporting API.
+
+The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. There
+is one report for each day.
 
 Reports that are stored already are not downloaded again.
 """
@@ -41,8 +44,8 @@ class ReachImport:
 
     `corrected` counts reports that replaced an older report of the same day. If no report was imported, `note` says
     why. `refused` has a sentence for each report that could not be read. The next run tries these reports again.
-    `remarks` has a sentence for each of YouTube's lists of jobs or reports that the run stopped reading before its last
-    page.
+    YouTube lists jobs and reports page by page. `remarks` has a sentence for each list that the run stopped reading
+    before its last page.
     """
 
     reports: int = 0
@@ -126,7 +129,7 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
     """Return the newest available report of each period, in the order in which YouTube made the reports.
 
-    A report is left out if the lab has stored it already, or has stored a newer report of its period.
+    A report is left out if the lab has already stored it or a newer report of the same period.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))

@@ -28,9 +28,9 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. `new` counts videos that had no stored row. `changed` and `unchanged` count videos whose figures
-    differ from their stored row, or are the same. `older` counts videos that keep their stored row, because it comes
-    from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
+    the same video. `new` counts videos that had no stored row. `changed` counts videos whose figures differ from their
+    stored row, and `unchanged` counts videos whose figures do not. `older` counts videos that keep their stored row,
+    because it comes from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -199,7 +199,7 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short, or None if neither a column of the Shorts feed nor a duration tells it.
+    """Return whether the video is a Short. Return None if it has neither a column of the Shorts feed nor a duration.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes

@@ -120,7 +120,7 @@ def _decoded(data: bytes) -> str:
 class _TooMuchError(LabError):
     """Error that the file exceeds a limit for the whole import.
 
-    Unlike a damaged part, this ends the reading of the whole file.
+    An error of a damaged part skips only that part. This error ends the reading of the whole file.
     """
 
 
@@ -140,8 +140,8 @@ class _ZipReader:
     def read_archive(self, file: BinaryIO, inner: str = "") -> None:
         """Read the tables of an archive, and of the archives inside it. `inner` is the name of an inner archive.
 
-        The tables are the files with the name `Table data.csv`. If there are none, every CSV file is read. Its header
-        then decides whether it is a table.
+        The tables are the files with the name `Table data.csv`. If there are none, every CSV file is read. The header
+        of each file then shows whether the file is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:
@@ -246,7 +246,7 @@ def _names(files: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def shown(name: str) -> str:
-    """Return the name of a file or column for an error message. It has at most 60 characters, all of them printable."""
+    """Return the name of a file or column for an error message, shortened to 60 printable characters."""
     return "".join(letter for letter in name if letter.isprintable())[:60]
 
 

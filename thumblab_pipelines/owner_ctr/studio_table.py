@@ -130,7 +130,7 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
     """
     texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
     # An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
-    # id. Some spreadsheets write it as ="-id". These characters are removed here.
+    # id. Some spreadsheets write such an id as ="-id". The added characters are removed here.
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None
@@ -209,7 +209,7 @@ def _has_id(cells: Sequence[str]) -> bool:
 def _normalized(name: str) -> str:
     """Return a column name in the form that is used for comparisons.
 
-    It is case-folded and has single spaces. Invisible characters and ` (%)` are removed.
+    The result is case-folded and has single spaces. Invisible characters and ` (%)` are removed.
     """
     visible = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold().strip("\"' ")
     return " ".join(visible.removesuffix("(%)").split())

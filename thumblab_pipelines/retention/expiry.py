@@ -42,8 +42,8 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
   AND (k.outcome IS NULL OR k.outcome NOT IN (:kept, :outlier))
   AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
 """)
-"""This statement deletes the crawl's rows of videos that the crawl left out. A row is deleted if its channel was not
-walked since `before`, or if its video was published before `window`."""
+"""This statement deletes the crawl's rows of videos that the crawl left out. A row is deleted if the crawl has not read
+its channel's uploads since `before`, or if its video was published before `window`."""
 
 _DELETE_UNUSED_CHANNELS = text("""
 DELETE FROM channels c

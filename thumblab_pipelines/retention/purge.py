@@ -73,9 +73,9 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
 
-    If the served release is one of them, an index without the deleted videos is served instead. If none can be made,
-    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this case,
-    the served index is not changed.
+    If the served release is one of them, an index without the deleted videos is served instead. If no such index can be
+    made, the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this
+    case, the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -133,12 +133,15 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
+    A needed release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
+    `is_needed` says which releases are needed.
+
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
         rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
             gigabytes large, so it is not written after every run that deletes videos.
-        successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
+        successors: Whether successors are published. If not, a needed release is deleted without one.
 
     Raises:
         UnreadError: A release could not be read at the moment. It stays for the next run. The others are cleaned first.
@@ -202,8 +205,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
 
-    The folders hold vectors, weights and prepared pictures that only these trainings need. `ahead` is as in
-    `clean_images`.
+    The folders hold vectors, weights and prepared pictures that only these trainings need. As in `clean_images`,
+    `ahead` says by how many seconds this machine's clock may be ahead.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]

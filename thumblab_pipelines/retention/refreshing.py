@@ -97,9 +97,9 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
 def _refresh_channels(
     lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
 ) -> None:
-    """Refresh the channels that are due. Delete the closed channels with their videos, or none of them.
+    """Refresh the channels that are due. Then delete the closed channels with their videos.
 
-    `deletion` decides whether they may be deleted.
+    If `deletion` does not allow so many deletions, no channel is deleted.
     """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))

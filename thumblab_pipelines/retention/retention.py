@@ -51,7 +51,7 @@ class Retained:
     `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
     the deleted videos by reason. The next four fields count the pictures, releases, adapters and abandoned trainings
     that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended early, or is None.
-    `withheld` is a check. It fails if deletions were withheld because they were too many at once. If YouTube was not
+    `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube was not
     asked, `remarks` says why.
     """
 
@@ -77,9 +77,9 @@ def retain(
     never deletes more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, the newest time that the lab ever got from YouTube is used instead. A `confirmed` run then uses
-    this machine's clock. If one clean-up fails, the others are still done. If no API key is set and the niche has no
-    videos from YouTube, YouTube is not asked.
+    cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab ever
+    got from YouTube. If one clean-up fails, the others are still done. If no API key is set and the niche has no videos
+    from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
@@ -100,7 +100,7 @@ def retain(
                 # Videos that are too old are deleted before the refresh, so that no quota is spent on them.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
-    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.
+    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises the error later.
         failures.append(error)
     clock = datetime.now(UTC)
     if now is None:
@@ -167,9 +167,10 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is 20 hours, but
-    never longer than the days between the refresh of a video (after `refresh_days`) and its 30th day. A video that is
-    found to be deleted at its refresh is then removed from the pairs within the 30 days.
+    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is the smaller of
+    two times: 20 hours, and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are
+    `refresh_days` old. If YouTube then no longer has the video, the pairs stop naming it before its facts are 30 days
+    old.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

@@ -48,11 +48,11 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
 
 
 def last_heard(lab: Lab) -> datetime:
-    """Return the newest time at which YouTube told the lab anything.
+    """Return the time of the newest answer that the lab has from YouTube.
 
-    If there is no such time, or if it is in the future, return this machine's time. The returned time is never ahead of
-    this machine's clock, and usually comes from YouTube. So if this machine's clock is wrong and far ahead, videos do
-    not look older than they are.
+    If there is no answer, or if its time is in the future, return this machine's time. The returned time is never ahead
+    of this machine's clock, and usually comes from YouTube. So if this machine's clock is wrong and far ahead, videos
+    do not look older than they are.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
@@ -79,7 +79,7 @@ class Deletion:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
         `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
-        gone, the lab does not believe it, and withholds the deletion.
+        gone, the lab does not believe this answer, and withholds the deletion.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked

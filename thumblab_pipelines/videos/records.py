@@ -170,8 +170,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
     """Return the format of a video.
 
-    YouTube has no flag for a Short. A video counts as a Short if it lasts at most 180 s and is no wider than high. A
-    video of unknown shape counts as `video`. `training_pairs` leaves out all videos that may be Shorts.
+    YouTube has no flag for a Short. A video counts as a Short if it lasts at most 180 s and is at most as wide as high.
+    A video of unknown shape counts as `video`. `training_pairs` leaves out all videos that may be Shorts.
     """
     if broadcast in (LIVE, UPCOMING):
         return broadcast

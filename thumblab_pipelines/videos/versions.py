@@ -1,5 +1,8 @@
 """Record which thumbnails and titles a video shows, and when.
 
+A sighting is what a request for a video's thumbnail found: a new picture (`Shown`), the known one (`Unchanged`) or none
+(`Missing`).
+
 The table `thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title
 and its times.
 
@@ -96,9 +99,9 @@ Sighting = Shown | Unchanged | Missing
 
 
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
-    """Return whether a picture is the known one.
+    """Return whether a picture is the one that the lab already has of the video.
 
-    It is the known one if its bytes are the same, or if its pixels look the same because the host has only encoded the
+    A picture is the known one if its bytes are the same, or if it looks the same because the host has only encoded the
     image again. If the file of the known picture is lost, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
@@ -113,8 +116,8 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # This query locks the rows in the way that a foreign key does. So no other process deletes a video while its
-    # picture is saved.
+    # This query locks the rows of the videos, as the check of a foreign key does. So no other process can delete a
+    # video while its picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title

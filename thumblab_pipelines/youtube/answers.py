@@ -81,7 +81,7 @@ def next_page_token(answer: Json) -> str | None:
 def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`.
 
-    Of all resources of the API, only this one has HTML entities in its texts. They are decoded once.
+    Of all resources of the API, only this one has HTML entities in its texts. The entities are decoded once.
     """
     snippet = item["snippet"]
     return SearchHit(

@@ -1,7 +1,7 @@
-"""Errors of calls to YouTube, in kinds that differ in whether and when another try can succeed.
+"""Classify the errors of calls to YouTube. The kind of an error says whether and when another try can succeed.
 
-Some errors end after a short wait. Others end on the next day, or with another API key. For the rest, another try is
-useless.
+For some kinds, another try can succeed after a short wait. For others, it can succeed on the next day, or with another
+API key. For the remaining kinds, another try is useless.
 """
 
 import json

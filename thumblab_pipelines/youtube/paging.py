@@ -21,7 +21,7 @@ MAX_SEARCH_PAGES = 10
 
 
 class Paging(Generic[T]):
-    """The reading position in one list of YouTube's, and the keys of the items that were read.
+    """The reading position in one of YouTube's lists, and the keys of the items that were read.
 
     `what` is the name of the list in remarks. `key` returns the key of an item. An item is new if no earlier page had
     its key. An item with the key None, such as a private video, is never new.

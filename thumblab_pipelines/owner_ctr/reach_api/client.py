@@ -18,7 +18,8 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
 LARGEST_REPORT = 64 * 2**20
-"""The largest report that is read, in bytes. A row has about 70 bytes, so this is about a million videos."""
+"""The largest report that is read, in bytes. A row has about 70 bytes, so such a report has rows for about a million
+videos."""
 
 _PAGE = 200
 """The number of items on a page of a list."""

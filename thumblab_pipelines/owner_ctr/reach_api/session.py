@@ -1,4 +1,4 @@
-"""HTTP calls that are signed in as a channel's owner.
+"""Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
 The session gets access tokens, and repeats calls if waiting may help. It keeps secrets out of every error.
 """
