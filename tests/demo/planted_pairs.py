@@ -1,4 +1,4 @@
-"""Compare scores of a synthetic catalogue with its views, pair by pair, within channels."""
+"""Compare scores of a synthetic catalogue's videos with their views. Only videos of one channel are compared."""
 
 from typing import Any
 

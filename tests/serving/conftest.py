@@ -43,7 +43,8 @@ EVALUATED: dict[str, Any] = {
 
 `skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
 engagement of a video.
-`questions` lists the evaluated questions, each with its slice. By default these are both questions.
+`questions` may list the evaluated questions, each with the slice of its pairs. Without it, both questions of the
+glossary are evaluated.
 """
 
 

@@ -1,6 +1,7 @@
 """Test `thumblab score` and `thumblab key`.
 
-`thumblab score` gives the same answer in its own process as from the service. `thumblab key` prints the key of its lab.
+`thumblab score` asks the service or scores in its own process. Both give the same answer. `thumblab key` prints the key
+of its lab.
 """
 
 import http.server

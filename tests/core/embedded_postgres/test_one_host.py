@@ -1,4 +1,4 @@
-"""Test a data folder that two hosts can reach. Only one of them uses it, and no committed row is lost."""
+"""Test a data folder that two hosts can reach. Only one host at a time uses it, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -57,7 +57,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that exist while `host` runs the server, and also after a power cut of `host`.
+    """Write the files that `host` would leave if its power were cut while it runs the server.
 
     Return the server's folder, which holds these files.
     """

@@ -1,4 +1,4 @@
-"""Test the ONNX encoder. It runs any image model that has a JSON file beside it. Its errors name what does not fit."""
+"""Test the ONNX encoder. It runs any image model that a JSON file beside it describes. Errors name what is wrong."""
 
 import io
 import json

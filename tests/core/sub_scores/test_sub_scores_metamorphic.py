@@ -69,7 +69,7 @@ def engines(face_model: Path) -> Engines:
 
 @pytest.fixture(scope="module")
 def reals(shared_data: Path, meter: Meter) -> list[Real]:
-    """Thumbnails in a random order. They include `PICTURES` with faces, and `PICTURES` with text."""
+    """Thumbnails in a random order. At least `PICTURES` of them have faces, and at least `PICTURES` have text."""
     catalogue = read_catalogue(shared_data / "thumbnails")
     order = sorted(catalogue.videos)
     random.Random(_SEED).shuffle(order)
@@ -107,9 +107,9 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that gets a relation in words, and for each picture whether this relation held.
+    """Return a function that takes the text of a relation, and for each picture whether the relation held.
 
-    The function prints in how many pictures it held, and fails if these are fewer than 90 %.
+    The function prints the text and in how many pictures the relation held. It fails if these are fewer than 90 %.
     """
 
     def check(relation: str, held: list[bool]) -> None:
@@ -122,7 +122,7 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 
 
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
-    """Return for each picture whether `change` lowered its sub-score `name`.
+    """Return for each picture whether `change` lowered the sub-score `name` of the picture.
 
     To save time, no text is read in the changed pictures.
     """
