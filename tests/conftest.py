@@ -93,7 +93,7 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        # An orderly stop would take time to write databases that are deleted anyway.
+        # The processes are killed. An orderly stop would take time to write databases that are deleted anyway.
         for process in watcher.processes(home):
             with suppress(psutil.NoSuchProcess):  # When the first server process ends, others end with it.
                 process.kill()
@@ -142,8 +142,8 @@ def shared_data() -> Path:
 def _keep_in_memory(url: str) -> None:
     """Make the session's server faster. It then confirms a commit before the data is on the disk.
 
-    No test needs the data after a power cut, and it is deleted after the session. Tests that kill a server
-    start one of their own, as in `core/embedded_postgres/test_database_server.py`.
+    No test needs the data after a power cut, and the data is deleted after the session. Tests that kill a server start
+    one of their own, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 

@@ -139,7 +139,7 @@ def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: S
     """Check the weights and the AUC of a regression that ignores the topic, as `naive`.
 
     Its weight of contrast is almost zero or negative, and it prefers cluttered pictures to calm ones. Its AUC exceeds
-    0.5 by only 70 % of what the best possible AUC does. A regression that knows the topic reaches more than 97 %.
+    0.5 by only about 70 % of what the best possible AUC does. A regression that knows the topic reaches more than 97 %.
     """
     pictures, views = attributes(confounded), corrected_views(confounded)
     naive, error = regress(confounded, views / SIGMA_Q, pictures)

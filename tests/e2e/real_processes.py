@@ -138,8 +138,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Yield a data folder, and remove it afterwards with every database server in it."""
-    # Other users cannot enter pytest's folders. If the tests run as root, another user runs the embedded server. So
-    # this function makes its own folder.
+    # If root runs the tests, another user runs the embedded server. That user cannot enter pytest's folders, so this
+    # function makes a folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:

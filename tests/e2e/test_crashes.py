@@ -196,7 +196,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Pause the process, and return whether the condition `when` still holds. If not, let the process continue.
+    """Pause the process, and return whether the condition `when` still holds. If it does not, let the process continue.
 
     On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
     """

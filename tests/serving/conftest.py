@@ -43,8 +43,8 @@ EVALUATED: dict[str, Any] = {
 
 `skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
 engagement of a video.
-`questions` may list the evaluated questions, each with the slice of its pairs. Without it, both questions of the
-glossary are evaluated.
+`questions` may list the evaluated questions, each with the slice of its pairs. Without `questions`, both questions
+of the glossary are evaluated.
 """
 
 

@@ -44,7 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """The settings of a lab whose server has run before and is stopped now. No file host.json names a host."""
+    """The settings of a lab whose server has run before and is stopped now.
+
+    The file host.json names the host that runs the server. It does not exist here.
+    """
     server.take_over(made)
     server.stop(made, force=True)
     return made

@@ -1,4 +1,7 @@
-"""Test the ranking model, its files and its calibration."""
+"""Test the ranking model, its files and its calibration.
+
+The score of the model is the sum of a linear model's output and a neural network's output.
+"""
 
 import json
 from pathlib import Path
