@@ -1,6 +1,6 @@
-"""Test catalogues with planted changes.
+"""Test synthetic catalogues in which a change of a thumbnail changes how fast a video gains views.
 
-In such a catalogue, the views of a video follow the quality of its new thumbnail.
+The gain follows the quality of the new thumbnail.
 """
 
 import math
@@ -39,7 +39,7 @@ def views(emulator: Emulator, video_id: str) -> int:
 
 
 def busiest(catalogue: SyntheticCatalogue) -> str:
-    """Return the id of the video that gains most views per hour. Rounding changes its views least."""
+    """Return the id of the video that gains most views per hour. Rounding matters least for this video."""
     day = CLOCK + timedelta(days=1)
     return max(catalogue.videos.values(), key=lambda video: catalogue.views(video, day) - video.views).video_id
 

@@ -1,4 +1,7 @@
-"""Test the planted experiments. The more impressions an experiment has, the more often the best variant wins."""
+"""Test the simulated experiments of a synthetic catalogue.
+
+The more impressions an experiment has, the more often the variant with the best planted quality wins.
+"""
 
 import math
 from collections import Counter

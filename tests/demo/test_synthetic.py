@@ -1,4 +1,7 @@
-"""Test the quality that was planted in the synthetic catalogue. Pixels, titles and views all depend on it."""
+"""Test the planted quality, a number that the synthetic catalogue gives each video.
+
+Pixels, titles and views all depend on the planted quality.
+"""
 
 import math
 import re

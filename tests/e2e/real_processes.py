@@ -93,7 +93,7 @@ def wait_until(true: Callable[[], object], seconds: float, what: str, every: flo
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Return the process and all processes below it."""
+    """Return the process and all its descendants."""
     try:
         parent = psutil.Process(process.pid)
         return [parent, *parent.children(recursive=True)]
@@ -188,7 +188,7 @@ class Up:
 
 @contextmanager
 def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
-    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the block."""
+    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the `with` block."""
     names = ("dagster", "mlflow", "scoring")
     ports = dict(zip(names, free_ports(3), strict=True))
     options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]

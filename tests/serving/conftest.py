@@ -150,7 +150,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # Some inputs hardly vary among these 24 pictures, so their scale is up to 8. This limit lets them count less.
+        # Some inputs hardly vary among these 24 pictures, so the model multiplies them by up to 8. It now multiplies
+        # them by 2 at most.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()

@@ -151,7 +151,7 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    The URL names a role that may only create tables in this database.
+    The URL names a database role that may only create tables in this database.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")

@@ -66,7 +66,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Cut a tenth off the left side of each picture, and check that the rest is nearest to its own original.
+    """Cut a tenth off the left side of each picture. Check that the vector of the rest is nearest to its original's.
 
     An untrained model would fail this test.
     """

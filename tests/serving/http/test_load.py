@@ -1,4 +1,4 @@
-"""Test the service under load and attack. Whatever a client sends or does not send, others still get their answers."""
+"""Test the service under load and attack. Whatever one client sends or does not send, other clients get answers."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Test answers for a channel. The tests check which channel adapter is used, and what an answer says without one."""
+"""Test answers for a channel. The tests check which channel adapter is used, and what an answer says if there is none."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Test how the service fetches pictures. The bytes in memory are bounded, and late pictures are not examined."""
+"""Test how the service fetches pictures. The bytes in memory are bounded, and pictures after the deadline are not examined."""
 
 import threading
 from types import SimpleNamespace
