@@ -1,4 +1,7 @@
-"""Test answers for a channel. The tests check which channel adapter is used, and what an answer says if there is none."""
+"""Test answers for a channel.
+
+The tests check which channel adapter is used, and what an answer says without an adapter.
+"""
 
 import base64
 import json
