@@ -32,7 +32,7 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """Return environment variables without the user's settings.
 
-    They name a proxy at a closed port, so that the process can reach only this machine.
+    The variables name a proxy at a closed port, so that the process can reach only this machine. `more` adds variables.
     """
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}

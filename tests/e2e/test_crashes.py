@@ -142,7 +142,10 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether a niche has the vectors of its pictures, but not yet those of its titles."""
+    """Return whether some titles are encoded, and fewer titles than pictures.
+
+    A niche then has the vectors of its pictures, but not yet those of its titles.
+    """
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 

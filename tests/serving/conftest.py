@@ -249,7 +249,7 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal. The last bits of floats may differ, because matrix products are rounded."""
+    """Return whether two answers are equal. Floats may differ a little, because matrix products are rounded."""
     if isinstance(first, dict) and isinstance(second, dict):
         return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):

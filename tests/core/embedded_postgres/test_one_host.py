@@ -211,7 +211,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not use this socket.
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not reach this socket.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
