@@ -93,9 +93,9 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        # An orderly stop would take time to write databases that are deleted anyway.
+        # The processes are killed. An orderly stop would take time to write databases that are deleted anyway.
         for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # The end of the first server process ends others too.
+            with suppress(psutil.NoSuchProcess):  # When the first server process ends, others end with it.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -140,10 +140,10 @@ def shared_data() -> Path:
 
 
 def _keep_in_memory(url: str) -> None:
-    """Make the session's server faster. It then answers before its data is on the disk.
+    """Make the session's server faster. It then confirms a commit before the data is on the disk.
 
-    This is safe, because the data is deleted after the session and no test cuts the power. Tests that kill a server
-    start one of their own, as in `core/embedded_postgres/test_database_server.py`.
+    No test needs the data after a power cut, and the data is deleted after the session. Tests that kill a server start
+    one of their own, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -176,7 +176,7 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
     """Return a function that copies a database and returns the URL of the copy.
 
-    PostgreSQL refuses to copy a database while somebody is connected to it.
+    PostgreSQL refuses to copy a database while any process is connected to it.
     """
     from sqlalchemy import create_engine, make_url, text
 
@@ -188,8 +188,8 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # PostgreSQL can copy the files, or write each page to its log. Copying is several times faster here,
-            # because this server does not wait for the disk.
+            # PostgreSQL can copy the files of a database, or write each of their pages to its log. On this server,
+            # copying is several times faster, because the server does not wait for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
@@ -217,7 +217,8 @@ _opened: list[Any] = []
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Return a function that opens a lab with its own folder and database.
 
-    The function takes settings by name. With `beside`, the new lab shares the folder and the database of that lab.
+    The function takes settings by name. If a test passes another lab as `beside`, both labs share the folder and the
+    database of that lab.
     """
     from thumblab_pipelines.lab import Lab
 
@@ -244,7 +245,7 @@ def idle_connections_closed() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
-    """A tiny open_clip model. The lab loads it in the same way as ViT-L/14."""
+    """A tiny open_clip model. The lab loads it in the same way as the large model ViT-L/14."""
     return tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
 
 

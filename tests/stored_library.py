@@ -34,10 +34,11 @@ def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
 
 
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
-    """Add one video for each vector. The videos are published an hour apart, and belong to the niches in turn.
+    """Add one video for each vector. The videos belong to the niches in turn.
 
-    The last observation of the last four videos is 100 days older than that of the others. One video in five belongs
-    to a channel without a baseline. The other videos are winners.
+    The videos are published an hour apart. After every 2,000 videos, the times of publication start again. The last
+    four videos were last observed 100 days before the other videos. One video in five belongs to a channel without a
+    baseline. The other videos are winners.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

@@ -1,4 +1,4 @@
-"""A ranking model for tests of commands that need a served one."""
+"""Serve a ranking model, for tests of commands that need a served model."""
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 def publish_model(store: ReleaseStore) -> None:
-    """Serve a model of the built-in image encoder and minilm that gives every thumbnail the same score."""
+    """Serve a model that gives every thumbnail the same score.
+
+    Its encoders are the built-in image encoder and the title encoder minilm.
+    """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
     blocks = np.random.default_rng(0).integers(0, 256, (32, 6, 8, 3), np.uint8).repeat(30, axis=1).repeat(40, axis=2)
     texts = [f"Episode {n} of {n % 5}" for n in range(32)]

@@ -95,8 +95,8 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
     """In a terminal, Ctrl-C sends SIGINT only to processes of the terminal's session.
 
-    The servers run in other sessions. So does the reaper, a process that ends the servers after the lab has ended. So
-    Ctrl-C does not end the reaper.
+    The reaper is a process that ends the servers after the lab has ended. The servers and the reaper run in other
+    sessions, so Ctrl-C does not end the reaper.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}
@@ -165,7 +165,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """Run `thumblab up` without a running database. The command treats this like a database that has ended."""
+    """Run `thumblab up` without a running database. The command treats a missing database like one that has ended."""
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout

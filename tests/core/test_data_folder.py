@@ -1,4 +1,4 @@
-"""Test commands with a data folder that cannot be used. The error is one sentence with its name and its setting."""
+"""Test commands with a data folder that cannot be used. The error is one sentence with the folder and the setting."""
 
 from pathlib import Path
 

@@ -36,7 +36,7 @@ def searched(emulator: Emulator, channel: CatalogueChannel) -> set[str]:
 
 
 def is_public(emulator: Emulator, video_id: str) -> bool:
-    """Return whether a video is public, and check that the endpoints and the picture agree."""
+    """Return whether a video is public. Check that both endpoints and the address of its picture agree on that."""
     videos = client(emulator).videos()
     listed = bool(videos.list(part="id", id=video_id).execute()["items"])
     assert bool(videos.batchGetStats(part="id", id=video_id).execute()["items"]) == listed
@@ -110,7 +110,7 @@ def test_an_unchanged_picture_is_not_sent_again(running: Emulator, channel: Cata
         status, headers, body = get(running, path, **current)
         assert (status, headers["ETag"], body) == (304, etag, b"")
     for outdated in (
-        {"If_None_Match": '"other"', "If_Modified_Since": date},  # The tag is more important than the date.
+        {"If_None_Match": '"other"', "If_Modified_Since": date},  # The server must compare the tag and ignore the date.
         {"If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
         {"If_Modified_Since": "yesterday"},
     ):

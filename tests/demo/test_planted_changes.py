@@ -1,4 +1,7 @@
-"""Test that views follow a changed thumbnail if this is planted."""
+"""Test synthetic catalogues in which a change of a thumbnail changes how fast a video gains views.
+
+The gain follows the quality of the new thumbnail.
+"""
 
 import math
 from collections.abc import Iterator
@@ -36,7 +39,7 @@ def views(emulator: Emulator, video_id: str) -> int:
 
 
 def busiest(catalogue: SyntheticCatalogue) -> str:
-    """Return the id of the video that gains most views per hour. Rounding matters least for it."""
+    """Return the id of the video that gains most views per hour. Rounding matters least for this video."""
     day = CLOCK + timedelta(days=1)
     return max(catalogue.videos.values(), key=lambda video: catalogue.views(video, day) - video.views).video_id
 
@@ -83,7 +86,11 @@ def test_the_effect_of_a_picture_is_that_under_the_present_title(
 
 
 def gap(catalogue: SyntheticCatalogue, video_id: str, other: str) -> float:
-    """Return how much the title of the other video changes the difference of the two pictures."""
+    """Return how much the title of the video `other` changes the difference in quality of the two videos' pictures.
+
+    The difference is the quality of the picture of `other` minus that of `video_id`. The result is this difference
+    under the title of `other`, minus this difference under the title of `video_id`.
+    """
     quality = catalogue.one_title_quality
     under_own = quality(other, video_id) - quality(video_id, video_id)
     return quality(other, other) - quality(video_id, other) - under_own

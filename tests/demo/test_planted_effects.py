@@ -1,4 +1,4 @@
-"""Test the effects that are planted for the question "one title, several pictures"."""
+"""Test the effects that are built into a synthetic catalogue for the question "one title, several pictures"."""
 
 import dataclasses
 import hashlib
@@ -53,7 +53,7 @@ def own_pictures(catalogue: SyntheticCatalogue) -> Float64s:
 
 
 def repeats(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return the share of the words of each picture that are in its own title, float64 (n,)."""
+    """Return for each picture the share of its words that are in its own title, float64 (n,)."""
     shares = []
     for video_id, video in catalogue.videos.items():
         in_title = set(re.findall(r"\w+", video.title.upper()))
@@ -68,9 +68,9 @@ def without_title(catalogue: SyntheticCatalogue) -> Float64s:
 
 
 def test_without_effects_the_catalogue_is_the_one_before_effects_could_be_planted() -> None:
-    """The digest and the grey levels were taken before that. Pictures are compared by grey levels.
+    """Compare the catalogue with a digest and grey levels of the version in which no effects could be planted.
 
-    Another processor may compress a picture to other bytes.
+    Pictures are compared by grey levels, because another processor may compress a picture to other bytes.
     """
     catalogue = synthetic_catalogue(videos=140, seed=7)
     digest = hashlib.sha256()
@@ -129,13 +129,18 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
         columns.append(1 - 2 * repeats(catalogue))
         sizes.append(catalogue.effects.interaction)
     found, error = regress(catalogue, corrected_views(catalogue) / SIGMA_Q, *columns)
-    found, error = np.delete(found, slice(7, 10)), np.delete(error, slice(7, 10))  # The weights of the facts.
+    # Leave out the coefficients of the title facts.
+    found, error = np.delete(found, slice(7, 10)), np.delete(error, slice(7, 10))
     assert (np.abs(found - sizes) < 3.5 * error).all(), (found, sizes)
     assert error.max() < 0.02
 
 
 def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: SyntheticCatalogue) -> None:
-    """It takes no notice of contrast, likes clutter, and comes only 70 % of the way to the ceiling."""
+    """Check the weights and the AUC of a regression that ignores the topic, as `naive`.
+
+    Its weight of contrast is almost zero or negative, and it prefers cluttered pictures to calm ones. Its AUC exceeds
+    0.5 by only about 70 % of what the best possible AUC does. A regression that knows the topic reaches more than 97 %.
+    """
     pictures, views = attributes(confounded), corrected_views(confounded)
     naive, error = regress(confounded, views / SIGMA_Q, pictures)
     weights = dict(zip(ATTRIBUTES, naive, strict=True))
@@ -175,7 +180,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return the mean quality of pictures of each video's topic in its channel, float64 (n,)."""
+    """Return for each video the expected quality of a picture of its topic in its channel, float64 (n,)."""
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))
@@ -237,7 +242,10 @@ def test_without_an_interaction_no_winner_changes(confounded: SyntheticCatalogue
 
 
 def test_channels_have_tastes_of_their_own(one_title: SyntheticCatalogue, confounded: SyntheticCatalogue) -> None:
-    """The weights of a channel differ from the shared ones by about a quarter of a right angle."""
+    """Check how the weights of a channel's picture attributes differ from the weights that all channels share.
+
+    With planted tastes, the mean cosine between them is 0.80 to 0.95. Without tastes, the cosine is 1.
+    """
 
     def cosines(catalogue: SyntheticCatalogue) -> Float64s:
         channels, pictures = channels_of(catalogue), attributes(catalogue)

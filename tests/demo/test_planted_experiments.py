@@ -1,4 +1,7 @@
-"""Test the planted experiments. Their outcomes follow the planted quality, the more so the more impressions there are."""
+"""Test the simulated experiments of a synthetic catalogue.
+
+The more impressions an experiment has, the more often the variant with the best planted quality wins.
+"""
 
 import math
 from collections import Counter
@@ -20,7 +23,7 @@ def catalogue() -> SyntheticCatalogue:
 def run(
     catalogue: SyntheticCatalogue, number: int, impressions: int | None = None, subject: Subject = "pictures"
 ) -> list[PlantedExperiment]:
-    """Return this number of experiments in each of the first four channels."""
+    """Return `number` experiments of each of the first four channels."""
     channels = list(catalogue.channels)[:4]
     return [
         experiment
@@ -32,7 +35,7 @@ def run(
 
 
 def best(experiment: PlantedExperiment) -> int:
-    """Return the place of the variant with the best planted quality."""
+    """Return the index of the variant with the best planted quality."""
     return int(np.argmax([variant.thumbnail.quality for variant in experiment.variants]))
 
 

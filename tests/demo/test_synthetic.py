@@ -1,4 +1,7 @@
-"""Test the quality that was planted in the synthetic catalogue. Pixels, titles and views all depend on it."""
+"""Test the planted quality, a number that the synthetic catalogue gives each video.
+
+Pixels, titles and views all depend on the planted quality.
+"""
 
 import math
 import re
@@ -29,7 +32,7 @@ def catalogue() -> SyntheticCatalogue:
 def look(jpeg: bytes) -> Float64s:
     """Return statistics of a picture, float64 (200,).
 
-    They are the Lab colour and the edges on an 8x5 grid, and four histograms.
+    They are the CIELAB colour and the strength of edges in each cell of an 8x5 grid, and four histograms.
     """
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
     assert pixels is not None and pixels.shape == (180, 320, 3)
@@ -55,7 +58,11 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
-    """Return statistics (900, 200) and planted picture quality (900,) of every second video, in a random order."""
+    """Return figures of the picture of every second video, in a random order.
+
+    The first array holds the statistics of `look`, float64 (900, 200). The second holds the planted picture quality,
+    float64 (900,).
+    """
     video_ids = np.random.default_rng(0).permutation(list(catalogue.videos)[::2])
     statistics = np.stack([look(catalogue.image(video_id)) for video_id in video_ids])
     return statistics, np.array([catalogue.planted_picture(video_id) for video_id in video_ids])

@@ -176,7 +176,7 @@ def test_a_search_finds_many_channels_and_its_pages_are_repeatable(vast: VastCat
             maxResults=50,
         )
         first, again = walk(search, request), walk(search, request)
-        # Each of the two walks gets 10 pages, because paging ends after 500 results.
+        # Each of the two calls of `walk` gets 10 pages, because paging ends after 500 results.
         assert emulator.counts.calls == {"search": 20}
     ids = [item["id"]["videoId"] for item in first]
     assert [item["id"]["videoId"] for item in again] == ids

@@ -32,7 +32,7 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """Return environment variables without the user's settings.
 
-    They name a proxy at a closed port, so that the process can reach only this machine.
+    The variables name a proxy at a closed port, so that the process can reach only this machine. `more` adds variables.
     """
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
@@ -93,7 +93,7 @@ def wait_until(true: Callable[[], object], seconds: float, what: str, every: flo
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Return the process and all processes below it."""
+    """Return the process and all its descendants."""
     try:
         parent = psutil.Process(process.pid)
         return [parent, *parent.children(recursive=True)]
@@ -138,8 +138,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Yield a data folder, and remove it afterwards with every database server in it."""
-    # Other users cannot enter pytest's folders. If the tests run as root, another user runs the embedded server. So
-    # this function makes its own folder.
+    # If root runs the tests, another user runs the embedded server. That user cannot enter pytest's folders, so this
+    # function makes a folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:
@@ -188,7 +188,7 @@ class Up:
 
 @contextmanager
 def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
-    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the block."""
+    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the `with` block."""
     names = ("dagster", "mlflow", "scoring")
     ports = dict(zip(names, free_ports(3), strict=True))
     options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]

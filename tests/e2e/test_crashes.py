@@ -142,7 +142,10 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether a niche has the vectors of its pictures, but not yet those of its titles."""
+    """Return whether some titles are encoded, and fewer titles than pictures.
+
+    A niche then has the vectors of its pictures, but not yet those of its titles.
+    """
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 
@@ -196,7 +199,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Pause the process, and return whether the condition `when` still holds. If not, let the process continue.
+    """Pause the process, and return whether the condition `when` still holds. If it does not, let the process continue.
 
     On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
     """

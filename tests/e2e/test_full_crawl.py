@@ -1,8 +1,8 @@
 """A test of the full crawl that the training guide describes.
 
-The crawl covers 1,500 channels and 200,000 videos. It is run once undisturbed and once with ten kills.
+The crawl covers 1,500 channels and 200,000 videos. The test runs it once undisturbed and once with ten kills.
 
-The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s` it prints the figures.
+The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s`, it prints its results.
 """
 
 import os

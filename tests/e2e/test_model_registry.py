@@ -1,6 +1,6 @@
 """Tests of the models in MLflow. A person can compare them, and can choose one by moving an alias.
 
-The lab refuses a model that is worse than the served one.
+The lab refuses to promote a new model that is worse than the served one.
 """
 
 import shutil

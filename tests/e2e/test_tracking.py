@@ -65,9 +65,9 @@ def release(store: ReleaseStore) -> Release:
 
 @pytest.fixture
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """A tracker on the session's MLflow server, with an experiment and a model of its own.
+    """A tracker on the session's MLflow server, with an MLflow experiment and a registered model of its own.
 
-    Both are deleted after the test.
+    After the test, the runs of the MLflow experiment and the registered model are deleted.
     """
     import mlflow
 
@@ -104,7 +104,7 @@ def log(tracker: Tracker, store: ReleaseStore) -> Log:
 
 
 def kept(client: Any) -> tuple[list[str], list[str]]:
-    """Return the states of the experiment's runs, and the versions of the registered model."""
+    """Return the states of the MLflow experiment's runs, and the versions of the registered model."""
     experiment = client.get_experiment_by_name(NAME)
     runs = client.search_runs([experiment.experiment_id])
     versions = client.search_model_versions(f"name = '{NAME}'")

@@ -43,7 +43,8 @@ EVALUATED: dict[str, Any] = {
 
 `skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
 engagement of a video.
-`questions` lists the evaluated questions, each with its slice. By default these are both questions.
+`questions` may list the evaluated questions, each with the slice of its pairs. Without `questions`, both questions
+of the glossary are evaluated.
 """
 
 
@@ -149,7 +150,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # Some inputs hardly vary among these 24 pictures, so their scale is up to 8. This limit lets them count less.
+        # Some inputs hardly vary among these 24 pictures, so the model multiplies them by up to 8. It now multiplies
+        # them by 2 at most.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
@@ -247,7 +249,7 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal. The last bits of floats may differ, because matrix products are rounded."""
+    """Return whether two answers are equal. Floats may differ a little, because matrix products are rounded."""
     if isinstance(first, dict) and isinstance(second, dict):
         return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):

@@ -1,6 +1,7 @@
 """Test `thumblab score` and `thumblab key`.
 
-`thumblab score` gives the same answer in its own process as from the service. `thumblab key` prints the key of its lab.
+`thumblab score` asks the service or scores in its own process. Both give the same answer. `thumblab key` prints the key
+of its lab.
 """
 
 import http.server
@@ -278,7 +279,7 @@ def test_without_a_model_a_running_related_lab_is_named_with_the_option_that_cho
 
 @pytest.fixture(params=["gone", "of another lab", "not ready"])
 def unusable_service(request, run, new_lab, lab, service):
-    """Announce a service that cannot answer, and yield the environment variables for the command."""
+    """Announce a service that has ended, refuses the key or is not ready. Yield variables for the command."""
     if request.param == "not ready":
         with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
             yield {}

@@ -1,4 +1,4 @@
-"""Test the constraints of experiments. A whole experiment is stored, and the database refuses every other one."""
+"""Test the constraints of experiments. The database refuses an experiment that is incomplete or breaks a rule."""
 
 from collections.abc import Callable, Iterator
 from datetime import date

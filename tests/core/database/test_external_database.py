@@ -1,7 +1,7 @@
 """Test the lab with an external PostgreSQL server.
 
-The lab works through PgBouncer, and with the extension `vector` in any schema. If the lab cannot use the server, it
-reports the reason in one sentence.
+The lab works through the connection pooler PgBouncer, and with the extension `vector` in any schema. If the lab cannot
+use the server, it reports the reason in one sentence.
 """
 
 import importlib.metadata
@@ -62,7 +62,8 @@ def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        # PgBouncer refuses to run as root. If root runs the tests, another user runs it, who must enter the folder.
+        # PgBouncer refuses to run as root. If root runs the tests, another user runs PgBouncer. That user must be able
+        # to enter the folder.
         if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
@@ -150,7 +151,7 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    The URL names a role that may only create tables in this database.
+    The URL names a database role that may only create tables in this database.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")

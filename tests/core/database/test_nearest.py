@@ -1,6 +1,6 @@
-"""Test the search of the library with pgvector. It finds the same videos and cosines as FAISS.
+"""Test how pgvector finds the library's nearest vectors. It finds the same videos and cosines as FAISS.
 
-The tests run with and without an HNSW index.
+Some tests compare all vectors. Others use an HNSW index, which compares only some of the vectors.
 """
 
 from collections.abc import Callable

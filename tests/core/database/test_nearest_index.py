@@ -1,4 +1,4 @@
-"""Test the HNSW index of pgvector. The lab makes one index for each encoder, and makes an incomplete index again.
+"""Test the HNSW index of pgvector. The lab makes one index for each encoder, and rebuilds an incomplete one.
 
 A vector that is saved later is found through the index at once.
 """

@@ -76,7 +76,7 @@ def sql(data_dir: Path, statement: str) -> object:
 
 @contextmanager
 def user(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that uses the server until the block ends. The block may kill the process earlier."""
+    """Start a process that uses the server until the `with` block ends. The block may kill the process earlier."""
     process = python(data_dir, USE + "    input()\n")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("postgresql+psycopg://")

@@ -1,4 +1,4 @@
-"""Test a data folder that two hosts can reach. Only one of them uses it, and no committed row is lost."""
+"""Test a data folder that two hosts can reach. Only one host at a time uses it, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -44,7 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """The settings of a lab whose server has run before and is stopped now. No file host.json names a host."""
+    """The settings of a lab whose server has run before and is stopped now.
+
+    The file host.json names the host that runs the server. It does not exist here.
+    """
     server.take_over(made)
     server.stop(made, force=True)
     return made
@@ -57,7 +60,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that exist while `host` runs the server, and also after a power cut of `host`.
+    """Write the files that `host` would leave if its power were cut while it runs the server.
 
     Return the server's folder, which holds these files.
     """
@@ -208,7 +211,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not use this socket.
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not reach this socket.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()

@@ -1,4 +1,4 @@
-"""Test the ONNX encoder. It runs any image model that has a JSON file beside it. Its errors name what does not fit."""
+"""Test the ONNX encoder. It runs any image model that a JSON file beside it describes. Errors name what is wrong."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Cut a tenth off the left side of each picture, and check that the rest is nearest to its own original.
+    """Cut a tenth off the left side of each picture. Check that the vector of the rest is nearest to its original's.
 
     An untrained model would fail this test.
     """

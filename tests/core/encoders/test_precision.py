@@ -91,8 +91,8 @@ def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # Every third picture is used for the calibration. In reverse order, these are other pictures, so the vectors differ
-    # slightly.
+    # Quantisation measures the range of values on every third picture. In the reverse order, every third picture is
+    # another one, so the vectors of `other` differ slightly.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -220,9 +220,10 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """Check a candidate with a high mean cosine and a wrong order of neighbours.
+    """Check that vectors with a high mean cosine and a wrong order of neighbours do not agree.
 
-    All cosines of an untrained model are above 0.99, so the mean cosine alone would accept any vectors.
+    With an untrained model, even different pictures have cosines above 0.99. So the mean cosine alone would accept any
+    vectors.
     """
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))

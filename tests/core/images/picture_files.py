@@ -1,4 +1,4 @@
-"""Build picture files out of single PNG chunks and JPEG segments. No encoder in the tests writes such files."""
+"""Build picture files out of single PNG chunks and JPEG segments. Image libraries write no such files."""
 
 import io
 import struct
@@ -53,7 +53,7 @@ SPACES = {
 
 
 def rgb_profile(name: str) -> bytes:
-    """Return a version 2 profile with a matrix and a gamma, like the profiles of displays and cameras."""
+    """Return an ICC profile of version 2 with a matrix and a gamma, like the profiles of displays and cameras."""
     colorants, gamma = SPACES[name]
     tags = {key: _xyz(xyz) for key, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True)}
     return profile(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma)))
@@ -64,7 +64,7 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
-    """Return the profile of a printing press that prints the colour `lab` for any input. `lab` is L*a*b* in 8 bits."""
+    """Return the ICC profile of a press that prints the colour `lab` for any input. `lab` is L*a*b* in 8 bits."""
     curve = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     return profile(b"CMYK", {b"A2B0": table + curve * 4 + bytes(lab) * 16 + curve * 3}, b"prtr", b"Lab ")

@@ -17,7 +17,7 @@ Draw = Callable[..., bytes]
 
 
 def reencoded(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
-    """Return the picture after it was resized to `width`, encoded as a JPEG and decoded again."""
+    """Return the picture after it was resized to `width`, if given, encoded as a JPEG and decoded again."""
     image = Image.fromarray(pixels)
     if width is not None:
         image = image.resize((width, round(width * image.height / image.width)))

@@ -65,7 +65,8 @@ def test_forty_megapixels_of_any_format_stay_within_400_mib(tmp_path: Path, kind
 def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -> bytes:
     """Return a progressive JPEG with `count` scans.
 
-    The last scan is repeated, and the bytes `between` separate the copies. The header states `width` and `height`.
+    Each scan of such a JPEG adds detail to the picture. The last scan is repeated, and the bytes `between` separate the
+    copies. The header states `width` and `height`.
     """
     data = encoded(Image.linear_gradient("L").resize((64, 64)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")

@@ -1,6 +1,6 @@
 """Run a writer that is killed at a chosen line while it changes an index, and a reader that checks the served release.
 
-The writer and the reader each run in a process of their own. Both processes are forked from one that has already
+The writer and the reader each run in a process of their own. Both are forked from a process that has already
 imported all modules that they need, and has started no thread.
 """
 
@@ -74,9 +74,9 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Do the work `name`, and kill this process when it comes to the traced line with the number `line`.
+    """Do the work `name`, and count the lines of `TRACED` that run. Kill this process before line number `line` runs.
 
-    If `line` is 0, nothing is killed. A writer that finishes writes the number of its traced lines to `done`.
+    If `line` is 0, nothing is killed. A writer that finishes writes the number of counted lines to `done`.
     """
     seen = 0
 

@@ -16,7 +16,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 def vector_of(seed: int) -> Vectors:
     """Return the vector of `seed`.
 
-    Every three seeds, such as 0 to 2, share one vector, so that a library holds duplicates.
+    Seeds 0 to 2 share one vector, and so do 3 to 5, and so on. So a library holds duplicates.
     """
     return unit(np.random.default_rng(seed // 3).standard_normal((1, D)))[0]
 

@@ -1,6 +1,7 @@
 """Test the approximate search of a large library.
 
-The tests check its recall, which FAISS index it uses, and in which cases the search is exact.
+Recall is the share of the true neighbours that a search finds. The tests check the recall, which FAISS index the search
+uses, and in which cases it is exact.
 """
 
 import threading

@@ -115,7 +115,8 @@ class Library(RuleBasedStateMachine):
 class Approximate(Library):
     """The same state machine with an approximate index.
 
-    FAISS then searches all lists of this index, so it must find everything too.
+    An approximate index divides its vectors into lists. This one has two lists, and FAISS searches both. So it must
+    also find what numpy finds.
     """
 
     factory = "IDMap,IVF2,Flat"

@@ -1,4 +1,4 @@
-"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the model's scores for it."""
+"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the scores of this channel."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""Test the ranking model, its files and its calibration."""
+"""Test the ranking model, its files and its calibration.
+
+The score of the model is the sum of a linear model's output and a neural network's output.
+"""
 
 import json
 from pathlib import Path
@@ -72,8 +75,8 @@ def test_the_inputs_are_picture_title_and_title_features() -> None:
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
     """Check that `standardise` gives each kind of input its own length, whatever its scale was before.
 
-    The vectors of pictures then have a mean squared length of 1, and so have those of titles. The title facts have a
-    smaller one. The hashed words do not change.
+    The mean squared length becomes 1 for the vectors of pictures, 1 for those of titles, and less than 1 for the title
+    facts. The hashed words do not change.
     """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)

@@ -60,7 +60,8 @@ def test_a_title_without_words_has_no_hashed_words() -> None:
 def test_the_bucket_of_a_word_never_changes() -> None:
     """Check the buckets of one title.
 
-    Stored models rely on the buckets, so another hash function would make all of these models useless.
+    A bucket is the column to which the hash function assigns a word. Stored models have a weight for each bucket, so
+    another hash function would make all of these models useless.
     """
     words, characters = np.split(title_words(["Unboxing the new phone"])[0], 2)
     # The title has four words and three pairs of neighbouring words. Each of these seven has a bucket and a sign.

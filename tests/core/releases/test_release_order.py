@@ -1,4 +1,4 @@
-"""Test that releases stay in the order of their publication, even if the clock was set back in between."""
+"""Test that releases stay in the order of publication, even if the clock is set back between two publications."""
 
 import json
 from collections.abc import Callable

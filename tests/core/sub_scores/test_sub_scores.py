@@ -1,4 +1,7 @@
-"""Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails."""
+"""Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails.
+
+The text tower of a CLIP encoder encodes texts, so that a title can be compared with a picture.
+"""
 
 import dataclasses
 import json

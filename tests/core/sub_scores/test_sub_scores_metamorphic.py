@@ -69,7 +69,7 @@ def engines(face_model: Path) -> Engines:
 
 @pytest.fixture(scope="module")
 def reals(shared_data: Path, meter: Meter) -> list[Real]:
-    """Thumbnails in a random order. They include `PICTURES` with faces, and `PICTURES` with text."""
+    """Thumbnails in a random order. At least `PICTURES` of them have faces, and at least `PICTURES` have text."""
     catalogue = read_catalogue(shared_data / "thumbnails")
     order = sorted(catalogue.videos)
     random.Random(_SEED).shuffle(order)
@@ -107,9 +107,9 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that gets a relation in words, and for each picture whether this relation held.
+    """Return a function that takes the text of a relation, and for each picture whether the relation held.
 
-    The function prints in how many pictures it held, and fails if these are fewer than 90 %.
+    The function prints the text and in how many pictures the relation held. It fails if these are fewer than 90 %.
     """
 
     def check(relation: str, held: list[bool]) -> None:
@@ -122,7 +122,7 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 
 
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
-    """Return for each picture whether `change` lowered its sub-score `name`.
+    """Return for each picture whether `change` lowered the sub-score `name` of the picture.
 
     To save time, no text is read in the changed pictures.
     """
@@ -205,7 +205,8 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    # A picture's own title beats a random one less often, because the text in the picture often does not repeat it.
+    # A video's own title beats a random title less often than a title of `repeating` does. Many pictures have a text
+    # that does not repeat the video's title.
     assert np.mean(own) > 0.6
 
 

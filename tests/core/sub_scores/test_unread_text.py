@@ -1,4 +1,4 @@
-"""Test text that the text reader cannot read. It counts as text, but is not compared with the title."""
+"""Test text that the text reader cannot read. Such text counts as text, but is not compared with the title."""
 
 from importlib.resources import files
 

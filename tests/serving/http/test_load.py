@@ -1,4 +1,4 @@
-"""Test the service under load and attack. Whatever a client sends or does not send, others still get their answers."""
+"""Test the service under load and attack. Whatever one client sends or does not send, other clients get answers."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ KEY = "key-of-the-tests-0123456789"
 
 @contextlib.contextmanager
 def sending(service, *parts: bytes):
-    """Open a connection to the service, send `parts`, and close the connection after the block."""
+    """Open a connection to the service, send `parts`, and close the connection after the `with` block."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(b"".join(parts))

@@ -108,7 +108,7 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
-    """Check that the library decides what is weak.
+    """Check that a sub-score is weak in comparison with the library, whatever its value is.
 
     If all pictures of the library are better, even a good picture is weak. If all are worse, no picture is weak.
     """

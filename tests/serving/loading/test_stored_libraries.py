@@ -59,7 +59,7 @@ def libraries_at() -> Iterator[Callable[..., StoredLibraries]]:
 
 @pytest.fixture(scope="module")
 def filled(migrated_database: Callable[[], str]) -> str:
-    """Return the URL of a database with 40 vectors in each of two niches."""
+    """Return the URL of a database with the libraries of two niches. Each library has 40 videos."""
     url = migrated_database()
     engine = create_engine(url)
     fill(engine, vectors(84), "e")

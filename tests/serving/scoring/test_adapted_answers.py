@@ -1,4 +1,7 @@
-"""Test answers for a channel. The tests check which channel adapter is used, and what an answer says without one."""
+"""Test answers for a channel.
+
+The tests check which channel adapter is used, and what an answer says without an adapter.
+"""
 
 import base64
 import json
@@ -54,7 +57,7 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
         # The answer's scores are percentiles. A model's score beyond the outer quantiles becomes 0 or 100, so the test
-        # cannot compute it back.
+        # cannot compute the model's score from the percentile.
         if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)

@@ -1,4 +1,7 @@
-"""Test how the service fetches pictures. The bytes in memory are bounded, and late pictures are not examined."""
+"""Test how the service fetches pictures.
+
+The bytes in memory are bounded. Pictures that arrive after the deadline are not examined.
+"""
 
 import threading
 from types import SimpleNamespace
