@@ -1,4 +1,7 @@
-"""Tests of adding a channel: which videos count, what the adapter learns, and when videos are imported or collected."""
+"""Tests of adding a channel.
+
+The tests cover which videos the adapter is fitted to, what it learns, and whether videos come from a catalogue or YouTube.
+"""
 
 import dataclasses
 import re
