@@ -55,7 +55,10 @@ def full(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FullLab]:
-    """A copy of the prepared lab whose videos may all be deleted at once. Its emulator has the same videos."""
+    """A copy of the prepared lab, and an emulator with the same videos.
+
+    The settings of this lab allow one run to delete all its videos.
+    """
     monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared
     original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.

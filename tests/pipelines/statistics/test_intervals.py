@@ -1,4 +1,7 @@
-"""Tests of the intervals of means over pairs. They cover the truth as often as they promise."""
+"""Tests of the confidence intervals of means over pairs, such as the AUC.
+
+In simulations, an interval at the 95 % level must contain the true mean in about 95 % of the samples.
+"""
 
 import numpy as np
 import pytest
@@ -15,17 +18,21 @@ from thumblab_pipelines.statistics.intervals import (
 from thumblab_pipelines.statistics.metrics import pair_wins
 
 SAMPLES = 200
-"""Number of samples of a simulated coverage. Its standard error is 1.5 points at 95 %, and 0.7 at 99 %."""
+"""The number of samples of a simulation.
+
+The simulation counts in which share of the samples the interval contains the true mean. The standard error of this share
+is 1.5 percentage points at a share of 95 %, and 0.7 points at 99 %.
+"""
 
 Sample = tuple[Float64s, Rows, Rows, Rows]
-"""The wins, the winners, the losers and the channels of pairs."""
+"""For each pair: what it counts (1 for a win, 0 for a loss), its winner, its loser and its channel."""
 
 
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
-    """Draw channels of these numbers of videos, and return the pairs of neighbouring videos.
+    """Draw a channel of each size in `sizes`, and pair each of its videos with the next 12 videos.
 
-    In each channel, the scores and the outcomes of the videos have a correlation of their own. It is drawn from a
-    normal distribution with the mean `skill` and the standard deviation `spread`.
+    Each channel has its own correlation between the scores and the outcomes of its videos. The correlation is drawn
+    from a normal distribution with the mean `skill` and the standard deviation `spread`.
     """
     wins, winners, losers, channels = [], [], [], []
     start = 0
@@ -51,7 +58,7 @@ def correlations(random: np.random.Generator, skill: float, spread: float, count
 
 
 def true_auc(skill: float, spread: float) -> float:
-    """Return the mean AUC over all possible channels. Sheppard's formula gives the AUC of a correlation."""
+    """Return the mean AUC over all possible channels. Sheppard's formula gives the AUC that follows from a correlation."""
     of_channels = correlations(np.random.default_rng(0), skill, spread, 200_000)
     return float((0.5 + np.arcsin(of_channels) / np.pi).mean())
 
@@ -72,14 +79,14 @@ def test_intervals_cover_the_true_mean_in_90_to_99_percent_of_samples(
         covered_by_pairs += low <= truth <= high
         low, high = by_channel.interval(by_channel.over_channels(), SHARE)
         covered_by_channels += low <= truth <= high
-    # The upper bounds allow for two standard errors of the simulation.
+    # The true share may be up to 99 %. The 0.014 are two standard errors of the simulated share.
     assert 0.90 <= covered_by_pairs / SAMPLES < 0.99 + 0.014
     assert 0.90 <= covered_by_channels / SAMPLES < 0.99 + 0.014
     assert covered_by_pairs < SAMPLES or covered_by_channels < SAMPLES
 
 
 def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs() -> None:
-    """The 780 pairs of 40 videos carry no more information than 40 videos."""
+    """The 402 pairs of a sample share 40 videos, so the interval is wider than that of 402 independent pairs."""
     random = np.random.default_rng(3)
     truth = true_auc(0.5, 0.0)
     covered, widths = 0, []
