@@ -1,6 +1,7 @@
 """Tests of MLflow's alias `champion`, which names the served version of the model.
 
-If a person moves the alias to another version, the lab serves this version. The lab never moves the alias back.
+If a person moves the alias to another version, the lab serves this version if it passes the checks. The lab never moves
+the alias back.
 """
 
 import json
