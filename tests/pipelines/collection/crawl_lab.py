@@ -9,7 +9,7 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return the stored outcome of each video. It is None for a video that was not examined yet."""
+    """Return the stored outcome of each video. The outcome is None for a video that was not examined yet."""
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())
 

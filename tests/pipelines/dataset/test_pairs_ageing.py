@@ -1,8 +1,10 @@
 """Tests of the age correction and of outliers.
 
 The growth of views is fitted to videos that were counted at several ages. If there are too few such videos, a typical
-growth is used. The target of a video is the natural logarithm of its age-corrected views. An outlier is a training video
-whose target is far from the other targets of its channel.
+growth is used.
+
+The target of a video is the natural logarithm of its age-corrected views. An outlier is a training video whose target
+is far from the other targets of its channel.
 """
 
 import numpy as np

@@ -52,7 +52,7 @@ class Planted:
 
 @pytest.fixture(scope="module")
 def planted(plant: Callable[..., Dataset]) -> Planted:
-    """Twelve channels in which a title about cooking multiplies the views by four. The picture has a separate effect."""
+    """Twelve channels. A title about cooking multiplies the views by four. The picture has a separate effect."""
     data = plant(channels=12, videos=80, seed=5)
     random = np.random.default_rng(1)
     cooking = random.random(len(data.videos)) < 0.5

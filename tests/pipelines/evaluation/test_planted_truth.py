@@ -86,7 +86,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling(planted: Planted) -> Non
 
 
 def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) -> None:
-    """Use a catalogue (seed 23) that was not used to choose any part of the lab."""
+    """Use the catalogue with the seed 23, which was not used to choose any part of the lab."""
     made = planted_data(20_000, 23, tmp_path)
     held = train(made.data, TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95

@@ -59,7 +59,7 @@ def evaluations(data: Dataset, request: pytest.FixtureRequest) -> list[Evaluatio
 
 
 def deep_channels(evaluations: list[Evaluation]) -> dict[str, Any]:
-    """Return the AUC of the adapted model in each of the `DEEP` channels with the most pairs, by the name of the slice."""
+    """Return the adapted model's AUC in each of the `DEEP` channels with the most pairs, by the name of the slice."""
     adapted = [e for e in evaluations if (e.split, e.scorer, e.metric) == (ADAPTED, "model", "auc")]
     of_channels = sorted((e for e in adapted if e.slice.startswith("channel:")), key=lambda e: -e.pairs)
     return {e.slice: e.value for e in of_channels[:DEEP]}

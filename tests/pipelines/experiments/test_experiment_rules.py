@@ -1,4 +1,8 @@
-"""Test the rules of experiments: what is read from what a person gave, and which sentence a broken rule gives."""
+"""Test the rules of experiments.
+
+Shares and outcomes are understood in each of the usual notations. Each broken rule gives an error that says what is
+wrong.
+"""
 
 from dataclasses import replace
 from datetime import date

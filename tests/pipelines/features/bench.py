@@ -85,7 +85,7 @@ class FailingTitles(CheapTitles):
 
 
 class Bench:
-    """A lab with one collected niche. Its steps use the encoders in the attributes `pictures` and `titles`."""
+    """A lab with one collected niche. Embedding and measuring use the encoders in `pictures` and `titles`."""
 
     def __init__(self, lab: Lab, patch: pytest.MonkeyPatch) -> None:
         self.lab = lab

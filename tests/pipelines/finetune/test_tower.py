@@ -1,7 +1,7 @@
 """Tests of the image tower, the part of an encoder that encodes pictures.
 
-Fine-tuning divides the tower into a frozen part and a trained part. Other tests here cover which pairs fine-tuning takes
-from a dataset, and which facts it writes to a checkpoint.
+Fine-tuning divides the tower into a frozen part and a trained part. Other tests here cover which pairs fine-tuning
+takes from a dataset, and which facts it writes to a checkpoint.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """Tests of the comparison of two models on the same pairs.
 
-A paired bootstrap gives an interval for the difference of their AUCs. From the interval follows whether the challenger
+A paired bootstrap gives an interval for the difference of their AUCs. The interval decides whether the challenger
 counts as not worse than the champion.
 """
 

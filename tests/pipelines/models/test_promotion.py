@@ -1,4 +1,7 @@
-"""Tests of promotion. A worse model is not served, an equally good model is served, and a person's choice stays."""
+"""Tests of promotion. A new model is served unless it is worse than the served model.
+
+A model that a person chose stays until a new model is compared with it and is not worse.
+"""
 
 import shutil
 from collections.abc import Callable

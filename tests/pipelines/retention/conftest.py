@@ -31,7 +31,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def prepared(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> tuple[Lab, str]:
-    """The lab that is copied for each test, and the endpoint of the emulator that it was collected from."""
+    """The lab that is copied for each test, and the endpoint of the emulator from which its videos were collected."""
     with Emulator(catalogue, key=SECRET) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=SECRET, youtube_first_wait_s=0.01)
         collect(lab, NICHE)

@@ -20,8 +20,8 @@ from thumblab_pipelines.statistics.metrics import pair_wins
 SAMPLES = 200
 """The number of samples of a simulation.
 
-The simulation counts in which share of the samples the interval contains the true mean. The standard error of this share
-is 1.5 percentage points at a share of 95 %, and 0.7 points at 99 %.
+The simulation counts in which share of the samples the interval contains the true mean. The standard error of this
+share is 1.5 percentage points at a share of 95 %, and 0.7 points at 99 %.
 """
 
 Sample = tuple[Float64s, Rows, Rows, Rows]
@@ -58,7 +58,7 @@ def correlations(random: np.random.Generator, skill: float, spread: float, count
 
 
 def true_auc(skill: float, spread: float) -> float:
-    """Return the mean AUC over all possible channels. Sheppard's formula gives the AUC that follows from a correlation."""
+    """Return the mean AUC over all possible channels. Sheppard's formula turns a correlation into an AUC."""
     of_channels = correlations(np.random.default_rng(0), skill, spread, 200_000)
     return float((0.5 + np.arcsin(of_channels) / np.pi).mean())
 

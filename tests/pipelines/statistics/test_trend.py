@@ -1,7 +1,8 @@
 """Tests of the local trend of a channel.
 
-The trend at a video is a weighted mean of the targets of the channel's other known videos. Videos that were published on
-days close to the video's day weigh most. A video is known if the trend may use its target, the age-corrected log views.
+The trend at a video is a weighted mean of the targets of the channel's other known videos. The closer the day of
+publication of another video, the more it weighs. A video is known if the trend may use its target, the age-corrected
+log views.
 """
 
 import numpy as np

@@ -56,7 +56,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # The bias is added to every score. So no loss depends on it, and only rounding changes it.
+        # The bias is added to every score. So no loss depends on the bias, and only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

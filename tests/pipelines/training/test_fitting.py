@@ -131,7 +131,7 @@ def test_the_losses_are_means_over_known_values() -> None:
 
 
 def test_the_sums_of_two_processes_add_up_to_those_of_one() -> None:
-    """Some videos are in the parts of both processes and must be counted once."""
+    """Each process gets a part of the pairs. A video that is in pairs of both parts must be counted once."""
     model, pairs, nothing = fresh(ARRAYS).eval(), np.arange(300), np.arange(0)
 
     def sums(own: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:

@@ -74,8 +74,8 @@ class Stub:
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        # `first` are extra uploads on page 0. Without these uploads, the channel would look inactive in some of the lists,
-        # and the crawl leaves out inactive channels.
+        # `first` are extra uploads on page 0. Without these uploads, the channel would look inactive with some of the
+        # lists, and the crawl leaves out inactive channels.
         self._first = first
 
     def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
