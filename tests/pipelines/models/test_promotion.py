@@ -1,6 +1,7 @@
-"""Tests of promotion. A new model is served unless it is worse than the served model.
+"""Tests of promotion.
 
-A model that a person chose stays until a new model is compared with it and is not worse.
+If a new model can be compared with the served model, it is served only if it is not worse. A model that a person
+replaced is not promoted again, but a later model may replace the person's choice.
 """
 
 import shutil
