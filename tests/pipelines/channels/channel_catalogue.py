@@ -1,6 +1,6 @@
-"""A catalogue of two channels. The viewers of one channel prefer blue.
+"""Write a catalogue of two channels for the tests of channel adapters.
 
-The other channel has too few videos for an adapter.
+The viewers of `TASTE` prefer blue thumbnails to red ones. The channel `FEW` has too few videos for an adapter.
 """
 
 import csv
@@ -29,9 +29,9 @@ def picture(draw: Callable[..., bytes], seed: int, tint: str) -> bytes:
 
 
 def write_catalogue(folder: Path, draw: Callable[..., bytes]) -> None:
-    """Write 61 videos of the channel with the taste for blue, and three of the other channel.
+    """Write 61 videos of the channel `TASTE` and three videos of the channel `FEW`.
 
-    One of the 61 lasts only 30 s, so it may be a Short.
+    One of the 61 videos lasts only 30 s, so it may be a Short.
     """
     random = np.random.default_rng(0)
     start = datetime(2026, 6, 1, tzinfo=UTC)

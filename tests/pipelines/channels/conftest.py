@@ -1,4 +1,7 @@
-"""Labs that serve a model with the same score for every picture. Only a channel adapter can tell pictures apart."""
+"""Fixtures with labs for the tests of channel adapters.
+
+Their model gives every picture the same score. So a difference between two scores comes from a channel adapter.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +68,7 @@ def lab(open_lab: Callable[..., Lab], serve: Callable[..., Release]) -> Lab:
 
 @pytest.fixture(scope="module")
 def added(lab: Lab, catalogue_folder: Path) -> AddedChannel:
-    """The result of adding the channel with the taste for blue to the shared lab."""
+    """The result of adding the channel `TASTE` to the shared lab."""
     return add_channel(lab, TASTE, catalogue_folder)
 
 

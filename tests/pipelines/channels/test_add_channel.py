@@ -1,4 +1,8 @@
-"""Tests of adding a channel: which videos count, what the adapter learns, and when videos are imported or collected."""
+"""Tests of adding a channel.
+
+The tests cover which videos the adapter is fitted to, what it learns, and whether its videos are imported from a
+catalogue or collected from YouTube.
+"""
 
 import dataclasses
 import re
@@ -67,7 +71,8 @@ def test_possible_shorts_and_videos_counted_before_publication_are_left_out(
         for video_id, values in changes.items():
             connection.execute(update(videos).where(videos.c.video_id == video_id).values(**values))
     _, left_out = read_channel_videos(lab, TASTE_ID, model)
-    assert left_out["up to 180 s and of unknown shape (may be a Short)"] == 2  # One of them is the video of 30 s.
+    # The two possible Shorts are `video000001` and the video that lasts 30 s.
+    assert left_out["up to 180 s and of unknown shape (may be a Short)"] == 2
     assert left_out["counted before it was published"] == 1
 
 

@@ -34,7 +34,7 @@ def served_model(lab: Lab) -> Release:
 
 
 def video_ids(lab: Lab) -> list[str]:
-    """Return the ids of the videos in the served adapter of the channel with the taste for blue."""
+    """Return the ids of the videos in the served adapter of the channel `TASTE`."""
     release = lab.releases.serving.current(ADAPTER, TASTE_ID)
     assert release is not None
     ids: list[str] = json.loads((release.path / "videos.json").read_text())

@@ -22,7 +22,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def collected_lab(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> Lab:
-    """A lab with the videos of the niche tech and no pictures. The emulator that it was collected from has ended."""
+    """A lab with the videos of the niche tech and no pictures. The emulator of these videos does not run any more."""
     opened = open_lab()
     with Emulator(catalogue) as emulator:
         collect(at(opened, emulator), "tech")
@@ -45,7 +45,7 @@ def emptied_lab(module_lab: Lab) -> Lab:
 
 @pytest.fixture(scope="session")
 def tech() -> SyntheticCatalogue:
-    """A catalogue of 700 videos in all niches. The niche tech has a hundred of them."""
+    """A catalogue of 700 videos in all niches. The niche tech has a hundred of these videos."""
     return synthetic_catalogue(videos=700)
 
 

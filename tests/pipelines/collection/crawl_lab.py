@@ -9,7 +9,7 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return the stored outcome of each video. It is None for a video that was not examined yet."""
+    """Return the stored outcome of each video. The outcome is None for a video that was not examined yet."""
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())
 
@@ -17,7 +17,7 @@ def outcomes(lab: Lab) -> dict[str, str | None]:
 def least_units(catalogue: Any, niche: str) -> int:
     """Return the fewest units of quota that a crawl can cost.
 
-    A call costs one unit. It reads up to 50 channels, 50 uploads of one channel, or 50 videos.
+    A call costs one unit and reads up to 50 channels, 50 uploads of one channel, or 50 videos.
     """
     sizes = [len(channel.videos) for channel in catalogue.channels.values() if channel.niche == niche]
     return -(-len(sizes) // 50) + sum(-(-size // 50) for size in sizes) + -(-sum(sizes) // 50)

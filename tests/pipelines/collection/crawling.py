@@ -16,11 +16,11 @@ IMPORTS = [
 
 
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:
-    """Crawl the niches one after the other with these environment variables.
+    """Set the environment variables in `environment`, and crawl the niches one after the other.
 
     Append stderr to the file `stderr_path`.
     """
-    # A background job of a shell ignores SIGINT. With the default handler, SIGINT interrupts the crawl again.
+    # A background job of a shell ignores SIGINT. This handler makes SIGINT interrupt the crawl even then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.open(stderr_path, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

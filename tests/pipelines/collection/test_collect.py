@@ -106,8 +106,8 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # With two calls, the lab requests the chart, which YouTube refuses, and then the videos that the search found. With
-    # one call, the lab requests only these videos.
+    # On a day with two calls, the lab requests the chart, which YouTube refuses, and then the videos that the search
+    # found. On a day with one call, the lab requests only the videos that the search found.
     assert asked == [2, 1, 1, 2]
 
 
@@ -214,7 +214,8 @@ def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_r
         with lab.engine.connect() as connection:
             kept = connection.execute(select(func.count()).select_from(videos)).scalar_one()
         assert first.new_videos == first.seen == kept == 5
-        # The run is on 20 November at 12:00 UTC, which is 04:00 in California. The next midnight there is at 08:00 UTC.
+        # The run is on 20 November at 12:00 UTC, which is 04:00 in California. The quota is reset at the next midnight
+        # in California, on 21 November at 08:00 UTC.
         assert first.stopped is not None
         assert "2026-11-21 08:00 UTC" in first.stopped
         asked = sum(emulator.counts.calls.values())

@@ -80,7 +80,7 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(10):
             process = Crawling(other, emulator, 10, tmp_path)
-            # Each process does about a tenth of the work before it is killed.
+            # Each kill comes when about another tenth of the units of an undisturbed crawl is spent.
             enough = undisturbed * (kill + luck.random()) / 10.5
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
@@ -125,6 +125,7 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # The last term allows each process two extra calls in each niche. One call requests the channels, which the other
-    # process may have requested too. The other call requests the last videos, which may be fewer than 50.
+    # The last term allows two extra calls for each of the two processes and each niche. The first extra call requests
+    # channels that the other process may have requested too. The second requests the last videos of the niche, which
+    # may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -1,6 +1,6 @@
 """Tests of the crawl's rules.
 
-Each rule leaves out the videos or channels that it is meant for. The crawl counts them by rule.
+Each rule leaves out the videos or channels that it is meant for. The crawl counts what each rule left out.
 """
 
 import dataclasses
@@ -64,7 +64,8 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
     }
     counted = Counter(outcomes(lab).values())
     assert crawled.counted.videos == dict(counted)
-    # Videos that are left out are not stored. Outliers are stored, because the library needs the winners.
+    # The lab stores no video that a rule left out, with one exception. It stores outliers, whose views are
+    # more than 3 standard deviations from their channel's mean, because the library needs winners.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}

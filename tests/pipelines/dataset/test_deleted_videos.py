@@ -65,7 +65,10 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete one video of the newest pairs, and return its id. It is the first in `part` that is not deleted yet."""
+    """Delete one video of the newest pairs release, and return its id.
+
+    The video is the first of the part `part` that is not deleted yet.
+    """
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:
@@ -129,8 +132,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # Processes compare their pairs through `broadcast`. Here it changes the value from the main process, as if the main
-    # process had read other pairs.
+    # Processes compare their pairs through `broadcast`. Here `broadcast` changes the value that the main process sends,
+    # as if the main process had read different pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
@@ -155,8 +158,9 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # A successor is a release that replaces a pairs release with a deleted video. After another deletion, a successor
-    # is replaced in the same way. A successor that no model needs any more is deleted.
+    # If a pairs release names a deleted video, a new release without this video takes its place. The new release is
+    # called its successor. After another deletion, the successor gets a successor too. A successor that no model needs
+    # any more is deleted.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []
@@ -180,7 +184,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "new vectors make new pairs"
-    # `with_vectors_of` reads the vectors for another model from the database, where one of them is now missing.
+    # `with_vectors_of` reads vectors from the database, where the vector of the first video is now missing.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 

@@ -2,6 +2,9 @@
 
 The growth of views is fitted to videos that were counted at several ages. If there are too few such videos, a typical
 growth is used.
+
+The target of a video is the natural logarithm of its age-corrected views. An outlier is a training video whose target
+is far from the other targets of its channel.
 """
 
 import numpy as np
@@ -13,9 +16,9 @@ from thumblab_pipelines.dataset.outliers import training_outliers
 
 
 def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Return videos whose views grow with age by the formula of `Growth`. Their view counts are very different.
+    """Return videos whose views grow with age by the formula of `Growth`. The videos have very different view counts.
 
-    Each video was counted at some of the fixed ages and once later.
+    Each video was counted at some of the ages 24, 72 and 168 hours, and once later.
     """
     random = np.random.default_rng(seed)
     level = np.exp(random.normal(9, 2, videos))
@@ -75,8 +78,8 @@ def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
 
 def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
-    # The target of video 3 is so extreme that the plain standard deviation of the 20 training videos becomes large. By
-    # this deviation, video 4 would not be an outlier.
+    # The target of video 3 is so extreme that the plain standard deviation of the 20 training videos becomes large. If
+    # the test for outliers used this deviation, it would not find video 4.
     target[[3, 25]] = 20.0
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})

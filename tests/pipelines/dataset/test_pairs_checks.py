@@ -1,4 +1,7 @@
-"""Tests of the checks of training pairs. Each planted fault fails its own check, and the check names the wrong row."""
+"""Tests of the checks of training pairs.
+
+Each test puts one fault into correct pairs. The check for this fault must fail and name the wrong row.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +23,7 @@ from thumblab_pipelines.dataset.snapshot import Snapshot
 
 Plant = Callable[..., Dataset]
 Change = Callable[[pd.DataFrame, pd.DataFrame], list[str]]
-"""A function that plants a fault in the videos or the pairs. It returns what the check's explanation must contain."""
+"""A function that puts a fault into the videos or the pairs. It returns what the check's explanation must contain."""
 
 
 def snapshot(data: Dataset, images: np.ndarray | None = None) -> Snapshot:
@@ -173,8 +176,8 @@ def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 def growth_fitted_to_all_parts(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """Correct the views for age by a growth that was fitted to all videos instead of the training videos.
 
-    Training videos get half of their views in a day, and held-out videos in 500 hours. So a fit to all videos differs
-    from a fit to the training videos.
+    Training videos get half of their views within 24 hours, and held-out videos within 500 hours. So a growth that is
+    fitted to all videos differs from one that is fitted to the training videos.
     """
     half = np.where(corpus.part == "train", 24.0, 500.0)
     level = corpus.views * (corpus.age_hours + half) / corpus.age_hours

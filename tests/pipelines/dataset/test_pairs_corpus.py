@@ -87,7 +87,8 @@ def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
 
 
 def test_the_first_of_several_near_duplicates_is_kept() -> None:
-    # The third picture looks like the first and is left out. The fourth looks only like the third, so it is kept.
+    # The third picture looks like the first and is left out. The fourth looks like the third but not like the first.
+    # Because the third is left out, the fourth is kept.
     chain = Pictures(list("abcd"), [0, -1, 0b1111, 0b11111111])
     assert np.flatnonzero(chain.repeats()).tolist() == [2]
     assert np.flatnonzero(Pictures(list("abab"), [None] * 4).repeats()).tolist() == [2, 3]
@@ -195,9 +196,11 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # This count exists only by the other definition of a view.
+    assert np.isnan(video.views_at_24)  # These views were counted by the other definition of a view.
     assert video.views_at_72 == 1_500
-    assert video.views_at_168 == 3_000  # The latest count limits it, because YouTube has removed 300 views since.
+    # The estimate of 3,300 is above the later count of 3,000, because YouTube has removed 300 views in between. The
+    # later count is used.
+    assert video.views_at_168 == 3_000
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)
 

@@ -3,7 +3,7 @@
 The lab detects dead runs, marks them as failed with a reason, frees their slots in the queue and retries them.
 
 The tests call the daemon's periodic work by hand. They use the lab's own `dagster.yaml`, PostgreSQL and a real code
-server. They kill that server and the processes of runs.
+server. They kill the code server and the processes of runs.
 """
 
 import logging
@@ -77,7 +77,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # After a code server fails, the queue pauses for 20 s. The pause is over now.
+        self.now += 60  # After a code server fails, the queue pauses for 20 s. This step moves past the pause.
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:

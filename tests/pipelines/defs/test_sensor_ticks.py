@@ -96,9 +96,9 @@ def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, m
 
 
 def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
-    """Dagster copies a configurable resource before a run, and drops the resource's private attributes.
+    """A resource from `LabResource.in_this_process` keeps its settings and its listener, which are private attributes.
 
-    A resource from `LabResource.in_this_process` keeps them. They hold the settings and the listener.
+    Dagster copies other configurable resources before a run, and the copies lack the private attributes.
     """
     reports: list[tuple[str, int, int]] = []
 

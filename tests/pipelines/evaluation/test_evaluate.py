@@ -1,6 +1,7 @@
-"""Tests of the evaluation. A scorer is the model or a reference model.
+"""Tests of the evaluation of the model and of the reference models on each split. Both are called scorers.
 
-Each split has figures of the scorers that know no more than the model, measured on the held-out pairs of this split.
+In a split, no reference model uses more data of the evaluated channels than the model does. Each figure is measured on
+the held-out pairs of its split.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tests of evaluating a model on another catalogue.
 
-The model is evaluated only on videos that it was not trained on. A channel's adapter is fitted only to videos that are
-earlier than the evaluated ones.
+The model is evaluated only on videos that it was not trained on. A channel's adapter is fitted only to videos that were
+published before the evaluated videos.
 """
 
 import dataclasses
@@ -133,7 +133,7 @@ def test_both_splits_are_evaluated_on_the_same_pairs_of_the_last_fifth(
 def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
     home: Lab, model: Release, elsewhere: Lab, evaluated: CatalogueEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Replace the views of the last fifth of the videos by noise. Every score of the adapted model stays the same."""
+    """Replace the views of the evaluated videos, a channel's last fifth, by noise. No adapted score may change."""
     from thumblab_pipelines.evaluation import on_catalogue
 
     all_scores: list[np.ndarray] = []

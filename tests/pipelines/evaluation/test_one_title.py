@@ -1,4 +1,7 @@
-"""Tests of the evaluation of two pictures under one title, on videos whose titles and pictures have planted effects."""
+"""Tests of the evaluation of two pictures under one title.
+
+In the test data, the effects of each title and of each picture on the views are known.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,7 +27,7 @@ SUBJECTS = (("soup", "bread", "cake", "salad"), ("mountain", "river", "forest", 
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """A dataset with the effect [n] of each video's title and of its picture on its log views."""
+    """A dataset, and the known effects [n] of each video's title and of its picture on its log views."""
 
     data: Dataset
     title: npt.NDArray[np.float64]
@@ -34,19 +37,22 @@ class Planted:
         return OneTitlePairs(FUTURE, self.data, Context.of(self.data))
 
     def gaps(self, scores: Any) -> PictureGaps:
-        """Return the picture gaps on all pairs, of a scorer whose scores [n] do not depend on the title."""
+        """Return the picture gap of each pair, for a scorer that gives the picture of video i the score `scores[i]`.
+
+        These scores do not depend on the title.
+        """
         every = PictureGaps(np.arange(len(self.data.pairs)), np.zeros((len(self.data.pairs), 2)))
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))
 
     def aucs(self, scores: Any) -> dict[str, float]:
-        """Return the AUC of such a scorer by slice."""
+        """Return by slice the AUC of a scorer that gives the picture of video i the score `scores[i]`."""
         figures = self.pairs().aucs("model", self.gaps(scores))
         return {e.slice: e.value for e in figures if e.metric == "auc" and e.value is not None}
 
 
 @pytest.fixture(scope="module")
 def planted(plant: Callable[..., Dataset]) -> Planted:
-    """Twelve channels in which a title about cooking doubles the views, and the picture has an effect of its own."""
+    """Twelve channels. A title about cooking multiplies the views by four. The picture has a separate effect."""
     data = plant(channels=12, videos=80, seed=5)
     random = np.random.default_rng(1)
     cooking = random.random(len(data.videos)) < 0.5
@@ -77,7 +83,8 @@ def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) ->
 
 
 def test_a_picture_scorer_that_knows_the_truth_is_right_on_residual_pairs(planted: Planted) -> None:
-    # Sheppard's formula: the best AUC is 1/2 + atan(0.5 / 0.3) / pi = 0.83, for a picture and a noise of these sizes.
+    # The effect of the picture has a standard deviation of 0.5, and the noise one of 0.3. By Sheppard's formula, the
+    # best AUC is 1/2 + atan(0.5 / 0.3) / pi = 0.83.
     aucs = planted.aucs(planted.picture)
     assert aucs["residual"] > 0.78
     assert aucs["residual 2x"] > 0.90
@@ -89,7 +96,11 @@ def test_a_scorer_that_ignores_pictures_is_at_chance(planted: Planted) -> None:
 
 
 def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chance(planted: Planted) -> None:
-    """Observed winners make such a scorer look good, because the topic of a video is in its title too."""
+    """Give each picture the effect of its video's title as its score.
+
+    On the slice `swap`, the winner is the video with more views, which may have won by its title. There the scores look
+    good. On the slice `residual`, what the context predicts is subtracted first, and the scores are at chance.
+    """
     aucs = planted.aucs(planted.title)
     assert aucs["swap"] > 0.7
     assert aucs["residual"] == pytest.approx(0.5, abs=0.06)

@@ -1,8 +1,8 @@
 """Tests on a synthetic catalogue. The model comes close to the best AUC that is possible from pictures and titles.
 
-`demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. The catalogue is the
-demo's (seed 7) unless a test names another one. The built-in descriptor was chosen with the help of the demo's
-catalogue. docs/evaluation.md has the figures of other catalogues.
+`demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. Unless a test names
+another catalogue, it uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image encoder was
+chosen with the help of the demo's catalogue. So docs/evaluation.md also has the figures of other catalogues.
 """
 
 import dataclasses
@@ -38,8 +38,8 @@ VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
 """Attributes of a picture that have large weights and small weights in the formula of the views.
 
-1,800 videos are enough to tell these two groups apart. Of two weights that are closer, chance decides which one looks
-larger.
+1,800 videos are enough to tell these two groups apart. The weights within a group are so close that chance decides
+which of them looks larger.
 """
 
 
@@ -86,7 +86,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling(planted: Planted) -> Non
 
 
 def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) -> None:
-    """Use a catalogue (seed 23) that was not used to choose any part of the lab."""
+    """Use the catalogue with the seed 23, which was not used to choose any part of the lab."""
     made = planted_data(20_000, 23, tmp_path)
     held = train(made.data, TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -95,7 +95,7 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 
 
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
-    """Give the model the true attributes in place of the pictures. Then a quarter of the 20,000 videos is enough."""
+    """Give the model the true attributes in place of the pictures. Then 5,400 videos are enough instead of 20,000."""
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -153,7 +153,10 @@ def test_win_probabilities_are_calibrated_and_the_expected_share_is_too_close(pl
 
 @pytest.fixture(scope="module")
 def evaluate_shuffled(planted: Planted) -> Callable[[int], list[Evaluation]]:
-    """A function that trains and evaluates a model on targets that are shuffled within each channel."""
+    """A function that trains and evaluates a model after the targets were shuffled within each channel.
+
+    The target of a video is its age-corrected log views.
+    """
 
     def train_and_evaluate(seed: int) -> list[Evaluation]:
         random, corpus = np.random.default_rng(seed), planted.data.videos

@@ -1,4 +1,8 @@
-"""Tests of the reference models. They learn what their inputs contain, and read no held-out target."""
+"""Tests of the reference models.
+
+The reference models find relations between their inputs and the target, the age-corrected log views. They do not use
+the targets of held-out videos.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +39,7 @@ def test_sorting_by_length_or_age_finds_a_relation_in_either_direction(plant: Pl
 
 
 def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
-    data = plant(channels=40, videos=60)  # The ridge's penalty is meant for thousands of videos.
+    data = plant(channels=40, videos=60)  # The penalty of the ridge regressions suits thousands of videos.
     noise = 0.3 * np.random.default_rng(0).standard_normal(2_400)
     titled = plant(channels=40, videos=60, target=3 * data.titles[:, 0] + noise)
     pictured = plant(channels=40, videos=60, target=3 * data.images[:, 0] + noise)
@@ -47,9 +51,9 @@ def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
 
 
 def taste(data: Dataset) -> npt.NDArray[np.floating]:
-    """Return targets with two opposite tastes.
+    """Return the targets [n] of videos whose channels have two opposite tastes.
 
-    Viewers of every second channel dislike what the viewers of the others like.
+    The viewers of channels with an odd number like the titles that the viewers of channels with an even number dislike.
     """
     number = data.videos.channel_id.str.removeprefix("c").astype(int).to_numpy()
     return np.where(number % 2, 1.0, -1.0) * 4 * data.titles[:, 0]

@@ -15,7 +15,7 @@ from thumblab_pipelines.experiments.planning import AlikePair, alike_pairs, impr
 
 
 def significant_share(first: float, second: float, impressions: int, tests: int = 20_000) -> float:
-    """Return the share of simulated tests in which two variants differ significantly at 5 %, two-sided."""
+    """Return the share of simulated tests in which two variants differ significantly: two-sided, at the 5 % level."""
     random = np.random.default_rng(7)
     a = random.binomial(impressions, first, tests) / impressions
     b = random.binomial(impressions, second, tests) / impressions
@@ -28,7 +28,7 @@ def significant_share(first: float, second: float, impressions: int, tests: int 
 @pytest.mark.parametrize("lift", [0.1, 0.3, -0.2])
 def test_the_planned_impressions_find_the_lift_in_80_percent_of_simulated_tests(ctr: float, lift: float) -> None:
     impressions = impressions_per_variant(ctr, lift)
-    # The standard error of a share of 20,000 tests is 0.3 %. The normal approximation adds a little.
+    # The standard error of a share of 20,000 tests is 0.3 %. The formula's normal approximation adds a small error.
     assert significant_share(ctr, ctr * (1 + lift), impressions) == pytest.approx(0.8, abs=0.015)
     assert significant_share(ctr, ctr * (1 + lift), impressions // 2) < 0.6
     assert significant_share(ctr, ctr, impressions) == pytest.approx(0.05, abs=0.008)
@@ -40,7 +40,8 @@ def test_a_higher_power_is_reached_too() -> None:
 
 
 def test_the_impressions_are_those_of_the_published_formula() -> None:
-    # By hand: p1 = 0.05, p2 = 0.06, p = 0.055, z = 1.959964 and 0.841621.
+    # The formula is written out here with the rates p1 = 0.05 and p2 = 0.06, their mean p = 0.055, and the normal
+    # quantiles 1.959964 (for 5 %, two-sided) and 0.841621 (for a power of 80 %).
     numerator = 1.959964 * math.sqrt(2 * 0.055 * 0.945) + 0.841621 * math.sqrt(0.05 * 0.95 + 0.06 * 0.94)
     assert impressions_per_variant(0.05, 0.2) == math.ceil((numerator / 0.01) ** 2) == 8_158
 

@@ -1,4 +1,8 @@
-"""Test the rules of experiments: what is read from what a person gave, and which sentence a broken rule gives."""
+"""Test the rules of experiments.
+
+Shares and outcomes are understood in each of the usual notations. Each broken rule gives an error that says what is
+wrong.
+"""
 
 from dataclasses import replace
 from datetime import date
@@ -81,7 +85,7 @@ def test_a_broken_rule_is_a_sentence_that_says_what_is_wrong(name: str) -> None:
     with pytest.raises(LabError) as error:
         require_rules(given(variants, **values))
     assert sentence in str(error.value)
-    assert ";" in str(error.value)  # The second half says what to do.
+    assert ";" in str(error.value)  # The part after the semicolon says what to do.
 
 
 def test_variants_must_differ_in_picture_or_title() -> None:

@@ -38,7 +38,7 @@ def serve_model(lab: Lab) -> None:
 
 @pytest.fixture
 def experiment(lab: Lab, pictures: list[Path]) -> AddedExperiment:
-    """An experiment with three pictures and one title, whose second variant won. Its video is in the lab."""
+    """An experiment with three pictures and one title. The second variant won. The lab has the experiment's video."""
     put_channel(lab, CHANNEL, "Alpha", VIDEO)
     variants = [{"picture": path, "title": TITLE} for path in pictures]
     return ExperimentWriter(lab).add(given(variants, outcome="winner", winner=2))
@@ -46,7 +46,7 @@ def experiment(lab: Lab, pictures: list[Path]) -> AddedExperiment:
 
 @pytest.fixture
 def encode(lab: Lab, experiment: AddedExperiment) -> Callable[[int, float], None]:
-    """A function that stores a vector with this first number for the picture of a variant."""
+    """A function that stores a vector for the picture of the variant at `position`. `first` is its first number."""
     with lab.engine.begin() as connection:
         connection.execute(delete(embeddings))
         row = {"video_id": VIDEO, "encoder": "titles", "source_digest": digest(TITLE.encode()), "vector": [1.0, 0.0]}
@@ -55,7 +55,8 @@ def encode(lab: Lab, experiment: AddedExperiment) -> Callable[[int, float], None
     def put(position: int, first: float) -> None:
         row = {"video_id": VIDEO, "encoder": "images", "vector": [first, 0.0, 0.0, 0.0]}
         row["source_digest"] = experiment.experiment.variants[position - 1].sha256 or ""
-        # A video shows one picture now. The lab keeps the vectors of those that it showed earlier in another table.
+        # The first variant is the picture that the video shows now. The lab stores the vectors of pictures that a video
+        # showed earlier in another table.
         with lab.engine.begin() as connection:
             connection.execute(insert(embeddings if position == 1 else earlier_embeddings).values(**row))
 

@@ -1,4 +1,4 @@
-"""A lab with one niche. A test chooses its encoders."""
+"""A lab with one niche, whose encoders a test chooses, for the tests of embedding and indexing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ TITLES = "sentence-test"
 
 
 class CheapTitles:
-    """A title encoder that computes almost nothing. MiniLM is tested elsewhere."""
+    """A title encoder that computes almost nothing. It takes the place of MiniLM, which other tests cover."""
 
     fingerprint = TITLES
     dimension = 4
@@ -53,7 +53,10 @@ class CountingPictures(BuiltinEncoder):
 
 
 class FailingPictures(CountingPictures):
-    """An encoder that gives NaN or zeros for some pictures. `places` are their positions in the order of encoding."""
+    """An encoder that gives NaN or zeros for some pictures.
+
+    `places` are the positions of these pictures in the order of encoding.
+    """
 
     def __init__(self, places: Sequence[int]) -> None:
         super().__init__()
@@ -82,7 +85,7 @@ class FailingTitles(CheapTitles):
 
 
 class Bench:
-    """A lab with one collected niche. Its steps use the encoders in the attributes `pictures` and `titles`."""
+    """A lab with one collected niche. Embedding and measuring use the encoders in `pictures` and `titles`."""
 
     def __init__(self, lab: Lab, patch: pytest.MonkeyPatch) -> None:
         self.lab = lab

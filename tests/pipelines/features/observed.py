@@ -12,7 +12,10 @@ from thumblab_pipelines.lab import Lab
 PUBLISHED = datetime(2026, 9, 1, 12, tzinfo=UTC)
 ERA = "playback_start"
 Observation = tuple[float, int | None] | tuple[float, int | None, str]
-"""The age in hours, the view count and, if it matters, the era of the count. An era is a definition of a view."""
+"""The age in hours, the view count and, if it matters, the era of the count.
+
+The era says which of YouTube's definitions of a view was used.
+"""
 
 
 class Observed:

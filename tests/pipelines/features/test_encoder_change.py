@@ -65,7 +65,7 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     served = build.promote_index(old, NICHE).release
     before = rows(old)
 
-    # The settings name another encoder, so the existing release is not comparable and is not promoted.
+    # The settings name the new encoder, so a release that was made with the old encoder is not promoted.
     with pytest.raises(LabError, match="made with builtin-768-v3, the settings say open_clip-tiny"):
         build.promote_index(new, NICHE)
     with pytest.raises(LabError, match="is empty: none of its"):
@@ -86,14 +86,15 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each release names the encoder with which a query must be encoded. The vectors of this encoder have the same
-    # length as the vectors in the index.
+    # Each release names the encoder that must encode its queries. The vectors of this encoder have as many numbers as
+    # the vectors in the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # A change back to an earlier encoder encodes nothing again and does not choose a precision again.
+    # A change back to an earlier encoder encodes nothing again. The precision of an encoder, such as int8, is not
+    # chosen again either.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 

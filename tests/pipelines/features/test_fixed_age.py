@@ -27,7 +27,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """Draw at least two observations of one era, ordered by age. Each age is 1.001 to 1.9 times the age before it."""
+    """Draw two or more observations of one era, ordered by age. Each age is 1.001 to 1.9 times the previous age."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]

@@ -1,6 +1,7 @@
 """Tests of the index releases of a niche.
 
-A release is built once per state of the library. It is promoted only if it is intact and comparable.
+A release is built once per state of the library. It is promoted only if it is intact, was made with the encoder in the
+settings, and has not lost more than half of the library.
 """
 
 import dataclasses

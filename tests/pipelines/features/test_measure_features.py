@@ -42,7 +42,7 @@ TEXTS = ("BEST PHONE", "", "CAMERA TEST", "42")
 
 
 class Tower(BuiltinEncoder):
-    """The built-in encoder with a text tower that gives the same vector for every text."""
+    """The built-in encoder with a text tower, a part that encodes texts. It gives every text the same vector."""
 
     fingerprint = "tower-768"
 

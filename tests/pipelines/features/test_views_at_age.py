@@ -1,6 +1,6 @@
 """Tests of the table `views_at_age`.
 
-For every video of a niche, it holds the views at fixed ages as estimated from the current observations.
+For every video of a niche, the table holds the views at fixed ages, which are estimated from the video's observations.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ def test_the_fixed_ages_are_a_day_three_days_a_week_and_thirty_days() -> None:
 def test_views_are_saved_for_each_age_that_the_observations_enclose(seen: Observed) -> None:
     seen.video("a", (18, 1_000), (32, 2_000), (72, 5_000), (160, None), (200, 9_000), (900, 10_000))
     computed = compute_views_at_age(seen.lab, "tech")
-    # 168 h lies between observations at 72 h and 200 h, and 720 h between those at 200 h and 900 h. In both cases, the
-    # two observations are too far apart for an estimate.
+    # 168 h lies between observations at 72 h and 200 h. 720 h lies between observations at 200 h and 900 h. In both
+    # cases, the two observations are too far apart for an estimate.
     assert seen.rows(STORED) == [("a", 24, pytest.approx(1_500), ERA, 18, 32), ("a", 72, 5_000, ERA, 72, 72)]
     assert (computed.videos, computed.observed_again, computed.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
 

@@ -8,7 +8,10 @@ import torch
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Run PyTorch in one thread. A tower of two layers is too small to be shared between threads."""
+    """Run PyTorch in one thread.
+
+    The models of these tests have only two layers, so dividing the work between threads would not make them faster.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

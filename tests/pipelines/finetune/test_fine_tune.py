@@ -1,6 +1,7 @@
-"""Tests of fine-tuning. Of the image tower, only the chosen last blocks and the layers after them change.
+"""Tests of fine-tuning an image encoder.
 
-The result is an encoder like any other.
+The image tower is the part of a CLIP model that encodes pictures. Fine-tuning changes only its last blocks, as many as
+the configuration says, and the layers after these blocks. The result can be used like any other encoder.
 """
 
 import dataclasses
@@ -46,7 +47,7 @@ LAST_BLOCK, ENDING = ("transformer.resblocks.1.",), ("ln_post.", "proj")
 
 
 def picture(random: np.random.Generator, red: float) -> bytes:
-    """Return a PNG of noise on a background. `red` is 0 for a blue background and 1 for a red one."""
+    """Return a PNG of noise on a background. `red` is 0 for a blue background and 1 for a red background."""
     pixels = random.integers(0, 60, (90, 160, 3)) + np.array([180 * red, 60, 180 * (1 - red)])
     out = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
@@ -125,7 +126,7 @@ def last_block(coloured: Coloured) -> Release:
 
 
 def changed(release: Release, tiny: TinyClip) -> set[str]:
-    """Return the names of the tensors of the CLIP model that fine-tuning has changed in any bit."""
+    """Return the names of the CLIP model's tensors in which fine-tuning has changed at least one number."""
     before, after = tiny.model.state_dict(), load_file(release.path / WEIGHTS)
     assert before.keys() == after.keys()
     return {name for name in before if not torch.equal(before[name], after[name])}

@@ -1,6 +1,7 @@
-"""Tests of an encoder's image tower, which fine-tuning divides into a frozen part and a trained part.
+"""Tests of the image tower, the part of an encoder that encodes pictures.
 
-Other tests here cover what fine-tuning takes from a dataset and what it writes to a checkpoint.
+Fine-tuning divides the tower into a frozen part and a trained part. Other tests here cover which pairs fine-tuning
+takes from a dataset, and which facts it writes to a checkpoint.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,9 +39,9 @@ def test_videos_that_are_not_learnt_are_in_no_pair_and_no_scale(plant: Callable[
 
 
 def other_towers() -> Iterator[tuple[str, Any]]:
-    """Yield the names and the towers of two other kinds.
+    """Yield the name and the image tower of two kinds of models that differ from open_clip's own ViT.
 
-    One is a ViT of timm in open_clip's adapter, as in SigLIP. The other is the ResNet of CLIP.
+    The first is a ViT of timm in open_clip's adapter, as in SigLIP. The second is the ResNet of CLIP.
     """
     from open_clip.model import CLIPVisionCfg, _build_vision_tower
 

@@ -1,4 +1,7 @@
-"""Tests of the distribution of sub-scores in an index release. The service measures sub-scores in the same way."""
+"""Tests of the distribution of a library's sub-scores, which an index release holds as quantiles.
+
+The service compares pictures with these quantiles. So it must measure the same sub-scores as the library.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator

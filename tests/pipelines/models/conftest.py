@@ -1,4 +1,7 @@
-"""Fixtures for tests of promotion. In their lab, a model is only a file with its score of each video."""
+"""Fixtures for tests of promotion.
+
+A model of their lab is only a file with a score for each video. The target of a video is its age-corrected log views.
+"""
 
 import dataclasses
 import json
@@ -18,7 +21,7 @@ from thumblab_pipelines.models import promotion
 
 @pytest.fixture
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab in which a model release holds scores in place of a network.
+    """A lab in which a model release holds a file of scores instead of a network.
 
     A release with `broken` in its info cannot be loaded. A release with `dead` in its info fails its check.
     """
@@ -44,9 +47,9 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 
 @pytest.fixture
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
-    """A function that publishes a model whose scores are the target plus noise.
+    """A function that publishes a model. The score of a video is its target plus noise.
 
-    `seen` names the model's training videos.
+    `noise` is the standard deviation of the noise, and `seen` are the ids of the model's training videos.
     """
     target = newest_pairs.videos.target.to_numpy(float)
 

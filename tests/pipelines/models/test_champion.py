@@ -1,4 +1,8 @@
-"""Tests of MLflow's champion alias. The lab notices and follows a person's move of the alias, and never undoes it."""
+"""Tests of MLflow's alias `champion`, which names the served version of the model.
+
+If a person moves the alias to another version, the lab serves this version if it passes the checks. The lab never moves
+the alias back.
+"""
 
 import json
 from collections.abc import Callable
@@ -54,7 +58,8 @@ def test_a_person_may_choose_the_first_model_to_serve() -> None:
 class Registry:
     """A model registry in which a person has moved the alias.
 
-    The method `recovered` returns `release`, the chosen release. If `release` is an error, the method raises it.
+    The method `recovered` returns `release`, the release that the person chose. If `release` is an error, the method
+    raises this error.
     """
 
     def __init__(self, choice: Champion, release: Release | LabError) -> None:

@@ -1,4 +1,8 @@
-"""Tests of the comparison of two models: the paired bootstrap, and the rule for a model that counts as not worse."""
+"""Tests of the comparison of two models on the same pairs.
+
+A paired bootstrap gives an interval for the difference of their AUCs. The interval decides whether the challenger
+counts as not worse than the champion.
+"""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +12,7 @@ from thumblab_pipelines.models.promotion import LEAST_COMPARED_PAIRS, Comparison
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
-    """Return the comparison of two models. Their expected AUCs in each channel are `champion` and `challenger`."""
+    """Return the comparison of two models. `champion` and `challenger` are their expected AUCs in each channel."""
     random = np.random.default_rng(seed)
     n = channels * pairs
     rows = np.arange(2 * n)
@@ -73,8 +77,8 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
     comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
-    # The challenger orders one of the 100 pairs wrongly, which is tolerable. But with so few pairs, the lower bound of
-    # its interval is too low.
+    # The champion orders all 100 pairs rightly, and the challenger orders one wrongly. A loss of 0.01 is tolerable. But
+    # with so few pairs, the lower bound of the difference is too low.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0

@@ -1,4 +1,7 @@
-"""Tests of the lock that lets only one process of a lab log to MLflow at a time. The tracker here logs nothing."""
+"""Tests of the lock that lets only one process of a lab log to MLflow at a time.
+
+In these tests, a stand-in for MLflow's client logs nothing.
+"""
 
 import logging
 import threading

@@ -1,4 +1,8 @@
-"""Tests of promotion. A worse model is not served, an equally good model is served, and a person's choice stays."""
+"""Tests of promotion.
+
+If a new model can be compared with the served model, it is served only if it is not worse. A model that a person
+replaced is not promoted again, but a later model may replace the person's choice.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -137,7 +141,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # The picture of this video was replaced. The other encoder's vector is still of the old picture.
+        # This video got a new picture. The other encoder has a vector of the old picture only.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})
@@ -160,8 +164,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparison is not None
-    # `other` is a copy of `first`, which was trained on the first encoder's vectors. So `other` ranks badly with the
-    # other encoder's vectors.
+    # `other` is a copy of `first`, which was trained on the first encoder's vectors. The other encoder's vectors have
+    # the opposite signs, so `other` ranks badly.
     assert decision.comparison.difference > 0.1
     assert decision.comparison.channels == 7
     assert "each model with its own encoders" in decision.reason

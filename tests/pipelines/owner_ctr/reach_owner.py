@@ -1,4 +1,7 @@
-"""A channel's owner for tests of the reach import. The owner has a lab, and an emulator that offers reports."""
+"""A channel's owner for tests of the reach import. The owner has a lab, and an emulator that offers reach reports.
+
+A reach report has each video's impressions and click-through rate on one day.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -23,9 +26,9 @@ Row = tuple[str, int, float]
 
 
 def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
-    """Return the report of a day.
+    """Return the report of a day with these rows.
 
-    With `later`, return a correction that is made so many hours after the day's first report.
+    YouTube makes the first report of a day at noon (UTC) of the next day. A correction is made `later` hours after it.
     """
     created_at = datetime.fromisoformat(f"{day + timedelta(days=1)}T12:00:00+00:00") + timedelta(hours=later)
     table = reach_csv((day, CHANNEL, video_id, impressions, rate) for video_id, impressions, rate in rows)
@@ -34,7 +37,7 @@ def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
 
 @dataclass
 class Owner:
-    """A lab with the credentials of a channel's owner, and the emulator that it calls."""
+    """A lab with the credentials of a channel's owner, and the emulator that the lab calls."""
 
     lab: Lab
     emulator: Emulator

@@ -1,4 +1,7 @@
-"""Tests of importing reach reports of the Reporting API from the emulator over real sockets."""
+"""Tests of importing reach reports from the emulator over real sockets.
+
+YouTube's Reporting API offers one such report a day, with each video's impressions and click-through rate.
+"""
 
 import json
 from collections.abc import Sequence

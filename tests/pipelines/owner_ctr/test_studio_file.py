@@ -1,4 +1,7 @@
-"""Tests of finding the tables in a file from YouTube Studio. The file is a CSV, a .zip, or neither."""
+"""Tests of finding the tables in a file that a person gives as an export of YouTube Studio.
+
+The file may be a CSV, a .zip, or of another kind, which is an error.
+"""
 
 import os
 from collections.abc import Callable

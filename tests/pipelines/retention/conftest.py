@@ -31,7 +31,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def prepared(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> tuple[Lab, str]:
-    """The lab that is copied for each test, and the endpoint of the emulator that it was collected from."""
+    """The lab that is copied for each test, and the endpoint of the emulator from which its videos were collected."""
     with Emulator(catalogue, key=SECRET) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=SECRET, youtube_first_wait_s=0.01)
         collect(lab, NICHE)
@@ -55,7 +55,10 @@ def full(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FullLab]:
-    """A copy of the prepared lab whose videos may all be deleted at once. Its emulator has the same videos."""
+    """A copy of the prepared lab, and an emulator with the same videos.
+
+    The settings of this lab allow one run to delete all its videos.
+    """
     monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared
     original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.

@@ -1,4 +1,4 @@
-"""Tests that retention removes deleted videos from channel adapters, and the files of killed trainings."""
+"""Tests that retention removes deleted videos from channel adapters. It also deletes the files of killed trainings."""
 
 import os
 import time

@@ -152,7 +152,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     chosen = full.with_settings(library_days=30, training_days=60)
     before = build_index(chosen, NICHE).release.info["count"]
     assert before == len(full.ids)
-    for _ in range(2):  # The three videos are refreshed like all others.
+    for _ in range(2):  # All videos are refreshed every 20 days, including `crawled`, `added` and `neither`.
         full.emulator.advance(timedelta(days=20))
         with full.lab.engine.begin() as connection:
             connection.execute(update(channels).values(refreshed_at=full.emulator.now))
@@ -170,7 +170,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # 61 days have passed, and `training_days` is 60. So the crawled videos are deleted too.
+    # More than 60 days have passed, which is `training_days`. So the crawled videos are deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)
     assert full.rows(crawled) == {}

@@ -1,4 +1,4 @@
-"""Test that an experiment is the user's own data: it stays when its video and channel are deleted."""
+"""Test that experiments, which are the user's own data, stay when their videos and channels are deleted."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def added(lab: Lab, tmp_path: Path, drawn: Callable[..., bytes]) -> AddedExperim
 
 
 def age_pictures(lab: Lab) -> None:
-    """Make every picture two hours old. Retention leaves younger ones alone."""
+    """Make every picture two hours old. Retention does not delete younger pictures."""
     for path in lab.images.root.glob("??/*"):
         old = path.stat().st_mtime - 7_200
         os.utime(path, (old, old))

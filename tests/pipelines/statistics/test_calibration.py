@@ -1,4 +1,8 @@
-"""Tests of the calibration. Win probabilities hold on other pairs, and badly scaled scores have a large error."""
+"""Tests of the calibration, which maps the gap of a pair to a win probability with one fitted slope.
+
+The gap of a pair is the winner's score minus the loser's. A slope that is fitted to some pairs must be right for other
+pairs, and a wrong slope must have a large calibration error.
+"""
 
 import numpy as np
 import pytest
@@ -16,9 +20,9 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Return the winner's score minus the loser's for each pair.
+    """Draw `pairs` pairs, and return their gaps [pairs].
 
-    The first video of a pair wins with the probability sigmoid(slope * gap).
+    If d is the first video's score minus the second's, the first video wins with the probability sigmoid(slope * d).
     """
     random = np.random.default_rng(seed)
     gaps = scale * random.standard_normal(pairs)

@@ -1,4 +1,7 @@
-"""Tests of the intervals of means over pairs. They cover the truth as often as they promise."""
+"""Tests of the confidence intervals of means over pairs, such as the AUC.
+
+In simulations, an interval at the 95 % level must contain the true mean in about 95 % of the samples.
+"""
 
 import numpy as np
 import pytest
@@ -18,14 +21,14 @@ SAMPLES = 150
 """Number of samples of a simulated coverage. Its standard error is 1.8 points at 95 %."""
 
 Sample = tuple[Float64s, Rows, Rows, Rows]
-"""The wins, the winners, the losers and the channels of pairs."""
+"""For each pair: what it counts (1 for a win, 0 for a loss), its winner, its loser and its channel."""
 
 
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
-    """Draw channels of these numbers of videos, and return the pairs of neighbouring videos.
+    """Draw a channel of each size in `sizes`, and pair each of its videos with the next 12 videos.
 
-    In each channel, the scores and the outcomes of the videos have a correlation of their own. It is drawn from a
-    normal distribution with the mean `skill` and the standard deviation `spread`.
+    Each channel has its own correlation between the scores and the outcomes of its videos. The correlation is drawn
+    from a normal distribution with the mean `skill` and the standard deviation `spread`.
     """
     wins, winners, losers, channels = [], [], [], []
     start = 0
@@ -51,7 +54,7 @@ def correlations(random: np.random.Generator, skill: float, spread: float, count
 
 
 def true_auc(skill: float, spread: float) -> float:
-    """Return the mean AUC over all possible channels. Sheppard's formula gives the AUC of a correlation."""
+    """Return the mean AUC over all possible channels. Sheppard's formula turns a correlation into an AUC."""
     of_channels = correlations(np.random.default_rng(0), skill, spread, 200_000)
     return float((0.5 + np.arcsin(of_channels) / np.pi).mean())
 
@@ -121,7 +124,7 @@ def test_a_pair_more_changes_an_interval_little() -> None:
 
 
 def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs() -> None:
-    """The 780 pairs of 40 videos carry no more information than 40 videos."""
+    """The 402 pairs of a sample share 40 videos, so the interval is wider than that of 402 independent pairs."""
     random = np.random.default_rng(3)
     truth = true_auc(0.5, 0.0)
     covered, widths = 0, []

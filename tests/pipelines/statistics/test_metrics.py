@@ -1,4 +1,4 @@
-"""Tests of the metrics. They agree with scikit-learn and SciPy."""
+"""Tests that the AUC over pairs agrees with scikit-learn, and the rank correlation with SciPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,9 @@
-"""Tests of the local trend. It depends on the known videos around a day, and not on the video itself."""
+"""Tests of the local trend of a channel.
+
+The trend at a video is a weighted mean of the targets of the channel's other known videos. The closer the day of
+publication of another video, the more it weighs. A video is known if the trend may use its target, the age-corrected
+log views.
+"""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,7 @@
 """Fit a small model in a separate process with `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
 
-Each process writes its weights and its history into the folder, and a line per epoch to stdout. The tests of kills, of
-resuming and of several processes start this script.
+Each process writes its weights and its history into the folder, and a line per epoch to stdout. Tests start this script
+in order to kill it, to resume the training, or to train in several processes.
 """
 
 import json
@@ -34,9 +34,10 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs of videos of the same channel. The first coordinate of the inputs, plus noise, decides which wins.
+    """Return pairs of videos of the same channel. The first number of a video's inputs, plus noise, decides which wins.
 
-    Each input consists of two unit vectors, of 16 and of 8 numbers. Some targets of the other heads are unknown.
+    The inputs of a video are two unit vectors, of 16 and of 8 numbers. Some videos have no engagement, which the
+    absolute head learns, and some lack a sub-score, which the head of sub-scores learns.
     """
     random = np.random.default_rng(seed)
     n = channels * videos

@@ -1,4 +1,4 @@
-"""Tests of training in several processes. They train the same model as one process does, and stop together."""
+"""Tests of training in several processes. The processes train the same model as one process does, and stop together."""
 
 import json
 import os
@@ -37,9 +37,9 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Train without dropout, because dropout differs between processes.
+    """Train without dropout, because each process draws its own dropout.
 
-    Use averaged weights, batch norms and a checkpoint.
+    The training uses averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)
@@ -56,7 +56,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # The bias is added to every score. So no loss depends on it, and only rounding changes it.
+        # The bias is added to every score. So no loss depends on the bias, and only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

@@ -1,6 +1,6 @@
 """Tests of fitting channel adapters. A video is known if an adapter may use its views.
 
-Only the requested channels get an adapter. Each adapter is fitted to known videos of its own channel.
+Only the requested channels get an adapter. Each adapter is fitted to the known videos of its own channel.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """The videos of two channels of opposite taste and of one with too few videos, in order of time.
+    """The videos of three channels in order of time. The last quarter of the time is not known.
 
-    The videos of the last quarter of the time are not known.
+    The viewers of the channels `a` and `b` have opposite tastes. The channel `few` has too few videos for an adapter.
     """
 
     scored: ScoredVideos
@@ -94,7 +94,10 @@ def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(videos:
 
 
 def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
-    """Change the views of the videos that are not known. No adapter changes. Then change the views of a known video."""
+    """Change the views of the videos that are not known, which must change no adapter.
+
+    Then change the views of a known video, which must change the adapter of its channel.
+    """
     reversed_later = dataclasses.replace(videos, target=np.where(videos.known, videos.target, -3 * videos.target))
     before, after = videos.adapters(), reversed_later.adapters()
     for name in ("a", "b"):

@@ -1,4 +1,7 @@
-"""Tests of the fit: the pairs of a step, the effect of each setting, and the weights that are kept."""
+"""Tests of `fit`, which trains the network.
+
+The tests cover which pairs a training step uses, what each setting changes, and the weights of which epoch are kept.
+"""
 
 import dataclasses
 import signal
@@ -71,7 +74,7 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
     """A block consists of pairs that share videos. A step consists of several blocks.
 
-    The rows of the videos are shuffled. So blocks can be found only by comparing the videos of the pairs.
+    The rows of the videos are shuffled. So two videos with neighbouring row numbers are usually of different channels.
     """
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
@@ -99,7 +102,10 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 
 
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
-    """Return the losses by their definition. The first is a mean over pairs, the others are means over videos."""
+    """Return the losses by their definition: the loss of the pairs, of the absolute head and of the sub-scores.
+
+    The first loss is a mean over pairs. The two others are means over videos.
+    """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
     rows = np.unique(np.concatenate([winners, losers]))
@@ -125,7 +131,7 @@ def test_the_losses_are_means_over_known_values() -> None:
 
 
 def test_the_sums_of_two_processes_add_up_to_those_of_one() -> None:
-    """Some videos are in the parts of both processes and must be counted once."""
+    """Each process gets a part of the pairs. A video that is in pairs of both parts must be counted once."""
     model, pairs, nothing = fresh(ARRAYS).eval(), np.arange(300), np.arange(0)
 
     def sums(own: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
@@ -164,7 +170,10 @@ def test_the_pair_losses_equal_those_of_pytorch() -> None:
 
 
 def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
-    """Each input is its row number. So the two sides of a mixed pair must keep their distance of 150 rows."""
+    """Mixup replaces a pair by a weighted mean of two pairs, with the same weights for the winners and the losers.
+
+    The input of a video is its row number, and each loser is 150 rows after its winner. A mixed pair must keep the 150.
+    """
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
     arrays = TrainingArrays(np.stack([known, known], axis=1), winners, losers, known / ROWS, ARRAYS.sub_scores)

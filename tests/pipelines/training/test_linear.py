@@ -1,4 +1,4 @@
-"""Tests of the linear model that the network starts from."""
+"""Tests of the linear model, a ridge regression, whose coefficients are the first weights of the network."""
 
 from typing import Any
 
@@ -12,9 +12,11 @@ from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, choose_line
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
-    """Return pictures and other inputs [n, 30] of eight channels, with their targets and channels.
+    """Draw the videos of eight channels, and return the arguments of `choose_line`.
 
-    Return also the winners and losers of all pairs.
+    These are the vectors of the pictures [n, 30], the other inputs [n, 30], the targets and channels of the videos [n],
+    and the winners and losers of all pairs. `by_picture` and `by_rest` are the weights of a picture and of the other
+    inputs in the target.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos
@@ -29,7 +31,7 @@ def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, 
 
 
 def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
-    """Return the coefficients by the closed form of ridge regression."""
+    """Return the coefficients of a ridge regression, computed by its closed form."""
     x, y = inputs.astype(np.float64), target - target.mean()
     x = x - x.mean(axis=0)
     return np.asarray(np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y), np.float64)
@@ -91,9 +93,9 @@ def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[
 
 
 def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run is a fifth of a channel's videos, in order of time. Change the views of the first run of each channel.
+    """Change the views of the first run of each channel. A run is a fifth of a channel's videos, in order of time.
 
-    The predictions for these videos stay the same. The predictions for the other videos change.
+    The predictions for the first runs must stay the same. The predictions for the other runs must change.
     """
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
     first = np.arange(len(target)) % 25 < 5
@@ -107,7 +109,7 @@ def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyP
 
 
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
-    """Two different models predict the two videos of such a pair, so their predictions cannot be compared."""
+    """Two different models predict the two videos of such a pair. So the two predictions cannot be compared."""
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12
     across = run[winners] != run[losers]

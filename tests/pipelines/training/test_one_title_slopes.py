@@ -1,4 +1,8 @@
-"""Tests of the win probabilities of pictures under one title."""
+"""Tests of the win probabilities of two pictures that have the same title.
+
+A slope turns the difference of two scores into a win probability. There is one slope for whole videos, which differ in
+picture and title, and another slope for pictures under one title.
+"""
 
 import dataclasses
 from collections.abc import Callable

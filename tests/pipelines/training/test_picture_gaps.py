@@ -1,4 +1,7 @@
-"""Tests of the scores of two pictures under one title. They are those that the released model would give."""
+"""Tests of the picture gaps of pairs. They must equal the gaps that the released model would give.
+
+A picture gap is the score of the winner's picture minus that of the loser's, if both pictures have the same title.
+"""
 
 from collections.abc import Callable
 
@@ -41,7 +44,11 @@ def test_the_gaps_are_those_of_the_released_model_under_each_of_the_two_titles(
 
 
 def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Dataset, trained: TrainedRanking) -> None:
-    """The mean gap under both titles and the gap of the titles together explain the scores of additive models."""
+    """Compare the mean picture gap of each pair with the difference of the two videos' held-out scores.
+
+    In the test data, only the pictures decide the views. So the gaps and the differences must be highly
+    correlated.
+    """
     new = trained.held.pictures["new"]
     assert sorted(new.pairs.tolist()) == list(range(len(data.pairs)))
     pairs = data.pairs.iloc[new.pairs]

@@ -1,4 +1,4 @@
-"""Tests of checkpoints. A training that is killed at any moment resumes to the same weights. No pickle is used."""
+"""Tests of checkpoints. A training that is killed at any moment and started again ends with the same weights."""
 
 import dataclasses
 import json
@@ -93,9 +93,9 @@ def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signa
 
 
 def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
-    """Train, and send SIGTERM after `epoch`.
+    """Train, and send SIGTERM to this process at the end of `epoch`.
 
-    The training finishes the first step of the next epoch, writes its state and stops.
+    The training then finishes the first step of the next epoch, writes its state and stops.
     """
 
     def stop(finished: Epoch) -> None:
@@ -120,7 +120,7 @@ def test_a_sigterm_within_an_epoch_loses_no_step(epoch: int, tmp_path: Path, who
 
 
 def test_the_averaged_weights_are_resumed(tmp_path: Path) -> None:
-    """Without validation pairs, the averaged weights are always kept."""
+    """Train without validation pairs, because the averaged weights are then always kept."""
     none = np.empty(0, np.intp)
     without_validation = dataclasses.replace(ARRAYS, held_winners=none, held_losers=none)
     stopped_at(9, tmp_path / "state", arrays=without_validation)
@@ -223,7 +223,7 @@ def test_two_trainings_in_one_folder_do_not_touch_each_others_unfinished_files(
 
     def sync(path: Path) -> None:
         nonlocal inside
-        # While the first training is writing its state, the second one saves, loads and ends.
+        # While the first training is writing its state, the second training saves a state, loads it and ends.
         if not inside and path.suffix == ".aside":
             inside = True
             second.save(State({"a": torch.zeros(2)}, {}))

@@ -120,7 +120,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
     lab = changing.lab
     image, title = encoders(lab)
     embedded = embed(lab, "tech")
-    # The earlier versions have one picture and two titles that are not shown any more.
+    # `earlier` counts one picture and two titles that their videos do not show any more.
     assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
@@ -134,7 +134,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
         np.testing.assert_allclose(by_name[name], vector, atol=1e-5)
     words = title_encoder(lab.settings.title_encoder).encode_texts(corpus.title.tolist())
     np.testing.assert_allclose(snapshot.titles, words, atol=1e-5)
-    # The library still shows and compares the current picture.
+    # The library still uses the vector of the current picture.
     now, _ = read_vectors(lab, ["picture"], [digest(NEW)], image)
     np.testing.assert_allclose(now[0], expected[1], atol=1e-5)
 

@@ -1,6 +1,6 @@
-"""Tests of lists whose every page names a next page. Such an endless list costs a few calls, and only once.
+"""Tests of endless lists, in which every page names a next page. The tests use real sockets.
 
-The tests use real sockets.
+The lab reads such a list with a few calls and counts it as read. So the next run does not read it again.
 """
 
 import dataclasses
@@ -74,8 +74,8 @@ class Stub:
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        # `first` are extra uploads on page 0. Without them, some lists would look like those of an inactive channel,
-        # which the crawl leaves out.
+        # `first` are extra uploads on page 0. Without these uploads, the channel would look inactive with some of the
+        # lists, and the crawl leaves out inactive channels.
         self._first = first
 
     def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:

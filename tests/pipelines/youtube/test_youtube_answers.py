@@ -1,4 +1,4 @@
-"""Tests of parsing YouTube's answers, both recorded answers and unusual ones."""
+"""Tests of parsing YouTube's answers. Some were recorded. The others are unusual answers that the tests make."""
 
 import json
 import logging
@@ -114,8 +114,8 @@ def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
     assert [upload.video_id for upload in uploads] == [
         item["snippet"]["resourceId"]["videoId"] for item in recorded_items
     ]
-    # Some uploads were recorded without the part contentDetails. So their publication time is unknown, as is that of a
-    # private video.
+    # Some uploads were recorded without the part contentDetails. So their publication time is unknown, as it is for
+    # private videos.
     published = [item.get("contentDetails", {}).get("videoPublishedAt") for item in recorded_items]
     assert [upload.published_at is None for upload in uploads] == [moment is None for moment in published]
 

@@ -1,4 +1,7 @@
-"""Tests of the client with Google's own library over real sockets: threads, faults, quota and the API key."""
+"""Tests of the YouTube client, which uses Google's own library, with the emulator over real sockets.
+
+Many threads may use one client. Faults are retried only if they may pass. The API key appears in no error, log or URL.
+"""
 
 import dataclasses
 import http.server

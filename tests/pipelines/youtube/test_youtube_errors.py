@@ -1,4 +1,4 @@
-"""Tests of classifying errors by response bodies as Google sends them. These tests use no network."""
+"""Tests that errors are classified by the body of Google's response. These tests use no network."""
 
 import json
 from pathlib import Path
