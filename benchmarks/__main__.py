@@ -3,8 +3,9 @@
 They measure each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, search
 beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Compare ratios across machines, not seconds.
 
-Two more benchmarks are run by name. `python -m benchmarks.recipe CATALOGUE` compares variants of the training recipe on your
-data. `python -m benchmarks.planted` compares the model with a known truth.
+More benchmarks are run by name. `python -m benchmarks.recipe CATALOGUE` compares variants of the training recipe on your
+data. `python -m benchmarks.planted` compares the model with a known truth. `python -m benchmarks.title_panel` compares models
+of titles on many real channels.
 """
 
 import time
