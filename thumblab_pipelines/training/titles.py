@@ -6,7 +6,7 @@ Each channel's weights are those of all channels plus its own deviations, and on
     target(i) = level(channel) + x(i) . shared + z(i) . own(channel) + noise
 
     x   hashed words and groups of characters; the title's facts and how rare its words were, `word_rarity`
-    z   groups of characters, facts and rarity again
+    z   the same inputs, with weights of their own
 
 The score is x . shared + z . own(channel). A channel without known videos has no deviations. How strongly each block is
 penalised was chosen by nested time splits on 510 real channels: docs/training-recipe.md.
@@ -49,6 +49,7 @@ class TitleWeights:
     words: float = 0.1
     groups: float = 0.1
     facts: float = 0.2
+    own_words: float = 0.3
     own_groups: float = 0.6
     own_facts: float = 0.1
     level: float = 1.0
@@ -141,7 +142,7 @@ def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, 
 
     hashed, facts = inputs.hashed, csr_array(inputs.facts)
     shared = [(hashed.words, weights.words), (hashed.groups, weights.groups), (facts, weights.facts)]
-    own = [(hashed.groups, weights.own_groups), (facts, weights.own_facts)]
+    own = [(hashed.words, weights.own_words), (hashed.groups, weights.own_groups), (facts, weights.own_facts)]
     scaled = [[part * np.float32(np.sqrt(weight)) for part, weight in side] for side in (shared, own)]
     return csr_array(hstack(scaled[0], format="csr")), csr_array(hstack(scaled[1], format="csr"))
 
