@@ -4,8 +4,8 @@ They measure each stage beside the bare decode, encoding beside open_clip, the l
 beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Compare ratios across machines, not seconds.
 
 More benchmarks are run by name. `python -m benchmarks.recipe CATALOGUE` compares variants of the training recipe on your
-data. `python -m benchmarks.planted` compares the model with a known truth. `python -m benchmarks.title_panel` compares models
-of titles on many real channels.
+data. `python -m benchmarks.planted` compares the model with a known truth. `python -m benchmarks.title_panel` compares
+models of titles on many real channels.
 """
 
 import time
