@@ -64,27 +64,28 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
         return {}
     try:
         rows: list[dict[str, Any]] = json.loads(path.read_text())
-        skills: dict[str, Skill] = {}
-        for row in rows:
-            skill = _skill(row)
-            if skill is not None and (skill.question == ONE_TITLE or row["split"] not in skills):
-                skills[row["split"]] = skill
+        # If the question of one title was asked and has no figure, the figure of another question must not replace it.
+        asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
+        found = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, asked)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{folder.name}: {FILE} is not valid ({type(error).__name__}: {error})") from None
-    return skills
+    return {split: skill for split, skill in found.items() if skill is not None}
+
+
+def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
+    """Return whether the row of an evaluation has the figure that is the model's skill for the question."""
+    fields = row.get("question", PACKAGE), row["slice"], row["scorer"], row.get("metric", "auc")
+    return fields == (question, _SLICES[question], "model", "auc")
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    """Return the skill in a row of the evaluation, or None if the row holds another figure or no finite value."""
-    question = row.get("question", PACKAGE)
-    if (row["slice"], row["scorer"], row.get("metric", "auc")) != (_SLICES.get(question), "model", "auc"):
-        return None
+    """Return the skill in a row of an evaluation, or None if it was not measured."""
     old = "metric" not in row  # The row was written when AUC was the only metric.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None
     ends = _finite_or_none(low), _finite_or_none(high)
-    return Skill(question, float(auc), *ends, int(row["pairs"]), int(row["channels"]))
+    return Skill(row.get("question", PACKAGE), float(auc), *ends, int(row["pairs"]), int(row["channels"]))
 
 
 def _finite_or_none(value: float | None) -> float | None:

@@ -92,7 +92,8 @@ class CatalogueTable:
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        return cells[self._header.index("niche")].strip() in NICHES
+        # The header itself may have a quote that is never closed.
+        return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _read_header(self, path: Path, header: Sequence[str]) -> list[str]:
         """Return the names of the columns in lower case, without spaces around them."""

@@ -22,6 +22,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.ranking.skill import ONE_TITLE, RESIDUAL
 from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.evaluation.figures import (
     MODEL,
     Evaluation,
@@ -67,7 +68,8 @@ class OneTitlePairs:
         }
         predicted = np.abs(self.context.predicted[sides.winners] - self.context.predicted[sides.losers])
         for name, share in _TIED_SHARES.items():
-            slices[name] = (predicted <= (np.quantile(predicted, share) if len(predicted) else 0.0), wins)
+            most = int(np.ceil(share * len(predicted)))
+            slices[name] = (np.argsort(np.argsort(predicted, kind="stable"), kind="stable") < most, wins)
         slices[SWAP] = (np.ones(len(wins), bool), wins)
         for name, (chosen, values) in slices.items():
             chosen_sides = Sides(*(side[chosen] for side in sides))
@@ -78,17 +80,21 @@ class OneTitlePairs:
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
         """Yield how good the model's win probabilities are, and how often its answer depends on the title.
 
-        The calibration is measured with the winners of the slice `residual`. `abstained` is the share of pairs that are
-        too close to call. `changes_with_title` is the share of pairs in which a different picture has the higher score
+        The calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
+        these pairs that are too close to call. `changes_with_title` is the share of pairs in which a different picture has the higher score
         under each of the two titles. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
+        # The slope of unseen channels was fitted to pairs of the other parts, so only test pairs are held out.
+        is_test = self.data.pairs.part.to_numpy(object)[pictures.pairs] == TEST
+        held_out = is_test & (residual != 0)
         place = Place(self.split, RESIDUAL, MODEL, "", ONE_TITLE)
-        yield from calibration_figures(place, np.sign(residual) * gaps, slope, sides.channels)
-        close = too_close(gaps, slope).astype(np.float64)
-        yield mean_figure(replace(place, metric="abstained"), close, sides)
-        changes = (pictures.gaps[:, 0] > 0) != (pictures.gaps[:, 1] > 0)
+        signed = (np.sign(residual) * gaps)[held_out]
+        yield from calibration_figures(place, signed, slope, sides.channels[held_out])
+        close = too_close(gaps[held_out], slope).astype(np.float64)
+        yield mean_figure(replace(place, metric="abstained"), close, Sides(*(side[held_out] for side in sides)))
+        changes = pictures.gaps[:, 0] * pictures.gaps[:, 1] < 0
         place = Place(self.split, SWAP, MODEL, "changes_with_title", ONE_TITLE)
         yield mean_figure(place, changes.astype(np.float64), sides)
 

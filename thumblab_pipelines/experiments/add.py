@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
+from thumblab_core.database.engine import reason_of
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError, decode
@@ -61,8 +63,11 @@ class ExperimentWriter:
         )
         require_different(variants)
         experiment = Experiment(channel_id, given.video_id, given.started_on, given.ended_on, outcome, winner, variants)
-        with self._lab.engine.begin() as connection:
-            experiment_id, state = save(connection, experiment)
+        try:
+            with self._lab.engine.begin() as connection:
+                experiment_id, state = save(connection, experiment)
+        except IntegrityError as error:
+            raise LabError(f"the database refuses the experiment ({reason_of(error)}); check its facts") from None
         return AddedExperiment(experiment_id, state, experiment)
 
     def channel_id(self, name: str) -> str:

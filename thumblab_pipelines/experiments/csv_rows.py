@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
-from thumblab_pipelines.tables.cells import is_nothing, moment, whole
+from thumblab_pipelines.tables.cells import is_nothing, whole
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
 
@@ -29,6 +29,7 @@ LARGEST_TABLE = 16 * 2**20
 _FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1, MOST_VARIANTS + 1))}
 """Columns in which words such as `nan` are not taken for an empty cell."""
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
 _SHOWN = 40
 """A message shows at most this many characters of a value."""
@@ -97,7 +98,9 @@ class ExperimentTable:
             ) from None
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        return bool(re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", cells[self._header.index("started_on")].strip()))
+        if not self._header:  # The header itself has a quote that is never closed.
+            return False
+        return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
 
     def _read_header(self, header: Sequence[str]) -> list[str]:
         """Return the names of the columns in lower case, without spaces around them."""
@@ -202,7 +205,10 @@ def _count(cell: str, name: str) -> int | None:
 
 
 def _day(cell: str, name: str) -> date:
+    # A time with a time zone is refused, because it would be another day in UTC.
+    if not _DAY.fullmatch(cell):
+        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day; write it as YYYY-MM-DD")
     try:
-        return moment(cell, name).date()
-    except ValueError as error:
-        raise ValueError(f"{error}; write the day as YYYY-MM-DD") from None
+        return date.fromisoformat(cell)
+    except ValueError:
+        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day of the calendar; write it as YYYY-MM-DD") from None

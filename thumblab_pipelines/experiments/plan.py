@@ -80,3 +80,5 @@ def _hash_of(path: Path) -> int:
         raise LabError(f"{path}: {error}") from None
     except OSError as error:
         raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
+    except Exception as error:  # noqa: BLE001  A decoder may raise any error on hostile bytes.
+        raise LabError(f"{path} cannot be decoded ({type(error).__name__}); save it again as a JPEG") from None

@@ -133,8 +133,10 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
         return list(shares)
     total = sum(known)
     for whole in (1.0, 100.0):
-        if abs(total / whole - 1) <= _ROUNDING and min(known) >= 0:
-            return [min(share / whole, 1.0) for share in known]
+        parts = [min(share / whole, 1.0) for share in known]
+        # The sums of binary fractions are not exact. The database allows a little more.
+        if abs(sum(parts) - 1) <= _ROUNDING + 1e-9 and min(known) >= 0:
+            return list(parts)
     raise LabError(f"the shares of watch time add up to {total:g}; give percentages of 0 or more that add up to 100")
 
 

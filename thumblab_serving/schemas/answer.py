@@ -130,12 +130,13 @@ class SkillOut(StrictModel):
     """
 
     question: Literal["one_title", "package"] = Field(
+        default="package",
         description=(
             "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
             "title. `package`: which video got more views, each with its own title; only of older models."
-        )
+        ),
     )
-    summary: str = Field(description="The same in a sentence.")
+    summary: str = Field(default="", description="The same in a sentence.")
     measured_on: str = Field(
         description=(
             "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "

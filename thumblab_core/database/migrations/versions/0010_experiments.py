@@ -16,27 +16,29 @@ depends_on = None
 _CHECK = """
 CREATE FUNCTION experiment_is_whole() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-  id integer := COALESCE(NEW.experiment_id, OLD.experiment_id);
+  id integer;
   experiment record;
   given record;
 BEGIN
-  SELECT e.winner INTO experiment FROM experiments e WHERE e.experiment_id = id;
-  IF NOT FOUND THEN
-    RETURN NULL;
-  END IF;
-  SELECT count(*) AS variants, max(v.position) AS last, count(v.watch_time_share) AS shares,
-         sum(v.watch_time_share) AS total
-    INTO given FROM experiment_variants v WHERE v.experiment_id = id;
-  IF given.variants NOT BETWEEN 2 AND 3 OR given.last <> given.variants THEN
-    RAISE EXCEPTION 'experiment % has % variants; it needs the variants 1 and 2, or 1, 2 and 3', id, given.variants
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'two_or_three_variants';
-  ELSIF given.shares <> 0 AND (given.shares <> given.variants OR abs(given.total - 1) > 0.02) THEN
-    RAISE EXCEPTION 'the shares of watch time of experiment % do not add up to 1', id
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'shares_add_up';
-  ELSIF experiment.winner NOT BETWEEN 1 AND given.variants THEN
-    RAISE EXCEPTION 'experiment % has no variant %, which is its winner', id, experiment.winner
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'winner_is_a_variant';
-  END IF;
+  -- A variant may move from one experiment to another. Then both are checked.
+  FOR id IN SELECT DISTINCT changed FROM unnest(ARRAY[NEW.experiment_id, OLD.experiment_id]) changed
+            WHERE changed IS NOT NULL LOOP
+    SELECT e.winner INTO experiment FROM experiments e WHERE e.experiment_id = id;
+    CONTINUE WHEN NOT FOUND;
+    SELECT count(*) AS variants, max(v.position) AS last, count(v.watch_time_share) AS shares,
+           sum(v.watch_time_share) AS total
+      INTO given FROM experiment_variants v WHERE v.experiment_id = id;
+    IF given.variants NOT BETWEEN 2 AND 3 OR given.last <> given.variants THEN
+      RAISE EXCEPTION 'experiment % has % variants; it needs the variants 1 and 2, or 1, 2 and 3', id, given.variants
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'two_or_three_variants';
+    ELSIF given.shares <> 0 AND (given.shares <> given.variants OR abs(given.total - 1) > 0.020001) THEN
+      RAISE EXCEPTION 'the shares of watch time of experiment % do not add up to 1', id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'shares_add_up';
+    ELSIF experiment.winner NOT BETWEEN 1 AND given.variants THEN
+      RAISE EXCEPTION 'experiment % has no variant %, which is its winner', id, experiment.winner
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'winner_is_a_variant';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END
 $$

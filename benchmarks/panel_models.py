@@ -1,0 +1,143 @@
+"""Models of the title panel to compare with: a ridge on hashed words with partial pooling, and the lab's own title part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from benchmarks.panel_data import KNOWN_SHARE, PairSet, Panel
+from thumblab_core.arrays import Flags, Float32s, Float64s, Floats, Rows
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_pipelines.features.hashed_titles import hashed
+from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
+from thumblab_pipelines.training.linear import choose_line, fit_ridge
+
+_PENALTIES = (3.0, 10.0, 30.0)
+_OWN_PENALTIES = (1.0, 2.0, 4.0)
+_FOLDS = 3
+_LINE_PAIRS = 200_000
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Ridge on hashed words and groups of characters, for all channels and then on the residuals of each channel.
+
+    `inputs`: sparse, [n, 2 * BUCKETS], each half of length 1.
+    """
+
+    panel: Panel
+    inputs: Any
+
+    @classmethod
+    def of(cls, panel: Panel) -> Bar:
+        from scipy.sparse import csr_array, hstack
+        from sklearn.preprocessing import normalize
+
+        halves = hashed(panel.titles, "word", (1, 2)), hashed(panel.titles, "char_wb", (3, 5))
+        return cls(panel, csr_array(hstack([normalize(half) for half in halves], format="csr")))
+
+    def choose(self, known: Flags) -> tuple[float, float]:
+        """Return the penalties that order the last fifth of each channel's known videos best, fitted to the others."""
+        early = known & (self.panel.place < KNOWN_SHARE**2)
+        target = self.panel.age_corrected(early)
+        pairs = PairSet.of(self.panel, target, known & ~early)
+        above, best = self.panel.above_trend(target, early), (-1.0, _PENALTIES[0], _OWN_PENALTIES[0])
+        shared = {penalty: self.shared(above, early, penalty) for penalty in _PENALTIES}
+        for penalty, own in product(_PENALTIES, _OWN_PENALTIES):
+            auc = float(pairs.by_channel(self.pooled(shared[penalty], above, early, own)).mean())
+            best = max(best, (auc, penalty, own))
+        return best[1:]
+
+    def choose_shared(self, known: Flags) -> float:
+        """Return the penalty that orders the videos of a fifth of the known channels best, fitted to the others."""
+        out = (
+            known
+            & (np.random.default_rng(0).permutation(int(self.panel.channel.max()) + 1) % 5 == 0)[self.panel.channel]
+        )
+        learnt = known & ~out
+        target = self.panel.age_corrected(learnt)
+        pairs, above = PairSet.of(self.panel, target, out), self.panel.above_trend(target, learnt)
+        aucs = [(float(pairs.by_channel(self.shared(above, learnt, p)).mean()), p) for p in _PENALTIES]
+        return max(aucs)[1]
+
+    def shared(self, above: Floats, known: Flags, penalty: float) -> Float64s:
+        """Return the scores [n] of the ridge over all channels."""
+        from sklearn.linear_model import Ridge
+
+        ridge = Ridge(penalty, solver="sparse_cg", tol=1e-3).fit(self.inputs[known], above[known])
+        return np.asarray(self.inputs @ ridge.coef_, np.float64)
+
+    def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
+        """Return `shared` [n] plus a ridge on its residuals for each channel."""
+        scores = shared.copy()
+        for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):
+            learnt = np.flatnonzero(known[rows])
+            if not len(learnt):
+                continue
+            gram = np.asarray((self.inputs[rows] @ self.inputs[rows].T).toarray(), np.float64)
+            residual = (above - shared)[rows[learnt]]
+            kernel = gram[np.ix_(learnt, learnt)] + penalty * np.eye(len(learnt))
+            scores[rows] += gram[:, learnt] @ np.linalg.solve(kernel, residual - residual.mean())
+        return scores
+
+
+class LabTitles:
+    """The lab's linear model and adapters on its own standardised inputs, without a picture.
+
+    `vectors`: the titles' vectors [n, d_t] by the lab's title encoder.
+    """
+
+    def __init__(self, panel: Panel, vectors: Float32s) -> None:
+        no_pictures = np.zeros((len(panel.titles), 0), np.float32)
+        self._panel = panel
+        self._inputs = model_inputs(no_pictures, vectors, panel.titles)
+        self._config = RankerConfig("none", "given", 0, vectors.shape[1])
+        self._penalty: float | None = None
+
+    def shared(self, above: Floats, known: Flags) -> Float64s:
+        """Return the scores [n] without adapters. The penalty is chosen at the first call."""
+        return self._line(above, known)[0]
+
+    def adapted(self, above: Floats, known: Flags) -> Float64s:
+        """Return the scores [n] with the channels' adapters, and with the measured worth of the model to unseen channels."""
+        scores, ranker = self._line(above, known)
+        channel = self._panel.channel
+        unseen = np.zeros(len(above))
+        for fold in range(_FOLDS):
+            out = channel % _FOLDS == fold
+            unseen[known & out] = self._line(above, known & ~out)[0][known & out]
+        slope = float(np.clip(_slope(unseen[known], above[known], channel[known]), 0.02, 1.0))
+        videos = ScoredVideos(self._inputs, scores, channel.astype(str), ranker.standardise)
+        return adapted_scores(videos, fit_adapters(videos, above, np.flatnonzero(known), slope))
+
+    def _line(self, above: Floats, known: Flags) -> tuple[Float64s, Ranker]:
+        rows = np.flatnonzero(known)
+        ranker = Ranker(self._config)
+        ranker.fit_scale(self._inputs[rows])
+        inputs = ranker.standardise(self._inputs[rows])
+        if self._penalty is None:
+            self._penalty = self._chosen(inputs, above, rows)
+        line = fit_ridge(inputs, above[rows], self._penalty)
+        blocks = np.array_split(self._inputs, max(1, len(self._inputs) // 5_000))
+        return np.concatenate([ranker.standardise(block) @ line for block in blocks]).astype(np.float64), ranker
+
+    def _chosen(self, inputs: Float32s, above: Floats, rows: Rows) -> float:
+        panel = self._panel
+        place = np.full(len(panel.titles), -1)
+        place[rows] = np.arange(len(rows))
+        pairs = PairSet.of(panel, np.asarray(above), place >= 0)
+        chosen = np.random.default_rng(0).permutation(len(pairs.winners))[:_LINE_PAIRS]
+        winners, losers = place[pairs.winners[chosen]], place[pairs.losers[chosen]]
+        no_pictures = inputs[:, :0]
+        return choose_line(no_pictures, inputs, above[rows], panel.channel[rows].astype(str), winners, losers).penalty
+
+
+def _slope(scores: Floats, above: Floats, channel: Rows) -> float:
+    """Return the slope of a least-squares fit of `above` [m] on the scores [m], both centred within channels."""
+    count = np.maximum(np.bincount(channel), 1)
+    x, y = (values - (np.bincount(channel, values) / count)[channel] for values in (scores, above))
+    spread = float((x**2).sum())
+    return float((x * y).sum()) / spread if spread > 1e-12 else 1.0

@@ -1,0 +1,191 @@
+"""Compare models of titles on many real channels, where intervals mean something: `python -m benchmarks.title_panel [DIR]`.
+
+DIR holds `panel.parquet`. A pair is two videos of one channel, published at most 30 days apart, whose ages at their first
+observation are within a day of each other. Two questions are asked:
+
+    future   the last 20 % of each channel, by models that learnt from the first 80 % of all channels
+    unseen   every pair of whole channels that are left out, in four folds; earlier titles of a channel are known, its
+             views are not
+
+A figure is the AUC within a channel, averaged over the channels with ten pairs, with a 95 % interval over these channels.
+Views are corrected for age by a curve that is fitted to the known videos; raw counts are reported too. The bar is a ridge
+on hashed words, with partial pooling where the channel is known. Its penalties are chosen by splits of the known part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.panel_data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
+from benchmarks.panel_models import Bar, LabTitles
+from thumblab_core.arrays import Flags, Float32s, Float64s
+from thumblab_pipelines.training.titles import TitleInputs, title_scores
+
+_DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "title_panel"
+_FOLDS = 4
+FUTURE, UNSEEN = "future", "unseen"
+AGE, TIME = "the older one", "the later one"
+RIDGE, POOLED = "ridge on hashed words", "with partial pooling"
+LAB, LAB_ADAPTED, RECIPE = "the lab's linear model", "the lab's, with adapters", "title recipe"
+BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: AUC, or the lead in AUC over the bar, with its 95 % interval, and what it was measured on."""
+
+    question: str
+    labels: str
+    pairs: str
+    scorer: str
+    value: float
+    low: float
+    high: float
+    channels: int
+    count: int
+
+
+def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -> list[Figure]:
+    """Return all figures. Without the titles' `vectors` [n, d] the lab's models are left out."""
+    bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
+    known = panel.place < KNOWN_SHARE
+    tell("future of known channels")
+    labels, scores = _future(panel, bar, lab, known)
+    figures = _figures(panel, FUTURE, {"corrected": labels, "raw": panel.views}, ~known, scores)
+    labels, scores = _unseen(panel, bar, lab, seed, tell)
+    everything = np.ones(len(known), bool)
+    return figures + _figures(panel, UNSEEN, {"corrected": labels, "raw": panel.views}, everything, scores)
+
+
+def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tuple[Float64s, dict[str, Float64s]]:
+    """Return the corrected labels [n] and the scores [n] of each model that is fitted to the known videos."""
+    labels = panel.age_corrected(known)
+    above = panel.above_trend(labels, known)
+    penalty, own = bar.choose(known)
+    ridge = bar.shared(above, known, penalty)
+    rows = np.flatnonzero(known)
+    inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows)
+    scores = {AGE: panel.age, TIME: panel.published, RIDGE: ridge, POOLED: bar.pooled(ridge, above, known, own)}
+    if lab is not None:
+        scores |= {LAB: lab.shared(above, known), LAB_ADAPTED: lab.adapted(above, known)}
+    return labels, scores | {RECIPE: title_scores(inputs, above, rows).total}
+
+
+def _unseen(
+    panel: Panel, bar: Bar, lab: LabTitles | None, seed: int, tell: Progress
+) -> tuple[Float64s, dict[str, Float64s]]:
+    """Return labels [n] and scores [n] of each model; those of a channel are fitted to the channels of other folds."""
+    names = [RIDGE, *([LAB] if lab is not None else []), RECIPE]
+    labels, scores = np.zeros(len(panel.titles)), {name: np.zeros(len(panel.titles)) for name in names}
+    channels = int(panel.channel.max()) + 1
+    fold_of = (np.random.default_rng(seed).permutation(channels) % _FOLDS)[panel.channel]
+    for fold in range(_FOLDS):
+        tell(f"unseen channels, {fold + 1} of {_FOLDS}")
+        out = fold_of == fold
+        target = panel.age_corrected(~out)
+        above, rows = panel.above_trend(target, ~out), np.flatnonzero(~out)
+        labels[out] = target[out]
+        scores[RIDGE][out] = bar.shared(above, ~out, bar.choose_shared(~out))[out]
+        inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows)
+        scores[RECIPE][out] = title_scores(inputs, above, rows).total[out]
+        if lab is not None:
+            scores[LAB][out] = lab.shared(above, ~out)[out]
+    return labels, {AGE: panel.age, TIME: panel.published} | scores
+
+
+def _figures(
+    panel: Panel, question: str, labels: dict[str, Float64s], within: Flags, scores: dict[str, Float64s]
+) -> list[Figure]:
+    figures = []
+    for name, target in labels.items():
+        for which in ("all", "2x"):
+            pairs = PairSet.of(panel, target, within, which == "2x")
+            by_scorer = {scorer: pairs.by_channel(values) for scorer, values in scores.items()}
+            by_scorer[f"{RECIPE}: lead over the bar"] = by_scorer[RECIPE] - by_scorer[BARS[question]]
+            for scorer, values in by_scorer.items():
+                size = len(values), len(pairs.winners)
+                figures.append(Figure(question, name, which, scorer, *mean_with_interval(values), *size))
+    return figures
+
+
+def table(figures: list[Figure], question: str) -> Table:
+    """Return the table of a question: a row for each scorer, a column for each set of pairs."""
+    chosen = [figure for figure in figures if figure.question == question]
+    sets = dict.fromkeys((figure.labels, figure.pairs) for figure in chosen)
+    title = "the future of known channels" if question == FUTURE else "unseen channels"
+    shown = Table(title=f"{title}; the bar: {BARS[question]}", title_justify="left", box=SIMPLE_HEAD)
+    shown.add_column("scorer")
+    for labels, pairs in sets:
+        sizes = next((f.count, f.channels) for f in chosen if (f.labels, f.pairs) == (labels, pairs))
+        shown.add_column(f"{labels}, {pairs}\n{sizes[0]:,} pairs\n{sizes[1]} channels", justify="right", no_wrap=True)
+    for scorer in dict.fromkeys(figure.scorer for figure in chosen):
+        sign = "+" if "lead" in scorer else ""
+        cells = [
+            f"{figure.value:{sign}.3f} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+            for figure in chosen
+            if figure.scorer == scorer
+        ]
+        shown.add_row(scorer, *cells)
+    return shown
+
+
+def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
+    """Return the titles' vectors [n, d] by the lab's title encoder, read from the file if it exists, else written to it."""
+    if file is not None and file.is_file():
+        vectors: Float32s = np.load(file)
+        if len(vectors) != len(titles):
+            sys.exit(f"{file} has {len(vectors)} vectors for {len(titles)} titles; delete it to encode them again.")
+        return vectors
+    from thumblab_core.encoders.load import title_encoder
+
+    encoder, order = title_encoder("minilm"), np.argsort([len(title) for title in titles])
+    parts = []
+    for start in range(0, len(order), 1_024):
+        parts.append(encoder.encode_texts([titles[row] for row in order[start : start + 1_024]]))
+        tell(f"encode titles: {min(start + 1_024, len(order)):,} of {len(order):,}")
+    vectors = np.concatenate(parts)[np.argsort(order)].astype(np.float32)
+    if file is not None:
+        np.save(file, vectors)
+    return vectors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=_DEFAULT, help=f"a folder with {FILE}")
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    parser.add_argument("--seed", type=int, default=0, help="draws the folds of unseen channels (default: 0)")
+    parser.add_argument("--vectors", metavar="FILE", type=Path, help="keep the titles' vectors in this .npy file")
+    parser.add_argument(
+        "--without-lab", action="store_true", help="leave out the lab's present models: encode no title"
+    )
+    options = parser.parse_args()
+    if not (options.folder / FILE).is_file():
+        sys.exit(f"There is no {FILE} in {options.folder}. Name its folder: python -m benchmarks.title_panel DIR")
+    start = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
+
+    panel = Panel.read(options.folder)
+    vectors = None if options.without_lab else encoded(panel.titles, options.vectors, tell)
+    figures = measure(panel, vectors, options.seed, tell)
+    if options.json:
+        print(json.dumps([asdict(figure) for figure in figures], indent=2))
+        return
+    console = Console(width=140)
+    for question in (FUTURE, UNSEEN):
+        console.print(table(figures, question))
+
+
+if __name__ == "__main__":
+    main()
