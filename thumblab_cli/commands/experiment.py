@@ -130,7 +130,10 @@ def list_command(channel: str | None, as_json: bool) -> None:
     elif stored:
         print_experiments(wide_console(), stored)
     else:
-        click.echo("No experiment is stored; `thumblab experiment add` and `thumblab experiment import` store them.")
+        of_channel = "" if channel is None else " of this channel"
+        click.echo(
+            f"No experiment{of_channel} is stored; `thumblab experiment add` and `thumblab experiment import` store them."
+        )
 
 
 @command.command()

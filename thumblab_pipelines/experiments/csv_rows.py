@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
-from thumblab_pipelines.tables.cells import is_nothing, whole
+from thumblab_pipelines.tables.cells import is_nothing, moment, whole
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
 
@@ -163,7 +163,7 @@ def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
         outcome=cells["outcome"],
         variants=variants,
         ended_on=_day(cells["ended_on"], "ended_on") if cells.get("ended_on") else None,
-        winner=_count(cells.get("winner", ""), "winner"),
+        winner=_count(cells.get("winner", ""), "winner", example=2),
     )
 
 
@@ -194,21 +194,26 @@ def _share(cell: str, name: str) -> float | None:
     match = _SHARE.fullmatch(cell)
     if match is None:
         raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a share; write a percentage such as 52.3, or leave it empty")
-    return float(match[1].replace(",", "."))
+    share = float(match[1].replace(",", "."))
+    return share / 100 if "%" in cell else share
 
 
-def _count(cell: str, name: str) -> int | None:
+def _count(cell: str, name: str, example: int = 1200) -> int | None:
+    if "." in cell:  # In some countries, 1.000 means a thousand.
+        raise ValueError(
+            f"{name} {cell[:_SHOWN]!r} has a point; write a whole number such as {example}, or leave it empty"
+        )
     try:
         return whole(cell, name) if cell else None
     except ValueError as error:
-        raise ValueError(f"{error}; write a count such as 1200, or leave it empty") from None
+        raise ValueError(f"{error}; write a whole number such as {example}, or leave it empty") from None
 
 
 def _day(cell: str, name: str) -> date:
-    # A time with a time zone is refused, because it would be another day in UTC.
+    # A time with a time zone is refused, because it may be another day in UTC.
     if not _DAY.fullmatch(cell):
-        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day; write it as YYYY-MM-DD")
+        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day; write the day as YYYY-MM-DD")
     try:
-        return date.fromisoformat(cell)
-    except ValueError:
-        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day of the calendar; write it as YYYY-MM-DD") from None
+        return moment(cell, name).date()
+    except ValueError as error:
+        raise ValueError(f"{error}; write the day as YYYY-MM-DD") from None

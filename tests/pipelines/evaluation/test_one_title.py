@@ -131,16 +131,24 @@ def test_each_figure_names_its_question_and_the_pairs_that_it_was_measured_on(pl
     test = np.flatnonzero(data.pairs.part == TEST)
     gaps = planted.gaps(scores).gaps
     held = HeldOutScores(
-        scores, scores, scores, scores, 1.0, 1.0,
+        scores, scores, scores, scores, 9.0, 9.0,
         {name: PictureGaps(rows, gaps[rows]) for name, rows in (
             ("future", test), ("future_unadapted", test), ("new", np.arange(len(gaps))), ("adapted", test),
             ("adapted_unadapted", test))},
+        (1.0, 3.0),
     )  # fmt: skip
     figures = evaluate(data, held)
     assert {e.question for e in figures} == {PACKAGE, ONE_TITLE}
     sizes = {(e.split, e.scorer): e.pairs for e in figures if _is(e, "residual", "auc")}
     assert sizes[FUTURE, "model"] == sizes[ADAPTED, "global"] == len(test)
     assert sizes[NEW_CHANNELS, "model"] == sizes[NEW_CHANNELS, "image"] == len(gaps)
+    losses = {e.split: (e.value, e.pairs) for e in figures if _is(e, "residual", "log_loss")}
+    residual = Context.of(data).residual
+    signed = np.sign(residual[data.pairs.winner] - residual[data.pairs.loser])[test] * gaps[test, 0]
+    for split, slope in ((FUTURE, 3.0), (NEW_CHANNELS, 1.0), (ADAPTED, 3.0)):
+        assert losses[split] == (pytest.approx(np.logaddexp(0, -slope * signed).mean()), len(test)), (
+            "on test pairs only"
+        )
     third = next(e for e in figures if _is(e, "tied third", "auc") and (e.split, e.scorer) == (FUTURE, "model"))
     assert third.pairs == pytest.approx(len(test) / 3, abs=2)
     assert len({(e.question, e.split, e.slice, e.scorer, e.metric) for e in figures}) == len(figures)

@@ -43,6 +43,16 @@ def test_each_row_is_an_experiment_with_two_or_three_variants(lab: Lab, table: I
     assert (third.ended_on, [v.watch_time_share for v in third.variants]) == (None, [None, None])
 
 
+def test_shares_that_miss_100_percent_by_2_are_stored(lab: Lab, table: Import) -> None:
+    report = table(HEADER + GOOD[1].replace("33,33,34", "20.1,44.2,33.7") + GOOD[2])
+    assert (report.new, report.problems) == (2, [])
+
+
+def test_a_header_with_a_quote_that_is_never_closed_is_refused_in_a_sentence(table: Import) -> None:
+    with pytest.raises(LabError, match="column"):
+        table(HEADER.replace("outcome", '"outcome') + "".join(GOOD))
+
+
 def test_a_second_import_changes_nothing_and_a_corrected_row_is_updated(lab: Lab, table: Import) -> None:
     table(HEADER + "".join(GOOD))
     before = read_experiments(lab)
@@ -64,6 +74,18 @@ BAD = {
     "handle": ("@me,video_xxxxx,2026-11-01,,inconclusive,,a.jpg,b.jpg,,,,", "set THUMBLAB_YOUTUBE_API_KEY"),
     "no video": (f"{CHANNEL},short,2026-11-01,,inconclusive,,a.jpg,b.jpg,,,,", "give the 11 characters"),
     "no date": (f"{CHANNEL},video_xxxxx,1 Nov,,inconclusive,,a.jpg,b.jpg,,,,", "write the day as YYYY-MM-DD"),
+    "a time": (
+        f"{CHANNEL},video_xxxxx,2026-11-01T23:00:00-05:00,,inconclusive,,a.jpg,b.jpg,,,,",
+        "write the day as YYYY-MM-DD",
+    ),
+    "shares of 1 %": (
+        f"{CHANNEL},video_xxxxx,2026-11-01,,inconclusive,,a.jpg,b.jpg,,0.4 %,0.6 %,",
+        "add up to 0.01",
+    ),
+    "winner with a point": (
+        f"{CHANNEL},video_xxxxx,2026-11-01,,winner,2.0,a.jpg,b.jpg,,,,",
+        "a whole number such as 2",
+    ),
     "future": (f"{CHANNEL},video_xxxxx,2999-11-01,,inconclusive,,a.jpg,b.jpg,,,,", "is in the future"),
     "reversed": (f"{CHANNEL},video_xxxxx,2026-11-02,2026-11-01,inconclusive,,a.jpg,b.jpg,,,,", "before it started"),
     "outcome": (f"{CHANNEL},video_xxxxx,2026-11-01,,won,,a.jpg,b.jpg,,,,", "none of YouTube's three"),

@@ -1,6 +1,6 @@
 """Tests of the comparison of two models on the same pairs.
 
-A paired bootstrap gives an interval for the difference of their AUCs. The interval decides whether the challenger
+The difference of their AUCs on the same pairs has an interval. The interval decides whether the challenger
 counts as not worse than the champion.
 """
 
@@ -70,7 +70,7 @@ def test_the_comparison_is_paired_so_pairs_hard_for_both_models_add_no_variance(
     assert (comparison.difference, comparison.low, comparison.high) == pytest.approx((0, 0, 0), abs=1e-3)
 
 
-def test_with_one_channel_the_bootstrap_draws_videos() -> None:
+def test_with_one_channel_the_interval_depends_on_its_videos() -> None:
     random = np.random.default_rng(0)
     winner, loser = np.arange(100), np.arange(100, 200)
     table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": "c"})

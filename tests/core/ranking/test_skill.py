@@ -1,0 +1,47 @@
+"""Tests of the figure of a model's evaluation that an answer shows as its skill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.skill import FILE, ONE_TITLE, PACKAGE, read_skills
+
+
+def row(question: str | None, slice_: str, value: float | None, **changes: Any) -> dict[str, Any]:
+    asked = {} if question is None else {"question": question}
+    fields = {"split": "future", "slice": slice_, "scorer": "model", "metric": "auc", "low": 0.4, "high": 0.8}
+    return {**fields, "value": value, "pairs": 90, "channels": 3, **asked, **changes}
+
+
+def skills(folder: Path, *rows: dict[str, Any]) -> dict[str, tuple[str, float]]:
+    (folder / FILE).write_text(json.dumps(rows))
+    return {split: (skill.question, skill.auc) for split, skill in read_skills(folder).items()}
+
+
+def test_the_skill_is_that_of_pictures_under_one_title(tmp_path: Path) -> None:
+    rows = [row(ONE_TITLE, "residual", 0.57), row(PACKAGE, "all", 0.62), row(ONE_TITLE, "swap", 0.7)]
+    assert skills(tmp_path, *rows) == {"future": (ONE_TITLE, 0.57)}
+    assert skills(tmp_path, *reversed(rows)) == {"future": (ONE_TITLE, 0.57)}
+
+
+def test_a_release_of_before_has_the_skill_of_packages(tmp_path: Path) -> None:
+    assert skills(tmp_path, row(None, "all", 0.62), row(None, "2x", 0.7)) == {"future": (PACKAGE, 0.62)}
+
+
+def test_a_question_without_a_figure_is_not_replaced_by_another_one(tmp_path: Path) -> None:
+    rows = [row(ONE_TITLE, "residual", None), row(PACKAGE, "all", 0.62)]
+    rows.append(row(ONE_TITLE, "residual", 0.55, split="adapted"))
+    assert skills(tmp_path, *rows) == {"adapted": (ONE_TITLE, 0.55)}
+
+
+def test_a_release_that_was_not_evaluated_has_no_skill(tmp_path: Path) -> None:
+    assert read_skills(tmp_path) == {}
+
+
+def test_an_invalid_evaluation_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('[{"split": "future"}]')
+    with pytest.raises(LabError, match=r"evaluation\.json is not valid"):
+        read_skills(tmp_path)
