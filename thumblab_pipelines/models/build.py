@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
     from thumblab_pipelines.training.train import TrainedRanking
 
-_VERSION = 7
+_VERSION = 8
 """A part of the digest of a model's inputs. Raise this number if the same inputs now give another model."""
 
 _LEAST_PAIRS = 100
