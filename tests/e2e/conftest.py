@@ -9,6 +9,15 @@ import pytest
 from real_processes import REPOSITORY, RunningLab, new_folder, running
 
 from thumblab_core.niches import NICHES
+from thumblab_core.releases.release import ALL, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_pipelines.models.build import BuiltModel
+from thumblab_pipelines.models.tracking import Tracked, Tracker
+
+NAME = "test-ranker"
+"""The MLflow experiment and the registered model of the fixture `tracker`."""
+
+DAGSTER = "http://127.0.0.1:3000"
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +94,52 @@ def trained(lab: RunningLab, refreshed: dict[str, Any]) -> str:
     run_id: str = launched["run"]["runId"]
     lab.wait_for_runs([run_id], 300)
     return run_id
+
+
+@pytest.fixture
+def store(lab: RunningLab, trained: str) -> ReleaseStore:
+    return ReleaseStore(lab.data_dir / "releases")
+
+
+@pytest.fixture
+def release(store: ReleaseStore) -> Release:
+    current = store.serving.current(MODEL, ALL)
+    assert current is not None
+    return current
+
+
+@pytest.fixture
+def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
+    """A tracker on the session's MLflow server, with an MLflow experiment and a registered model of its own.
+
+    After the test, the runs of the MLflow experiment and the registered model are deleted.
+    """
+    import mlflow
+
+    # `connect` sets these variables for the whole process. `monkeypatch` resets them after the test.
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    before = mlflow.get_tracking_uri()
+    yield Tracker.connect(lab.up.url("mlflow"), NAME)
+    client = mlflow.MlflowClient()
+    for run in client.search_runs([client.get_experiment_by_name(NAME).experiment_id]):
+        client.delete_run(run.info.run_id)
+    client.delete_registered_model(NAME)
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def client(tracker: Tracker) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient()
+
+
+@pytest.fixture
+def log(tracker: Tracker, store: ReleaseStore) -> Callable[..., Tracked]:
+    def log_release(release: Release) -> Tracked:
+        built = BuiltModel(release, reused=True)
+        return tracker.log(release, built.evaluations, built.history, store, DAGSTER)
+
+    return log_release

@@ -30,10 +30,7 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the gap of each pair of `part`. A gap is the winner's score minus the loser's.
-
-    With `channel`, return only the gaps of this channel.
-    """
+    """Return the winner's score minus the loser's for each pair of `part`, or only for the pairs of `channel`."""
     pairs = data.pairs[data.pairs.part == part]
     if channel is not None:
         pairs = pairs[pairs.channel_id == channel]
@@ -341,12 +338,11 @@ def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_pat
 
         return listen
 
+    folders = TrainingFolders(tmp_path / "state")
     for what, at in (("training", 3), ("(2 of 3)", 6)):
         with pytest.raises(TrainingStoppedError, match=f"stopped in epoch {at + 2} of 8"):
-            train(data, config, stopping(what, at), TrainingFolders(tmp_path / "state"))
+            train(data, config, stopping(what, at), folders)
     heard: list[tuple[str, int]] = []
-    resumed = train(
-        data, config, lambda what, epoch: heard.append((what, epoch.epoch)), TrainingFolders(tmp_path / "state")
-    )
+    resumed = train(data, config, lambda what, epoch: heard.append((what, epoch.epoch)), folders)
     assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
     assert files(resumed, tmp_path / "resumed") == files(train(data, config), tmp_path / "whole")
