@@ -8,8 +8,9 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
+from thumblab_pipelines.tables.header import column_names, header_and_rows
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
+from thumblab_pipelines.tables.rows import not_utf8
 from thumblab_pipelines.videos.names import channel_id_of, plain_text, visible
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 
@@ -73,13 +74,14 @@ class CatalogueTable:
             ) from None
         with file:
             lines = file.readlines()
-        start = header_line(lines)
-        separator = separator_of(lines[start] if start < len(lines) else "")
-        rows = read_rows(lines, start, separator, self._is_row)
-        _, header = next(rows, (0, []))
-        if isinstance(header, str):
-            raise LabError(f"{path} is not a CSV file ({header}); save it as CSV")
-        self._header = self._read_header(path, header)
+        header, rows = header_and_rows(path, lines, self._is_row)
+        advice = "; save it with commas between the cells" if len(header) == 1 else ""
+        self._header = column_names(path, header, REQUIRED, OPTIONAL, advice)
+        self.remarks += [
+            f"there is no column {name}; the videos were imported without it"
+            for name in OPTIONAL
+            if name not in self._header
+        ]
         for line, cells in rows:
             if not cells:
                 continue
@@ -94,26 +96,6 @@ class CatalogueTable:
     def _is_row(self, cells: Sequence[str]) -> bool:
         # The header itself may have a quote that is never closed.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
-
-    def _read_header(self, path: Path, header: Sequence[str]) -> list[str]:
-        """Return the names of the columns in lower case, without spaces around them."""
-        if any("\0" in name or not_utf8(name) for name in header):
-            raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
-        names = [name.strip().casefold() for name in header]
-        missing = [name for name in REQUIRED if name not in names]
-        if missing:
-            columns = "column" if len(missing) == 1 else "columns"
-            present = ", ".join(name[:_SHOWN] for name in header[:30])
-            advice = "; save it with commas between the cells" if len(header) == 1 else ""
-            raise LabError(f"{path} lacks the {columns} {', '.join(missing)}; it has {present}{advice}")
-        repeated = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
-        if repeated:
-            times = names.count(repeated[0])
-            raise LabError(f"{path} has the column {repeated[0]} {times} times; remove all but one")
-        self.remarks += [
-            f"there is no column {name}; the videos were imported without it" for name in OPTIONAL if name not in names
-        ]
-        return names
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
         """Return the row, or the problem because of which it is skipped.

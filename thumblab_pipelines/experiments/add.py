@@ -10,8 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from thumblab_core.database.engine import reason_of
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageError, decode
-from thumblab_pipelines.collection.catalogue import read_picture
+from thumblab_pipelines.experiments.pictures import read_variant
 from thumblab_pipelines.experiments.records import (
     Experiment,
     GivenExperiment,
@@ -104,16 +103,7 @@ class ExperimentWriter:
         """Store a picture that can be decoded. Return its SHA-256, or None if there is no picture."""
         if picture is None:
             return None
-        name = f"picture {position} ({picture.name[:_SHOWN]})"
-        try:
-            data = read_picture(picture)
-            decode(data)
-        except ImageError as error:
-            raise LabError(f"{name}: {error}") from None
-        except OSError as error:
-            raise LabError(f"{name} cannot be read ({error.strerror}); check its name and your permissions") from None
-        except Exception as error:  # noqa: BLE001  A decoder may raise any error on hostile bytes.
-            raise LabError(f"{name} cannot be decoded ({type(error).__name__}); save it again as a JPEG") from None
+        data, _ = read_variant(picture, f"picture {position} ({picture.name[:_SHOWN]})")
         return self._lab.images.put(data)
 
 

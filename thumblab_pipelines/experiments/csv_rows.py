@@ -10,8 +10,9 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
 from thumblab_pipelines.tables.cells import is_nothing, moment, whole
+from thumblab_pipelines.tables.header import column_names, header_and_rows
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
+from thumblab_pipelines.tables.rows import not_utf8
 
 REQUIRED = ("channel", "video_id", "started_on", "outcome")
 _OF_A_VARIANT = ("picture", "title", "share", "impressions")
@@ -63,13 +64,13 @@ class ExperimentTable:
         Raises `LabError` if the file cannot be read, is not a CSV file in UTF-8, or lacks a required column.
         """
         lines = self._lines()
-        start = header_line(lines)
-        separator = separator_of(lines[start] if start < len(lines) else "")
-        rows = read_rows(lines, start, separator, self._is_row)
-        _, header = next(rows, (0, []))
-        if isinstance(header, str):
-            raise LabError(f"{self.path} is not a CSV file ({header}); save it as CSV")
-        self._header = self._read_header(header)
+        header, rows = header_and_rows(self.path, lines, self._is_row)
+        self._header = column_names(self.path, header, REQUIRED, OPTIONAL, ". docs/experiments.md lists the columns")
+        self.remarks += [
+            f"the column {name[:_SHOWN]} is not used"
+            for name in self._header
+            if name and name not in (*REQUIRED, *OPTIONAL)
+        ]
         for line, cells in rows:
             if not any(cells):
                 continue
@@ -101,27 +102,6 @@ class ExperimentTable:
         if not self._header:  # The header itself has a quote that is never closed.
             return False
         return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
-
-    def _read_header(self, header: Sequence[str]) -> list[str]:
-        """Return the names of the columns in lower case, without spaces around them."""
-        if any("\0" in name or not_utf8(name) for name in header):
-            raise LabError(f"{self.path} is not in UTF-8; save it as CSV in UTF-8")
-        names = [name.strip().casefold() for name in header]
-        missing = [name for name in REQUIRED if name not in names]
-        if missing:
-            present = ", ".join(repr(name[:_SHOWN]) for name in header[:30]) or "no columns"
-            raise LabError(
-                f"{self.path} lacks the column {', '.join(missing)}; it has {present}. docs/experiments.md lists the columns"
-            )
-        repeated = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
-        if repeated:
-            raise LabError(
-                f"{self.path} has the column {repeated[0]} {names.count(repeated[0])} times; remove all but one"
-            )
-        self.remarks += [
-            f"the column {name[:_SHOWN]} is not used" for name in names if name and name not in (*REQUIRED, *OPTIONAL)
-        ]
-        return names
 
     def _row(self, cells: Sequence[str], line: int) -> CsvRow | RowProblem:
         texts = {

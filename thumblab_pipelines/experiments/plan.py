@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageError, decode
 from thumblab_core.images.perceptual import perceptual_hash
-from thumblab_pipelines.collection.catalogue import read_picture
+from thumblab_pipelines.experiments.pictures import read_variant
 from thumblab_pipelines.experiments.planning import (
     ALPHA,
     POWER,
@@ -74,11 +73,4 @@ def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Seque
 
 
 def _hash_of(path: Path) -> int:
-    try:
-        return perceptual_hash(decode(read_picture(path)).pixels)
-    except ImageError as error:
-        raise LabError(f"{path}: {error}") from None
-    except OSError as error:
-        raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-    except Exception as error:  # noqa: BLE001  A decoder may raise any error on hostile bytes.
-        raise LabError(f"{path} cannot be decoded ({type(error).__name__}); save it again as a JPEG") from None
+    return perceptual_hash(read_variant(path, str(path))[1].pixels)

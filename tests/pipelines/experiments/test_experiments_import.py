@@ -151,7 +151,7 @@ def test_one_title_may_be_that_of_all_variants_and_unused_columns_are_named(lab:
 
 def test_a_file_that_is_no_table_is_an_error_that_names_it(lab: Lab, table: Import, tmp_path: Path) -> None:
     for text, sentence in (
-        ("", "lacks the column channel, video_id, started_on, outcome; it has no columns"),
+        ("", "lacks the columns channel, video_id, started_on, outcome; it has no columns"),
         ("channel,video_id,outcome\n", "lacks the column started_on"),
         (HEADER.replace("winner", "outcome"), "has the column outcome 2 times"),
         ("channel\0,video_id\n", "is not in UTF-8"),
