@@ -1,4 +1,6 @@
-"""Define in SQL which rows of the database are the library of a niche. All code that reads the library uses this.
+"""Define in SQL which rows of the database are the library of a niche.
+
+All code that reads the library from the database uses this definition.
 
 The library is defined for one encoder. A video is in the library of its niche if all of this is true:
 
@@ -42,7 +44,8 @@ The statement must also have the common table expression `SINCE`.
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
 """The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
 
-# A subquery excludes the videos that are only for training. A join with `videos` would cost a lookup for every row.
+# A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
+# `ref_thumbnails` in `videos`.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
@@ -58,9 +61,12 @@ ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_
 
 
 def read_vectors(binary: Sequence[bytes]) -> Vectors:
-    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form. The result for no vectors is [0, 0].
+    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form.
 
-    For vectors of 768 numbers, reading the binary form is five times as fast as reading decimals.
+    Without vectors, the result has the shape [0, 0].
+
+    For vectors of 768 numbers, reading the binary form is five times as fast as reading the text form, which is
+    decimal.
     """
     if not binary:
         return np.zeros((0, 0), np.float32)
