@@ -1,4 +1,4 @@
-"""Find the API key of the scoring service. The user sets it, or the lab generates it once and keeps it in a file."""
+"""Find the API key of the scoring service. The user sets the key, or the lab generates it once and keeps it in a file."""
 
 import fcntl
 import os

@@ -7,7 +7,7 @@ class LabError(Exception):
     """An error that the user can act on. The message says what is wrong, and what to do next."""
 
     transient = False
-    """Whether the same action may succeed later."""
+    """Whether the same action may succeed later, although the user changes nothing."""
 
 
 class NoServedModelError(LabError):

@@ -10,7 +10,8 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 _MOST_DAYS = 36_500
-"""A hundred years. A larger number is a typing error, and Python cannot compute dates very far back."""
+"""The most days that a setting may have: a hundred years. More is a typing error, or too far back for Python's dates.
+"""
 
 
 def setting(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:

@@ -160,7 +160,10 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 
     @property
     def mlflow_url(self) -> str:
-        """The address of MLflow. It is the setting, else that of the lab's running `thumblab up`, else the default."""
+        """The address of MLflow.
+
+        It is `mlflow_tracking_uri`, else the address of the running `thumblab up`, else the default.
+        """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri
         running = running_lab(self.data_dir)
@@ -170,7 +173,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def image_hosts(self) -> frozenset[str]:
         """The hosts from which thumbnails may be read.
 
-        These are YouTube's, those of `extra_image_hosts`, and that of `youtube_endpoint`, which may be the emulator's.
+        These are YouTube's hosts for thumbnails, the hosts in `extra_image_hosts`, and the host of `youtube_endpoint`,
+        which may be the emulator.
         """
         hosts = {*YOUTUBE_IMAGE_HOSTS, *filter(None, self.extra_image_hosts.split(","))}
         if self.youtube_endpoint:
@@ -185,14 +189,14 @@ def settings() -> Settings:
     """Return the settings of this process.
 
     Raises LabError if a setting has a bad value or `.env` cannot be read. Warns once, on stderr, about each misspelt
-    name and each unreadable line.
+    name of a setting and each line of `.env` that cannot be read.
     """
     file = Settings.model_config.get("env_file")
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
             # A file in UTF-16 was read as UTF-8 without an error, because an ASCII letter in UTF-16 is the same letter
-            # with a null byte. So a null byte in a name shows that the file is in UTF-16.
+            # with a null byte. So a null byte in the name of a variable shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()
@@ -234,7 +238,8 @@ def _unreadable_lines(file: Path) -> list[int]:
         return []
     with file.open(encoding="utf-8-sig") as stream:
         failed = [binding.original for binding in parse_stream(stream) if binding.error]
-    # The text of a failed line starts with the blank lines above it.
+    # The text of a failed line starts with the blank lines above it, and its number is that of the first blank line. So
+    # the number of blank lines is added.
     return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 

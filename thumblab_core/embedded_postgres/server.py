@@ -21,7 +21,7 @@ class ServerStatus:
     in_use: bool
     """Whether any process uses the server. As long as one does, the server keeps running."""
     kept: bool
-    """Whether the server keeps running without users, because `thumblab db start` was called."""
+    """Whether the server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None
     """The folder of the cluster, or None if it was never made."""
 

@@ -106,7 +106,8 @@ def _gradients(luminance: _Array) -> _Array:
 def _layout(lab: _Array) -> _Array:
     """Return the mean colour of each cell, [144], from Lab [108, 192, 3].
 
-    The colours are centred on grey, so that different colours get different cosines.
+    Middle grey becomes 0 in all three channels. Otherwise the lightness, which is never negative, would make all
+    cosines large.
     """
     import cv2
 

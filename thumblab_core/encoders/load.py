@@ -23,7 +23,10 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name of the encoder with its precision. Releases store it, so that readers load the same encoder."""
+    """Return the name, with the precision, of the image encoder that the settings name.
+
+    Releases store this name, so that code that reads a release loads the encoder that the release was made with.
+    """
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)
     if not isinstance(plain, NeuralEncoder) or precision == "float32":

