@@ -34,7 +34,10 @@ class Running:
 
 @contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
-    """Record that the lab runs, until the block ends. Raises LabError if another `thumblab up` runs on the folder."""
+    """Record that the lab runs, until the `with` block ends.
+
+    Raises LabError if another `thumblab up` runs on the folder.
+    """
     with (data_dir / _FILE).open("a+") as record:
         deadline = time.monotonic() + _PATIENCE
         while not _locked(record, fcntl.LOCK_EX):

@@ -1,6 +1,7 @@
 """Define the settings of the lab in groups. `thumblab_core.settings.Settings` joins the groups and reads the values.
 
-docs/settings.md shows the docstring of a group as its heading, and the description of a field as its explanation.
+docs/settings.md shows the docstring of a group as the heading of the group, and the description of a field as the
+explanation of the setting.
 """
 
 from pathlib import Path

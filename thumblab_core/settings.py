@@ -133,13 +133,19 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     @field_validator("image_encoder")
     @classmethod
     def _is_an_encoder(cls, value: str) -> str:
-        """Refuse a misspelt name when the settings are read. Whether the encoder can be loaded is only known later."""
+        """Refuse a misspelt name when the settings are read.
+
+        An encoder that cannot be loaded is reported when it is used.
+        """
         if not is_encoder_name(value):
             raise ValueError(f"no image encoder has this name; {name_help(value)}")
         return value
 
     def in_folder(self, data_dir: Path) -> Self:
-        """Return the settings of another lab, in `data_dir`, with its own database, releases, MLflow and service."""
+        """Return the settings of the lab in `data_dir`.
+
+        The database, the releases, MLflow and the scoring service of that lab are not those of this lab.
+        """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})
 
@@ -255,7 +261,7 @@ def _as_text(value: object) -> str:
 
 
 def _misspelt(names: Iterable[str]) -> Sequence[str]:
-    """Return a sentence for each `THUMBLAB_*` name that is not a setting."""
+    """Return a warning for each name that starts with `THUMBLAB_` but is not the name of a setting."""
     known = {*map(variable, Settings.model_fields), *_TEST_VARIABLES}
     own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []

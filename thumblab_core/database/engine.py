@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 from thumblab_core.errors import LabError
 
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-"""Run this in a transaction that only holds an advisory lock while other connections do the work.
+"""Run this statement in a transaction that only holds an advisory lock while other connections do the work.
 
-Without this statement, the server may end the transaction because it is idle. That would release the lock too early.
+Otherwise, the server may end the transaction because it is idle. That would release the lock too early.
 """
 
 _BACKEND_AND_VECTOR_SCHEMA = """

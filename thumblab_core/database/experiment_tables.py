@@ -1,4 +1,4 @@
-"""The tables of experiments: what happened when a creator tried two or three variants on one video.
+"""The tables of experiments: what happened when a creator tried two or three thumbnails or titles on one video.
 
 Migration 0010 makes the trigger `experiment_is_whole`, which checks the rows of both tables together: an experiment has
 two or three variants at the positions 1, 2 and 3, the shares of watch time of its variants are all unknown or add up to

@@ -31,9 +31,13 @@ since AS (
   SELECT max(s.observed_at) - make_interval(days => :days) AS moment FROM video_stats s JOIN videos v USING (video_id)
   WHERE v.niche = :niche AND v.format = 'video' AND s.view_count IS NOT NULL
 )"""
-"""A common table expression that gives the moment after which a video must have been observed and collected.
+"""A common table expression that gives the moment `days` days before the newest observation of the niche.
 
-The moment is NULL in a niche without observations."""
+A video of the library was last observed after this moment. If its facts come from YouTube, it was also first collected
+after this moment.
+
+The moment is NULL in a niche without observations.
+"""
 
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
 """An SQL condition on a row `v` of `videos`. It is true if the video was first collected too long ago for the library.

@@ -20,7 +20,8 @@ from thumblab_core.settings import CHECKOUT
 _held: dict[Path, int] = {}
 """The descriptors of users.lock that this process holds, by the folder of the cluster.
 
-They stay open as long as the process lives, because each of them holds a lock. The kernel then releases the locks.
+They stay open as long as the process lives, because each of them holds a lock. When the process ends, the kernel
+releases the locks.
 """
 
 _START_SECONDS = 120

@@ -1,6 +1,6 @@
 """Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
 
-Two files beside the server's data tell this:
+Two files beside the server's data tell which host that is:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive

@@ -42,7 +42,7 @@ _HUE_BINS = (1, 2, 3, 4, 6, 8)
 _WEIGHT = 1 / 20
 """The factor by which the third part of the descriptor is multiplied.
 
-A typical picture then has a third part of length 1/3.
+For a typical picture, the third part then has length 1/3, while the first and the second part have length 1.
 """
 
 _Array = npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Create the encoder that the settings or a release name. A process shares one encoder per name."""
+"""Create the encoder that the settings or a release name. All code in a process shares one encoder per name."""
 
 from functools import lru_cache
 from pathlib import Path

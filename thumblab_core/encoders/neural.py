@@ -88,7 +88,7 @@ class NeuralEncoder(ABC):
     @property
     @abstractmethod
     def quantisable(self) -> bool:
-        """Whether a faster precision can be tried. Reading this property may load the model."""
+        """Whether a faster precision than float32 can be tried. Reading this property may load the model."""
 
     @abstractmethod
     def _read_preprocessing(self) -> Preprocessing:

@@ -184,7 +184,7 @@ class OpenClipEncoder(NeuralEncoder):
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Encode n texts to float32 [n, d]. The vectors are comparable with those of pictures.
 
-        Longer texts are cut to the context length of the model.
+        A text that is longer than the context length of the model is cut to that length.
         """
         import torch
 

@@ -1,4 +1,7 @@
-"""Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and the owner's reach."""
+"""Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and reach.
+
+Reach is how often YouTube showed a thumbnail and how often it was clicked. Only the owner of a channel sees it.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
 """Clean names from catalogues, recognise Shorts by length, and list the pictures and titles that cannot be encoded.
 
-Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
-entities, Unicode compatibility forms, invisible characters and spaces.
+Titles and channel names lose their HTML entities. Two channels from catalogues become one channel if their names differ
+only in HTML entities, Unicode compatibility forms, invisible characters and spaces.
 
 If the lab knows the format or the aspect ratio of a video, these decide whether the video is a Short. Otherwise its
 length decides, if the catalogue gives lengths.
