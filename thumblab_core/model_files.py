@@ -24,7 +24,7 @@ _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
 """The first byte of every ONNX file, the tag of the field `ir_version`.
 
-A Git LFS pointer or a web page begins with another byte.
+The first byte of a Git LFS pointer or a web page is different, so this byte tells that the file is not one of them.
 """
 
 

@@ -34,7 +34,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 """The repository root if the lab runs from a checkout, else the folder that the packages were installed into."""
 
 MLFLOW_PORT = 5000
-"""The port of MLflow under `thumblab up`, unless another is given or the port is taken."""
+"""The port of MLflow under `thumblab up`, unless the user gives a different port or this port is taken."""
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
 
@@ -227,7 +227,10 @@ def settings() -> Settings:
 
 @contextmanager
 def _without_warnings_of_dotenv() -> Iterator[None]:
-    """Silence python-dotenv's warnings about bad lines of `.env`. The lab's own warnings about them name the file."""
+    """Silence python-dotenv's warnings about bad lines of `.env`.
+
+    The lab warns about these lines itself, and names the file.
+    """
     logger = logging.getLogger("dotenv.main")
     disabled, logger.disabled = logger.disabled, True
     try:

@@ -1,6 +1,6 @@
 """Check the URL of an external PostgreSQL server before other code uses it.
 
-The error messages of that other code would show the password.
+SQLAlchemy and psycopg would also report a bad URL, but their error messages would show the password.
 """
 
 import re

@@ -100,7 +100,7 @@ def socket_dir(home: Path) -> Path:
 def link_to(folder: Path) -> Path:
     """Return a link to the folder. The link has a short path without special characters, and is made if it is missing.
 
-    Raises LabError if another file has the path of the link.
+    Raises LabError if a file that is not this link exists at the path of the link.
     """
     link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
     try:
@@ -228,6 +228,6 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
         with log.open("rb") as lines:
             lines.seek(logged)
             printed += lines.read().decode(errors="replace")
-    # Prefer PostgreSQL's own reason to the program's last line, which only says that something failed.
+    # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     raise LabError(f"The embedded database did not start: {reasons[-1]}. Its log is {log}.")

@@ -52,7 +52,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     - One of these two with `@RELEASE` uses the encoder release with that id in the store `releases`.
     - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
 
-    Raises `LabError` for any other name, or if the encoder is not available on this machine.
+    Raises `LabError` if `name` has none of these forms, or if the encoder is not available on this machine.
     """
     if not is_encoder_name(name):
         raise LabError(f"no image encoder is called {name!r}; {name_help(name)}")
