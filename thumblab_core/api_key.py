@@ -1,4 +1,4 @@
-"""Find the API key of the scoring service. The user sets it, or the lab generates it once and keeps it in a file."""
+"""Find the API key of the scoring service. The user sets the key, or the lab generates it once and keeps it in a file."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ def api_key(settings: Settings | None = None) -> str:
 
 
 def kept_key(settings: Settings) -> str | None:
-    """Return the key as `api_key` does, but generate no key. If there is no key yet, return None."""
+    """Return the key as `api_key` does, but return None instead of generating a key."""
     if settings.api_key is not None:
         return _set_key(settings.api_key.get_secret_value())
     path = settings.data_dir / _FILE

@@ -14,4 +14,4 @@ Rows = npt.NDArray[np.intp]
 """Numbers that select rows of another array."""
 
 Flags = npt.NDArray[np.bool_]
-"""One truth value per row."""
+"""One truth value for each row of another array."""

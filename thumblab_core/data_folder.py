@@ -1,4 +1,4 @@
-"""Make the data folder of a lab. If that fails, the error names the folder and its setting."""
+"""Make the data folder of a lab. If that fails, the error names the folder and the setting `THUMBLAB_DATA_DIR`."""
 
 import tempfile
 from pathlib import Path

@@ -25,8 +25,9 @@ def sync(path: Path) -> None:
 def age(path: Path) -> float:
     """Return the seconds since a file was last written. Raises `OSError`.
 
-    If the clock was wrong when the file was written, the date of the file may be in the future. The age is then 0. This
-    function then also tries to set the date to now. Otherwise, the age would stay 0 until the wrong date has passed.
+    If the clock was wrong when the file was written, its modification time may be in the future. Then the age is 0, and
+    this function also tries to set the modification time to now. Otherwise, the age would stay 0 until the wrong time
+    has passed.
     """
     seconds = time.time() - path.stat().st_mtime
     if seconds < 0:

@@ -7,11 +7,11 @@ class LabError(Exception):
     """An error that the user can act on. The message says what is wrong, and what to do next."""
 
     transient = False
-    """Whether the same action may succeed later."""
+    """Whether the same action may succeed later, although the user changes nothing."""
 
 
 class NoServedModelError(LabError):
-    """An error for the lab in `data_dir`, which serves no ranking model. Another lab on this machine may serve one."""
+    """The lab in `data_dir` serves no ranking model. A lab in a different folder of this machine may serve one."""
 
     def __init__(self, message: str, data_dir: Path) -> None:
         super().__init__(message)

@@ -49,7 +49,9 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class FetchedAnswer:
-    """The answer of a host. Its status is 200 with the bytes, or 304 without a body if nothing has changed.
+    """The answer of a host. The status is 200 with the bytes of the file, or 304 without a body.
+
+    A host answers 304 if the file has not changed since the answer whose `etag` or `last_modified` was sent.
 
     Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each
     of the three is None if the host does not send it.
@@ -130,7 +132,7 @@ class Fetcher:
         self._pool.close()
 
     def check(self, url: str) -> httpcore.URL:
-        """Return the parsed URL. Request it unchanged, so that exactly the checked URL is read.
+        """Return the parsed URL. Pass the returned URL unchanged to httpcore, so that exactly the checked URL is read.
 
         Raises `RefusedError` if this fetcher may not read the URL.
         """
@@ -163,8 +165,9 @@ class Fetcher:
     ) -> FetchedAnswer:
         """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
 
-        `within_s` is a shorter deadline, in seconds. If the `etag` or `last_modified` of an earlier answer is given,
-        the host can answer without a body that nothing has changed.
+        `within_s` is a deadline in seconds for this request, if it is shorter than that of the fetcher. Give the `etag`
+        or `last_modified` of the last answer for this URL, and the host can answer 304, without a body, if the file has
+        not changed since.
         """
         headers = dict(self._headers)
         if etag:
@@ -193,7 +196,7 @@ class Fetcher:
     ) -> FetchedAnswer:
         """Return the answer without its body. The body is passed to `keep` in pieces."""
         target = self.check(url)
-        # The header is set here, because httpcore would write an IPv6 address without its brackets.
+        # The header `Host` is set here, because httpcore would write an IPv6 address in it without brackets.
         headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
@@ -304,7 +307,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 class _TimedBackend(httpcore.SyncBackend):
-    """A backend that opens the connections of a pool. Every connection keeps the deadline."""
+    """A backend that opens the connections of a pool. No connection waits beyond the deadline of the request."""
 
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline

@@ -19,7 +19,7 @@ def host_name(host: str) -> str:
 def bare_host(text: str) -> str:
     """Check that `text` is a host name or an address without a port, and return it normalised by `host_name`.
 
-    Raises ValueError if `text` is anything else.
+    Raises `ValueError` if it is not.
     """
     name = host_name(text)
     if ":" in name:

@@ -15,11 +15,12 @@ LEAST_SUBSCRIBERS = 100
 
 LEAST_RECENT_VIDEOS = 10
 ACTIVE_WITHIN = timedelta(days=90)
-"""A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos within this time."""
+"""A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos in this period before the check."""
 
 OUTLIER_SIGMAS = 3.0
 """A video is an outlier if it is more standard deviations than this from the average of its channel.
 
-The crawl compares the logarithms of views per hour with their mean. The training dataset compares the values that the
-model predicts with their median.
+The crawl compares the logarithm of a video's views per hour with the mean of these logarithms in its channel. The
+training dataset compares the value that the model learns to predict for a video with the median of these values in its
+channel.
 """

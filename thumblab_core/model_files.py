@@ -24,7 +24,7 @@ _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
 """The first byte of every ONNX file, the tag of the field `ir_version`.
 
-A Git LFS pointer or a web page begins with another byte.
+The first byte of a Git LFS pointer or a web page is different, so this byte tells that the file is not one of them.
 """
 
 
@@ -122,7 +122,7 @@ def face_model(settings: Settings | None = None) -> Path | None:
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
     """Fetch the file from upstream, or copy it from `source`. Returns False if the data folder already had the file.
 
-    Raises `ModelFileError` if the file is not available or not the expected one. Nothing is changed then.
+    Raises `ModelFileError` if the file is not available or not the expected one. The data folder is then not changed.
     """
     if presence(model, settings) is Presence.PRESENT and source is None:
         return False
@@ -133,7 +133,10 @@ def pull(model: ModelFile, source: Path | None = None, settings: Settings | None
 
 
 def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], origin: str) -> bool:
-    """Write a temporary file, check it and rename it to `path`. Returns False if `path` already had the same bytes."""
+    """Write the model to a temporary file, check it and rename it to `path`.
+
+    Returns False if `path` already had these bytes.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -155,7 +158,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
             )
         if path.is_file() and _digest_of(path) == model.sha256:
             return False
-        # The service may run as another user, and only the owner can read a temporary file.
+        # Only its owner can read a temporary file. But the scoring service may run as another user, and must read the
+        # model.
         temporary.chmod(0o644)
         temporary.replace(path)
         return True

@@ -1,4 +1,4 @@
-"""Record a running `thumblab up` in its data folder, so that other commands find its servers.
+"""Record a running `thumblab up` in the data folder of its lab, so that other commands find the servers that it runs.
 
 `up` holds a lock on the record, `running.json`, as long as it runs. The kernel releases the lock, no matter how `up`
 ends. A record without a lock therefore belongs to a lab that has stopped.
@@ -17,7 +17,10 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How many seconds `announced` waits for the lock before it reports another `up`. Readers hold it only for a moment."""
+"""How many seconds `announced` waits for the lock before it reports another `up`.
+
+Processes that only read the record also hold the lock, but only for a moment.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,10 @@ class Running:
 
 @contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
-    """Record that the lab runs, until the block ends. Raises LabError if another `thumblab up` runs on the folder."""
+    """Record that the lab runs, until the `with` block ends.
+
+    Raises LabError if another `thumblab up` runs on the folder.
+    """
     with (data_dir / _FILE).open("a+") as record:
         deadline = time.monotonic() + _PATIENCE
         while not _locked(record, fcntl.LOCK_EX):

@@ -1,6 +1,7 @@
 """Define the settings of the lab in groups. `thumblab_core.settings.Settings` joins the groups and reads the values.
 
-docs/settings.md shows the docstring of a group as its heading, and the description of a field as its explanation.
+docs/settings.md shows the docstring of a group as the heading of the group, and the description of a field as the
+explanation of the setting.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 _MOST_DAYS = 36_500
-"""A hundred years. A larger number is a typing error, and Python cannot compute dates very far back."""
+"""The most days that a setting may have: a hundred years. More is a typing error, or too far back for Python's dates.
+"""
 
 
 def setting(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:

@@ -34,7 +34,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 """The repository root if the lab runs from a checkout, else the folder that the packages were installed into."""
 
 MLFLOW_PORT = 5000
-"""The port of MLflow under `thumblab up`, unless another is given or the port is taken."""
+"""The port of MLflow under `thumblab up`, unless the user gives a different port or this port is taken."""
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
 
@@ -133,13 +133,19 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     @field_validator("image_encoder")
     @classmethod
     def _is_an_encoder(cls, value: str) -> str:
-        """Refuse a misspelt name when the settings are read. Whether the encoder can be loaded is only known later."""
+        """Refuse a misspelt name when the settings are read.
+
+        An encoder that cannot be loaded is reported when it is used.
+        """
         if not is_encoder_name(value):
             raise ValueError(f"no image encoder has this name; {name_help(value)}")
         return value
 
     def in_folder(self, data_dir: Path) -> Self:
-        """Return the settings of another lab, in `data_dir`, with its own database, releases, MLflow and service."""
+        """Return the settings of the lab in `data_dir`.
+
+        The database, the releases, MLflow and the scoring service of that lab are not those of this lab.
+        """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})
 
@@ -160,7 +166,10 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 
     @property
     def mlflow_url(self) -> str:
-        """The address of MLflow. It is the setting, else that of the lab's running `thumblab up`, else the default."""
+        """The address of MLflow.
+
+        It is `mlflow_tracking_uri`, else the address of the running `thumblab up`, else the default.
+        """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri
         running = running_lab(self.data_dir)
@@ -170,7 +179,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def image_hosts(self) -> frozenset[str]:
         """The hosts from which thumbnails may be read.
 
-        These are YouTube's, those of `extra_image_hosts`, and that of `youtube_endpoint`, which may be the emulator's.
+        These are YouTube's hosts for thumbnails, the hosts in `extra_image_hosts`, and the host of `youtube_endpoint`,
+        which may be the emulator.
         """
         hosts = {*YOUTUBE_IMAGE_HOSTS, *filter(None, self.extra_image_hosts.split(","))}
         if self.youtube_endpoint:
@@ -185,14 +195,14 @@ def settings() -> Settings:
     """Return the settings of this process.
 
     Raises LabError if a setting has a bad value or `.env` cannot be read. Warns once, on stderr, about each misspelt
-    name and each unreadable line.
+    name of a setting and each line of `.env` that cannot be read.
     """
     file = Settings.model_config.get("env_file")
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
             # A file in UTF-16 was read as UTF-8 without an error, because an ASCII letter in UTF-16 is the same letter
-            # with a null byte. So a null byte in a name shows that the file is in UTF-16.
+            # with a null byte. So a null byte in the name of a variable shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()
@@ -217,7 +227,10 @@ def settings() -> Settings:
 
 @contextmanager
 def _without_warnings_of_dotenv() -> Iterator[None]:
-    """Silence python-dotenv's warnings about bad lines of `.env`. The lab's own warnings about them name the file."""
+    """Silence python-dotenv's warnings about bad lines of `.env`.
+
+    The lab warns about these lines itself, and names the file.
+    """
     logger = logging.getLogger("dotenv.main")
     disabled, logger.disabled = logger.disabled, True
     try:
@@ -234,7 +247,8 @@ def _unreadable_lines(file: Path) -> list[int]:
         return []
     with file.open(encoding="utf-8-sig") as stream:
         failed = [binding.original for binding in parse_stream(stream) if binding.error]
-    # The text of a failed line starts with the blank lines above it.
+    # The text of a failed line starts with the blank lines above it, and its number is that of the first blank line. So
+    # the number of blank lines is added.
     return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 
@@ -250,7 +264,7 @@ def _as_text(value: object) -> str:
 
 
 def _misspelt(names: Iterable[str]) -> Sequence[str]:
-    """Return a sentence for each `THUMBLAB_*` name that is not a setting."""
+    """Return a warning for each name that starts with `THUMBLAB_` but is not the name of a setting."""
     known = {*map(variable, Settings.model_fields), *_TEST_VARIABLES}
     own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []

@@ -3,10 +3,12 @@
 The connections also work in two special cases: through a transaction pooler, and with the extension `vector` in a
 schema outside the role's search path.
 
-A transaction pooler may run each transaction on another server connection. Therefore the lab prepares no statements
-behind a pooler, and its settings, temporary tables and advisory locks end with their transaction. The one exception is
-the setting `maintenance_work_mem` in `nearest_index.py`, because CREATE INDEX CONCURRENTLY cannot run inside a
-transaction. That setting is reset afterwards.
+A prepared statement, a setting, a temporary table and an advisory lock belong to one connection to the server. A
+transaction pooler may run each transaction of a client on a different connection to the server. Therefore the lab
+prepares no statements behind a pooler. Each setting, temporary table and advisory lock of the lab ends with the
+transaction that made it. The one exception is the setting `maintenance_work_mem` in `nearest_index.py`. It is set
+outside a transaction, because CREATE INDEX CONCURRENTLY cannot run inside one. It is reset when the index has been
+made.
 """
 
 from collections.abc import Iterator
@@ -20,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 from thumblab_core.errors import LabError
 
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-"""Run this in a transaction that only holds an advisory lock while other connections do the work.
+"""Run this statement in a transaction that only holds an advisory lock while other connections do the work.
 
-Without this statement, the server may end the idle transaction, which releases the lock too early.
+Otherwise, the server may end the transaction because it is idle. That would release the lock too early.
 """
 
 _BACKEND_AND_VECTOR_SCHEMA = """
@@ -63,7 +65,7 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError if the code in the `with` block cannot reach the database, or lacks a right in it."""
+    """Raise a LabError if the `with` block cannot reach the database, or if its role in the database lacks a right."""
     try:
         yield
     except DBAPIError as error:
@@ -83,7 +85,7 @@ ADVICE = "Check THUMBLAB_DATABASE_URL, and check that its server runs"
 def reason_of(error: DBAPIError) -> str:
     """Return the first line of the server's error message, or of the driver's if the server sent none.
 
-    Neither contains a password.
+    Neither of the two messages contains a password.
     """
     message = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig).strip()
     return (message or "no reason given").splitlines()[0]

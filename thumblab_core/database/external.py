@@ -1,6 +1,6 @@
 """Check the URL of an external PostgreSQL server before other code uses it.
 
-The error messages of that other code would show the password.
+SQLAlchemy and psycopg would also report a bad URL, but their error messages would show the password.
 """
 
 import re
@@ -15,11 +15,18 @@ _NAME = "THUMBLAB_DATABASE_URL"
 _LOOKS_LIKE = "It looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _USER_AND_PASSWORD = re.compile(r"[^:/]*(:[^@]*)?@")
 _FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"}
-"""Parameters that tell other clients not to prepare statements behind a pooler. The lab drops them from the URL."""
+"""Parameters of a URL that tell PostgreSQL clients other than libpq to prepare no statements behind a pooler.
+
+libpq, the client library of the lab, does not know them, so the lab drops them from the URL.
+"""
 
 
 def external_url(given: str, driver: str) -> "URL":
-    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, without any part of the password."""
+    """Convert the URL `given` to a URL for the SQLAlchemy driver `driver`.
+
+    Raises LabError if `given` is not a URL of PostgreSQL, or if it has an unknown or repeated parameter. The message
+    contains no part of the password.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -1,4 +1,6 @@
-"""Define in SQL which rows of the database are the library of a niche. All code that reads the library uses this.
+"""Define in SQL which rows of the database are the library of a niche.
+
+All code that reads the library from the database uses this definition.
 
 The library is defined for one encoder. A video is in the library of its niche if all of this is true:
 
@@ -6,7 +8,7 @@ The library is defined for one encoder. A video is in the library of its niche i
   `ref_thumbnails` ensures both.
 - The video was last observed less than `days` days before the newest observation of the niche.
 - If the facts of the video come from YouTube, the video was also first collected less than `days` days before that
-  observation. The lab keeps a video that it collected earlier only for training.
+  observation. A video that the lab first collected before that time is kept only for training.
 - No person excluded the video. The table `library_exclusions` lists excluded videos.
 
 The SQL fragments of this module take the parameters `:niche`, `:encoder` and `:days`.
@@ -29,9 +31,13 @@ since AS (
   SELECT max(s.observed_at) - make_interval(days => :days) AS moment FROM video_stats s JOIN videos v USING (video_id)
   WHERE v.niche = :niche AND v.format = 'video' AND s.view_count IS NOT NULL
 )"""
-"""A common table expression that gives the moment after which a video must have been observed and collected.
+"""A common table expression that gives the moment `days` days before the newest observation of the niche.
 
-The moment is NULL in a niche without observations."""
+A video of the library was last observed after this moment. If its facts come from YouTube, it was also first collected
+after this moment.
+
+The moment is NULL in a niche without observations.
+"""
 
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
 """An SQL condition on a row `v` of `videos`. It is true if the video was first collected too long ago for the library.
@@ -42,7 +48,8 @@ The statement must also have the common table expression `SINCE`.
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
 """The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
 
-# A subquery excludes the videos that are only for training. A join with `videos` would cost a lookup for every row.
+# A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
+# `ref_thumbnails` in `videos`.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
@@ -58,9 +65,12 @@ ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_
 
 
 def read_vectors(binary: Sequence[bytes]) -> Vectors:
-    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form. The result for no vectors is [0, 0].
+    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form.
 
-    For vectors of 768 numbers, reading the binary form is five times as fast as reading decimals.
+    Without vectors, the result has the shape [0, 0].
+
+    For vectors of 768 numbers, reading the binary form is five times as fast as reading the text form, which is
+    decimal.
     """
     if not binary:
         return np.zeros((0, 0), np.float32)

@@ -1,7 +1,8 @@
 """Search the library of a niche in PostgreSQL with pgvector.
 
-A search finds the same videos and cosines as `NicheIndex.search`. If `nearest_index` has made an HNSW index for the
-encoder, the search uses the index. Otherwise it compares every vector.
+If `nearest_index` has made an HNSW index for the encoder, a search uses that index. HNSW is a kind of index that finds
+nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector, and finds
+the same videos and cosines as an exact search with `NicheIndex.search`.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from thumblab_core.database.nearest_index import has_index
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, Neighbour
 
-# One statement answers all queries, because computing the view takes longer than comparing the vectors.
+# One statement answers all queries, because computing the rows of the view `ref_thumbnails` takes longer than comparing
+# the vectors. The statement computes the rows only once.
 _EXACT = f"""
 WITH {SINCE}, members AS MATERIALIZED (
   SELECT {ITEM_FIELDS}, r.embedding
@@ -39,10 +41,10 @@ CROSS JOIN LATERAL (
 ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
-# The index gives the rows in order of distance. If a part of this statement needed another order, PostgreSQL would sort
-# the rows and not use the index. Therefore the statement looks rows up by key, and has no join whose two sides the
-# planner could exchange. {dimension} is replaced by a number, because PostgreSQL uses an index only for exactly the
-# expression that the index was made with.
+# The index gives the rows in order of distance. If a part of this statement needed the rows in a different order,
+# PostgreSQL would sort the rows and not use the index. Therefore the statement looks rows up by key, and has no join
+# whose two sides the planner could exchange. {dimension} is replaced by a number, because PostgreSQL uses an index only
+# for exactly the expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -78,7 +80,8 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 _CANDIDATES = 1_000
 """The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
 
-With fewer candidates, a search that also has conditions is faster, but misses two of the 20 nearest neighbours.
+With fewer candidates, a search in a library, which also checks the niche and other conditions of each candidate, is
+faster. But it misses two of the 20 nearest neighbours.
 """
 
 
@@ -104,8 +107,8 @@ def search(
     With `exact`, every vector is compared. Without it, the HNSW index of the encoder is used if there is one. If the
     index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
 
-    The search changes settings of the connection until its transaction ends. Raises `LibraryError` for vectors that are
-    not finite or have another dimension than the library, and for `k` below 1 or above `MAX_NEIGHBOURS`.
+    The search changes settings of the connection until the current transaction ends. Raises `LibraryError` for vectors
+    that are not finite or have another dimension than the library, and for `k` below 1 or above `MAX_NEIGHBOURS`.
     """
     if not 1 <= k <= MAX_NEIGHBOURS:
         raise LibraryError(f"{k} neighbours were asked for; use a number from 1 to {MAX_NEIGHBOURS}")
@@ -130,16 +133,16 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that looks up one vector in the index, and all its parameters except `vector`."""
+    """Return the statement that finds the neighbours of one vector by the index, and its parameters except `vector`."""
     parameters = _parameters(library)
-    # The moment of `SINCE` is computed once, and not again in each lookup, because its computation reads all
+    # The moment of `SINCE` is computed here once and not for each vector, because its computation reads all
     # observations of the niche.
     moment = connection.execute(text(f"WITH {SINCE} SELECT moment FROM since"), parameters).scalar()  # noqa: S608
     return _BY_INDEX.format(dimension=int(dimension)), parameters | {"k": k, "moment": moment}
 
 
 def prepare_index_search(connection: Connection) -> None:
-    """Make the transaction use the index. A search then scans the index until enough rows meet the conditions."""
+    """Make searches in this transaction use the index, and scan it until enough rows meet their conditions."""
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
     # A generic plan does not know the encoder, so it cannot use an index that holds the vectors of only one encoder.
@@ -177,7 +180,10 @@ def _parameters(library: Library) -> dict[str, Any]:
 
 
 def _as_text(vector: Vectors) -> str:
-    """Return the vector in pgvector's text form. pgvector reads each number as exactly the same float32."""
+    """Return the vector in pgvector's text form.
+
+    The decimals are exact: pgvector reads the same float32 numbers from them.
+    """
     return f"[{','.join(map(repr, vector.tolist()))}]"
 
 

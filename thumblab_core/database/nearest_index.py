@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 
 WORTHWHILE = 10_000
-"""An encoder gets an index when it has more vectors than this. A search that compares fewer takes milliseconds."""
+"""An encoder gets an index when it has more vectors than this. Comparing fewer vectors takes milliseconds."""
 
 _MOST_DIMENSIONS = 2_000  # This is the largest dimension that pgvector indexes at full precision.
 _MOST_MEMORY_MB = 1_024
@@ -57,9 +57,10 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
             return True
     with engine.begin() as holder:
         # CREATE INDEX CONCURRENTLY waits until every transaction ends that has touched the table, or that itself waits
-        # for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If it did one of
-        # these two things, both would wait for each other for ever (a deadlock). Therefore it touches no table. It asks
-        # for the advisory lock with a function that does not wait if another process has the lock.
+        # for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If that
+        # transaction did one of these two things, it and CREATE INDEX would wait for each other for ever (a deadlock).
+        # Therefore it touches no table. It asks for the advisory lock with a function that does not wait if another
+        # process has the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
@@ -77,7 +78,7 @@ def lock_of(encoder: str) -> dict[str, int]:
 
 def _make(connection: Connection, schema: str, encoder: str, dimension: int, vector_count: int) -> None:
     # The build is many times as fast if the whole index fits into memory. Each vector takes memory for its numbers and
-    # for about 32 links.
+    # for about 32 links to other vectors.
     memory = min(_MOST_MEMORY_MB, 64 + vector_count * (4 * dimension + 500) // 2**20)
     connection.execute(text(f"SET maintenance_work_mem = '{memory}MB'"))
     statement = sql.SQL(

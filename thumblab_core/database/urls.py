@@ -39,7 +39,7 @@ class Status:
     in_use: bool
     """Whether any process uses the embedded server. For an external server, it is always False."""
     kept: bool
-    """Whether the embedded server keeps running without users, because `thumblab db start` was called."""
+    """Whether the embedded server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None
     """The folder of the embedded cluster, or None if the server is external or was never started."""
 
@@ -47,9 +47,9 @@ class Status:
 def database_url(settings: Settings | None = None) -> str:
     """Return the SQLAlchemy URL (`postgresql+psycopg://...`) of the lab's database.
 
-    If `THUMBLAB_DATABASE_URL` is set, this function connects to nothing. Otherwise it starts the embedded server if the
-    server does not run, and creates the database and the extension `vector` if they are missing. The embedded server
-    then runs at least as long as this process.
+    If `THUMBLAB_DATABASE_URL` is set, this function only converts its value, and connects to nothing. Otherwise it
+    starts the embedded server if the server does not run, and creates the database and the extension `vector` if they
+    are missing. The embedded server then runs at least as long as this process.
 
     Raises LabError if the setting is not a URL of PostgreSQL, or if the embedded server cannot run.
     """
@@ -75,9 +75,9 @@ def running_database_url(settings: Settings | None = None) -> str | None:
 
 
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
-    """Return the SQLAlchemy URL of the database `name` on the same server. A missing database is created.
+    """Return the SQLAlchemy URL of the database `name` on the server of the lab's database. It is created if missing.
 
-    MLflow and Dagster keep their own tables in such databases. They use the `driver` called `psycopg2`.
+    MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
     Raises LabError as `database_url` does, and if an external server does not let the lab create the database.
     """
@@ -147,7 +147,10 @@ def _access(url: "URL") -> dict[str, Any]:
 
 
 def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
-    """Create the database `name` if it is missing. `access` leads to an existing database of the same server."""
+    """Create the database `name` if it is missing.
+
+    `access` has the connection parameters of a database that exists on the same server.
+    """
     import psycopg
     from psycopg import sql
 

@@ -13,7 +13,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_vectors (video_id text, source_dig
 ON COMMIT DROP
 """
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
-"""The tables of the vectors of present pictures and titles, and of the vectors of earlier pictures and titles."""
+"""The tables of vectors. `CURRENT` is for the pictures and titles that videos show now.
+
+`EARLIER` is for the pictures and titles that videos showed before.
+"""
 
 _SAVE = {
     CURRENT: """
@@ -37,8 +40,8 @@ def save_vectors(
     `sources` are n pairs of a video id and the SHA-256 of the picture or title that was encoded. No video appears
     twice. `vectors` is float32 [n, d].
 
-    In the table `CURRENT`, a vector replaces the video's vector of the same encoder. In `EARLIER`, a vector is added to
-    the video's other vectors.
+    In the table `CURRENT`, a vector replaces the video's vector of the same encoder. In `EARLIER`, a video may have
+    several vectors of one encoder, and the new vector is added to them.
     """
     # pgvector's binary format starts with the dimension and two unused bytes.
     header = struct.pack(">hh", vectors.shape[1], 0)

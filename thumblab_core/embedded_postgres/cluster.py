@@ -20,7 +20,8 @@ from thumblab_core.settings import CHECKOUT
 _held: dict[Path, int] = {}
 """The descriptors of users.lock that this process holds, by the folder of the cluster.
 
-They are never closed. The kernel releases the locks when the process ends.
+They stay open as long as the process lives, because each of them holds a lock. When the process ends, the kernel
+releases the locks.
 """
 
 _START_SECONDS = 120
@@ -43,7 +44,8 @@ def use(home: Path, keep: bool = False) -> None:
             fcntl.flock(_held[home], fcntl.LOCK_SH)
         if keep:
             os.close(owner.open_file(home, "keep"))
-        # The watcher is started before the server, so that it stops the server even if this process dies meanwhile.
+        # The watcher is started before the server, so that the watcher stops the server even if this process dies while
+        # it starts the server.
         _ensure_watched(home)
         if not reachable(home):
             _start(home)
@@ -98,7 +100,7 @@ def socket_dir(home: Path) -> Path:
 def link_to(folder: Path) -> Path:
     """Return a link to the folder. The link has a short path without special characters, and is made if it is missing.
 
-    Raises LabError if another file has the path of the link.
+    Raises LabError if a file that is not this link exists at the path of the link.
     """
     link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
     try:
@@ -130,9 +132,9 @@ def _ensure_watched(home: Path) -> None:
             return
         # The watcher imports psutil and the lab from the same folders as this process.
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
-        # The watcher holds the lock, because its standard output is the locked file. A shell passes its standard output
-        # on to the programs that it starts. The shell ends at once, so that the watcher is no child of this process.
-        # The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
+        # The watcher must hold the lock on watch.lock, so it gets the locked file as its standard output: a shell
+        # passes its standard output on to the programs that it starts. The shell ends at once, so that the watcher is
+        # no child of this process. The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
@@ -182,7 +184,8 @@ def _start(home: Path) -> None:
         with owner.server_lock(home) as lock:
             _run(home, user, [*start, "-o", f"{options} -c max_connections=200"], inherited=(lock,))
     except LabError:
-        # The pg_ctl of a process that was killed may have started the server before this pg_ctl could.
+        # pg_ctl also fails if the server runs already: the pg_ctl of a process that was killed may have started it in
+        # the meantime. So the failure counts only if the server does not answer.
         if not reachable(home):
             raise
 
@@ -193,12 +196,16 @@ def _stop(home: Path) -> None:
 
 
 def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
-    """Run a program of PostgreSQL as `user`. It has its own session, so that Ctrl-C does not reach the server."""
+    """Run a program of PostgreSQL as `user`.
+
+    It has its own session, so that Ctrl-C in a terminal does not stop the server.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}
     log = home / "log"
     logged = log.stat().st_size if log.exists() else 0
-    # The output goes to a file and not to a pipe, because the server would keep a pipe open.
+    # The output goes to a file and not to a pipe, because the server inherits it. The server would keep a pipe open,
+    # and reading from the pipe would not end.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             command,
@@ -221,6 +228,6 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
         with log.open("rb") as lines:
             lines.seek(logged)
             printed += lines.read().decode(errors="replace")
-    # Prefer PostgreSQL's own reason to the program's last line, which only says that something failed.
+    # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     raise LabError(f"The embedded database did not start: {reasons[-1]}. Its log is {log}.")

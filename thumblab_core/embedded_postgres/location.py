@@ -19,7 +19,10 @@ from thumblab_core.embedded_postgres.watcher import locked
 from thumblab_core.errors import LabError
 
 SYSTEM_ROOM = Path("/var/lib/thumblab")
-"""The folder for clusters and programs that the server's user could not reach elsewhere. Only a lab of root uses it."""
+"""The folder for clusters and programs that the server's user could not reach elsewhere.
+
+Only a lab that runs as root uses it.
+"""
 
 SYSTEM_USER = "thumblab-db"
 """The user that runs the server under root."""

@@ -1,6 +1,6 @@
 """Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
 
-Two files beside the server's data tell this:
+Two files beside the server's data tell which host that is:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
@@ -118,8 +118,8 @@ def _put_first(temporary: Path, record: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        # Without hard links, the record is empty for a moment. Other hosts take an empty record for that of an unknown
-        # host, and do not use the cluster.
+        # Without hard links, the record is empty for a moment. To other hosts, an empty record means that an unknown
+        # host runs the server, so they do not use the cluster.
         os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         temporary.replace(record)
 
@@ -147,7 +147,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # The lock is shared, so that two processes that check at the same time do not block each other.
+        # This check tries to take a shared lock, so that two processes that check at the same time do not block each
+        # other.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)

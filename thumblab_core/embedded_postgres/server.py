@@ -21,7 +21,7 @@ class ServerStatus:
     in_use: bool
     """Whether any process uses the server. As long as one does, the server keeps running."""
     kept: bool
-    """Whether the server keeps running without users, because `thumblab db start` was called."""
+    """Whether the server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None
     """The folder of the cluster, or None if it was never made."""
 
@@ -65,7 +65,7 @@ def take_over(settings: Settings) -> str | None:
 
 
 def other_host(settings: Settings) -> str | None:
-    """Return a description of the other host that runs the server, or None if no other host runs it."""
+    """Return a description of the host that runs the server, or None if that is this host or no host."""
     with folder_errors(settings):
         home = location.find_home(settings.data_dir)
         holder = None if home is None else owner.other_holder(home)

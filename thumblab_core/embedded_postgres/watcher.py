@@ -62,7 +62,7 @@ def processes(home: Path) -> list[psutil.Process]:
     """Return every process of the server in `home`, the postmaster first if it is alive.
 
     The processes are found by name and command line, which every user may read. A process id would not be enough,
-    because another process may have got the same id.
+    because another process may have got the id of a process of the server that has ended.
     """
     mark = folder_tag(home)
     running = [
@@ -118,7 +118,8 @@ def watch(home: Path, watch_lock: int) -> None:
         with locked(home, "users.lock"):
             pass
         with locked(home, "start.lock"):
-            # No new process can start to use the server now, because every process takes start.lock before users.lock.
+            # No other process can start to use the server now, because it would have to take start.lock before
+            # users.lock, and this process holds start.lock.
             if in_use(home):
                 continue
             if not (home / "keep").exists():

@@ -1,4 +1,4 @@
-"""Measure how well the vectors of a faster, less exact encoder agree with those of the float32 encoder."""
+"""Measure how well the vectors of a model in a faster, less exact precision agree with its vectors in float32."""
 
 from dataclasses import dataclass
 

@@ -42,7 +42,7 @@ _HUE_BINS = (1, 2, 3, 4, 6, 8)
 _WEIGHT = 1 / 20
 """The factor by which the third part of the descriptor is multiplied.
 
-A typical picture then has a third part of length 1/3.
+For a typical picture, the third part then has length 1/3, while the first and the second part have length 1.
 """
 
 _Array = npt.NDArray[np.float32]
@@ -106,7 +106,8 @@ def _gradients(luminance: _Array) -> _Array:
 def _layout(lab: _Array) -> _Array:
     """Return the mean colour of each cell, [144], from Lab [108, 192, 3].
 
-    The colours are centred on grey, so that different colours get different cosines.
+    Middle grey becomes 0 in all three channels. Otherwise the lightness, which is never negative, would make all
+    cosines large.
     """
     import cv2
 

@@ -12,10 +12,12 @@ _loading = threading.RLock()
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """Let the block load models from the hub. If the hub does not answer, the block can use only the local cache.
+    """Let the `with` block load models from the hub.
 
-    Yields None, or the reason why the hub is not used. Without this check, the hub's own client would retry each of
-    several files for a minute.
+    If the hub does not answer, the block can use only the local cache.
+
+    Yields None, or the reason why the hub is not used. Without this check, the package huggingface_hub would try for a
+    minute to get each of several files from a hub that does not answer.
     """
     from huggingface_hub import constants
 
@@ -32,7 +34,7 @@ def hub_in_reach() -> Iterator[str | None]:
 def _unreachable() -> str | None:
     """Return why the hub cannot be reached, or None if it can.
 
-    The request uses the same address, proxies and certificates as the hub's own client.
+    The request uses the same address, proxies and certificates as the package huggingface_hub.
     """
     from huggingface_hub import constants, get_session
 
@@ -45,12 +47,12 @@ def _unreachable() -> str | None:
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
                 problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
         except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
-            # A timeout is recognised by the name of the error. The hub's client has changed its HTTP library before,
-            # and each library has its own classes of errors.
+            # A timeout is recognised by the name of the error. huggingface_hub has changed its HTTP library before, and
+            # each such library has different classes of errors.
             name = type(error).__name__
             problems.append(late if "Timeout" in name else f"cannot be reached: {name}")
 
-    # The request runs in a thread, because the client's timeout covers neither name resolution nor an answer that
+    # The request runs in a thread, because the timeout of the request covers neither name resolution nor an answer that
     # arrives byte by byte.
     asking = threading.Thread(target=ask, name="hub", daemon=True)
     asking.start()

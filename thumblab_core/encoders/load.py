@@ -1,4 +1,4 @@
-"""Create the encoder that the settings or a release name. A process shares one encoder per name."""
+"""Create the encoder that the settings or a release name. All code in a process shares one encoder per name."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,10 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name of the encoder with its precision. Releases store it, so that readers load the same encoder."""
+    """Return the name, with the precision, of the image encoder that the settings name.
+
+    Releases store this name, so that code that reads a release loads the encoder that the release was made with.
+    """
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)
     if not isinstance(plain, NeuralEncoder) or precision == "float32":
@@ -49,7 +52,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     - One of these two with `@RELEASE` uses the encoder release with that id in the store `releases`.
     - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
 
-    Raises `LabError` for any other name, or if the encoder is not available on this machine.
+    Raises `LabError` if `name` has none of these forms, or if the encoder is not available on this machine.
     """
     if not is_encoder_name(name):
         raise LabError(f"no image encoder is called {name!r}; {name_help(name)}")

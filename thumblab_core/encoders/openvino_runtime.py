@@ -1,4 +1,6 @@
-"""Import OpenVINO safely. Import `ov` from here, and import this module before NNCF or other users of OpenVINO.
+"""Import OpenVINO safely.
+
+Import `ov` from here, and import this module before NNCF and every other package that uses OpenVINO.
 
 The import order and the `Core` class below avoid four problems:
 

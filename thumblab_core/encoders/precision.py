@@ -2,7 +2,7 @@
 
 The choice is made once and published as a release of kind `encoder`. The scope of the release is the model, weights and
 preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release store
-therefore computes exactly the same vectors. The original weights are no longer needed.
+therefore computes exactly the same vectors. To encode pictures, the original weights are no longer needed.
 """
 
 import contextlib

@@ -42,7 +42,10 @@ class CompiledTower:
         return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Run the forward pass only, without scaling its results to unit length. The benchmarks measure this."""
+        """Run the forward pass only, and do not scale the vectors to unit length.
+
+        The benchmarks measure the time of this.
+        """
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs
 

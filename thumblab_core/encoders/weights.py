@@ -1,4 +1,4 @@
-"""Identify a file of weights by its contents, because its name is not reliable."""
+"""Identify a file of weights by its contents, because files with different weights may have the same name."""
 
 import hashlib
 from functools import lru_cache

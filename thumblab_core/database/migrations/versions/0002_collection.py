@@ -1,4 +1,7 @@
-"""Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and the owner's reach."""
+"""Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and reach.
+
+Reach is how often YouTube showed a thumbnail and how often it was clicked. Only the owner of a channel sees it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +20,8 @@ $$
 """
 
 # `outlier_multiple` compares the views of a video with the median of its channel's videos in the same age band, because
-# that is the fairest baseline. If the channel has too few such videos, views per hour over all ages are compared.
+# an older video has had more time to collect views. If the channel has too few videos in that age band, the views per
+# hour of the video are compared with the median views per hour of all its channel's videos.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,
@@ -89,7 +93,8 @@ LEFT JOIN LATERAL (
 ) after ON true
 """
 
-# The view has one click-through rate per video, from the source with the most impressions.
+# The view has one click-through rate per video. If several sources report the video, the rate comes from the source
+# that reports the most impressions.
 _TRUE_CTR = """
 CREATE VIEW true_ctr AS
 SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, is_short, last_day
@@ -166,8 +171,9 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration, every video had the format `video`. So the era of a view count, which `thumblab_core.views`
-    # explains, depends only on the date.
+    # Before this migration, every video had the format `video`. For this format, the era of a view count (see
+    # `thumblab_core.views`) depends only on the date of the count. So this statement derives the era from that date
+    # alone.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END

@@ -1,7 +1,7 @@
 """Clean names from catalogues, recognise Shorts by length, and list the pictures and titles that cannot be encoded.
 
-Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
-entities, Unicode compatibility forms, invisible characters and spaces.
+Titles and channel names lose their HTML entities. Two channels from catalogues become one channel if their names differ
+only in HTML entities, Unicode compatibility forms, invisible characters and spaces.
 
 If the lab knows the format or the aspect ratio of a video, these decide whether the video is a Short. Otherwise its
 length decides, if the catalogue gives lengths.
@@ -48,9 +48,12 @@ _MAYBE_SHORT = "whether the feed of Shorts showed it, or else whether it is shor
 
 
 def _true_ctr(is_short: str) -> str:
-    """Return the statement that creates the view `true_ctr`, in which `is_short` is an SQL expression.
+    """Return the statement that creates the view `true_ctr`.
 
-    The view has one click-through rate per video, from the source with the most impressions.
+    The SQL expression `is_short` fills the view's column `is_short`.
+
+    The view has one click-through rate per video. If several sources report the video, the rate comes from the source
+    that reports the most impressions.
     """
     return f"""
     CREATE VIEW true_ctr AS
@@ -88,8 +91,8 @@ def upgrade() -> None:
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
-        # A catalogue without channel ids gets ids that are derived from the title. Any other id comes from YouTube, and
-        # such a channel stays as it is.
+        # If a catalogue gives no channel ids, the lab derives the id of a channel from the channel's title. An id that
+        # is not derived in this way comes from YouTube, and its channel stays as it is.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())
@@ -110,8 +113,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # The original names are no longer known, so they are not restored. The lab can read the present names before and
-    # after this migration.
+    # The names as they were before the migration are no longer known, so they are not restored. The version of the lab
+    # that belongs to migration 0005 can use the cleaned names, too.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)

@@ -1,6 +1,6 @@
-"""Create a table for the vectors of earlier pictures and titles of a video.
+"""Create a table for the vectors of the pictures and titles that a video showed before its present ones.
 
-The video showed them while a part of its views was counted.
+A part of the video's views was counted while the video showed them.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Add a flag to thumbnail versions whose earlier versions were deleted.
+"""Add a flag to the versions of thumbnails. It marks a version if the lab deleted the picture before it.
 
-The flag means that a part of the video's views was counted while the video showed a picture that the lab has deleted.
+A part of the views of a video was counted while the video showed a picture that the lab has deleted.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,7 @@
-"""Add a column for the question that an evaluation asks, and reword the comments of some columns."""
+"""Add a column for the question that an evaluation asks, and reword the comments of some columns.
+
+docs/evaluation.md explains the questions.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -91,7 +94,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for (table, column), (comment, _) in _COMMENTS.items():
         _comment(table, column, comment)
-    # The old table has no place for figures of other questions. The releases keep them.
+    # The old table has no column for the question. All its figures are for the question `package`, so the figures for
+    # other questions are deleted. The releases still hold them.
     op.execute("DELETE FROM model_evaluations WHERE question <> 'package'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer", "metric"])
