@@ -27,8 +27,8 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab of the settings `chosen`, and migrate its database. By default, this process's settings are
-        used.
+        """Open the lab that the settings `chosen` describe, and migrate its database. The default is the settings of
+        this process.
 
         Raises LabError if the data folder or the database cannot be used.
         """

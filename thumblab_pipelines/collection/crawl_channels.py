@@ -1,4 +1,5 @@
-"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far each was read.
+"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the list of each channel's
+uploads was read.
 
 A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """

@@ -38,7 +38,8 @@ class Downloaded:
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
     `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
-    picture again after the recheck interval. `postponed` counts the videos that the next run asks for again.
+    picture again after the days of the setting `thumbnail_recheck_days`. `postponed` counts the videos for which the
+    host gave no answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -100,8 +101,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some requests got an answer, the network works, and each failure has a cause of its own. If no request got an
-    # answer, the network is the likely cause, so the run fails.
+    # If some requests got an answer, the network works, and each failure concerns only the thumbnail that was asked
+    # for. If no request got an answer, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "

@@ -1,5 +1,6 @@
-"""Observe the counts of each video again when the video is due. Views at a fixed age are computed from these
-observations."""
+"""Observe the counts of each video again when the video is due. From these observations, the lab computes how many
+views a video had at a fixed age.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Observed:
 
 
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
-    """Add an observation to every video of the niche that is due.
+    """Store the present counts of every video of the niche whose counts are due.
 
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. If YouTube
     leaves a video out of its answer, the run asks for it twice more before it deletes the video. A run never deletes

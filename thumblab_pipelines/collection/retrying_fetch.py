@@ -24,8 +24,8 @@ class RetryingFetcher:
     """Wrapper of a `Fetcher` that repeats requests to busy hosts. Many threads may share it.
 
     Args:
-        fetcher: Makes the requests.
-        sleep: Waits for a number of seconds.
+        fetcher: The `Fetcher` that makes each single request.
+        sleep: The function that waits for a number of seconds.
     """
 
     def __init__(self, fetcher: Fetcher, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -17,7 +17,7 @@ _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
 """A thumbnail is due this long before its full interval is over.
 
-Otherwise, a daily run that starts a little less than a day after the last one would skip it.
+Otherwise, a daily run that starts a little less than a day after the last run would skip the thumbnail.
 """
 
 

@@ -91,7 +91,9 @@ def read_report(name: str, data: bytes) -> ReachTable:
 
 
 def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow:
-    """Parse the cells of a row. Raises `ValueError` with a sentence for the report."""
+    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. Its message becomes an entry of
+    `problems`.
+    """
     require_video_id(video_id)
     if not _DAY.fullmatch(day):
         raise ValueError(f"{day[:40]!r} is not a date such as 20260131")

@@ -106,7 +106,7 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
 def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, location: str) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
-    `location` is added at the end of each problem.
+    `location` says which table of the file has the row. It is added at the end of each problem.
     """
     first_seen: dict[str, int] = {}
     decimal_commas = has_decimal_commas(row.texts["rate"] for row in rows if isinstance(row, Cells))
@@ -186,7 +186,9 @@ def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: Stu
 
 
 def _parse(row: Cells, decimal_commas: bool) -> _Reach:
-    """Parse the cells of a row. Raises `ValueError` with a sentence for the report."""
+    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. Its message becomes an entry of
+    `problems`.
+    """
     cells = row.texts
     require_video_id(cells["video"])
     impressions = count(cells["impressions"], "impressions", decimal_commas)
@@ -199,7 +201,8 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short. Return None if it has neither a column of the Shorts feed nor a duration.
+    """Return whether the video is a Short. Return None if the row has neither a cell for the Shorts feed nor a
+    duration.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes

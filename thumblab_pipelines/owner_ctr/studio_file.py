@@ -50,7 +50,8 @@ _DAMAGED = (
 class TableText:
     """The text of a table, and its location.
 
-    The location is the path of the file. Inside a .zip, the name in the .zip follows it.
+    The location is the path of the file. If the table is inside a .zip, the path of the .zip is followed by the table's
+    name in it.
     """
 
     where: str

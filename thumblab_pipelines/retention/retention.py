@@ -141,7 +141,9 @@ def retain(
 
 
 def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T:
-    """Return what the clean-up returns. If it fails, add the error to `failures` and return `default`."""
+    """Call `clean`, the function of one clean-up, and return its result. If it fails, add the error to `failures` and
+    return `default`.
+    """
     try:
         return clean()
     except Exception as error:  # noqa: BLE001  The error must not stop the other clean-ups. `_raise` raises it.

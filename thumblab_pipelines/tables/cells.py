@@ -1,7 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export may have
-decimal commas, and spaces between thousands. Here, both are errors. `owner_ctr/studio_numbers.py` reads such numbers.
+The functions raise `ValueError` if a cell has none of these forms. The message is shown to the person who imports the
+table. Numbers of a YouTube Studio export may have decimal commas, and spaces between thousands. In this module, both
+are errors. `owner_ctr/studio_numbers.py` reads such numbers.
 """
 
 import math
@@ -53,8 +54,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library has only videos that were published within some days before its newest observation. If an observation
-    # were far in the future, no video would be recent enough, and the library would be empty.
+    # The library has only videos that were published within some days before its newest observation. If the time of one
+    # observation were far in the future, no video would be recent enough, and the library would be empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

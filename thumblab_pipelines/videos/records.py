@@ -181,6 +181,6 @@ def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None
 
 
 def _column(record: VideoRecord, name: str) -> object:
-    """Return a field in the form in which the database stores it."""
+    """Return the field `name` of the record in the form in which the database stores it. A tuple becomes a list."""
     value = getattr(record, name)
     return list(value) if isinstance(value, tuple) else value

@@ -116,8 +116,8 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # This query locks the rows of the videos, as the check of a foreign key does. So no other process can delete a
-    # video while its picture is saved.
+    # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
+    # other process can delete a video while its picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title

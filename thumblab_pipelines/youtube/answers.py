@@ -59,7 +59,9 @@ class Counts:
 
 
 def parse_items(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
-    """Parse every item that can be read. An item that cannot be read is logged with its id and left out."""
+    """Convert every item that can be read to a record, with the function `parse`. An item that cannot be read is logged
+    with its id and left out.
+    """
     records = []
     for item in items:
         try:

@@ -119,7 +119,7 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """Return one sentence that tells the user what happened and what to do. `tries` is the number of tries made."""
+    """Return one sentence that tells the user what happened and what to do. `tries` is how often the call was made."""
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
     match refusal.kind:

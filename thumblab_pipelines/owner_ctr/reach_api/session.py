@@ -68,7 +68,7 @@ class OwnerSession:
         self._http.close()
 
     def build(self, name: str, version: str) -> Any:
-        """Return a Google API client whose requests this session signs."""
+        """Return a Google API client. This session adds the owner's access token to each of its requests."""
         from googleapiclient.discovery import build
 
         return build(
@@ -81,7 +81,9 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """Execute a request of a client from `build`. Return the JSON of the answer. Raises `YouTubeError`."""
+        """Send a request that was made with a client from `build`. Return the JSON of the answer. Raises
+        `YouTubeError`.
+        """
         return self._retry(lambda: self._execute(request))
 
     def read(self, url: str, largest: int) -> bytes:
