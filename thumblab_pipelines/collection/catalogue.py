@@ -32,8 +32,8 @@ class Imported:
     """The counts of an import.
 
     `rows` counts all rows of the table `videos.csv`, and `good` counts the imported rows. `problems` has an entry for
-    each row that was skipped, or that was imported although a part of it could not be read. `video_ids` and `niches`
-    are those of the good rows. `remarks` are about the table as a whole.
+    each row that was skipped, or that was imported although something in it is wrong, such as the length of the video.
+    `video_ids` and `niches` are those of the good rows. `remarks` are about the table as a whole.
     """
 
     rows: int = 0

@@ -43,7 +43,7 @@ class Walk:
     """The walk over the uploads of a channel.
 
     `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
-    an earlier walk over the same channel was finished. `restarts` counts how often this walk began anew.
+    a walk over the same channel was finished before this walk. `restarts` counts how often this walk began anew.
     """
 
     channel_id: str
@@ -104,7 +104,7 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 
 
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
-    """Store that these channels were checked.
+    """Store that these channels were checked, and which of them are left out.
 
     `excluded` maps the id of each channel to the reason for leaving it out, or to None.
     """

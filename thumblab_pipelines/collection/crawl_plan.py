@@ -133,7 +133,7 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return how many days the calls take, including the rest of today.
+    """Return on how many days the calls are made. The rest of today counts as a day.
 
     `kept` calls of each day stay reserved for other runs.
     """

@@ -24,7 +24,7 @@ from thumblab_pipelines.videos.versions import record
 _BATCH = 64
 _THREADS = 8
 _SAMPLE = 50
-"""`check_thumbnails` looks for this many files in the image store."""
+"""`check_thumbnails` looks in the image store for the files of this many thumbnails of the niche."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
     are downloaded.
 
-    If the host has only encoded the same picture again, the thumbnail counts as unchanged, and the stored file is kept.
-    A different picture is a new version. The old version is kept beside it.
+    If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
+    the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
 
     The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has
     no thumbnail yet and none could be reached, or if the image store cannot be written.

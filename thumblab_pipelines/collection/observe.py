@@ -19,9 +19,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals here are a
-# little shorter than the time between two scheduled runs. Otherwise, if a run started some seconds early, the videos
-# would not be due yet.
+# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Each
+# interval in this query is a little shorter than the time between two scheduled runs. Otherwise, if a run started some
+# seconds early, the videos would not be due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -81,8 +81,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # The format of a live or upcoming video changes. Its counts alone would not show the change, so this run
-            # fetches all facts of such a video.
+            # The format of a live or upcoming video changes. A call for the counts alone would not show this change, so
+            # this run fetches all facts of such a video.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

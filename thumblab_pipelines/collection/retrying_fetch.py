@@ -40,7 +40,8 @@ class RetryingFetcher:
         times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError`.
+        are random and grow from half a second. Raises `FetchError` if the last try fails, or if the host asks for a
+        wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

@@ -30,7 +30,8 @@ class StudioImport:
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
     the same video. `new` counts videos that had no stored row. `changed` counts videos whose figures differ from their
     stored row, and `unchanged` counts videos whose figures do not. `older` counts videos that keep their stored row,
-    because it comes from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
+    because the stored row comes from a newer export than this file. `shorts` counts videos that are Shorts or may be
+    Shorts.
     """
 
     file: str

@@ -1,5 +1,5 @@
-"""Parse the numbers of a Studio export. If a spreadsheet saved the export, they may have the notation of its country,
-such as 4,2 or 1.234.
+"""Parse the numbers of a Studio export. If a spreadsheet has saved the export, the numbers may be in the notation of
+the user's country, such as 4,2 for 4.2.
 
 `count` and `number` raise `ValueError` if a cell is not such a number. The message is shown to the person who imports
 the export.

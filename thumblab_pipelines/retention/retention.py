@@ -48,11 +48,11 @@ _RELEASES_NAMED = 5
 class Retained:
     """The counts of one run over a niche.
 
-    `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
-    the deleted videos by reason. The next four fields count the pictures, releases, adapters and abandoned trainings
-    that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended early, or is None.
-    `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube was not
-    asked, `remarks` says why.
+    `videos` counts the videos of the niche that are left after the run. `refreshed` counts those that were brought up
+    to date. `deleted` counts the deleted videos by reason. The next four fields count the pictures, releases, adapters
+    and abandoned trainings that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended
+    early, or is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If
+    YouTube was not asked, `remarks` says why.
     """
 
     videos: int

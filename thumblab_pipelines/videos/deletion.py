@@ -63,8 +63,8 @@ def last_heard(lab: Lab) -> datetime:
 class Deletion:
     """The deletions of one run in one niche, and their limit. `deleted` and `withheld` count videos by reason.
 
-    `asset` is the name of the asset that the run materializes. `confirmed` means that a person allowed any number of
-    deletions.
+    `asset` is the name of the Dagster asset that the run materializes. `confirmed` means that a person allowed any
+    number of deletions.
     """
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
@@ -78,8 +78,9 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
-        gone, the lab does not believe this answer, and withholds the deletion.
+        `asked` is the number of videos that YouTube was asked about. If YouTube says that more than half of these
+        videos, and more than 5, are gone, the lab does not believe this answer, and withholds the deletion. A deletion
+        that a person confirmed is always allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -89,13 +90,13 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos if `allows` permits this number, otherwise none of them."""
+        """Delete all of these videos if `allows` permits that many deletions. Otherwise, delete none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the share still allows, and withhold the others.
+        """Delete as many of these videos as the run may still delete, and withhold the deletion of the remaining ones.
 
         `video_ids` must begin with the oldest video.
         """

@@ -1,6 +1,7 @@
 """Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
-The session gets access tokens, and repeats calls if waiting may help. It keeps secrets out of every error.
+The session gets the access tokens that the API requires. It repeats a call that failed if the call may succeed after a
+wait. It keeps secrets out of every error.
 """
 
 import json
