@@ -97,7 +97,8 @@ def _make_tables(url: str) -> None:
 
 @cache
 def _engine(url: str) -> Engine:
-    """Return an engine that keeps three connections open, one for each part of `LabStorage`.
+    """Return an engine that keeps three connections open, one each for the runs, the events and the schedules of
+    `LabStorage`.
 
     If more threads need a connection, they get extra ones, which are closed after use. The engine tests a connection
     before use, and replaces it if a restart of the server has cut it.

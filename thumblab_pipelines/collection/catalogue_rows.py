@@ -30,7 +30,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Row:
-    """A row that could be read. `image` is the path of its picture. The picture itself may not exist."""
+    """A row of `videos.csv` that could be read. `image` is the path of its picture. There may be no file at this path."""
 
     line: int
     record: VideoRecord

@@ -42,10 +42,10 @@ _MAX_CLICK_THROUGH_RATE = 0.5
 class ReachImport:
     """The result of one import.
 
-    `corrected` counts reports that replaced an older report of the same day. If no report was imported, `note` says
-    why. `refused` has a sentence for each report that could not be read. The next run tries these reports again.
-    YouTube lists jobs and reports page by page. `remarks` has a sentence for each list that the run stopped reading
-    before its last page.
+    `reports` counts the reports that this import stored. `corrected` counts those of them that replaced an older report
+    of the same day. If no report was imported, `note` says why. `refused` has a sentence for each report that could not
+    be read. The next run tries these reports again. YouTube lists jobs and reports page by page. `remarks` has a
+    sentence for each list that the run stopped reading before its last page.
     """
 
     reports: int = 0

@@ -28,10 +28,10 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. `new` counts videos that had no stored row. `changed` counts videos whose figures differ from their
-    stored row, and `unchanged` counts videos whose figures do not. `older` counts videos that keep their stored row,
-    because the stored row comes from a newer export than this file. `shorts` counts videos that are Shorts or may be
-    Shorts.
+    the same video. `new` counts videos that had no row in `video_reach`. `changed` counts videos whose figures differ
+    from their stored row there, and `unchanged` counts videos whose figures do not. `older` counts videos that keep
+    their stored row, because the stored row comes from a newer export than this file. `shorts` counts videos that are
+    Shorts or may be Shorts.
     """
 
     file: str

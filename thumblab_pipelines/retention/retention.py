@@ -37,11 +37,12 @@ from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 T = TypeVar("T")
 
 _PAIRS_REST = timedelta(hours=20)
-"""A pairs release that is younger than this waits for a later run. So pairs are published anew once a day, and not once
-for each niche."""
+"""If a pairs release with deleted videos is younger than this, the run leaves its replacement to a later run. So pairs
+are published anew once a day, and not once for each niche.
+"""
 
 _RELEASES_NAMED = 5
-"""The explanation of a check names at most this many releases."""
+"""The explanation of the check `forgotten_everywhere` names at most this many releases."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class Retained:
     """The counts of one run over a niche.
 
     `videos` counts the videos of the niche that are left after the run. `refreshed` counts those that were brought up
-    to date. `deleted` counts the deleted videos by reason. The next four fields count the pictures, releases, adapters
-    and abandoned trainings that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended
-    early, or is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If
-    YouTube was not asked, `remarks` says why.
+    to date. `deleted` counts the deleted videos by reason. `images_deleted`, `releases_deleted` and
+    `unfinished_deleted` count the deleted pictures, releases and abandoned trainings. `adapters` counts the channel
+    adapters that were fitted anew or removed. `quota` is what the run spent. `stopped` says why the run ended early, or
+    is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube
+    was not asked, `remarks` says why.
     """
 
     videos: int
@@ -78,8 +80,8 @@ def retain(
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab ever
-    got from YouTube. If one clean-up fails, the others are still done. If no API key is set and the niche has no videos
-    from YouTube, YouTube is not asked.
+    got from YouTube. If the clean-up of one kind of data fails, the clean-ups of the other kinds are still done. If no
+    API key is set and the niche has no videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
