@@ -27,9 +27,9 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
-    The process that executes a run holds the lock of the run from before its start to its end. This works because all
-    events of a run are reported to this class in that process. It does not matter whether Dagster's launcher started
-    the run.
+    The process that executes a run holds the lock of the run from before its start to its end. That process reports all
+    events of the run to this class, so this class can take the lock at the start and release it at the end. This also
+    works for runs that Dagster's launcher did not start.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:

@@ -127,7 +127,9 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether a channel is left whose uploads are to be read. Channels that other workers hold are included."""
+    """Return whether a channel is left whose uploads are to be read. A channel counts as left even if another worker
+    holds it.
+    """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 

@@ -52,7 +52,8 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # The day's searches are divided among the niches, so that the first niche does not use all of them.
+        # The searches that the quota of the day allows are divided among the niches, so that the niche that is crawled
+        # first does not use all of them.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:

@@ -40,8 +40,8 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
         save_videos(connection, records)
-        # The uploader may no longer allow others to train on the video. None means that this is unknown, so `retain`
-        # asks YouTube again.
+        # The uploader may no longer allow others to train on the video. None in the column `may_train` means that this
+        # is unknown, so `retain` asks YouTube again.
         if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))

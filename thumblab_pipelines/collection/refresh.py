@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# Only the latest observation of a video is checked. If a premiere was postponed, its date of publication has moved.
-# Earlier observations may then be older than this date without being wrong.
+# This query checks only the latest observation of a video. If a premiere was postponed, its date of publication has
+# moved. Earlier observations may then be older than this date without being wrong.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')

@@ -1,7 +1,7 @@
-"""Import the reach of the owner's own videos from the YouTube Reporting API.
+"""Import the reach of a channel's videos from the YouTube Reporting API, signed in as the owner of the channel.
 
-The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. There
-is one report for each day.
+The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. YouTube
+makes one report of the reach for each day.
 
 Reports that are stored already are not downloaded again.
 """

@@ -1,4 +1,5 @@
-"""Import exports of YouTube Studio, which hold the true click-through rates of an owner's own videos.
+"""Import exports of YouTube Studio. They have the true click-through rates of a channel's videos, which YouTube shows
+only to the channel's owner.
 
 A bad row is reported and skipped.
 """

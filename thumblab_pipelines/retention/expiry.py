@@ -1,4 +1,6 @@
-"""Delete videos whose time in the library is over, and facts from YouTube that were not refreshed within 30 days."""
+"""Delete videos that have been in the library for the longest allowed time, and facts from YouTube that were not
+refreshed within 30 days.
+"""
 
 from datetime import datetime, timedelta
 

@@ -181,7 +181,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
 def _is_younger(release: Release, rest: timedelta) -> bool:
     """Return whether the release is younger than `rest`.
 
-    Its age is measured by this machine's clock, which also dated it.
+    The age is measured by this machine's clock, which has also given the release its date.
 
     A date in the future comes from a wrong clock. A release with such a date does not count as young.
     """
@@ -203,7 +203,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
+    """Delete the folders of trainings and fine-tunings that were killed and that nobody has resumed since. Return how
+    many were deleted.
 
     The folders hold vectors, weights and prepared pictures that only these trainings need. As in `clean_images`,
     `ahead` says by how many seconds this machine's clock may be ahead.

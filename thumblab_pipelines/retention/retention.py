@@ -1,4 +1,4 @@
-"""Keep the lab's data within the rules.
+"""Keep only those facts and pictures that the lab may keep.
 
 Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that YouTube no longer has,
 are deleted.
@@ -111,8 +111,8 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This call comes after the other deletions. It may delete as many videos as the run's limit still allows, and then
-    # nothing more may be deleted.
+    # This call comes after all other deletions, because it may delete as many videos as the run may still delete. After
+    # that, the run could delete no further videos.
     expire(lab, niche, now, deletion, oldest=True)
     # The age of files is measured by this machine's clock, which may be ahead of YouTube's time `now` by this many
     # seconds.
@@ -154,7 +154,9 @@ def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T
 
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
-    """Raise the first failure. Its message also contains the other failures and the withheld deletions."""
+    """Raise the first failure. Its message also contains the messages of the other failures, and says which deletions
+    were withheld.
+    """
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
     if deletion.withheld:

@@ -36,7 +36,8 @@ def whole(cell: str, name: str, limit: int = 2**53) -> int:
 def seconds(cell: str, name: str) -> int:
     """Return the length of a video in whole seconds.
 
-    The cell may have a number, `1:02:03`, `0 days 00:05:03` (the form of pandas) or `PT5M3S` (the form of YouTube).
+    The cell may have a number of seconds, `1:02:03`, `0 days 00:05:03` (the form of pandas) or `PT5M3S` (the form of
+    YouTube).
     """
     match = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
     if match and any(match.groups()):
@@ -46,7 +47,9 @@ def seconds(cell: str, name: str) -> int:
 
 
 def moment(cell: str, name: str) -> datetime:
-    """Return an ISO date, with or without a time, as an aware datetime in UTC. The default time zone is UTC."""
+    """Convert an ISO date, with or without a time, to an aware datetime in UTC. A time without a time zone is taken as
+    UTC.
+    """
     try:
         date = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", cell))
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

@@ -35,8 +35,9 @@ SELECT max(moment) FROM (
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     """Delete the videos, and everything that the tables hold about them. Return how many videos were deleted.
 
-    The next run of `retain` deletes their pictures and removes them from releases. The owner's own reach figures
-    (`video_reach`) and experiments stay, because they come from the owner and not from the public API.
+    The next run of `retain` deletes their pictures and removes them from releases. The rules that require the deletion
+    are about facts from the public API. The reach figures (`video_reach`) and the experiments come from the owner of
+    the channel, so they stay.
     """
     if not video_ids:
         return 0

@@ -138,7 +138,7 @@ class Transport:
         )(attempt)
 
     def _http(self) -> Any:
-        """Return the connections of this thread."""
+        """Return the HTTP client of the thread that calls this. Each thread has its own."""
         http = getattr(self._thread_local, "http", None)
         if http is None:
             http = self._thread_local.http = new_http(self._endpoint)
@@ -170,7 +170,7 @@ class Transport:
 
 
 def new_http(endpoint: str) -> Any:
-    """Return connections for one thread."""
+    """Return an HTTP client, which holds the connections of one thread."""
     import httplib2
 
     # If httplib2 gets proxy settings but has no proxy module, every call fails, even to a host that `no_proxy`
