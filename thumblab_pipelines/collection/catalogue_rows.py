@@ -65,8 +65,8 @@ class CatalogueTable:
             # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
             if path.exists() and not path.is_file():
                 raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate. So only the row with this byte is skipped, and not the
-            # whole table.
+            # A byte that is not UTF-8 becomes a lone surrogate, which `not_utf8` finds. So only the row with this byte
+            # is skipped, and the rest of the table is read.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(

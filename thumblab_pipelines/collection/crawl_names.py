@@ -1,6 +1,6 @@
 """Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
 
-The crawl gets its other channels from searches and from the library.
+All further channels of the crawl come from searches and from the library.
 """
 
 import re

@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
-"""If YouTube has no chart for a category, the lab asks for the chart again after this time."""
+"""If YouTube has no chart for a category, the lab asks again after this time whether there is one."""
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:

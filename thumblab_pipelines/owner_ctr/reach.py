@@ -190,8 +190,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A new reporting job also reports days that an earlier job has already reported. The row from the
-                # report that was created later is kept.
+                # A new reporting job also reports days that another job has reported before. So the video may already
+                # have a row for this day. The row from the report that was created later is kept.
                 where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [

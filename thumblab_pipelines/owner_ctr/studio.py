@@ -228,8 +228,8 @@ def _export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. If this date were stored, every later export would
-        # look older and would be ignored.
+        # A wrong clock may have given the file a date in the future. If this date were stored, every export that is
+        # made before this date would look older, and would be ignored.
         return min(changed, today)
     # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
     # accepted too.

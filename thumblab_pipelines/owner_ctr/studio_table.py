@@ -130,7 +130,8 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
     """
     texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
     # An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
-    # id. Some spreadsheets write such an id as ="-id". The added characters are removed here.
+    # id. Some spreadsheets write such an id as ="-id". The characters that Studio or a spreadsheet added are removed
+    # here.
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None

@@ -121,7 +121,7 @@ def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
     snippet = item["snippet"]
     counts = parse_counts(item)
     broadcast = snippet.get("liveBroadcastContent", "none")
-    # A live or upcoming broadcast has no final length yet.
+    # A live or upcoming broadcast has no final length yet, so the record has no duration.
     duration = duration_seconds(item.get("contentDetails", {}).get("duration", "")) if broadcast == "none" else None
     shape = _aspect_ratio(item.get("player", {}))
     return VideoRecord(

@@ -59,7 +59,8 @@ class OwnerSession:
         )
         proxy = None if self._local else httplib2.proxy_info_from_environment
         self._http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=proxy)
-        # The API never redirects. A redirect could send the token or the secrets to another host.
+        # The API never redirects, so no redirect is followed. A redirect could send the token or the secrets to another
+        # host.
         self._http.follow_redirects = False
         self._token_request = google_auth_httplib2.Request(self._http)
         self._signed_http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=self._http)
