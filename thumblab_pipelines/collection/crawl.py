@@ -180,7 +180,7 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Read one page of the uploads of one channel. Return False if no channel is free."""
+        """Read one page of the uploads of one channel. Return False if no channel is left that no other worker holds."""
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)
             if walk is None:

@@ -106,7 +106,7 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
     """Store that these channels were checked, and which of them are left out.
 
-    `excluded` maps the id of each channel to the reason for leaving it out, or to None.
+    `excluded` maps the id of each channel to the reason for leaving it out, or to None if it is not left out.
     """
     connection.execute(
         update(crawl_channels)

@@ -218,7 +218,8 @@ def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
 
 
 def _export_day(path: Path, as_of: date | None) -> date:
-    """Return `as_of`. If it is None, return the day of the file's last change (UTC).
+    """Return the day on which the export was made: `as_of`, or the day of the file's last change (UTC) if `as_of` is
+    None.
 
     Raises `LabError` if `as_of` is in the future.
     """

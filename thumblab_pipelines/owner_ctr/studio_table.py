@@ -52,7 +52,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 class Cells:
     """The texts of one row by column name, for the columns in `_STUDIO_NAMES`.
 
-    `line` is the number of the line in the file. The header is line 1.
+    `line` is the number of the row's line in the file. The first line of the file is line 1.
     """
 
     line: int

@@ -1,9 +1,9 @@
 """Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Videos that are deleted for the same reason
-are all deleted, or none of them is. Only `delete_oldest` deletes a part of them, the oldest first. A person can confirm
-a larger deletion. If more videos should be deleted than the share allows, their deletion is withheld. They stay as they
-are, and the run reports them.
+A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Of the videos that a run is to delete for the
+same reason, all are deleted or none. Only `delete_oldest` deletes a part of them, the oldest first. A person can
+confirm a deletion of more videos than this share. If a deletion would exceed the share and no person has confirmed it,
+it is withheld. Its videos then stay as they are, and the run reports how many they are.
 """
 
 from collections import Counter

@@ -99,7 +99,7 @@ def parse_upload(item: Json) -> Upload:
 
 
 def parse_channel(item: Json, at: datetime) -> ChannelRecord:
-    """Parse a `youtube#channel`. `at` is the time of the answer."""
+    """Convert a `youtube#channel` of an answer to a record. `at` is the server's time of the answer."""
     playlists = item.get("contentDetails", {}).get("relatedPlaylists", {})
     statistics = item.get("statistics", {})
     hidden = statistics.get("hiddenSubscriberCount") is True
@@ -114,7 +114,7 @@ def parse_channel(item: Json, at: datetime) -> ChannelRecord:
 
 
 def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
-    """Parse a `youtube#video`. `at` is the time of the answer.
+    """Convert a `youtube#video` of an answer to a record. `at` is the server's time of the answer.
 
     The item must have the part `snippet`. The parts contentDetails, statistics and player are used if they are present.
     """
@@ -188,7 +188,7 @@ def _id(value: str) -> str:
 
 
 def _timestamp(value: str) -> datetime:
-    """Parse a time. YouTube sends times in UTC, but sometimes leaves out the time zone."""
+    """Convert a text to a time. YouTube sends times in UTC. If the text lacks the time zone, UTC is added."""
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

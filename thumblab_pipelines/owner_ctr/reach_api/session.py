@@ -91,8 +91,8 @@ class OwnerSession:
     def read(self, url: str, largest: int) -> bytes:
         """Download a URL of this API. At most `largest` bytes are read.
 
-        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the body is
-        larger.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the answer is
+        larger than `largest`.
         """
         if not self._is_own(url):
             raise LabError(
@@ -168,7 +168,8 @@ class OwnerSession:
                 "check the network and run again",
                 ErrorKind.TIMEOUT,
             )
-        # Only the error code is shown. The text of the error comes from the server and may contain anything.
+        # Only the error code of the answer is shown. The text of the error comes from the server and may contain
+        # anything.
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
