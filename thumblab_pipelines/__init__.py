@@ -3,6 +3,7 @@ them."""
 
 from thumblab_core.loopback import bypass_proxy_for_loopback
 
-# Dagster's processes import this package before all other code of the lab. So this call runs before any of that code
-# opens a connection.
+# Dagster's processes import this package before all other code of the lab. The call changes environment variables so
+# that connections to this machine use no proxy. These variables are read when a connection is opened, so the call comes
+# first.
 bypass_proxy_for_loopback()

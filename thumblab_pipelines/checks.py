@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check. A failed check stops the later steps, unless it is `advisory`.
+    """The result of one check of a pipeline step. If it fails, the steps that use the result of the checked step do not
+    run, unless the check is `advisory`.
 
-    `explanation` gives the figures of the check. It is set whether the check passed or failed.
+    `explanation` gives the figures that were checked, both if the check passed and if it failed.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Store Dagster's runs, events and schedules in the lab's PostgreSQL server.
 
 `dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
-runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone this variable is not set, and
-every command would stop with an error. So the URL is computed when Dagster's instance is opened.
+runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone of the repository this variable is
+not set, and every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
 from datetime import datetime
@@ -27,9 +27,9 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
-    The process that executes a run holds the lock of the run from before its start to its end. This works because all
-    events of a run are reported to this class in that process. It does not matter whether Dagster's launcher started
-    the run.
+    The process that executes a run holds the lock of the run from before its start to its end. That process reports all
+    events of the run to this class, so this class can take the lock at the start and release it at the end. This also
+    works for runs that Dagster's launcher did not start.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
@@ -47,10 +47,10 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
-    Dagster's own storage opens a new connection for every event. A demo has some 2,000 events, and opening these
-    connections took a third of its time. So this class keeps its connections open. Dagster also opens its instance
-    again for every tick of a sensor. So the connections, and the result of the check for missing tables, are kept for
-    the whole process.
+    Dagster's own storage opens a new connection for every event. A demo has some 2,000 events, and opening a connection
+    for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also opens its
+    instance again for every tick of a sensor. So the connections, and the result of the check for missing tables, are
+    kept for the whole process.
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
@@ -97,7 +97,8 @@ def _make_tables(url: str) -> None:
 
 @cache
 def _engine(url: str) -> Engine:
-    """Return an engine that keeps three connections open, one for each part of `LabStorage`.
+    """Return an engine that keeps three connections open, one each for the runs, the events and the schedules of
+    `LabStorage`.
 
     If more threads need a connection, they get extra ones, which are closed after use. The engine tests a connection
     before use, and replaces it if a restart of the server has cut it.

@@ -27,8 +27,8 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab of the settings `chosen`, and migrate its database. By default, this process's settings are
-        used.
+        """Open the lab that the settings `chosen` describe, and migrate its database. The default is the settings of
+        this process.
 
         Raises LabError if the data folder or the database cannot be used.
         """
@@ -39,9 +39,10 @@ class Lab:
 
 
 def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:
-    """Return the SHA-256 of JSON values and buffers.
+    """Return the SHA-256 of the JSON values `parts` and the byte buffers `blobs`.
 
-    A release stores the digest of its inputs in `info["inputs"]`. The digest identifies these inputs.
+    A release stores the digest of everything that it was made from in `info["inputs"]`. If two releases have the same
+    digest, they were made from the same inputs.
     """
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for blob in blobs:

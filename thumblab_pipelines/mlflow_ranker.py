@@ -2,8 +2,9 @@
 
 MLflow loads the model from this file and the release's safetensors files, without any pickle.
 
-`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores, float32 [n]. The
-inputs are float32 [n, d], as `thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
+`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns one score for each of n
+thumbnails, as float32 [n]. The inputs are float32 [n, d], one row of d numbers for each thumbnail.
+`thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
 """
 
 from pathlib import Path

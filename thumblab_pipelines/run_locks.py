@@ -31,7 +31,7 @@ class RunLocks:
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
     def release(self, run_id: str) -> None:
-        """Remove the lock of a run that has ended. The lock may have been held by another process."""
+        """Remove the lock of a run that has ended. The process that calls this need not be the one that held the lock."""
         path = self._path(run_id)
         path.unlink(missing_ok=True)
         descriptor = _held.pop(path, None)

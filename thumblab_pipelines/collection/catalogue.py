@@ -31,9 +31,9 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 class Imported:
     """The counts of an import.
 
-    `rows` counts all rows of the table, and `good` counts the imported rows. `problems` names each row that was
-    skipped, or imported with a remark. `video_ids` and `niches` are those of the good rows. `remarks` are about the
-    table as a whole.
+    `rows` counts all rows of the table `videos.csv`, and `good` counts the imported rows. `problems` has an entry for
+    each row that was skipped, or that was imported although something in it is wrong, such as the length of the video.
+    `video_ids` and `niches` are those of the good rows. `remarks` are about the table as a whole.
     """
 
     rows: int = 0

@@ -26,12 +26,12 @@ such a word."""
 
 _LONGEST_ID = 200
 _SHOWN = 40
-"""A message shows at most this many characters of a value."""
+"""The message of an error shows at most this many characters of a cell."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that could be read. `image` is the path of its picture. The picture itself may not exist."""
+    """A row of `videos.csv` that could be read. `image` is the path of its picture. There may be no file at this path."""
 
     line: int
     record: VideoRecord
@@ -43,8 +43,9 @@ class Row:
 class CatalogueTable:
     """The table `folder/videos.csv`, and what was found while reading it.
 
-    `rows` counts the rows that were read so far. `problems` names each row that was skipped, or read with a remark.
-    `remarks` are about the whole table. They name missing optional columns, and columns whose text was decoded.
+    `rows` counts the rows that were read so far. `problems` has an entry for each row that was skipped, or that was
+    read although its length could not be read. `remarks` are about the whole table. They name missing optional columns,
+    and columns whose text was decoded.
     """
 
     folder: Path
@@ -65,8 +66,8 @@ class CatalogueTable:
             # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
             if path.exists() and not path.is_file():
                 raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate. So only the row with this byte is skipped, and not the
-            # whole table.
+            # A byte that is not UTF-8 becomes a lone surrogate, which `not_utf8` finds. So only the row with this byte
+            # is skipped, and the rest of the table is read.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -94,13 +95,13 @@ class CatalogueTable:
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # The header itself may have a quote that is never closed.
+        # If a quote in the header is never closed, this function is called before the header is known.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
         """Return the row, or the problem because of which it is skipped.
 
-        If only the length of the video cannot be read, the row is returned without it, and a remark says so.
+        If only the length of the video cannot be read, the row is returned without a length, and `problems` says so.
         """
         texts = {
             name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
@@ -155,9 +156,9 @@ def _length_problem(cells: dict[str, str]) -> str | None:
 
 
 def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
-    """Return the row that consists of these cells. `cells` maps the names of the columns to their texts.
+    """Convert the cells of one line to a `Row`. `cells` has the text of each cell by the name of its column.
 
-    Raises `ValueError` with a sentence for the report.
+    Raises `ValueError` if a cell cannot be read. Its message is shown to the person who imports the catalogue.
     """
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
@@ -187,7 +188,8 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
 
 
 def _image(name: str, folder: Path) -> Path:
-    """Return the path of the picture, with symbolic links resolved. Raises `ValueError` if it is outside the catalogue.
+    """Return the path of the picture, with symbolic links resolved. Raises `ValueError` if the path is outside the
+    catalogue's folder.
 
     The name may have backslashes, as on Windows.
     """
@@ -200,5 +202,7 @@ def _image(name: str, folder: Path) -> Path:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the error's message. The path of the picture is left out, because it may be long."""
+    """Return the message that `problems` shows for the error. The path of the picture is left out, because it may be
+    long.
+    """
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

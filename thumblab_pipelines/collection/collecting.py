@@ -45,7 +45,7 @@ class Collecting:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
             # A channel may be deleted from YouTube after the call that found its videos. Then the lab cannot save the
-            # channel, so it leaves out the videos.
+            # channel, so it leaves out the channel's videos.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

@@ -1,9 +1,10 @@
-"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the usable ones.
+"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep those that are fit for
+training.
 
-The kept videos are used for training. To walk a channel means to list its uploads, page by page. The crawl spends one
-unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted in a quota of their
-own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and
-continued later. Any number of threads and processes may share the work.
+To walk a channel means to list its uploads, page by page. The crawl spends one unit of quota per 50 channels, per 50
+uploads of a channel, and per 50 videos. Searches are counted in a quota of their own. All state of the crawl is in
+PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and continued later. Any number of threads and
+processes may share the work.
 """
 
 import threading
@@ -139,8 +140,8 @@ class _Run:
     def _run_worker(self) -> None:
         """Work as one worker until no work is left.
 
-        If a full batch of videos waits, the worker examines this batch. Otherwise the worker reads a page of a
-        channel's uploads. If other workers hold all channels, it waits for them. When no channel is left, it examines
+        If at least 50 videos wait to be examined, the worker examines 50 of them. Otherwise the worker reads a page of
+        a channel's uploads. If other workers hold all channels, it waits for them. When no channel is left, it examines
         the remaining videos.
         """
         try:
@@ -179,7 +180,7 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Read one page of the uploads of one channel. Return False if no channel is free."""
+        """Read one page of the uploads of one channel. Return False if no channel is left that no other worker holds."""
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)
             if walk is None:
@@ -215,7 +216,9 @@ class _Run:
         return True
 
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
-        """Return the reading position in the pages of the walk. This run may not have read the earlier pages itself."""
+        """Return the reading position in the pages of the walk. An earlier run may have read the pages before this
+        position.
+        """
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)
         return self._pagings[walk.channel_id]

@@ -1,4 +1,5 @@
-"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far each was read.
+"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the list of each channel's
+uploads was read.
 
 A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """
@@ -42,7 +43,7 @@ class Walk:
     """The walk over the uploads of a channel.
 
     `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
-    an earlier walk over the same channel was finished. `restarts` counts how often this walk began anew.
+    a walk over the same channel was finished before this walk. `restarts` counts how often this walk began anew.
     """
 
     channel_id: str
@@ -103,9 +104,9 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 
 
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
-    """Store that these channels were checked.
+    """Store that these channels were checked, and which of them are left out.
 
-    `excluded` maps the id of each channel to the reason for leaving it out, or to None.
+    `excluded` maps the id of each channel to the reason for leaving it out, or to None if it is not left out.
     """
     connection.execute(
         update(crawl_channels)
@@ -126,14 +127,17 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether a channel is left whose uploads are to be read. Channels that other workers hold are included."""
+    """Return whether a channel is left whose uploads are to be read. A channel counts as left even if another worker
+    holds it.
+    """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # Until this walk ends, the column `walked_at` keeps the time at which the previous walk of the channel ended.
+    # Until this walk ends, the column `walked_at` keeps the time at which the walk of the channel before this one
+    # ended.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 

@@ -17,8 +17,9 @@ from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
-"""If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All open
-searches then end. In the next week, the lab plans new searches."""
+"""If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All
+unfinished searches of the niche then end. In the next week, the lab plans new searches.
+"""
 
 _RECHECK_AFTER = timedelta(days=30)
 """A channel that was left out is checked again after this time, because it may have gained subscribers."""
@@ -51,7 +52,8 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # The day's searches are divided among the niches, so that the first niche does not use all of them.
+        # The searches that the quota of the day allows are divided among the niches, so that the niche that is crawled
+        # first does not use all of them.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:
@@ -75,7 +77,9 @@ class Discovery:
         return None
 
     def _search(self, search: crawl_searches.Search) -> tuple[list[SearchHit], str | None]:
-        """Read the next page of the search. Return its new hits, and the token of the page after it."""
+        """Read the next page of the search. Return the videos on this page, each once, and the token of the page after
+        it.
+        """
         try:
             page = self.youtube.search(
                 Niche(self.niche).category_id,

@@ -1,6 +1,6 @@
 """Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
 
-The crawl gets its other channels from searches and from the library.
+All further channels of the crawl come from searches and from the library.
 """
 
 import re
@@ -31,8 +31,8 @@ class Added:
 def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
     """Add channels to the crawl of a niche. A name is a channel's id (`UC...`), its URL, or its handle (`@name`).
 
-    A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. Then nothing is stored, and
-    YouTube is not asked.
+    A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. In this case, none of the
+    channels is added, and YouTube is not asked.
     """
     ids, handles = [], []
     for name in names:

@@ -15,13 +15,16 @@ from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
 """The assumed number of recent uploads of a channel that the crawl finds. It is 200,000 videos divided by 1,500
-channels. It is used until the lab has counted the uploads of its own channels."""
+channels. It is used until the lab has counted the uploads of the channels that it walked.
+"""
 
 _NEW_PER_SEARCH = 15
-"""The assumed number of new channels on a page of a search. It is used until the lab has a count of its own."""
+"""The assumed number of new channels on a page of a search. It is used until the lab has searched `_ENOUGH_PAGES`
+pages.
+"""
 
 _ENOUGH_PAGES = 5
-"""Once the lab has searched this many pages, it uses its own count of new channels per page."""
+"""Once the lab has searched this many pages, it uses the number of new channels per page that it has counted."""
 
 _MEAN_VIDEOS = text("""
     SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)
@@ -35,8 +38,8 @@ class NichePlan:
 
     The numbers of channels and videos that are still to be found are estimates.
 
-    `videos_listed` counts the videos that are known already. `videos_expected` is their expected number at the end of
-    the crawl.
+    `videos_listed` counts the videos that the crawl has already found in lists of uploads. `videos_expected` is their
+    expected number at the end of the crawl.
     """
 
     niche: str
@@ -133,7 +136,7 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return how many days the calls take, including the rest of today.
+    """Return on how many days the calls are made. The rest of today counts as a day.
 
     `kept` calls of each day stay reserved for other runs.
     """

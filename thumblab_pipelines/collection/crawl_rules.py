@@ -35,7 +35,7 @@ _OTHER_SCRIPTS = frozenset(
 def exclude_channel(record: ChannelRecord | None) -> str | None:
     """Return why the channel is left out, or None if it is to be walked.
 
-    `record` has the facts that `channels.list` gave. It is None if YouTube does not have the channel.
+    `record` has the facts that `channels.list` gave. `record` is None if YouTube does not have the channel.
     """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
@@ -50,7 +50,8 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
     """Return why the channel is left out, or None. The channel is left out if it has too few recent uploads.
 
-    The check needs only the first page of uploads. So it is made before any unit of quota is spent on the videos.
+    The check needs only the first page of uploads. So it is made before the crawl spends quota on the facts of the
+    channel's videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
     return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE
@@ -95,9 +96,10 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
 def is_in_language(record: VideoRecord, language: str) -> bool:
     """Return whether a video is in the language.
 
-    The language that the uploader declared decides. If none is declared, the script of the title decides. Many
-    languages share a script. So if the wanted language is English, a French video without a declared language is kept
-    too.
+    If the uploader declared a language, this language is compared with the wanted one. If none is declared, the letters
+    of the title decide. If the wanted language is written in Latin letters, at least half of them must be Latin,
+    otherwise less than half. Many languages are written in Latin letters. So if the wanted language is English, a
+    French video without a declared language is kept too.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

@@ -105,7 +105,7 @@ def mark_outliers(connection: Connection, niche: str) -> None:
 
     A video is compared with the videos of its channel, by the logarithm of its views per hour. An outlier is more than
     `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because views are distributed
-    log-normally. In plain views, every channel's best videos would be outliers.
+    log-normally. If the plain number of views were compared, the best videos of every channel would be outliers.
 
     An outlier stays in the library, where it may well be a winner. Only training leaves it out.
     """

@@ -24,7 +24,7 @@ from thumblab_pipelines.videos.versions import record
 _BATCH = 64
 _THREADS = 8
 _SAMPLE = 50
-"""`check_thumbnails` looks for this many files in the image store."""
+"""`check_thumbnails` looks in the image store for the files of this many thumbnails of the niche."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Downloaded:
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
     `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
-    picture again after the recheck interval. `postponed` counts the videos that the next run asks for again.
+    picture again after the days of the setting `thumbnail_recheck_days`. `postponed` counts the videos for which the
+    host gave no answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -65,8 +66,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
     are downloaded.
 
-    If the host has only encoded the same picture again, the thumbnail counts as unchanged, and the stored file is kept.
-    A different picture is a new version. The old version is kept beside it.
+    If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
+    the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
 
     The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has
     no thumbnail yet and none could be reached, or if the image store cannot be written.
@@ -100,8 +101,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some requests got an answer, the network works, and each failure has a cause of its own. If no request got an
-    # answer, the network is the likely cause, so the run fails.
+    # If some requests got an answer, the network works, and each failure concerns only the thumbnail that was asked
+    # for. If no request got an answer, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "

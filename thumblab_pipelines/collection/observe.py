@@ -1,5 +1,6 @@
-"""Observe the counts of each video again when the video is due. Views at a fixed age are computed from these
-observations."""
+"""Observe the counts of each video again when the video is due. From these observations, the lab computes how many
+views a video had at a fixed age.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals here are a
-# little shorter than the time between two scheduled runs. Otherwise, if a run started some seconds early, the videos
-# would not be due yet.
+# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Each
+# interval in this query is a little shorter than the time between two scheduled runs. Otherwise, if a run started some
+# seconds early, the videos would not be due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -58,7 +59,7 @@ class Observed:
 
 
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
-    """Add an observation to every video of the niche that is due.
+    """Store the present counts of every video of the niche whose counts are due.
 
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. If YouTube
     leaves a video out of its answer, the run asks for it twice more before it deletes the video. A run never deletes
@@ -80,8 +81,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # The format of a live or upcoming video changes. Its counts alone would not show the change, so this run
-            # fetches all facts of such a video.
+            # The format of a live or upcoming video changes. A call for the counts alone would not show this change, so
+            # this run fetches all facts of such a video.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

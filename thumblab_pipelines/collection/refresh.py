@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# Only the latest observation of a video is checked. If a premiere was postponed, its date of publication has moved.
-# Earlier observations may then be older than this date without being wrong.
+# This query checks only the latest observation of a video. If a premiere was postponed, its date of publication has
+# moved. Earlier observations may then be older than this date without being wrong.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -41,11 +41,11 @@ _CHECKED = text("""
 class Collected:
     """The counts of one refresh of a niche.
 
-    `seen` counts the videos that were found or observed. `formats` counts the saved videos by format. `trending_from`
-    names the source of the trending videos. `quota` is what the run spent, by bucket. `stopped` says why the run ended
-    early and when it can continue, or is None. YouTube gives lists, such as the uploads of a channel, page by page.
-    `remarks` has a sentence for each list that the run stopped reading before its last page. If YouTube was not asked,
-    `remarks` also says why.
+    `seen` counts the videos that were found or observed. `formats` counts the saved videos by format (see
+    `videos.records`). `trending_from` names the source of the trending videos. `quota` is what the run spent, by
+    bucket. `stopped` says why the run ended early and when it can continue, or is None. YouTube gives lists, such as
+    the uploads of a channel, page by page. `remarks` has a sentence for each list that the run stopped reading before
+    its last page. If YouTube was not asked, `remarks` also says why.
     """
 
     seen: int
@@ -136,8 +136,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
 def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
     """Return those of the videos that the lab already has, except live and upcoming ones.
 
-    The caller fetches only the counts of the returned videos. The format of a live or upcoming video changes, and its
-    counts alone would not show the change.
+    The caller fetches only the counts of the returned videos. The format of a live or upcoming video changes, and a
+    call for its counts alone would not show this change.
     """
     statement = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.format.in_((VIDEO, SHORT)))
     with lab.engine.connect() as connection:
@@ -150,7 +150,7 @@ def _save_new(
     """Save new uploads in batches.
 
     The search for trending videos has already fetched the facts of some uploads. These uploads are saved first. YouTube
-    is asked only for the others.
+    is asked only for the uploads whose facts are not known yet.
     """
     fetched = [video_id for video_id in video_ids if video_id in collecting.records]
     unfetched = [video_id for video_id in video_ids if video_id not in collecting.records]

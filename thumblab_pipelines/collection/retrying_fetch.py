@@ -24,8 +24,8 @@ class RetryingFetcher:
     """Wrapper of a `Fetcher` that repeats requests to busy hosts. Many threads may share it.
 
     Args:
-        fetcher: Makes the requests.
-        sleep: Waits for a number of seconds.
+        fetcher: The `Fetcher` that makes each single request.
+        sleep: The function that waits for a number of seconds.
     """
 
     def __init__(self, fetcher: Fetcher, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -40,7 +40,8 @@ class RetryingFetcher:
         times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError`.
+        are random and grow from half a second. Raises `FetchError` if the last try fails, or if the host asks for a
+        wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

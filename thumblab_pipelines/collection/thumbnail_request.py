@@ -26,7 +26,7 @@ _SMALLEST = "default"
 
 
 class Kind(StrEnum):
-    """The result of a request. Each value is the name of a count in `Downloaded`."""
+    """The result of a request for a thumbnail. Each value is the name of a count in `Downloaded`."""
 
     NEW = "downloaded"
     UNCHANGED = "unchanged"
@@ -41,8 +41,8 @@ class Outcome:
     """The outcome of a request for a thumbnail.
 
     `sighting` is what to record in the database: which picture the video shows now, or that it shows none. `size` is
-    the number of bytes that were read. `refused` is true if the lab does not read from this host. `store_error` says
-    why the image store could not be written.
+    the number of bytes that were read. `refused` is true if the lab gave up the request, because it does not read from
+    the host of the URL. `store_error` says why the image store could not be written.
     """
 
     kind: Kind

@@ -17,7 +17,7 @@ _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
 """A thumbnail is due this long before its full interval is over.
 
-Otherwise, a daily run that starts a little less than a day after the last one would skip it.
+Otherwise, a daily run that starts a little less than a day after the last run would skip the thumbnail.
 """
 
 
@@ -59,7 +59,7 @@ def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
     days = timedelta(days=lab.settings.thumbnail_recheck_days)
     with lab.engine.connect() as connection:
         # `now` is the time of YouTube's clock at the last refresh of the niche. This machine's clock may differ from
-        # it. With the emulator, YouTube's clock stands still.
+        # it. If the lab uses the emulator instead of YouTube, that clock stands still.
         now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
         if now is None:
             return []

@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
-"""If YouTube has no chart for a category, the lab asks for the chart again after this time."""
+"""If YouTube has no chart for a category, the lab asks again after this time whether there is one."""
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
@@ -65,13 +65,15 @@ def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read at most.
 
     If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs a
-    search, so the lab accepts fewer videos instead.
+    search, so the lab reads no further pages, and accepts that it gets fewer videos.
     """
     return max(2, -(-wanted // PAGE_SIZE))
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the chart of the category, or None if YouTube has no chart for it. The lab remembers this for 30 days."""
+    """Return the chart of the category, or None if YouTube has no chart for it. If there is none, the lab does not ask
+    for it again for 30 days.
+    """
     category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:
         probed_at = connection.scalar(

@@ -1,1 +1,1 @@
-"""The code that imports the true click-through rate of an owner's own videos."""
+"""The code that imports the true click-through rates of a channel's videos, which YouTube shows only to the owner."""

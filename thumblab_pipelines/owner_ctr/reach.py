@@ -1,7 +1,7 @@
-"""Import the reach of the owner's own videos from the YouTube Reporting API.
+"""Import the reach of a channel's videos from the YouTube Reporting API, signed in as the owner of the channel.
 
-The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. There
-is one report for each day.
+The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. YouTube
+makes one report of the reach for each day.
 
 Reports that are stored already are not downloaded again.
 """
@@ -42,10 +42,10 @@ _MAX_CLICK_THROUGH_RATE = 0.5
 class ReachImport:
     """The result of one import.
 
-    `corrected` counts reports that replaced an older report of the same day. If no report was imported, `note` says
-    why. `refused` has a sentence for each report that could not be read. The next run tries these reports again.
-    YouTube lists jobs and reports page by page. `remarks` has a sentence for each list that the run stopped reading
-    before its last page.
+    `reports` counts the reports that this import stored. `corrected` counts those of them that replaced an older report
+    of the same day. If no report was imported, `note` says why. `refused` has a sentence for each report that could not
+    be read. The next run tries these reports again. YouTube lists jobs and reports page by page. `remarks` has a
+    sentence for each list that the run stopped reading before its last page.
     """
 
     reports: int = 0
@@ -69,7 +69,8 @@ class ReachImport:
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in, or if no new report could be read.
+    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in, or if there are new reports and none of them
+    could be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
@@ -190,8 +191,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A new reporting job also reports days that an earlier job has already reported. The row from the
-                # report that was created later is kept.
+                # A new reporting job also reports days that another job has reported before. So the video may already
+                # have a row for this day. The row from the report that was created later is kept.
                 where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [

@@ -17,7 +17,7 @@ _DAY = re.compile(r"[0-9]{8}")
 _MAX_SHARE_ABOVE_ONE = 0.1
 """The whole report is refused if more than this share of its click-through rates is above 1.
 
-The rates are then probably percentages instead of fractions.
+If so many rates are above 1, they are probably percentages and not fractions.
 """
 
 
@@ -48,7 +48,7 @@ class ReachTable:
 
 
 def read_report(name: str, data: bytes) -> ReachTable:
-    """Read the CSV of a report. `name` is the name of the report in the sentences of `problems`.
+    """Read the CSV of a report. `name` is what the sentences of `problems` call the report.
 
     Raises `LabError` if the data is not a reach report.
     """
@@ -91,7 +91,9 @@ def read_report(name: str, data: bytes) -> ReachTable:
 
 
 def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow:
-    """Parse the cells of a row. Raises `ValueError` with a sentence for the report."""
+    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. Its message becomes an entry of
+    `problems`.
+    """
     require_video_id(video_id)
     if not _DAY.fullmatch(day):
         raise ValueError(f"{day[:40]!r} is not a date such as 20260131")

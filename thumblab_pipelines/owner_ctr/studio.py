@@ -1,4 +1,5 @@
-"""Import exports of YouTube Studio, which hold the true click-through rates of an owner's own videos.
+"""Import exports of YouTube Studio. They have the true click-through rates of a channel's videos, which YouTube shows
+only to the channel's owner.
 
 A bad row is reported and skipped.
 """
@@ -28,9 +29,10 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. `new` counts videos that had no stored row. `changed` counts videos whose figures differ from their
-    stored row, and `unchanged` counts videos whose figures do not. `older` counts videos that keep their stored row,
-    because it comes from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
+    the same video. `new` counts videos that had no row in `video_reach`. `changed` counts videos whose figures differ
+    from their stored row there, and `unchanged` counts videos whose figures do not. `older` counts videos that keep
+    their stored row, because the stored row comes from a newer export than this file. `shorts` counts videos that are
+    Shorts or may be Shorts.
     """
 
     file: str
@@ -106,7 +108,7 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
 def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, location: str) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
-    `location` is added at the end of each problem.
+    `location` says which table of the file has the row. It is added at the end of each problem.
     """
     first_seen: dict[str, int] = {}
     decimal_commas = has_decimal_commas(row.texts["rate"] for row in rows if isinstance(row, Cells))
@@ -186,7 +188,9 @@ def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: Stu
 
 
 def _parse(row: Cells, decimal_commas: bool) -> _Reach:
-    """Parse the cells of a row. Raises `ValueError` with a sentence for the report."""
+    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. Its message becomes an entry of
+    `problems`.
+    """
     cells = row.texts
     require_video_id(cells["video"])
     impressions = count(cells["impressions"], "impressions", decimal_commas)
@@ -199,7 +203,8 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short. Return None if it has neither a column of the Shorts feed nor a duration.
+    """Return whether the video is a Short. Return None if the row has neither a cell for the Shorts feed nor a
+    duration.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes
@@ -213,7 +218,8 @@ def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
 
 
 def _export_day(path: Path, as_of: date | None) -> date:
-    """Return `as_of`. If it is None, return the day of the file's last change (UTC).
+    """Return the day on which the export was made: `as_of`, or the day of the file's last change (UTC) if `as_of` is
+    None.
 
     Raises `LabError` if `as_of` is in the future.
     """
@@ -223,8 +229,8 @@ def _export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. If this date were stored, every later export would
-        # look older and would be ignored.
+        # A wrong clock may have given the file a date in the future. If this date were stored, every export that is
+        # made before this date would look older, and would be ignored.
         return min(changed, today)
     # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
     # accepted too.

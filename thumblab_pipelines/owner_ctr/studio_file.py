@@ -50,7 +50,8 @@ _DAMAGED = (
 class TableText:
     """The text of a table, and its location.
 
-    The location is the path of the file. Inside a .zip, the name in the .zip follows it.
+    The location is the path of the file. If the table is inside a .zip, the path of the .zip is followed by the table's
+    name in it.
     """
 
     where: str
@@ -120,12 +121,13 @@ def _decoded(data: bytes) -> str:
 class _TooMuchError(LabError):
     """Error that the file exceeds a limit for the whole import.
 
-    An error of a damaged part skips only that part. This error ends the reading of the whole file.
+    If a part of the file is damaged, only this part is skipped. A `_TooMuchError`, however, ends the reading of the
+    whole file.
     """
 
 
 class _ZipReader:
-    """Reader of one .zip file that keeps within limits.
+    """Reader of one .zip file. It refuses a file that exceeds the limits of this module.
 
     Unpacked sizes are measured, because the directory of an archive may state wrong sizes.
     """

@@ -1,6 +1,8 @@
-"""Parse the numbers of a Studio export. A spreadsheet may have saved them in the notation of another country.
+"""Parse the numbers of a Studio export. If a spreadsheet has saved the export, the numbers may be in the notation of
+the user's country, such as 4,2 for 4.2.
 
-`count` and `number` raise `ValueError` with a sentence for the report.
+`count` and `number` raise `ValueError` if a cell is not such a number. The message is shown to the person who imports
+the export.
 """
 
 import re
@@ -33,7 +35,7 @@ def has_decimal_commas(rates: Iterable[str]) -> bool:
 
 
 def count(cell: str, name: str, decimal_commas: bool) -> int:
-    """Parse a count, with or without thousands separators. `name` is the name of the number in errors."""
+    """Parse a count, with or without thousands separators. `name` is what the message of an error calls the number."""
     value = number(cell, name, decimal_commas)
     if not value < 2**53 or value != int(value):
         raise ValueError(f"{name} {cell[:40]} is not a count")
@@ -41,7 +43,7 @@ def count(cell: str, name: str, decimal_commas: bool) -> int:
 
 
 def number(cell: str, name: str, decimal_commas: bool) -> float:
-    """Parse a number of 0 or more. `name` is the name of the number in errors."""
+    """Parse a number of 0 or more. `name` is what the message of an error calls the number."""
     if is_nothing(cell):
         raise ValueError(f"has no {name}")
     value = _read(cell, decimal_commas)

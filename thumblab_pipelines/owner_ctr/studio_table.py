@@ -52,7 +52,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 class Cells:
     """The texts of one row by column name, for the columns in `_STUDIO_NAMES`.
 
-    `line` is the number of the line in the file. The header is line 1.
+    `line` is the number of the row's line in the file. The first line of the file is line 1.
     """
 
     line: int
@@ -130,7 +130,8 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
     """
     texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
     # An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
-    # id. Some spreadsheets write such an id as ="-id". The added characters are removed here.
+    # id. Some spreadsheets write such an id as ="-id". The characters that Studio or a spreadsheet added are removed
+    # here.
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None

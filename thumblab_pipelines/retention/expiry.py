@@ -1,4 +1,6 @@
-"""Delete videos whose time in the library is over, and facts from YouTube that were not refreshed within 30 days."""
+"""Delete videos that have been in the library for the longest allowed time, and facts from YouTube that were not
+refreshed within 30 days.
+"""
 
 from datetime import datetime, timedelta
 
@@ -42,8 +44,9 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
   AND (k.outcome IS NULL OR k.outcome NOT IN (:kept, :outlier))
   AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
 """)
-"""This statement deletes the crawl's rows of videos that the crawl left out. A row is deleted if the crawl has not read
-its channel's uploads since `before`, or if its video was published before `window`."""
+"""This statement deletes the crawl's rows of videos that the crawl left out or has not examined yet. A row is deleted
+if the crawl has not read its channel's uploads since `before`, or if its video was published before `window`.
+"""
 
 _DELETE_UNUSED_CHANNELS = text("""
 DELETE FROM channels c
@@ -55,12 +58,12 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
 
 
 def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
-    """Delete the videos whose days in the library are over. The days count from the time when a video was first
-    collected.
+    """Delete the videos whose days in the library are over. These days are counted from the time when the lab first
+    collected the video.
 
     `_EXPIRED` says which videos stay longer. If more videos are too old than `deletion` allows, none of them is
     deleted. With `oldest`, as many of them as `deletion` allows are deleted, the oldest first. If the setting
-    `history_days` is set, old counts and replaced thumbnails are deleted too.
+    `history_days` is set, counts and replaced thumbnails from more than this many days ago are deleted too.
     """
     settings = lab.settings
     parameters = {
@@ -85,7 +88,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
     """Delete counts and thumbnail versions from before the moment `before`. The latest ones of each video stay.
 
     If a thumbnail version of a video is deleted, the remaining versions are marked `earlier_deleted`. The mark says
-    that the views of the video do not come from these versions alone.
+    that a part of the video's views may come from a version that is deleted.
     """
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche, videos.c.source == "youtube")
     for table, moment in (

@@ -96,7 +96,7 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
 
 
 def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | None) -> Release | None:
-    """Publish the same index with the rows of `alive` videos only.
+    """Publish a new index release that has only those rows of `release` whose videos are in `alive`.
 
     Return None if the index is damaged, or if fewer than 2 rows are left.
     """
@@ -106,15 +106,15 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
         require_damage(release, error)
         return None
     # The new index keeps the list of changes that were made since the old index was built. Another build may be under
-    # way, and may have read the library before these changes. When that build is promoted, the list says which changes
-    # it lacks.
+    # way, and may have read the library before these changes. When the result of that build is promoted, the list says
+    # which changes the result lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
-    # The index is built anew. Taking the videos out by a change would leave their rows in the files. The quantiles of
-    # the sub-scores are copied from the old index, because they name no video.
+    # The index is built anew. If the deleted videos were taken out by a change to the old index, their rows would stay
+    # in its files. The quantiles of the sub-scores are copied from the old index, because they name no video.
     trimmed = NicheIndex.build(
         index.vectors()[rows],
         [index.items[row] for row in rows],
@@ -181,7 +181,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
 def _is_younger(release: Release, rest: timedelta) -> bool:
     """Return whether the release is younger than `rest`.
 
-    Its age is measured by this machine's clock, which also dated it.
+    The age is measured by this machine's clock, which has also given the release its date.
 
     A date in the future comes from a wrong clock. A release with such a date does not count as young.
     """
@@ -203,7 +203,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
+    """Delete the folders of trainings and fine-tunings that were killed and that nobody has resumed since. Return how
+    many were deleted.
 
     The folders hold vectors, weights and prepared pictures that only these trainings need. As in `clean_images`,
     `ahead` says by how many seconds this machine's clock may be ahead.

@@ -1,4 +1,6 @@
-"""Remove deleted videos from channel adapters. An adapter that names a deleted video is fitted anew or removed."""
+"""Remove deleted videos from channel adapters. An adapter that names a deleted video is fitted anew without this video,
+or removed.
+"""
 
 import json
 from contextlib import suppress
@@ -56,8 +58,8 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
 def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
     """Clean the adapters that `stale_adapters` returns: fit them anew, or remove those of deleted channels.
 
-    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. If a fit
-    fails, the result says so, and no error is raised. The next run tries again.
+    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. If an
+    adapter cannot be fitted, `failed` of the result says why, and no error is raised. The next run tries again.
     """
     stale = stale_adapters(lab)
     if not stale:

@@ -71,8 +71,8 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
 def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
     """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
 
-    Channels are refreshed first. The videos of a closed channel are deleted with it, so YouTube is not asked about
-    them.
+    Channels are refreshed first. The videos of a closed channel are deleted with the channel, so YouTube is not asked
+    about these videos.
     """
     before = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0
@@ -97,9 +97,9 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
 def _refresh_channels(
     lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
 ) -> None:
-    """Refresh the channels that are due. Then delete the closed channels with their videos.
+    """Refresh the channels that are due. Then delete the channels that YouTube no longer has, with their videos.
 
-    If `deletion` does not allow so many deletions, no channel is deleted.
+    If `deletion` does not allow the deletion of all these videos, no channel is deleted.
     """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))

@@ -1,4 +1,4 @@
-"""Keep the lab's data within the rules.
+"""Keep only those facts and pictures that the lab may keep.
 
 Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that YouTube no longer has,
 are deleted.
@@ -37,22 +37,24 @@ from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 T = TypeVar("T")
 
 _PAIRS_REST = timedelta(hours=20)
-"""A pairs release that is younger than this waits for a later run. So pairs are published anew once a day, and not once
-for each niche."""
+"""If a pairs release with deleted videos is younger than this, the run leaves its replacement to a later run. So pairs
+are published anew once a day, and not once for each niche.
+"""
 
 _RELEASES_NAMED = 5
-"""The explanation of a check names at most this many releases."""
+"""The explanation of the check `forgotten_everywhere` names at most this many releases."""
 
 
 @dataclass(frozen=True)
 class Retained:
     """The counts of one run over a niche.
 
-    `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
-    the deleted videos by reason. The next four fields count the pictures, releases, adapters and abandoned trainings
-    that were deleted or cleaned after the deletion of videos. `stopped` says why the run ended early, or is None.
-    `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube was not
-    asked, `remarks` says why.
+    `videos` counts the videos of the niche that are left after the run. `refreshed` counts those that were brought up
+    to date. `deleted` counts the deleted videos by reason. `images_deleted`, `releases_deleted` and
+    `unfinished_deleted` count the deleted pictures, releases and abandoned trainings. `adapters` counts the channel
+    adapters that were fitted anew or removed. `quota` is what the run spent. `stopped` says why the run ended early, or
+    is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube
+    was not asked, `remarks` says why.
     """
 
     videos: int
@@ -78,8 +80,8 @@ def retain(
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab ever
-    got from YouTube. If one clean-up fails, the others are still done. If no API key is set and the niche has no videos
-    from YouTube, YouTube is not asked.
+    got from YouTube. If the clean-up of one kind of data fails, the clean-ups of the other kinds are still done. If no
+    API key is set and the niche has no videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
@@ -109,8 +111,8 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This call comes after the other deletions. It may delete as many videos as the run's limit still allows, and then
-    # nothing more may be deleted.
+    # This call comes after all other deletions, because it may delete as many videos as the run may still delete. After
+    # that, the run could delete no further videos.
     expire(lab, niche, now, deletion, oldest=True)
     # The age of files is measured by this machine's clock, which may be ahead of YouTube's time `now` by this many
     # seconds.
@@ -141,7 +143,9 @@ def retain(
 
 
 def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T:
-    """Return what the clean-up returns. If it fails, add the error to `failures` and return `default`."""
+    """Call `clean`, the function of one clean-up, and return its result. If it fails, add the error to `failures` and
+    return `default`.
+    """
     try:
         return clean()
     except Exception as error:  # noqa: BLE001  The error must not stop the other clean-ups. `_raise` raises it.
@@ -150,7 +154,9 @@ def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T
 
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
-    """Raise the first failure. Its message also contains the other failures and the withheld deletions."""
+    """Raise the first failure. Its message also contains the messages of the other failures, and says which deletions
+    were withheld.
+    """
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
     if deletion.withheld:

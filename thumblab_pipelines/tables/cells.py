@@ -1,7 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export may have
-decimal commas, and spaces between thousands. Here, both are errors. `owner_ctr/studio_numbers.py` reads such numbers.
+The functions raise `ValueError` if a cell has none of these forms. The message is shown to the person who imports the
+table. Numbers of a YouTube Studio export may have decimal commas, and spaces between thousands. In this module, both
+are errors. `owner_ctr/studio_numbers.py` reads such numbers.
 """
 
 import math
@@ -35,7 +36,8 @@ def whole(cell: str, name: str, limit: int = 2**53) -> int:
 def seconds(cell: str, name: str) -> int:
     """Return the length of a video in whole seconds.
 
-    The cell may have a number, `1:02:03`, `0 days 00:05:03` (the form of pandas) or `PT5M3S` (the form of YouTube).
+    The cell may have a number of seconds, `1:02:03`, `0 days 00:05:03` (the form of pandas) or `PT5M3S` (the form of
+    YouTube).
     """
     match = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
     if match and any(match.groups()):
@@ -45,7 +47,9 @@ def seconds(cell: str, name: str) -> int:
 
 
 def moment(cell: str, name: str) -> datetime:
-    """Return an ISO date, with or without a time, as an aware datetime in UTC. The default time zone is UTC."""
+    """Convert an ISO date, with or without a time, to an aware datetime in UTC. A time without a time zone is taken as
+    UTC.
+    """
     try:
         date = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", cell))
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
@@ -53,8 +57,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library has only videos that were published within some days before its newest observation. If an observation
-    # were far in the future, no video would be recent enough, and the library would be empty.
+    # The library has only videos that were published within some days before its newest observation. If the time of one
+    # observation were far in the future, no video would be recent enough, and the library would be empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class RowProblem:
     """A problem with one row of a table.
 
-    `line` counts from 1, including the header. `skipped` is False if the row was used in spite of the problem.
+    `line` is the number of the row's line in the file, where the first line is 1. `skipped` is False if the row was
+    used in spite of the problem.
     """
 
     line: int

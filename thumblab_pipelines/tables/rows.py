@@ -67,5 +67,7 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
 
 
 def not_utf8(text: str) -> bool:
-    """Return whether the text contains a lone surrogate. It stands for a byte that is not valid UTF-8."""
+    """Return whether the text contains a lone surrogate. Python puts a lone surrogate in place of a byte that is not
+    valid UTF-8.
+    """
     return any("\ud800" <= letter <= "\udfff" for letter in text)

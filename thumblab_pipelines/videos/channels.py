@@ -31,7 +31,9 @@ def find_channel(lab: Lab, name: str) -> Channel | None:
 
 
 def near_title(lab: Lab, name: str) -> str:
-    """Return " (do you mean TITLE?)" with the most similar channel title of the lab, or "" if none is similar."""
+    """Return " (do you mean TITLE?)" with the title of the lab's channel that is most similar to `name`. Return "" if
+    no title is similar.
+    """
     with lab.engine.connect() as connection:
         near = nearest(name, connection.scalars(select(channels.c.title)))
     return "" if near is None or near == name else f" (do you mean {near!r}?)"

@@ -1,9 +1,9 @@
 """Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Videos that are deleted for the same reason
-are all deleted, or none of them is. Only `delete_oldest` deletes a part of them, the oldest first. A person can confirm
-a larger deletion. If more videos should be deleted than the share allows, their deletion is withheld. They stay as they
-are, and the run reports them.
+A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Of the videos that a run is to delete for the
+same reason, all are deleted or none. Only `delete_oldest` deletes a part of them, the oldest first. A person can
+confirm a deletion of more videos than this share. If a deletion would exceed the share and no person has confirmed it,
+it is withheld. Its videos then stay as they are, and the run reports how many they are.
 """
 
 from collections import Counter
@@ -35,8 +35,9 @@ SELECT max(moment) FROM (
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     """Delete the videos, and everything that the tables hold about them. Return how many videos were deleted.
 
-    The next run of `retain` deletes their pictures and removes them from releases. The owner's own reach figures
-    (`video_reach`) and experiments stay, because they come from the owner and not from the public API.
+    The next run of `retain` deletes their pictures and removes them from releases. The rules that require the deletion
+    are about facts from the public API. The reach figures (`video_reach`) and the experiments come from the owner of
+    the channel, so they stay.
     """
     if not video_ids:
         return 0
@@ -63,8 +64,8 @@ def last_heard(lab: Lab) -> datetime:
 class Deletion:
     """The deletions of one run in one niche, and their limit. `deleted` and `withheld` count videos by reason.
 
-    `asset` is the name of the asset that the run materializes. `confirmed` means that a person allowed any number of
-    deletions.
+    `asset` is the name of the Dagster asset that the run materializes. `confirmed` means that a person allowed any
+    number of deletions.
     """
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
@@ -78,8 +79,9 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
-        gone, the lab does not believe this answer, and withholds the deletion.
+        `asked` is the number of videos that YouTube was asked about. If YouTube says that more than half of these
+        videos, and more than 5, are gone, the lab does not believe this answer, and withholds the deletion. A deletion
+        that a person confirmed is always allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -89,13 +91,13 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos if `allows` permits this number, otherwise none of them."""
+        """Delete all of these videos if `allows` permits that many deletions. Otherwise, delete none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the share still allows, and withhold the others.
+        """Delete as many of these videos as the run may still delete, and withhold the deletion of the remaining ones.
 
         `video_ids` must begin with the oldest video.
         """

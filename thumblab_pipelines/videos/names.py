@@ -53,7 +53,9 @@ def channel_id_of(name: str) -> str:
 
 
 def visible(text: str) -> bool:
-    """Return whether the text has a visible character. A title of one zero-width space, for example, has none."""
+    """Return whether the text has a visible character. A title that consists of one zero-width space, for example, has
+    none.
+    """
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 

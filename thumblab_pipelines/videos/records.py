@@ -98,8 +98,8 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
     """Insert or update the videos, and add an observation of each video's counts.
 
-    A video keeps the niche in which it was first found. A missing value does not overwrite a stored one. A second
-    observation of the same moment is ignored.
+    A video keeps the niche in which it was first found. A missing value does not overwrite a stored one. If the video
+    already has an observation of the same moment, the new one is ignored.
     """
     if not records:
         return Saved()
@@ -139,8 +139,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
                     (func.cardinality(statement.excluded.thumbnail_urls) > 0, statement.excluded.thumbnail_urls),
                     else_=videos.c.thumbnail_urls,
                 ),
-                # The format changes when a live video ends or an upcoming one starts. A Short stays a Short if its
-                # aspect ratio is missing this time.
+                # The format changes when a live video ends or an upcoming one starts. If the new record of a Short has
+                # no aspect ratio, the stored format stays `short`.
                 "format": case(
                     (
                         and_(
@@ -181,6 +181,6 @@ def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None
 
 
 def _column(record: VideoRecord, name: str) -> object:
-    """Return a field in the form in which the database stores it."""
+    """Return the field `name` of the record in the form in which the database stores it. A tuple becomes a list."""
     value = getattr(record, name)
     return list(value) if isinstance(value, tuple) else value

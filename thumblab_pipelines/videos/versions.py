@@ -29,8 +29,9 @@ NEVER_COUNTED = "no count of views"
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
      WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
-"""SQL expression for the reason why a video has no count of views. `p` is a row of `first_versions_query`. `s` is the
-video's last count up to `p.until`."""
+"""SQL expression for the reason why a video has no count of views to train on. It is NULL if the video has such a
+count. `p` is a row of `first_versions_query`. `s` is the video's last count up to the time `p.until`.
+"""
 
 
 def first_versions_query(where: str = "true") -> str:
@@ -38,7 +39,8 @@ def first_versions_query(where: str = "true") -> str:
     them.
 
     `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. It is
-    -infinity if earlier versions were deleted, because it is then unknown which version earned the views.
+    -infinity if versions of the video were deleted that it showed before those in the table. It is then unknown which
+    version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -88,7 +90,9 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """Sighting of a video without a readable picture. A picture that was recorded before is kept."""
+    """Sighting of a video without a readable picture. If a picture of the video was recorded before, this picture is
+    kept.
+    """
 
     video_id: str
     at: datetime
@@ -116,8 +120,8 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # This query locks the rows of the videos, as the check of a foreign key does. So no other process can delete a
-    # video while its picture is saved.
+    # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
+    # other process can delete a video while its picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title
@@ -178,8 +182,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # The headers ETag and Last-Modified are only valid for the URL whose answer had them. So for a new URL, the
-            # old values are not kept.
+            # The headers ETag and Last-Modified are only valid for the URL whose answer had them. So if the picture was
+            # read from another URL than before, the stored values are not kept.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")

@@ -59,7 +59,9 @@ class Counts:
 
 
 def parse_items(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
-    """Parse every item that can be read. An item that cannot be read is logged with its id and left out."""
+    """Convert every item that can be read to a record, with the function `parse`. An item that cannot be read is logged
+    with its id and left out.
+    """
     records = []
     for item in items:
         try:
@@ -97,7 +99,7 @@ def parse_upload(item: Json) -> Upload:
 
 
 def parse_channel(item: Json, at: datetime) -> ChannelRecord:
-    """Parse a `youtube#channel`. `at` is the time of the answer."""
+    """Convert a `youtube#channel` of an answer to a record. `at` is the server's time of the answer."""
     playlists = item.get("contentDetails", {}).get("relatedPlaylists", {})
     statistics = item.get("statistics", {})
     hidden = statistics.get("hiddenSubscriberCount") is True
@@ -112,14 +114,14 @@ def parse_channel(item: Json, at: datetime) -> ChannelRecord:
 
 
 def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
-    """Parse a `youtube#video`. `at` is the time of the answer.
+    """Convert a `youtube#video` of an answer to a record. `at` is the server's time of the answer.
 
     The item must have the part `snippet`. The parts contentDetails, statistics and player are used if they are present.
     """
     snippet = item["snippet"]
     counts = parse_counts(item)
     broadcast = snippet.get("liveBroadcastContent", "none")
-    # A live or upcoming broadcast has no final length yet.
+    # A live or upcoming broadcast has no final length yet, so the record has no duration.
     duration = duration_seconds(item.get("contentDetails", {}).get("duration", "")) if broadcast == "none" else None
     shape = _aspect_ratio(item.get("player", {}))
     return VideoRecord(
@@ -186,7 +188,7 @@ def _id(value: str) -> str:
 
 
 def _timestamp(value: str) -> datetime:
-    """Parse a time. YouTube sends times in UTC, but sometimes leaves out the time zone."""
+    """Convert a text to a time. YouTube sends times in UTC. If the text lacks the time zone, UTC is added."""
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -176,7 +176,8 @@ class YouTube:
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
         """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        Only the ids in the answer are read. So a video still counts as existing if the lab cannot read its other facts.
+        Only the ids in the answer are read. So a video still counts as existing if the lab cannot read the facts that
+        come with its id.
         """
         return self._existing(self._service.videos(), video_ids)
 

@@ -14,7 +14,8 @@ from thumblab_core.errors import LabError
 
 
 class ErrorKind(StrEnum):
-    """Kinds of error. A short wait helps with `RATE`, `SERVER` and `TIMEOUT`.
+    """Kinds of error. After an error of the kind `RATE`, `SERVER` or `TIMEOUT`, the call may succeed if it is repeated
+    after a short wait.
 
     `DAILY_QUOTA` lasts until YouTube resets the quota of the day.
     """
@@ -73,8 +74,8 @@ class Refusal:
 class YouTubeError(LabError):
     """Error of a call that YouTube refused, or that did not reach YouTube.
 
-    `reason` is the API's own code for the refusal, such as `playlistNotFound`, or empty. `transient` is True if another
-    try may help.
+    `reason` is the code that the API gives for the refusal, such as `playlistNotFound`. It is empty if there is none.
+    `transient` is True if another try may help.
     """
 
     def __init__(self, message: str, kind: ErrorKind, reason: str = "", retry_after_s: float | None = None) -> None:
@@ -86,7 +87,9 @@ class YouTubeError(LabError):
 
 
 def redact(text: str, secret: str) -> str:
-    """Replace the key in a text by `[key]`. The key is also replaced where it is percent-encoded, as in a URL."""
+    """Replace the API key `secret` in a text by `[key]`. The key is also replaced where it is percent-encoded, as in a
+    URL.
+    """
     for spelling in {secret, quote(secret, safe="")}:
         text = text.replace(spelling, "[key]")
     return text
@@ -119,7 +122,7 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """Return one sentence that tells the user what happened and what to do. `tries` is the number of tries made."""
+    """Return one sentence that tells the user what happened and what to do. `tries` is how often the call was made."""
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
     match refusal.kind:

@@ -23,8 +23,8 @@ MAX_SEARCH_PAGES = 10
 class Paging(Generic[T]):
     """The reading position in one of YouTube's lists, and the keys of the items that were read.
 
-    `what` is the name of the list in remarks. `key` returns the key of an item. An item is new if no earlier page had
-    its key. An item with the key None, such as a private video, is never new.
+    `what` is the name of the list in remarks. `key` is a function that returns the key of an item, such as its id. An
+    item is new if no earlier page had its key. An item with the key None, such as a private video, is never new.
 
     Reading starts at the first page, or where an earlier process stopped. That process had read `pages` pages, and
     `cursor` is the token of the next page. `most` limits the number of pages.
@@ -83,7 +83,9 @@ class Paging(Generic[T]):
 
 
 def pages(paging: Paging[T], ask: Callable[[str | None], Page[T]]) -> Iterator[list[T]]:
-    """Yield the new items of each page until the list ends. `ask` returns the page for a token."""
+    """Yield the new items of each page until the list ends. `ask` is a function that gets the token of a page and
+    returns the page.
+    """
     while True:
         try:
             page = ask(paging.cursor)

@@ -113,7 +113,8 @@ class Ledger:
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube says the bucket is empty. No run then makes a call from this bucket again today.
+        """Record that YouTube says the bucket is empty. After that, no run makes a call from this bucket on the same
+        day.
 
         Return the error to raise.
         """
@@ -123,7 +124,7 @@ class Ledger:
         return QuotaError(bucket, next_reset(now), f"YouTube says that today's {bucket} of its quota are spent")
 
     def spending(self, now: datetime) -> Spending:
-        """Return what this object spent, and the balances on the day of `now`."""
+        """Return the calls that this ledger reserved, and the balances on the day of `now`."""
         return Spending(dict(self.spent), self.balances(now))
 
     def balances(self, now: datetime) -> list[Balance]:

@@ -1,7 +1,7 @@
 """Make calls with google-api-python-client.
 
-Each call is first reserved in the quota ledger. It is repeated if waiting may help. Each answer is returned together
-with the server's time.
+Each call is first reserved in the quota ledger. If a call fails and may succeed after a wait, it is repeated. Each
+answer is returned together with the server's time.
 """
 
 import threading
@@ -62,7 +62,9 @@ class Transport:
         self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> ApiAnswer:
-        """Reserve a call, make it, and repeat it if waiting may help. Raises `YouTubeError` or `QuotaError`."""
+        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it. Raises
+        `YouTubeError` or `QuotaError`.
+        """
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)
 
@@ -136,7 +138,7 @@ class Transport:
         )(attempt)
 
     def _http(self) -> Any:
-        """Return the connections of this thread."""
+        """Return the HTTP client of the thread that calls this. Each thread has its own."""
         http = getattr(self._thread_local, "http", None)
         if http is None:
             http = self._thread_local.http = new_http(self._endpoint)
@@ -168,7 +170,7 @@ class Transport:
 
 
 def new_http(endpoint: str) -> Any:
-    """Return connections for one thread."""
+    """Return an HTTP client, which holds the connections of one thread."""
     import httplib2
 
     # If httplib2 gets proxy settings but has no proxy module, every call fails, even to a host that `no_proxy`

@@ -12,7 +12,7 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
     """Return a `Paging` over a channel's public uploads. It starts at the first page, or where an earlier run stopped.
 
-    An upload without a date is private, and is left out.
+    An upload without a date of publication is private or deleted, and is left out.
     """
     return Paging(
         f"the list of uploads of {channel_id}",

@@ -73,7 +73,9 @@ class ReachReports:
         self._session.close()
 
     def ensure_job(self) -> Job:
-        """Return the channel's job for reach reports. Create the job if there is none. Raises `YouTubeError`."""
+        """Return the channel's job for reach reports. Create the job if there is none. Raises `YouTubeError` if a call
+        fails.
+        """
         job = self._find_job()
         if job is not None:
             return job
@@ -89,7 +91,9 @@ class ReachReports:
             return job
 
     def reports(self, job: Job) -> list[Report]:
-        """Return every report that can be downloaded now, from at most 60 days. Raises `YouTubeError`."""
+        """Return every report that YouTube still keeps. It keeps a report for 60 days. Raises `YouTubeError` if a call
+        fails.
+        """
         return [_report(item, job) for item in self._items(self._jobs.reports(), "reports", jobId=job.job_id)]
 
     def download(self, report: Report) -> bytes:

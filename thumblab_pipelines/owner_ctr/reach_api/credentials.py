@@ -1,4 +1,4 @@
-"""The credentials with which the lab reads a channel's own figures.
+"""The credentials with which the lab reads the figures that YouTube shows only to the owner of a channel.
 
 They come from an `authorized_user` file with a refresh token, which the channel's owner made by signing in.
 """

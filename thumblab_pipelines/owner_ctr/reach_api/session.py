@@ -1,6 +1,7 @@
 """Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
-The session gets access tokens, and repeats calls if waiting may help. It keeps secrets out of every error.
+The session gets the access tokens that the API requires. It repeats a call that failed if the call may succeed after a
+wait. It keeps secrets out of every error.
 """
 
 import json
@@ -58,7 +59,8 @@ class OwnerSession:
         )
         proxy = None if self._local else httplib2.proxy_info_from_environment
         self._http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=proxy)
-        # The API never redirects. A redirect could send the token or the secrets to another host.
+        # The API never redirects, so no redirect is followed. A redirect could send the token or the secrets to another
+        # host.
         self._http.follow_redirects = False
         self._token_request = google_auth_httplib2.Request(self._http)
         self._signed_http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=self._http)
@@ -68,7 +70,7 @@ class OwnerSession:
         self._http.close()
 
     def build(self, name: str, version: str) -> Any:
-        """Return a Google API client whose requests this session signs."""
+        """Return a Google API client. This session adds the owner's access token to each of its requests."""
         from googleapiclient.discovery import build
 
         return build(
@@ -81,14 +83,16 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """Execute a request of a client from `build`. Return the JSON of the answer. Raises `YouTubeError`."""
+        """Send a request that was made with a client from `build`. Return the JSON of the answer. Raises
+        `YouTubeError`.
+        """
         return self._retry(lambda: self._execute(request))
 
     def read(self, url: str, largest: int) -> bytes:
         """Download a URL of this API. At most `largest` bytes are read.
 
-        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the body is
-        larger.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the answer is
+        larger than `largest`.
         """
         if not self._is_own(url):
             raise LabError(
@@ -164,7 +168,8 @@ class OwnerSession:
                 "check the network and run again",
                 ErrorKind.TIMEOUT,
             )
-        # Only the error code is shown. The text of the error comes from the server and may contain anything.
+        # Only the error code of the answer is shown. The text of the error comes from the server and may contain
+        # anything.
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
