@@ -46,8 +46,8 @@ def collect_channel(
 
     The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
     go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
-    reason). Raises `LabError` when the channel does not exist, no niche is known for it, no API key is set, or YouTube
-    refuses a call.
+    reason). Raises `LabError` when the channel does not exist, when the lab has no video of it and `niche` is None,
+    when no API key is set, or when YouTube refuses a call.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -65,8 +65,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not look for
-    # new pictures of videos whose picture the lab already has.
+    # The next step downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, this step does not look
+    # for new pictures of videos whose picture the lab already has.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None

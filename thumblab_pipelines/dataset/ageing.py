@@ -3,8 +3,9 @@
     views(age) = level * age / (age + half_age)
 
 Views grow linearly at first and then level off. `level` is the number of views that the video will have in the end. At
-`half_age` the video has half of them. For a very young video, comparing levels is like comparing views per hour. For an
-old video, it is like comparing lifetime views. docs/training-pairs.md compares this law with others.
+`half_age` the video has half of them. Comparing the levels of two very young videos is like comparing their views per
+hour. Comparing the levels of two old videos is like comparing their views so far. docs/training-pairs.md compares this
+law with others.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Return `values` [n, ages]. From each row, the mean of the known values of this row is subtracted."""
+    """Subtract from each row of `values` [n, ages] the mean of the known values in this row, and return the result."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 

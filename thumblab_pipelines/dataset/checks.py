@@ -81,7 +81,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
 
 
 class _Sides:
-    """The pairs of a release. `of(column)` returns the values of this column for the winners and for the losers."""
+    """The pairs of a release. `of` returns a column of `videos.parquet` for the winners and for the losers."""
 
     def __init__(self, corpus: pd.DataFrame, pairs: pd.DataFrame) -> None:
         self.corpus, self.pairs = corpus, pairs
@@ -147,8 +147,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # All videos of a channel belong in one fold. If they are in several, the fold with the fewest of them is
-            # most likely the wrong one.
+            # All videos of a channel belong in one fold. If they are in several folds, most likely the few videos in
+            # the smallest of these folds are wrong. One of them is named.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

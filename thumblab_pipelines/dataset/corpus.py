@@ -1,7 +1,7 @@
 """Read the corpus in one query, and apply the rules that leave videos out.
 
-A model may be trained on the videos that remain, except those of more than an hour. These are used only for channel
-adapters and for evaluation.
+A model may be trained on the videos that remain, except those of more than an hour. Videos of more than an hour are
+used only for channel adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    If several rules exclude a video, only the first of them counts it. No rule here compares the views of a video with
-    other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an
-    outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but the model
-    itself is not trained on it.
+    A video that several rules exclude is counted only under the first of these rules. No rule here compares the views
+    of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked
+    the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but
+    the model itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 

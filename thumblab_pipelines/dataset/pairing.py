@@ -118,8 +118,8 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
     """Find all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. Return for each of the m pairs the row of its earlier
-    moment [m] and the row of its later moment [m]. The moments are sorted first, so that only near pairs are visited. A
-    channel of 20,000 videos has 200 million pairs, and most of them are years apart.
+    moment [m] and the row of its later moment [m]. The moments are sorted first, so that pairs of moments that are
+    farther apart are never visited. A channel of 20,000 videos has 200 million pairs, and most of them are years apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]

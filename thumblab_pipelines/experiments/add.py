@@ -48,7 +48,7 @@ class ExperimentWriter:
         self._channel_ids: dict[str, str | LabError] = {}
 
     def add(self, given: GivenExperiment) -> AddedExperiment:
-        """Check and store an experiment, in place of the stored one with the same channel, video and first day.
+        """Check and store an experiment. It replaces a stored one with the same channel, video and first day.
 
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
         picture cannot be found or read. Nothing is then stored in the database.
@@ -101,7 +101,10 @@ class ExperimentWriter:
             )
 
     def _put(self, position: int, picture: Path | None) -> str | None:
-        """Store a picture that can be decoded. Return its SHA-256, or None if there is no picture."""
+        """Put the file `picture` into the image store. Return its SHA-256, or None if `picture` is None.
+
+        Raises `LabError` if the file cannot be read or decoded.
+        """
         if picture is None:
             return None
         name = f"picture {position} ({picture.name[:_SHOWN]})"

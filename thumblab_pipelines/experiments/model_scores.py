@@ -1,4 +1,5 @@
-"""Score the variants of those experiments whose pictures and titles all have vectors, by the served model."""
+"""Score the variants of experiments with the served model, if all pictures and titles of the experiment have
+vectors."""
 
 from collections.abc import Sequence
 

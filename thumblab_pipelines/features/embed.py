@@ -150,14 +150,14 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Divide the thumbnails of the niche as `_work` does, for the image encoder of the settings."""
+    """Divide the thumbnails of the niche by whether the image encoder of the settings has encoded them, see `_Work`."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Divide the titles of the niche as `_work` does, for the title encoder of the settings."""
+    """Divide the titles of the niche by whether the title encoder of the settings has encoded them, see `_Work`."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
@@ -193,12 +193,16 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a row of `table` belongs to this encoder and to exactly this picture or title."""
+    """Return an SQL condition: the row of `table` is by this encoder, and for the picture or title with this digest."""
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 
 
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
-    """Return the earlier pictures or titles of the niche that have no vector of this encoder yet."""
+    """Return what videos of the niche showed before their present pictures or titles, and has no vector yet.
+
+    `what` says whether pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vectors are
+    missing.
+    """
     return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
 
 
@@ -227,8 +231,8 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
     # The step that encodes reports unreadable pictures. The check passes if at most one picture in a hundred is
-    # unreadable. It also passes if the encoder returned no vector for some pictures or titles, unless these are more
-    # than half.
+    # unreadable. It also passes if the encoder returned no vector for some pictures or titles. It fails if this
+    # happened for more than half of the pictures, or for more than half of the titles.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"

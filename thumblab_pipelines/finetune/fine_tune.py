@@ -145,8 +145,8 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If a video of the pairs release was deleted, another release without this video has replaced the release.
-        # `named_pairs` finds the new release by the old id.
+        # If a video of this pairs release was deleted in the meantime, a successor without this video has replaced the
+        # release. `named_pairs` finds the successor by the id of the replaced release.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)

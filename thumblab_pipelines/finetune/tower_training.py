@@ -1,8 +1,9 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
 Computing the vector of a picture takes much time. Using one more pair of pictures whose vectors are known takes almost
-none. The pictures of a batch are therefore mostly of one channel's videos that were published close to each other. The
-loss is computed on every training pair within the batch. An epoch uses each picture at most once.
+none. A batch should therefore contain many training pairs. A training pair consists of two videos of one channel that
+were published close to each other, so most pictures of a batch are of such videos. The loss is computed on every
+training pair within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -192,7 +193,7 @@ class TowerTraining:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
-        """Return the pairs whose two pictures are both readable, and the number of all other pairs."""
+        """Return the pairs whose two pictures are both readable, and the number of pairs that are left out."""
         winners, losers = pairs
         kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())

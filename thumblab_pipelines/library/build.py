@@ -145,8 +145,8 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
     Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
-    `releases_kept` builds also stay, so that many small changes do not delete a build that waits to be served, or a
-    build to which a person may want to roll back. A release that a rollback displaced stays too.
+    `releases_kept` builds also stay, so that even after many small changes, a build that waits to be served still
+    exists, and so does a build to which a person may want to roll back. A release that a rollback displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)

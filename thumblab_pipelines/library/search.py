@@ -24,7 +24,8 @@ class Hit:
 
 @dataclass
 class SearchResult:
-    """The hits of all niches together, nearest first. `remarks` say which niches were not searched, and why."""
+    """The hits of all niches in one list, in descending order of their cosine similarity to the query. `remarks` say
+    which niches were not searched, and why."""
 
     hits: list[Hit] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -39,7 +40,7 @@ def search_libraries(
     video_id: str | None = None,
     words: str | None = None,
 ) -> SearchResult:
-    """Return the `count` videos that are nearest to a query, from the served indices of these niches.
+    """Return the `count` videos with the highest cosines to a query, from the served indices of these niches.
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
     The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
