@@ -47,7 +47,7 @@ class AdapterEvaluation:
 
     @property
     def summary(self) -> str:
-        """A sentence that says whether the adapter helps, with the figures."""
+        """A sentence that says whether the adapter helps, with both AUCs and the interval of the gain."""
         figures = (
             f"AUC {self.adapted:.2f} with the adapter and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
             f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"

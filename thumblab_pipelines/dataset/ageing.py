@@ -30,7 +30,7 @@ Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours li
 """
 
 LEAST_HISTORIES = 50
-"""Minimum number of videos with at least two counts for fitting a half age. With fewer, the typical one is used."""
+"""Minimum number of videos with at least two counts for fitting a half age. With fewer, `TYPICAL_HALF_AGE` is used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.

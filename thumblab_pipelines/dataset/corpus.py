@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns for rules that `exclude` does not apply. They are applied after the corpus is split into parts."""
+"""Columns of rules that `exclude` does not apply. Such rules are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if the last
-# day of the figures is before the day on which the video first changed its thumbnail or title.
+# latest count (`a.era = s.era`). Impressions and click-through rates from the owner of a channel are used only for
+# videos that are not Shorts, and only if the last day of these figures is before the day on which the video first
+# changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""

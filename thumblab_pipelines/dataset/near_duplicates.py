@@ -88,8 +88,9 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield the row numbers of two pictures that look alike, but belong to different groups, the smaller number
-        first.
+        """Yield the row numbers of two pictures that look alike, but belong to different groups.
+
+        The smaller row number comes first.
 
         `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. If a picture
         looks like several pictures of other groups with smaller row numbers, it is yielded with only the first of these
@@ -114,7 +115,7 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield blocks of consecutive rows, each as a tuple of the position of its first row and the block.
+    """Yield blocks of consecutive entries of `rows`, each as a tuple of the position of its first entry and the block.
 
     A block is small enough to be compared with `others` pictures in one step.
     """

@@ -1,4 +1,4 @@
-"""Pair videos of one channel, and label each pair by views at a fixed age or by age-corrected views.
+"""Pair videos of one channel, and compare the two videos by views at a fixed age or by age-corrected views.
 
 Only videos of one era are paired. An era is a time in which YouTube used one definition of a view.
 """
@@ -118,8 +118,9 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
     """Find all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. Return for each of the m pairs the row of its earlier
-    moment [m] and the row of its later moment [m]. The moments are sorted first, so that pairs of moments that are
-    farther apart are never visited. A channel of 20,000 videos has 200 million pairs, and most of them are years apart.
+    moment [m] and the row of its later moment [m]. The moments are sorted first, so that two moments that are farther
+    apart than `within` are never compared. A channel of 20,000 videos has 200 million pairs, and most of them are years
+    apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]

@@ -118,7 +118,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
 
 
 def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the corpus with a column `target`, its pairs, and the entries of the manifest that describe both."""
+    """Return the corpus with a column `target`, its pairs, and the entries of the manifest about corpus and pairs."""
     train = corpus[corpus.part == TRAIN]
     growth = fit_growth(train)
     corpus = corpus.assign(target=growth.target(corpus))

@@ -82,7 +82,7 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Return whether a pairs release must have a successor before it is deleted."""
+    """Return whether a pairs release is needed. Before it is deleted, a successor must then be published."""
     replaces = {release.release_id, *release.info.get("succeeds", ())}
     return not replaces.isdisjoint(_needed(lab))
 

@@ -12,7 +12,7 @@ from thumblab_pipelines.checks import CheckResult
 class Confirmation(dg.Config):
     """Config with which a person confirms that a run may delete every video that is due for deletion.
 
-    Without it, a run does not delete a large share of the niche.
+    A run without a confirmation does not delete a large share of the niche's videos.
     """
 
     confirmed: bool = False
@@ -20,8 +20,7 @@ class Confirmation(dg.Config):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a `LabError` in the `with` block into a failure of the step. Dagster retries only if the error is
-    transient."""
+    """Turn a `LabError` in the `with` block into a failed step. Dagster retries it only if the error is transient."""
     try:
         yield
     except LabError as error:

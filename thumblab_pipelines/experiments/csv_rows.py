@@ -172,16 +172,20 @@ def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
 
 
 def _last(cells: dict[str, str]) -> int:
-    """Return the number of the last variant with a filled cell in one of its columns, such as `title_2`. 0: no
-    variant."""
+    """Return the number of the last variant with a filled cell, or 0 if no variant has one.
+
+    The cells of variant 2, for example, are those in `title_2`, `picture_2` and so on.
+    """
     given = [at for at in range(1, MOST_VARIANTS + 1) if any(cells.get(f"{name}_{at}") for name in _OF_A_VARIANT)]
     return max(given, default=0)
 
 
 def _picture(name: str, folder: Path) -> Path | None:
-    """Return the path of a picture. Raises `ValueError` if it is outside the folder of the table.
+    """Return the path of the picture `name`, or None if `name` is empty.
 
-    The name may have backslashes, as on Windows.
+    Raises `ValueError` if the picture is outside `folder`, the folder of the table.
+
+    `name` may have backslashes, as on Windows.
     """
     if not name:
         return None

@@ -96,8 +96,7 @@ def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
 
 
 def preview(stored: Sequence[StoredExperiment]) -> str:
-    """Return a Markdown table of the first ten given experiments. Special characters in titles cannot break the
-    table."""
+    """Return a Markdown table of the first ten given experiments. No character in a title breaks the table."""
     lines = ["| id | channel | video | started | outcome | tested |", "|---|---|---|---|---|---|"]
     for one in stored[:_PREVIEWED]:
         experiment = one.experiment

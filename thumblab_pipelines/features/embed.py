@@ -96,7 +96,8 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
     Call this function before embedding several niches. If an encoder cannot be loaded, the work then stops at once
-    instead of failing in every niche. Raises `LabError` for an unknown name and for an encoder that cannot be loaded.
+    instead of failing in every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
+    cannot be loaded.
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):
@@ -150,21 +151,23 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Divide the thumbnails of the niche by whether the image encoder of the settings has encoded them, see `_Work`."""
+    """Divide the niche's thumbnails into those with a vector, those to encode, and those without a valid vector."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Divide the titles of the niche by whether the title encoder of the settings has encoded them, see `_Work`."""
+    """Divide the niche's titles into those with a vector, those to encode, and those without a valid vector."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Divide the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
+    """Divide the niche's pictures or titles into those with a vector, those to encode, and failures.
+
+    A failure is a picture or title for which an earlier run got no valid vector.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.
@@ -193,15 +196,18 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return an SQL condition: the row of `table` is by this encoder, and for the picture or title with this digest."""
+    """Return an SQL condition on a row of `table`, which records what an encoder made of a picture or title of a video.
+
+    The row must be about a video in `videos`, this encoder, and the picture or title with this digest.
+    """
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 
 
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
-    """Return what videos of the niche showed before their present pictures or titles, and has no vector yet.
+    """Return the pictures or titles that videos of the niche showed before their present ones, if they lack a vector.
 
-    `what` says whether pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vectors are
-    missing.
+    `what` says whether pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vector they
+    lack.
     """
     return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
 

@@ -58,8 +58,9 @@ class HashedTitles:
 def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> SparseRows:
     """Return how often each bucket occurs in each title.
 
-    It is a bucket of n-grams: of words or of characters, as `analyzer` says. `lengths` are the numbers of words or
-    characters in the shortest and in the longest n-gram.
+    Each n-gram of the title, a sequence of n words or n characters, falls into one bucket. `analyzer` says whether
+    words or characters are taken. `lengths` are the numbers of words or characters in the shortest and in the longest
+    n-gram.
     """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -81,8 +82,9 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
     The rarity of a word is ln((m + 50) / (uses + 0.5)), where m is the number of titles that were published before on
-    any channel, and `uses` is the number of them that have the word. The columns are the mean over the words, the mean
-    over the three rarest, the largest, and the share of words without uses. An empty title gets zeros.
+    any channel, and `uses` is the number of them that have the word. The four columns are the mean rarity of the
+    title's words, the mean rarity of its three rarest words, the rarity of its rarest word, and the share of its words
+    without uses. An empty title gets zeros.
 
     Titles that were published later are not counted. Creators repeat the words of a successful title in later titles,
     so a count of the later titles would reveal the success.
@@ -101,7 +103,11 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 
 
 def _weighted(counted: SparseRows, known: Rows) -> SparseRows:
-    """Return the counts [n, BUCKETS] times ln((m + 1) / (df + 1)) + 1 of the m known rows, each row of length 1."""
+    """Weight `counted` [n, BUCKETS] by inverse document frequency, and scale each row to length 1.
+
+    The weight of a bucket is ln((m + 1) / (df + 1)) + 1, where m is the number of known rows, and df is the number of
+    known rows in which the bucket occurs.
+    """
     from scipy.sparse import csr_array, diags_array
     from sklearn.preprocessing import normalize
 

@@ -251,7 +251,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
-    """Return the ranker of the release `start`, or a new ranker that is standardised with the training videos."""
+    """Return the ranker of the release `start`, or a new ranker that standardises its inputs by the training videos."""
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs

@@ -55,7 +55,7 @@ class TunedTower:
 
 
 class TowerTraining:
-    """A fine-tuning that changes the tower and `heads` in place.
+    """A fine-tuning. It changes the weights of the image tower, and of the ranker `heads`, in place.
 
     `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
     """
@@ -72,8 +72,8 @@ class TowerTraining:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
         # The loss and the learning rate are computed by functions of the ranker's training, which take a `TrainConfig`.
-        # This config has a learning rate of 1. The scheduled rate is then multiplied by the rate of each group of
-        # parameters.
+        # This config has a learning rate of 1. These functions then give the share of the full learning rate for each
+        # step. Each group of parameters has a full learning rate of its own, which is multiplied by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,

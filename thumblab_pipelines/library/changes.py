@@ -30,8 +30,8 @@ from thumblab_pipelines.library.rows import now, read_library
 class Changed:
     """The served release after a change, and what happened to each video.
 
-    `put_in` and `taken_out` are the ids of videos that were put in or taken out. `skipped` maps the ids of the other
-    videos to the reasons why they were skipped.
+    `put_in`: ids of the videos that were put in. `taken_out`: ids of the videos that were taken out. `skipped`: the
+    reason why a video was neither put in nor taken out, by the id of each such video.
     """
 
     release: Release | None

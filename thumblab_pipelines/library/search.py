@@ -24,8 +24,10 @@ class Hit:
 
 @dataclass
 class SearchResult:
-    """The hits of all niches in one list, in descending order of their cosine similarity to the query. `remarks` say
-    which niches were not searched, and why."""
+    """The hits of all niches in one list, the most similar to the query first.
+
+    `remarks` say which niches were not searched, and why.
+    """
 
     hits: list[Hit] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
