@@ -1,8 +1,8 @@
 """Check a pairs release before a model is trained on it.
 
 The checks find empty parts, held-out data that has leaked into the training data, and labels or targets that do not
-agree with the views. Each failed check names the rows that are wrong. The checks read only the files of the release.
-docs/training-pairs.md lists what each check fails on.
+agree with the views. Each failed check names the first of the rows that are wrong. The checks read only the files of
+the release. docs/training-pairs.md lists what each check fails on.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ def is_needed(lab: Lab, release: Release) -> bool:
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases, except the newest few and all needed ones. The caller must be in `holding_pairs`."""
+    """Delete old pairs releases, except the newest few and all needed ones. The caller must hold the lock, see
+    `holding_pairs`."""
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
         lab.releases.prune(PAIRS, scope, keep, needed)

@@ -29,7 +29,7 @@ Columns = npt.NDArray[Any]
 
 
 def place_in_channel(corpus: pd.DataFrame) -> Float64s:
-    """Return the place of each video [n] among its channel's videos by date, from 0 (first) to 1 (last).
+    """Return the place of each video [n] among its channel's videos by date, as a number between 0 and 1.
 
     The rows of the corpus must be sorted by date. The k-th of m videos of a channel has the place (k - 0.5) / m.
     """

@@ -37,7 +37,8 @@ def blocking(asset: str, *names: str, **described: str) -> Sequence[dg.AssetChec
 
 
 def advisory(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that only warn. If they fail, later assets still run. See `blocking` for `described`."""
+    """Return specs of checks that only warn. If they fail, dependent assets still run. See `blocking` for
+    `described`."""
     return _specs(asset, dict.fromkeys(names) | described, blocking=False)
 
 

@@ -47,7 +47,8 @@ class LabResource(dg.ConfigurableResource):
         chosen = self._settings or settings()
         if self.data_dir:
             chosen = chosen.in_folder(Path(self.data_dir))
-        # The URL is computed on every call. If the embedded database server has stopped, this starts it again.
+        # The URL is computed on every call. If the embedded database server has stopped, `database_url` starts it
+        # again.
         return _opened(chosen, database_url(chosen))
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:

@@ -73,7 +73,7 @@ class ExperimentWriter:
     def channel_id(self, name: str) -> str:
         """Return the id of the channel with this id, exact title or @handle.
 
-        A channel may be new to the lab if its id is given. YouTube is asked for a @handle. Raises `LabError` if no
+        If an id is given, the channel may be new to the lab. A @handle is looked up on YouTube. Raises `LabError` if no
         channel is found.
         """
         if name not in self._channel_ids:

@@ -33,7 +33,10 @@ _LONGEST_TEXT = 500
 
 @dataclass(frozen=True)
 class GivenVariant:
-    """A variant as a person gave it. `share`: its share of watch time, a percentage or a fraction, if known."""
+    """A variant as a person gave it.
+
+    `share`: its share of watch time as a percentage or a fraction, or None if the person did not give it.
+    """
 
     picture: Path | None = None
     title: str | None = None

@@ -68,7 +68,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
-    # The current pictures and titles were encoded above. Only those that videos showed earlier are left.
+    # The pictures and titles that videos show now were encoded above. Those that videos showed before are encoded here.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
@@ -140,7 +140,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         return None
     prepared = []
     for sha256 in hashes:
-        with suppress(ImageError):  # an unreadable picture is reported when it is encoded
+        with suppress(ImageError):  # `embed` reports unreadable pictures later
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
@@ -151,14 +151,14 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Divide the niche's thumbnails into those with a vector, those to encode, and those without a valid vector."""
+    """Divide the thumbnails of the niche into the three groups of `_Work`, for the image encoder in the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Divide the niche's titles into those with a vector, those to encode, and those without a valid vector."""
+    """Divide the titles of the niche into the three groups of `_Work`, for the title encoder in the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
@@ -236,7 +236,7 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # The step that encodes reports unreadable pictures. The check passes if at most one picture in a hundred is
+    # `embed` has already reported unreadable pictures. The check passes if at most one picture in a hundred is
     # unreadable. It also passes if the encoder returned no vector for some pictures or titles. It fails if this
     # happened for more than half of the pictures, or for more than half of the titles.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without

@@ -146,7 +146,7 @@ def encode_titles(
 
 
 def delete_encoding_failures(lab: Lab, niche: str) -> None:
-    """Delete the recorded failures of the niche. Every encoder then tries these pictures and titles again."""
+    """Delete the recorded failures of the niche. The next run then tries to encode these pictures and titles again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:
         connection.execute(delete(encoding_failures).where(encoding_failures.c.video_id.in_(of_niche)))

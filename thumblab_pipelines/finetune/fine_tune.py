@@ -244,7 +244,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the encoder may have been fine-tuned before
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # it may itself be a fine-tuned encoder
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)

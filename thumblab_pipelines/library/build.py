@@ -98,7 +98,8 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     sampled = [index.items[row].video_id for row in rows]
     lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
-    # If the two libraries have different encoders, their sizes cannot be compared.
+    # A library contains only videos with a vector by its encoder. The sizes of the new and the served library can
+    # therefore be compared only if both have the same encoder.
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
