@@ -264,7 +264,7 @@ def _loaded(model: Release) -> TrainedRanker:
 def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
     """Return a digest of everything that the fitted adapter depends on.
 
-    If it has not changed, a new fit would give the same adapter.
+    As long as the digest stays the same, a new fit would give the same adapter.
     """
     blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
     return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)

@@ -103,10 +103,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video that several rules exclude is counted only under the first of these rules. No rule here compares the views
-    of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked
-    the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but
-    the model itself is not trained on it.
+    A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
+    the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
+    crawl marked the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for
+    evaluation, but the model itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 

@@ -64,7 +64,8 @@ class Pictures:
         A picture is left out if it looks like a picture that is kept and has a smaller row number.
         """
         dropped = np.ones(len(self), bool)
-        # Of several identical files, only the first is compared with other pictures. The others are always left out.
+        # Of several identical files, only the first is compared with other pictures. The identical files after the
+        # first are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)

@@ -77,9 +77,9 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `label`: see `compare_views`
     - `margin`: 1 - loser's views / winner's views, of the compared views
 
-    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each other part
-    it gives at most 20,000 pairs. If there are more, a random sample is taken. The sample is the same in every run. A
-    corpus without the column `era` counts as one era.
+    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each part other
+    than training, it gives at most 20,000 pairs. If a channel has more pairs, a random sample of them is taken. The
+    sample is the same in every run. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 

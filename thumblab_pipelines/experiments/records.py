@@ -109,7 +109,7 @@ class Experiment:
 
 
 def known_shares(shares: Sequence[float | None]) -> list[float] | None:
-    """Return the shares, or None if one of them is not known."""
+    """Return the shares of watch time, or None if one of them is not known."""
     known = [share for share in shares if share is not None]
     return known if len(known) == len(shares) else None
 
@@ -151,8 +151,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 def require_rules(given: GivenExperiment) -> tuple[str, int | None, list[float | None]]:
     """Check all rules of an experiment that can be checked without the database and without reading its pictures.
 
-    Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` with
-    a sentence that says what is wrong and what to do.
+    Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` if a
+    rule is broken. The message says which one, and what to do.
     """
     for what, value in (("channel", given.channel), ("video", given.video_id)):
         _require_text(what, value)

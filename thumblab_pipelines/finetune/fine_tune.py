@@ -172,7 +172,8 @@ def encoder_setting(release: Release) -> str:
 def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder":
     """Return a new instance of the image encoder in the settings. The caller may change its weights.
 
-    Raises `LabError` when the encoder is not an open_clip encoder, or when the pairs were made with another one.
+    Raises `LabError` when the encoder in the settings is not an open_clip encoder, or when the pairs were made with
+    another encoder.
     """
     kind, _, rest = settings.image_encoder.partition(":")
     model, _, weights = rest.partition("/")

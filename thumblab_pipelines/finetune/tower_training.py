@@ -150,7 +150,8 @@ class TowerTraining:
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
         """Yield each batch that contains pairs.
 
-        A batch consists of its rows, and of the positions of the winners and of the losers among these rows.
+        A batch consists of rows of the dataset, and of the winners and losers of its pairs, given by their positions
+        among these rows.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]

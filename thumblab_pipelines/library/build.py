@@ -117,7 +117,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
 
     Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
     again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if the build
-    fails a check, or if it contains a video that was deleted from the lab meanwhile.
+    fails a check, or if it contains a video that was deleted from the lab after the build had read the database.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)

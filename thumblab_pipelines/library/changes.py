@@ -169,8 +169,8 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """Return the served release and its index.
 
-    If no index is served, or if it was made with another encoder, a rebuild is requested and `RebuildRequiredError` is
-    raised.
+    If no index is served, or if the served index was not made with the encoder in the settings, a rebuild is requested
+    and `RebuildRequiredError` is raised.
     """
     served = lab.releases.serving.current(INDEX, niche)
     if served is None:

@@ -46,9 +46,9 @@ def search_libraries(
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
     The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
-    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this encoder is that
-    of the video's niche. In any other search, it is that of the first niche. Each niche with another encoder gets a
-    remark. Raises `LabError` if nothing can be searched.
+    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this is the encoder
+    of the index in which the video is found. In any other search, it is the encoder of the first index. Each niche
+    whose index was made with another encoder gets a remark. Raises `LabError` if nothing can be searched.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
