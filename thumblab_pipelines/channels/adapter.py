@@ -1,11 +1,12 @@
 """Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
-The adapter is fitted on all of the channel's usable videos. The evaluation fits another adapter on the older videos and
-tests it on the newest ones.
+The adapter is fitted on all usable videos of the channel (see `adapter_videos.py`). To evaluate it, another adapter is
+fitted on the oldest four fifths of these videos, and tested on the newest fifth.
 
-The data is prepared as in the model's training. Views are corrected for age by the same law. Then the local trend of
-the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each video. The adapter
-learns the differences between these values and the model's predictions (see `thumblab_core.ranking.adapters`).
+The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
+Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
+video. The adapter learns the differences between these values and the model's predictions (see
+`thumblab_core.ranking.adapters`).
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class FittedAdapter:
 class RefitResult:
     """The result of fitting all added adapters again.
 
-    `fitted` and `unchanged` are the ids of channels whose adapter was replaced, or stayed the same. `failed` maps the
-    ids of the other channels to their error messages.
+    `fitted`: ids of the channels whose adapter was replaced. `unchanged`: ids of the channels whose adapter stayed,
+    because its inputs had not changed. `failed`: the error message of each channel whose adapter could not be fitted,
+    by channel id.
     """
 
     fitted: list[str] = field(default_factory=list)
@@ -262,7 +264,7 @@ def _loaded(model: Release) -> TrainedRanker:
 def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
     """Return a digest of everything that the fitted adapter depends on.
 
-    If it has not changed, a new fit would give the same adapter.
+    As long as the digest stays the same, a new fit would give the same adapter.
     """
     blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
     return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)

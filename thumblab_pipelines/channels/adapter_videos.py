@@ -4,9 +4,9 @@ The rules are similar to the rules by which the model's training selects videos 
 video is an ordinary video of at least one minute. It has a picture, a count of views, and vectors from both encoders of
 the model. If the lab is set to train only on opted-in videos, a usable video must be opted in too.
 
-The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. An
-adapter uses them. If the thumbnail or title of a video changed, the adapter uses the first version of both, and the
-views from before the change.
+The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. The
+adapter of a channel is fitted on these videos too. If the thumbnail or title of a video changed, the adapter uses the
+first version of both, and the views from before the change.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ ORDER BY v.published_at, v.video_id
 def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the channel's usable videos in order of publication, and the number of videos that each rule left out.
 
-    If several rules leave out a video, only the first of them counts it. A video without vectors is left out. To make
-    the vectors first, call `encode_channel_videos`.
+    A video that several rules leave out is counted only under the first of these rules. A video without vectors is left
+    out. To make the vectors first, call `encode_channel_videos`.
     """
     import pandas as pd
 
@@ -106,8 +106,8 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
     """Make the missing vectors of the channel's pictures and titles. Return how many vectors were made.
 
     A picture gets no vector if its file cannot be read, or if the encoder returns no valid vector. Each such picture is
-    logged. Raises `LabError` when an encoder cannot be loaded, or when it is not the encoder that the model was made
-    with.
+    logged. Raises `LabError` when an encoder cannot be loaded, or when an encoder of the lab is not the encoder that
+    the model was made with.
     """
     model_image_encoder, model_title_encoder = str(model.info["image_encoder"]), str(model.info["title_encoder"])
     pictures = without_vector(lab, PICTURE, model_image_encoder, channel=channel_id)

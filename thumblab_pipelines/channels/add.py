@@ -59,9 +59,9 @@ def add_channel(
     """Fit and serve the adapter of a channel for the served model. `name` is the channel's id, exact title or @handle.
 
     `catalogue`: a folder that is imported first. `name` may then be None if the catalogue has only one channel. Without
-    a catalogue, videos are collected from YouTube if the lab has none of the channel, or if `refresh` is true. `niche`:
-    the niche that collected videos go into. Raises `LabError` when no model is served, or when the channel cannot be
-    identified or collected.
+    a catalogue, videos are collected from YouTube if the lab has no video of the channel, or if `refresh` is true.
+    `niche`: the niche that collected videos go into. Raises `LabError` when no model is served, or when the channel
+    cannot be identified or collected.
     """
     model = served_model(lab)
     imported, stopped = None, None
@@ -96,7 +96,7 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
 def remove_channel(lab: Lab, name: str) -> str:
     """Delete the added adapter of a channel and stop serving it. Return the channel's id.
 
-    `name` is the channel's id or title. Raises `LabError` if no adapter, or more than one, has this name.
+    `name` is the channel's id or title. Raises `LabError` if this name fits no added adapter, or more than one.
     """
     adapters = ChannelAdapters(lab.releases)
     channel_id = adapters.find(name)

@@ -46,8 +46,8 @@ def collect_channel(
 
     The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
     go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
-    reason). Raises `LabError` when the channel does not exist, no niche is known for it, no API key is set, or YouTube
-    refuses a call.
+    reason). Raises `LabError` when the channel does not exist, when the lab has no video of it and `niche` is None,
+    when no API key is set, or when YouTube refuses a call.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -65,8 +65,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not look for
-    # new pictures of videos whose picture the lab already has.
+    # The next step downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, this step does not look
+    # for new pictures of videos whose picture the lab already has.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None
@@ -81,7 +81,7 @@ def _collect(
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
         # An upload counts as known only if the lab has it as an ordinary video. An upload that was saved as an upcoming
-        # video may be an ordinary video by now. So its facts are fetched again.
+        # video may be an ordinary video by now. The facts of such an upload are therefore fetched from YouTube again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):

@@ -34,8 +34,8 @@ class AdapterEvaluation:
     """The AUC on `pairs` pairs of the channel's newest videos, with and without an adapter.
 
     `adapted` is the AUC with an adapter that was fitted on the older videos. `unadapted` is the AUC of the model alone.
-    `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of its 95 % interval. The interval shows how
-    much the gain depends on which videos the channel happens to have.
+    `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of the 95 % interval of `gained`. The
+    interval shows how much the gain depends on which videos the channel happens to have.
     """
 
     pairs: int
@@ -47,7 +47,7 @@ class AdapterEvaluation:
 
     @property
     def summary(self) -> str:
-        """A sentence that says whether the adapter helps, with the figures."""
+        """A sentence that says whether the adapter helps, with both AUCs and the interval of the gain."""
         figures = (
             f"AUC {self.adapted:.2f} with the adapter and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
             f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"
@@ -68,11 +68,12 @@ def evaluate_adapter(
 
     Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
 
-    `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine of two near-duplicates. A video of
-    the newest fifth is left out if it has a near-duplicate among the older videos, because the adapter was fitted on
-    that picture. `trained_on` [n]: whether the model was trained on each video, or None if this is not known. Videos
-    that the model was trained on are left out of the newest fifth, because the model's scores of them would be too
-    good. `pair_days`: the maximum number of days between the two videos of a pair.
+    `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as
+    near-duplicates. A video of the newest fifth is left out if it has a near-duplicate among the older videos, because
+    the adapter was fitted on that picture. `trained_on` [n]: whether the model was trained on each video, or None if
+    this is not known. Videos that the model was trained on are left out of the newest fifth, because the model predicts
+    the views of such videos better than those of new videos. `pair_days`: the maximum number of days between the two
+    videos of a pair.
     """
     count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)

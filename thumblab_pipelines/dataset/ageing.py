@@ -3,8 +3,9 @@
     views(age) = level * age / (age + half_age)
 
 Views grow linearly at first and then level off. `level` is the number of views that the video will have in the end. At
-`half_age` the video has half of them. For a very young video, comparing levels is like comparing views per hour. For an
-old video, it is like comparing lifetime views. docs/training-pairs.md compares this law with others.
+`half_age` the video has half of them. Comparing the levels of two very young videos is like comparing their views per
+hour. Comparing the levels of two old videos is like comparing their views so far. docs/training-pairs.md compares this
+law with others.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 TYPICAL_HALF_AGE = 48.0
-"""Half age in hours for a corpus with too few view series.
+"""Half age in hours for a corpus with too few view series, see `LEAST_HISTORIES`.
 
 Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours lie between these values.
 """
 
 LEAST_HISTORIES = 50
-"""Minimum number of videos with at least two counts for fitting a half age. With fewer, the typical one is used."""
+"""Minimum number of videos with at least two counts for fitting a half age. With fewer, `TYPICAL_HALF_AGE` is used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.
@@ -100,7 +101,7 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Return `values` [n, ages]. From each row, the mean of the known values of this row is subtracted."""
+    """Subtract from each row of `values` [n, ages] the mean of the known values in this row, and return the result."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 

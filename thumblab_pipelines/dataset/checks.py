@@ -1,8 +1,8 @@
 """Check a pairs release before a model is trained on it.
 
 The checks find empty parts, held-out data that has leaked into the training data, and labels or targets that do not
-agree with the views. They name the wrong rows. They read only the files of the release. docs/training-pairs.md lists
-what each check fails on.
+agree with the views. Each failed check names the first of the rows that are wrong. The checks read only the files of
+the release. docs/training-pairs.md lists what each check fails on.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
 
 
 class _Sides:
-    """The pairs of a release. `of(column)` returns the values of this column for the winners and for the losers."""
+    """The pairs of a release. `of` returns a column of `videos.parquet` for the winners and for the losers."""
 
     def __init__(self, corpus: pd.DataFrame, pairs: pd.DataFrame) -> None:
         self.corpus, self.pairs = corpus, pairs
@@ -147,8 +147,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # All videos of a channel belong in one fold. If they are in several, the fold with the fewest of them is
-            # most likely the wrong one.
+            # All videos of a channel belong in one fold. If they are in several, the videos in the fold that has the
+            # fewest of them are most likely in a wrong fold. The check names one of these videos.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

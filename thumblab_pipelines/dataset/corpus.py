@@ -1,7 +1,7 @@
 """Read the corpus in one query, and apply the rules that leave videos out.
 
-A model may be trained on the videos that remain, except those of more than an hour. These are used only for channel
-adapters and for evaluation.
+A model may be trained on the videos that remain, except those of more than an hour. Videos of more than an hour are
+used only for channel adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns for rules that `exclude` does not apply. They are applied after the corpus is split into parts."""
+"""Columns of rules that `exclude` does not apply. Such rules are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if the last
-# day of the figures is before the day on which the video first changed its thumbnail or title.
+# latest count (`a.era = s.era`). Impressions and click-through rates from the owner of a channel are used only for
+# videos that are not Shorts, and only if the last day of these figures is before the day on which the video first
+# changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -102,10 +103,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    If several rules exclude a video, only the first of them counts it. No rule here compares the views of a video with
-    other videos of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an
-    outlier. A video whose column `learnt` is False is used for channel adapters and for evaluation, but the model
-    itself is not trained on it.
+    A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
+    the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
+    crawl marked the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for
+    evaluation, but the model itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 

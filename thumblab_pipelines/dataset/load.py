@@ -53,7 +53,7 @@ class Dataset:
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)
 
     def learnt(self, part: str) -> Rows:
-        """Return the row numbers of the videos of a part that the model may be trained on.
+        """Return the row numbers of those videos of a part on which the model may be trained.
 
         The other videos of the part are only used for channel adapters and for evaluation.
         """

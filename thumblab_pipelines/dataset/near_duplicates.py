@@ -15,7 +15,7 @@ from thumblab_core.images.perceptual import NEAR
 _CELLS = 2**22
 """Maximum number of comparisons in one step.
 
-They need 32 MiB for hashes (8 bytes each) and 16 MiB for cosines (4 bytes each).
+The results of so many comparisons take 32 MiB for hashes (8 bytes each), and 16 MiB for cosines (4 bytes each).
 """
 
 _ROWS = 2_048
@@ -61,10 +61,11 @@ class Pictures:
     def repeats(self) -> Flags:
         """Return for each picture [n] whether to leave it out.
 
-        A picture is left out if it looks like an earlier picture that is kept.
+        A picture is left out if it looks like a picture that is kept and has a smaller row number.
         """
         dropped = np.ones(len(self), bool)
-        # Of several identical files, only the first is compared with other pictures. The others are always left out.
+        # Of several identical files, only the first is compared with other pictures. The identical files after the
+        # first are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)
@@ -88,10 +89,13 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield the row numbers (earlier, later) of two pictures that look alike, but belong to different groups.
+        """Yield the row numbers of two pictures that look alike, but belong to different groups.
+
+        The smaller row number comes first.
 
         `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. If a picture
-        looks like several earlier pictures of other groups, it is yielded only once, with the first of these pictures.
+        looks like several pictures of other groups with smaller row numbers, it is yielded with only the first of these
+        pictures.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):
@@ -112,7 +116,7 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield blocks of consecutive rows, each as a tuple of the position of its first row and the block.
+    """Yield blocks of consecutive entries of `rows`, each as a tuple of the position of its first entry and the block.
 
     A block is small enough to be compared with `others` pictures in one step.
     """

@@ -1,4 +1,4 @@
-"""Pair videos of one channel, and label each pair by views at a fixed age or by age-corrected views.
+"""Pair videos of one channel, and compare the two videos by views at a fixed age or by age-corrected views.
 
 Only videos of one era are paired. An era is a time in which YouTube used one definition of a view.
 """
@@ -77,9 +77,9 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `label`: see `compare_views`
     - `margin`: 1 - loser's views / winner's views, of the compared views
 
-    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each other part
-    it gives at most 20,000 pairs. If there are more, a random sample is taken. The sample is the same in every run. A
-    corpus without the column `era` counts as one era.
+    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each part other
+    than training, it gives at most 20,000 pairs. If a channel has more pairs, a random sample of them is taken. The
+    sample is the same in every run. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 
@@ -118,8 +118,9 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
     """Find all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. Return for each of the m pairs the row of its earlier
-    moment [m] and the row of its later moment [m]. The moments are sorted first, so that only near pairs are visited. A
-    channel of 20,000 videos has 200 million pairs, and most of them are years apart.
+    moment [m] and the row of its later moment [m]. The moments are sorted first, so that two moments that are farther
+    apart than `within` are never compared. A channel of 20,000 videos has 200 million pairs, and most of them are years
+    apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]

@@ -90,8 +90,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))
-    # Another process may be replacing old releases by successors without deleted videos. If it published a successor
-    # after this release, the successor would count as the newest pairs. The lock prevents this.
+    # After a deletion of videos, another process may be replacing an older release by a successor without these videos.
+    # If it published the successor after the new release, the lab would take the successor for the newest pairs. The
+    # lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -117,7 +118,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
 
 
 def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the corpus with a column `target`, its pairs, and the entries of the manifest that describe both."""
+    """Return the corpus with a column `target`, its pairs, and the entries of the manifest about corpus and pairs."""
     train = corpus[corpus.part == TRAIN]
     growth = fit_growth(train)
     corpus = corpus.assign(target=growth.target(corpus))
@@ -139,7 +140,10 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
-    """Return the corpus with `part` and `fold` but without training outliers, and which rows [n] were outliers."""
+    """Return the corpus with `part` and `fold`, without training outliers, and a flag for each of the n given rows.
+
+    The flag says whether the row was left out as an outlier.
+    """
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))

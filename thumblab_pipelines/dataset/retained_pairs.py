@@ -82,13 +82,14 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Return whether a pairs release must have a successor before it is deleted."""
+    """Return whether a pairs release is needed. Before it is deleted, a successor must then be published."""
     replaces = {release.release_id, *release.info.get("succeeds", ())}
     return not replaces.isdisjoint(_needed(lab))
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases, except the newest few and all needed ones. The caller must be in `holding_pairs`."""
+    """Delete old pairs releases, except the newest few and all needed ones. The caller must hold the lock, see
+    `holding_pairs`."""
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
         lab.releases.prune(PAIRS, scope, keep, needed)

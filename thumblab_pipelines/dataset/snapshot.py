@@ -85,7 +85,7 @@ class Snapshot:
         return Snapshot(*(values[rows] for values in vars(self).values()))
 
     def buffers(self) -> list[memoryview]:
-        """Return the bytes of the three arrays. They are used to compute a digest."""
+        """Return the bytes of the three arrays, from which the caller computes a digest."""
         return [np.ascontiguousarray(values).data for values in vars(self).values()]
 
 

@@ -1,8 +1,8 @@
 """Assign each video a part by time and a fold by channel.
 
 The parts (training, validation and test) divide the videos of each channel by date. A model that was trained on the
-training part is evaluated on later videos of the same channels. Each fold contains whole channels. A model that was
-trained on the other folds is evaluated on channels that it has not seen.
+training part is evaluated on later videos of the same channels. Each fold contains whole channels. For each fold, a
+model is trained on the two other folds. It is evaluated on the channels of this fold, which it has not seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Columns = npt.NDArray[Any]
 
 
 def place_in_channel(corpus: pd.DataFrame) -> Float64s:
-    """Return the place of each video [n] among its channel's videos by date, from 0 (first) to 1 (last).
+    """Return the place of each video [n] among its channel's videos by date, as a number between 0 and 1.
 
     The rows of the corpus must be sorted by date. The k-th of m videos of a channel has the place (k - 0.5) / m.
     """

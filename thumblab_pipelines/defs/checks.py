@@ -10,14 +10,17 @@ from thumblab_pipelines.checks import CheckResult
 
 
 class Confirmation(dg.Config):
-    """Config with which a person confirms that a run may delete all due videos, even a large share of the niche."""
+    """Config with which a person confirms that a run may delete every video that is due for deletion.
+
+    A run without a confirmation does not delete a large share of the niche's videos.
+    """
 
     confirmed: bool = False
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a `LabError` of the block into a failure of the step. Dagster retries only if the error is transient."""
+    """Turn a `LabError` in the `with` block into a failed step. Dagster retries it only if the error is transient."""
     try:
         yield
     except LabError as error:
@@ -25,15 +28,17 @@ def explained() -> Iterator[None]:
 
 
 def blocking(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that stop later assets if they fail. The asset itself returns their results.
+    """Return specs of checks that stop all dependent assets if they fail. The checked asset returns the results.
 
-    `names` are the names of checks without a description. `described` maps the names of other checks to descriptions.
+    `names` are the names of checks without a description. `described` maps the name of each check with a description to
+    this description.
     """
     return _specs(asset, dict.fromkeys(names) | described, blocking=True)
 
 
 def advisory(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that only warn. If they fail, later assets still run. See `blocking` for `described`."""
+    """Return specs of checks that only warn. If they fail, dependent assets still run. See `blocking` for
+    `described`."""
     return _specs(asset, dict.fromkeys(names) | described, blocking=False)
 
 

@@ -18,8 +18,8 @@ LIBRARY: dict[str, Any] = {
     "owners": OWNERS,
     "partitions_def": niche_partitions,
     "retry_policy": RETRY,
-    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. This tells
-    # a person to look for the cause.
+    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. Dagster's
+    # UI then shows that the asset is late.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),

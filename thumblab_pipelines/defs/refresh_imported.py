@@ -29,8 +29,8 @@ def serve_what_is_held(
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
         refreshed = refresh_all(opened, niches, mlflow.connect, listener)
-        # Some niches may have been refreshed without an error, and their new indices are served. So their events are
-        # reported before the error is raised.
+        # Some niches may have been refreshed without an error, and their new indices are served. So the events of these
+        # niches are reported to Dagster before the error is raised.
         yield from events
         refreshed.require_all()
     model = refreshed.model

@@ -47,7 +47,8 @@ class LabResource(dg.ConfigurableResource):
         chosen = self._settings or settings()
         if self.data_dir:
             chosen = chosen.in_folder(Path(self.data_dir))
-        # The URL is computed on every call. If the embedded database server has stopped, this starts it again.
+        # The URL is computed on every call. If the embedded database server has stopped, `database_url` starts it
+        # again.
         return _opened(chosen, database_url(chosen))
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
@@ -85,6 +86,6 @@ class MlflowResource(dg.ConfigurableResource):
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    # All steps of a run share one process. Starting a process for each step would take over a second instead of
-    # milliseconds.
+    # All steps of a run share one process. If each step had a process of its own, the start of each step would take
+    # over a second instead of milliseconds.
     return dg.Definitions(resources={"lab": LabResource(), "mlflow": MlflowResource()}, executor=dg.in_process_executor)

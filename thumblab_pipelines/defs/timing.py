@@ -26,7 +26,8 @@ def niche_schedule(
     """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
 
     `cron` is a cron expression in the time of Hobart. `running` says whether the schedule is on by default. If
-    `timespec` is "day", at most one run of each niche is started per day. If it is "minutes", at most one per minute.
+    `timespec` is "day", at most one run of each niche is started per day. If it is "minutes", at most one run of each
+    niche is started per minute.
     """
 
     @dg.schedule(

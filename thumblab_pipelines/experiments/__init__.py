@@ -1,1 +1,1 @@
-"""Experiments: what happened when a creator tried two or three variants on one video. Store, report and plan them."""
+"""Store, report and plan experiments, in which a creator tries two or three variants on one video."""

@@ -47,7 +47,7 @@ class ExperimentWriter:
         self._channel_ids: dict[str, str | LabError] = {}
 
     def add(self, given: GivenExperiment) -> AddedExperiment:
-        """Check and store an experiment, in place of the stored one with the same channel, video and first day.
+        """Check and store an experiment. It replaces a stored one with the same channel, video and first day.
 
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
         picture cannot be found or read. Nothing is then stored in the database.
@@ -72,7 +72,7 @@ class ExperimentWriter:
     def channel_id(self, name: str) -> str:
         """Return the id of the channel with this id, exact title or @handle.
 
-        A channel may be new to the lab if its id is given. YouTube is asked for a @handle. Raises `LabError` if no
+        If an id is given, the channel may be new to the lab. A @handle is looked up on YouTube. Raises `LabError` if no
         channel is found.
         """
         if name not in self._channel_ids:
@@ -100,7 +100,10 @@ class ExperimentWriter:
             )
 
     def _put(self, position: int, picture: Path | None) -> str | None:
-        """Store a picture that can be decoded. Return its SHA-256, or None if there is no picture."""
+        """Put the file `picture` into the image store. Return its SHA-256, or None if `picture` is None.
+
+        Raises `LabError` if the file cannot be read or decoded.
+        """
         if picture is None:
             return None
         data, _ = read_variant(picture, f"picture {position} ({picture.name[:_SHOWN]})")

@@ -59,7 +59,7 @@ class ExperimentTable:
     _header: list[str] = field(default_factory=list)
 
     def read(self) -> Iterator[CsvRow]:
-        """Yield each good row.
+        """Yield each row that could be read.
 
         Raises `LabError` if the file cannot be read, is not a CSV file in UTF-8, or lacks a required column.
         """
@@ -125,7 +125,11 @@ class ExperimentTable:
 
 
 def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
-    """Return the experiment of a row. Raises `ValueError` with a sentence for the report."""
+    """Convert the cells of one line to an experiment. `cells` has the text of each cell by the name of its column.
+
+    `folder` is the folder of the table. Raises `ValueError` if a cell cannot be read. Its message is shown to the
+    person who imports the table.
+    """
     variants = [
         GivenVariant(
             _picture(cells.get(f"picture_{at}", ""), folder),
@@ -148,15 +152,20 @@ def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
 
 
 def _last(cells: dict[str, str]) -> int:
-    """Return the position of the last variant that has any cell of its own."""
+    """Return the number of the last variant with a filled cell, or 0 if no variant has one.
+
+    The cells of variant 2, for example, are those in `title_2`, `picture_2` and so on.
+    """
     given = [at for at in range(1, MOST_VARIANTS + 1) if any(cells.get(f"{name}_{at}") for name in _OF_A_VARIANT)]
     return max(given, default=0)
 
 
 def _picture(name: str, folder: Path) -> Path | None:
-    """Return the path of a picture. Raises `ValueError` if it is outside the folder of the table.
+    """Return the path of the picture `name`, or None if `name` is empty.
 
-    The name may have backslashes, as on Windows.
+    Raises `ValueError` if the picture is outside `folder`, the folder of the table.
+
+    `name` may have backslashes, as on Windows.
     """
     if not name:
         return None
@@ -190,7 +199,7 @@ def _count(cell: str, name: str, example: int = 1200) -> int | None:
 
 
 def _day(cell: str, name: str) -> date:
-    # A time with a time zone is refused, because it may be another day in UTC.
+    # A day with a time and a time zone is refused, because the same moment may fall on another day in UTC.
     if not _DAY.fullmatch(cell):
         raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a day; write the day as YYYY-MM-DD")
     try:

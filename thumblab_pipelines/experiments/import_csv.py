@@ -18,8 +18,10 @@ from thumblab_pipelines.tables.problems import RowProblem
 class ExperimentImport:
     """The result of importing one file.
 
-    Each row is new, changed or unchanged, or it is a skipped row of `problems`. A problem that is not skipped is a
-    remark on a stored row. `remarks` are about the whole table.
+    `rows`: number of rows in the table. `new`, `changed` and `unchanged`: numbers of rows whose experiment was not
+    stored before, was stored with other facts, or was stored with the same facts. `problems`: the skipped rows, and the
+    stored rows whose outcome contradicts the shares of watch time (`skipped` is then False). `remarks`: sentences about
+    the whole table.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""Score the variants of those experiments whose pictures and titles all have vectors, by the served model."""
+"""Score the variants of experiments with the served model."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from thumblab_pipelines.lab import Lab
 
 
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
-    """Return a score for each variant, by the number of the experiment. Return None if no model is served.
+    """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
-    An experiment is left out unless the lab has the vectors of all its pictures and titles. The lab makes vectors only
-    for pictures and titles that a collected video showed. The scores use no channel adapter, because an adapter may
-    have been fitted to the tested video itself. Raises `LabError` if the served model cannot be loaded.
+    An experiment is left out unless the lab has the vectors of all pictures and titles of its variants. The lab makes
+    vectors only for pictures and titles that a collected video showed. The scores use no channel adapter, because an
+    adapter may have been fitted to the tested video itself. Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

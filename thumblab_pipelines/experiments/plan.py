@@ -60,7 +60,7 @@ def plan_experiment(
 
 
 def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair]) -> str:
-    """Return a sentence that says what to do, because no pair was chosen."""
+    """Return a sentence that says what to do when no two candidates could be chosen."""
     if len(alike) == candidates * (candidates - 1) // 2:
         return "All candidates are too alike. A test would hardly find a difference; make one that looks different."
     if scores is None:

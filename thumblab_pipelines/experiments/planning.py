@@ -54,10 +54,11 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
         n = (z(1 - alpha/2) * sqrt(2 p (1 - p)) + z(power) * sqrt(p1 (1 - p1) + p2 (1 - p2)))^2 / (p2 - p1)^2
 
     Args:
-        ctr: the click-through rate of the weaker or usual variant, a fraction between 0 and 1.
-        lift: the relative difference of the other variant. 0.1 means a click-through rate that is 10 % higher.
+        ctr: the click-through rate of the first variant, such as the usual rate of the channel, between 0 and 1.
+        lift: how much higher the click-through rate of the second variant is, relative to `ctr`. With 0.1, the rate is
+            1.1 times `ctr`. It may be negative.
         power: the probability that the test finds the difference.
-        alpha: the probability that a two-sided test sees a difference between equal variants.
+        alpha: the probability that the test reports a difference between two variants with the same rate.
 
     Raises:
         LabError: an argument is out of its range, or the second click-through rate is not between 0 and 1.
@@ -98,8 +99,8 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
 
     One of the two is the candidate with the highest score, because a creator would use this candidate without a test.
     The other is the candidate for which the outcome of the test is the least certain. This test is expected to give the
-    most information. Two candidates that are too alike are not tested. If several candidates are equally good, the
-    first of them is chosen.
+    most information. Two candidates that are too alike are not tested. If several candidates have the same score or the
+    same information, the one that comes first in the list is chosen.
 
     The expected information is the entropy of the outcome, H(p) = -p log2(p) - (1 - p) log2(1 - p), where
     p = sigmoid(slope * difference of the scores) is the win probability of the Bradley-Terry model.

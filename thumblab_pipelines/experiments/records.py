@@ -23,7 +23,8 @@ MOST_VARIANTS = 3
 
 _ROUNDING = 0.02
 """The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
-whole percentages can add up to any value from 0.985 to 1.015. The database has the same limit."""
+whole percentages can add up to any value from 0.985 to 1.015. The limit in the database is slightly larger, by
+0.000001."""
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 _LONGEST_TEXT = 500
@@ -32,7 +33,10 @@ _LONGEST_TEXT = 500
 
 @dataclass(frozen=True)
 class GivenVariant:
-    """A variant as a person gave it. `share`: its share of watch time, as a percentage or a fraction. None: unknown."""
+    """A variant as a person gave it.
+
+    `share`: its share of watch time as a percentage or a fraction, or None if the person did not give it.
+    """
 
     picture: Path | None = None
     title: str | None = None
@@ -105,13 +109,16 @@ class Experiment:
 
 
 def known_shares(shares: Sequence[float | None]) -> list[float] | None:
-    """Return the shares, or None if one of them is not known."""
+    """Return the shares of watch time, or None if one of them is not known."""
     known = [share for share in shares if share is not None]
     return known if len(known) == len(shares) else None
 
 
 def outcome_of(text: str) -> str:
-    """Return the outcome that a text names. Case, spaces and hyphens do not matter. Raises `LabError` if none."""
+    """Return the outcome that a text names. Case, spaces and hyphens do not matter.
+
+    Raises `LabError` if the text names none of the three outcomes.
+    """
     name = re.sub(r"[\s_-]+", "_", text.strip().casefold())
     name = _OTHER_NAMES.get(name, name)
     if name not in OUTCOMES:
@@ -134,7 +141,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     total = sum(known)
     for whole in (1.0, 100.0):
         parts = [min(share / whole, 1.0) for share in known]
-        # The sums of binary fractions are not exact. The database allows a little more.
+        # Sums of binary fractions are not exact, so a sum may exceed the limit by 1e-9. The limit in the database is
+        # larger than that, so the database accepts every sum that passes here.
         if abs(sum(parts) - 1) <= _ROUNDING + 1e-9 and min(known) >= 0:
             return list(parts)
     raise LabError(f"the shares of watch time add up to {total:g}; give percentages of 0 or more that add up to 100")
@@ -143,8 +151,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 def require_rules(given: GivenExperiment) -> tuple[str, int | None, list[float | None]]:
     """Check all rules of an experiment that can be checked without the database and without reading its pictures.
 
-    Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` with
-    a sentence that says what is wrong and what to do.
+    Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` if a
+    rule is broken. The message says which one, and what to do.
     """
     for what, value in (("channel", given.channel), ("video", given.video_id)):
         _require_text(what, value)

@@ -1,4 +1,4 @@
-"""Report experiments: count outcomes, count how often a model's order agreed with them, and check the data."""
+"""Report experiments: count outcomes, count how often a model scored the winner highest, and check the data."""
 
 import re
 from collections import Counter
@@ -96,7 +96,7 @@ def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
 
 
 def preview(stored: Sequence[StoredExperiment]) -> str:
-    """Return a Markdown table of the first experiments. Text that other people wrote cannot break the table."""
+    """Return a Markdown table of the first ten given experiments. No character in a title breaks the table."""
     lines = ["| id | channel | video | started | outcome | tested |", "|---|---|---|---|---|---|"]
     for one in stored[:_PREVIEWED]:
         experiment = one.experiment

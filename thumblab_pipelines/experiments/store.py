@@ -28,7 +28,7 @@ class StoredExperiment:
 
 
 def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
-    """Store an experiment in place of the stored one with the same channel, video and first day.
+    """Store an experiment. It replaces a stored one with the same channel, video and first day.
 
     Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`.
     """
@@ -62,7 +62,7 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
 
 
 def read_experiments(lab: Lab, channel_id: str | None = None) -> list[StoredExperiment]:
-    """Return the experiments of a channel, or of all channels, the newest first."""
+    """Return the experiments of a channel, or of all channels. The test that started last comes first."""
     with lab.engine.connect() as connection:
         return _read(connection, None if channel_id is None else experiments.c.channel_id == channel_id)
 

@@ -23,7 +23,7 @@ WHERE v.channel_id = :channel AND c.is_short IS NOT TRUE AND c.impressions > 0
 
 @dataclass(frozen=True)
 class UsualCtr:
-    """The click-through rate over all impressions of a channel's videos without Shorts, as a fraction from 0 to 1."""
+    """The click-through rate over all impressions of a channel's videos that are not Shorts, from 0 to 1."""
 
     ctr: float
     impressions: int

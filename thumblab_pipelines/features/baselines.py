@@ -13,7 +13,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import VIDEO
 
 MIN_VIDEOS = 3
-"""A channel with fewer videos than this has no baseline."""
+"""Minimum number of a channel's videos for a baseline."""
 
 ALL_AGES = "all"
 """The name that stands for all ages in the column `age_band`. The other names come from the SQL function `age_band`."""

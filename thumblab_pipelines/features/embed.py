@@ -68,7 +68,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
-    # The current pictures and titles were encoded above. Only those that videos showed earlier are left.
+    # The pictures and titles that videos show now were encoded above. Those that videos showed before are encoded here.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
@@ -96,7 +96,8 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
     Call this function before embedding several niches. If an encoder cannot be loaded, the work then stops at once
-    instead of failing in every niche. Raises `LabError` for an unknown name and for an encoder that cannot be loaded.
+    instead of failing in every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
+    cannot be loaded.
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):
@@ -139,7 +140,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         return None
     prepared = []
     for sha256 in hashes:
-        with suppress(ImageError):  # an unreadable picture is reported when it is encoded
+        with suppress(ImageError):  # `embed` reports unreadable pictures later
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
@@ -150,21 +151,23 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Divide the thumbnails of the niche as `_work` does, for the image encoder of the settings."""
+    """Divide the thumbnails of the niche into the three groups of `_Work`, for the image encoder in the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Divide the titles of the niche as `_work` does, for the title encoder of the settings."""
+    """Divide the titles of the niche into the three groups of `_Work`, for the title encoder in the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Divide the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
+    """Divide the niche's pictures or titles into those with a vector, those to encode, and failures.
+
+    A failure is a picture or title for which an earlier run got no valid vector.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.
@@ -193,12 +196,19 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a row of `table` belongs to this encoder and to exactly this picture or title."""
+    """Return an SQL condition on a row of `table`, which records what an encoder made of a picture or title of a video.
+
+    The row must be about a video in `videos`, this encoder, and the picture or title with this digest.
+    """
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 
 
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
-    """Return the earlier pictures or titles of the niche that have no vector of this encoder yet."""
+    """Return the pictures or titles that videos of the niche showed before their present ones, if they lack a vector.
+
+    `what` says whether pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vector they
+    lack.
+    """
     return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
 
 
@@ -226,9 +236,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # The step that encodes reports unreadable pictures. The check passes if at most one picture in a hundred is
-    # unreadable. It also passes if the encoder returned no vector for some pictures or titles, unless these are more
-    # than half.
+    # `embed` has already reported unreadable pictures. The check passes if at most one picture in a hundred is
+    # unreadable. It also passes if the encoder returned no vector for some pictures or titles. It fails if this
+    # happened for more than half of the pictures, or for more than half of the titles.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"

@@ -34,7 +34,7 @@ _SAVED_AT_ONCE = 32
 
 
 class Source(NamedTuple):
-    """A picture or title to encode. `table` is the name of the table in which its vector will be saved."""
+    """A picture or title to encode. `table` is the name of the table that its vector is saved in."""
 
     video_id: str
     digest: str
@@ -65,8 +65,8 @@ def without_vector(
     """Return the pictures or titles to encode: those that have no vector from this encoder yet.
 
     Only the picture or title that each video showed first is returned. `what` is `PICTURE` or `TITLE`. `encoder` is a
-    fingerprint. The videos are those of `niche` or of `channel`. A picture or title is left out if the encoder was
-    tried on it before and returned no valid vector.
+    fingerprint. The videos are those of `niche` or of `channel`. A picture or title is left out if an earlier run tried
+    the encoder on it, and the encoder returned no valid vector.
     """
     of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
     stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")
@@ -146,7 +146,7 @@ def encode_titles(
 
 
 def delete_encoding_failures(lab: Lab, niche: str) -> None:
-    """Delete the recorded failures of the niche. Every encoder then tries these pictures and titles again."""
+    """Delete the recorded failures of the niche. The next run then tries to encode these pictures and titles again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:
         connection.execute(delete(encoding_failures).where(encoding_failures.c.video_id.in_(of_niche)))

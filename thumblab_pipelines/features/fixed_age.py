@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_AGE_RATIO = 2.0
-"""The age at the later observation may be at most this many times the age at the earlier one.
+"""Maximum ratio of a video's ages at two observations between which its views are interpolated.
 
 If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
 If the ages at two real observations differed by this factor, 90 % of the estimates between them had an error below 6 %,

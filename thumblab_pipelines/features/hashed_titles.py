@@ -1,4 +1,7 @@
-"""The words and groups of characters of titles as sparse vectors, and how rare the words were at the time."""
+"""Turn the words and groups of characters in titles into sparse vectors, and measure how rare the words are.
+
+The rarity of a word is measured among the titles that were published before the title with the word.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SparseRows: TypeAlias = Any
 """A `scipy.sparse.csr_array` of float32 [n, BUCKETS]."""
 
 BUCKETS = 2**18
-"""Number of hash buckets: few of the words of 50,000 titles share one."""
+"""Number of hash buckets: few of the words of 50,000 titles share a bucket with another word."""
 
 RARITY = 4
 """Number of values that `word_rarity` returns for a title."""
@@ -22,7 +25,7 @@ RARITY = 4
 _WORD = r"(?u)\w+|[^\w\s]"
 """A word of any length in any script, or a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""Added to the counts, so that the first titles are not extreme."""
+"""Added to the counts of titles and of uses in `word_rarity`, so that the rarity in the first titles is not extreme."""
 _RAREST = 3
 
 
@@ -33,7 +36,8 @@ class HashedTitles:
     `words`: words and pairs of words; `groups`: groups of three to five characters within words. Each row has length 1,
     or 0 for an empty title. `present`: 1 for each single word of a title.
 
-    Groups of characters make up for scripts without spaces, and for languages with many endings.
+    In scripts without spaces, and in languages whose words have many endings, few titles share whole words. Such titles
+    still share groups of characters.
 
     .. [1] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
@@ -44,7 +48,7 @@ class HashedTitles:
 
     @classmethod
     def of(cls, titles: Sequence[str], known: Rows) -> HashedTitles:
-        """Return the hashed titles, one or more. The weights are fitted to the rows `known`."""
+        """Hash one or more titles. The weights are computed only from the titles in the rows `known`."""
         present = hashed(titles, "word", (1, 1))
         present.data[:] = 1.0
         words, groups = hashed(titles, "word", (1, 2)), hashed(titles, "char_wb", (3, 5))
@@ -52,7 +56,12 @@ class HashedTitles:
 
 
 def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> SparseRows:
-    """Return how often each bucket occurs in each title. `lengths`: of the shortest and the longest n-gram."""
+    """Return how often each bucket occurs in each title.
+
+    Each n-gram of the title, a sequence of n words or n characters, falls into one bucket. `analyzer` says whether
+    words or characters are taken. `lengths` are the numbers of words or characters in the shortest and in the longest
+    n-gram.
+    """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -73,11 +82,12 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
     The rarity of a word is ln((m + 50) / (uses + 0.5)), where m is the number of titles that were published before on
-    any channel, and `uses` is the number of them that have the word. The columns are the mean over the words, the mean
-    over the three rarest, the largest, and the share of words without uses. An empty title gets zeros.
+    any channel, and `uses` is the number of them that have the word. The four columns are the mean rarity of the
+    title's words, the mean rarity of its three rarest words, the rarity of its rarest word, and the share of its words
+    without uses. An empty title gets zeros.
 
-    Later titles are not read. A success is followed by titles with the same words, so that their count would tell the
-    result.
+    Titles that were published later are not counted. Creators repeat the words of a successful title in later titles,
+    so a count of the later titles would reveal the success.
     """
     present = hashed_titles.present
     uses = np.zeros(present.shape[1])
@@ -93,7 +103,11 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 
 
 def _weighted(counted: SparseRows, known: Rows) -> SparseRows:
-    """Return the counts [n, BUCKETS] times ln((m + 1) / (df + 1)) + 1 of the m known rows, each row of length 1."""
+    """Weight `counted` [n, BUCKETS] by inverse document frequency, and scale each row to length 1.
+
+    The weight of a bucket is ln((m + 1) / (df + 1)) + 1, where m is the number of known rows, and df is the number of
+    known rows in which the bucket occurs.
+    """
     from scipy.sparse import csr_array, diags_array
     from sklearn.preprocessing import normalize
 

@@ -28,7 +28,8 @@ def stored_vectors_query(where: str = "true") -> str:
     """  # noqa: S608  (conditions come from this project's code)
 
 
-# COPY uses the binary format. As decimal text, reading a vector of 768 numbers would take five times as long.
+# COPY sends the vectors in PostgreSQL's binary format. Reading a vector of 768 numbers as decimal text would take five
+# times as long.
 _COPY = f"""
 COPY (SELECT asked.video_id, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)

@@ -145,8 +145,8 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If a video of the pairs release was deleted, another release without this video has replaced the release.
-        # `named_pairs` finds the new release by the old id.
+        # If a video of this pairs release was deleted in the meantime, a successor without this video has replaced the
+        # release. `named_pairs` finds the successor by the id of the replaced release.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)
@@ -172,7 +172,8 @@ def encoder_setting(release: Release) -> str:
 def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder":
     """Return a new instance of the image encoder in the settings. The caller may change its weights.
 
-    Raises `LabError` when the encoder is not an open_clip encoder, or when the pairs were made with another one.
+    Raises `LabError` when the encoder in the settings is not an open_clip encoder, or when the pairs were made with
+    another encoder.
     """
     kind, _, rest = settings.image_encoder.partition(":")
     model, _, weights = rest.partition("/")
@@ -244,14 +245,14 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the encoder may have been fine-tuned before
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # it may itself be a fine-tuned encoder
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
-    """Return the ranker of the release `start`, or a new ranker that is standardised with the training videos."""
+    """Return the ranker of the release `start`, or a new ranker that standardises its inputs by the training videos."""
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs

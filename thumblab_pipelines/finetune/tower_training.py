@@ -1,8 +1,9 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
 Computing the vector of a picture takes much time. Using one more pair of pictures whose vectors are known takes almost
-none. The pictures of a batch are therefore mostly of one channel's videos that were published close to each other. The
-loss is computed on every training pair within the batch. An epoch uses each picture at most once.
+none. A batch should therefore contain many training pairs. A training pair consists of two videos of one channel that
+were published close to each other, so most pictures of a batch are of such videos. The loss is computed on every
+training pair within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -54,7 +55,7 @@ class TunedTower:
 
 
 class TowerTraining:
-    """A fine-tuning that changes the tower and `heads` in place.
+    """A fine-tuning. It changes the weights of the image tower, and of the ranker `heads`, in place.
 
     `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
     """
@@ -71,8 +72,8 @@ class TowerTraining:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
         # The loss and the learning rate are computed by functions of the ranker's training, which take a `TrainConfig`.
-        # This config has a learning rate of 1. The scheduled rate is then multiplied by the rate of each group of
-        # parameters.
+        # This config has a learning rate of 1. These functions then give the share of the full learning rate for each
+        # step. Each group of parameters has a full learning rate of its own, which is multiplied by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -149,7 +150,8 @@ class TowerTraining:
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
         """Yield each batch that contains pairs.
 
-        A batch consists of its rows, and of the positions of the winners and of the losers among these rows.
+        A batch consists of rows of the dataset, and of the winners and losers of its pairs, given by their positions
+        among these rows.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
@@ -192,7 +194,7 @@ class TowerTraining:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
-        """Return the pairs whose two pictures are both readable, and the number of all other pairs."""
+        """Return the pairs whose two pictures are both readable, and the number of pairs that are left out."""
         winners, losers = pairs
         kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())

@@ -98,7 +98,8 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     sampled = [index.items[row].video_id for row in rows]
     lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
-    # If the two libraries have different encoders, their sizes cannot be compared.
+    # A library contains only videos with a vector by its encoder. The sizes of the new and the served library can
+    # therefore be compared only if both have the same encoder.
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
@@ -116,7 +117,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
 
     Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
     again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if the build
-    fails a check, or if it contains a video that was deleted from the lab meanwhile.
+    fails a check, or if it contains a video that was deleted from the lab after the build had read the database.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -145,8 +146,8 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
     Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
-    `releases_kept` builds also stay, so that many small changes do not delete a build that waits to be served, or a
-    build to which a person may want to roll back. A release that a rollback displaced stays too.
+    `releases_kept` builds also stay, so that even after many small changes, a build that waits to be served still
+    exists, and so does a build to which a person may want to roll back. A release that a rollback displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)

@@ -30,8 +30,8 @@ from thumblab_pipelines.library.rows import now, read_library
 class Changed:
     """The served release after a change, and what happened to each video.
 
-    `put_in` and `taken_out` are the ids of videos that were put in or taken out. `skipped` maps the ids of the other
-    videos to the reasons why they were skipped.
+    `put_in`: ids of the videos that were put in. `taken_out`: ids of the videos that were taken out. `skipped`: the
+    reason why a video was neither put in nor taken out, by the id of each such video.
     """
 
     release: Release | None
@@ -169,8 +169,8 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """Return the served release and its index.
 
-    If no index is served, or if it was made with another encoder, a rebuild is requested and `RebuildRequiredError` is
-    raised.
+    If no index is served, or if the served index was not made with the encoder in the settings, a rebuild is requested
+    and `RebuildRequiredError` is raised.
     """
     served = lab.releases.serving.current(INDEX, niche)
     if served is None:

@@ -1,4 +1,7 @@
-"""Explain why the library of a niche is empty. Name the step that has produced nothing yet, and say what to do."""
+"""Explain why the library of a niche is empty, and say what to do.
+
+The explanation names the first step of a refresh that has produced nothing for this niche yet.
+"""
 
 from sqlalchemy import text
 

@@ -49,8 +49,9 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made these
-    vectors.
+    """Return the library of the niche with its vectors.
+
+    `encoder` is the fingerprint of the encoder that made these vectors.
 
     If `ids` is given, return only the videos of the library with these ids.
     """

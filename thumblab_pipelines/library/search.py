@@ -24,7 +24,10 @@ class Hit:
 
 @dataclass
 class SearchResult:
-    """The hits of all niches together, nearest first. `remarks` say which niches were not searched, and why."""
+    """The hits of all niches in one list, the most similar to the query first.
+
+    `remarks` say which niches were not searched, and why.
+    """
 
     hits: list[Hit] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -39,13 +42,13 @@ def search_libraries(
     video_id: str | None = None,
     words: str | None = None,
 ) -> SearchResult:
-    """Return the `count` videos that are nearest to a query, from the served indices of these niches.
+    """Return the `count` videos with the highest cosines to a query, from the served indices of these niches.
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
     The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
-    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this encoder is that
-    of the video's niche. In any other search, it is that of the first niche. Each niche with another encoder gets a
-    remark. Raises `LabError` if nothing can be searched.
+    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this is the encoder
+    of the index in which the video is found. In any other search, it is the encoder of the first index. Each niche
+    whose index was made with another encoder gets a remark. Raises `LabError` if nothing can be searched.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)

@@ -30,8 +30,8 @@ def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,
-            # Dagster starts only one run per key. The key contains the hour, so a failed rebuild is started again in
-            # the next hour.
+            # Dagster starts at most one run for each run key. The key contains the hour, so a failed rebuild is started
+            # again in the next hour.
             run_key=f"{request.niche}/{request.asked_at.isoformat()}/{int(time.time() // 3600)}",
             tags={"thumblab/reason": request.reason[:200]},
         )

@@ -1,4 +1,7 @@
-"""Define the asset `served_index`: the newest index of the niche that passes its checks. The service reads it."""
+"""Define the asset `served_index`: the index of the niche that the service reads.
+
+It is the newest index that passes its checks, unless a person holds an older index.
+"""
 
 import dagster as dg
 

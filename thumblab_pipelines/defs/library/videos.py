@@ -1,4 +1,4 @@
-"""Define the asset `videos`: the tables that all later assets read.
+"""Define the asset `videos`: the tables of videos, from which all assets of a library are computed.
 
 The daily refresh, the crawl and the import of a catalogue write these tables.
 """

@@ -9,8 +9,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 
 @dg.asset(
-    # `embeddings` must come first. If the image encoder can also encode texts, the sub-score title_match compares
-    # titles with the stored vectors of the pictures.
+    # If the image encoder can also encode texts, the sub-score title_match compares the vectors of titles with the
+    # vectors of the pictures. The asset `embeddings` stores the vectors of the pictures, so it must be made first.
     deps=["thumbnails", "embeddings"],
     kinds={"opencv", "openvino", "postgres"},
     check_specs=blocking("visual_features", "complete", "in_range"),

@@ -1,6 +1,7 @@
 """Define the asset `ranking_model`: a trained model release.
 
-It is logged to MLflow, where it becomes the challenger. It is not served yet.
+The model is logged to MLflow, where it becomes the challenger, the model to compare with the champion. It is not served
+yet.
 """
 
 import dagster as dg

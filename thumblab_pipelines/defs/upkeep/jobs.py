@@ -29,7 +29,7 @@ apply_retention = dg.define_asset_job(
 daily_retention = niche_schedule(
     "daily_retention",
     apply_retention,
-    # This time is after the daily refresh. It is also before the weekly training on Mondays, so that no model is
+    # At 04:30 the daily refresh has ended. On Mondays the weekly training starts after this time, so that no model is
     # trained on videos that retention is about to delete.
     "30 4 * * *",
     "Applies retention to every niche, daily at 04:30 in Hobart.",
