@@ -1,4 +1,7 @@
-"""Fixtures of all tests. They keep the tests away from the user's own lab, and share one embedded database server."""
+"""Fixtures of all tests.
+
+They keep the tests away from the user's own lab, and let all tests of one process share one embedded database server.
+"""
 
 import errno
 import io
@@ -59,7 +62,7 @@ _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests, and in all processes of the tests."""
+    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests and in the processes that they start."""
     # pytest's own folders are closed to other users. If root runs the tests, another user runs the embedded server, and
     # must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
@@ -93,9 +96,10 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        # The processes are killed. An orderly stop would take time to write databases that are deleted anyway.
+        # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
+        # would take time, and the databases are deleted anyway.
         for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # When the first server process ends, others end with it.
+            with suppress(psutil.NoSuchProcess):  # The server's first process may have ended this one.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():

@@ -1,6 +1,6 @@
 """Test OpenVINO as `openvino_runtime` imports it.
 
-A signal does not crash a process that has destroyed its models. The memory does not grow with each new input shape.
+A signal does not crash a process that has destroyed its models. Each new input shape does not take further memory.
 """
 
 import subprocess
