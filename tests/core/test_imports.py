@@ -81,7 +81,7 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return for each pair (importing folder, imported folder) the lines with imports, including imports in functions."""
+    """Return the lines with imports for each pair (importing folder, imported folder). Imports in functions count."""
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)

@@ -60,7 +60,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that `host` would leave if its power were cut while it runs the server.
+    """Write the files that `host` would leave behind if its power were cut while it runs the server.
 
     Return the server's folder, which holds these files.
     """

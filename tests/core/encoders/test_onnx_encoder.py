@@ -66,7 +66,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Cut a tenth off the left side of each picture, and compare the vector of the rest with those of all uncut pictures.
+    """Cut a tenth off the left side of each picture. Compare the vector of the rest with those of all uncut pictures.
 
     The vector of the same picture must be the nearest one. An untrained model would fail this test.
     """

@@ -146,7 +146,7 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
     """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
 
-    That service would refuse the new key without saying why.
+    A new key would be useless, because the service of the other lab would refuse it without saying why.
     """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):
