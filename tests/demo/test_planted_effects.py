@@ -182,7 +182,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return for each video the mean quality of all pictures that its channel could draw for its topic, float64 (n,)."""
+    """Return for each video the mean quality of all pictures that could be drawn for its topic and channel."""
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))
