@@ -286,7 +286,7 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host at the address `host`. It serves `bodies` by path, and lists the requested paths in `asked`."""
+    """An image host: its address `host`, the `bodies` that it serves by path, and the requested paths `asked`."""
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
@@ -311,7 +311,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model, and with an index of the niche tech. Tests must not change this lab."""
+    """A lab with a model, and with an index of the niche tech. Tests must not change it, because they all share it."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))
