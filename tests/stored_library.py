@@ -38,8 +38,8 @@ def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...]
 
     The first video is published 300 days before `NOW`, and each of the others one hour after the one before it. After
     every 2,000 videos, the times of publication start again. The last four videos were last observed 100 days before
-    `NOW`, and all others at `NOW`. One video in five belongs to a channel without a baseline, which is the median of
-    the views of a channel's videos. The other four in five are winners.
+    `NOW`, and all others at `NOW`. One video in five belongs to a channel that has no baseline. The baseline of a
+    channel is the median of its videos' views. The other four videos in five are winners.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

@@ -139,9 +139,9 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
 def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: SyntheticCatalogue) -> None:
     """Compare two regressions of views on the pictures' attributes: `naive` ignores the topic, and `aware` includes it.
 
-    `naive` gives contrast a weight near zero or below, and prefers cluttered pictures to calm ones. Both are wrong. The
-    test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is about 0.70 for `naive`, and more
-    than 0.97 for `aware`.
+    `naive` gives contrast a weight near zero or below, and prefers cluttered pictures to calm ones. Neither was planted.
+    The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is about 0.70 for `naive`, and
+    more than 0.97 for `aware`.
     """
     pictures, views = attributes(confounded), corrected_views(confounded)
     naive, error = regress(confounded, views / SIGMA_Q, pictures)
@@ -182,7 +182,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return for each video the mean quality of all pictures that could be drawn for its topic and channel."""
+    """Return per video the mean quality of all pictures that could be drawn for its topic and channel, float64 (n,)."""
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))

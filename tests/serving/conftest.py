@@ -151,7 +151,7 @@ class Lab:
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
         # Some inputs hardly vary among these 24 pictures, so `fit_scale` makes the model multiply them by up to 8. The
-        # next line lowers these factors to 2.
+        # next line limits these factors to 2.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
