@@ -139,7 +139,7 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
 def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: SyntheticCatalogue) -> None:
     """Compare two regressions of views on the pictures' attributes: `naive` ignores the topic, and `aware` includes it.
 
-    `naive` gives contrast a weight near zero or below, and prefers cluttered pictures to calm ones. Neither was planted.
+    `naive` gives contrast a weight near zero or below, and prefers cluttered to calm pictures. Neither was planted.
     The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is about 0.70 for `naive`, and
     more than 0.97 for `aware`.
     """
