@@ -1,4 +1,7 @@
-"""Fixtures of all tests. They keep the tests away from the user's own lab, and share one embedded database server."""
+"""Fixtures of all tests.
+
+They keep the tests away from the user's own lab, and let all tests of one process share one embedded database server.
+"""
 
 import errno
 import io
@@ -28,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of tests/e2e before all others. In each of these two groups, run tests marked `last` at the end.
+    """Run first the tests of tests/e2e, then all other tests. In both groups, tests marked `last` come at the end.
 
     The tests of tests/e2e take the longest, and one worker process runs them all. If they began late, the other
     worker processes would have nothing left to do.
@@ -59,7 +62,7 @@ _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests, and in all processes of the tests."""
+    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests and in the processes that they start."""
     # pytest's own folders are closed to other users. If root runs the tests, another user runs the embedded server, and
     # must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
@@ -93,9 +96,10 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        # The processes are killed. An orderly stop would take time to write databases that are deleted anyway.
+        # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
+        # would take time, and the databases are deleted anyway.
         for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # When the first server process ends, others end with it.
+            with suppress(psutil.NoSuchProcess):  # The server's first process may have ended this one.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -117,7 +121,7 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Ite
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return a function that makes a file fail to open, as when a process has too many open files."""
+    """Return a function that takes a path, and makes `Path.open` raise "Too many open files" for this path."""
     open_ = Path.open
     refused: set[Path] = set()
 
@@ -142,8 +146,8 @@ def shared_data() -> Path:
 def _keep_in_memory(url: str) -> None:
     """Make the session's server faster. It then confirms a commit before the data is on the disk.
 
-    No test needs the data after a power cut, and the data is deleted after the session. Tests that kill a server start
-    one of their own, as in `core/embedded_postgres/test_database_server.py`.
+    So a power cut could lose data, but no test needs the data after the session. Tests that kill a server start another
+    server for that, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -188,8 +192,8 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # PostgreSQL can copy the files of a database, or write each of their pages to its log. On this server,
-            # copying is several times faster, because the server does not wait for the disk.
+            # PostgreSQL can copy the files of a database (FILE_COPY), or write each of their pages to its log. On this
+            # server, FILE_COPY is several times faster, because the server does not wait for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
@@ -201,7 +205,7 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
 def migrated_database(new_database: Callable[[], str], copied_database: Callable[[str], str]) -> Callable[[], str]:
     """Return a function that makes a database with the current schema.
 
-    The function copies a migrated database. A copy takes a tenth of the time of a migration.
+    Only one database is migrated. The function copies it, because a copy takes a tenth of the time of a migration.
     """
     from thumblab_core.database.schema import migrate
 
@@ -236,7 +240,7 @@ def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(autouse=True)
 def idle_connections_closed() -> Iterator[None]:
-    """Close idle connections after each test. The labs of hundreds of tests would use up the server's connections."""
+    """Close idle connections after each test. Otherwise hundreds of labs would use up the connections of the server."""
     yield
     for lab in _opened:
         if lab.engine.pool.checkedin():

@@ -1,4 +1,4 @@
-"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` searches after every session."""
+"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` does so after every session."""
 
 import logging
 import os
@@ -64,7 +64,8 @@ def tables_of_database(url: str) -> list[str]:
     """Return the tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
-    # A session has hundreds of databases. SQLAlchemy would send five extra queries on its first connection to each.
+    # A session has hundreds of databases. On its first connection to each of them, SQLAlchemy would send five extra
+    # queries, so this function uses psycopg.
     with psycopg.connect(
         host=str(address.query["host"]), port=5432, user=address.username, dbname=address.database
     ) as connection:

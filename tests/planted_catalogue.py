@@ -1,4 +1,4 @@
-"""Write a catalogue in which colour and topic decide the views. The viewers of each channel have their own taste."""
+"""Write a catalogue in which the colours of the picture and the topic decide the views, differently in each channel."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 COLUMNS = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "duration_s", "image")
 RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
-"""Tastes for `plant`. With `RED`, viewers prefer red to blue. With `FOOD`, viewers prefer videos about cooking."""
+"""Two tastes for `plant`. With `RED`, viewers prefer red pictures to blue ones. With `FOOD`, they prefer cooking."""
 
 
 def plant(

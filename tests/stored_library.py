@@ -1,4 +1,4 @@
-"""Fill a database with the libraries of some niches. The rows look like those of the lab's own crawl and encoder."""
+"""Fill a database with the libraries of some niches. The lab would store such rows after a crawl and an encoding."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -36,9 +36,10 @@ def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
     """Add one video for each vector. The videos belong to the niches in turn.
 
-    The videos are published an hour apart. After every 2,000 videos, the times of publication start again. The last
-    four videos were last observed 100 days before the other videos. One video in five belongs to a channel without a
-    baseline. The other videos are winners.
+    The first video is published 300 days before `NOW`, and each of the others one hour after the one before it. After
+    every 2,000 videos, the times of publication start again. The last four videos were last observed 100 days before
+    `NOW`, and all others at `NOW`. One video in five belongs to a channel that has no baseline. The baseline of a
+    channel is the median of its videos' views. The other four videos in five are winners.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

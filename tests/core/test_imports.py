@@ -1,4 +1,4 @@
-"""Test that some packages never import certain others, and that the folders of a package import in one direction."""
+"""Test that some packages never import certain others, and that folders import only from folders below them."""
 
 import ast
 import importlib.util
@@ -81,7 +81,7 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return the lines with imports for each pair (importing folder, imported folder), also those in functions."""
+    """Return the lines with imports for each pair (importing folder, imported folder). Imports in functions count."""
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)

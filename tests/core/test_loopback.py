@@ -33,7 +33,7 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A handler that answers every request like an MLflow server without experiments."""
+    """A handler that answers every request with `{}`, as an MLflow server without experiments answers a search."""
 
     def do_GET(self) -> None:
         if length := int(self.headers.get("Content-Length", 0)):

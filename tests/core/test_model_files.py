@@ -1,4 +1,4 @@
-"""Test the download of model files. Only the expected file is accepted, and a failure changes nothing."""
+"""Test the download of model files. Only the expected file is accepted. A failed download leaves the old file."""
 
 import hashlib
 import http.server

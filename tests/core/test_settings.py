@@ -123,7 +123,8 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
-    # The nearest setting is THUMBLAB_FORGET_SHARE. It is too different to be suggested.
+    # Of all settings, the name of THUMBLAB_FORGET_SHARE is most like this name. Still, it is too different to be
+    # suggested.
     monkeypatch.setenv("THUMBLAB_FOOBAR", "1")
     for _ in range(2):
         assert settings().region == "DE"

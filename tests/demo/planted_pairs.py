@@ -1,4 +1,4 @@
-"""Compare scores of a synthetic catalogue's videos with their views. Only videos of one channel are compared."""
+"""Compare scores of a synthetic catalogue's videos with their views, within each channel."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from thumblab_core.arrays import Float64s
 
 
 def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return ln(views / growth) of each video, float64 (n,). `growth` is the planted growth of views with age."""
+    """Return ln(views / growth) of each video, float64 (n,).
+
+    `growth` is the share of its final views that a video has at its age. So the result does not depend on the age.
+    """
     ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
     views = [video.views for video in catalogue.videos.values()]
     return np.log(views) - np.log([growth(age) for age in ages])
@@ -37,7 +40,7 @@ def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float6
 def regress(catalogue: SyntheticCatalogue, values: Float64s, *facts: Float64s) -> tuple[Float64s, Float64s]:
     """Regress values (n,) on facts (n,) or (n, k). Return the coefficients and their standard errors.
 
-    The mean of a video's channel is first subtracted from each of its values and facts.
+    From the value and each fact of a video, the mean over all videos of its channel is first subtracted.
     """
     _, channel = np.unique(channels_of(catalogue), return_inverse=True)
 

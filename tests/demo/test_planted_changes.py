@@ -1,6 +1,6 @@
 """Test synthetic catalogues in which a change of a thumbnail changes how fast a video gains views.
 
-The gain follows the quality of the new thumbnail.
+The better the planted quality of the new thumbnail is, the more views the video gains.
 """
 
 import math
@@ -39,7 +39,7 @@ def views(emulator: Emulator, video_id: str) -> int:
 
 
 def busiest(catalogue: SyntheticCatalogue) -> str:
-    """Return the id of the video that gains most views per hour. Rounding matters least for this video."""
+    """Return the id of the video that gains most views per hour. Rounding views to integers affects it least."""
     day = CLOCK + timedelta(days=1)
     return max(catalogue.videos.values(), key=lambda video: catalogue.views(video, day) - video.views).video_id
 

@@ -1,4 +1,4 @@
-"""Test the vast catalogue. It has exactly the requested size. It computes a video on request, fast and repeatably."""
+"""Test the vast catalogue. It has exactly the requested number of videos, and computes each only when it is read."""
 
 import re
 import time

@@ -41,10 +41,10 @@ EVALUATED: dict[str, Any] = {
 }
 """The evaluation that `Lab.model` stores with a model.
 
-`skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
-engagement of a video.
-`questions` may list the evaluated questions, each with the slice of its pairs. Without `questions`, both questions
-of the glossary are evaluated.
+`skills` maps each split to an AUC and the two ends of its interval. A split is a set of pairs of videos. `engagement`
+tells how well the model predicts the engagement of a video. A third key, `questions`, may list the evaluated questions.
+For each question it also names a slice, which is the part of the pairs that the AUC is computed from. Without this key,
+both questions of the glossary are evaluated.
 """
 
 
@@ -150,8 +150,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # Some inputs hardly vary among these 24 pictures, so the model multiplies them by up to 8. It now multiplies
-        # them by 2 at most.
+        # Some inputs hardly vary among these 24 pictures, so `fit_scale` makes the model multiply them by up to 8. The
+        # next line limits these factors to 2.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
@@ -191,7 +191,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Move the pointer without the checks of `promote`. A person could do the same by hand."""
+        """Make the release the promoted one without the checks of `promote`, as a person could do by hand."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -286,7 +286,7 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host at the address `host`. It serves `bodies` by path, and lists the requested paths in `asked`."""
+    """An image host: its address `host`, the `bodies` that it serves by path, and the requested paths `asked`."""
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
@@ -311,7 +311,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model, and with an index of the niche tech. Tests must not change this lab."""
+    """A lab with a model, and with an index of the niche tech. Tests must not change it, because they all share it."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))

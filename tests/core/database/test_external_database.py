@@ -56,14 +56,14 @@ def do(url: str, *statements: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode. It has two connections to the server of the test session."""
+    """The port of a PgBouncer in transaction mode. It opens at most two connections to each database of the server."""
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed")
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        # PgBouncer refuses to run as root. If root runs the tests, another user runs PgBouncer. That user must be able
-        # to enter the folder.
+        # PgBouncer refuses to run as root. If root runs the tests, the owner of the server's files runs PgBouncer. That
+        # user must be able to enter the folder.
         if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()

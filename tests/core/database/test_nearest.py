@@ -107,7 +107,7 @@ def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
 ) -> None:
     queries = np.concatenate([clustered(4, 64, seed=9), clustered(12_000, 64)[:6]])
     truth = search(large, queries, k, exact=True)
-    monkeypatch.delattr(nearest, "_compare")  # Now the search must use the index, and cannot compare all vectors.
+    monkeypatch.delattr(nearest, "_compare")  # Without `_compare`, only the index can find neighbours.
     results = search(large, queries, k)
     assert [len(near) for near in results] == [len(near) for near in truth] == [k] * len(queries)
     assert recall(results, truth) >= 0.97
@@ -123,8 +123,9 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         parameters |= {"vector": nearest._as_text(clustered(1, 64)[0])}
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
-        # The driver prepares a statement after a few runs. PostgreSQL must still plan each run anew, because a generic
-        # plan cannot use an index that holds only the vectors of one encoder.
+        # After a few runs, the driver makes a prepared statement. PostgreSQL may then plan it once for all parameters.
+        # Such a generic plan cannot use an index that holds only the vectors of one encoder, so each run needs a plan
+        # of its own.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"

@@ -1,6 +1,6 @@
 """Test the HNSW index of pgvector. The lab makes one index for each encoder, and rebuilds an incomplete one.
 
-A vector that is saved later is found through the index at once.
+A vector that is saved after the index was made is found through the index at once.
 """
 
 from collections.abc import Callable

@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def lab(made: Settings) -> Settings:
     """The settings of a lab whose server has run before and is stopped now.
 
-    The file host.json names the host that runs the server. It does not exist here.
+    While the server runs, the file host.json names its host. In this lab, the file does not exist.
     """
     server.take_over(made)
     server.stop(made, force=True)
@@ -60,7 +60,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that `host` would leave if its power were cut while it runs the server.
+    """Write the files that `host` would leave behind if its power were cut while it runs the server.
 
     Return the server's folder, which holds these files.
     """
@@ -82,7 +82,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # The process that stops unused servers makes the same call.
+        watcher.stop(home)  # The process that stops unused servers calls `stop` too.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -143,7 +143,8 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # This host has now read twice that the folder is free. At this moment, the other host claims the folder.
+        # Before `claim` writes its own record, it reads twice whether the folder is free. Directly after the second
+        # reading, the other host claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]
@@ -211,7 +212,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not reach this socket.
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # On a second host, no socket would lead to the server.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()

@@ -1,6 +1,7 @@
-"""Test where the server and its folders are.
+"""Test where the files and the socket of the embedded server are.
 
-The path of the data folder may contain any character, the lab may run as root, and the server may be an external one.
+The path of the data folder may contain any character, and the lab may run as root. Further tests use an external
+server, which the lab does not start.
 """
 
 import os

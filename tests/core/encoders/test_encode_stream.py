@@ -63,7 +63,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 
 
 class Slow(BuiltinEncoder):
-    """An encoder with a slow model. It counts the pictures that are prepared and not yet encoded."""
+    """An encoder with a slow model. `ahead` is the number of pictures that are prepared and not yet encoded."""
 
     largest_batch = 8
 

@@ -1,4 +1,4 @@
-"""Test the encoders. They use the requested weights, and give the same unit vectors each time."""
+"""Test the encoders. They use the requested weights, and give equal unit vectors for equal pictures or titles."""
 
 import io
 import os
@@ -217,7 +217,8 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
 ) -> None:
     """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
 
-    If the name of the model lacks QuickGELU, as ViT-L-14 does, open_clip itself only warns.
+    QuickGELU is an approximation of the activation function GELU. If the name of the model does not ask for QuickGELU,
+    as in ViT-L-14, open_clip warns about such weights, but runs them with GELU.
     """
     import open_clip
     import torch

@@ -1,4 +1,4 @@
-"""Test encoders that come from a hub. If the hub cannot be reached, the error comes at once and names alternatives."""
+"""Test encoders whose files a hub serves. If the hub cannot be reached, an error says at once what to use instead."""
 
 import http.server
 import json

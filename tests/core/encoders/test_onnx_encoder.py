@@ -1,4 +1,4 @@
-"""Test the ONNX encoder. It runs any image model that a JSON file beside it describes. Errors name what is wrong."""
+"""Test the ONNX encoder. It runs any image model in an ONNX file that a JSON file in the same folder describes."""
 
 import io
 import json
@@ -66,9 +66,9 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Cut a tenth off the left side of each picture. Check that the vector of the rest is nearest to its original's.
+    """Cut a tenth off the left side of each picture. Compare the vector of the rest with those of all uncut pictures.
 
-    An untrained model would fail this test.
+    The vector of the same picture must be the nearest one. An untrained model would fail this test.
     """
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
@@ -90,7 +90,7 @@ def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Pa
 
     same = fingerprint(BYTES)
     assert same == OnnxEncoder(mobilenet).fingerprint
-    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # This field does not change the vectors.
+    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # This field does not affect the vectors.
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 

@@ -1,6 +1,7 @@
 """Test OpenVINO as `openvino_runtime` imports it.
 
-A signal does not crash a process that has destroyed its models. The memory does not grow with each new input shape.
+A signal does not crash a process that has destroyed its models. A model that gets inputs of ever new shapes does not
+use ever more memory.
 """
 
 import subprocess

@@ -91,8 +91,9 @@ def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # Quantisation measures the range of values on every third picture. In the reverse order, every third picture is
-    # another one, so the vectors of `other` differ slightly.
+    # Quantisation measures the range of values on every third picture. In the reverse order, these are different
+    # pictures than in the usual order. So the ranges differ, and the vectors of `other` differ slightly from those of
+    # `int8`.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}

@@ -1,4 +1,4 @@
-"""Build picture files out of single PNG chunks and JPEG segments. Image libraries write no such files."""
+"""Build unusual picture files from single PNG chunks and JPEG segments, because image libraries cannot write them."""
 
 import io
 import struct
@@ -42,7 +42,8 @@ def with_segments(data: bytes, *segments: bytes) -> bytes:
     return data[:2] + b"".join(segments) + data[2:]
 
 
-# The colorants are those of the published profiles. They are the XYZ of red, green and blue, adapted to D50.
+# The colorants of a colour space are the XYZ values of its red, green and blue, adapted to the white point D50. These
+# are taken from the published profiles.
 # `SPACES` maps each colour space to its colorants and to the gamma that is closest to the profile's curve.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {

@@ -30,7 +30,7 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Return pixels of every hue. No pixel is very dark, because dark levels of ProPhoto in 8 bits are far apart."""
+    """Return pixels of every hue, none very dark. In ProPhoto with 8 bits, dark levels are too far apart to compare."""
     hue, light = np.meshgrid(np.linspace(0, 255, 96), np.linspace(90, 250, 64))
     hsv = np.stack([hue, np.full_like(hue, 170), light], axis=-1).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))

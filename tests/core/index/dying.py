@@ -38,7 +38,7 @@ def item_of(number: int, version: int) -> Item:
 
 
 def publish(store: ReleaseStore, version: int) -> None:
-    """Publish a build of the index in which every video has the version `version`."""
+    """Publish a newly built index in which every video has the version `version`."""
     vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
     index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
     with store.serving.changing(INDEX, NICHE):
@@ -46,7 +46,7 @@ def publish(store: ReleaseStore, version: int) -> None:
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
-    """Replace the video v1 by its version `version`.
+    """Publish a change of the served index that replaces the video v1 by its version `version`.
 
     If `version` is odd, also take the video v0 out of the index. If `version` is even, put v0 into the index.
     """

@@ -1,7 +1,7 @@
 """Test the approximate search of a large library.
 
-Recall is the share of the true neighbours that a search finds. The tests check the recall, which FAISS index the search
-uses, and in which cases it is exact.
+The tests check the recall, which is the share of the true neighbours that a search finds. They also check which FAISS
+index the search uses, and in which cases the search is exact.
 """
 
 import threading
@@ -29,7 +29,7 @@ def test_an_index_keeps_distances_if_it_neither_transforms_nor_quantizes_the_vec
 
 @pytest.fixture(scope="module")
 def clustered() -> Vectors:
-    """12,300 vectors like those of an encoder. Their clusters lie in few dimensions, and all dimensions have noise."""
+    """12,300 vectors that resemble an encoder's. Their clusters lie in 12 dimensions. All 48 dimensions have noise."""
     random = np.random.default_rng(0)
     centres = random.standard_normal((60, 12))
     latent = centres[random.integers(60, size=12_300)] + 0.6 * random.standard_normal((12_300, 12))

@@ -43,7 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """A map from the number of a video to the seed of its vector and the version of its item."""
+        """A map from the number of each video to a pair: the seed of its vector, and the version of its item."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 
@@ -137,7 +137,7 @@ def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -
     assert own == {"manifest.json", "changes.json", "changes.npy"}
     assert second.info["count"] == 50
     assert second.info["changed_since"] == 3
-    store.remove(first)  # The second release keeps the files that both releases share.
+    store.remove(first)  # The files that both releases share stay in the second one.
     loaded = NicheIndex.load(second)
     assert "v4" not in loaded
     assert {"v3", "v90"} <= {item.video_id for item in loaded.items}
@@ -211,7 +211,8 @@ def test_a_count_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> No
 def test_video_ids_includes_videos_that_were_taken_out(tmp_path: Path) -> None:
     """Check that `video_ids` also returns videos that a change took out of the index.
 
-    The files of the release still hold these videos, so retention must delete the release.
+    The files of the release still hold these videos. When the data of such a video has to be deleted, this release must
+    be deleted too, so `video_ids` must name the video.
     """
     store = ReleaseStore(tmp_path)
     first = released(store, build([1, 2, 3]))

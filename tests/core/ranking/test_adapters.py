@@ -1,4 +1,4 @@
-"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the scores of this channel."""
+"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the scores of its videos."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def videos(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much the viewers of this channel like each video. Only one of the inputs matters to them."""
+    """Return how much the viewers of the channel that `fitted` uses like each video. Only one input matters to them."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to a channel whose views follow `taste`, with noise. The model's scores are random."""
+    """Fit an adapter to a channel whose views follow `taste`, with noise. The scores to be adjusted are random."""
     inputs, random = videos(count, seed), np.random.default_rng(seed + 100)
     above = taste(inputs) + 0.3 * random.standard_normal(count)
     adapter = fit_adapter(inputs, random.standard_normal(count).astype(np.float32), above, score_slope)

@@ -35,9 +35,10 @@ def test_pictures_of_the_same_kind_are_familiar_and_others_are_not() -> None:
 
 
 def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() -> None:
-    """Check that the threshold ignores how near the pictures of one channel are to each other.
+    """Check that the threshold does not depend on how near the pictures of one channel are to each other.
 
-    Copies of one picture are nearer to each other than a picture of a new channel is to any known picture.
+    In this test, each channel repeats one picture. The copies are nearer to each other than a picture of a new channel
+    is to any known picture. A threshold that counted copies would make each new channel unfamiliar.
     """
     series = np.repeat(pictures(20), 10, axis=0)
     known = Familiarity.of(series, np.repeat(channels(20, 20), 10))

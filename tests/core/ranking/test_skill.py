@@ -1,4 +1,4 @@
-"""Tests of the figure of a model's evaluation that an answer shows as its skill."""
+"""Test which figure of its evaluation is the skill of a model. An answer of the service shows the skill."""
 
 import json
 from pathlib import Path

@@ -24,9 +24,9 @@ CLOSED = "http://127.0.0.1:1"
 
 
 def up(lab, scoring):
-    """Return a context manager that announces a running `thumblab up` of the lab until its block ends.
+    """Return a context manager that makes the lab look as if `thumblab up` ran, until the `with` block ends.
 
-    The announced service has the URL `scoring`.
+    The scoring service of this `thumblab up` has the URL `scoring`.
     """
     return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
 
@@ -112,7 +112,7 @@ def test_without_a_model_a_running_related_lab_is_named_with_the_option_that_cho
 
 @pytest.fixture(params=["gone", "of another lab", "not ready"])
 def unusable_service(request, run, new_lab, lab, service):
-    """Announce a service that has ended, refuses the key or is not ready. Yield variables for the command."""
+    """Announce a service that has ended, refuses the key or is not ready. Yield the command's environment variables."""
     if request.param == "not ready":
         with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
             yield {}
@@ -146,7 +146,7 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
     """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
 
-    That service would refuse the new key without saying why.
+    A new key would be useless, because the service of the other lab would refuse it without saying why.
     """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):

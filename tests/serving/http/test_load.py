@@ -1,4 +1,4 @@
-"""Test the service under load and attack. Whatever one client sends or does not send, other clients get answers."""
+"""Test that the service still answers while other clients send huge, incomplete or very many requests."""
 
 import base64
 import contextlib
@@ -124,7 +124,7 @@ def test_without_the_key_no_body_is_read(hasty):
     with sending(hasty, head(MAX_BODY, key="wrong")) as stranger:
         assert status(stranger) == 401
         assert hasty.app.state.budget.used == 0
-        assert stranger.recv(1) == b""  # The service has closed the connection, so it reads nothing more.
+        assert stranger.recv(1) == b""  # The service closed the connection without reading the body.
 
 
 def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, monkeypatch):

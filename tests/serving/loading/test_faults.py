@@ -218,7 +218,7 @@ def test_an_encoder_loads_without_blocking_other_niches_and_is_freed_when_unused
         waiting = threading.Thread(target=lambda: service.client.get("/health"))
         waiting.start()
         assert loading.wait(60)
-        # This answer comes while the encoder of the other niche is being loaded.
+        # This answer comes while the new encoder of the niche tech is being loaded.
         assert service.score(draw(77), category="gaming")["winner"]
         go_on.set()
         waiting.join()

@@ -99,7 +99,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    step = 100 / len(rows.items)  # Two pictures with nearly the same cosine may swap positions because of rounding.
+    step = 100 / len(rows.items)  # Rounding may swap two pictures with nearly the same cosine.
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
         examples = index.examples(query, 5)

@@ -81,7 +81,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """Return the exceptions and error logs of the page. The browser also logs what the page's policy blocks."""
+        """Return the page's exceptions and logged errors, such as what its content security policy has blocked."""
         self.evaluate("1")
         return [
             event

@@ -93,9 +93,9 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
 
 
 def test_text_in_a_picture_never_becomes_markup(browser, service, files):
-    """Check an answer whose texts contain markup, because anyone may write text into a thumbnail.
+    """Show an answer whose texts contain markup. Anyone may write markup into a thumbnail, and the lab reads that text.
 
-    The page gets this answer because the test replaces its function `fetch`.
+    The test replaces the page's function `fetch`, so that the page gets this answer.
     """
     hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
     browser.open(f"{service.url}/#key={KEY}")
