@@ -27,7 +27,8 @@ DAGSTER = "http://127.0.0.1:3000"
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with its own model store, so that promotions here do not change the session's lab."""
-    # Other tests cover the comparison of models. Here every newest model is good enough to be served.
+    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and is better
+    # than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")

@@ -336,7 +336,8 @@ def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloure
 
 def test_a_video_deleted_since_the_pairs_were_made_is_left_out_and_counted(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
-    with lab.engine.begin() as connection:  # Other tests share the database, so this test has to be the last.
+    # This test deletes a video from the database that all tests of the module share. So it has to be the last test.
+    with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id == "v0"))
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, epochs=1))
     assert (release.info["forgotten"], release.info["pictures"]) == (1, CHANNELS * 17 - 1)
