@@ -159,7 +159,7 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""The condition for the kill at each stage, and the step that is then unfinished."""
+"""For each stage: the condition under which the test kills the demo, and the asset that the kill leaves unfinished."""
 
 
 @dataclass

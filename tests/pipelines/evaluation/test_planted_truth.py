@@ -53,8 +53,8 @@ class Planted(PlantedData):
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
 
-        Before the fit, each value is centred within its channel and divided by the standard deviation. Return the
-        coefficients and their standard errors [2, k].
+        Before the fit, the mean of its channel is subtracted from each value, and the difference is divided by the
+        standard deviation of all differences. Return the coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 

@@ -20,7 +20,8 @@ from thumblab_pipelines.statistics.metrics import pair_wins
 SAMPLES = 150
 """The number of simulated samples. A test counts in how many of them the interval contains the true mean.
 
-If an interval contains the true mean with a probability of 95 %, the counted share has a standard error of 1.8 percentage points.
+If an interval contains the true mean with a probability of 95 %, the counted share has a standard error of 1.8
+percentage points.
 """
 
 Sample = tuple[Float64s, Rows, Rows, Rows]
@@ -123,7 +124,7 @@ def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
 
 
 def test_a_pair_more_changes_an_interval_little() -> None:
-    """Begin with two channels that have the same number of wins. At each step, move one win from the first to the second.
+    """Begin with two channels with the same number of wins. At each step, move one win from the first to the second.
 
     At first, the estimated variance between channels is 0. At some step it becomes positive. The interval must not
     jump at this step.
