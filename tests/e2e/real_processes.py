@@ -102,7 +102,10 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run. `psutil` detects when another process has reused a process id."""
+    """Return those of the processes that still run.
+
+    A process that has ended does not count as running, even if a new process has its id. `psutil` detects this.
+    """
     running_processes = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
