@@ -71,7 +71,10 @@ def pictures(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
 
 
 def add(pictures: list[Path], *more: object) -> tuple[object, ...]:
-    """Return the arguments that add an experiment with `pictures`. Without `more`, its outcome is inconclusive."""
+    """Return the arguments that add an experiment with `pictures`.
+
+    `more` are further arguments. If there are none, the outcome of the experiment is inconclusive.
+    """
     chosen = [argument for path in pictures for argument in ("--picture", path)]
     facts = ("--channel", CHANNEL, "--video", "video_aaaaa", "--started", "2026-11-01")
     return ("add", *facts, *(more or ("--outcome", "inconclusive")), *chosen)

@@ -15,7 +15,7 @@ from thumblab_pipelines.models.build import BuiltModel
 from thumblab_pipelines.models.tracking import Tracked, Tracker
 
 NAME = "test-ranker"
-"""The MLflow experiment and the registered model of the fixture `tracker`."""
+"""The name of the MLflow experiment and of the registered model of the fixture `tracker`."""
 
 DAGSTER = "http://127.0.0.1:3000"
 
@@ -74,7 +74,8 @@ def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_relea
         assert backfill["error"] is None, backfill["error"]
         failed = [run["runId"] for run in backfill["runs"] if run["status"] in ("FAILURE", "CANCELED")]
         assert not failed, "\n".join(lab.failure(run_id) for run_id in failed)
-        # The status of the backfill itself would come too late. The daemon changes it half a minute after the last run.
+        # The loop waits for the status of each run. The daemon changes the status of the backfill itself only half a
+        # minute after the last run has ended.
         if len(backfill["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in backfill["runs"]):
             return backfill
         assert time.monotonic() < deadline, [run["status"] for run in backfill["runs"]]
@@ -116,7 +117,8 @@ def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracke
     """
     import mlflow
 
-    # `connect` sets these variables for the whole process. `monkeypatch` resets them after the test.
+    # `Tracker.connect` sets these variables for the whole process. Because `monkeypatch` sets them first, it gives them
+    # their old values back after the test.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -102,7 +102,10 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run. `psutil` detects when another process has reused a process id."""
+    """Return those of the processes that still run.
+
+    A process that has ended does not count as running, even if a new process has its id. `psutil` detects this.
+    """
     running_processes = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -155,10 +158,11 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # The watcher is killed first. If it could end by itself, it would open its lock files once more. This would
-        # create the files again in a half-removed folder.
+        # The watcher is a process that stops the database server when no process uses the server any more. It is killed
+        # first. If it ended by itself, it would open its lock files once more. This would create the files again, in a
+        # folder that is already partly removed.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        # The server is killed too. If it were stopped in order, it would first write data that is deleted anyway.
+        # The database server is killed too. If it were asked to stop, it would first write data that is deleted anyway.
         for process in (*watchers, *watcher.processes(home)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -27,7 +27,8 @@ DAGSTER = "http://127.0.0.1:3000"
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with its own model store, so that promotions here do not change the session's lab."""
-    # Other tests cover the comparison of models. Here every newest model is good enough to be served.
+    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and is better
+    # than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
@@ -75,7 +76,8 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # When the asset `served_model` is told to serve a release, the lab moves the alias to it.
+    # A person can also choose a release by its id when starting the asset `served_model`. Then the lab moves the alias
+    # to this release.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is None
@@ -86,15 +88,16 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    own.releases.serving.promote(three[2])  # A process that is killed before it moves the alias leaves this state.
+    # This call moves only the pointer. So the lab is in the state after a process was killed before it moved the alias.
+    own.releases.serving.promote(three[2])
     checked = check_alias(own, registry)
     assert (checked.chosen, "cut short" in checked.explanation) == (None, True)
     assert own.releases.serving.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # A process that is killed later leaves another state. It has moved the alias, and has not yet recorded in this tag
-    # that the lab made the move.
+    # Without this tag, the lab is in the state after a process was killed a little later. The process had moved the
+    # alias, and had not yet recorded in the tag that the lab made this move.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")

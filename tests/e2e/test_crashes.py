@@ -159,7 +159,7 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""The condition for the kill at each stage, and the step that is then unfinished."""
+"""For each stage: the condition under which the test kills the demo, and the asset that the kill leaves unfinished."""
 
 
 @dataclass
@@ -185,7 +185,10 @@ class Story:
 
 
 def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
-    """Return the number of pointers, and an error for each pointer that names no valid release."""
+    """Return the number of pointers in the store, and an error for each pointer that names no valid release.
+
+    A pointer is a file `CURRENT`, which names the release that is served.
+    """
     pointers = sorted(store.root.glob("*/*/CURRENT"))
     bad = []
     for pointer in pointers:

@@ -1,6 +1,7 @@
 """A test of the full crawl that the training guide describes.
 
-The crawl covers 1,500 channels and 200,000 videos. The test runs it once undisturbed and once with ten kills.
+The crawl covers 1,500 channels and 200,000 videos. The test runs it twice. The first crawl is not disturbed. The second
+crawl is killed ten times, and continued after each kill.
 
 The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s`, it prints its results.
 """

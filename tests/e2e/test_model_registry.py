@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:
-    """Run the job to its end, and return the result of the function `served_model`."""
+    """Run the job to its end. Return the metadata and the check of the asset `served_model` after the run."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }

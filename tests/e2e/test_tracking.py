@@ -1,4 +1,4 @@
-"""Tests of the tracker with a real MLflow server."""
+"""Tests of the tracker, which logs a model release to MLflow, with a real MLflow server."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def test_two_processes_that_log_a_release_at_once_leave_one_finished_run(
 def is_pickle(data: bytes) -> bool:
     """Return whether the data is a pickle.
 
-    A file of tensors may by chance have the first and last bytes of a pickle, so all of it is parsed.
+    All of the data is parsed, because a file of tensors may by chance have the first and last bytes of a pickle.
     """
     if data[:1] != b"\x80" or data[1:2] > b"\x05":
         return False
@@ -189,7 +189,7 @@ def test_a_run_left_by_a_crash_is_closed_as_failed_and_logged_again(
 def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log: Log, release: Release) -> None:
     logged = log(release)
     client.delete_registered_model_alias(NAME, "challenger")
-    # Earlier versions of the lab did not write this tag.
+    # Earlier versions of the lab did not write this tag. So a version of the model may lack it.
     client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")
     assert log(release).reused
     challenger = client.get_model_version_by_alias(NAME, "challenger")

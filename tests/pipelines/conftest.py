@@ -21,7 +21,8 @@ KEY = "AIzaSecretOfTheTests"
 class Small:
     """The small lab, the catalogue and emulator that it was collected from, and the result of each step by niche.
 
-    `spent` is the quota that collecting spent, by bucket. Tests with copies of the lab spend more of the emulator's quota.
+    `spent` is the number of calls that collecting the videos spent, by bucket of the quota. Tests with copies of the
+    lab spend more of the emulator's quota later.
     """
 
     lab: Lab

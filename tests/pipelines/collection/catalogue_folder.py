@@ -38,9 +38,9 @@ class CatalogueFolder:
         (folder / "images").mkdir(parents=True)
 
     def add(self, video_id: str, image: bytes | None = None, name: str | None = None, **cells: str) -> int:
-        """Add a row and its image. With `b"none"` as `image`, add no image.
+        """Add a row and its image, by default a drawn picture. With `b"none"` as `image`, add a row without an image.
 
-        Return the number of the row's line. The number is right only if no earlier cell contains a line break.
+        Return the line number of the row in `videos.csv`. It is right only if no cell above has a line break.
         """
         name = name or f"images/{video_id}.jpg"
         if image != b"none":

@@ -198,7 +198,8 @@ def test_the_plan_matches_the_cost_and_spends_nothing(lab: Lab, tech: SyntheticC
         planned = plan_crawl(chosen, ["tech"], channels=len(sizes), per_channel=sum(sizes) / len(sizes))
         assert emulator.counts.calls == {}
         crawled = crawl(chosen, "tech")
-        # The channels were walked by the emulator's clock, and are walked again after some days.
+        # The crawl dates each visit to a channel by the emulator's clock, and visits the channel again after some days.
+        # With the same clock, the plan sees that no visit is due yet.
         after = plan_crawl(chosen, ["tech"], channels=len(sizes), now=emulator.now)
     assert planned.units == pytest.approx(crawled.quota.spent["units"], rel=0.35)
     assert planned.niches[0].channels_to_find == len(sizes)

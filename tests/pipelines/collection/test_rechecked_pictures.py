@@ -180,7 +180,7 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
         assert download_thumbnails(lab, "tech").rechecked == 1 + len(others)
         monthly = move(lab, emulator, thumbnail_recheck_days=30.0)
         later(lab, emulator, days=20)
-        assert download_thumbnails(monthly, "tech").rechecked == 0  # No video is young any more.
+        assert download_thumbnails(monthly, "tech").rechecked == 0  # No video is young enough for daily checks.
 
 
 def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, catalogue: SyntheticCatalogue) -> None:

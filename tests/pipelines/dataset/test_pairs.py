@@ -1,6 +1,7 @@
 """Tests of the training pairs. Only comparable videos are paired.
 
-The training, validation and test parts have no video in common, and the folds have no channel in common.
+The training, validation and test parts have no video in common. A fold is a group of channels for cross-validation. No
+channel is in two folds.
 """
 
 from collections.abc import Callable

@@ -196,7 +196,7 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # These views were counted by the other definition of a view.
+    assert np.isnan(video.views_at_24)  # Its definition of a view is not that of the latest count.
     assert video.views_at_72 == 1_500
     # The estimate of 3,300 is above the later count of 3,000, because YouTube has removed 300 views in between. The
     # later count is used.

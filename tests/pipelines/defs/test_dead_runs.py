@@ -52,7 +52,7 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""A job that runs until a file `go` exists."""
+"""The module of a code server. It defines a job that runs until a file `go` exists."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Let all present and later runs end."""
+        """Create the file `go`, for which the job waits. So the runs that are under way end, and later runs end at once."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:

@@ -1,7 +1,8 @@
-"""Tests of the evaluation of the model and of the reference models on each split. Both are called scorers.
+"""Tests of the evaluation of the model and of the reference models. Both are called scorers.
 
-In a split, no reference model uses more data of the evaluated channels than the model does. Each figure is measured on
-the held-out pairs of its split.
+There are three splits of the pairs: the future of known channels, unseen channels, and unseen channels with adapters.
+In each split, no reference model uses more data of the evaluated channels than the model does. Each figure is measured
+on the held-out pairs of its split.
 """
 
 import json

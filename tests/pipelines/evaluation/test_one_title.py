@@ -37,22 +37,27 @@ class Planted:
         return OneTitlePairs(FUTURE, self.data, Context.of(self.data))
 
     def gaps(self, scores: Any) -> PictureGaps:
-        """Return the picture gap of each pair, for a scorer that gives the picture of video i the score `scores[i]`.
+        """Return the picture gaps of each pair, for a scorer that gives the picture of video i the score `scores[i]`.
 
-        These scores do not depend on the title.
+        A picture gap is the score of the winner's picture minus that of the loser's, if both pictures have the same
+        title. There is one gap for the title of each of the two videos. Here both gaps are equal, because the scores
+        do not depend on the title.
         """
         every = PictureGaps(np.arange(len(self.data.pairs)), np.zeros((len(self.data.pairs), 2)))
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))
 
     def aucs(self, scores: Any) -> dict[str, float]:
-        """Return by slice the AUC of a scorer that gives the picture of video i the score `scores[i]`."""
+        """Return the AUC of a scorer that gives the picture of video i the score `scores[i]`, for each slice by name."""
         figures = self.pairs().aucs("model", self.gaps(scores))
         return {e.slice: e.value for e in figures if e.metric == "auc" and e.value is not None}
 
 
 @pytest.fixture(scope="module")
 def planted(plant: Callable[..., Dataset]) -> Planted:
-    """Twelve channels. A title about cooking multiplies the views by four. The picture has a separate effect."""
+    """Twelve channels. A title about cooking multiplies the views by four.
+
+    The effect of the picture does not depend on the title.
+    """
     data = plant(channels=12, videos=80, seed=5)
     random = np.random.default_rng(1)
     cooking = random.random(len(data.videos)) < 0.5

@@ -53,8 +53,8 @@ class Planted(PlantedData):
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
 
-        Before the fit, each value is centred within its channel and divided by the standard deviation. Return the
-        coefficients and their standard errors [2, k].
+        Before the fit, the mean of its channel is subtracted from each value, and the difference is divided by the
+        standard deviation of all differences. Return the coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 
@@ -95,7 +95,10 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 
 
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
-    """Give the model the true attributes in place of the pictures. Then 5,400 videos are enough instead of 20,000."""
+    """Give the model the true attributes in place of the pictures.
+
+    It then comes as close to the best possible AUC with 5,400 videos as it does with 20,000 videos and their pictures.
+    """
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -112,7 +115,7 @@ def test_every_drawn_attribute_counts_on_unseen_channels_and_heavy_ones_count_mo
 
 
 def test_the_scores_weigh_the_drawn_attributes_in_the_planted_order(planted: Planted) -> None:
-    """Use all videos, including training videos. The held-out videos are too few to tell six attributes apart."""
+    """Use all videos, including training videos. The held-out videos are too few to put six attributes in order."""
     rows = np.arange(len(planted.ids))
     influence, _ = planted.influence(planted.trained.held.future, planted.attributes, rows)
     weights = dict(zip(ATTRIBUTES, influence, strict=True))

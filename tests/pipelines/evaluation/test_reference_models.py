@@ -39,7 +39,8 @@ def test_sorting_by_length_or_age_finds_a_relation_in_either_direction(plant: Pl
 
 
 def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
-    data = plant(channels=40, videos=60)  # The penalty of the ridge regressions suits thousands of videos.
+    # These are 2,400 videos. With fewer videos, the penalty of the ridge regressions would be too strong.
+    data = plant(channels=40, videos=60)
     noise = 0.3 * np.random.default_rng(0).standard_normal(2_400)
     titled = plant(channels=40, videos=60, target=3 * data.titles[:, 0] + noise)
     pictured = plant(channels=40, videos=60, target=3 * data.images[:, 0] + noise)

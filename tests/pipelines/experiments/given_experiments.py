@@ -19,7 +19,10 @@ START = date(2026, 11, 1)
 
 
 def given(variants: Sequence[Any], **values: Any) -> GivenExperiment:
-    """Return an experiment. A variant is a path, a title, or a dictionary of its values."""
+    """Return an experiment as a user gives it to the lab.
+
+    Each of `variants` is the path of a picture, a title, or a dictionary with the values of a `GivenVariant`.
+    """
     made = []
     for variant in variants:
         if not isinstance(variant, dict):
@@ -39,7 +42,7 @@ def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **v
 
 
 def put_channel(lab: Lab, channel_id: str, title: str, *video_ids: str) -> None:
-    """Insert a channel with these videos."""
+    """Insert a channel, and a video of this channel for each of `video_ids`."""
     now = datetime(2026, 11, 20, tzinfo=UTC)
     facts = {"niche": "tech", "channel_id": channel_id, "title": "t", "tags": [], "source": "youtube"}
     with lab.engine.begin() as connection:

@@ -117,7 +117,7 @@ def test_a_pair_that_is_too_alike_and_a_candidate_without_a_score_are_not_chosen
 def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None:
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
     assert alike_pairs([0, near, far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
-    assert alike_pairs([0, -1]) == []  # A hash is signed. These two differ in all 64 bits.
+    assert alike_pairs([0, -1]) == []  # As a signed number, -1 has 64 ones. So the two hashes differ in all bits.
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Test the import of experiments from a CSV table. A bad row is named with its line and never stops the others."""
+"""Test the import of experiments from a CSV table. A bad row is named with its line and stops no other row."""
 
 import os
 from collections.abc import Callable

@@ -159,10 +159,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Return the relative errors of estimates on the view series of a list of trending videos.
+    """Return the relative errors of estimated views on real data: view counts of trending videos at many ages.
 
-    Each count is estimated from counts before and after it. Only counts at ages that differ from its age by a factor of
-    at least 1.35 are used.
+    Each count is compared with an estimate from earlier and later counts of the same video. The estimate uses only
+    counts at ages that differ from the age of the estimated count by a factor of at least 1.35.
     """
     import pandas as pd
 

@@ -1,6 +1,7 @@
 """Tests of measuring a library.
 
-Each thumbnail is measured once, and its evidence is stored. A damaged picture does not stop the others.
+Each thumbnail is measured once. Its sub-scores are stored with their evidence, which is what was measured in the
+picture. A damaged picture does not prevent measuring the others.
 """
 
 import csv

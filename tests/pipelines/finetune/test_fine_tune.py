@@ -146,6 +146,7 @@ def test_fine_tuning_learns_the_planted_signal(last_block: Release) -> None:
     history = json.loads((last_block.path / "history.json").read_text())
     losses = [epoch["pair_loss"] for epoch in history]
     # The label of a winner is smoothed to 0.925. So the least loss is -(0.925 ln 0.925 + 0.075 ln 0.075) = 0.27.
+    # Without a signal, the loss stays near ln 2 = 0.69.
     assert losses[-1] < 0.75 * losses[0]
     assert last_block.info["validation_auc_before"] < 0.8 < last_block.info["kept"]["validation_auc"]
     assert last_block.info["kept"] == max(history, key=lambda epoch: epoch["validation_auc"])
@@ -336,7 +337,8 @@ def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloure
 
 def test_a_video_deleted_since_the_pairs_were_made_is_left_out_and_counted(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
-    with lab.engine.begin() as connection:  # Other tests share the database, so this test has to be the last.
+    # This test deletes a video from the database that all tests of the module share. So it has to be the last test.
+    with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id == "v0"))
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, epochs=1))
     assert (release.info["forgotten"], release.info["pictures"]) == (1, CHANNELS * 17 - 1)

@@ -90,7 +90,9 @@ def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_
 def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In open_clip, each set of weights has a tag. The tag names the activation, and the mean and deviation of inputs.
+    """In open_clip, each set of weights has a tag. The tag names facts that are needed to use the weights.
+
+    These facts are the activation function, and the mean and standard deviation by which pixels are normalised.
 
     A saved checkpoint has no tag. So the checkpoint itself must contain these facts.
     """

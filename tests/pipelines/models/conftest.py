@@ -23,7 +23,8 @@ from thumblab_pipelines.models import promotion
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab in which a model release holds a file of scores instead of a network.
 
-    A release with `broken` in its info cannot be loaded. A release with `dead` in its info fails its check.
+    A release whose info has a true value for `broken` cannot be loaded. With a true value for `dead`, it fails
+    its check.
     """
     monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
     monkeypatch.setattr(promotion, "model_scores", lambda release, data: np.load(release.path / "scores.npy"))

@@ -12,7 +12,10 @@ from thumblab_pipelines.models.promotion import LEAST_COMPARED_PAIRS, Comparison
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
-    """Return the comparison of two models. `champion` and `challenger` are their expected AUCs in each channel."""
+    """Return the comparison of two models that give random scores.
+
+    `champion` and `challenger` are the expected AUCs of the two models in each channel.
+    """
     random = np.random.default_rng(seed)
     n = channels * pairs
     rows = np.arange(2 * n)

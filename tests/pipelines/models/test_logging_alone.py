@@ -26,9 +26,9 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Return the ids of the processes that hold the lock in this database.
+    """Return the ids of PostgreSQL's server processes whose connections hold the lock in the lab's database.
 
-    If `then` names an SQL function, call it with each of these ids, and return the results instead.
+    If `then` names an SQL function, call it with each of these ids, and return its results instead of the ids.
     """
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     locks = (

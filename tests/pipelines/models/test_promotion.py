@@ -103,7 +103,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        ({"image_encoder": "another"}, "no longer available"),  # The encoder has the same name and other weights.
+        ({"image_encoder": "another"}, "no longer available"),  # The encoder of this name has new weights now.
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
@@ -121,9 +121,9 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
 def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """Each vector of the other encoder is the first encoder's vector times -1.
+    """The model `first` uses the lab's encoder. The model `other` uses an encoder that is called `another`.
 
-    The other encoder has no vectors of one channel.
+    Each vector of `another` is the vector of the lab's encoder times -1. `another` has no vectors of one channel.
     """
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
@@ -141,7 +141,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # This video got a new picture. The other encoder has a vector of the old picture only.
+        # The picture of this video has changed. `another` has only a vector of the picture before the change.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})
@@ -164,8 +164,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparison is not None
-    # `other` is a copy of `first`, which was trained on the first encoder's vectors. The other encoder's vectors have
-    # the opposite signs, so `other` ranks badly.
+    # `other` is a copy of `first`, which was trained on vectors of the lab's encoder. The vectors of `another` have the
+    # opposite signs, so `other` ranks badly.
     assert decision.comparison.difference > 0.1
     assert decision.comparison.channels == 7
     assert "each model with its own encoders" in decision.reason

@@ -28,7 +28,8 @@ Row = tuple[str, int, float]
 def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
     """Return the report of a day with these rows.
 
-    YouTube makes the first report of a day at noon (UTC) of the next day. A correction is made `later` hours after it.
+    YouTube makes the first report of a day at noon (UTC) of the next day. If `later` is not 0, the returned report is a
+    correction, which YouTube makes `later` hours after the first report.
     """
     created_at = datetime.fromisoformat(f"{day + timedelta(days=1)}T12:00:00+00:00") + timedelta(hours=later)
     table = reach_csv((day, CHANNEL, video_id, impressions, rate) for video_id, impressions, rate in rows)
@@ -58,7 +59,7 @@ class Owner:
 
 
 def lab_with(owner: Owner, **changed: Any) -> Lab:
-    """Return the owner's lab with the settings in `changed`."""
+    """Return the owner's lab, in which the values in `changed` replace the values of these settings."""
     return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
 
 

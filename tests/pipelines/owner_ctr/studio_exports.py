@@ -28,7 +28,7 @@ def row(video_id: str, impressions: str = "1000", rate: str = "5.25", title: str
 
 
 def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
-    """Return a table with a header, the row of totals and these rows. The last two columns hold impressions and rate."""
+    """Return a table with a header, the row of totals and `rows`. The last two columns are impressions and rate."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

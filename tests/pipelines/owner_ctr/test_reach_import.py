@@ -71,7 +71,8 @@ def test_newer_report_replaces_its_day_and_older_one_does_not(owner: Owner) -> N
 def test_only_the_newest_report_of_a_day_is_imported(owner: Owner) -> None:
     result = owner.import_reports(*(report(DAY, (A, 100 + n, 0.05), later=(n * 7) % 5) for n in range(5)))
     assert result.reports == 1
-    assert owner.stored() == {(A, DAY): (102, 0.05)}  # Report 2 is the newest, because its (n * 7) % 5 is the largest.
+    # The reports were made 0, 2, 4, 1 and 3 hours after noon. So report 2, with 102 impressions, is the newest.
+    assert owner.stored() == {(A, DAY): (102, 0.05)}
 
 
 def test_older_report_is_not_imported_after_youtube_stops_listing_the_newer_one(owner: Owner) -> None:

@@ -64,7 +64,7 @@ class FullLab:
     def age_files(self) -> None:
         """Make the pictures two hours old.
 
-        Retention does not delete younger pictures, because a download may still need them.
+        Retention deletes no picture that is less than an hour old, because a download may still need it.
         """
         long_ago = time.time() - 7_200
         for path in self.lab.images.root.glob("??/*"):

@@ -39,7 +39,7 @@ def added(lab: Lab, tmp_path: Path, drawn: Callable[..., bytes]) -> AddedExperim
 
 
 def age_pictures(lab: Lab) -> None:
-    """Make every picture two hours old. Retention does not delete younger pictures."""
+    """Make every picture two hours old, because retention deletes no picture that is less than an hour old."""
     for path in lab.images.root.glob("??/*"):
         old = path.stat().st_mtime - 7_200
         os.utime(path, (old, old))

@@ -87,5 +87,5 @@ def test_without_gaps_the_curve_is_empty_and_the_figures_are_nan() -> None:
 
 
 def test_a_pair_is_too_close_to_call_below_the_threshold_of_the_service() -> None:
-    edge = np.log(0.595 / 0.405)  # 59.5 % is shown as 60 %.
+    edge = np.log(0.595 / 0.405)  # A win probability of 59.5 % is rounded to 60 %, the threshold.
     np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])

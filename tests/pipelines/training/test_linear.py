@@ -109,7 +109,11 @@ def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyP
 
 
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
-    """Two different models predict the two videos of such a pair. So the two predictions cannot be compared."""
+    """Swap winner and loser in pairs whose videos are of two runs. The choice must stay the same.
+
+    Two different models predict the two videos of such a pair. So the two predictions cannot be compared.
+    Then swap winner and loser in the pairs within a run, which must change the choice.
+    """
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12
     across = run[winners] != run[losers]

@@ -1,4 +1,8 @@
-"""The title recipe on planted words, and the title panel's benchmark on a slice of the panel."""
+"""Tests of the model that scores titles by their words, and of its benchmark.
+
+Most tests use made-up titles, in which two words have known effects on the views. One test runs the benchmark on
+sixteen channels of the title panel, a file of real titles and views of many channels.
+"""
 
 from pathlib import Path
 
@@ -17,7 +21,11 @@ _FILLERS = [f"filler{number}" for number in range(40)]
 
 
 class Planted:
-    """Videos whose views depend on "secret" on all channels, and on "castle" with a sign that each channel has."""
+    """Videos whose titles may contain "secret" and "castle", and whose views depend on these two words.
+
+    On all channels, "secret" raises the views. "castle" raises them on every second channel, and lowers them on the
+    other channels.
+    """
 
     def __init__(self) -> None:
         random = np.random.default_rng(3)
@@ -45,7 +53,10 @@ def planted() -> Planted:
 
 
 def _effect(scores: Float64s, has: "np.typing.NDArray[np.bool_]", rows: Rows) -> float:
-    """Return how much higher the rows with a word are scored than the others, in standard deviations."""
+    """Return the mean score of the videos in `rows` with a word, minus that of the videos in `rows` without it.
+
+    `has` tells which videos have the word. The unit of the result is the standard deviation of all scores.
+    """
     values, flag = scores[rows], has[rows]
     return float((values[flag].mean() - values[~flag].mean()) / scores.std())
 
@@ -93,8 +104,8 @@ def test_rarity_counts_only_what_was_published_before() -> None:
     titles, published = ["new word", "old word", "word", "word sequel sequel"], np.array([1.0, 0.0, 2.0, 3.0])
     rarity = word_rarity(HashedTitles.of(titles, np.arange(4)), published)
     assert rarity.shape == (4, RARITY)
-    assert rarity[1, 3] == 1.0  # the earliest title has only new words
-    assert rarity[0, 3] == 0.5  # "word" was used before, "new" was not
+    assert rarity[1, 3] == 1.0  # All words of the earliest title are new.
+    assert rarity[0, 3] == 0.5  # "word" was used before, and "new" was not.
     assert rarity[2, 3] == 0.0
     shorter = word_rarity(HashedTitles.of(titles[:3], np.arange(3)), published[:3])
     np.testing.assert_array_equal(rarity[:3], shorter)

@@ -43,7 +43,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return a copy. The targets of `rows` are multiplied by -5, and the pairs of these rows swap winner and loser."""
+    """Return a copy of `data`. The targets of `rows` are multiplied by -5. Pairs with such a row swap winner and loser."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]

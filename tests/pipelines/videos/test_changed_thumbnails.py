@@ -120,7 +120,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
     lab = changing.lab
     image, title = encoders(lab)
     embedded = embed(lab, "tech")
-    # `earlier` counts one picture and two titles that their videos do not show any more.
+    # `earlier` counts one picture and two titles which the videos showed before their present ones.
     assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
@@ -266,7 +266,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    # The encoder saw three current pictures and an earlier one. The two earlier titles have vectors.
+    # The encoder of pictures got the three current pictures and the earlier one, and gave none a vector. `earlier`
+    # counts the two earlier titles, which the title encoder encoded.
     assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0

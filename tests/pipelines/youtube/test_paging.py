@@ -68,7 +68,7 @@ maximum number of calls that the list may cost.
 class Stub:
     """An imitation of YouTube with one channel.
 
-    Its uploads and its search results are endless lists of the kind `name`.
+    Its uploads and its search results are endless lists. `name` is the kind of these lists, a key of `LISTS`.
     """
 
     def __init__(self, name: str, first: list[Json]) -> None:

@@ -68,7 +68,10 @@ def test_every_recorded_video_is_read(recorded: Path) -> None:
 
 
 def largest_size(item: dict[str, Any]) -> str:
-    """Return the name of the size with the most pixels in the answer. The black bars of the 4:3 sizes do not count."""
+    """Return the name of the largest thumbnail in the answer.
+
+    A 4:3 thumbnail shows the 16:9 picture between two black bars, whose pixels do not count.
+    """
     sizes = item["snippet"]["thumbnails"]
     return max(sizes, key=lambda name: min(sizes[name]["height"], sizes[name]["width"] * 9 / 16))
 
