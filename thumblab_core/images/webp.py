@@ -23,7 +23,7 @@ from thumblab_core.images.profiles import MAX_PROFILE
 _Chunks = dict[bytes, memoryview]
 _NONE = memoryview(b"")
 _ALPHA = 0x10
-"""Flag in the header of a file. It says that the file has an alpha chunk."""
+"""Bit of the flags in the header of a file. It says that the picture has transparent parts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def parse_webp(data: bytes) -> ParsedFile:
 
 
 def _chunks(data: memoryview) -> _Chunks:
-    """Return the first chunk of each kind, up to a chunk that ends after the file."""
+    """Return the first chunk of each kind. Reading stops at a chunk that ends after the end of the file."""
     chunks: _Chunks = {}
     at = parts = 0
     while at + 8 <= len(data):

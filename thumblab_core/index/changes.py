@@ -1,4 +1,4 @@
-"""The changes of a library since its base was built: a small number of videos that were added, replaced or taken out.
+"""The changes of a library since its base was built: the videos that were added, replaced or taken out.
 
 A release stores the changes in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`. `item` is
 null for a video that was taken out. `changes.npy` holds the vectors of the entries that have an item, in the same
@@ -67,7 +67,7 @@ class Changes:
         """
         latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            latest.pop(change.video_id, None)  # The video is removed first, so that it moves to the end.
+            latest.pop(change.video_id, None)  # Removed first, so that its new entry is the last one.
             latest[change.video_id] = (change, vector)
         rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
@@ -76,7 +76,8 @@ class Changes:
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
         """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change has no mark or `mark` is 0, the change is returned if it was made at `moment` or later.
+        If a change has no mark, or if `mark` is 0, marks cannot be compared. Such a change is returned if it was made
+        at `moment` or later.
         """
         return [
             (entry, vector)
@@ -90,7 +91,7 @@ class Changes:
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release. Raises `OSError`."""
+        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError`."""
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 
