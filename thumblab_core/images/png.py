@@ -1,7 +1,7 @@
 """Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
 
-A PNG file is a sequence of chunks. Damage in other chunks therefore never makes the picture unreadable. These checks
-are made before decoding:
+A PNG file is a sequence of chunks. Damage in a chunk that the pixels do not depend on never makes the picture
+unreadable. These checks are made before decoding:
 
     chunks                at most 100,000 (`limits.check_parts`)
     size                  `limits.check_size`
@@ -117,10 +117,8 @@ def _low_bytes(file: bytes) -> PngImageFile:
 def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: bytes, depth: int) -> _Mask | None:
     """Return which pixels of a grey or RGB picture are transparent, bool [h, w].
 
-    Return None if the tRNS chunk has the wrong length.
-
-    `transparent_colour` is the content of the tRNS chunk. It is one colour, with two bytes per channel. `low` holds the
-    lower 8 bits of a 16-bit RGB picture.
+    Return None if the tRNS chunk has the wrong length. `transparent_colour` is the content of the tRNS chunk. It is one
+    colour, with two bytes per channel. `low` holds the lower 8 bits of a 16-bit RGB picture.
     """
     channels = strip.split()
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]

@@ -160,8 +160,7 @@ class Base:
         return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """Return the base with the fastest search parameter that reaches the target recall, and with the measured
-        recall.
+        """Return the base with the fastest search parameter that reaches the target, and with its measured recall.
 
         If no parameter reaches the target, the slowest parameter is used, which has the highest recall.
         """

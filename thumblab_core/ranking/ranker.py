@@ -115,7 +115,7 @@ class Ranker(nn.Module):
 
         Pictures and titles get length 1, and title facts 0.5. The inputs for words are not changed. An input that is
         constant in training is set to 0. Nothing can be learnt from such an input. If it were divided by its tiny
-        deviation, its first change after training would outweigh all other inputs.
+        standard deviation, its first change after training would outweigh all other inputs.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
@@ -145,7 +145,7 @@ class Ranker(nn.Module):
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # Training on pairs would only make these weights memorise single words, so they stay as they are.
+        # These weights stay as they are. Training on pairs would only make them memorise single words.
         self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)

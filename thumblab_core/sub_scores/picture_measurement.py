@@ -25,7 +25,7 @@ _FACES_HALF = 0.15
 _SALIENCY_HALF = 0.20
 """If the saliency has this concentration, its prominence is 1/2."""
 _HEAD = 0.2
-"""How far the head extends beyond the face's box on each side, in widths and heights of the box."""
+"""How far the head extends beyond the box of the face on each side, as a share of the box's width or height."""
 
 
 @dataclass(frozen=True)
