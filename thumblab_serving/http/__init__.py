@@ -1,1 +1,1 @@
-"""The layers that handle a request before and after its route: limits, authentication, errors and metrics."""
+"""The code around the routes, which handles each request and answer: limits, authentication, errors, logs and metrics."""
