@@ -27,7 +27,7 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between two attempts to load what is missing, while the service is not ready.
+"""Seconds between two attempts to load what the service needs, while it is not ready.
 
 If a part has failed, attempts skip it until its `Backoff` says that it is time to try again.
 """
@@ -90,8 +90,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 async def _load(scorer: Scorer) -> None:
     """Try to load what the service needs, and repeat this until the service is ready.
 
-    In a service that is ready, each request makes it load what was promoted since. A service that is not ready may get
-    no requests, so this loop makes the attempts.
+    In a service that is ready, each request reads the pointers and loads what was promoted. A service that is not ready
+    may get no requests, so this loop makes the attempts.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:

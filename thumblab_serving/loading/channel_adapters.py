@@ -56,7 +56,7 @@ class ServedAdapters:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them."""
+        """The two caches, by the names under which the metrics show them."""
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:

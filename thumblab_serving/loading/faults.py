@@ -46,7 +46,7 @@ class Backoff:
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, may pass by itself: an error of the system, or too little memory."""
+    """Return whether an error, or one that caused it, may pass by itself: `OSError` or `MemoryError`."""
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True

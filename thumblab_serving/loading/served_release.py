@@ -62,7 +62,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """The release that is served, without reading the pointer."""
+        """The release that was loaded last. The pointer is not read, so a newer release may be promoted."""
         return self._loaded
 
     @property

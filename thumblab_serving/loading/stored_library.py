@@ -22,13 +22,13 @@ from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percenti
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
-if TYPE_CHECKING:  # Importing SQLAlchemy takes as long as starting the service.
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection, Engine
 
 _PATIENCE = 2.5
 """Seconds after which a request stops waiting, even if the database, the network or the name resolver hangs."""
 _STATEMENT_MS = 2_000
-_CONNECT_SECONDS = 2  # libpq allows no shorter time.
+_CONNECT_SECONDS = 2  # This is the shortest limit that libpq allows for connecting.
 _RETRY_SECONDS = 30.0
 _KEPT_SECONDS = 600.0
 _THREADS = 4

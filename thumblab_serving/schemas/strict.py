@@ -29,7 +29,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
-    """Fields of the request that are read before the model is made, such as the files of a form."""
+    """Names of fields that a request may have but this model has not, such as the field of the files in a form."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -51,7 +51,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the error. If it is about an unknown field of this model, its message becomes the advice what to send."""
+        """Return the error. If it is about an unknown field of this model, its message becomes advice on what to send."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})

@@ -13,8 +13,10 @@ _JOINERS = "\u200c\u200d"
 """Zero-width joiner and non-joiner. They are invisible, but kept: emoji and some scripts need them."""
 
 _FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)")
-"""The emoji flag of a part of a country, such as England. It is a black flag, invisible tag characters and a cancel
-tag."""
+"""The emoji flag of a part of a country, such as England.
+
+It consists of a black flag, invisible tag characters and a cancel tag.
+"""
 
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that Unicode counts as letters or symbols and that have no visible shape."""

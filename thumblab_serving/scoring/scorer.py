@@ -66,7 +66,7 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them.
+        """All caches, by the names under which the metrics show them.
 
         The caches of the encoders appear once the encoders are warm.
         """
