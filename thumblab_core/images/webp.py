@@ -76,7 +76,7 @@ def _chunks(data: memoryview) -> _Chunks:
 
 
 def _still(chunks: _Chunks) -> _Still:
-    """Return the first frame of an animation, or else the picture itself."""
+    """Return the picture of the file. If the file is an animation, return its first frame."""
     header, frame = chunks.get(b"VP8X", _NONE), chunks.get(b"ANMF", _NONE)
     canvas = (_int24(header, 4) + 1, _int24(header, 7) + 1) if len(header) >= 10 else None
     if len(frame) >= 16:

@@ -101,7 +101,8 @@ class Base:
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        # FAISS sets its number of threads for each calling thread. This call sets it to one, also for a new thread.
+        # FAISS has a separate number of threads for each thread that calls it. This call sets the number of the current
+        # thread to one, because the current thread may be new.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -116,7 +117,7 @@ class Base:
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Return, for each of `rows`, the cosines and rows of its k nearest vectors among all other rows.
+        """Return, for each of `rows`, the cosines and rows of the k vectors nearest to it, except itself.
 
         An approximate index is used only for a small k. For a larger k, all vectors are compared.
         """

@@ -25,8 +25,8 @@ JSON, VECTORS = "changes.json", "changes.npy"
 class Change:
     """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
 
-    `mark` is a rising number that the release store gave after the change was committed to the database. It is 0 in
-    changes by older versions of the lab, which had no marks.
+    `mark` is a number from `ReleaseStore.mark`, given after the change was committed to the database. Later changes
+    have higher marks. It is 0 in changes by older versions of the lab, which had no marks.
     """
 
     video_id: str
@@ -99,7 +99,7 @@ class Changes:
     def load(cls, folder: Path, dimension: int) -> Self:
         """Return the changes in the folder of a verified release.
 
-        Raises `LibraryError` if the files are inconsistent.
+        Raises `LibraryError` if the files cannot be read or contradict each other.
         """
         try:
             entries = _FILE.validate_json((folder / JSON).read_bytes(), strict=False)

@@ -44,8 +44,8 @@ def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) ->
     """Return the percentile of a picture in a library, 0 to 100.
 
     `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds the mean
-    cosine of each picture of the library to its nearest neighbours among the others. The result is the percentage of
-    `sorted_means` that are at most `mean`.
+    cosine of each picture of the library to its nearest neighbours among the other pictures of the library. The result
+    is the percentage of `sorted_means` that are at most `mean`.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)

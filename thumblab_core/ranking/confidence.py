@@ -18,6 +18,6 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return whether a pair is too close to call.
 
-    `probability` is the win probability of its better video, 0.5 to 1.
+    `probability` is the win probability of the better video of the pair, 0.5 to 1.
     """
     return np.asarray(percent(probability) < LEANING, np.bool_)

@@ -33,7 +33,7 @@ More pictures would take longer to load. A new picture would rarely be nearer to
 """
 
 _LOWEST = 1.0
-"""The threshold is this percentile of the cosines to the nearest picture."""
+"""The threshold is this percentile of the cosines to the nearest picture of another channel."""
 _BLOCK = 256
 """Number of pictures whose cosines are computed at once."""
 

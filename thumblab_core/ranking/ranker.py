@@ -34,7 +34,10 @@ _FARTHEST = 5.0
 """Number of standard deviations at which an input is clipped."""
 
 _GAIN = 20.0
-"""Factor for the inputs. It brings the values of a block of length 1 near 1, which usual learning rates expect."""
+"""Factor for the standardised inputs.
+
+Each single value of a vector of length 1 is small. The factor brings the values near 1, as usual learning rates expect.
+"""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A sentence encoder captures what a title is about. It does not capture that the viewers of one channel like "vs" and
 "unboxing", or that titles in capital letters no longer get more views on another channel. The features of this module
-do.
+capture this.
 """
 
 import re

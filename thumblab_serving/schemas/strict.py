@@ -51,7 +51,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the error. If it is about an unknown field of this model, its message becomes advice on what to send."""
+        """Return the error. If it is about an unknown field of this model, its message advises what to send."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})
