@@ -44,11 +44,11 @@ FILE = "adapters.safetensors"
 class Adapter:
     """The adapter of one channel, fitted on m of its videos.
 
-    `inputs`: standardised inputs of the videos, float16 [m, d]. `weights`: their weights, float32 [m]. `score_slope`:
-    slope of true log views on the model's score, measured on unseen channels, 0 to 1. `quantiles`: the 101 percentiles
-    of the adapted scores of the channel's own videos. Each video is scored by an adapter that was fitted on the
-    channel's other videos. It is None if there are fewer than 20 videos, or if an older version of the lab made the
-    adapter.
+    `inputs`: standardised inputs of the videos, float16 [m, d]. `weights`: their weights, float32 [m].
+    `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
+    `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
+    adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
+    an older version of the lab made the adapter.
     """
 
     inputs: npt.NDArray[np.float16]

@@ -52,10 +52,11 @@ class EngagementAccuracy:
 class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
-    `slope`: log odds of winning per unit of score difference of two videos, for unseen channels. `slope_adapted`: the
-    log odds for channels with an adapter. `one_title`: the slopes, without and with an adapter, for two pictures under
-    one title. None in older releases. `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the
-    videos' unadapted scores. An adapted score is placed among the channel's own videos instead, see `Adapter`.
+    `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
+    `slope_adapted`: the same slope for channels with an adapter.
+    `one_title`: these two slopes for two pictures under one title. None in older releases.
+    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
+    score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 

@@ -156,7 +156,8 @@ class ReleaseStore:
         """
         folder = self._folder(kind, scope)
         with folder.writing():
-            # This process holds the lock, so everything still staged belongs to a process that died.
+            # This process holds the lock, so no other process is writing. Folders that are still staged are from
+            # processes that died.
             for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             stay = {folder.pointer(), *spare}

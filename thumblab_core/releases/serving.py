@@ -71,8 +71,8 @@ class Serving:
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
             folder.move_pointer(release.release_id)
-            # If the process is killed here, the served release is missing from the history. That is harmless: the
-            # served release is never the target of a rollback.
+            # If the process is killed here, the served release is missing from the history. This does no harm, because
+            # a rollback never goes to the release that is served.
             history = [*_history(folder), release.release_id]
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 

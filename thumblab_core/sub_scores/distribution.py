@@ -27,7 +27,7 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. With fewer values, the lowest tenth of them would be a single value."""
+"""Minimum number of values for a distribution. With fewer values, the lowest tenth is one value or none."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""

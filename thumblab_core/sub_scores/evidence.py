@@ -112,12 +112,12 @@ class Evidence:
 
     `texts`, `faces`: None if the text reader or the face model is not installed. `missing` then says what to install.
     `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
-    `saliency`: a map of `GRID` cells. The most salient cell is 1. `sharpness`: the sharpness of the subject.
-    `luminance_contrast`, `colour_contrast`: the contrasts between the subject and its background. If no subject stands
-    out, these three figures describe the whole picture. `legibility`: the share of the characters that can be read when
-    the picture is 120 pixels wide. None without text. `badge_overlap`: the largest share of a text, a face or the
-    subject that the length badge hides. `title_match_by`: what was compared with the title, `picture` or `text`. None
-    if nothing was compared.
+    `saliency`: a map of `GRID` cells. The most salient cell is 1.
+    `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
+    subject and its background. If no subject stands out, these three figures describe the whole picture.
+    `legibility`: the share of the characters that can be read when the picture is 120 pixels wide. None without text.
+    `badge_overlap`: the largest share of a text, a face or the subject that the length badge hides.
+    `title_match_by`: what was compared with the title, `picture` or `text`. None if nothing was compared.
     """
 
     texts: tuple[TextLine, ...] | None

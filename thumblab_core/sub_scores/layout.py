@@ -1,6 +1,6 @@
 """Measure how much of the layout is still visible when a picture is shown 120 pixels wide.
 
-Most viewers see no thumbnail that is narrower than this when they choose a video.
+When viewers choose a video, most of them see no thumbnail that is narrower than 120 pixels.
 
 Three things are measured: large shapes, readable text, and what the length badge hides.
 """

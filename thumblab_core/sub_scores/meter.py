@@ -93,8 +93,7 @@ class Meter:
     def version_with(self, tower: CrossModalEncoder | None) -> str:
         """Return the version of sub-scores that are measured with the text tower `tower`.
 
-        The version then includes the fingerprint of the text tower. `tower` is None if the image encoder has no text
-        tower.
+        The version includes the fingerprint of `tower`. `tower` is None if the image encoder has no text tower.
         """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 

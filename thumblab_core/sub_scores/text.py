@@ -35,11 +35,11 @@ Short boxes and boxes with a lower score count as texture of the picture if they
 _WIDEST = 1.3
 """Maximum mean width of the letters of a long line, divided by the height of the line.
 
-The mean width is the line's width divided by the number of letters that were read. If it is larger, the recogniser
-probably left out letters that it does not know.
+The mean width is the line's width divided by the number of letters that were read. If the mean width is larger than
+this, the recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2
-"""Minimum number of characters of a word. A single character is usually not text, but an icon that looks like a letter.
+"""Minimum number of characters of a word. A single character is usually an icon that looks like a letter.
 """
 _LOWEST = 3.0
 """Minimum height in pixels of a line that is read, when the picture is 120 pixels wide."""

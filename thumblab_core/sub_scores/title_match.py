@@ -6,8 +6,8 @@ good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
 
 Without a text tower, the text in the picture is compared with the title, by the cosine of their vectors from the title
 encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from `TEXT_RANGE` to 0 to 1. Only text
-in Latin letters is compared. With the title encoder that comes with the package, unrelated titles in Russian or Chinese
-have cosines of 0.5.
+in Latin letters is compared. The title encoder that comes with the package gives even unrelated titles in Russian or
+Chinese a cosine of 0.5, as if they matched.
 """
 
 import unicodedata
