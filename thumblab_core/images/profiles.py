@@ -33,7 +33,7 @@ _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
 """Names of floating-point tables. They may have any number of stages, and each stage takes time for every colour.
 
-A profile with such tables also has integer tables (such as `A2B0`), which are used instead.
+A profile with such tables also has older kinds of tables (such as `A2B0`) or curves, which are used instead.
 """
 _LEVELS = 9
 """Number of levels per channel in the test colours, which show whether a profile changes anything."""

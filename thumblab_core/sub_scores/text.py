@@ -83,7 +83,7 @@ class TextReader:
         )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom, read or not (`UnreadLine`)."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom: read and unread ones."""
         import cv2
 
         height, width = image.shape[:2]

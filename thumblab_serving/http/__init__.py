@@ -1,1 +1,1 @@
-"""The code around the routes, which handles each request and answer: limits, authentication, errors, logs and metrics."""
+"""The code around the routes, for all requests and answers: limits, authentication, errors, logs and metrics."""

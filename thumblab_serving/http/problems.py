@@ -44,7 +44,7 @@ class Problem(HTTPException):
 def response(error: HTTPException) -> JSONResponse:
     """Return the answer for an HTTP error.
 
-    If `error` is not a `Problem`, the type is `about:blank`, as RFC 9457 demands.
+    If `error` is not a `Problem`, the type is `about:blank`, which means that the status says it all (RFC 9457).
     """
     kind = error.kind if isinstance(error, Problem) else None
     body = {

@@ -96,7 +96,7 @@ class ServedReleases:
         return self._encoders
 
     def load(self) -> None:
-        """Warm up the encoders, then load all promoted releases. Raises `NotReadyError` if an encoder cannot be loaded."""
+        """Warm up the encoders, then load all promoted releases. Raises `NotReadyError` if encoders fail to load."""
         self.encoders()
         for slot in self.slots:
             slot.current()

@@ -80,7 +80,7 @@ class Scorer:
         self.stored_libraries.close()
 
     def load(self) -> None:
-        """Load encoders, meters and all promoted releases. Raises `NotReadyError` if encoders or meters fail to load."""
+        """Load encoders, meters and promoted releases. Raises `NotReadyError` if encoders or meters fail to load."""
         encoders = self.releases.encoders()
         try:
             self.measuring.warm(encoders)
