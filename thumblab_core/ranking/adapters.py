@@ -148,7 +148,7 @@ class Adapters:
         """Return the adapter of a channel, or None if the channel has none.
 
         `inputs` is the number of inputs of the model. Raises `LabError` if the adapter was fitted for another number of
-        inputs.
+        inputs, or if its values are not valid.
         """
         if channel not in self.channels:
             return None

@@ -47,7 +47,7 @@ class ReleaseStore:
         run_id: str | None = None,
         sharing: Release | None = None,
     ) -> Release:
-        """Let `write` fill an empty folder, and make it a release that is not served yet.
+        """Let the function `write` fill an empty folder, and make the folder a release that is not served yet.
 
         `write` gets the path of the folder. Files that `write` does not make are taken from the release `sharing`, as
         hard links if the file system has them. A release that differs from `sharing` only in small files then takes
