@@ -17,8 +17,8 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
-    # On a busy machine, a worker needs more than 5 s to start. uvicorn's default timeout would kill it, and then kill
-    # each replacement.
+    # On a busy machine, a worker needs more than 5 s to start. This is uvicorn's default timeout. uvicorn would kill
+    # such a worker, and later also each worker that replaces it.
     "timeout_worker_healthcheck": 180,
 }
 
@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="thumblab-metrics-") as folder:
         if arguments.workers > 1:
-            # prometheus_client reads this variable when it is imported. With it, /metrics covers all workers.
+            # prometheus_client reads this variable when it is imported. If it is set, /metrics covers all workers.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
 

@@ -27,16 +27,16 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between two attempts to load what is missing, while the service is not ready.
+"""Seconds between two attempts to load what the service needs, while it is not ready.
 
-An attempt skips a part that failed until the `Backoff` of this part is due.
+If a part has failed, attempts skip it until its `Backoff` says that it is time to try again.
 """
 
 _log = logging.getLogger("thumblab_serving")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the service with these settings, or with those of the process.
+    """Return the service with the given settings, or else with the settings of the process.
 
     Nothing is loaded before the service starts.
     """
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
-    """Load in the background, so that `/health` answers at once."""
+    """Load the encoders and releases in the background, so that `/health` answers at once."""
     request_log.configure()
     scorer: Scorer = app.state.scorer
     settings: Settings = app.state.settings
@@ -90,15 +90,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 async def _load(scorer: Scorer) -> None:
     """Try to load what the service needs, and repeat this until the service is ready.
 
-    In a service that is ready, requests cause further attempts. A service that is not ready may get no requests, so
-    this loop makes the attempts.
+    In a service that is ready, each request reads the pointers and loads what was promoted. A service that is not ready
+    may get no requests, so this loop makes the attempts.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:
         try:
             await to_thread.run_sync(step)
-            # The first load has succeeded. The next steps load releases that were promoted since, and repeat a failed
-            # rehearsal.
+            # The first load has succeeded. From now on, each step loads releases that were promoted since, and repeats
+            # the rehearsal if it failed.
             step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.
@@ -109,9 +109,10 @@ async def _load(scorer: Scorer) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Return FastAPI's OpenAPI document, with the schemas of request bodies and problems.
+    """Return FastAPI's OpenAPI document, with the schemas of request bodies and of error answers added.
 
-    The lab adds these schemas, because its own code and not FastAPI reads the bodies and makes the problems.
+    FastAPI does not know these schemas. The code of this package, not FastAPI, reads the request bodies
+    (`http.submission`) and writes the error answers, `application/problem+json` (`http.problems`).
     """
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)

@@ -1,7 +1,7 @@
 """Decode a picture file into RGB pixels.
 
 The decoded picture is upright and in sRGB. Transparent parts are white, and YouTube's black bars are removed. A large
-picture is reduced to what the lab needs.
+picture is made smaller, because the lab uses at most 640 pixels a side.
 """
 
 import math
@@ -23,7 +23,7 @@ from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
 MOST_PIXELS_AT_ONCE = 1920 * 1080
-"""A large picture is made smaller by a whole factor. It keeps at least this many pixels.
+"""A picture with more pixels is made smaller by a whole factor, but keeps at least this many pixels.
 
 The lab uses at most 640 pixels a side.
 """
@@ -63,7 +63,8 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     limits.check_length(len(data))
     picture_format = limits.format_of(data)
     try:
-        # Pillow prints warnings about odd metadata. Problems that matter raise an exception.
+        # Pillow warns about odd metadata, and these warnings are hidden. A picture that cannot be decoded raises an
+        # exception, which is not hidden.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = _PARSERS[picture_format](data)

@@ -1,8 +1,9 @@
 """Parse JPEG files. Only the segments that the pixels depend on are passed to the decoder.
 
 A JPEG file is a sequence of segments and scans. A camera or an attacker may add a second picture (MPO), comments,
-previews or broken EXIF data. None of these decides whether the picture can be read. This module counts the scans, and
-the decoder receives exactly the scans that were counted. These checks are made before decoding:
+previews or broken EXIF data. Damage in such parts must not make the picture unreadable, so they are left out. This
+module counts the scans, and the decoder receives exactly the scans that were counted. These checks are made before
+decoding:
 
     segments        at most 100,000 (`limits.check_parts`), each within the file
     size            `limits.check_size`
@@ -21,8 +22,8 @@ from thumblab_core.images import limits
 from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
-# The pattern matches a marker that ends a scan or begins a segment. It excludes stuffed bytes, fill bytes and markers
-# without a segment.
+# The pattern matches a marker that ends a scan or begins a segment. It does not match stuffed bytes (FF 00), fill bytes
+# (FF FF) and markers without a segment.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)
@@ -51,7 +52,7 @@ def parse_jpeg(data: bytes) -> ParsedFile:
 
 
 def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
-    """Return the parts to decode, the EXIF and ICC segments before the first scan, and the number of scans."""
+    """Return the bytes for the decoder, the EXIF and ICC segments before the first scan, and the number of scans."""
     view = memoryview(data)
     kept: list[bytes | memoryview] = [b"\xff\xd8"]
     notes: list[bytes] = []
@@ -87,7 +88,8 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
 def _profile(notes: list[bytes]) -> bytes | None:
     """Return the ICC profile, or None if it is incomplete or longer than `MAX_PROFILE`.
 
-    Each segment of a profile states its own number and the number of all segments.
+    A profile may be divided among several segments. Each of them states its place among them, from 1 on, and how many
+    there are.
     """
     pieces = {note[len(_ICC)]: note for note in notes if note.startswith(_ICC) and len(note) > len(_ICC) + 2}
     if not pieces or any(note[len(_ICC) + 1] != len(pieces) for note in pieces.values()):

@@ -16,7 +16,7 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 
 MAX_BYTES = 50 * 2**20
-"""Maximum size of a file in bytes. YouTube accepts thumbnails of 50 MB, and 50 MiB is the larger meaning of 50 MB."""
+"""Maximum size of a file in bytes. YouTube accepts 50 MB, which may mean 50 MiB (the larger size)."""
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 MAX_RATIO = 10
@@ -27,7 +27,7 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 MAX_SCANS = 32
 """Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Maximum of the number of pixels multiplied by the number of scans.
+"""Maximum of the pixels of a JPEG multiplied by the number of its scans.
 
 Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
 """
@@ -55,7 +55,7 @@ _OTHER_SIGNATURES = (
     (4, b"ftypmsf1", "a HEIC"),
     (4, b"ftyp", "a video"),
 )
-"""Offset, signature and name of other formats. The error for such a file names its format."""
+"""Offset, signature and name of formats that are refused. The error for such a file names its format."""
 
 
 class ImageError(LabError):
@@ -70,7 +70,7 @@ def damaged(reason: object) -> ImageError:
 def format_of(data: bytes) -> str:
     """Return which of `FORMATS` a file has. Only its first bytes are read.
 
-    Raises `ImageError` for any other file. The error names the format if it is a known one.
+    Raises `ImageError` for a file of another format. The message names this format if it is one of `_OTHER_SIGNATURES`.
     """
     if not data:
         raise ImageError("the file is empty")
@@ -125,7 +125,7 @@ def check_size(width: int, height: int) -> None:
         raise ImageError(f"the picture has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"the picture has {width}x{height} pixels; both sides need at least {MIN_SIDE}")
-    # A narrow strip would become very high when it is resized to a fixed width.
+    # A picture that is narrow and high would become very high when it is resized to a fixed width.
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ImageError(
             f"the picture has {width}x{height} pixels; one side may be at most {MAX_RATIO} times the other"

@@ -1,6 +1,6 @@
 """Read the orientation from EXIF data, and turn a picture upright.
 
-Only the orientation tag is read. Damage in the rest of the EXIF data therefore has no effect. These checks are made:
+Only the orientation tag is read. So damage in other tags has no effect. These checks are made:
 
     byte order          `II*` or `MM*`; otherwise the picture counts as upright
     number of entries   at most 65,535, because it is stored in two bytes; reading stops at the end of the block

@@ -1,4 +1,4 @@
-"""Compare pictures by a 64-bit perceptual hash. Where the hash is too coarse, compare their colours as well.
+"""Compare pictures by a 64-bit perceptual hash. `same_picture` compares their colours as well.
 
 The hash is ImageHash's `phash`. It reduces the picture to 32x32 grey pixels, takes the 8x8 lowest frequencies, and sets
 a bit for each frequency above their median. Two hashes are compared by their Hamming distance, 0 to 64 bits. The
@@ -87,7 +87,7 @@ def near_duplicates(hashes: Sequence[int] | npt.NDArray[np.int64], most: int = N
     near = np.zeros(len(every), dtype=bool)
     start = 0
     while start < len(every):
-        # Each hash is compared only with later ones, so that each pair is compared once.
+        # Each hash is compared only with hashes that come after it in the order, so that each pair is compared once.
         rows = max(1, _CHUNK // (len(every) - start))
         chunk = every[start : start + rows]
         alike = np.bitwise_count(chunk[:, None] ^ every[None, start:]) <= most

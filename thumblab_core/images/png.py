@@ -1,7 +1,7 @@
 """Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
 
-A PNG file is a sequence of chunks. The contents of the other chunks never decide whether the picture can be read. These
-checks are made before decoding:
+A PNG file is a sequence of chunks. Damage in a chunk that the pixels do not depend on never makes the picture
+unreadable. These checks are made before decoding:
 
     chunks                at most 100,000 (`limits.check_parts`)
     size                  `limits.check_size`
@@ -31,11 +31,14 @@ _NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
 """Chunks that this module reads itself. They hold transparency, colours and EXIF data."""
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY, _RGB, _PALETTE = 0, 2, 3
-"""Colour types in the header."""
+"""Values of the colour type in the header: grey, RGB, and colours from a palette, all without alpha."""
 
 
 def parse_png(data: bytes) -> ParsedFile:
-    """Parse a PNG file. Of an animation, only the default image is read. Raises `ImageError` if it exceeds a limit."""
+    """Parse a PNG file. Of an animation, only the default image is read.
+
+    Raises `ImageError` if the file exceeds a limit or is damaged.
+    """
     kept, notes = _chunks(data)
     depth, colour_type = data[24], data[25]
     transparent_colour = notes.get(b"tRNS", b"")
@@ -65,7 +68,7 @@ def parse_png(data: bytes) -> ParsedFile:
 
 
 def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
-    """Return the parts to decode, and the contents of the first valid chunk of each kind in `_NOTES`."""
+    """Return the bytes for the decoder, and the contents of the first valid chunk of each kind in `_NOTES`."""
     view = memoryview(data)
     kept: list[bytes | memoryview] = [view[:8]]
     notes: dict[bytes, bytes] = {}
@@ -112,16 +115,16 @@ def _low_bytes(file: bytes) -> PngImageFile:
 
 
 def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: bytes, depth: int) -> _Mask | None:
-    """Return where a grey or RGB picture is transparent, bool [h, w], or None if the tRNS chunk has the wrong length.
+    """Return which pixels of a grey or RGB picture are transparent, bool [h, w].
 
-    `transparent_colour` is the content of the tRNS chunk. It is one colour, with two bytes per channel. `low` holds the
-    lower 8 bits of a 16-bit RGB picture.
+    Return None if the tRNS chunk has the wrong length. `transparent_colour` is the content of the tRNS chunk. It is one
+    colour, with two bytes per channel. `low` holds the lower 8 bits of a 16-bit RGB picture.
     """
     channels = strip.split()
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
     if len(wanted) != len(channels):
         return None
-    if strip.mode == "L":  # Pillow has scaled values of fewer bits to 8 bits.
+    if strip.mode == "L":  # Pillow has scaled values of 1, 2 or 4 bits to 8 bits.
         wanted = [wanted[0] * 255 // (2**depth - 1)]
     clear = np.ones((strip.height, strip.width), bool)
     for at, channel in enumerate(channels):

@@ -33,12 +33,12 @@ _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
 """Names of floating-point tables. They may have any number of stages, and each stage takes time for every colour.
 
-A profile with such tables also has other tables, which are used instead.
+A profile with such tables also has older kinds of tables (such as `A2B0`) or curves, which are used instead.
 """
 _LEVELS = 9
 """Number of levels per channel in the test colours, which show whether a profile changes anything."""
 _INVISIBLE = 2
-"""A profile counts as sRGB if it changes no test colour by more than this, on the scale 0 to 255."""
+"""A profile is ignored if it changes no channel of a test colour by more than this, on the scale 0 to 255."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -32,12 +32,12 @@ _TRANSFERS: dict[int, _Curve] = {
 }
 """Curves by their code point in cICP.
 
-The curves for high dynamic range, PQ and HLG, are missing, because their look depends on the screen.
+PQ and HLG, the curves for high dynamic range, are left out, because what they show depends on the screen.
 """
 _NEAR = 0.02
 """A gamma that differs from 1/2.2 by at most this share means sRGB.
 
-PNG's specification tells encoders to write a gamma of 45455 for sRGB, which is 1/2.2.
+PNG's specification tells encoders to write a gamma of 45455 for sRGB. This number means 0.45455, which is 1/2.2.
 """
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -53,7 +53,7 @@ def cicp_profile(chunk: bytes) -> bytes | None:
 def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
     """Return the profile for the gAMA and cHRM chunks, or None for sRGB.
 
-    A missing or broken chunk means sRGB's values.
+    In place of a missing or broken chunk, the values of sRGB are used.
     """
     curve: _Curve = _SRGB_CURVE
     exponent = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0

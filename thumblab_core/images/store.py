@@ -33,8 +33,8 @@ class ImageStore:
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            # The lab deletes old files that no database row names. With a new date, the file stays until its row is
-            # written.
+            # The lab deletes old files that no row of the database names. The row for this picture is written after
+            # this call. The new date keeps the file until then.
             os.utime(path)
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Read perceptual hashes from a database or a data frame, where some may be missing."""
+"""Convert perceptual hashes from a column of the database or of a data frame, in which some may be missing."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +8,8 @@ def known_hashes(stored: npt.ArrayLike) -> list[int | None]:
     """Return stored 64-bit hashes as integers, with None for each missing hash.
 
     None, NaN and pandas' NA count as missing. A stored hash is an integer or a string of its decimal digits. If some
-    hashes are missing, they must be stored as digits. Otherwise pandas turns the integers next to a NULL into floats,
-    which hold only 53 bits.
+    hashes of a column are missing, the others must be strings. Otherwise pandas turns the integers of the column into
+    floats, which hold only 53 bits.
     """
     import pandas as pd
 

@@ -23,7 +23,7 @@ from thumblab_core.images.profiles import MAX_PROFILE
 _Chunks = dict[bytes, memoryview]
 _NONE = memoryview(b"")
 _ALPHA = 0x10
-"""Flag in the header of a file. It says that the file has an alpha chunk."""
+"""Bit of the flags in the header of a file. It says that the picture has transparent parts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def parse_webp(data: bytes) -> ParsedFile:
 
 
 def _chunks(data: memoryview) -> _Chunks:
-    """Return the first chunk of each kind, up to a chunk that ends after the file."""
+    """Return the first chunk of each kind. Reading stops at a chunk that ends after the end of the file."""
     chunks: _Chunks = {}
     at = parts = 0
     while at + 8 <= len(data):
@@ -76,7 +76,7 @@ def _chunks(data: memoryview) -> _Chunks:
 
 
 def _still(chunks: _Chunks) -> _Still:
-    """Return the first frame of an animation, or else the picture itself."""
+    """Return the picture of the file. If the file is an animation, return its first frame."""
     header, frame = chunks.get(b"VP8X", _NONE), chunks.get(b"ANMF", _NONE)
     canvas = (_int24(header, 4) + 1, _int24(header, 7) + 1) if len(header) >= 10 else None
     if len(frame) >= 16:

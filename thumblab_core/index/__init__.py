@@ -1,8 +1,8 @@
 """The library of a niche: its reference videos, which are searched by the vectors of their thumbnails.
 
-One image encoder makes all vectors of a library. Use `NicheIndex`. It consists of a base (`base`), which was built in
-one step, and of the changes since then (`changes`). `kinds` chooses the FAISS index of the base. A library is saved as
-a release, and docs/release-format.md describes its files.
+One image encoder makes all vectors of a library. The class `NicheIndex` is a library in memory. It consists of a base
+(module `base`), which was built in one step, and of the changes since then (module `changes`). The module `kinds`
+chooses the FAISS index of the base. A library is saved as a release, and docs/release-format.md describes its files.
 """
 
 from thumblab_core.index.changes import Change

@@ -32,11 +32,12 @@ FaissIds = npt.NDArray[np.int64]
 _MEASURED_QUERIES = 256
 """Number of vectors of the library that serve as queries when recall is measured."""
 _BLOCK = 1024
-"""Number of queries that are compared with all vectors at a time. It limits the memory for the cosines."""
+"""Number of queries that are compared with all vectors at a time. This limits the memory that the cosines take."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that an approximate index is asked for.
 
-Its recall was measured for half as many. To find more neighbours than this, the query is compared with all vectors.
+The recall of the index was measured for half as many neighbours. To find more neighbours than this maximum, the query
+is compared with all vectors.
 """
 
 
@@ -66,9 +67,9 @@ class Base:
         """Return a base of unit vectors, float32 [n, d], and n items.
 
         The index gets the fastest search parameter with which it finds at least the share `target` of the nearest
-        vectors. The base gets an exact index in two cases: there are too few vectors to train on, or `factory` is
-        `AUTO` and no parameter reaches the target. `IndexKind.note` then says why. Raises `LibraryError` for a factory
-        string that FAISS does not know.
+        vectors. The base gets an exact index in two cases: there are too few vectors to train another index on, or
+        `factory` is `AUTO` and no parameter reaches the target. `IndexKind.note` then says why the index is exact.
+        Raises `LibraryError` for a factory string that FAISS does not know.
         """
         if len(vectors) != len(items):
             raise LibraryError(f"there are {len(vectors)} vectors but {len(items)} items")
@@ -100,7 +101,8 @@ class Base:
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        # FAISS sets its number of threads for each calling thread. This call sets it to one, also for a new thread.
+        # FAISS has a separate number of threads for each thread that calls it. This call sets the number of the current
+        # thread to one, because the current thread may be new.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -115,7 +117,7 @@ class Base:
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Return, for each of `rows`, the cosines and rows of its k nearest vectors among all other rows.
+        """Return, for each of `rows`, the cosines and rows of the k vectors nearest to it, except itself.
 
         An approximate index is used only for a small k. For a larger k, all vectors are compared.
         """
@@ -151,7 +153,7 @@ class Base:
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
     def _candidates(self, k: int) -> int:
-        """Return how many rows to ask the index for, to find the k nearest.
+        """Return for how many rows the index is asked, so that the k nearest are among them.
 
         An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
         because `_ordered` then computes the cosines again and sorts the rows.
@@ -159,9 +161,9 @@ class Base:
         return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """Return the base with the fastest parameter that reaches the target, and with its measured recall.
+        """Return the base with the fastest search parameter that reaches the target, and with its measured recall.
 
-        If no parameter reaches the target, the slowest one is used.
+        If no parameter reaches the target, the slowest parameter is used, which has the highest recall.
         """
         name, values = parameter_of(self.kind.factory, len(self))
         k = min(MAX_NEIGHBOURS, len(self) - 1)

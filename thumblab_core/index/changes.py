@@ -1,4 +1,4 @@
-"""The changes of a library since its base was built: a small number of videos that were added, replaced or taken out.
+"""The changes of a library since its base was built: the videos that were added, replaced or taken out.
 
 A release stores the changes in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`. `item` is
 null for a video that was taken out. `changes.npy` holds the vectors of the entries that have an item, in the same
@@ -25,8 +25,8 @@ JSON, VECTORS = "changes.json", "changes.npy"
 class Change:
     """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
 
-    `mark` is a rising number that the release store gave after the change was committed to the database. It is 0 in
-    changes by older versions of the lab, which had no marks.
+    `mark` is a number from `ReleaseStore.mark`, given after the change was committed to the database. Later changes
+    have higher marks. It is 0 in changes by older versions of the lab, which had no marks.
     """
 
     video_id: str
@@ -67,7 +67,7 @@ class Changes:
         """
         latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            latest.pop(change.video_id, None)  # The video is removed first, so that it moves to the end.
+            latest.pop(change.video_id, None)  # Removed first, so that its new entry is the last one.
             latest[change.video_id] = (change, vector)
         rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
@@ -76,7 +76,8 @@ class Changes:
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
         """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change has no mark or `mark` is 0, the change is returned if it was made at `moment` or later.
+        If a change has no mark, or if `mark` is 0, marks cannot be compared. Such a change is returned if it was made
+        at `moment` or later.
         """
         return [
             (entry, vector)
@@ -90,7 +91,7 @@ class Changes:
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release. Raises `OSError`."""
+        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError`."""
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 
@@ -98,7 +99,7 @@ class Changes:
     def load(cls, folder: Path, dimension: int) -> Self:
         """Return the changes in the folder of a verified release.
 
-        Raises `LibraryError` if the files are inconsistent.
+        Raises `LibraryError` if the files cannot be read or contradict each other.
         """
         try:
             entries = _FILE.validate_json((folder / JSON).read_bytes(), strict=False)

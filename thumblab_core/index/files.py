@@ -25,7 +25,8 @@ _ITEMS = TypeAdapter(list[Item])
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError`."""
-    # FAISS's own function to write files is not used. On a full disk, it writes a part of the file and raises no error.
+    # FAISS's own function to write files is not used. On a full disk, that function writes only a part of the file and
+    # raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)
@@ -53,7 +54,8 @@ def read_base(release: Release) -> Base:
             items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
         index = faiss_module().read_index(str(release.path / INDEX))
         kind = IndexKind(**(release.info.get("search") or {"factory": FLAT}))
-        # If the index is approximate, a search reads only a few vectors. So the file is mapped, not read into memory.
+        # If the index is approximate, a search reads only a few vectors. So the file is mapped into memory, and only
+        # the parts that a search needs are read.
         vectors = (
             _vectors_of(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
         )
@@ -75,7 +77,7 @@ def read_base(release: Release) -> Base:
 
 
 def read_calibration(release: Release) -> MeanCosines:
-    """Return the mean cosines that a verified release stores to measure how typical a picture is.
+    """Return the stored mean cosines of a verified release, see `MeanCosines`. They show how typical a picture is.
 
     Raises `LibraryError` if they are not a rising sequence of finite numbers.
     """

@@ -1,4 +1,4 @@
-"""The items of a library, the neighbours that a search returns, and the days that a search is limited to."""
+"""Data classes of a library: its items, the neighbours that a search returns, and the days that limit a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) ->
     """Return the percentile of a picture in a library, 0 to 100.
 
     `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds the mean
-    cosine of each picture of the library to its nearest neighbours among the others. The result is the percentage of
-    `sorted_means` that are at most `mean`.
+    cosine of each picture of the library to its nearest neighbours among the other pictures of the library. The result
+    is the percentage of `sorted_means` that are at most `mean`.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)
@@ -56,7 +56,7 @@ class LibraryError(LabError):
 
 
 class RebuildRequiredError(LibraryError):
-    """An error for a change that the served index cannot take without being built again."""
+    """An error for a change that cannot be made to the served index unless the index is built again."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        A high multiple of a very low number of views means nothing, so a minimum of views per hour is required as well.
-        A channel without a baseline has no multiple, so the minimum is much higher there.
+        A high multiple of very few views means nothing. So a winner also needs a minimum of views per hour. A video of
+        a channel without a baseline has no multiple, so it needs much more views per hour.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE
@@ -99,7 +99,7 @@ class Neighbour(NamedTuple):
 def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
     """Return the first k winners of `near`, which is sorted nearest first.
 
-    If none is a winner, return the first k of all.
+    If no neighbour is a winner, return the first k neighbours.
     """
     return [neighbour for neighbour in near if neighbour.item.winner][:k] or list(near[:k])
 

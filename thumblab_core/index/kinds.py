@@ -19,14 +19,15 @@ AUTO, FLAT = "auto", "Flat"
 FLAT_UP_TO = 10_000
 """Up to this many vectors, a library gets an exact index, which needs no training.
 
-To compare a query with so many vectors takes about a millisecond.
+An exact index compares a query with all vectors. With 10,000 vectors, this takes about a millisecond.
 """
 
 _TRAINING_SAMPLE = 30_000
 _KMEANS_ITERATIONS = 5
 """Iterations of k-means in the training of an index with lists (IVF).
 
-With twice the iterations and twice the training sample, training takes four times as long, and search gets no faster.
+With twice as many iterations and a training sample of twice the size, training takes four times as long, and searches
+are no faster.
 """
 
 # The pattern matches an index that stores the vectors at full or half precision, without transforming them first.
@@ -42,8 +43,8 @@ class IndexKind:
     """The kind of a library's index: a FAISS factory string, and the one parameter that trades time for recall.
 
     `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the
-    library, each against all others. `note` says why the index is not the requested one, or why it misses the target
-    recall. If neither is the case, it is None.
+    library, each against all others. `note` says why the index is not the one that was asked for, or why it misses the
+    target recall. It is None if the index is the one that was asked for and reaches the target.
     """
 
     factory: str
@@ -133,7 +134,7 @@ def set_parameter(index: Any, name: str, value: int) -> None:
 def all_cores() -> Iterator[None]:
     """Let FAISS use all cores inside the `with` block.
 
-    Use it for large work only. Outside the block, FAISS uses only the calling thread.
+    Use it for large work only. Outside the block, FAISS uses only the thread that calls it.
     """
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)
@@ -146,7 +147,8 @@ def all_cores() -> Iterator[None]:
 def faiss_module() -> Any:
     """Return the imported FAISS module. Calls from the current thread then use this thread only.
 
-    One query is too little work to share. Waking a second thread takes up to ten times as long as the search.
+    One query is too little work for several threads. Waking a second thread takes up to ten times as long as the search
+    itself.
     """
     import faiss
 

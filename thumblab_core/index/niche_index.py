@@ -1,7 +1,7 @@
 """The library of a niche: build it from vectors, change it, search it, save it as a release and load it.
 
-A library consists of a base, which was built in one step, and of the changes since then. A change neither computes nor
-writes any part of the base again.
+A library consists of a base, which was built in one step, and of the changes since then. When a library is changed, its
+base is neither computed nor written again.
 """
 
 import json
@@ -33,7 +33,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""Lower and upper bound of the number of changes that a library takes in place, see `NicheIndex.overdue`."""
+"""Bounds of how many changes a library may have before it must be built again, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
@@ -113,8 +113,8 @@ class NicheIndex:
     ) -> "NicheIndex":
         """Return a library of unit vectors, float32 [n, d], and n items in the same order.
 
-        `scores` is how the sub-scores of the items are distributed. See `Base.build` for `factory` and `recall`. Raises
-        `LibraryError`.
+        `scores` is how the sub-scores of the items are distributed. `factory` and `recall` are the parameters `factory`
+        and `target` of `Base.build`, which also says when `LibraryError` is raised.
         """
         base = Base.build(vectors, items, factory, recall)
         return cls(base, Changes.none(base.dimension), mean_cosines_of(base), encoder, scores)
@@ -137,7 +137,7 @@ class NicheIndex:
 
     @property
     def overdue(self) -> str | None:
-        """Why the library should be rebuilt, or None. Too many changes would slow down its searches."""
+        """Why the library must be built again, or None. It has too many changes, which slow down its searches."""
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
             return None
@@ -149,8 +149,8 @@ class NicheIndex:
     def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:
         """Return the k items nearest to a unit vector [d], nearest first.
 
-        If there are fewer than k items, all of them are returned. With `only`, the vector is compared with every video
-        that it admits, so that these videos are found even if they are few.
+        If there are fewer than k items, all of them are returned. If `only` limits the days, the vector is compared
+        with every video of these days. So such videos are found even if they are few.
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
@@ -171,9 +171,9 @@ class NicheIndex:
     def percentile(self, vector: Vectors) -> float:
         """Return how typical a unit vector [d] is of the library, 0 to 100.
 
-        The mean cosine of the vector to its k nearest items is computed, and the same for every item of the base. The
-        result is the percentile of the vector among these items. k is a tenth of the library, but at most 200. Raises
-        `LibraryError` if the library is not `calibrated`.
+        The mean cosine of the vector to its k nearest items is compared with the mean cosines of the items of the base,
+        each to its own nearest neighbours. The result is the percentile of the vector's mean among them. k is a tenth
+        of the library, but at most 200. Raises `LibraryError` if the library is not `calibrated`.
         """
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
@@ -205,13 +205,13 @@ class NicheIndex:
     def save_changes(self, folder: Path) -> None:
         """Write only the files that differ from the release of the base.
 
-        The release store takes over the other files from that release.
+        The release store links or copies all other files from the release of the base.
         """
         self.changes.save(folder)
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
-        """Return the ids of all videos in the files of a release, including videos that were taken out.
+        """Return the ids of all videos in the files of a release. The files still name videos that were taken out.
 
         Loads no vectors.
         """
@@ -224,8 +224,8 @@ class NicheIndex:
     def load(cls, release: Release, beside: "NicheIndex | None" = None) -> "NicheIndex":
         """Verify and load a release. Raises `LabError` if a file is damaged or disagrees with the manifest.
 
-        `beside` is a library that is already loaded. If it has the same base, the files of the base are not read or
-        verified again.
+        `beside` is a library that was loaded before. If the release has the same base as `beside`, the files of the
+        base are neither read nor verified again.
         """
         digests = {name: release.files[name] for name in BASE_FILES if name in release.files}
         try:
@@ -249,7 +249,7 @@ class NicheIndex:
             )
         return library
 
-    # Below, the position of an item counts the rows of the base first, and then the rows of the changes.
+    # In the methods below, positions number the rows of the base first, and then the rows of the changes.
 
     def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k nearest items, nearest first."""

@@ -1,6 +1,6 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
-To find how typical a new thumbnail is of the library, its own similarity is compared with that of the items.
+A new thumbnail is typical of the library if its similarity to its nearest neighbours is high among those of the items.
 """
 
 import numpy as np

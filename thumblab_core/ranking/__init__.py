@@ -1,1 +1,1 @@
-"""The ranking model as it is released, and how its scores become answers."""
+"""The ranking model as a release holds it, and the conversion of its scores to percentiles and win probabilities."""

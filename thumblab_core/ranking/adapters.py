@@ -1,10 +1,10 @@
 """Channel adapters, which adapt the model's scores to one channel by the channel's own videos (partial pooling).
 
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
-which was measured on unseen channels at training. Then the adapter adds what the channel's own videos show beyond the
-model's score. This part is a kernel ridge regression over the model's inputs, fitted for this channel alone. The kernel
-is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added. The effect of the adapter
-therefore grows with the number of videos.
+which was measured on unseen channels at training. Then the adapter adds a prediction of what the model's score misses
+on this channel. This prediction is a kernel ridge regression over the model's inputs, fitted on the channel's own
+videos alone. The kernel is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added.
+With more videos, more pictures are like one of them, so the adapter has more effect.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ LEAST_VIDEOS = 5
 MOST_VIDEOS = 1_000
 """Maximum number of videos in an adapter. If a channel has more, the newest are used.
 
-Each video takes 7 kB if picture vectors have 1,024 dimensions.
+A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _LENGTH = 1.0
@@ -47,8 +47,8 @@ class Adapter:
     `inputs`: standardised inputs of the videos, float16 [m, d]. `weights`: their weights, float32 [m].
     `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
     `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
-    adapter of the other videos. None if there are fewer than 20 videos, or if an older version of the lab made the
-    adapter.
+    adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
+    an older version of the lab made the adapter.
     """
 
     inputs: npt.NDArray[np.float16]
@@ -96,7 +96,8 @@ def fit_adapter(inputs: Floats, scores: Floats, above: Floats, score_slope: floa
     weights = np.linalg.solve(kernel, centred)
     quantiles = None
     if len(centred) >= LEAST_PLACED:
-        # This is the closed form of the leave-one-out predictions of kernel ridge regression.
+        # `left_out` is the prediction for each video by a regression that was fitted on all other videos of the
+        # channel. This closed form gives it without fitting a regression for each video.
         left_out = centred - weights / np.diagonal(np.linalg.inv(kernel))
         quantiles = percentiles(model_part + left_out).astype(np.float32)
     return Adapter(stored, weights.astype(np.float32), score_slope, quantiles)
@@ -113,7 +114,7 @@ def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
 class Adapters:
     """The adapters of many channels, in memory or in the file of a release.
 
-    Adapters in a file are read one at a time when they are asked for, because a corpus has thousands of channels.
+    From a file, an adapter is read only when it is asked for, because a corpus has thousands of channels.
     """
 
     def __init__(self, in_memory: Mapping[str, Adapter] | None = None, path: Path | None = None) -> None:
@@ -140,13 +141,14 @@ class Adapters:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Open the adapters file of a release. Raises `LabError` when it cannot be read."""
+        """Open the adapters file of a release. Raises `LabError` if it cannot be read."""
         return cls(path=folder / FILE)
 
     def of(self, channel: str, inputs: int) -> Adapter | None:
         """Return the adapter of a channel, or None if the channel has none.
 
-        Raises `LabError` when the adapter does not fit a model with `inputs` inputs.
+        `inputs` is the number of inputs of the model. Raises `LabError` if the adapter was fitted for another number of
+        inputs, or if its values are not valid.
         """
         if channel not in self.channels:
             return None

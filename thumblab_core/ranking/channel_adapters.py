@@ -61,7 +61,7 @@ class ChannelAdapters:
         self.store = store
 
     def channels(self) -> list[str]:
-        """Return the sorted ids of the channels that have an adapter. The adapter itself may be damaged."""
+        """Return the sorted ids of the channels that have an adapter, even if the adapter is damaged."""
         folder = self.store.root / ADAPTER
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
@@ -69,7 +69,8 @@ class ChannelAdapters:
     def titles(self) -> dict[str, str]:
         """Return the title of each channel that has an adapter, by channel id.
 
-        Only manifests are read, and no adapters. If a manifest cannot be read, the title is empty.
+        The titles are read from the manifests of the adapters' releases. If a manifest cannot be read, the title is
+        empty.
         """
         titles = {}
         for channel_id in self.channels():
@@ -94,9 +95,9 @@ class ChannelAdapters:
         return ids[0] if ids else None
 
     def suggestion(self, name: str) -> str:
-        """Return "; do you mean TITLE?", with the title that is most similar to `name`, a title or @handle.
+        """Return "; do you mean TITLE?", where TITLE is the title most similar to `name`.
 
-        The result is empty if no title is similar.
+        `name` is a title or a @handle that a person typed. The result is empty if no title is similar to it.
         """
         return suggestion(name.removeprefix("@"), filter(None, self.titles().values()))
 
@@ -159,7 +160,7 @@ class ChannelAdapters:
         return release
 
     def changing(self, channel_id: str) -> AbstractContextManager[None]:
-        """Lock the channel's adapter against changes by other processes, see `Serving.changing`."""
+        """Lock the channel's adapter, so that no other process changes it, see `Serving.changing`."""
         return self.store.serving.changing(ADAPTER, _checked(channel_id))
 
     def remove(self, channel_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Decide how sure the lab says it is of a winner: clear, leaning or too close to call.
+"""Choose the words for how sure the lab is of a winner: clear, leaning or too close to call.
 
 The words depend on the whole percentage that is shown, so that words and percentage agree.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 CLEAR, LEANING = 75, 60
-"""Minimum whole percentages of a clear and of a leaning winner. A winner below both is too close to call."""
+"""Minimum win probabilities of a clear and of a leaning winner, in whole percent. Below 60, it is too close to call."""
 
 
 def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -18,6 +18,6 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return whether a pair is too close to call.
 
-    `probability` is the win probability of its better video, 0.5 to 1.
+    `probability` is the win probability of the better video of the pair, 0.5 to 1.
     """
     return np.asarray(percent(probability) < LEANING, np.bool_)

@@ -1,9 +1,11 @@
-"""Decide whether a picture resembles any picture that a model was trained on. If it does not, its score means nothing.
+"""Decide whether a picture resembles any picture that a model was trained on.
+
+The model's score of a picture that resembles none of them means nothing.
 
 A picture is familiar if its cosine to the nearest training picture is at least a threshold. To find the threshold, each
 training picture is compared with the nearest picture of *another* channel, because a new picture may also come from a
-new channel. The threshold is the 1st percentile of these cosines. `python -m benchmarks.familiar` measures how well it
-works, see docs/evaluation.md.
+new channel. The threshold is the 1st percentile of these cosines. `python -m benchmarks.familiar` measures how well
+this threshold recognises unfamiliar pictures, see docs/evaluation.md.
 """
 
 from dataclasses import dataclass
@@ -21,17 +23,17 @@ FILE = "familiar.safetensors"
 LEAST = 50
 """Minimum number of pictures for a threshold.
 
-With fewer pictures, the lowest 1 % would be less than half a picture.
+With fewer pictures, the lowest 1 % of them would be less than half a picture.
 """
 
 MOST = 2_000
 """Maximum number of pictures that are stored, drawn at random.
 
-More pictures would take longer to read. They would rarely contain a picture that is nearer to a new one.
+More pictures would take longer to load. A new picture would rarely be nearer to one of them than to the 2,000.
 """
 
 _LOWEST = 1.0
-"""The threshold is this percentile of the cosines to the nearest picture."""
+"""The threshold is this percentile of the cosines to the nearest picture of another channel."""
 _BLOCK = 256
 """Number of pictures whose cosines are computed at once."""
 

@@ -1,4 +1,7 @@
-"""Find the percentile of a score among the scores of other videos. A release stores 101 percentiles of these scores."""
+"""Find the percentile of a score among the scores of a niche's or a channel's videos.
+
+A release stores only the 101 percentiles of these scores, not the scores.
+"""
 
 from collections.abc import Sequence
 

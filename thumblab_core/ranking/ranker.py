@@ -34,7 +34,10 @@ _FARTHEST = 5.0
 """Number of standard deviations at which an input is clipped."""
 
 _GAIN = 20.0
-"""Factor for the inputs. It brings the values of a block of length 1 near 1, which usual learning rates expect."""
+"""Factor for the standardised inputs.
+
+Each single value of a vector of length 1 is small. The factor brings the values near 1, as usual learning rates expect.
+"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Ranker(nn.Module):
 
         Pictures and titles get length 1, and title facts 0.5. The inputs for words are not changed. An input that is
         constant in training is set to 0. Nothing can be learnt from such an input. If it were divided by its tiny
-        deviation, its first change after training would outweigh all other inputs.
+        standard deviation, its first change after training would outweigh all other inputs.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
@@ -145,7 +148,7 @@ class Ranker(nn.Module):
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # Training on pairs would only make these weights memorise single words, so they stay as they are.
+        # These weights stay as they are. Training on pairs would only make them memorise single words.
         self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)

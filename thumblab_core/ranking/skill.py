@@ -19,7 +19,7 @@ PACKAGE, ONE_TITLE = "package", "one_title"
 """Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""
 
 RESIDUAL = "residual"
-"""The pairs of `ONE_TITLE` whose winner is the video with the higher residual.
+"""Name of the slice of `ONE_TITLE` in which the winner of a pair is the video with the higher residual.
 
 A slice is a subset of the held-out pairs, with a rule that says which video of a pair is the winner.
 """
@@ -47,15 +47,15 @@ class Skill:
 
     @property
     def proven(self) -> bool:
-        """Whether the whole interval lies above 0.5, which is chance."""
+        """Whether the whole 95 % interval of the AUC is above 0.5, the AUC of a random order."""
         return self.low is not None and self.low > 0.5
 
 
 def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
-    The service ranks pictures under one title, so the skill is that of the question `ONE_TITLE`. Older releases were not
-    asked this question. Their skill is that of `PACKAGE`.
+    The service ranks pictures under one title, so the skill is that of the question `ONE_TITLE`. The evaluation of
+    older releases did not ask this question, so their skill is that of `PACKAGE`.
 
     Raises `LabError` if the file is not valid.
     """
@@ -64,7 +64,8 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
         return {}
     try:
         rows: list[dict[str, Any]] = json.loads(path.read_text())
-        # If the question of one title was asked and has no figure, the figure of another question must not replace it.
+        # If the question `ONE_TITLE` was asked but its figure is missing, the figure of `PACKAGE` must not be used in
+        # its place.
         asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
         found = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, asked)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,7 +2,7 @@
 
 A sentence encoder captures what a title is about. It does not capture that the viewers of one channel like "vs" and
 "unboxing", or that titles in capital letters no longer get more views on another channel. The features of this module
-do.
+capture this.
 """
 
 import re
@@ -15,7 +15,10 @@ import numpy as np
 from thumblab_core.arrays import Float32s
 
 BUCKETS = 1_024
-"""Number of hash buckets for words and pairs of words. There are as many for groups of three or four characters."""
+"""Number of hash buckets for words and pairs of words.
+
+Groups of three or four characters have buckets of their own, of the same number.
+"""
 
 WORDS = 2 * BUCKETS
 """Number of values that `title_words` returns for a title."""
@@ -35,7 +38,7 @@ _PICTOGRAPHS = {
     1: re.compile("[\u2501-\U0010ffff]"),  # This pattern also matches every Chinese, Japanese and Korean letter.
     2: re.compile("[\u20e3\u2300-\u23ff\u2500-\u2bff\ufe0f\U0001f000-\U0001fbff]"),
 }
-"""Patterns of pictographs, by the version of the title facts.
+"""Patterns that match a pictograph, such as an emoji, by the version of the title facts.
 
 Version 2 matches the Unicode blocks of symbols and emoji, the combining keycap and the emoji variation selector.
 """

@@ -24,13 +24,14 @@ from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""What the absolute head predicts.
+"""The two values that an absolute head may predict. A model is trained on one of them.
 
 `ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
-"""Minimum spread of the predictions. With less, an answer would show the same number for every thumbnail."""
+"""Minimum spread of the predictions. With a smaller spread, an answer would show the same number for every thumbnail.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
     `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
-    `slope_adapted`: the same for channels with an adapter.
-    `one_title`: the same two slopes for two pictures under one title. None in older releases.
+    `slope_adapted`: the same slope for channels with an adapter.
+    `one_title`: these two slopes for two pictures under one title. None in older releases.
     `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
     score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
@@ -88,7 +89,7 @@ class Calibration:
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
         """Return for each of n candidates the probability that it is the best, [n], from their scores [n].
 
-        The model is that of Bradley, Terry and Luce.
+        The formula is that of Bradley, Terry and Luce.
         """
         logits = self.slope_of(adapted) * np.asarray(scores, np.float64)
         odds = np.exp(logits - logits.max())
@@ -197,7 +198,7 @@ class TrainedRanker:
 
 
 def _tuples(calibration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those fields of a stored calibration that are tuples, which JSON stores as lists."""
+    """Return the fields of a stored calibration that must be tuples. JSON stores them as lists."""
     one_title = calibration.get("one_title")
     return {
         "too_close": tuple(calibration.get("too_close", (None, None))),

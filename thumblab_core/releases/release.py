@@ -34,7 +34,7 @@ class ReleaseError(LabError):
 
 
 class UnreadError(ReleaseError):
-    """An error of the operating system while it read a release. The content of the release may be good."""
+    """An error for a release that the operating system could not read this time. The release may be undamaged."""
 
     transient = True
 
@@ -64,7 +64,7 @@ class Release:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sort key of the releases of a scope, oldest first.
+        """Key that sorts the releases of a scope from the oldest to the newest.
 
         Releases are ordered by number, never by time, because a clock can step back. Releases without a number come
         first, in the order of their ids.
@@ -145,10 +145,10 @@ def file_checksum(path: Path) -> str:
 
 
 def was_not_read(error: BaseException | None) -> bool:
-    """Return whether an error, or an error that caused it, means that the system could not read an existing file.
+    """Return whether an error, or one that caused it, means that a file exists but could not be read this time.
 
-    The file may then be good or damaged. Libraries that parse files also raise `OSError` for a damaged file. Such an
-    error has no `errno`, and the result is False.
+    If the result is True, it is not known whether the file is damaged. Libraries that parse files also raise `OSError`
+    for a damaged file. An error of such a library has no `errno`, and the result is False.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):
@@ -160,7 +160,7 @@ def was_not_read(error: BaseException | None) -> bool:
 def require_damage(release: Release, error: BaseException) -> None:
     """Raise `UnreadError` if `error` means that the release could not be read.
 
-    Call this before treating the release as damaged.
+    Call this before the release is treated as damaged because of `error`.
     """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error

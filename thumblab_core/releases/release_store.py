@@ -47,13 +47,14 @@ class ReleaseStore:
         run_id: str | None = None,
         sharing: Release | None = None,
     ) -> Release:
-        """Let `write` fill an empty folder, and make it a release that is not served yet.
+        """Let the function `write` fill an empty folder, and make the folder a release that is not served yet.
 
-        Files that `write` does not make are taken over from the release `sharing`, as hard links if the file system has
-        them. A large release that differs from `sharing` only in a small file then takes little space.
+        `write` gets the path of the folder. Files that `write` does not make are taken from the release `sharing`, as
+        hard links if the file system has them. A release that differs from `sharing` only in small files then takes
+        little space.
 
-        `info` must be JSON. By convention, `info["inputs"]` is a digest of all inputs. `unchanged` compares it, to find
-        out whether there is anything new to publish.
+        `info` must be JSON. By convention, `info["inputs"]` is a digest of all data that the release was made from.
+        `unchanged` compares this digest, to find out whether there is anything new to publish.
         """
         folder = self._folder(kind, scope)
         with folder.writing():
@@ -87,7 +88,7 @@ class ReleaseStore:
         return folder.get(release_id)
 
     def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
-        """Bring a removed release back from a copy of its folder. A release that exists is left as it is.
+        """Bring a removed release back from a copy of its folder, unless the store still has the release.
 
         Raises `ReleaseError` unless the copy is the complete and undamaged release that was published.
         """
@@ -110,7 +111,7 @@ class ReleaseStore:
         return folder.get(release_id)
 
     def mark(self, kind: str, scope: str) -> int:
-        """Return a new number of the scope. Later releases and marks get higher numbers."""
+        """Return a new number of the scope, a mark. Releases and marks that are made later get higher numbers."""
         folder = self._folder(kind, scope)
         with folder.writing():
             return folder.next_number()
@@ -133,9 +134,9 @@ class ReleaseStore:
         return releases[-1] if releases else None
 
     def unchanged(self, kind: str, scope: str, inputs: str) -> Release | None:
-        """Return the newest release if it was made from the same `inputs` and is not damaged, else None.
+        """Return the newest release if it was made from `inputs` and is not damaged, else None.
 
-        If a release is returned, there is nothing new to publish.
+        `inputs` is a digest, see `publish`. If a release is returned, there is nothing new to publish.
         """
         release = self.latest(kind, scope)
         if release is None or release.info.get("inputs") != inputs:
@@ -155,7 +156,8 @@ class ReleaseStore:
         """
         folder = self._folder(kind, scope)
         with folder.writing():
-            # This process holds the lock, so everything still staged belongs to a process that died.
+            # This process holds the lock, so no other process is writing. Folders that are still staged are from
+            # processes that died.
             for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             stay = {folder.pointer(), *spare}
@@ -205,7 +207,7 @@ def _delete(folder: ScopeFolder, release_id: str) -> None:
 
 
 def _take_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:
-    """Link or copy the files of the release that are not in `without` into `staging`. Return their checksums."""
+    """Link or copy all files of the release, except those in `without`, into `staging`. Return their checksums."""
     files = {name: checksum for name, checksum in release.files.items() if name not in without}
     for name, checksum in files.items():
         path = staging / name

@@ -1,4 +1,4 @@
-"""The folder of one scope: its releases, its pointer file `CURRENT`, its other small state files and its locks."""
+"""The folder of one scope: its releases, its small state files (such as the pointer `CURRENT`) and its locks."""
 
 import fcntl
 import os
@@ -45,8 +45,8 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. Leaving that release out could make an older one
-        look like the newest.
+        Raises `UnreadError` if a manifest could not be read this time. If the release of that manifest were left out,
+        an older release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():
@@ -66,11 +66,14 @@ class ScopeFolder:
             return None
 
     def move_pointer(self, release_id: str) -> None:
-        """Make the pointer name a release, or nothing if the id is "". The caller must be inside `writing`."""
+        """Make the pointer name a release, or no release if the id is "". Call it inside `writing`."""
         self.replace_file(_POINTER, release_id)
 
     def replace_file(self, name: str, text: str) -> None:
-        """Write a small file completely or not at all. It is on the disk when this returns."""
+        """Write a small file completely or not at all.
+
+        After the call, the content is safe on the disk, even if the power fails.
+        """
         path = self.path / name
         aside = path.with_name(f"{ASIDE}{secrets.token_hex(6)}")
         aside.write_text(text)
@@ -116,7 +119,8 @@ class ScopeFolder:
     def next_number(self, above: int = 0) -> int:
         """Return a number that is higher than `above` and than every number given before. Call it inside `writing`.
 
-        The number is on the disk before it is used. So it is not given again, even after its release was deleted.
+        The number is written to the disk before it is returned. So it is never given again, even if its release is
+        deleted.
         """
         path = self.path / "NUMBER"
         try:

@@ -1,7 +1,7 @@
 """Decide which release of a scope is served, by the pointer, the history of promotions, and the hold of a person.
 
-Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. Each time that a reader uses a
-release, it reads the pointer once and verifies the files that it reads.
+Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. A reader reads the pointer once,
+and then reads and verifies the files of the release that the pointer named.
 """
 
 import json
@@ -24,8 +24,8 @@ _HISTORY_LENGTH = 200
 class Hold:
     """A person's decision to keep an older release served.
 
-    `since` is the time of the decision, `reason` its reason, and `displaced` the id of the release that was served
-    before.
+    `since` is the time of the decision, `reason` is why it was made, and `displaced` is the id of the release that was
+    served before the decision.
     """
 
     since: str
@@ -58,7 +58,10 @@ class Serving:
         return None if release_id is None else self._folder(kind, scope).get(release_id)
 
     def withdrawn(self, kind: str, scope: str) -> bool:
-        """Return whether serving was withdrawn. A missing pointer means only that nothing was promoted yet."""
+        """Return whether serving was withdrawn.
+
+        If there is no pointer, it was not withdrawn. Then no release was promoted yet.
+        """
         return self._folder(kind, scope).pointer() == ""
 
     def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
@@ -68,8 +71,8 @@ class Serving:
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
             folder.move_pointer(release.release_id)
-            # If the process is killed here, the served release is missing from the history. That is harmless: the
-            # served release is never the target of a rollback.
+            # If the process is killed here, the served release is missing from the history. This does no harm, because
+            # a rollback never goes to the release that is served.
             history = [*_history(folder), release.release_id]
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 
@@ -93,9 +96,9 @@ class Serving:
         return [r for r in releases if r.release_id in promoted and (order is None or r.order < order)]
 
     def hold(self, release: Release, reason: str) -> None:
-        """Record that nothing newer than `release` may be served until `resume` is called.
+        """Record that no release newer than `release` may be served until `resume` is called.
 
-        Code that promotes releases must ask `held` first.
+        `promote` does not check this. Code that promotes releases must call `held` first.
         """
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
@@ -125,7 +128,7 @@ class Serving:
     def changing(self, kind: str, scope: str, patience: float = 60.0) -> AbstractContextManager[None]:
         """Lock the scope while the caller reads the served release, makes a new one from it and promotes the new one.
 
-        A second writer waits for at most `patience` seconds, and then gets a `BusyError`. Readers never wait.
+        Raises `BusyError` if another process holds this lock for more than `patience` seconds. Readers never wait.
         """
         return self._folder(kind, scope).changing(patience)
 

@@ -1,12 +1,12 @@
 """The distribution of each sub-score over a niche's library.
 
-The same value can be good in one niche and weak in another.
+It shows whether a value is high or low for the niche. The same value can be good in one niche and weak in another.
 
 An index release stores the distribution as `sub_scores.json`:
 
     {"version": VERSION OF THE METER, "count": PICTURES, "quantiles": {NAME: [101 values, 0 to 1, rising] or null}}
 
-The entry of a sub-score is null if fewer than `LEAST` pictures of the library have a value of it. Old releases do not
+The entry of a sub-score is null if it has a value for fewer than `LEAST` pictures of the library. Old releases do not
 have this file, and are loaded without a distribution.
 """
 
@@ -27,14 +27,14 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. With fewer values, the lowest tenth is at most one picture."""
+"""Minimum number of values for a distribution. With fewer values, the lowest tenth is one value or none."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""
 
 _POINTS = 101
 _DIGITS = 6
-"""Number of decimal digits of the stored quantiles. Values are rounded to as many digits before they are compared."""
+"""Number of decimal digits of the stored quantiles. Values that are compared with them are rounded too."""
 
 
 class DistributionError(LabError):
@@ -53,7 +53,7 @@ class ScoreDistribution:
     def of(cls, version: str, count: int, values: Mapping[str, Sequence[float]]) -> Self:
         """Build the distribution from the values of each sub-score over `count` pictures.
 
-        A picture may lack some values.
+        A sub-score may have fewer values than `count`, because it could not be measured in some pictures.
         """
         return cls(version, count, {name: _quantiles(values.get(name, ())) for name in NAMES})
 
@@ -105,7 +105,7 @@ def _quantiles(values: Sequence[float]) -> list[float] | None:
 
 
 def _checked(values: list[float] | None) -> list[float] | None:
-    """Return quantiles that were read from a file.
+    """Return the quantiles of one sub-score, which were read from a file.
 
     Raises `ValueError` unless they are 101 rising values from 0 to 1.
     """

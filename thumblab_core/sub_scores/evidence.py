@@ -44,7 +44,7 @@ class TextLine:
 
     `confidence`: the confidence of the text reader, 0 to 1. `height_at_120`: the height of the line in pixels when the
     picture is 120 pixels wide. `contrast`: WCAG 2.2 contrast ratio between its light and dark parts at that width, 1 to
-    21. It is 0 before it is measured.
+    21. The contrast is 0 until it is measured.
     """
 
     box: Box
@@ -114,7 +114,7 @@ class Evidence:
     `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
     `saliency`: a map of `GRID` cells. The most salient cell is 1.
     `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
-    subject and its background. If no subject stands out, all three describe the whole picture.
+    subject and its background. If no subject stands out, these three figures describe the whole picture.
     `legibility`: the share of the characters that can be read when the picture is 120 pixels wide. None without text.
     `badge_overlap`: the largest share of a text, a face or the subject that the length badge hides.
     `title_match_by`: what was compared with the title, `picture` or `text`. None if nothing was compared.

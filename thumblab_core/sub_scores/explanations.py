@@ -95,8 +95,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    A text matches the title from the value `TEXT_MATCHES_FROM` on, which was measured. For pictures, no such value was
-    measured.
+    If the text was compared with the title, it matches from the value `TEXT_MATCHES_FROM` on, which was measured. If
+    the picture itself was compared, it is not known from which value on it matches.
     """
     if evidence.title_match_by == PICTURE:
         if weak:
@@ -113,7 +113,8 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 def _text_problem(evidence: Evidence) -> Sentences | None:
     """Return the problem of the first line that the length badge hides.
 
-    If there is none and the legibility is below a half, return the problem of the line that is hardest to read.
+    If the badge hides no line and the legibility is below a half, return the problem of the line that is hardest to
+    read.
     """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)
@@ -138,7 +139,7 @@ def _name_of(line: Line) -> str:
 def _rounded_down(value: float) -> str:
     """Return the value with one decimal.
 
-    It is rounded down, so that a value below a minimum never looks equal to it.
+    It is rounded down, so that a value below a minimum is never shown as equal to the minimum.
     """
     return f"{math.floor(10 * value) / 10:.1f}"
 

@@ -1,6 +1,6 @@
 """Measure how much of the layout is still visible when a picture is shown 120 pixels wide.
 
-This is the smallest width at which most viewers see a thumbnail when they choose a video.
+When viewers choose a video, most of them see no thumbnail that is narrower than 120 pixels.
 
 Three things are measured: large shapes, readable text, and what the length badge hides.
 """
@@ -17,7 +17,8 @@ BADGE = Box(0.83, 0.84, 0.15, 0.12)
 """The length badge: the box in which YouTube writes the length of the video.
 
 On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. This is the width for
-`12:34`. The badge is wider for hours and narrower for seconds. Other devices differ by a few pixels.
+`12:34`. The badge is wider for hours and narrower for seconds. On other devices, its place and size differ by a few
+pixels.
 """
 
 UNREADABLE, READABLE = 4.0, 8.0
@@ -60,11 +61,11 @@ def readable(line: Line) -> float:
 
 
 def factors(line: Line) -> dict[str, float]:
-    """Return what makes a line readable, each factor 0 to 1.
+    """Return the three factors that make a line readable, by name, each 0 to 1.
 
-    `height`: 0 up to 4 pixels, 1 from 8 pixels on. Letters of 5 by 7 pixels can all be told apart, and the box of a
-    line is a little higher than its letters. `contrast`: 1 from a contrast ratio of 3 on, which WCAG 2.2 (1.4.3)
-    requires of large text. `uncovered`: the share of the line that the length badge does not cover.
+    `height`: 0 up to 4 pixels, 1 from 8 pixels on. At 8 pixels, the letters in the box are about 7 pixels high. This is
+    enough to tell all letters apart. `contrast`: 1 from a contrast ratio of 3 on, which WCAG 2.2 (1.4.3) requires of
+    large text. `uncovered`: the share of the line that the length badge does not cover.
     """
     return {
         "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),

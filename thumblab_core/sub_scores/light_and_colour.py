@@ -8,7 +8,7 @@ from thumblab_core.sub_scores.scaled_picture import Plane, ScaledPicture
 _TAPS = 9
 """Width in pixels of the box blur that sharpness is measured with."""
 _LEAST = 48
-"""Minimum side in pixels of the region that sharpness is measured on. It is a few times the width of the blur."""
+"""Minimum side in pixels of the region that sharpness is measured on. It is about five times `_TAPS`."""
 _SEPARATION = 60.0
 """Difference in CIELAB units that counts as full separation of subject and background."""
 
@@ -16,10 +16,10 @@ _SEPARATION = 60.0
 def sharpness(picture: ScaledPicture, subject: Box | None) -> float:
     """Return the sharpness of the subject, 0 to 1, or of the whole picture if there is no subject.
 
-    It is the share of the differences between neighbouring pixels that a 9-pixel blur removes. The lower value of the
-    horizontal and the vertical direction counts. This is one minus the blur effect of Crete, Dolmiere, Ladret &
-    Nicolas, Human Vision and Electronic Imaging 2007. It does not depend on contrast, because it is a ratio. A flat
-    surface has sharpness 0.
+    It is the share of the differences between neighbouring pixels that a 9-pixel blur removes. It is measured
+    horizontally and vertically, and the lower of these two values is returned. This is one minus the blur effect of
+    Crete, Dolmiere, Ladret & Nicolas, Human Vision and Electronic Imaging 2007. It does not depend on contrast, because
+    it is a ratio. A flat surface has sharpness 0.
     """
     import cv2
 
@@ -56,8 +56,9 @@ def colourfulness(picture: ScaledPicture) -> float:
 def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, float]:
     """Return how far subject and background differ in lightness and in colour, each 0 to 1.
 
-    They are the differences of the mean L* and of the mean (a*, b*) in CIELAB, divided by 60. Without a subject, they
-    are twice the standard deviations over the whole picture, divided by 60.
+    The first result is the difference of the mean L* of subject and background in CIELAB, divided by 60. The second is
+    the distance of their mean (a*, b*), divided by 60. Without a subject, twice the standard deviations over the whole
+    picture take the place of these differences.
     """
     if subject is None:
         spread = picture.lab.reshape(-1, 3).std(axis=0)

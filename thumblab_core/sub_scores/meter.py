@@ -42,8 +42,8 @@ class Title:
     """The title that a picture is compared with.
 
     `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower, the part
-    that encodes texts. Then `title_match` is measured on them. Otherwise, the text in the picture is compared with
-    `text`.
+    that encodes texts. `title_match` then compares these two vectors. Without them, it compares the text in the picture
+    with `text`.
     """
 
     text: str | None = None
@@ -66,7 +66,7 @@ class Sample:
 class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
-    Its engines, the text reader and the face detector, are loaded on first use, at most one set per core.
+    A set of engines is a text reader and a face detector. Sets are loaded on first use, at most one per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
@@ -84,16 +84,16 @@ class Meter:
     def version(self) -> str:
         """The version of the formulas, the text reader, the face model and the title encoder.
 
-        Sub-scores that another version measured are measured again.
+        Stored sub-scores that were measured with another version are measured again.
         """
         faces = "none" if self._face_model is None else _digest(self._face_model)
         title = "none" if self._title_encoder is None else self._title_encoder.fingerprint
         return f"{FORMULAS}/text-{_reader_version()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
 
     def version_with(self, tower: CrossModalEncoder | None) -> str:
-        """Return the version of the sub-scores.
+        """Return the version of sub-scores that are measured with the text tower `tower`.
 
-        The version includes the text tower that measures `title_match`, if there is one.
+        The version includes the fingerprint of `tower`. `tower` is None if the image encoder has no text tower.
         """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
@@ -119,8 +119,8 @@ class Meter:
     def measure_many(self, samples: Iterable[Sample]) -> Iterator[Measurement | LabError]:
         """Measure pictures on all cores and yield the results in order.
 
-        A picture that cannot be read or measured yields its error instead. The samples are consumed as they are needed:
-        at most two pictures per core are in memory.
+        For a picture that cannot be read or measured, its error is yielded in place of a result. Samples are taken only
+        when they are needed, so at most two pictures per core are in memory.
         """
         waiting: deque[tuple[Title, Future[PictureMeasurement | LabError]]] = deque()
         done: list[tuple[Title, PictureMeasurement | LabError]] = []
@@ -137,8 +137,8 @@ class Meter:
         yield from self._finish(done)
 
     def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
-        # If an engine cannot be loaded, an error is raised here, and no further picture is measured. A bad picture only
-        # yields its own error.
+        # If an engine cannot be loaded, the error is raised here, and no more pictures are measured. The error of a
+        # single picture is returned below, and the measurement goes on.
         with self._borrowed() as engines:
             try:
                 return measure_picture(sample.load(), engines)
@@ -185,7 +185,7 @@ class Meter:
     def _title_match(
         self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]
     ) -> tuple[float, str] | str:
-        """Return the value and the name of what was compared with the title, or the reason why there is no value."""
+        """Return the value of `title_match` and what was compared (`PICTURE` or `TEXT`), or why there is no value."""
         if title.image_vector is not None and title.title_vector is not None:
             return title_match.by_picture(title.image_vector, title.title_vector), title_match.PICTURE
         if not title.text:
@@ -222,7 +222,7 @@ class Meter:
 
 
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
-    """Return the evidence, in which lines that were probably misread became unread lines.
+    """Return the evidence, after lines that were probably misread were moved from `texts` to `unread`.
 
     A line was probably misread if the title has letters that the text reader does not know, see `title_match.doubtful`.
     """

@@ -25,7 +25,7 @@ _FACES_HALF = 0.15
 _SALIENCY_HALF = 0.20
 """If the saliency has this concentration, its prominence is 1/2."""
 _HEAD = 0.2
-"""How far the head extends beyond the face's box on each side, in widths and heights of the box."""
+"""How far the head extends beyond the box of the face on each side, as a share of the box's width or height."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
 def _prominence(concentrated: float, faces: Sequence[Face]) -> float:
     """Return the prominence, 0 to 1.
 
-    It is the noisy-or of faces and saliency, so one of them is enough for a high value.
+    The prominence of the faces and that of the saliency are combined by noisy-or, 1 - (1 - a)(1 - b). So a high value
+    of one of them is enough.
     """
     area = min(1.0, sum(face.box.area for face in faces))
     from_faces = (area / (area + _FACES_HALF)) ** 0.5

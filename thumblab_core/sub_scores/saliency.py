@@ -38,7 +38,7 @@ def saliency(lab: Plane) -> Map:
 
 
 def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
-    """Return the map as `GRID` cells, scaled so that the largest is 1."""
+    """Return the saliency map reduced to `GRID` cells, and scaled so that the largest value is 1."""
     import cv2
 
     cells = cv2.resize(saliency_map, GRID[::-1], interpolation=cv2.INTER_AREA)
@@ -49,7 +49,7 @@ def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
 def concentration(saliency_map: Map) -> float:
     """Return how concentrated the saliency is, 0 to 1.
 
-    It is 0 if the most salient tenth of the map holds a tenth of the saliency, and 1 if it holds all of it.
+    It is 0 if the most salient tenth of the map holds a tenth of the saliency, and 1 if that tenth holds all saliency.
     """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))

@@ -16,7 +16,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail beside a video. Most viewers see no smaller thumbnails when they choose a video."""
+"""Width in pixels of a thumbnail beside a video. When viewers choose a video, most see none smaller."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 
@@ -62,7 +62,7 @@ class ScaledPicture:
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
         """Return the pixels of `plane` that are inside the box. A plane is an array of this picture, such as `grey`.
 
-        The plane may have any size. The part has at least `least` pixels on each side, unless the plane is smaller.
+        The part has at least `least` pixels on each side, unless the plane itself has fewer.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)
@@ -73,7 +73,7 @@ class ScaledPicture:
 def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
     """Return the picture, scaled so that its longer side has `side` pixels.
 
-    Without `enlarge`, it is only made smaller.
+    A smaller picture is enlarged only if `enlarge` is True.
     """
     import cv2
 

@@ -2,7 +2,7 @@
 
 Three steps are switched off, because thumbnails do not need them: the classifier of upside-down lines, upscaling, and
 the recognition of lines whose letters are too small to be read when the picture is 120 pixels wide.
-benchmarks/sub_scores.py measures the time and the accuracy of the result.
+benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
 """
 
 from typing import Any
@@ -22,23 +22,25 @@ LINES = 12
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
-A long line in an alphabet that the recogniser misreads reaches 0.6 or 0.7. A line that it reads well is rarely below
-0.8.
+If a long line has an alphabet that the recogniser does not know, its wrong reading can have a confidence of 0.6 or 0.7.
+A line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
 """A box counts as a long line if its width divided by its height is at least this."""
 _LIKE_TEXT = 0.6
 """Minimum score of the detector at which a long line counts as text although it was not read.
 
-All other boxes that were not read count as texture.
+Short boxes and boxes with a lower score count as texture of the picture if they were not read.
 """
 _WIDEST = 1.3
-"""Maximum width of a letter, divided by the height of its line.
+"""Maximum mean width of the letters of a long line, divided by the height of the line.
 
-If the letters of a line seem wider, the recogniser probably left out letters that it does not know.
+The mean width is the line's width divided by the number of letters that were read. If the mean width is larger than
+this, the recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2
-"""Minimum number of characters of a word. A single character is more often an icon that looks like a letter."""
+"""Minimum number of characters of a word. A single character is usually an icon that looks like a letter.
+"""
 _LOWEST = 3.0
 """Minimum height in pixels of a line that is read, when the picture is 120 pixels wide."""
 _STRIDE = 32
@@ -81,7 +83,7 @@ class TextReader:
         )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom. Some may be unread."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom: read and unread ones."""
         import cv2
 
         height, width = image.shape[:2]
@@ -127,7 +129,7 @@ class TextReader:
 
 
 def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
-    """Return the recognised line, or an unread line in its place, or None if it is only texture.
+    """Return the line that was recognised, an unread line if it was not read reliably, or None if it is only texture.
 
     `shape`: the line's width divided by its height. `score`: the detector's score that the line is text, 0 to 1.
     """

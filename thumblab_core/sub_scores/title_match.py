@@ -4,10 +4,10 @@ If the image encoder has a text tower (CLIP), picture and title are compared by 
 0.10, which is usual for a picture and a title that are unrelated, becomes 0. A cosine of 0.35, which is usual for a
 good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
 
-Otherwise, the text in the picture is compared with the title by the cosine of their vectors from the title encoder
-(Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from `TEXT_RANGE` to 0 to 1. This is done for
-Latin letters only. With the title encoder that comes with the package, unrelated titles in Russian or Chinese have
-cosines of 0.5.
+Without a text tower, the text in the picture is compared with the title, by the cosine of their vectors from the title
+encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from `TEXT_RANGE` to 0 to 1. Only text
+in Latin letters is compared. The title encoder that comes with the package gives even unrelated titles in Russian or
+Chinese a cosine of 0.5, as if they matched.
 """
 
 import unicodedata
@@ -36,14 +36,14 @@ _LETTERS = 3
 _LATIN = 0.9
 """Minimum share of Latin letters in a text that counts as Latin."""
 _SURE = 0.95
-"""Minimum confidence of a line that is trusted if the title has letters that the text reader does not know."""
+"""If the title has letters that the text reader does not know, a line is trusted only with at least this confidence."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
 """Characters that look like Cyrillic or Greek letters.
 
 The text reader returns them in place of Cyrillic or Greek letters.
 """
 _KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
-"""Alphabets that the text reader knows. Each is the first word of its letters' names in the Unicode standard."""
+"""Alphabets that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
 
 
 def rescaled(cosine: float, between: tuple[float, float]) -> float:

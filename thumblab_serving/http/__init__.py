@@ -1,1 +1,1 @@
-"""The layers that handle a request before and after its route: limits, authentication, errors and metrics."""
+"""The code around the routes, for all requests and answers: limits, authentication, errors, logs and metrics."""

@@ -18,7 +18,7 @@ def require_key(
     header: Annotated[str | None, Depends(_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Raise a 401 problem unless the request carries the service's key."""
+    """Raise a `Problem` of status 401 unless the request carries the API key of the service."""
     key = header if header is not None else (bearer.credentials if bearer else None)
     expected: str = request.app.state.api_key
     if key is None or not hmac.compare_digest(key.encode(), expected.encode()):

@@ -11,8 +11,8 @@ from thumblab_serving.http.problems import Problem, response
 MAX_BODY = 128 * 2**20
 """Maximum number of bytes of a body.
 
-A picture of 50 MB, YouTube's limit, has 67 MB in base64. So one such picture fits, together with smaller ones. Two of
-them fit if they are sent as files. More have to be sent in several requests.
+A picture of 50 MB, YouTube's limit, has 67 MB in base64. So one picture of 50 MB fits in base64, together with smaller
+ones. Two fit if they are sent as files. Three have to be sent in several requests.
 """
 
 _PIECE = 4 * 2**20
@@ -23,7 +23,7 @@ _BUSY = {"Retry-After": "5", **_CLOSE}
 
 
 class Budget:
-    """The bytes that all bodies may take together.
+    """The number of bytes that all bodies may take together, and how many are reserved.
 
     A budget belongs to one event loop. Only the thread of this event loop may use the budget.
     """
@@ -85,7 +85,7 @@ class BodyLimits:
     async def next_message(self, receive: Receive, left: float) -> Message:
         """Return the next part of a body that has `left` seconds to arrive.
 
-        Raises a 408 `Problem` if this part is late.
+        Raises a 408 `Problem` if the part does not arrive in this time, or in the time that a client may send nothing.
         """
         try:
             async with asyncio.timeout(max(0.0, min(self._idle_s, left))):
@@ -125,7 +125,7 @@ class _Body:
         self._complete = False
 
     async def receive(self) -> Message:
-        """Return the next message. Raises a `Problem` if a limit is exceeded."""
+        """Return the next ASGI message of the request. Raises a `Problem` if the body exceeds a limit."""
         if self._complete:  # The body is complete, so the next message can only say that the client has disconnected.
             return await self._receive()
         now = asyncio.get_running_loop().time()

@@ -24,8 +24,8 @@ _MOST_CONNECTIONS = 1_024
 class Limits:
     """The limits of connections.
 
-    `header_s`: seconds until the headers of a request must have arrived. `answer_s`: seconds for which a client may
-    read nothing of its answer. `connections`: the maximum number of connections.
+    `header_s`: seconds until the headers of a request must have arrived. `answer_s`: seconds after which a client that
+    reads nothing of its answer is disconnected. `connections`: the maximum number of connections.
     """
 
     header_s: float
@@ -49,8 +49,8 @@ def open_descriptors() -> int:
 class Connection(H11Protocol):
     """A connection that is closed if no complete request head arrives within `header_s` seconds.
 
-    Single bytes that arrive meanwhile do not extend this time. When there are too many connections, the one that has
-    waited longest for a request is closed.
+    A client cannot extend this time by sending single bytes of the head. When there are too many connections, the one
+    that has waited longest for a request is closed.
     """
 
     _limits: Limits
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def _update_idle_timer(self) -> None:
-        """Stop the timer while a request is worked on, and start it while the connection waits for one."""
+        """Stop the timer while a request is worked on. Start it when the connection begins to wait for a request."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_idle_timer()
         elif self._idle_timer is None:

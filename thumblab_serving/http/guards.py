@@ -24,8 +24,9 @@ _HEADERS = {
 class LocalNames:
     """Middleware that refuses a request whose Host header is not a name of this machine.
 
-    Any web page can reach a service on a loopback address if the page's own name resolves to 127.0.0.1 (DNS rebinding).
-    The Host header of such a request is the name of the page.
+    A web page from anywhere can reach a service on a loopback address if the host name of the web page resolves to
+    127.0.0.1 (DNS rebinding). The Host header of such a request is the host name of the web page, not a name of this
+    machine.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -43,7 +44,7 @@ class LocalNames:
 class SecurityHeaders:
     """Middleware that adds headers to every answer. With them, the browser runs only scripts of this service.
 
-    They also forbid other pages to show this service's page in a frame.
+    They also forbid all other pages to show the page of this service in a frame.
     """
 
     def __init__(self, app: ASGIApp) -> None:

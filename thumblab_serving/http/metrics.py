@@ -1,7 +1,8 @@
 """Collect metrics for Prometheus: latencies, numbers of scored thumbnails, served and refused releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. Only for served and refused releases, it returns its own.
+`/metrics` returns the metrics of all workers. The metrics of served and refused releases are an exception: they are
+only those of the worker that answers.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of its own."""
+    """The metrics of one service, in a registry that no other service uses."""
 
     def __init__(self, scorer: Scorer, bodies: Budget) -> None:
         self._scorer = scorer
@@ -68,7 +69,7 @@ class Metrics:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                with contextlib.suppress(FileNotFoundError):  # Another worker may delete the same files.
+                with contextlib.suppress(FileNotFoundError):  # Another worker may delete these files first.
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -88,7 +89,7 @@ class Metrics:
 
 
 class _ReleaseCollector(Collector):
-    """The collector of the served and refused releases. It reads them at each scrape, so they are never out of date."""
+    """The collector of the served and refused releases. It reads them each time that metrics are asked for."""
 
     def __init__(self, releases: ServedReleases) -> None:
         self._releases = releases

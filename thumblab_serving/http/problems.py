@@ -1,4 +1,4 @@
-"""Answer errors as RFC 9457 `application/problem+json`, with a type, a title, a status and a detail."""
+"""Write error answers in the format `application/problem+json` of RFC 9457: type, title, status and detail."""
 
 import logging
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499
-"""nginx's status for a client that disconnected before it had sent everything."""
+"""Status for a client that disconnected before it had sent the whole request. nginx uses this number too."""
 
 _MAX_ERRORS = 5
 """Maximum number of errors that are listed for one request."""
@@ -44,7 +44,7 @@ class Problem(HTTPException):
 def response(error: HTTPException) -> JSONResponse:
     """Return the answer for an HTTP error.
 
-    An error that is no `Problem` has the type `about:blank`, as the RFC says.
+    If `error` is not a `Problem`, the type is `about:blank`, which means that the status says it all (RFC 9457).
     """
     kind = error.kind if isinstance(error, Problem) else None
     body = {
@@ -57,12 +57,12 @@ def response(error: HTTPException) -> JSONResponse:
 
 
 def invalid_request(error: ValidationError) -> Problem:
-    """Return the problem of a request that does not have the documented form."""
+    """Return the `Problem` for a request that does not have the documented form."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", validation_message(error))
 
 
 def validation_message(error: ValidationError) -> str:
-    """Return a message that says what is wrong with each field. It does not repeat the values that were sent."""
+    """Return a message that says what is wrong with each field, without the values that were sent."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     messages = [f"{_field(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in errors[:_MAX_ERRORS]]
     if len(errors) > _MAX_ERRORS:
@@ -76,7 +76,7 @@ def _field(parts: tuple[int | str, ...]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make the app answer every HTTP error of its routes with a problem."""
+    """Make the app answer every HTTP error of its routes in the format `application/problem+json`."""
 
     async def http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -91,9 +91,10 @@ def install(app: FastAPI) -> None:
 
 
 class UnexpectedErrors:
-    """Middleware that answers an unexpected exception with a problem of status 500.
+    """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    It runs inside the middleware that adds the request id and the security headers, so that its answers have them too.
+    It runs inside the middleware that adds the request id and the security headers, so that its answers have the id and
+    the headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -118,7 +119,7 @@ class UnexpectedErrors:
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for error statuses."""
+    """Return the part of the OpenAPI document that describes the answers with error statuses."""
     schema = {"$ref": "#/components/schemas/ProblemOut"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -20,7 +20,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def configure() -> None:
-    """Log to standard error, unless logging is already configured. uvicorn configures only its own loggers."""
+    """Log to standard error, unless logging is already configured. uvicorn configures only the loggers of uvicorn."""
     logger = logging.getLogger("thumblab_serving")
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
@@ -54,8 +54,8 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            # All unknown paths share the label "other", and so do all unknown methods. Otherwise a scanner that sends
-            # random paths and methods would add a metric for each.
+            # All unknown paths share the label "other", and so do all unknown methods. If each had its own label, a
+            # scanner that sends random paths and methods would add a metric for each of them.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)

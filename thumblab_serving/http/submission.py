@@ -16,16 +16,16 @@ from thumblab_serving.schemas.request import CHANNEL, MAX_THUMBNAILS, ScoreForm,
 from thumblab_serving.scoring.intake import Source
 
 _FILES = "thumbnails"
-"""The form field of the files."""
+"""Name of the form field that holds the picture files."""
 
 _MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items() if field.default is None)
 
 _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
-"""Maximum number of quotes, commas and brackets in a JSON body.
+"""Maximum number of double quotes, commas and opening brackets in a JSON body.
 
-In a valid request, the title and all ids and URLs together have fewer characters than this. So a valid request also has
-fewer marks.
+A body with more of them is refused before it is parsed. In a valid request, the title, the ids and the URLs together
+have fewer characters than this, and base64 contains none of these marks.
 """
 
 
@@ -51,10 +51,10 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 async def _body(request: Request) -> bytearray:
-    """Return the body. Raises a 422 `Problem` as soon as it has more fields than any valid request.
+    """Return the body. Raises a 422 `Problem` as soon as it has more marks than any valid request.
 
-    Without this check, parsing the fields and reporting each as unknown would take a hundred times the memory of the
-    body.
+    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory,
+    because each field is parsed and reported as unknown.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():
@@ -80,7 +80,7 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _fields(items: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Return the fields of a form. Empty fields that may be null are left out, because a form cannot send null."""
+    """Return the fields of a form. A form cannot send null, so an empty field that may be null is left out."""
     fields = dict(items)
     if len(fields) != len(items):
         raise _invalid("a field is given twice")
@@ -105,7 +105,7 @@ def _invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
 
 
 def documentation() -> dict[str, Any]:
-    """Return the request body for the OpenAPI document."""
+    """Return the description of the request body for the OpenAPI document."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL})?$"}

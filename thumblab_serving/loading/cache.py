@@ -11,7 +11,7 @@ import numpy as np
 T = TypeVar("T")
 
 _ENTRY_BYTES = 300
-"""Estimated bytes of an entry, without its key and its value."""
+"""Estimated number of bytes that an entry takes in addition to its key and its value."""
 
 
 class Cache(Generic[T]):
@@ -37,7 +37,7 @@ class Cache(Generic[T]):
         return self._used
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of a key. If it is not cached, `make` makes it."""
+        """Return the value of a key. If it is not cached, call `make` to make it, and cache the result."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -53,16 +53,16 @@ class Cache(Generic[T]):
 
 
 def memory_of(value: Any) -> int:
-    """Return the bytes that a value takes with everything that it contains.
+    """Return how many bytes a value takes, together with everything that it contains.
 
-    A shared object counts each time it occurs.
+    An object that the value contains several times counts each time.
     """
     if isinstance(value, np.ndarray):
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # An array that is a view keeps the whole array behind it in memory, so the larger of both counts. `getsizeof`
-        # would not count memory that another library, such as safetensors, has allocated.
+        # An array that is a view keeps the whole array behind it in memory, so the larger of the two sizes counts.
+        # `getsizeof` would not count memory that another library, such as safetensors, has allocated.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

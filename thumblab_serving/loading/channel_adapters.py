@@ -56,11 +56,11 @@ class ServedAdapters:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them."""
+        """The two caches, by the names under which the metrics show them."""
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
-        """Return the adapter of a channel that works with the model. It never raises an error."""
+        """Return the channel's adapter that works with the model, or why there is none. Never raises an error."""
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:
@@ -97,11 +97,12 @@ class ServedAdapters:
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # Between reading the pointer and reading the file, another process replaced and deleted the release.
+            # The pointer now names a newer release. Another process has deleted the older one after its id was read
+            # above.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            # A new error is raised, and not the cached error itself. Each raise would add a traceback to the cached
-            # error, which would grow without limit.
+            # A copy of the cached error is raised. If the cached error itself were raised, each raise would add to its
+            # traceback, which would grow without limit.
             raise LabError(str(added))
         return added
 
@@ -112,10 +113,10 @@ class ServedAdapters:
 def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[[], T]) -> T | LabError:
     """Return the cached result for `key`.
 
-    If there is none, return what `load` returns, or a `LabError` that says why it failed.
+    If nothing is cached, return what the function `load` returns, or a `LabError` that says why `load` failed.
 
-    Damage is cached, so that a damaged file is not read for every request. Transient errors are not cached, because the
-    next request may succeed.
+    An error because of damage is cached, so that a damaged file is not read for every request. A transient error is not
+    cached, because `load` may succeed for the next request.
     """
 
     def make() -> T | LabError:

@@ -1,7 +1,7 @@
 """The encoders of the service.
 
-An encoder is warmed up when it is loaded: it encodes once, so that no request waits for what it loads at first use. One
-thread at a time uses the encoders. The vectors that they make are cached.
+An encoder is warmed up when it is loaded: it encodes once, so that no request waits for what it loads at first use.
+Only one thread at a time uses the encoders. The vectors that the encoders make are cached.
 """
 
 import threading
@@ -26,9 +26,9 @@ _BLANK = np.zeros((36, 64, 3), np.uint8)
 class Encoders:
     """The title encoder of the service and the image encoders of its releases, with caches for their vectors.
 
-    Usually, all releases name the same image encoder. While the lab changes to another encoder, there are two. An image
-    encoder stays in memory as long as a loaded release holds it. If no release holds it, it stays until `drop_unused`.
-    Many threads may use this object at the same time.
+    Usually, all releases name the same image encoder. While the lab changes from one image encoder to another, there
+    are two. An image encoder stays in memory as long as a loaded release holds it. An image encoder that no release
+    holds stays until `drop_unused` is called. Many threads may use this object at the same time.
     """
 
     def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:
@@ -62,7 +62,7 @@ class Encoders:
         return encoder
 
     def drop_unused(self) -> None:
-        """Stop holding the encoders that `image` returned. An encoder that a loaded release holds stays in memory."""
+        """Stop holding the encoders that `image` returned. Only those that a loaded release holds stay in memory."""
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
@@ -86,8 +86,8 @@ class Encoders:
     def picture(self, fingerprint: str, sha256: str, data: bytes) -> Vectors:
         """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
 
-        `data` holds the bytes of the picture. The vector is cached under their hash `sha256`. Raises `ImageError` if
-        the encoder returns no usable vector.
+        `data` holds the bytes of the picture's file, and `sha256` is their hash. The vector is cached under this hash.
+        Raises `ImageError` if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 

@@ -1,4 +1,4 @@
-"""Handle failures to load something: what to show, whether a failure may pass by itself, and when to try again."""
+"""Handle failures to load a release or a model: the message to show, and when to try again."""
 
 import time
 
@@ -7,7 +7,7 @@ from thumblab_core.errors import LabError
 TRANSIENT_WAITS = (1.0, 60.0)
 """The first and the longest wait in seconds after a failure that may pass by itself.
 
-For example, a disk or a network did not answer.
+Such a failure is, for example, that a disk or a network did not answer.
 """
 
 PERMANENT_WAITS = (60.0, 600.0)
@@ -41,12 +41,12 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If it fails, the waits start again with the first one."""
+        """Make the next try due at once. If this try fails, the waits begin again with the shortest one."""
         self._wait = self._next_try = 0.0
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, comes from the operating system and may pass."""
+    """Return whether an error, or one that caused it, may pass by itself: `OSError` or `MemoryError`."""
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True

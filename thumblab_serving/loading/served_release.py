@@ -24,7 +24,8 @@ _log = logging.getLogger("thumblab_serving")
 class Loaded(Generic[T]):
     """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
-    A request keeps the object that it got at its start, even if another release is loaded in the meantime.
+    A request uses the object that it got when it began, even if another release is loaded before the request is
+    answered.
     """
 
     release_id: str
@@ -34,7 +35,7 @@ class Loaded(Generic[T]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A promoted release that is not served, and the reason. `release_id` is None if the pointer cannot be followed."""
+    """A promoted release that is not served, and the reason. `release_id` is None if the pointer cannot be read."""
 
     release_id: str | None
     reason: str
@@ -43,10 +44,10 @@ class Refusal:
 class ServedRelease(Generic[T]):
     """The served release of one scope.
 
-    `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a release is
-    refused, the release before it stays served. `Backoff` says when the refused release is tried again: within a minute
-    after a transient error, and within ten minutes after damage. If the pointer moves, the new release is tried at
-    once.
+    The function `load` verifies and reads a release. If it raises any exception, the release is refused. While a
+    release is refused, the release that was served before it stays served. `Backoff` says when the refused release is
+    tried again: within a minute after a transient error, and within ten minutes after damage. If the pointer moves, the
+    new release is tried at once.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -61,7 +62,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """The release that is served, without reading the pointer."""
+        """The release that was loaded last. The pointer is not read, so a newer release may be promoted."""
         return self._loaded
 
     @property
@@ -88,8 +89,8 @@ class ServedRelease(Generic[T]):
         """Return the release that the pointer names. If the pointer moved, the release is loaded first.
 
         This may block, so call it from worker threads. A caller who has just promoted a release gets that release. If
-        the pointer moved, one caller loads the release, and the others wait for it. When it is time to try a refused
-        release again, one caller tries it, and the others go on with what is served.
+        the pointer moved, one caller loads the new release, and all other callers wait until it is loaded. When it is
+        time to try a refused release again, one caller tries it, and the others get the release that is served.
         """
         target = self._pointer()
         if not self._is_handled(target):
@@ -108,7 +109,7 @@ class ServedRelease(Generic[T]):
                 self._lock.release()
 
     def _pointer(self) -> str | Refusal | None:
-        """Return the id of the promoted release, None if nothing is promoted, or why the pointer cannot be followed."""
+        """Return the id of the promoted release, None if nothing is promoted, or why the pointer cannot be read."""
         try:
             release_id = self._store.serving.current_id(self.kind, self.scope)
             withdrawn = release_id is None and self._store.serving.withdrawn(self.kind, self.scope)

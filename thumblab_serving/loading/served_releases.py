@@ -70,12 +70,12 @@ class ServedReleases:
 
     @property
     def slots(self) -> list["ServedRelease[TrainedRanker] | ServedRelease[NicheIndex]"]:
-        """The `ServedRelease` of the model and of each niche's index."""
+        """The `ServedRelease` objects: that of the model, and one for the index of each niche."""
         return [self.model, *self.indices.values()]
 
     @property
     def warm_encoders(self) -> Encoders | None:
-        """The encoders, or None before they are warm. Loads nothing."""
+        """The encoders, or None if they are not warmed up yet. Loads nothing."""
         return self._encoders
 
     @property
@@ -96,7 +96,7 @@ class ServedReleases:
         return self._encoders
 
     def load(self) -> None:
-        """Warm up, then load all promoted releases. Raises `NotReadyError` if the encoders cannot be loaded."""
+        """Warm up the encoders, then load all promoted releases. Raises `NotReadyError` if encoders fail to load."""
         self.encoders()
         for slot in self.slots:
             slot.current()
@@ -115,9 +115,9 @@ class ServedReleases:
     def resolve(self, niche: Niche) -> "Resolved":
         """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
         if self.model.is_empty:
-            # The encoders are not warmed up, because without a model they are of no use.
+            # This is checked before the encoders are loaded, because without a model they are of no use.
             raise NoModelError(NO_MODEL, self._settings.data_dir)
-        self.encoders()  # The encoders are loaded first, because without them a release would be refused.
+        self.encoders()  # First, because a release that is loaded without encoders would be refused.
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
@@ -129,7 +129,7 @@ class ServedReleases:
         return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Before a model is loaded, all encoders are kept."""
+        """Drop the encoders that no loaded release holds. Drops none before a model is loaded."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 
@@ -149,7 +149,7 @@ class ServedReleases:
         self._encoders, self._failure = encoders, None
 
     def _new_image_encoder(self, name: str) -> ImageEncoder:
-        # The service makes its own encoder, because an encoder that the process shares is never freed.
+        # A new encoder is made, and not the one that all code of the process shares. The shared encoder is never freed.
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
@@ -181,7 +181,8 @@ class ServedReleases:
         config = ranker.model.config
         _check_same_encoder("image", config.image_encoder, image.fingerprint)
         _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
-        # At its first prediction, torch imports more of itself. Predict once here, so that no request waits for this.
+        # At the first prediction, torch imports more of its modules. Predict once here, so that no request waits for
+        # that.
         ranker.predict(
             np.zeros((1, config.image_dimension), np.float32),
             np.zeros((1, config.title_dimension), np.float32),
@@ -199,7 +200,7 @@ class ServedReleases:
 
 
 def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -> None:
-    """Raise `LabError` if a release was made with another encoder than that of the service."""
+    """Raise `LabError` if a release was made with another encoder than the service has."""
     if release_encoder != service_encoder:
         raise LabError(
             f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "

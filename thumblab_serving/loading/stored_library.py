@@ -22,13 +22,13 @@ from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percenti
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
-if TYPE_CHECKING:  # Importing SQLAlchemy takes as long as starting the service.
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection, Engine
 
 _PATIENCE = 2.5
 """Seconds after which a request stops waiting, even if the database, the network or the name resolver hangs."""
 _STATEMENT_MS = 2_000
-_CONNECT_SECONDS = 2  # libpq allows no shorter time.
+_CONNECT_SECONDS = 2  # This is the shortest limit that libpq allows for connecting.
 _RETRY_SECONDS = 30.0
 _KEPT_SECONDS = 600.0
 _THREADS = 4
@@ -48,9 +48,9 @@ class NothingStoredError(LabError):
 
 @dataclass(frozen=True)
 class Placement:
-    """The result of comparing a picture with a library.
+    """The place of a picture in a library: how typical it is, and similar thumbnails.
 
-    The fields are what `NicheIndex.percentile` and `NicheIndex.examples` return.
+    The first field is the result of `NicheIndex.percentile`, the second is that of `NicheIndex.examples`.
     """
 
     percentile: float
@@ -107,7 +107,7 @@ class StoredLibraries:
     def placements(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         """Return the placement of each vector in the library of the niche, with at most `examples` similar thumbnails.
 
-        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError` if the database has no
+        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError` if the database cannot
         answer. Returns or raises within three seconds.
         """
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
@@ -124,8 +124,8 @@ class StoredLibraries:
         except NothingStoredError:
             raise
         except DeadlineError:
-            # `cancel` has no effect on a search that already runs. Such a search goes on, and later requests use the
-            # distribution that it computes.
+            # `cancel` has no effect on a search that already runs. Such a search goes on in its thread. It stores the
+            # similarity distribution that it computes, and later requests use it.
             search.cancel()
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the answer goes on without the database, whatever the error is
@@ -184,10 +184,10 @@ class StoredLibraries:
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
     """Return the similarity distribution of a library of `count` thumbnails.
 
-    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. If there are more than 2,000, only 2,000 of
-    them get a mean cosine, which is over their nearest neighbours among all `vectors`. If `vectors` is only a sample, a
-    mean is over fewer neighbours, in proportion to the size of the sample. If `vectors` is the whole library and has at
-    most 2,000 rows, the result is the same as that of `NicheIndex.build`.
+    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. A mean cosine is computed for the first
+    2,000 of `vectors`, or for all if there are fewer. It is the mean over the nearest neighbours among all `vectors`.
+    If `vectors` is only a sample, fewer neighbours are used, in proportion to the size of the sample. If `vectors` is
+    the whole library and has at most 2,000 rows, the means are the same as those of `NicheIndex.build`.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:
@@ -222,7 +222,7 @@ def _limit_statements(connection: "Connection") -> None:
 def _message(error: Exception) -> str:
     """Return what went wrong, in words that depend only on the type of the error.
 
-    The driver's own messages would show the host, the user and more.
+    The message of the database driver is not used, because it may show the host and the user.
     """
     cause = getattr(error, "orig", None) or error
     kinds = [kind.__name__ for kind in type(cause).__mro__]

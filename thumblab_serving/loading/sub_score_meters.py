@@ -25,9 +25,9 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 class SubScoreMeters:
     """The meters of the service, one for each way to compare titles with pictures.
 
-    Image encoders with a text tower share one meter. Image encoders without a text tower share another one, which has
-    the title encoder. There are two meters only while the lab changes from one image encoder to another. Many threads
-    may use this object at the same time.
+    All image encoders with a text tower share one meter. All image encoders without a text tower share a second meter,
+    which compares texts by the title encoder. There are two meters only while the lab changes from one image encoder to
+    another. Many threads may use this object at the same time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -66,7 +66,7 @@ class SubScoreMeters:
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint
         if key not in self._meters:
-            with self._making:  # Only threads that have to make a meter wait for this lock.
+            with self._making:  # Only a thread whose meter is not made yet waits for this lock.
                 if key not in self._meters:
                     self._meters[key] = self._make(titles)
         return self._meters[key]
@@ -93,9 +93,9 @@ class SubScoreMeters:
             self.meter(encoders, fingerprint)
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
-        """Return the version of the meter in the form that index releases store.
+        """Return the version of the meter for pictures of an image encoder, in the form that index releases store.
 
-        It includes the text tower that measures `title_match`, if there is one.
+        The version includes the text tower of the image encoder `fingerprint`, if it has one.
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
@@ -104,7 +104,8 @@ class SubScoreMeters:
     ) -> Measurement:
         """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
 
-        Everything that does not depend on the title is cached under the hash of the picture's bytes. Raises `LabError`.
+        Everything that does not depend on the title is cached under the hash of the picture's bytes. Raises `LabError`
+        if the picture cannot be measured.
         """
         meter = self.meter(encoders, fingerprint)
         try:
@@ -121,7 +122,7 @@ class SubScoreMeters:
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return the measurement without a value of `title_match`. `title_match` gets the reason why it has none."""
+    """Return the measurement with `reason` in place of the value of `title_match`."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)

@@ -1,6 +1,7 @@
 """The text tower of an image encoder: the part of a model such as CLIP that encodes texts.
 
-Only the sub-score `title_match` needs a text tower. So a service whose text tower cannot be loaded still answers.
+Only the sub-score `title_match` needs a text tower. If the text tower cannot be loaded, the service answers without
+this sub-score.
 """
 
 import logging
@@ -13,7 +14,7 @@ from thumblab_serving.loading.faults import Backoff, message
 PATIENCE = 30.0
 """Maximum number of seconds that loading an image encoder waits for its text tower.
 
-A download that takes longer goes on in the background.
+If the download of the text tower takes longer, it goes on in the background.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -26,8 +27,8 @@ class TextTowerError(LabError):
 class TextTower:
     """The state of an image encoder's text tower. It is loaded in the background, and `Backoff` says when to try again.
 
-    The text tower has its own file of weights. The disk may have the weights of the image tower only, and the network
-    may not be reachable.
+    The text tower has its own file of weights. So it can be missing when the image tower is there: the disk has only
+    the weights of the image tower, and the network cannot be reached.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
@@ -48,7 +49,7 @@ class TextTower:
     def require(self, encoder: TextEncoder) -> None:
         """Raise `TextTowerError` unless the text tower is loaded.
 
-        When a try is due, it is started in the background.
+        If the last try to load it failed and `Backoff` allows the next one, this try is started in the background.
         """
         if self._ready:
             return

@@ -1,4 +1,4 @@
-"""The page at `/`. It consists of three static files. It uses no framework, and nothing from another host."""
+"""The page at `/`. It is three static files, uses no JavaScript framework and loads nothing from other hosts."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ router = APIRouter(include_in_schema=False)
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
 
 _REVALIDATE = {"Cache-Control": "no-cache"}
-"""Headers that make the browser ask each time whether a file has changed.
+"""Headers that make the browser ask the service, before each use of a cached file, whether the file has changed.
 
-Otherwise, an old script from the browser's cache could run with a newer service.
+Without them, an old script from the browser's cache could run with a newer version of the service.
 """
 
 

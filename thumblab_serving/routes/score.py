@@ -18,7 +18,7 @@ router = APIRouter(tags=["scoring"])
 CONCURRENT = 16
 """Number of requests that are worked on at a time. Further requests wait in a queue.
 
-A request spends most of its time waiting for the threads that examine pictures.
+Most of the time, a request waits for the threads that examine pictures. So there may be more requests than threads.
 """
 
 

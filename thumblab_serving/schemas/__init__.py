@@ -1,1 +1,1 @@
-"""Pydantic models of requests and answers, which also describe them in the OpenAPI document."""
+"""Pydantic models of requests and answers. The OpenAPI document describes requests and answers by these models."""

@@ -1,4 +1,4 @@
-"""The answer of `POST /v1/score`, which `thumblab score --json` prints as well."""
+"""The answer of `POST /v1/score`. The command `thumblab score --json` prints the same answer."""
 
 from enum import StrEnum
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class SimilaritySource(StrEnum):
-    """What a `similarity_score` was computed with."""
+    """Where a `similarity_score` comes from: the FAISS index, the database (pgvector), or a default value."""
 
     FAISS = "faiss"
     PGVECTOR = "pgvector"
@@ -20,7 +20,7 @@ class SimilaritySource(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The verdict on the winner: how likely it is to beat the second-best candidate."""
+    """The verdict on the winner: how sure it is that the winner beats the second-best candidate."""
 
     CLEAR = "clear"
     LEANING = "leaning"
@@ -30,9 +30,9 @@ class Verdict(StrEnum):
 
 
 class Engagement(StrictModel):
-    """A predicted engagement. It is a proxy, because click-through rates are not public.
+    """A predicted engagement. It usually stands for the click-through rate, which is not public.
 
-    It is a click-through rate only if the model was trained on the click-through rates of the channel's owner.
+    It is a click-through rate itself only if the model was trained on true click-through rates from owners of channels.
     """
 
     value: float = Field(ge=0, le=1)
@@ -48,7 +48,7 @@ class Engagement(StrictModel):
 
 
 class NeighbourOut(StrictModel):
-    """A similar thumbnail of the niche. It is a winner, or a thumbnail of any kind if no winner is near."""
+    """A similar thumbnail of the niche. It belongs to a winner, or to any video if no winner is among the nearest."""
 
     video_id: str
     title: str
@@ -126,7 +126,7 @@ class SkillOut(StrictModel):
     """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
-    interval. A pair is the pictures of two videos of one channel. An `auc` of 0.5 is chance.
+    interval. A pair is the pictures of two videos of one channel. A random order has an `auc` of 0.5.
     """
 
     question: Literal["one_title", "package"] = Field(

@@ -1,4 +1,4 @@
-"""Sub-scores of a picture and the evidence that they were measured on."""
+"""The part of an answer that has the sub-scores of a picture, and the evidence from which they were computed."""
 
 from typing import Literal
 
@@ -41,7 +41,7 @@ class BoxOut(StrictModel):
 class TextLineOut(StrictModel):
     """A line of text that was read in the picture.
 
-    Show it as text only, never as markup, as anyone may have written it.
+    A client must show it as text and never as markup, because anyone may have made the picture.
     """
 
     box: BoxOut
@@ -56,7 +56,7 @@ class TextLineOut(StrictModel):
 class UnreadLineOut(StrictModel):
     """A line of text that was found but not read.
 
-    It may have odd letters, or an alphabet that the reader does not know.
+    The letters may have unusual shapes, or the text reader may not know their alphabet.
     """
 
     box: BoxOut
@@ -72,7 +72,7 @@ class FaceOut(StrictModel):
 
 
 class EvidenceOut(StrictModel):
-    """The evidence of the sub-scores. `texts` and `faces` are null if the lab has no model to look for them."""
+    """The evidence of the sub-scores. `texts` or `faces` is null if the lab has no model that looks for it."""
 
     width: int = Field(
         ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."

@@ -1,4 +1,4 @@
-"""The answer of `/health` and `/ready`."""
+"""The answer of `/health` and `/ready`: the state of each part of the service."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class RefusedOut(BaseModel):
 
 
 class ServedOut(BaseModel):
-    """The release that is served of one scope, such as the model or the index of a niche."""
+    """The served release of one scope, such as the model or the index of a niche."""
 
     state: Literal["serving", "loading", "none"]
     release: str | None
@@ -33,7 +33,7 @@ class EncodersOut(BaseModel):
 
 
 class MeterOut(BaseModel):
-    """The meter, which measures the sub-scores. It also works without what is `missing`, and answers then say so."""
+    """The meter, which measures the sub-scores. It works even if some models are `missing`, and answers then say so."""
 
     state: Literal["warm", "warming", "failed"]
     missing: list[str]
@@ -43,7 +43,8 @@ class MeterOut(BaseModel):
 class RehearsalOut(BaseModel):
     """An answer that the service makes for itself before it is ready.
 
-    The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
+    Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to wait
+    until they are loaded.
     """
 
     state: Literal["done", "waiting", "failed"]
@@ -51,7 +52,7 @@ class RehearsalOut(BaseModel):
 
 
 class DatabaseOut(BaseModel):
-    """The database. The service asks it only where a niche has no index, and works without it."""
+    """The database. The service asks it only if a niche has no index. It also works without the database."""
 
     state: Literal["fine", "failed"] = Field(description="Also `fine` where it was not asked yet.")
     reason: str | None = Field(description="Why it did not answer when it was last asked.")

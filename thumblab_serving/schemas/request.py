@@ -27,7 +27,7 @@ CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[
 
 
 def _channel_id(channel: str) -> str:
-    """Return the channel id that a text is or contains. Raises `ValueError` when there is none."""
+    """Return the channel id in a text, which is an id or a URL with an id. Raises `ValueError` if it is neither."""
     match = re.fullmatch(CHANNEL, channel)
     if match is None:
         raise ValueError(
@@ -46,7 +46,7 @@ ChannelId = Annotated[
 
 
 class ScoreForm(StrictModel):
-    """The fields of every request, whichever way its pictures are sent."""
+    """The fields that every request has, with pictures in JSON or as files of a form."""
 
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 

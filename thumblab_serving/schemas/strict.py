@@ -19,7 +19,7 @@ _LONGEST_NAME = 80
 _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
 """The right field name for each wrong name that a user may send.
 
-Other parts of the lab, or other services, use the wrong names.
+A user may know these wrong names from other parts of the lab or from other services.
 """
 
 
@@ -29,12 +29,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
-    """Fields of the request that are read before the model is made, such as the files of a form."""
+    """Names of fields that a request may have but this model has not, such as the field of the files in a form."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add to the error of an unknown field which known field is meant. Raise a single error if there are many."""
+        """Add to the error of an unknown field which known field is meant. For many unknown fields, raise one error."""
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
         try:
@@ -51,11 +51,11 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the same error. If it is about an unknown field of this model, its message becomes advice."""
+        """Return the error. If it is about an unknown field of this model, its message advises what to send."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})
-        elif kind == _UNKNOWN_FIELD:  # The error comes from a model inside this one and already has its advice.
+        elif kind == _UNKNOWN_FIELD:  # The error is from a nested model, which added the advice.
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", error["ctx"])
         return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
 

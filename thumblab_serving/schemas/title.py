@@ -10,10 +10,13 @@ MAX_TITLE = 300
 """Maximum number of characters of a title."""
 
 _JOINERS = "\u200c\u200d"
-"""Zero-width joiner and non-joiner. They are invisible, but emoji and some scripts need them between letters."""
+"""Zero-width joiner and non-joiner. They are invisible, but kept: emoji and some scripts need them."""
 
 _FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)")
-"""The emoji flag of a part of a country, such as England. It is a black flag, invisible tags and a cancel tag."""
+"""The emoji flag of a part of a country, such as England.
+
+It consists of a black flag, invisible tag characters and a cancel tag.
+"""
 
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that Unicode counts as letters or symbols and that have no visible shape."""
@@ -47,6 +50,6 @@ def _without_invisible(text: str) -> str:
 
 def _is_visible(character: str) -> bool:
     category = unicodedata.category(character)
-    # Emoji that are newer than Python's Unicode tables have no category yet (Cn).
+    # For emoji that are newer than Python's Unicode tables, the category is Cn (unassigned).
     is_new_emoji = category == "Cn" and "\U0001f000" <= character <= "\U0001faff"
     return (category[0] in "LNPS" and character not in _BLANKS) or is_new_emoji

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
 def compose_answer(
     candidates: Sequence[Candidate], query: RankingContext, releases: Resolved, ranking: Ranking, placements: Placements
 ) -> ScoreAnswer:
-    """Return the answer for candidates, in their order.
+    """Return the answer to a request with these candidates, in the order in which they were sent.
 
     A candidate that could not be read has its error in the answer.
     """

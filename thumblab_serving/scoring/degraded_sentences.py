@@ -25,7 +25,7 @@ _LONGEST_NAME = 60
 
 
 def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return how well the model ranked on channels like that of the request when it was evaluated.
+    """Return the accuracy of the model on channels like that of the request, see `SkillOut`.
 
     Return None if the model was not evaluated on such channels.
     """

@@ -1,4 +1,4 @@
-"""Read the pictures of a request, which come as bytes, base64 or a URL, and examine them."""
+"""Read the pictures of a request, which come as bytes, base64 or a URL. Decode, encode and measure each of them."""
 
 import base64
 import binascii
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ExaminedPicture:
-    """A picture's size in pixels, its unit vectors [d] by image encoder, and the measurement of its sub-scores."""
+    """A picture's size in pixels, its unit vectors [d] by the fingerprint of the image encoder, and its sub-scores."""
 
     width: int
     height: int
@@ -78,7 +78,7 @@ class Intake:
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
     def close(self) -> None:
-        """Stop the threads. Fetches are not waited for, because the name resolver may block one for minutes."""
+        """Stop the threads. Does not wait for fetches, because a slow name resolver may block a fetch for minutes."""
         self._fetching.shutdown(wait=False, cancel_futures=True)
         self._examining.shutdown(cancel_futures=True)
         self._fetcher.close()
@@ -88,7 +88,7 @@ class Intake:
     ) -> list[Candidate]:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
-        Each picture is encoded with each of the image encoders. `title_match` is measured with the first one.
+        Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first one.
         """
         deadline = time.monotonic() + self._patience
 
@@ -113,7 +113,7 @@ class Intake:
             return examined
 
         def start(source: Source) -> Callable[[], ExaminedPicture]:
-            """Start to examine a source, and return a function that waits for the result and returns it."""
+            """Start to examine a source. The returned function waits for the result and returns it."""
             if source.url is None:
                 return self._examining.submit(lambda: examine_bytes(_bytes_of(source))).result
             fetched = self._fetching.submit(fetch, source.url)
@@ -141,7 +141,10 @@ def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate
 
 
 def _bytes_of(source: Source) -> bytes:
-    """Return the bytes of a picture that was sent. Raises `ImageError`."""
+    """Return the bytes of a picture that was sent in the request.
+
+    Raises `ImageError` if they could not be read or are too many, or if the base64 is not valid.
+    """
     if source.error is not None:
         raise ImageError(source.error)
     if source.data is not None:

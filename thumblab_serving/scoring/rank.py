@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
 _ROUNDING = 1e-5
 """Two scores count as equal if their relative difference is at most this.
 
-If a request has the same picture twice, a matrix product may round its two scores differently.
+If a request has the same picture twice, a matrix product may round the scores of the two copies differently.
 """
 
 
@@ -55,7 +55,7 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The results of the model for the pictures of a request, by their ids.
+    """The results of the model for the pictures of a request, by the ids of the pictures.
 
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
     picture. These pictures are not ranked.
@@ -116,7 +116,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
     """Return the percentile of a score, 0 to 100, in the niche.
 
-    With a channel adapter, the score is compared with those of the channel's own videos instead.
+    With a channel adapter, the result is the percentile among the scores of the channel's own videos.
     """
     if query.adapter is None:
         return ranker.calibration.percentile(score, query.niche)
@@ -124,12 +124,12 @@ def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") ->
 
 
 def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
-    """Return the predicted engagement, or None if the model's predictions are not informative."""
+    """Return the predicted engagement, or None if the model's predictions of it are not informative."""
     return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 
 
 def merge_equal_scores(scores: Float32s) -> Float64s:
-    """Return the scores [n]. Scores that differ only by rounding are made equal."""
+    """Return the scores [n], after scores that differ only by rounding (`_ROUNDING`) were made equal."""
     merged = scores.astype(np.float64)
     order = np.argsort(merged, kind="stable")
     for lower, higher in pairwise(order.tolist()):
@@ -145,7 +145,7 @@ def winner_confidence(scores: Float64s, slope: float) -> float:
 
 
 def verdict_of(confidence: float) -> Verdict:
-    """Return the verdict for a probability, by the whole percentage that people see."""
+    """Return the verdict for a win probability. It depends on the whole percentage that people see."""
     if is_too_close(confidence):
         return Verdict.TOO_CLOSE_TO_CALL
     return Verdict.CLEAR if percent(confidence) >= CLEAR else Verdict.LEANING

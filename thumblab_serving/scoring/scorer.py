@@ -1,4 +1,4 @@
-"""The scorer, which loads all that is needed and makes answers from pictures.
+"""The scorer: it loads the releases and models that an answer needs, and makes answers from pictures.
 
 The service and `thumblab score` use it.
 """
@@ -33,7 +33,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """The scorer of thumbnails by the promoted releases.
+    """Scores thumbnails with the promoted releases.
 
     Its methods block. Many threads may use it at the same time. Close it after use.
     """
@@ -54,7 +54,8 @@ class Scorer:
     def rehearsed(self) -> bool:
         """Whether a rehearsal succeeded. In a rehearsal, the service makes an answer for itself.
 
-        The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
+        Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to
+        wait until they are loaded.
         """
         return self._rehearsed
 
@@ -65,7 +66,7 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them.
+        """All caches, by the names under which the metrics show them.
 
         The caches of the encoders appear once the encoders are warm.
         """
@@ -79,7 +80,7 @@ class Scorer:
         self.stored_libraries.close()
 
     def load(self) -> None:
-        """Warm up, then load all promoted releases. Raises `NotReadyError`."""
+        """Load encoders, meters and promoted releases. Raises `NotReadyError` if encoders or meters fail to load."""
         encoders = self.releases.encoders()
         try:
             self.measuring.warm(encoders)
@@ -92,8 +93,8 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        As soon as a model and an index are loaded, an answer is rehearsed. Threads that already load or rehearse are
-        not waited for. `Backoff` says when a failed rehearsal is tried again.
+        As soon as a model and an index are loaded, the service rehearses. If another thread loads or rehearses already,
+        this call does not wait for it. `Backoff` says when a failed rehearsal is tried again.
         """
         self.releases.follow_pointers()
         indices = self.releases.indices.values()
@@ -108,7 +109,7 @@ class Scorer:
     def score(self, sources: Sequence[Source], form: ScoreForm) -> ScoreAnswer:
         """Return the answer for the pictures of a request. The answer for a picture that cannot be read is its error.
 
-        Raises `NotReadyError`.
+        Raises `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
@@ -131,7 +132,7 @@ class Scorer:
 
     def _rehearse(self) -> None:
         niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)
-        # Each of the examining threads gets one picture.
+        # There is one picture for each examining thread, so that each thread loads what it needs.
         sources = [Source(str(number), data=_drawn_thumbnail(number)) for number in range(EXAMINING)]
         try:
             self.score(sources, ScoreForm(title="warm", category=niche))
@@ -144,7 +145,7 @@ class Scorer:
 
 
 def _drawn_thumbnail(number: int) -> bytes:
-    """Return a JPEG with some text in it, different for each number."""
+    """Return a drawn JPEG with some text in it. Each number gives another picture."""
     image = Image.new("RGB", (640, 360), (20, 60, 90 + 10 * number))
     font = ImageFont.load_default(size=90)
     ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)

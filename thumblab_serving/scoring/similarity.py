@@ -1,4 +1,7 @@
-"""Find how similar candidates are to the library of a niche, by its index, by the database, or by a default."""
+"""Find how similar candidates are to the library of a niche.
+
+The library is read from its index or from the database. Without either, every candidate gets a default value.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,8 +79,8 @@ class StoredSimilarity:
     """A way to place pictures: by the library in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
-    encoder. Vectors of this encoder are compared, because the request's pictures always have them. `no_index` says why
-    no index is used.
+    encoder. The database may have vectors of several encoders. Those of this encoder are compared, because every
+    picture of a request is encoded with it. `no_index` says why no index is used.
     """
 
     libraries: StoredLibraries
@@ -113,10 +116,10 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the best way to place pictures in the niche: the index, or the database if there is no index.
+    """Return the best way to place pictures in the niche: by the index, or by the database if no index is served.
 
-    If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. Then
-    return `DefaultSimilarity`.
+    If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
+    this case, `DefaultSimilarity` is returned.
     """
     index = releases.index
     if index is None:

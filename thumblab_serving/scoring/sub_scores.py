@@ -10,7 +10,8 @@ from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
     """Return the sub-scores by name.
 
-    They are compared with `library`, or with the lab's own thresholds if it is None.
+    They are compared with `library`, the distribution of a niche's library. If it is None, they are compared with
+    `WEAK`.
     """
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
