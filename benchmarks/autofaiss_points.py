@@ -1,6 +1,6 @@
 """Measure the recall and the time of a search, one query at a time.
 
-This module needs only numpy, so that autofaiss's own environment can import it.
+This module needs only numpy, so that it can also be imported in the Python environment in which autofaiss is installed.
 """
 
 import time
@@ -32,8 +32,9 @@ class Point:
 
 
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
-    """Measure a search in three rounds, and return the lowest value of each percentile.
+    """Return the recall of a search, and its time per query in the fastest of three rounds.
 
+    Each round gives a median and a 99th percentile. The smallest median and the smallest 99th percentile are returned.
     If `work` is given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
     """
     work = work or search
@@ -62,9 +63,10 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
 
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
-    """Return the smallest value whose recall reaches `target`, or the last value if none reaches it.
+    """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
 
-    `values` are in increasing order. A recall counts as reached if it is at most 0.00005 below `target`.
+    If no value reaches it, return the last value. `values` are in increasing order. `recall_at` is a function that
+    measures the recall with a value. A recall that is at most 0.00005 below `target` reaches it.
     """
     low, high = 0, len(values) - 1
     while low < high:

@@ -232,8 +232,8 @@ def without_publication(folder: Path) -> Table:
     The list has no publication times, so the ages of its videos are unknown.
 
     Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
-    middle day is k days after the first observation, the video is then at least k days old. So its age on the third day
-    is at most (k + 1) / (k - 1) times its age on the first day.
+    middle day is k days after the first observation of the video, the video is at least k days old on this day. So its
+    age on the day after it is at most (k + 1) / (k - 1) times its age on the day before it.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.

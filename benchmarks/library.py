@@ -77,9 +77,7 @@ FROM generate_series(CAST(:first AS int), :last) n;
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
     """Insert as many videos as there are `vectors`, and return their ids.
 
-    Each video gets counts, a thumbnail and one of the vectors.
-
-    The videos are numbered from `first` on.
+    Each video gets view counts, a thumbnail and one of the vectors. The videos are numbered from `first` on.
     """
     encoder = image_encoder(lab.settings).fingerprint
     ids = [f"{number:011d}" for number in range(first, first + len(vectors))]

@@ -133,8 +133,8 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    The outliers and the growth of views with age were estimated on the training part of the whole catalogue. They are
-    not estimated anew for the window.
+    Two things were estimated on the training part of the whole catalogue: which videos are outliers, and how views grow
+    with age. They are not estimated anew for the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")

@@ -151,8 +151,8 @@ class World:
     def views(self, video: CatalogueVideo) -> int:
         """Return the present view count of a video.
 
-        While the video shows a later picture, it gains exp(`effect`) times the views that it would gain with its first
-        picture.
+        While the video shows a picture that replaced its first one, it gains exp(`effect`) times the views that it
+        would gain with its first picture. `effect` is that of the shown picture.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))

@@ -100,7 +100,8 @@ def _print_recorded(
 
     The figures were measured on pairs that the model was not trained on.
 
-    `report` is the import of the catalogue that the model was trained on, or None for the lab's own videos.
+    If the model was trained on a catalogue, `report` says what the import of this catalogue read and skipped. It is
+    None if the model was trained on the lab's own videos.
     """
     from thumblab_cli.printing.catalogue_evaluation import as_object
     from thumblab_cli.printing.evaluation import print_evaluation

@@ -33,7 +33,7 @@ _CHANGED = (
     "image_encoder",
     "face_model",
 )
-"""The names of the settings that `demo_settings` changes in the user's own settings."""
+"""The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,10 @@ def _version() -> str | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return all nested values in one dictionary. The names of the levels are joined by dots. Lists are left out."""
+    """Return the values of nested dictionaries in one dictionary. Lists are left out.
+
+    A key of the result consists of the keys on the way to the value, joined by dots.
+    """
     flat: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict):
