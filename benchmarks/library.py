@@ -120,8 +120,9 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
     """Yield a counter of the seconds that some functions take inside the `with` block.
 
-    Each keyword is the name of a function in the counter. Its value says where the function is: the owner, such as a
-    module or a class, and the name of its attribute.
+    Each keyword argument stands for one function. Its name is the key of the function's seconds in the counter. Its
+    value is a tuple that says where the function is found: a module or a class, and the name of the attribute of this
+    module or class that holds the function.
     """
     seconds: Counter[str] = Counter()
 
@@ -142,8 +143,10 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Return a reader of the library. When the pointer moves to another release, the reader loads only what is new in
-    this release."""
+    """Return an object that loads the library and searches it, as the scoring service does.
+
+    When the pointer moves to another release, the object loads only what is new in this release.
+    """
 
     encoder = image_encoder(lab.settings)
 

@@ -214,9 +214,8 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     def choose_once(*arrays: Any) -> Any:
         """Return the parameters that `linear.choose_line` finds by cross-validation.
 
-        If `choose_line` was called with the same inputs before, return its stored result.
-
-        Most variants and seeds have the same inputs.
+        Most variants and seeds have the same inputs. If `choose_line` was called with the same inputs before, its
+        stored result is returned.
         """
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in cache:

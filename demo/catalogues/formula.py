@@ -20,7 +20,7 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""Within a channel, the quality causes a standard deviation of `SIGMA_Q` in ln views, and the noise one of `SIGMA_N`.
+"""The standard deviations of ln views within a channel: `SIGMA_Q` comes from the quality, and `SIGMA_N` from the noise.
 
 With these two values, the best possible AUC is 0.80.
 """

@@ -51,7 +51,7 @@ A channel or niche needs at least 30 held-out pairs. Of the channels, only the f
 DEEP = 100
 """Minimum number of held-out pairs with which a channel gets a second figure.
 
-This figure is the AUC on those pairs of the channel whose winner has at least twice the views.
+This figure is the AUC on those pairs of the channel whose winner has at least twice the views of the loser.
 """
 
 

@@ -215,7 +215,7 @@ def failed_checks(lab: Lab, release: Release) -> list[str]:
 
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
-    """Check that the served release is the expected one. An advisory check says whether the challenger was promoted."""
+    """Check that the served release is `expected`. An advisory check says whether the challenger was promoted."""
     served = lab.releases.serving.current_id(MODEL, ALL)
     return [
         CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),

@@ -167,7 +167,7 @@ def commit() -> str | None:
 
 
 def example(release: Release) -> Any:
-    """Return two random inputs of the model, float32 [2, d]."""
+    """Return two random inputs of the model, float32 [2, d]. They are an example for MLflow."""
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
