@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 K = 200
-"""The number of nearest neighbours that a search returns."""
+"""The number of vectors that a search returns: those that are most similar to the query."""
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
-"""A function that maps a unit vector, float32 [d], to the row numbers of the K nearest vectors."""
+"""A function that takes a query, float32 [d] of length 1, and returns the rows of the K vectors nearest to it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """Return the share of the true nearest neighbours that a search finds, as a mean over the queries.
+    """Return which share of the K vectors nearest to a query the search finds, as a mean over the queries.
 
-    `truth` holds the row numbers of the K nearest vectors of each query.
+    `truth` holds for each query the row numbers of the K vectors that are truly nearest to it.
     """
     shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)

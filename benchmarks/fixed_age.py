@@ -86,7 +86,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the lab's own function, but interpolate also in gaps that are too wide for the lab."""
+    """Estimate views with the function that the lab uses, but also in gaps in which the lab does not interpolate."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 

@@ -1,4 +1,4 @@
-"""The models with which `benchmarks.title_panel` compares the lab's model of titles.
+"""The models with which `benchmarks.title_panel` compares `thumblab_pipelines.training.titles`.
 
 One is a ridge regression on hashed words. The other is the lab's linear ranking model, with titles as its only input.
 """

@@ -257,7 +257,7 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
 def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
     """Import and encode the catalogue, make pairs of its videos, and return the dataset.
 
-    A later call for the same catalogue uses the stored results.
+    The results of each step are stored, and a second call for the same catalogue uses them.
     """
     name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     folder = settings().data_dir.resolve() / f"recipe-{name}"

@@ -163,8 +163,8 @@ def _print_json(
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    The separate lab lies below the data folder. `changes` are further settings in which the separate lab differs from
-    the user's lab.
+    The separate lab has its own database. Its data folder lies below that of the user's lab. All its other settings are
+    those of the user's lab, except for those that `changes` names.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab

@@ -42,7 +42,7 @@ class DemoLab:
 
     settings: Settings
     environment: dict[str, str]
-    """The environment variables that give a child process the same settings."""
+    """The environment variables that give a child process the settings of the demo's lab."""
     catalogue: "Catalogue"
     emulator: "Emulator"
     mlflow_port: int | None

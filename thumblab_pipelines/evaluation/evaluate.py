@@ -170,8 +170,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
         if not in_fold.any() or not len(elsewhere):
             continue
         for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
-            # Partial pooling is only evaluated with adaptation. Without known videos of the channel, it gives the same
-            # scores as the linear model.
+            # Partial pooling is evaluated only with known videos of the channel. Without known videos, it gives the
+            # same scores as the linear model.
             collected = adapted if name == POOLED else unadapted
             collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
     return unadapted, adapted

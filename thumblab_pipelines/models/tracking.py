@@ -87,7 +87,8 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that does nothing else. If its connection breaks, no data is lost.
+    The lock belongs to a transaction that writes nothing. If the connection of this transaction breaks, no data is
+    lost.
     """
     with engine.connect() as connection:
         try:

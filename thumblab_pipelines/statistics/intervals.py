@@ -117,8 +117,9 @@ class ChannelMeans:
         channel_of_video[loser] = place
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
-        # In a random order, two pairs that share a video have a covariance of 1/36 on average. For the pairs of all videos
-        # with each other this gives the variance of Kendall's rank correlation (M. Kendall, Biometrika, 1938).
+        # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
+        # average. If every video is paired with every other video, this gives the variance of Kendall's rank
+        # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
         spread = _spread(values, size / 2, (within[0] + within[1]) / 2)
@@ -162,7 +163,7 @@ class ChannelMeans:
 def interval(
     values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval, level: float = 0.95
 ) -> Interval:
-    """Return the interval of the mean of `values` [m] over pairs, each of which counts the same.
+    """Return the interval of the mean of `values` [m], one for each pair. Each pair counts the same.
 
     See `ChannelMeans` for the parameters.
     """

@@ -98,7 +98,11 @@ class Context:
 
 
 def context_features(data: Dataset, rows: Rows) -> Float32s:
-    """Return the features of the context, float32 [n, d]. Each kind of feature is scaled to its own length."""
+    """Return the features of the context, float32 [n, d].
+
+    Each kind of feature, such as the title's vector or the age, is scaled so that a typical row of it has a given
+    length.
+    """
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)

@@ -34,7 +34,7 @@ class ProcessGroup:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
             from accelerate import Accelerator
 
-            # Without a GPU, accelerate needs `cpu=True`. Without this argument, the processes would not connect to each
+            # Without a GPU, accelerate needs `cpu=True`. With `cpu=False`, the processes would not connect to each
             # other.
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
@@ -143,7 +143,8 @@ class ProcessGroup:
     def set_counted(self, counted: Tensor | None) -> None:
         """Set which rows of the next batch this process counts in the batch norms.
 
-        `counted` [m] is 1 for such a row, and 0 for a row that another process counts. None means all rows.
+        `counted` [m] is 1 for a row that this process counts, and 0 for a row that another process counts. If it is
+        None, this process counts all rows.
         """
         self._counted = counted
 

@@ -90,9 +90,9 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
 
 
 def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
-    """Return the batch of some pairs. Each pair is mixed with a random one of these pairs.
+    """Return the batch of some pairs, in which each pair is mixed with a partner.
 
-    The batch has two rows per pair. The rows of all winners come first. The winner and the loser of a pair are mixed in
+    The partners are the same pairs in random order. The batch has two rows per pair. The rows of all winners come first. The winner and the loser of a pair are mixed in
     the same share, which is drawn from Beta(`alpha`, `alpha`).
     """
     partners = random.permutation(pairs)
