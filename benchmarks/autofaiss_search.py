@@ -129,7 +129,8 @@ class Lab:
     def at(self, target: float) -> Point:
         """Measure the search with the smallest value of its parameter whose recall reaches `target`.
 
-        A smaller value is faster. An exact index has no parameter, so its usual measurement is returned.
+        A search with a smaller value is faster. The search in an exact index has no parameter, so it is measured as it
+        is.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:

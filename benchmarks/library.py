@@ -231,7 +231,9 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
 
 @contextmanager
 def temporary_settings() -> Iterator[Settings]:
-    """Yield the settings of a temporary lab. Its database server and its folder are removed afterwards."""
+    """Yield the settings of a temporary lab. After the `with` block, its database server is stopped and its folder
+    deleted.
+    """
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
         Path(name).chmod(0o755)  # If root starts the database server, it runs as another user and must read the folder.
         server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)

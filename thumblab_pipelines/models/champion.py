@@ -112,7 +112,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 
     `by_alias`: whether the person moved the champion alias in MLflow. Otherwise the person chose the release in the
     Dagster UI. A release that was deleted from the release store is fetched from MLflow. Raises `LabError` when the
-    release fails a check or cannot be fetched, and records the reason in MLflow.
+    release fails a check or cannot be fetched. If a second attempt would fail too, the reason is also recorded in
+    MLflow.
     """
     version = registry.of_release(release_id)
     try:

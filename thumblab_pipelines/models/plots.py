@@ -24,7 +24,7 @@ _GREY = "0.6"
 def plots(
     history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
 ) -> Iterator[tuple[str, Plot]]:
-    """Yield the name of every plot that has data, and the plot.
+    """Yield every plot that has data, after its name.
 
     `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
     """

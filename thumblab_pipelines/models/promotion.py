@@ -139,8 +139,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # New videos get vectors only from the encoders in the settings. So there will never be more pairs that have
-        # vectors from the encoders of both models.
+        # This number of pairs will never grow. A pair is counted only if it has vectors from the encoders of both
+        # models, and new videos get vectors only from the encoders in the settings.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"

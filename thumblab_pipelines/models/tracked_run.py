@@ -102,9 +102,10 @@ def parameters(release: Release) -> dict[str, Any]:
 
 
 def metrics(figures: list[Figure]) -> dict[str, float]:
-    """Return the metrics of a run by name. The figures of single channels are left out, because there are hundreds.
+    """Return the metrics of an MLflow run by name. A metric is a figure of the evaluation, or an end of its interval.
 
-    For figures of the model itself, the two ends of the interval are metrics too.
+    The ends of the interval are given only for figures of the model, and not for those of reference models. The figures
+    of single channels are left out, because there are hundreds of them.
     """
     values = {}
     for figure in figures:

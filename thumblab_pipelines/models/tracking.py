@@ -121,8 +121,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        A caller that cannot go on without MLflow connects before the training, so that the error does not appear only
-        after it.
+        A caller that cannot go on without MLflow should call this function before the training. If MLflow does not
+        answer, the caller then learns it before the long training and not after it.
         """
         import httpx
 
