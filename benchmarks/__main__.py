@@ -35,8 +35,8 @@ _REPEATS = 3
 
 
 def best(work: Callable[[], object]) -> float:
-    """Run `work` three times, and return the seconds of the fastest run. In that run, other programs slowed `work` down
-    the least."""
+    """Call the function `work` three times, and return the seconds of the fastest call. In that call, other programs
+    slowed the function down the least."""
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()

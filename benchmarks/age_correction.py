@@ -7,8 +7,8 @@ A good correction puts videos into the order that their views at one fixed age w
 DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
 evaluated on the other half. Then it is fitted to the second half and evaluated on the first.
 
-The last table shows the synthetic catalogue. In it, each video is observed once, and the formula by which views grow
-with age is known.
+The last table compares the corrections on the synthetic catalogue. In this catalogue, each video is observed once, and
+the formula by which views grow with age is known.
 """
 
 import sys
@@ -66,7 +66,7 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return `curve` and ln views at all observations, each minus its mean over the video."""
+    """Return the values of `curve` and ln views at all observations, each minus its mean over the video."""
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
@@ -303,7 +303,10 @@ def main() -> None:
 
 
 def _half_age(curve: Curve) -> float:
-    """Return the half age, in hours, of a curve of `fit_saturating`. In it, exp(curve(1)) = 1 / (1 + half age)."""
+    """Return the half age, in hours, of a curve that `fit_saturating` returned.
+
+    For such a curve, exp(curve(1)) = 1 / (1 + half age).
+    """
     return float(np.exp(-curve(np.ones(1))[0]) - 1)
 
 

@@ -1,6 +1,6 @@
 """Measure the recall and the time of a search, one query at a time.
 
-This module needs only numpy, so that autofaiss's own environment can import it.
+This module needs only numpy, so that it can also be imported in the Python environment in which autofaiss is installed.
 """
 
 import time
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 K = 200
-"""The number of nearest neighbours that a search returns."""
+"""The number of vectors that a search returns: those that are most similar to the query."""
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
-"""A function that maps a unit vector, float32 [d], to the row numbers of the K nearest vectors."""
+"""A function that takes a query, float32 [d] of length 1, and returns the rows of the K vectors nearest to it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Point:
 
 
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
-    """Measure a search in three rounds, and return the lowest value of each percentile.
+    """Return the recall of a search, and its time per query in the fastest of three rounds.
 
+    Each round gives a median and a 99th percentile. The smallest median and the smallest 99th percentile are returned.
     If `work` is given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
     """
     work = work or search
@@ -50,9 +51,9 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """Return the share of the true nearest neighbours that a search finds, as a mean over the queries.
+    """Return which share of the K vectors nearest to a query the search finds, as a mean over the queries.
 
-    `truth` holds the row numbers of the K nearest vectors of each query.
+    `truth` holds for each query the row numbers of the K vectors that are truly nearest to it.
     """
     shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)
@@ -62,9 +63,10 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
 
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
-    """Return the smallest value whose recall reaches `target`, or the last value if none reaches it.
+    """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
 
-    `values` are in increasing order. A recall counts as reached if it is at most 0.00005 below `target`.
+    If no value reaches it, return the last value. `values` are in increasing order. `recall_at` is a function that
+    measures the recall with a value. A recall that is at most 0.00005 below `target` reaches it.
     """
     low, high = 0, len(values) - 1
     while low < high:

@@ -72,7 +72,7 @@ class Space:
 class Task:
     """The vectors of a library, and queries to search it with.
 
-    `truth` holds the row numbers of the 200 nearest vectors of each query.
+    `truth` holds for each query the row numbers of the 200 vectors nearest to it.
     """
 
     vectors: Vectors
@@ -129,7 +129,8 @@ class Lab:
     def at(self, target: float) -> Point:
         """Measure the search with the smallest value of its parameter whose recall reaches `target`.
 
-        A smaller value is faster. An exact index has no parameter, so its usual measurement is returned.
+        A search with a smaller value is faster. The search in an exact index has no parameter, so it is measured as it
+        is.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
@@ -153,7 +154,9 @@ class Lab:
 
 
 def numpy_search(task: Task) -> Contender:
-    """Measure a search by numpy, which computes all similarities and sorts only the nearest vectors."""
+    """Measure a search by numpy. It computes the similarities of the query with all vectors, picks the 200 vectors that
+    are most similar, and sorts only these.
+    """
 
     def search(query: Vectors) -> Rows:
         similarities = task.vectors @ query
@@ -177,7 +180,8 @@ def autofaiss(task: Task, target: float, folder: Path) -> Contender:
     """Measure autofaiss in a Python environment of its own. The first call creates it inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
-        # If an earlier installation was interrupted, autofaiss cannot be imported. Then it is installed again.
+        # If the installation was interrupted in an earlier run of the benchmark, the environment exists, but autofaiss
+        # cannot be imported. Then autofaiss is installed again.
         if not python.exists() or subprocess.run([python, "-c", "import autofaiss"], capture_output=True).returncode:
             _run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_AUTOFAISS])

@@ -38,7 +38,8 @@ _EAGER_BATCH = 8
 class Model:
     """The name of a model, and the numbers of pictures that are encoded in one round.
 
-    open_clip's own code encodes `eager` pictures. The other two ways encode `pictures` pictures.
+    In a round, the code in open_clip's README encodes `eager` pictures. Each of the lab's two ways encodes `pictures`
+    pictures.
     """
 
     name: str
@@ -52,9 +53,9 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
     """Return the cells of a table row for a model.
 
-    They are the pictures per second of the three ways, and the ratios of the lab's speed to that of each other way. The
-    last cell is the precision that the lab chose, and how well vectors in this precision agree with vectors in full
-    precision.
+    They are the pictures per second of the three ways, and the ratios of the lab's speed to the speed of open_clip's
+    code and to the speed of the forward pass alone. The last cell is the precision that the lab chose, and how well
+    vectors in this precision agree with vectors in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 

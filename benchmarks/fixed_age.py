@@ -86,7 +86,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the lab's own function, but interpolate also in gaps that are too wide for the lab."""
+    """Estimate views with the function that the lab uses, but also in gaps in which the lab does not interpolate."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -232,8 +232,8 @@ def without_publication(folder: Path) -> Table:
     The list has no publication times, so the ages of its videos are unknown.
 
     Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
-    middle day is k days after the first observation, the video is then at least k days old. So its age on the third day
-    is at most (k + 1) / (k - 1) times its age on the first day.
+    middle day is k days after the first observation of the video, the video is at least k days old on this day. So its
+    age on the day after it is at most (k + 1) / (k - 1) times its age on the day before it.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.

@@ -77,9 +77,7 @@ FROM generate_series(CAST(:first AS int), :last) n;
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
     """Insert as many videos as there are `vectors`, and return their ids.
 
-    Each video gets counts, a thumbnail and one of the vectors.
-
-    The videos are numbered from `first` on.
+    Each video gets view counts, a thumbnail and one of the vectors. The videos are numbered from `first` on.
     """
     encoder = image_encoder(lab.settings).fingerprint
     ids = [f"{number:011d}" for number in range(first, first + len(vectors))]
@@ -122,8 +120,9 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
     """Yield a counter of the seconds that some functions take inside the `with` block.
 
-    Each keyword is the name of a function in the counter. Its value says where the function is: the owner, such as a
-    module or a class, and the name of its attribute.
+    Each keyword argument stands for one function. Its name is the key of the function's seconds in the counter. Its
+    value is a tuple that says where the function is found: a module or a class, and the name of the attribute of this
+    module or class that holds the function.
     """
     seconds: Counter[str] = Counter()
 
@@ -144,8 +143,10 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Return a reader of the library. When the pointer moves to another release, the reader loads only what is new in
-    this release."""
+    """Return an object that loads the library and searches it, as the scoring service does.
+
+    When the pointer moves to another release, the object loads only what is new in this release.
+    """
 
     encoder = image_encoder(lab.settings)
 
@@ -230,7 +231,9 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
 
 @contextmanager
 def temporary_settings() -> Iterator[Settings]:
-    """Yield the settings of a temporary lab. Its database server and its folder are removed afterwards."""
+    """Yield the settings of a temporary lab. After the `with` block, its database server is stopped and its folder
+    deleted.
+    """
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
         Path(name).chmod(0o755)  # If root starts the database server, it runs as another user and must read the folder.
         server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)

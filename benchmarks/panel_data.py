@@ -1,4 +1,7 @@
-"""Read the title panel: real titles of many channels with views, corrected for age, and the pairs to order."""
+"""Read the title panel: the titles and views of the videos of many real channels.
+
+The module also corrects the views for age, and makes the pairs of videos that models of titles are to order.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +19,31 @@ from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
-"""Share of each channel's videos, by publication, that the future is predicted from."""
+"""The share of the oldest videos among all videos of a channel, from which models learn to order the newer ones."""
 LEAST_PAIRS = 10
-"""Channels with fewer pairs of a set are left out of its figure."""
+"""The smallest number of pairs in a set of pairs with which a channel counts in the mean AUC of this set."""
 
 _DAYS_APART, _AGES_APART = 30, 1.0
 _OBSERVED_AT = 0.65
-"""Time of day, as a share of a day, at which the charts were read: the earliest at which almost no age is negative."""
+"""The time of day at which the views are assumed to have been observed, as a share of a day.
+
+The panel has only the date of an observation. With an earlier time, more videos would have been observed before their
+publication.
+"""
 _KNOTS = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
-"""Ages in days at which the slope of log views over age may change."""
+"""The ages in days at which the slope of the age curve may change. The age curve gives log views by age."""
 _OLDEST, _OUTLIER, _AGE_PENALTY = 25.0, 2.5, 5.0
 _TWICE = np.log(2.0) - 1e-12
 
 
 @dataclass(frozen=True)
 class Panel:
-    """n videos by channel and publication, at their first observation.
+    """The n videos of the title panel, sorted by channel and publication, and the m pairs of them.
 
-    `channel` [n]: numbers; `published` and `age` [n] in days; `views` [n]: log views; `place` [n]: the share of the
-    channel's videos that were published before. `first` and `second`: the videos of each pair [m].
+    `channel` [n]: the number of the channel. `published` [n]: the time of publication in days since 1970. `age` [n] and
+    `views` [n]: the age in days and the log views at the first observation of the video. `place` [n]: the share of the
+    channel's videos that were published before this video. `first` [m] and `second` [m]: the rows of the two videos of
+    each pair.
     """
 
     titles: list[str]
@@ -48,12 +57,12 @@ class Panel:
 
     @classmethod
     def read(cls, folder: Path) -> Panel:
-        """Read `panel.parquet`."""
+        """Return the panel that is stored in the folder as `panel.parquet`."""
         return cls.of(pd.read_parquet(folder / FILE))
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Panel:
-        """Return the videos of daily observations, one a row, with the columns of `panel.parquet`."""
+        """Return the panel of a table with the columns of `panel.parquet`. Each row is one observation of a video."""
         videos = rows.sort_values(["video_id", "observed_on"]).drop_duplicates("video_id")
         videos = videos.assign(published=publication_days(videos))
         videos = videos.sort_values(["channel_id", "published", "video_id"]).reset_index(drop=True)
@@ -67,14 +76,16 @@ class Panel:
         return cls(videos.title.tolist(), channel, published, age, views, of_channel.to_numpy(float), *pairs)
 
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
-        """Return the target [n] minus the local trend of the channel's known videos."""
+        """Return `target` [n] minus the local trend of its channel, which is computed from the known videos only."""
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
 
     def age_corrected(self, known: Flags) -> Float64s:
-        """Return log views [n] minus what their age explains among the known videos.
+        """Return the log views [n] minus the age curve, which gives the effect of age on log views.
 
-        The age curve is piecewise linear. It is fitted by ridge regression to how far views, and the pieces, are above
-        the channel's local trend, so that neither the size nor the growth of a channel is taken for age.
+        The age curve is a sum of pieces. A piece is 0 up to an age, and rises linearly from there on. The weights of
+        the pieces are fitted to the known videos by ridge regression. The local trend of the channel is subtracted from
+        views and pieces before the fit, so that the size and the growth of a channel are not mistaken for effects of
+        age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
         above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)
@@ -86,7 +97,11 @@ class Panel:
 
 
 def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Rows]:
-    """Return the pairs [m] of one channel, at most 30 days apart, with ages at most a day apart."""
+    """Return the rows of the two videos of each pair, [m] and [m].
+
+    The videos of a pair belong to one channel and were published at most 30 days apart. Their ages at their first
+    observation differ by at most a day.
+    """
     seconds = np.round(published * 86_400).astype(np.int64)
     sides: list[tuple[Rows, Rows]] = []
     for rows in np.split(np.arange(len(channel)), np.flatnonzero(np.diff(channel)) + 1):
@@ -99,7 +114,7 @@ def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Row
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs [m] of a set: `winners`, `losers`, `channel` [m]."""
+    """A set of m pairs. It has the rows of the winners and of the losers, and the channel numbers."""
 
     winners: Rows
     losers: Rows
@@ -107,7 +122,12 @@ class PairSet:
 
     @classmethod
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
-        """Return the pairs within the rows, of unequal target [n] (log views); `twice`: with a twofold gap only."""
+        """Return the pairs of which both videos are in the rows `within` [n], and whose videos differ in `target`.
+
+        The winner of a pair is the video with the larger `target` [n], in log views. `twice`: whether to return only
+        pairs whose winner has at least twice the views of the loser. Channels with fewer than `LEAST_PAIRS` such pairs
+        are left out.
+        """
         inside = within[panel.first] & within[panel.second]
         first, second = panel.first[inside], panel.second[inside]
         gap = target[first] - target[second]
@@ -119,14 +139,17 @@ class PairSet:
         return cls(winners[enough], losers[enough], panel.channel[winners[enough]])
 
     def by_channel(self, scores: Floats) -> Float64s:
-        """Return the AUC of the scores [n] in each channel that has pairs, in the order of the channels."""
+        """Return the AUC of the scores [n] on the pairs of each channel that has any, by channel number."""
         _, number = np.unique(self.channel, return_inverse=True)
         wins = np.bincount(number, pair_wins(scores, self.winners, self.losers))
         return np.asarray(wins / np.maximum(np.bincount(number), 1), np.float64)
 
 
 def mean_with_interval(values: Float64s) -> tuple[float, float, float]:
-    """Return the mean over channels [c] and its 95 % interval by a bootstrap over channels; NaN without channels."""
+    """Return the mean of one value per channel [c], and the ends of its 95 % interval by a bootstrap over channels.
+
+    All three are NaN if there are no channels.
+    """
     if not len(values):
         return (float("nan"),) * 3
     return float(values.mean()), *interval_over_channels(values, np.arange(len(values)))

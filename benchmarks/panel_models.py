@@ -1,4 +1,7 @@
-"""Models of the title panel to compare with: a ridge on hashed words with partial pooling, and the lab's own title part."""
+"""The models with which `benchmarks.title_panel` compares `thumblab_pipelines.training.titles`.
+
+One is a ridge regression on hashed words. The other is the lab's linear ranking model, with titles as its only input.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,13 @@ _LINE_PAIRS = 200_000
 
 @dataclass(frozen=True)
 class Bar:
-    """Ridge on hashed words and groups of characters, for all channels and then on the residuals of each channel.
+    """A ridge regression on the hashed words and groups of characters of a title.
 
-    `inputs`: sparse, [n, 2 * BUCKETS], each half of length 1.
+    One regression is fitted to all channels. Its residuals are the log views above the trend, minus its scores. For
+    each channel, a second regression can be fitted to the residuals (partial pooling).
+
+    `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
+    have length 1.
     """
 
     panel: Panel
@@ -40,7 +47,11 @@ class Bar:
         return cls(panel, csr_array(hstack([normalize(half) for half in halves], format="csr")))
 
     def choose(self, known: Flags) -> tuple[float, float]:
-        """Return the penalties that order the last fifth of each channel's known videos best, fitted to the others."""
+        """Return the best penalties of the regression of all channels and of the regressions of single channels.
+
+        To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. They
+        are then evaluated on the pairs of the newest fifth.
+        """
         early = known & (self.panel.place < KNOWN_SHARE**2)
         target = self.panel.age_corrected(early)
         pairs = PairSet.of(self.panel, target, known & ~early)
@@ -52,7 +63,11 @@ class Bar:
         return best[1:]
 
     def choose_shared(self, known: Flags) -> float:
-        """Return the penalty that orders the videos of a fifth of the known channels best, fitted to the others."""
+        """Return the best penalty of the regression of all channels, for channels that it was not fitted to.
+
+        To compare penalties, the regression is fitted to four fifths of the channels. It is then evaluated on the pairs
+        of the last fifth. Only known videos are used.
+        """
         out = (
             known
             & (np.random.default_rng(0).permutation(int(self.panel.channel.max()) + 1) % 5 == 0)[self.panel.channel]
@@ -64,14 +79,20 @@ class Bar:
         return max(aucs)[1]
 
     def shared(self, above: Floats, known: Flags, penalty: float) -> Float64s:
-        """Return the scores [n] of the ridge over all channels."""
+        """Return the scores [n] of the regression that is fitted to the known videos of all channels.
+
+        `above` [n] are the log views above the trend of the channel.
+        """
         from sklearn.linear_model import Ridge
 
         ridge = Ridge(penalty, solver="sparse_cg", tol=1e-3).fit(self.inputs[known], above[known])
         return np.asarray(self.inputs @ ridge.coef_, np.float64)
 
     def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
-        """Return `shared` [n] plus a ridge on its residuals for each channel."""
+        """Return the scores [n] with partial pooling. `shared` [n] are the scores of the regression of all channels.
+
+        For each channel, the prediction of a regression that is fitted to the channel's known residuals is added.
+        """
         scores = shared.copy()
         for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):
             learnt = np.flatnonzero(known[rows])
@@ -85,9 +106,9 @@ class Bar:
 
 
 class LabTitles:
-    """The lab's linear model and adapters on its own standardised inputs, without a picture.
+    """The linear part of the lab's ranking model, with channel adapters. Its inputs have titles but no pictures.
 
-    `vectors`: the titles' vectors [n, d_t] by the lab's title encoder.
+    `vectors` [n, d_t] are the vectors of the titles by the lab's title encoder.
     """
 
     def __init__(self, panel: Panel, vectors: Float32s) -> None:
@@ -98,11 +119,19 @@ class LabTitles:
         self._penalty: float | None = None
 
     def shared(self, above: Floats, known: Flags) -> Float64s:
-        """Return the scores [n] without adapters. The penalty is chosen at the first call."""
+        """Return the scores [n] without adapters, fitted to the known videos. See `Bar.shared` for `above`.
+
+        The first call chooses the ridge penalty, and later calls use the same penalty.
+        """
         return self._line(above, known)[0]
 
     def adapted(self, above: Floats, known: Flags) -> Float64s:
-        """Return the scores [n] with the channels' adapters, and with the measured worth of the model to unseen channels."""
+        """Return the scores [n] with channel adapters, which are fitted to the known videos.
+
+        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). As in the lab's training,
+        the slope is measured with models that were trained without a third of the channels, on the videos of this
+        third.
+        """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel
         unseen = np.zeros(len(above))
@@ -136,7 +165,10 @@ class LabTitles:
 
 
 def _slope(scores: Floats, above: Floats, channel: Rows) -> float:
-    """Return the slope of a least-squares fit of `above` [m] on the scores [m], both centred within channels."""
+    """Return the slope of a least-squares fit of `above` [m] on the scores [m]. Return 1 if the scores do not vary.
+
+    Scores and `above` are first centred within each channel.
+    """
     count = np.maximum(np.bincount(channel), 1)
     x, y = (values - (np.bincount(channel, values) / count)[channel] for values in (scores, above))
     spread = float((x**2).sum())

@@ -133,8 +133,8 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    The outliers and the growth of views with age were estimated on the training part of the whole catalogue. They are
-    not estimated anew for the window.
+    Two things were estimated on the training part of the whole catalogue: which videos are outliers, and how views grow
+    with age. They are not estimated anew for the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -214,9 +214,8 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     def choose_once(*arrays: Any) -> Any:
         """Return the parameters that `linear.choose_line` finds by cross-validation.
 
-        If `choose_line` was called with the same inputs before, return its stored result.
-
-        Most variants and seeds have the same inputs.
+        Most variants and seeds have the same inputs. If `choose_line` was called with the same inputs before, its
+        stored result is returned.
         """
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in cache:
@@ -258,7 +257,7 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
 def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
     """Import and encode the catalogue, make pairs of its videos, and return the dataset.
 
-    A later call for the same catalogue uses the stored results.
+    The results of each step are stored, and a second call for the same catalogue uses them.
     """
     name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     folder = settings().data_dir.resolve() / f"recipe-{name}"

@@ -68,7 +68,9 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the small lines, or in all other lines if `small` is False.
+    """Return the words of at least three letters in the small lines, or in the lines that are not small.
+
+    `small` says which of the two are read.
 
     A line is small if it is under 5 pixels high when the picture is shown 120 pixels wide.
     """

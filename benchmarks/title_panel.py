@@ -1,15 +1,22 @@
-"""Compare models of titles on many real channels, where intervals mean something: `python -m benchmarks.title_panel [DIR]`.
+"""Compare models that score titles, on pairs of videos of many real channels.
 
-DIR holds `panel.parquet`. A pair is two videos of one channel, published at most 30 days apart, whose ages at their first
-observation are within a day of each other. Two questions are asked:
+    python -m benchmarks.title_panel [DIR]
 
-    future   the last 20 % of each channel, by models that learnt from the first 80 % of all channels
-    unseen   every pair of whole channels that are left out, in four folds; earlier titles of a channel are known, its
-             views are not
+DIR holds `panel.parquet`. A pair has two videos of one channel. They were published at most 30 days apart, and their
+ages at their first observation differ by at most a day. The known videos are those that a model may learn from. Two
+questions are asked:
 
-A figure is the AUC within a channel, averaged over the channels with ten pairs, with a 95 % interval over these channels.
-Views are corrected for age by a curve that is fitted to the known videos; raw counts are reported too. The bar is a ridge
-on hashed words, with partial pooling where the channel is known. Its penalties are chosen by splits of the known part.
+    future   Pairs of the newest 20 % of each channel. The known videos are the oldest 80 % of all channels.
+    unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from the
+             channels of the three other folds. The models see the titles of a scored channel, but not its views.
+
+The result is an AUC for each channel with at least ten pairs, averaged over these channels, with a 95 % interval. The
+pairs are ordered once by views that are corrected for age, and once by the raw view counts. The age curve is fitted to
+the known videos.
+
+The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`, it
+also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the known
+videos.
 """
 
 from __future__ import annotations
@@ -42,7 +49,11 @@ BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: AUC, or the lead in AUC over the bar, with its 95 % interval, and what it was measured on."""
+    """An AUC, or the difference of an AUC and the bar's AUC, with its 95 % interval.
+
+    `question`, `labels` and `pairs` say on which pairs it was measured. `count` is the number of these pairs, and
+    `channels` the number of their channels.
+    """
 
     question: str
     labels: str
@@ -56,7 +67,10 @@ class Figure:
 
 
 def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -> list[Figure]:
-    """Return all figures. Without the titles' `vectors` [n, d] the lab's models are left out."""
+    """Return the figures of all models on both questions.
+
+    `vectors` [n, d] are the vectors of the titles. If they are None, the models that need them are left out.
+    """
     bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
     known = panel.place < KNOWN_SHARE
     tell("future of known channels")
@@ -68,7 +82,7 @@ def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -
 
 
 def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tuple[Float64s, dict[str, Float64s]]:
-    """Return the corrected labels [n] and the scores [n] of each model that is fitted to the known videos."""
+    """Return the log views [n] corrected for age, and the scores [n] of each model, fitted to the known videos."""
     labels = panel.age_corrected(known)
     above = panel.above_trend(labels, known)
     penalty, own = bar.choose(known)
@@ -84,7 +98,10 @@ def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tupl
 def _unseen(
     panel: Panel, bar: Bar, lab: LabTitles | None, seed: int, tell: Progress
 ) -> tuple[Float64s, dict[str, Float64s]]:
-    """Return labels [n] and scores [n] of each model; those of a channel are fitted to the channels of other folds."""
+    """Return the log views [n] corrected for age, and the scores [n] of each model.
+
+    For the videos of each fold, the age curve and the models are fitted to the channels of the three other folds.
+    """
     names = [RIDGE, *([LAB] if lab is not None else []), RECIPE]
     labels, scores = np.zeros(len(panel.titles)), {name: np.zeros(len(panel.titles)) for name in names}
     channels = int(panel.channel.max()) + 1
@@ -119,7 +136,7 @@ def _figures(
 
 
 def table(figures: list[Figure], question: str) -> Table:
-    """Return the table of a question: a row for each scorer, a column for each set of pairs."""
+    """Return the table of a question. It has a row for each scorer and a column for each set of pairs."""
     chosen = [figure for figure in figures if figure.question == question]
     sets = dict.fromkeys((figure.labels, figure.pairs) for figure in chosen)
     title = "the future of known channels" if question == FUTURE else "unseen channels"
@@ -140,7 +157,10 @@ def table(figures: list[Figure], question: str) -> Table:
 
 
 def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
-    """Return the titles' vectors [n, d] by the lab's title encoder, read from the file if it exists, else written to it."""
+    """Return the vectors [n, d] of the titles by the lab's title encoder.
+
+    If `file` exists, they are read from it. Otherwise the titles are encoded, and the vectors are written to `file`.
+    """
     if file is not None and file.is_file():
         vectors: Float32s = np.load(file)
         if len(vectors) != len(titles):

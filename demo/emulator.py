@@ -108,7 +108,7 @@ class Emulator:
 
     @property
     def counts(self) -> Counts:
-        """The numbers of requests until now. They do not change later."""
+        """The numbers of requests until now. The returned object does not count later requests."""
         with self._lock:
             calls = dict(self._calls)
         images = self._images

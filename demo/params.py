@@ -1,6 +1,6 @@
 """Read the parameters of a query, and divide results into pages.
 
-An invalid value raises an `ApiError` with YouTube's own reason and message.
+If a parameter has an invalid value, an `ApiError` is raised with the reason and the message that YouTube gives.
 """
 
 import base64

@@ -14,7 +14,7 @@ QuotaStyle = Literal["403", "429"]
 """
 
 BUCKETS = ("units", "searches", "stats")
-"""The names of the three quotas, which are called buckets. Each call costs 1.
+"""The names of the three quotas, which are called buckets. Each call costs 1 in its bucket.
 
 search.list is charged to `searches`, videos.batchGetStats to `stats`, and every other call to `units`.
 """

@@ -86,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            # This body is not read. The server would take it for the next request, so the connection is closed.
+            # The body is too long, or its length is unknown, so it is not read. On an open connection, the server would
+            # then take the body for the next request. The connection is therefore closed.
             self.close_connection = True
             self._send(
                 error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))

@@ -57,7 +57,7 @@ class World:
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
-        """Delete a video. No later answer contains it."""
+        """Delete a video. From now on, no answer of the API contains it."""
         video = self._existing(video_id)
         channel = self._source.channel(video.channel_id)
         assert channel is not None
@@ -151,8 +151,8 @@ class World:
     def views(self, video: CatalogueVideo) -> int:
         """Return the present view count of a video.
 
-        While the video shows a later picture, it gains exp(`effect`) times the views that it would gain with its first
-        picture.
+        While the video shows a picture that replaced its first one, it gains exp(`effect`) times the views that it
+        would gain with its first picture. `effect` is that of the shown picture.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))
@@ -210,7 +210,7 @@ class World:
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
         """Return a name for the present picture of a video, and the time since when the video has this picture.
 
-        Another picture has another name.
+        If the video gets a new picture, the name changes.
         """
         changed = self._thumbnail(video.video_id)
         if changed is None:

@@ -63,8 +63,9 @@ def changed_winners(
     """Return in what share of the pairs of videos it depends on the title which of the two pictures is better.
 
     Both pictures are judged once under the title of the first video, and once under the title of the second. The
-    interactions of the two pictures differ by m under the first title, and by n under the second. The difference g of
-    all other effects of the pictures is Gaussian with variance 2 * `variance`, and independent of them. The sign of g +
+    interactions of the two pictures differ by m under the first title, and by n under the second. The other effects of
+    the two pictures differ by g, which is Gaussian with variance 2 * `variance` and independent of m and n. The sign of
+    g +
     m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the mean of this
     probability over all values of m and n.
 

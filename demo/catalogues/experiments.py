@@ -37,7 +37,10 @@ BASE_RATE = 0.05
 
 _HIGHEST_RATE = 0.5
 _IMPRESSIONS = (1_000, 100_000)
-"""The least and the most impressions of an experiment. The logarithm of the number is uniform between them."""
+"""The smallest and the largest number of impressions of an experiment, over all its variants.
+
+The logarithm of the number is drawn from the uniform distribution between the logarithms of the two.
+"""
 _Z = 1.96
 _SAME = 0.10
 """The largest difference of rates that counts as the same, as a share of the mean rate."""
@@ -94,7 +97,8 @@ def planted_experiments(
         number: the number of experiments.
         seed: the seed of the choice of videos, of new pictures and titles, and of clicks.
         subject: what the variants of an experiment differ in.
-        impressions: the impressions of each variant. None draws 1,000 to 100,000 impressions for each experiment.
+        impressions: the impressions of each variant. If it is None, 1,000 to 100,000 impressions are drawn for each
+            experiment, and each of its variants gets an equal share of them.
 
     Raises:
         KeyError: the channel is unknown.

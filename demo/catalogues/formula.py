@@ -20,7 +20,7 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""Within a channel, the quality causes a standard deviation of `SIGMA_Q` in ln views, and the noise one of `SIGMA_N`.
+"""The standard deviations of ln views within a channel: `SIGMA_Q` comes from the quality, and `SIGMA_N` from the noise.
 
 With these two values, the best possible AUC is 0.80.
 """
@@ -117,8 +117,11 @@ class Formula:
         return float(np.mean(shares))
 
     def _picture_variances(self, which: int) -> list[float]:
-        """Return the variance of the picture's term for each channel. `which` is the position of one of the two results
-        of `picture_variance`."""
+        """Return the variance of the picture's part of the quality for each channel.
+
+        `which` is 0 for the variance among all pictures of a channel, and 1 for the variance among its pictures of one
+        topic.
+        """
         correlation = self.effects.topic_correlation
         return [PICTURE_SHARE * picture_variance(weights, correlation)[which] for weights in self._weights.values()]
 

@@ -13,7 +13,10 @@ Canvas = npt.NDArray[np.uint8]
 
 
 def rgb(red: float, green: float, blue: float) -> Colour:
-    """Return a colour of whole numbers. Each component is clipped to 0..255, and its fraction is dropped."""
+    """Convert red, green and blue to whole numbers from 0 to 255, and return them as a colour.
+
+    A smaller or larger component is clipped to this range, and a fraction is dropped.
+    """
     return tuple(int(min(255.0, max(0.0, value))) for value in (red, green, blue))  # type: ignore[return-value]
 
 

@@ -77,7 +77,10 @@ class Query:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The result of a query. `videos` are the first matches in its order, and `total` is the number of all matches."""
+    """The result of a query. `videos` are the first matches in the order of the query.
+
+    `total` is the number of all matches.
+    """
 
     videos: Sequence[CatalogueVideo]
     total: int
@@ -124,7 +127,10 @@ class Source(ABC):
 
     @abstractmethod
     def search(self, query: Query, now: datetime) -> SearchResult:
-        """Return the videos that match. The same query at the same `now` returns the same videos in the same order."""
+        """Return the videos that match the query at the time `now`.
+
+        The same query at the same `now` returns the same videos in the same order.
+        """
 
     @abstractmethod
     def image(self, video_id: str) -> bytes:

@@ -324,7 +324,10 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.picture_part(video.channel_id, drawing.attributes, drawing.words, video.title)
 
     def _effect(self, drawing: Drawing, video: CatalogueVideo) -> float:
-        """Return the difference in ln views between a picture and the first picture of a video, under its title."""
+        """Return by how much ln views differ between a picture and the first picture of a video.
+
+        Both pictures are judged under the title of `video`.
+        """
         first = self._drawings[video.video_id]
         return SIGMA_Q * (self._picture_part(drawing, video) - self._picture_part(first, video))
 

@@ -11,7 +11,7 @@ from thumblab_core.niches import Niche
 FACTS = ("starts_with_number", "is_short", "strong_word")
 """The three facts about a title that affect views, in the order of `title_facts`.
 
-The title starts with a number, it is short, or it has a strong word.
+The facts are whether the title starts with a number, how short it is, and whether it has a strong word.
 """
 
 STRONG_WORDS = ("Insane", "Shocking", "Incredible", "Ultimate", "Unbelievable", "Perfect", "Secret", "Terrifying")

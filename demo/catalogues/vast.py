@@ -112,7 +112,7 @@ class VastCatalogue(Source):
         return self._cached_search(query)
 
     def image(self, video_id: str) -> bytes:
-        """Return a 640x360 JPEG with a random pattern of soft colours. Each video has another pattern."""
+        """Return a 640x360 JPEG with a random pattern of soft colours. No two videos have the same pattern."""
         colours = np.random.default_rng([self._seed, self._number(video_id)]).integers(
             0, 256, (9, 16, 3), dtype=np.uint8
         )

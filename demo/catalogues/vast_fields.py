@@ -24,7 +24,7 @@ A `PLAIN` video is in English and in landscape format, lasts 181 to 1,980 s, and
 """
 
 SHARE = 0.03
-"""The share of each special kind among all videos."""
+"""The share of all videos that each special kind has."""
 
 Dice = tuple[int, ...]
 """Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""

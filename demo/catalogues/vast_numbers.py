@@ -73,7 +73,10 @@ class Numbers:
         return range(first, max(first, last))
 
     def newest(self, spans: Sequence[range]) -> Iterator[int]:
-        """Yield the numbers of the videos in several windows, the latest first. Compute no more than are requested."""
+        """Yield the numbers of the videos in several windows, the latest video first.
+
+        A number is computed only when the caller asks for it.
+        """
         return (index for _, index in heapq.merge(*map(self._dated, spans)))
 
     def _dated(self, span: range) -> Iterator[tuple[float, int]]:

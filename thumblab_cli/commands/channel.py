@@ -20,7 +20,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Learn from the videos of a channel, and adapt the answers for this channel to its own viewers.
+    """Learn from the videos of a channel, and adapt the answers for this channel to the taste of its viewers.
 
     A running service uses a new channel adapter from the next request on. See docs/own-channel.md.
     """

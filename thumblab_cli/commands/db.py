@@ -74,7 +74,7 @@ def url(database: str | None, driver: str) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show whether the database runs, which folder it is in, and whether it keeps running without users."""
+    """Show whether the database runs, in which folder it is, and whether it runs on when no process uses it."""
     from thumblab_core.database.urls import status as database_status
     from thumblab_core.embedded_postgres.server import other_host
     from thumblab_core.settings import settings

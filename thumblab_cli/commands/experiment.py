@@ -275,7 +275,7 @@ def _stored(channel: str | None) -> "list[StoredExperiment]":
 
 
 def _past(day: datetime) -> datetime:
-    """Return the day. Raises `LabError` if it is in the future.
+    """Return the day unchanged. Raises `LabError` if it is in the future.
 
     The day after the present UTC day is accepted, because it has already begun in time zones ahead of UTC.
     """

@@ -85,7 +85,7 @@ def _summary(release: "Release") -> dict[str, Any]:
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:
-    """Return the lines of text that the command prints without `--json`: the facts, and what to do next."""
+    """Return the lines that the command prints without `--json`: facts about the new encoder, and what to do next."""
     aucs = [epoch["validation_auc"] for epoch in summary["history"] if epoch["validation_auc"] is not None]
     before = summary["validation_auc_before"]
     blocks = ", ".join(map(str, summary["blocks"]))

@@ -35,7 +35,10 @@ class _VideoIdsCommand(click.Command):
         return super().parse_args(ctx, ["--help"] if "-h" in options else args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help of an ordinary command with the same parameters. That help also lists the option `-h`."""
+        """Write the help that click writes for an ordinary command with the same parameters.
+
+        Unlike the help of this class, it also lists the option `-h`.
+        """
         ordinary = click.Command(self.name, params=self.params, help=self.help)
         names = ["-h", "--help"]
         shown = click.Context(ordinary, parent=ctx.parent, info_name=ctx.info_name, help_option_names=names)

@@ -159,7 +159,10 @@ def _suggest_channel(settings: "Settings", name: str) -> None:
 
 
 def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
-    """Return the fields of the request. Raise `LabError` if a field is invalid."""
+    """Return the fields of the scoring request, which are checked as the service checks them.
+
+    Raise `LabError` if a field is invalid.
+    """
     from pydantic import ValidationError
 
     from thumblab_core.niches import Niche

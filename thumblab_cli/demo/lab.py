@@ -33,7 +33,7 @@ _CHANGED = (
     "image_encoder",
     "face_model",
 )
-"""The names of the settings that `demo_settings` changes in the user's own settings."""
+"""The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DemoLab:
 
     settings: Settings
     environment: dict[str, str]
-    """The environment variables that give a child process the same settings."""
+    """The environment variables that give a child process the settings of the demo's lab."""
     catalogue: "Catalogue"
     emulator: "Emulator"
     mlflow_port: int | None

@@ -107,7 +107,10 @@ def _command() -> str:
 
 
 def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
-    """Refresh every niche of the catalogue and print a row for each. Return the number of new videos and results."""
+    """Refresh every niche of the catalogue, and print a row of numbers for each.
+
+    Return how much work was done: the number of new videos, downloads, vectors and measurements of all niches together.
+    """
     console.print("refresh_library, one Dagster run per niche", style="italic")
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
     niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}

@@ -1,6 +1,7 @@
-"""Print the figures of a model on a catalogue, as a JSON object or as a table.
+"""Print how well a model orders the pairs of a catalogue, as a JSON object or as a table.
 
-The figures are for all channels together and for each channel. They are given with and without channel adapters.
+A figure is the value of a metric, such as AUC, with its interval. The figures are given for all channels together and
+for each channel, with and without channel adapters.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""Print the figures of a model on held-out pairs.
+"""Print how well a model orders held-out pairs.
 
-These are the AUC of the model and of its reference models, the AUC by channel, and the calibration.
+Three things are printed: the AUC of the model and of its reference models, the AUC by channel, and the calibration.
 """
 
 from collections.abc import Sequence

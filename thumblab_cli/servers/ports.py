@@ -13,7 +13,7 @@ _MLFLOW_PORT = "mlflow-port"
 """The name of the file in the data folder that stores MLflow's port."""
 
 _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
-"""The option or the setting with which a user gives each server of `thumblab up` another port."""
+"""The option or the setting with which a user chooses the port of each server of `thumblab up`."""
 
 
 def mlflow_port(data_dir: Path) -> int:

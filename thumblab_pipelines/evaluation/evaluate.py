@@ -63,8 +63,8 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
     """Return the AUC of `scores` [n] on those pairs of a release that are held out in the split.
 
-    The AUC is computed on all of these pairs, and on the pairs whose winner has at least twice the views. Both AUCs
-    also come as a mean over channels, see `HeldOutPairs.aucs`.
+    One AUC is computed on all of these pairs, and one on those whose winner has at least twice the loser's views. Each
+    is followed by the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
@@ -72,7 +72,10 @@ def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str
 def figure(
     evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc", question: str = PACKAGE
 ) -> Evaluation:
-    """Return the model's figure of this metric. Raises `KeyError` if the evaluations do not contain it."""
+    """Return the model's figure with this metric, split, slice and question.
+
+    Raises `KeyError` if the evaluations do not contain it.
+    """
     wanted = (question, split, slice_, MODEL, metric)
     for evaluation in evaluations:
         fields = evaluation.question, evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric
@@ -82,7 +85,10 @@ def figure(
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
-    """Write the evaluations of a model release to the table `model_evaluations`. Existing rows are not changed."""
+    """Write the evaluations of a model release to the table `model_evaluations`.
+
+    If the table already has the row of an evaluation, this row is not changed.
+    """
     now = datetime.now(UTC)
     rows = [{"release_id": release_id, "evaluated_at": now, **asdict(evaluation)} for evaluation in evaluations]
     with lab.engine.begin() as connection:
@@ -97,10 +103,11 @@ def _evaluate_split(
     Parameters
     ----------
     scores
-        The scores [n] of each scorer, by its name. A scorer is the model or a reference model. Each gets its AUC.
+        The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
+        of every scorer.
     reference
         The name of the best reference model among those that were fitted to the same videos of the channels as the
-        model. It gets the same detailed figures as the model.
+        model. For this reference model, the result has the same detailed figures as for the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows
@@ -163,8 +170,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
         if not in_fold.any() or not len(elsewhere):
             continue
         for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
-            # Partial pooling is only evaluated with adaptation. Without known videos of the channel, it gives the same
-            # scores as the linear model.
+            # Partial pooling is evaluated only with known videos of the channel. Without known videos, it gives the
+            # same scores as the linear model.
             collected = adapted if name == POOLED else unadapted
             collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
     return unadapted, adapted

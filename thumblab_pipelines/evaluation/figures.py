@@ -34,7 +34,10 @@ FUTURE, NEW_CHANNELS, ADAPTED = skill.FUTURE, skill.NEW_CHANNELS, skill.ADAPTED
 MODEL = "model"
 
 SLICES = {"all": 0.0, "2x": 0.5}
-"""The slices, with the least margin of their pairs. At a margin of 0.5, the winner has twice the views of the loser."""
+"""The slices on which every scorer gets an AUC, each with the smallest margin that its pairs may have.
+
+`MARGINS` says what a margin is. At a margin of 0.5, the winner has twice the views of the loser.
+"""
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 """The limits by which pairs are divided into slices. A margin is 1 - views of the loser / views of the winner."""
@@ -48,7 +51,7 @@ A channel or niche needs at least 30 held-out pairs. Of the channels, only the f
 DEEP = 100
 """Minimum number of held-out pairs with which a channel gets a second figure.
 
-This figure is the AUC on those pairs of the channel whose winner has at least twice the views.
+This figure is the AUC on those pairs of the channel whose winner has at least twice the views of the loser.
 """
 
 
@@ -141,9 +144,9 @@ class HeldOutPairs:
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the AUC on all pairs, and on the pairs whose winner has at least twice the views.
+        """Yield the AUC on all pairs, and the AUC on the pairs whose winner has at least twice the views of the loser.
 
-        Each AUC is followed by the mean of the AUCs of single channels. In this mean, each channel counts the same.
+        After each AUC, the mean of the AUCs of single channels is yielded. In this mean, each channel counts the same.
         Only channels with at least `LEAST_CHANNEL_PAIRS` pairs are used.
         """
         for name, least in SLICES.items():

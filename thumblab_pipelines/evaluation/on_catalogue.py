@@ -182,7 +182,7 @@ def channel_names(lab: Lab) -> dict[str, str]:
 
 
 class _ScoredCatalogue:
-    """The scores that a model gives the videos of a catalogue. The methods return their figures on the given pairs."""
+    """The scores that a model gives the videos of a catalogue. The methods evaluate the scores on the given pairs."""
 
     def __init__(self, data: Dataset, trained: TrainedRanker, pairs: pd.DataFrame) -> None:
         from thumblab_core.ranking.ranker import model_inputs

@@ -107,7 +107,7 @@ class OneTitlePairs:
 def evaluate_one_title(
     split: str, data: Dataset, context: Context, scorers: Mapping[str, PictureGaps], slope: float
 ) -> list[Evaluation]:
-    """Return the figures of one split.
+    """Return the figures of one split for the question of one title.
 
     `scorers` has the picture gaps of each scorer by its name, and must contain the model. `slope` turns a difference of
     the model's scores into the log odds of winning.
@@ -128,5 +128,8 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
 
 
 def _wins(gaps: Float64s) -> Float64s:
-    """Return the share [k] of the two titles under which the winner's picture scores higher. A tie counts half."""
+    """Return for each pair [k] under which share of its two titles the winner's picture scores higher: 0, 0.5 or 1.
+
+    Equal scores under a title count as half of it.
+    """
     return np.asarray(((gaps > 0) + 0.5 * (gaps == 0)).mean(axis=1), np.float64)

@@ -10,7 +10,8 @@ The known rows are those videos to which a reference model may be fitted. A know
                      videos
 
 The target of the ridge regressions is how far the log views of a video are above the local trend of its channel.
-Targets of rows that are not known are never read. The penalties were chosen on real channels and are not tuned again.
+Targets of rows that are not known are never read. The penalties of the regressions were chosen once, on real channels.
+They are the same for every lab.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """Return the column or its negative [n], whichever orders the pairs of known rows better."""
+    """Return the values of the column or their negatives [n], whichever orders the pairs of known rows better."""
     inside = data.pairs_within(known)
     winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
     scores = data.videos[column].to_numpy(float)

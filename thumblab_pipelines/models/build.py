@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.train import TrainedRanking
 
 _VERSION = 8
-"""A part of the digest of a model's inputs. Raise this number if the same inputs now give another model."""
+"""The version of the training code, which is a part of the digest of a model's inputs.
+
+Raise this number when a change of the code gives a different model for the same inputs. Otherwise a release of the old
+code would be reused.
+"""
 
 _LEAST_PAIRS = 100
 """Minimum number of held-out pairs for serving a model. A model that was evaluated on fewer pairs is not served."""
@@ -87,8 +91,8 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
-    # The processes read the data at different moments, so they may have read different data. Processes with different
-    # data would have different numbers of steps, and would wait for each other forever.
+    # The processes read the data at different moments, so the data may have changed in between. Processes with
+    # different data would have different numbers of steps, and would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "

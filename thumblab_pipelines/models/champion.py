@@ -112,7 +112,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 
     `by_alias`: whether the person moved the champion alias in MLflow. Otherwise the person chose the release in the
     Dagster UI. A release that was deleted from the release store is fetched from MLflow. Raises `LabError` when the
-    release fails a check or cannot be fetched, and records the reason in MLflow.
+    release fails a check or cannot be fetched. If a second attempt would fail too, the reason is also recorded in
+    MLflow.
     """
     version = registry.of_release(release_id)
     try:
@@ -140,8 +141,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a later attempt may succeed, for example if MLflow did not answer. Returning None would
-    ignore the person's choice.
+    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. In this case, None would
+    be wrong, because the caller then ignores the person's choice.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

@@ -15,7 +15,9 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
-    """Encode, measure, index and pair the videos of the lab, and train a model. No step repeats earlier work."""
+    """Encode, measure, index and pair the videos of the lab, and train a model.
+
+    Each step does only the work that was not done in an earlier call."""
     with lab.engine.connect() as connection:
         niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
     for niche in niches:

@@ -24,7 +24,7 @@ _GREY = "0.6"
 def plots(
     history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
 ) -> Iterator[tuple[str, Plot]]:
-    """Yield the name of every plot that has data, and the plot.
+    """Yield every plot that has data, after its name.
 
     `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
     """
@@ -63,7 +63,8 @@ def learning_curves(history: list[Epoch]) -> Plot:
 def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
     """Plot AUCs, in a panel per split and a row per slice. The model is drawn with its interval, other scorers in grey.
 
-    `prefix`: the start of the slices' names, which is not shown. `label`: what the slices are, for example niches.
+    The names of all slices begin with `prefix`, which the plot does not show. `label` says what the slices are, for
+    example niches.
     """
     splits = list(dict.fromkeys(figure.split for figure in figures))
     slices = list(dict.fromkeys(figure.slice for figure in figures))

@@ -139,8 +139,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # New videos get vectors only from the encoders in the settings. So there will never be more pairs that have
-        # vectors from the encoders of both models.
+        # This number of pairs will never grow. A pair is counted only if it has vectors from the encoders of both
+        # models, and new videos get vectors only from the encoders in the settings.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
@@ -215,7 +215,7 @@ def failed_checks(lab: Lab, release: Release) -> list[str]:
 
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
-    """Check that the served release is the expected one. An advisory check says whether the challenger was promoted."""
+    """Check that the served release is `expected`. An advisory check says whether the challenger was promoted."""
     served = lab.releases.serving.current_id(MODEL, ALL)
     return [
         CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),

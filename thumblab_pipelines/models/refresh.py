@@ -1,4 +1,4 @@
-"""Build and serve the indices and the model from the videos that the lab has, without a call to YouTube.
+"""Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
 
 A lab without an API key, whose videos come from imported catalogues, is updated by such a refresh. The refresh runs the
 steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. If a refresh
@@ -66,7 +66,10 @@ class RefreshedNiche:
 
 @dataclass(frozen=True)
 class RefreshedModel:
-    """The model that is served now, if any. `explanation`: whether the newest model is served, and the reason."""
+    """The result of refreshing the model: the model that is served now, if any.
+
+    `explanation`: a sentence that says whether the newest model is served, and why.
+    """
 
     served: Release | None
     explanation: str

@@ -162,7 +162,7 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the object does not exist, so that another try would be useless."""
+    """Return whether MLflow answered that the requested object does not exist. A second request would fail too."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 

@@ -102,9 +102,10 @@ def parameters(release: Release) -> dict[str, Any]:
 
 
 def metrics(figures: list[Figure]) -> dict[str, float]:
-    """Return the metrics of a run by name. The figures of single channels are left out, because there are hundreds.
+    """Return the metrics of an MLflow run by name. A metric is a figure of the evaluation, or an end of its interval.
 
-    For figures of the model itself, the two ends of the interval are metrics too.
+    The ends of the interval are given only for figures of the model, and not for those of reference models. The figures
+    of single channels are left out, because there are hundreds of them.
     """
     values = {}
     for figure in figures:
@@ -167,7 +168,7 @@ def commit() -> str | None:
 
 
 def example(release: Release) -> Any:
-    """Return two random inputs of the model, float32 [2, d]."""
+    """Return two random inputs of the model, float32 [2, d]. They are an example for MLflow."""
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
@@ -208,7 +209,10 @@ def _version() -> str | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return all nested values in one dictionary. The names of the levels are joined by dots. Lists are left out."""
+    """Return the values of nested dictionaries in one dictionary. Lists are left out.
+
+    A key of the result consists of the keys on the way to the value, joined by dots.
+    """
     flat: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict):

@@ -87,7 +87,8 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that does nothing else. If its connection breaks, no data is lost.
+    The lock belongs to a transaction that writes nothing. If the connection of this transaction breaks, no data is
+    lost.
     """
     with engine.connect() as connection:
         try:
@@ -120,8 +121,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        A caller that cannot go on without MLflow connects before the training, so that the error does not appear only
-        after it.
+        A caller that cannot go on without MLflow should call this function before the training. If MLflow does not
+        answer, the caller then learns it before the long training and not after it.
         """
         import httpx
 

@@ -13,9 +13,12 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
   values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
 - tau2 is the estimate of Paule and Mandel [3]_, averaged with that of one imagined channel. Without this channel, tau2
   would often be 0 if there are few channels, and the interval would be too narrow.
-- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. Its degrees of freedom
-  come from both parts of the variance [4]_. The first part has as many as there are channels of equal weight, less one. A
-  channel with most of the pairs therefore widens the interval. The second part has as many as videos less channels.
+- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. Its degrees of
+freedom
+  come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees of freedom. If all
+  weights are equal, this is the number of channels minus 1. It is less if one channel has most of the pairs, and the
+  interval is then wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
+  channels.
 
 With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
 
@@ -52,7 +55,7 @@ DIFFERENCE: Interval = (-1.0, 1.0)
 """The possible values of a difference of two shares."""
 
 _RANDOM_VARIANCE = 0.25
-"""The variance of the outcome of a pair that is decided by chance."""
+"""The variance of the outcome (0 or 1) of a pair that is decided by chance."""
 
 _IMAGINED_PAIRS = 4
 """Number of imagined pairs that are decided by chance."""
@@ -114,8 +117,9 @@ class ChannelMeans:
         channel_of_video[loser] = place
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
-        # In a random order, two pairs that share a video have a covariance of 1/36 on average. For the pairs of all videos
-        # with each other this gives the variance of Kendall's rank correlation (M. Kendall, Biometrika, 1938).
+        # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
+        # average. If every video is paired with every other video, this gives the variance of Kendall's rank
+        # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
         spread = _spread(values, size / 2, (within[0] + within[1]) / 2)
@@ -159,7 +163,7 @@ class ChannelMeans:
 def interval(
     values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval, level: float = 0.95
 ) -> Interval:
-    """Return the interval of the mean of `values` [m] over pairs, each of which counts the same.
+    """Return the interval of the mean of `values` [m], one for each pair. Each pair counts the same.
 
     See `ChannelMeans` for the parameters.
     """
@@ -201,7 +205,7 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
 def _spread(values: Float64s, independent: float, centre: float) -> float:
     """Return the variance of the values [m] together with the imagined pairs.
 
-    `independent` is how many independent pairs the values are worth. The imagined pairs are decided by chance, so their mean
+    The values count as much as `independent` independent pairs. The imagined pairs are decided by chance, so their mean
     is `centre`.
     """
     mean = float(values.mean())

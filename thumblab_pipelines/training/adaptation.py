@@ -34,7 +34,7 @@ class ScoredVideos:
 def above_trend(
     channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike
 ) -> Floats:
-    """Return the log views [n] of each video above the trend of its channel at that time.
+    """Return by how much the log views [n] of each video are above the trend of its channel at its publication.
 
     `channel` [n], `published` [n] (days) and `target` [n] (log views) describe the videos. The trend is computed only
     from the rows whose flag in `known` [n] is set.

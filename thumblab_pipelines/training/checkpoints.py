@@ -34,7 +34,10 @@ _ABANDONED_S = 3_600
 
 
 class TrainingStoppedError(LabError):
-    """The error that is raised after SIGTERM has stopped the training. The same call resumes from the saved state."""
+    """The error that is raised after SIGTERM has stopped the training.
+
+    If the training is called again with the same arguments, it resumes from the saved state.
+    """
 
     transient = True
 

@@ -33,7 +33,10 @@ _DAY, _WEEK = 1.0, 7.0
 """Periods in days."""
 
 _FACTS_LENGTH = 0.5
-"""Typical Euclidean length of a row of title facts. The ranking model uses the same. Other features have length 1."""
+"""Typical Euclidean length of a row of title facts. The ranking model uses the same length.
+
+A row of any other kind of feature has a typical length of 1.
+"""
 
 _CONSTANT = 1e-4
 """Standard deviation up to which a feature counts as constant."""
@@ -44,7 +47,7 @@ _FARTHEST = 5.0
 
 @dataclass(frozen=True)
 class Context:
-    """What the context of each of n videos predicts, and what it does not.
+    """The views that the context of each of n videos predicts, and the rest of its views.
 
     Parameters
     ----------
@@ -63,8 +66,9 @@ class Context:
     def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
-        Only the given rows are used. The trend of a channel is computed from all of them, so the views of a video reach
-        its own prediction, but only through the trend of its neighbours (3 % of them in a channel of 40 videos).
+        Only the given rows are used. The trend of a channel is computed from all of them. So the views of a video
+        affect the trend at the other videos of its channel, from which the video's prediction is learnt. In a channel
+        of 40 videos, they have a weight of about 3 % in such a trend.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows
@@ -94,7 +98,11 @@ class Context:
 
 
 def context_features(data: Dataset, rows: Rows) -> Float32s:
-    """Return the features of the context, float32 [n, d]. Each kind of feature is scaled to its own length."""
+    """Return the features of the context, float32 [n, d].
+
+    Each kind of feature, such as the title's vector or the age, is scaled so that a typical row of it has a given
+    length.
+    """
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)

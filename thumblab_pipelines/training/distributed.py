@@ -34,7 +34,7 @@ class ProcessGroup:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
             from accelerate import Accelerator
 
-            # Without a GPU, accelerate needs `cpu=True`. Without this argument, the processes would not connect to each
+            # Without a GPU, accelerate needs `cpu=True`. With `cpu=False`, the processes would not connect to each
             # other.
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
@@ -46,7 +46,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def seed(self, seed: int) -> int:
-        """Return a seed that differs between processes, so that each process draws other dropout masks."""
+        """Return a seed that is different in each process, so that no two processes draw the same dropout masks."""
         return seed + 100_003 * self.rank
 
     def random(self, *seeds: int) -> np.random.Generator:
@@ -143,7 +143,8 @@ class ProcessGroup:
     def set_counted(self, counted: Tensor | None) -> None:
         """Set which rows of the next batch this process counts in the batch norms.
 
-        `counted` [m] is 1 for such a row, and 0 for a row that another process counts. None means all rows.
+        `counted` [m] is 1 for a row that this process counts, and 0 for a row that another process counts. If it is
+        None, this process counts all rows.
         """
         self._counted = counted
 
@@ -151,9 +152,9 @@ class ProcessGroup:
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
         """Let the batch norms of the model compute mean and variance over the counted rows of all processes.
 
-        With plain batch norms, each process would normalise by its own part of a step. Two processes would then train
-        another model than one process. PyTorch's SyncBatchNorm is not used, because it works only on GPUs, and because
-        it counts a row twice if two processes have it.
+        With plain batch norms, each process would normalise by the statistics of its own part of a step. A training
+        with two processes would then give a different model from a training with one process. PyTorch's SyncBatchNorm
+        is not used, because it works only on GPUs, and because it counts a row twice if two processes have it.
         """
         norms = [layer for layer in model.modules() if type(layer) is nn.BatchNorm1d] if self.size > 1 else []
         for layer in norms:

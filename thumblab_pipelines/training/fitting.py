@@ -179,9 +179,10 @@ class _Training:
             self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
-        """Yield all training rows in random order, in parts of similar size.
+        """Yield all rows of the training pairs in random order, in parts.
 
-        Each part is large enough for batch norm.
+        The parts are of similar size, because the batch norms estimate a mean and a variance in each part. A last part
+        of a few rows would give poor estimates.
         """
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)

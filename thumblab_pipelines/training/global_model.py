@@ -87,8 +87,8 @@ def _start_from_line(
 ) -> LineParameters:
     """Fit the linear model to the rows `train`, initialise `model` with it, and return its parameters.
 
-    `pairs`: the winners and losers among these rows. `absolute` [n]: the target of the absolute head. This head starts
-    with the mean of the target as its output.
+    `pairs`: the rows of the winners and losers of pairs. Only the rows `train` are in these pairs. `absolute` [n]: the
+    target of the absolute head. The initialised head gives the mean of this target for every input.
     """
     pictures = corpus.data.images.shape[1]
     above = corpus.above_trend(train)[train]

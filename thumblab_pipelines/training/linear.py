@@ -108,7 +108,10 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 
 
 def _subsample(count: int) -> Rows:
-    """Return at most `_ROWS` of the row numbers below `count`, in order. The sample is the same in every call."""
+    """Return a random sample of at most `_ROWS` of the row numbers below `count`, in increasing order.
+
+    The sample for a `count` is the same in every call.
+    """
     if count <= _ROWS:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, _ROWS, replace=False))

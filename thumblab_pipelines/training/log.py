@@ -11,8 +11,8 @@ from thumblab_pipelines.training.config import Epoch
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
     """Yield a function that logs an epoch and its learning rate to the folder. Without a folder, it does nothing.
 
-    `first`: the number of the first epoch of this run. If an earlier run has already logged this epoch or later ones,
-    its entries for them are discarded.
+    `first`: the number of the first epoch of this run. A run of the same training that was stopped may have logged this
+    epoch or later epochs already. Its entries for these epochs are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

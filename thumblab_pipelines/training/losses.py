@@ -90,10 +90,11 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
 
 
 def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
-    """Return the batch of some pairs. Each pair is mixed with a random one of these pairs.
+    """Return the batch of some pairs, in which each pair is mixed with a partner.
 
-    The batch has two rows per pair. The rows of all winners come first. The winner and the loser of a pair are mixed in
-    the same share, which is drawn from Beta(`alpha`, `alpha`).
+    The partners are the same pairs in random order. The winner of a pair is mixed with the winner of the partner, and
+    the loser with the loser. Both are mixed in the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
+    has two rows per pair. The rows of all winners come first.
     """
     partners = random.permutation(pairs)
     share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)

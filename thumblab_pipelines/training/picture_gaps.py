@@ -1,6 +1,6 @@
 """Score both pictures of a pair under the same title, because a creator compares pictures for one title.
 
-The usual scores of a pair are different: each picture is scored under the title of its own video.
+In all other evaluations, each picture of a pair is scored under the title of the video that it belongs to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class OneTitleScorer:
-    """A global model with channel adapters, which scores a picture of the corpus under the title of another video."""
+    """A global model with channel adapters. It scores the picture of one video under the title of a second video."""
 
     corpus: Corpus
     model: GlobalModel

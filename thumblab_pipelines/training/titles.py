@@ -1,18 +1,22 @@
-"""Score titles by the words of all channels and the words of one channel, learnt together (partial pooling).
+"""Score titles by their words. The model learns what works on all channels, and how each channel differs from that.
 
-Each channel's weights are those of all channels plus its own deviations, and one penalised least-squares fit finds both
-[1]_ [2]_:
+The model is fitted to the known videos by one penalised least-squares fit [1]_ [2]_:
 
     target(i) = level(channel) + x(i) . shared + z(i) . own(channel) + noise
 
-    x   hashed words and groups of characters; the title's facts and how rare its words were, `word_rarity`
-    z   the same inputs, with weights of their own
+    target   how far the log views of video i are above the trend of its channel, see `relative_to_spread`
+    x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
+             include how rare its words were (`word_rarity`).
+    z        the same three blocks. They are scaled differently, because their coefficients are penalised differently.
+    shared   the coefficients that all channels share
+    own      the deviations of the channel from them. They are 0 if the channel has no known videos.
 
-The score is x . shared + z . own(channel). A channel without known videos has no deviations. How strongly each block is
-penalised was chosen by nested time splits on 510 real channels: docs/training-recipe.md.
+The score of a title is x . shared + z . own(channel). How strongly each block is penalised was chosen on 510 real
+channels, with models that were evaluated on later videos than they were fitted to. docs/training-recipe.md has the
+details.
 
-The fit is a linear mixed model, solved in its dual form as kernel ridge regression [3]_ by conjugate gradients, with
-one exact block per channel as the preconditioner.
+The fit is a linear mixed model. It is solved in its dual form, as kernel ridge regression [3]_, by conjugate gradients.
+The preconditioner is the exact solution within each channel.
 
 .. [1] H. Daumé III, "Frustratingly easy domain adaptation", ACL 2007.
 .. [2] C. Henderson, "Best linear unbiased estimation and prediction under a selection model", Biometrics, 1975.
@@ -32,19 +36,24 @@ from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.features.hashed_titles import HashedTitles, SparseRows, word_rarity
 
 _FARTHEST = 4.0
-"""Standard deviations at which a fact is clipped."""
+"""The number of standard deviations at which a fact about a title is clipped."""
 _CLIP = 3.0
-"""Robust standard deviations of a channel at which its targets are clipped."""
+"""The number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
-"""Videos that the spread of all channels counts for in the spread of one channel."""
+"""The weight of the spread over all channels in the estimate of a channel's spread, as a number of videos."""
 _CLOSE = 1e-2
-"""Relative residual at which the solver stops."""
+"""The solver stops when the length of the residual is at most this share of the length of the target."""
 _MOST_STEPS = 200
 
 
 @dataclass(frozen=True)
 class TitleWeights:
-    """Variance that each block explains, relative to a noise variance of 1. 0 leaves a block out."""
+    """The weights of the blocks of inputs. A block with a larger weight is penalised less.
+
+    A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
+    a weight of 0, the block has no effect. `words`, `groups` and `facts` belong to x in the module's formula, the
+    weights that begin with `own_` to z, and `level` to the level of a channel.
+    """
 
     words: float = 0.1
     groups: float = 0.1
@@ -60,10 +69,11 @@ DEFAULT_WEIGHTS = TitleWeights()
 
 @dataclass(frozen=True)
 class TitleInputs:
-    """n titles in any order.
+    """The inputs of the model for n titles in any order.
 
-    `channel` [n]: numbers; `hashed`: the words; `facts` [n, f]: facts and rarity, standardised, each row of length
-    about 1.
+    `channel` [n]: the channel numbers. `hashed`: the hashed words and groups of characters. `facts` [n, f]: the facts
+    about each title and the rarity of its words. They are standardised and scaled, so that a row has a length of about
+    1.
     """
 
     channel: Rows
@@ -72,7 +82,10 @@ class TitleInputs:
 
     @classmethod
     def of(cls, titles: Sequence[str], channel: Rows, published: Float64s, known: Rows) -> TitleInputs:
-        """Return the inputs of titles, `published` [n] in days; weights and scales are fitted to the rows `known`."""
+        """Return the inputs of the model for these titles. `published` [n] are their times of publication in days.
+
+        The weights of the words, and the means and the scales of the facts, are computed from the rows `known`.
+        """
         hashed = HashedTitles.of(titles, known)
         facts = np.hstack([title_facts(titles), word_rarity(hashed, published)])
         mean, spread = facts[known].mean(axis=0), facts[known].std(axis=0)
@@ -83,9 +96,11 @@ class TitleInputs:
 
 @dataclass(frozen=True)
 class TitleScores:
-    """Scores of n titles: `shared` [n] by what all channels have in common, `own` [n] by the channel's deviations.
+    """The scores of n titles, as the sum of two parts.
 
-    The unit is the robust standard deviation of a channel's log views. Compare titles of one channel only.
+    `shared` [n] comes from the coefficients that all channels share, and `own` [n] from the deviations of the title's
+    channel. The unit is the robust standard deviation of the channel's log views. This unit differs between channels,
+    so only scores of titles of one channel can be compared.
     """
 
     shared: Float64s
@@ -93,17 +108,17 @@ class TitleScores:
 
     @property
     def total(self) -> Float64s:
-        """The scores [n] for the titles' own channels."""
+        """The score [n] of each title for its channel: the sum of the two parts."""
         return self.shared + self.own
 
 
 def title_scores(
     inputs: TitleInputs, above: Floats, known: Rows, weights: TitleWeights = DEFAULT_WEIGHTS
 ) -> TitleScores:
-    """Fit to the known rows and return the scores of all n titles.
+    """Fit the model to the rows `known`, and return the scores of all n titles.
 
-    `above` [n]: log views above the channel's trend; rows that are not known are not read. Memory: 12 bytes times the
-    square of a channel's known videos, for each channel.
+    `above` [n]: the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
+    known videos, the function needs 12 v^2 bytes of memory.
     """
     rows = np.sort(known)
     if not len(rows):
@@ -121,10 +136,12 @@ def title_scores(
 
 
 def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
-    """Return log views above the trend [m] in units of the channel's robust spread, clipped to -3 to 3.
+    """Return the log views above the trend [m], divided by the spread of the channel, and clipped to -3 to 3.
 
-    Channels differ tenfold in spread, and their pairs count equally. The spread of a channel is the root mean square of
-    `above` clipped at four times the overall spread, shrunk to the overall spread s by 10 videos:
+    The spread of one channel may be ten times that of another. Without the division, channels with a large spread would
+    dominate the fit, although a pair of any channel counts the same in an evaluation. The spread of a channel is
+    computed from the squares of `above`, which is first clipped at four times the overall spread s. The estimate is
+    shrunk towards s, which has the weight of 10 videos:
 
         spread^2 = (sum of squares + 10 s^2) / (count + 10),    s = 1.4826 median(abs(above))
     """
@@ -137,7 +154,7 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 
 
 def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, SparseRows]:
-    """Return x and z of the module's formula, each block scaled by the root of its weight."""
+    """Return x and z of the module's formula. Each block of inputs is multiplied by the square root of its weight."""
     from scipy.sparse import csr_array, hstack
 
     hashed, facts = inputs.hashed, csr_array(inputs.facts)
@@ -149,10 +166,12 @@ def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, 
 
 @dataclass(frozen=True)
 class _Dual:
-    """The kernel of m known videos, K = shared shared' + blocks, where a block is one channel's own part and noise.
+    """The matrix K [m, m] of the linear system that the fit solves. m is the number of known videos.
 
-    `channels`: each channel with the places of its videos; `blocks`: the part of K that only these videos have;
-    `factors`: Cholesky factors of K within each channel.
+    K is `shared` times its transpose, plus one block for each channel on the diagonal. `shared` [m, s] is x of the
+    module's formula. `channels`: each channel number with the rows of the channel's known videos. `blocks`: the block
+    of each channel. It comes from z, the level and the noise. `factors`: the Cholesky factor of the part of K within
+    each channel.
     """
 
     shared: SparseRows
@@ -176,7 +195,7 @@ class _Dual:
         return cls(shared, shared.T.tocsr(), channels, blocks, factors)
 
     def solve(self, target: Float64s) -> Float64s:
-        """Return K^-1 target [m] by preconditioned conjugate gradients."""
+        """Return the solution [m] of K * solution = `target`, by preconditioned conjugate gradients."""
         solution, residual = np.zeros_like(target), target.copy()
         direction = preconditioned = self._solve_channels(residual)
         decrease = float(residual @ preconditioned)

@@ -33,7 +33,8 @@ EpochListener = Callable[[str, Epoch], None]
 _LEAST_KEPT = 0.02
 """Minimum of the score slope, by which adapters multiply the score of the global model.
 
-It is above 0, so that candidates that are unlike all earlier videos of the channel still get different scores.
+It is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was fitted
+to. For such candidates, the adapter adds almost nothing to the multiplied score.
 """
 
 
