@@ -25,7 +25,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Train on every picture once, with AdamW, and return the seconds."""
+    """Train on every picture once, with AdamW, and return the seconds that this took."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()

@@ -52,7 +52,7 @@ _FEWEST = 20
 _NEIGHBOURS = 10
 """The local level of views at a video is taken from this many videos before it and as many after it."""
 _RESAMPLES = 400
-"""The number of bootstrap samples."""
+"""The number of bootstrap samples from which an interval is computed."""
 
 
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:

@@ -7,8 +7,8 @@ ages at their first observation differ by at most a day. The known videos are th
 questions are asked:
 
     future   Pairs of the newest 20 % of each channel. The known videos are the oldest 80 % of all channels.
-    unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from the
-             channels of the three other folds. The models see the titles of a scored channel, but not its views.
+    unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from
+             the channels of the three other folds. The models see the titles of a scored channel, but not its views.
 
 The result is an AUC for each channel with at least ten pairs, averaged over these channels, with a 95 % interval. The
 pairs are ordered once by views that are corrected for age, and once by the raw view counts. The age curve is fitted to

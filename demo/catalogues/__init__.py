@@ -1,4 +1,5 @@
 """The catalogues that the emulator can serve.
 
-One is read from a folder. The synthetic one has drawn pictures, and the vast one is computed on request.
+There are three: a catalogue that is read from a folder, the synthetic catalogue with drawn pictures, and the vast
+catalogue, whose videos are computed on request.
 """

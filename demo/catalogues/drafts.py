@@ -31,7 +31,7 @@ class Drawing:
     words: tuple[str, str]
 
     def jpeg(self, seed: int) -> bytes:
-        """Return the picture as a JPEG. `seed` is that of the catalogue."""
+        """Return the picture as a JPEG. `seed` is the seed of the catalogue."""
         return draw(self.attributes, self.style, self.words, random_generator(seed, self.key))
 
 

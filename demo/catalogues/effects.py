@@ -1,7 +1,7 @@
 """Effects that can be added to the synthetic catalogue.
 
-Without them, the attributes of the picture and the wording of the title affect a video's views, each independently of
-the other.
+Without these effects, the attributes of the picture and the wording of the title affect a video's views independently
+of each other.
 
 The question "which of several pictures is best under one title" needs three kinds of effects. In an *interaction* the
 effect of a picture depends on the title. In *confounding* the topic of a video affects both its views and its picture.

@@ -50,7 +50,7 @@ _SAME = 0.10
 class PlantedVariant:
     """A variant in an experiment: a picture with a title, its impressions, and its share of the watch time.
 
-    The share is from 0 to 1. `thumbnail.quality` is the planted truth, which YouTube would not show.
+    The share is from 0 to 1. `thumbnail.quality` is the true quality of the variant, which YouTube would not show.
     """
 
     thumbnail: PlantedThumbnail
@@ -88,8 +88,8 @@ def planted_experiments(
 ) -> list[PlantedExperiment]:
     """Return experiments with the videos of a channel. The same arguments give the same experiments.
 
-    Half of the experiments have two variants, and half have three. No video is tested twice before each video is tested
-    once.
+    An experiment has two or three variants, each with the probability 1/2. No video is tested a second time before
+    every video of the channel was tested once.
 
     Args:
         catalogue: the catalogue with the channel.

@@ -72,7 +72,7 @@ class ChannelIds:
         return "UC" + base64.urlsafe_b64encode(raw).decode()[:22]
 
     def index(self, channel_id: str) -> int | None:
-        """Return the number that an id encodes, or None if the id encodes none."""
+        """Return the number that an id encodes, or None if the id is not valid."""
         raw = _decoded(channel_id[2:], 22)
         if raw is None:
             return None

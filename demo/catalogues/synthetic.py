@@ -194,8 +194,9 @@ class SyntheticCatalogue(Catalogue):
     def ceiling(self) -> float:
         """Return the best possible AUC on pairs of a channel whose views are corrected for age.
 
-        It is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899), where sd(q) is 1 without further effects. With
-        an interaction q is not Gaussian, and the ceiling is simulated: see `ceilings.best_auc`.
+        It is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q. It is 1
+        if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian, and the ceiling is
+        simulated: see `ceilings.best_auc`.
         """
         return self._formula.ceiling()
 

@@ -109,7 +109,7 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """An error for a service that gave no answer. Another service or this process may give one."""
+    """The error that is raised if a service gave no answer. A different service or this process may still give one."""
 
 
 def _source(image: str) -> "Source":

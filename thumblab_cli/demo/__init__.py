@@ -1,1 +1,1 @@
-"""The demo of the lab. It has a lab of its own, and steps from an empty folder to a ranking."""
+"""The demo, which runs every step of the lab from an empty folder to a ranking. It works on a lab of its own."""

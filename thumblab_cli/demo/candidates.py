@@ -16,7 +16,8 @@ _RANKS = (0.9, 0.5, 0.1)
 class DemoThumbnail:
     """A candidate and its true quality.
 
-    `truth_name` says what the quality is. `truth_value` is larger for a better candidate. `truth` is the text to show.
+    `truth_name` says what is shown for the quality: the planted quality or the views. `truth` is its value as a text.
+    `truth_value` is a number that is larger for a better candidate.
     """
 
     name: str

@@ -156,7 +156,7 @@ class HeldOutPairs:
             yield channel_mean_figure(Place(self.split, name, scorer, "auc_over_channels"), wins, sides)
 
     def lead(self, scores: Floats, reference: str, reference_scores: Floats) -> Iterator[Evaluation]:
-        """Yield the model's AUC minus the AUC of a reference model, on the same slices as `aucs`."""
+        """Yield the model's AUC minus the AUC of a reference model, on each of the slices in `SLICES`."""
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
             model_wins = pair_wins(scores, sides.winners, sides.losers)

@@ -118,9 +118,10 @@ def evaluate_one_title(
 
 
 def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
-    """Return the picture gaps of a scorer that sees only pictures, on the pairs of `like`.
+    """Return the picture gaps of a scorer that sees only pictures. They are the same under both titles of a pair.
 
-    `scores` [n] are its scores of the videos. Its gaps are the same under both titles.
+    `scores` [n] are the scores that it gives the videos. `like` has the picture gaps of another scorer. The result is
+    for the same pairs.
     """
     pairs = data.pairs.iloc[like.pairs]
     gaps = scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)]

@@ -18,7 +18,7 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
-    """Return an order [p] of the p pairs in which pairs that follow each other often share videos.
+    """Return an order [p] of the p pairs, in which a pair often shares a video with the pairs next to it.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
     together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other, and

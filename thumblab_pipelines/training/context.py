@@ -1,8 +1,9 @@
 """Predict the views of a video from everything but its picture: from its context.
 
 The context of a video is its title (vector, facts and words), its length, its age at the latest count, the hour and the
-weekday of its publication, and the views of other videos of its channel with similar titles. The residual is the log
-views of the video above its channel's trend, minus this prediction. It is what the picture may have caused.
+weekday of its publication, and the views of other videos of its channel with similar titles. From the context, a model
+predicts how far the log views of the video are above its channel's trend. The residual is how far they really are above
+the trend, minus this prediction. It is the part of the views that the picture may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
@@ -30,7 +31,7 @@ PENALTY = 30.0
 """The ridge penalty. On 1,974 real videos, penalties of 30 and 100 predicted held-out views equally well."""
 
 _DAY, _WEEK = 1.0, 7.0
-"""Periods in days."""
+"""The periods, in days, of the features that come from the hour and the weekday of publication."""
 
 _FACTS_LENGTH = 0.5
 """Typical Euclidean length of a row of title facts. The ranking model uses the same length.

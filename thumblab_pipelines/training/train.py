@@ -104,7 +104,9 @@ class Training:
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
-        """Fit one model. `what`: its name for the listener. `folder`: the name of its folder below `folders`."""
+        """Fit one model. `what`: the name of the model, which the listener gets. `folder`: the name of its folder below
+        `folders`.
+        """
         folders = self.folders.below(folder)
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
