@@ -14,7 +14,8 @@ import pandas as pd
 
 from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_pipelines.dataset.pairing import near_in_time
-from thumblab_pipelines.statistics.metrics import interval_over_channels, numbered, pair_wins
+from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval_of_channels
+from thumblab_pipelines.statistics.metrics import numbered, pair_wins
 from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 FILE = "panel.parquet"
@@ -146,13 +147,13 @@ class PairSet:
 
 
 def mean_with_interval(values: Float64s) -> tuple[float, float, float]:
-    """Return the mean of one value per channel [c], and the ends of its 95 % interval by a bootstrap over channels.
+    """Return the mean of one value per channel [c], and the ends of its 95 % interval over channels.
 
-    All three are NaN if there are no channels.
+    The values are shares, or differences of shares. All three results are NaN if there are fewer than two channels.
     """
-    if not len(values):
+    if len(values) < 2:
         return (float("nan"),) * 3
-    return float(values.mean()), *interval_over_channels(values, np.arange(len(values)))
+    return float(values.mean()), *interval_of_channels(values, DIFFERENCE)
 
 
 Progress = Callable[[str], None]

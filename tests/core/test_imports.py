@@ -121,6 +121,11 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
     assert {path: length for path, length in lengths.items() if length > 350} == {}
 
 
+def test_every_benchmark_can_be_imported() -> None:
+    """The type checks leave out the benchmarks, so nothing else notices that a name they use is gone."""
+    assert "benchmarks.title_panel" in imported_by("benchmarks")
+
+
 def test_the_core_imports_no_other_package_of_the_lab() -> None:
     modules = imported_by("thumblab_core")
     assert {
