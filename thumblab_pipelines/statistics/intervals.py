@@ -37,6 +37,7 @@ simulates the coverage of these intervals.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,7 +156,7 @@ class ChannelMeans:
         equal_channels = max(1.0, 1 / float(squares.sum()) - 1)
         # Satterthwaite's formula. The variance is above 0, because each part of `variances` is.
         freedom = (between + within) ** 2 / (between**2 / equal_channels + within**2 / max(self.videos - channels, 1))
-        reach = float(t.ppf(0.5 + level / 2, freedom)) * np.sqrt(between + within)
+        reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)
         return max(mean - reach, self.within[0]), min(mean + reach, self.within[1])
 
@@ -178,7 +179,7 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
     """
     from scipy.stats import t
 
-    reach = float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    reach = float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
     mean = float(values.mean())
     return max(mean - reach, within[0]), min(mean + reach, within[1])
 

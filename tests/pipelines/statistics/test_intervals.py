@@ -177,6 +177,12 @@ def test_names_and_numbers_of_channels_give_the_same_interval() -> None:
     )
 
 
+def test_the_ends_are_numbers_that_dagster_can_store() -> None:
+    pairs = sample(np.random.default_rng(2), np.array([20, 30]), 0.3, 0.1)
+    ends = (*interval(*pairs, SHARE), *interval_of_channels(np.array([0.1, 0.3]), DIFFERENCE))
+    assert [type(end) for end in ends] == [float] * 4
+
+
 def test_a_lower_level_gives_a_narrower_interval() -> None:
     pairs = sample(np.random.default_rng(2), np.array([50, 50, 50, 50]), 0.3, 0.1)
     low, high = interval(*pairs, SHARE)
