@@ -1,4 +1,4 @@
-"""Test the effects that are built into a synthetic catalogue for the question "one title, several pictures"."""
+"""Test the effects that are planted in a synthetic catalogue: of a picture under a title, of topics and of tastes."""
 
 import dataclasses
 import hashlib

@@ -154,10 +154,10 @@ def _detail(lab: _Array) -> _Array:
 
 
 def _colour_counts(lab: _Array) -> _Array:
-    """Return the scaled logarithms of 18 counts of different colours, [18].
+    """Count the distinct colours of a picture in 18 ways, and return the scaled logarithms of the counts, [18].
 
-    Two colours are different if they fall into different bins. 12 counts use bins of lightness and both colour axes. 6
-    use bins of the colour axes alone.
+    Each count is the number of bins that contain at least one pixel. 12 counts divide lightness and both colour axes
+    into bins. 6 counts divide only the colour axes. The counts of a group differ in the width of their bins.
     """
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T

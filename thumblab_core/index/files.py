@@ -77,7 +77,9 @@ def read_base(release: Release) -> Base:
 
 
 def read_calibration(release: Release) -> MeanCosines:
-    """Return the stored mean cosines of a verified release, see `MeanCosines`. They show how typical a picture is.
+    """Return the sorted mean cosines that a verified release stores for the pictures of its library.
+
+    The mean cosine of a new picture is ranked among them, which says how typical the picture is. See `MeanCosines`.
 
     Raises `LibraryError` if they are not a rising sequence of finite numbers.
     """

@@ -1,6 +1,6 @@
 """Explain why the library of a niche is empty, and say what to do.
 
-The explanation names the first step of a refresh that has produced nothing for this niche yet.
+A refresh has several steps. The explanation names the first of these steps that has no result for this niche yet.
 """
 
 from sqlalchemy import text
