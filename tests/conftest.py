@@ -269,3 +269,12 @@ def drawn() -> Callable[..., bytes]:
         return out.getvalue()
 
     return draw
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
+    """Three pictures that look different: a.jpg, b.jpg and c.jpg."""
+    paths = [tmp_path / f"{name}.jpg" for name in "abc"]
+    for seed, path in enumerate(paths):
+        path.write_bytes(drawn(seed))
+    return paths

@@ -1,4 +1,4 @@
-"""A fixture that makes a lab in which red thumbnails win. Commands find this lab through environment variables."""
+"""Fixtures of commands: a lab in which red thumbnails win, and the environment of an empty lab."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,3 +32,14 @@ def lab_with_pairs(
         return lab, {f"THUMBLAB_{name.upper()}": value for name, value in values.items()} | {"COLUMNS": "200"}
 
     return make
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
+    """The environment of commands that share an empty lab with a database of its own."""
+    return {
+        "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
+        "THUMBLAB_DATABASE_URL": migrated_database(),
+        "THUMBLAB_IMAGE_ENCODER": "builtin",
+        "COLUMNS": "300",
+    }

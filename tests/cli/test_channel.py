@@ -24,16 +24,6 @@ def youtube() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
-    return {
-        "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
-        "THUMBLAB_DATABASE_URL": migrated_database(),
-        "THUMBLAB_IMAGE_ENCODER": "builtin",
-        "COLUMNS": "300",
-    }
-
-
 @pytest.fixture
 def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     variables = environment | {"THUMBLAB_YOUTUBE_ENDPOINT": youtube.endpoint, "THUMBLAB_YOUTUBE_API_KEY": "key"}

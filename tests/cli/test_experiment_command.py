@@ -22,15 +22,6 @@ Shell = Callable[..., Result]
 CHANNEL = "UC" + "a" * 22
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
-    return {
-        "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
-        "THUMBLAB_DATABASE_URL": migrated_database(),
-        "THUMBLAB_IMAGE_ENCODER": "builtin",
-    }
-
-
 @pytest.fixture
 def shell(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     """A function that runs `thumblab experiment` on a lab with the channel Alpha and no experiments."""
@@ -60,14 +51,6 @@ def shell(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Itera
 
     yield run
     settings.cache_clear()
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
-    paths = [tmp_path / f"{name}.jpg" for name in "abc"]
-    for seed, path in enumerate(paths):
-        path.write_bytes(drawn(seed))
-    return paths
 
 
 def add(pictures: list[Path], *more: object) -> tuple[object, ...]:

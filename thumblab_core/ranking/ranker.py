@@ -26,11 +26,11 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts, title_words
 from thumblab_core.sub_scores import NAMES
 
-_FACTS_LENGTH = 0.5
+FACTS_LENGTH = 0.5
 """Length of the title facts in the standardised inputs. Pictures and titles have length 1."""
-_CONSTANT = 1e-4
+CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
-_FARTHEST = 5.0
+FARTHEST = 5.0
 """Number of standard deviations at which an input is clipped."""
 
 _GAIN = 20.0
@@ -122,10 +122,10 @@ class Ranker(nn.Module):
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
-        lengths = np.repeat([1.0, 1.0, _FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
+        lengths = np.repeat([1.0, 1.0, FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
         self.mean[: self.config.dense] = torch.from_numpy(dense.mean(axis=0))
         spread = dense.std(axis=0)
-        scale = np.where(spread > _CONSTANT, lengths / np.maximum(spread, _CONSTANT), 0.0)
+        scale = np.where(spread > CONSTANT, lengths / np.maximum(spread, CONSTANT), 0.0)
         self.scale[: self.config.dense] = torch.from_numpy(scale.astype(np.float32))
         self.reach[: self.config.dense] = torch.from_numpy(lengths.astype(np.float32))
 
@@ -172,7 +172,7 @@ class Ranker(nn.Module):
         return score, self.absolute(features).squeeze(1), auxiliary
 
     def _standardised(self, inputs: Tensor) -> Tensor:
-        limit = _FARTHEST * self.reach
+        limit = FARTHEST * self.reach
         return ((inputs - self.mean) * self.scale).clamp(-limit, limit)
 
     @torch.inference_mode()

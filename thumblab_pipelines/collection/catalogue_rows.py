@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
-from thumblab_pipelines.tables.header import column_names, header_and_rows
+from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8
 from thumblab_pipelines.videos.names import channel_id_of, plain_text, visible
@@ -40,7 +39,7 @@ class Row:
 
 
 @dataclass
-class CatalogueTable:
+class CatalogueTable(ReadTable):
     """The table `folder/videos.csv`, and what was found while reading it.
 
     `rows` counts the rows that were read so far. `problems` has an entry for each row that was skipped, or that was
@@ -49,9 +48,6 @@ class CatalogueTable:
     """
 
     folder: Path
-    rows: int = 0
-    problems: list[RowProblem] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
     _header: list[str] = field(default_factory=list)
     _lines: dict[str, int] = field(default_factory=dict)
     _escaped: dict[str, list[str]] = field(default_factory=dict)
@@ -83,15 +79,7 @@ class CatalogueTable:
             for name in OPTIONAL
             if name not in self._header
         ]
-        for line, cells in rows:
-            if not cells:
-                continue
-            self.rows += 1
-            row = RowProblem(line, "", cells) if isinstance(cells, str) else self._row(cells, line)
-            if isinstance(row, RowProblem):
-                self.problems.append(row)
-            else:
-                yield row
+        yield from self.good_rows(rows, self._row)
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
@@ -103,16 +91,10 @@ class CatalogueTable:
 
         If only the length of the video cannot be read, the row is returned without a length, and `problems` says so.
         """
-        texts = {
-            name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
-        }
+        texts = cell_texts(self._header, cells)
         video_id = texts["video_id"]
         try:
-            if len(cells) > len(self._header):
-                raise ValueError("the row has more cells than the header; is a comma unquoted?")
-            bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
-            if bad:
-                raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")
+            require_text(self._header, cells, texts)
             texts = {name: "" if name in _VALUES and is_nothing(text) else text for name, text in texts.items()}
             plain = texts | {name: plain_text(texts[name]) for name in _FREE_TEXT if name in texts}
             empty = [name for name in REQUIRED if not visible(plain[name])]

@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import zip_longest
 from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
 from thumblab_pipelines.tables.cells import is_nothing, moment, whole
-from thumblab_pipelines.tables.header import column_names, header_and_rows
+from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8
 
@@ -45,7 +44,7 @@ class CsvRow:
 
 
 @dataclass
-class ExperimentTable:
+class ExperimentTable(ReadTable):
     """The table at `path`, and what was found while reading it.
 
     `rows` counts the rows that were read so far. `problems` names each row that was skipped. `remarks` name the columns
@@ -53,9 +52,6 @@ class ExperimentTable:
     """
 
     path: Path
-    rows: int = 0
-    problems: list[RowProblem] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
     _header: list[str] = field(default_factory=list)
 
     def read(self) -> Iterator[CsvRow]:
@@ -71,15 +67,8 @@ class ExperimentTable:
             for name in self._header
             if name and name not in (*REQUIRED, *OPTIONAL)
         ]
-        for line, cells in rows:
-            if not any(cells):
-                continue
-            self.rows += 1
-            row = RowProblem(line, "", cells) if isinstance(cells, str) else self._row(cells, line)
-            if isinstance(row, RowProblem):
-                self.problems.append(row)
-            else:
-                yield row
+        rows = (row for row in rows if any(row[1]))  # A spreadsheet may write rows of empty cells.
+        yield from self.good_rows(rows, self._row)
 
     def _lines(self) -> list[str]:
         try:
@@ -104,16 +93,10 @@ class ExperimentTable:
         return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
 
     def _row(self, cells: Sequence[str], line: int) -> CsvRow | RowProblem:
-        texts = {
-            name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
-        }
+        texts = cell_texts(self._header, cells)
         video_id = "" if not_utf8(texts["video_id"]) else texts["video_id"][:_SHOWN]
         try:
-            if len(cells) > len(self._header):
-                raise ValueError("the row has more cells than the header; is a comma unquoted?")
-            bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
-            if bad:
-                raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")
+            require_text(self._header, cells, texts)
             texts = {name: "" if name not in _FREE_TEXT and is_nothing(text) else text for name, text in texts.items()}
             empty = [name for name in REQUIRED if not texts[name]]
             if empty:

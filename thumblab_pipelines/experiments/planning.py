@@ -126,4 +126,4 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
 
 def _entropy(probability: float) -> float:
     """Return the entropy in bits of an outcome with this probability."""
-    return -sum(p * math.log2(p) for p in (probability, 1 - probability) if p > 0)
+    return sum(-p * math.log2(p) for p in (probability, 1 - probability) if p > 0)

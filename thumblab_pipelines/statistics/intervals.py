@@ -152,9 +152,11 @@ class ChannelMeans:
             found = between_channels(self.means, self.variances)
             difference = ((channels - 1) * found + _TYPICAL_DIFFERENCE**2) / channels
         between, within = float(squares.sum() * difference), float((squares * self.variances).sum())
-        equal_channels = max(1.0, 1 / float(squares.sum()) - 1)
+        # If all channels have the same weight, this is their number minus 1.
+        between_freedom = max(1.0, 1 / float(squares.sum()) - 1)
         # Satterthwaite's formula. The variance is above 0, because each part of `variances` is.
-        freedom = (between + within) ** 2 / (between**2 / equal_channels + within**2 / max(self.videos - channels, 1))
+        within_freedom = max(self.videos - channels, 1)
+        freedom = (between + within) ** 2 / (between**2 / between_freedom + within**2 / within_freedom)
         reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)
         return max(mean - reach, self.within[0]), min(mean + reach, self.within[1])

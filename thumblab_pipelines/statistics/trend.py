@@ -23,6 +23,9 @@ _CELLS = 4_000_000
 With this limit, a channel of 20,000 videos needs megabytes of memory instead of gigabytes.
 """
 
+_NO_SPREAD = 1e-12
+"""A sum of squares up to this size counts as 0."""
+
 _SECONDS_PER_DAY = 86_400.0
 
 
@@ -75,6 +78,20 @@ def local_trend(
         if len(known_rows) == 1:
             trend[known_rows] = targets[known_rows]
     return trend
+
+
+def slope_within_channels(channel: npt.ArrayLike, scores: npt.ArrayLike, target: npt.ArrayLike) -> float:
+    """Return the slope of a least-squares fit of the target [n] on the scores [n].
+
+    Scores and target are first centred within each channel. `channel` [n] has the channel of each row. The slope is 1 if
+    the scores do not vary within any channel.
+    """
+    _, number = np.unique(np.asarray(channel), return_inverse=True)
+    count = np.bincount(number)
+    x, y = (np.asarray(values, np.float64) for values in (scores, target))
+    x, y = (values - (np.bincount(number, values) / count)[number] for values in (x, y))
+    spread = float((x**2).sum())
+    return float((x * y).sum()) / spread if spread > _NO_SPREAD else 1.0
 
 
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:

@@ -18,12 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
+from thumblab_core.ranking.ranker import CONSTANT, FACTS_LENGTH, FARTHEST
 from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.statistics.trend import publication_days
+from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.training.linear import RUNS, fit_ridge, runs_in_time
 
@@ -32,18 +32,6 @@ PENALTY = 30.0
 
 _DAY, _WEEK = 1.0, 7.0
 """The periods, in days, of the features that come from the hour and the weekday of publication."""
-
-_FACTS_LENGTH = 0.5
-"""Typical Euclidean length of a row of title facts. The ranking model uses the same length.
-
-A row of any other kind of feature has a typical length of 1.
-"""
-
-_CONSTANT = 1e-4
-"""Standard deviation up to which a feature counts as constant."""
-
-_FARTHEST = 5.0
-"""Number of standard deviations at which a feature is clipped."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,7 @@ class Context:
         general = np.zeros(len(videos))
         for (out, _), scores in zip(folds, linear, strict=True):
             general[out] = scores[out]
-        slope = _slope_within_channels(general[chosen], target[chosen], channel[chosen])
+        slope = float(np.clip(slope_within_channels(channel[chosen], general[chosen], target[chosen]), 0.0, 1.0))
         predicted = np.full(len(videos), np.nan)
         predicted[chosen] = 0.0
         for (out, known), scores in zip(folds, linear, strict=True):
@@ -110,7 +98,7 @@ def context_features(data: Dataset, rows: Rows) -> Float32s:
     logs = np.log(np.stack([videos.duration_s.to_numpy(float), videos.age_hours.to_numpy(float)], axis=1))
     blocks = [
         _scaled(data.titles, 1.0, rows),
-        _scaled(title_facts(titles), _FACTS_LENGTH, rows),
+        _scaled(title_facts(titles), FACTS_LENGTH, rows),
         title_words(titles),
         _scaled(np.hstack([logs, np.sin(angles), np.cos(angles)]), 1.0, rows),
     ]
@@ -127,21 +115,6 @@ def _scaled(block: Floats, length: float, rows: Rows) -> Float32s:
     """Return the features [n, d], standardised, clipped, and divided so that a typical row has this length."""
     centred = block - block[rows].mean(axis=0)
     spread = centred[rows].std(axis=0)
-    standardised = np.where(spread > _CONSTANT, centred / np.maximum(spread, _CONSTANT), 0.0)
-    limited = np.clip(standardised, -_FARTHEST, _FARTHEST)
+    standardised = np.where(spread > CONSTANT, centred / np.maximum(spread, CONSTANT), 0.0)
+    limited = np.clip(standardised, -FARTHEST, FARTHEST)
     return np.asarray(limited * (length / np.sqrt(block.shape[1])), np.float32)
-
-
-def _slope_within_channels(scores: Floats, target: Floats, channel: npt.NDArray[np.str_]) -> float:
-    """Return the slope of a least-squares fit of the target [n] on the scores [n], limited to the range from 0 to 1.
-
-    Scores and target are first centred within each channel.
-    """
-    _, number = np.unique(channel, return_inverse=True)
-    x, y = (_centred(values, number) for values in (scores, target))
-    spread = float((x**2).sum())
-    return float(np.clip((x * y).sum() / spread, 0.0, 1.0)) if spread > 0 else 0.0
-
-
-def _centred(values: Floats, number: Rows) -> Float64s:
-    return np.asarray(values - (np.bincount(number, values) / np.bincount(number))[number], np.float64)

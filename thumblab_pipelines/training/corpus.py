@@ -71,17 +71,6 @@ class Corpus:
         known[rows] = True
         return above_trend(self.channel, self.published, self.target, known)
 
-    def slope_within_channels(self, scores: Floats, target: Floats, rows: Rows) -> float:
-        """Return the slope of a least-squares fit of the target [m] on the scores [m] of the m rows.
-
-        Scores and target are first centred within each channel. The slope is 1 if the scores do not vary.
-        """
-        _, number = np.unique(self.channel[rows], return_inverse=True)
-        count = np.bincount(number)
-        x, y = (v - (np.bincount(number, v) / count)[number] for v in (np.asarray(scores, np.float64), target))
-        spread = float((x**2).sum())
-        return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
-
     def learns_ctr(self, rows: Rows) -> bool:
         """Return whether enough of the rows have a click-through rate, so that the absolute head can learn it."""
         if "click_through_rate" not in self.data.videos:

@@ -13,6 +13,7 @@ from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
@@ -127,4 +128,4 @@ def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
     scores = model.predict(corpus.inputs[rows]).score
     # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so that the
     # factor never reverses the order of the scores. The upper bound limits the scale of the scores.
-    return float(np.clip(corpus.slope_within_channels(scores, corpus.target[rows], rows), 0.05, 2.0))
+    return float(np.clip(slope_within_channels(corpus.channel[rows], scores, corpus.target[rows]), 0.05, 2.0))

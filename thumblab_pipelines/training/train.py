@@ -20,6 +20,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
+from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
@@ -149,7 +150,7 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
     if not len(rows):
         return 1.0
     above = corpus.above_trend(corpus.known)[rows]
-    return float(np.clip(corpus.slope_within_channels(unseen[rows], above, rows), _LEAST_KEPT, 1.0))
+    return float(np.clip(slope_within_channels(corpus.channel[rows], unseen[rows], above), _LEAST_KEPT, 1.0))
 
 
 def adapt(

@@ -88,8 +88,8 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
     np.testing.assert_allclose(standardised[:, :dense].mean(axis=0), 0, atol=1e-5)
     blocks = np.split(standardised, np.cumsum([12, 6, FACTS]), axis=1)
     lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:3]]
-    assert lengths == pytest.approx([1, 1, ranker._FACTS_LENGTH**2], rel=1e-3)
-    assert 0 < ranker._FACTS_LENGTH < 1
+    assert lengths == pytest.approx([1, 1, ranker.FACTS_LENGTH**2], rel=1e-3)
+    assert 0 < ranker.FACTS_LENGTH < 1
     np.testing.assert_array_equal(blocks[3], inputs[:, dense:])
 
 

@@ -1,7 +1,6 @@
 """Fixtures with a lab without videos and experiments, and with pictures of variants."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +11,3 @@ from thumblab_pipelines.lab import Lab
 @pytest.fixture
 def lab(emptied_lab: Callable[..., Lab]) -> Lab:
     return emptied_lab(experiments, video_reach, videos, channels)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
-    """Three pictures that look different: a.jpg, b.jpg and c.jpg."""
-    paths = [tmp_path / f"{name}.jpg" for name in "abc"]
-    for seed, path in enumerate(paths):
-        path.write_bytes(drawn(seed))
-    return paths

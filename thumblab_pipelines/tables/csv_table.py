@@ -1,0 +1,100 @@
+"""Read a CSV table by the names of its columns. A row that cannot be read is reported and does not stop the others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import TypeVar
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.tables.problems import RowProblem
+from thumblab_pipelines.tables.rows import IsRow, header_line, not_utf8, read_rows, separator_of
+
+Row = TypeVar("Row")
+
+_SHOWN_COLUMNS = 30
+_SHOWN = 40
+"""A message shows at most this many characters of a column's name."""
+
+
+def header_and_rows(
+    path: Path, lines: Sequence[str], is_row: IsRow
+) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
+    """Return the cells of the header of a table, and its other rows as `read_rows` yields them.
+
+    The table at `path` has the given lines. Raises `LabError` if its header is not CSV.
+    """
+    start = header_line(lines)
+    rows = read_rows(lines, start, separator_of(lines[start] if start < len(lines) else ""), is_row)
+    _, header = next(rows, (0, []))
+    if isinstance(header, str):
+        raise LabError(f"{path} is not a CSV file ({header}); save it as CSV")
+    return header, rows
+
+
+def column_names(
+    path: Path, header: Sequence[str], required: Sequence[str], optional: Sequence[str], advice: str
+) -> list[str]:
+    """Return the names of the columns in lower case, without spaces around them.
+
+    Raises `LabError` if the header is not UTF-8, lacks a required column, or has a required or an optional column
+    twice. `advice` ends the sentence about a missing column.
+    """
+    if any("\0" in name or not_utf8(name) for name in header):
+        raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
+    names = [name.strip().casefold() for name in header]
+    missing = [name for name in required if name not in names]
+    if missing:
+        columns = "column" if len(missing) == 1 else "columns"
+        present = ", ".join(name[:_SHOWN] for name in header[:_SHOWN_COLUMNS]) or "no columns"
+        raise LabError(f"{path} lacks the {columns} {', '.join(missing)}; it has {present}{advice}")
+    repeated = [name for name in (*required, *optional) if names.count(name) > 1]
+    if repeated:
+        raise LabError(f"{path} has the column {repeated[0]} {names.count(repeated[0])} times; remove all but one")
+    return names
+
+
+@dataclass(kw_only=True)
+class ReadTable:
+    """What was found while a table was read.
+
+    `rows` counts the rows that were read so far. `problems` names each row that was skipped, or read with a remark.
+    `remarks` are about the whole table.
+    """
+
+    rows: int = 0
+    problems: list[RowProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def good_rows(
+        self,
+        rows: Iterator[tuple[int, list[str] | str]],
+        parse: Callable[[Sequence[str], int], Row | RowProblem],
+    ) -> Iterator[Row]:
+        """Yield what `parse` returns for each row, and report each row for which it returns a problem.
+
+        `rows` come from `header_and_rows`. `parse` gets the cells of a row and its line number. Empty lines are no rows.
+        """
+        for line, cells in rows:
+            if not cells:
+                continue
+            self.rows += 1
+            row = RowProblem(line, "", cells) if isinstance(cells, str) else parse(cells, line)
+            if isinstance(row, RowProblem):
+                self.problems.append(row)
+            else:
+                yield row
+
+
+def cell_texts(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return the text of each cell, without spaces around it, by the name of its column. A missing cell is empty."""
+    return {name: cell.strip() for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")}
+
+
+def require_text(header: Sequence[str], cells: Sequence[str], texts: dict[str, str]) -> None:
+    """Raise `ValueError` if a row has more cells than the header, or a cell that is not text. `texts`: its `cell_texts`."""
+    if len(cells) > len(header):
+        raise ValueError("the row has more cells than the header; is a comma unquoted?")
+    bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
+    if bad:
+        raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")
