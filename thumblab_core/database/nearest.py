@@ -42,9 +42,9 @@ ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
 # The index gives the rows in order of distance. If a part of this statement needed the rows in a different order,
-# PostgreSQL would sort the rows and not use the index. Therefore the statement looks rows up by key, and has no join
-# whose two sides the planner could exchange. {dimension} is replaced by a number, because PostgreSQL uses an index only
-# for exactly the expression that the index was made with.
+# PostgreSQL would sort the rows and not use the index. Therefore the statement looks up the columns of each row by the
+# video id, in a join whose two sides the planner cannot exchange. {dimension} is replaced by a number, because
+# PostgreSQL uses an index only for exactly the expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -80,8 +80,8 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 _CANDIDATES = 1_000
 """The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
 
-With fewer candidates, a search in a library, which also checks the niche and other conditions of each candidate, is
-faster. But it misses two of the 20 nearest neighbours.
+A search checks the niche and other conditions of each candidate. With fewer candidates, the search is faster, but it
+misses two of the 20 nearest neighbours.
 """
 
 
@@ -124,7 +124,7 @@ def search(
 
 
 def sample(connection: Connection, library: Library, most: int) -> tuple[int, Vectors]:
-    """Return the number of vectors in the library, and a random sample of them, float32 [m, d].
+    """Return the number of vectors in the library, and a random sample of these vectors, float32 [m, d].
 
     The sample has at most `most` vectors. The same library always gives the same sample.
     """
@@ -142,7 +142,10 @@ def index_statement(connection: Connection, library: Library, dimension: int, k:
 
 
 def prepare_index_search(connection: Connection) -> None:
-    """Make searches in this transaction use the index, and scan it until enough rows meet their conditions."""
+    """Make searches in this transaction use the index.
+
+    A search scans the index until enough rows meet the conditions of the search.
+    """
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
     # A generic plan does not know the encoder, so it cannot use an index that holds the vectors of only one encoder.

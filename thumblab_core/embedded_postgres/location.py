@@ -65,7 +65,8 @@ def make_home(data_dir: Path) -> Path:
             try:
                 place.symlink_to(system_folder)
             except FileExistsError:
-                # Another process made the link after this process had looked for it.
+                # Another process made the link and a folder after this process had looked for the link. So this process
+                # removes its own folder, which is still empty.
                 system_folder.rmdir()
     home = place.resolve()
     status = home.stat()
@@ -78,7 +79,7 @@ def make_home(data_dir: Path) -> Path:
             "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
-        home.chmod(0o700)  # The server trusts every user who can reach its socket.
+        home.chmod(0o700)  # The server trusts every user who can enter this folder.
     return home
 
 

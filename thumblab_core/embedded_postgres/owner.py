@@ -109,9 +109,10 @@ def claim(home: Path) -> None:
 
 
 def _put_first(temporary: Path, record: Path) -> None:
-    """Move `temporary` to `record`, which must not exist.
+    """Move the file `temporary` to the path `record`. Raises FileExistsError if `record` exists already.
 
-    Hosts that share no locks may do this at the same time. All but the first then get FileExistsError.
+    Hosts that share no locks may do this at the same time. The first host then succeeds, and the others get
+    FileExistsError.
     """
     try:
         record.hardlink_to(temporary)
@@ -125,7 +126,7 @@ def _put_first(temporary: Path, record: Path) -> None:
 
 
 def remove_record(home: Path) -> None:
-    """Remove the record of the host whose server has ended."""
+    """Remove the record of the host that ran the server. Call this only after the server has ended."""
     (home / _RECORD).unlink(missing_ok=True)
 
 

@@ -113,7 +113,7 @@ def stop(home: Path) -> bool:
 
 
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server. Then stop it, unless it is to be kept running, and return."""
+    """Wait until no process uses the server. Then stop it, unless `home` has the file `keep`, and return."""
     while True:
         with locked(home, "users.lock"):
             pass
@@ -124,8 +124,8 @@ def watch(home: Path, watch_lock: int) -> None:
                 continue
             if not (home / "keep").exists():
                 stop(home)
-            # watch.lock is released before start.lock, so that the next process that starts the server starts a
-            # watcher.
+            # watch.lock is released before start.lock. The next process that starts the server takes start.lock first,
+            # then finds watch.lock free, and so starts a new watcher.
             os.close(watch_lock)
             return
 
@@ -134,5 +134,5 @@ if __name__ == "__main__":
     try:
         watch(Path(sys.argv[1]), watch_lock=1)
     except FileNotFoundError:
-        # The folder was deleted. The server notices this and ends by itself.
+        # The folder of the cluster was deleted. The server notices this and ends by itself, so the watcher only ends.
         sys.exit(0)
