@@ -1,4 +1,4 @@
-"""Make calls to this machine without a proxy. The callers are requests, httpx, httplib2, gRPC and child processes.
+"""Let calls to this machine bypass the proxy. The calls come from requests, httpx, httplib2, gRPC and child processes.
 
 All of them read environment variables to find which hosts need no proxy. So the addresses of this machine, the
 loopback, are added to these variables. The clients accept different forms of the loopback, so every form is added.

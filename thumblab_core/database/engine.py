@@ -49,7 +49,7 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
         backend, vector_schema[0] = connection.execute(_BACKEND_AND_VECTOR_SCHEMA).fetchone() or (None, None)
         connection.rollback()
         # The server told its process id when the connection was made. If another process answers this query, a pooler
-        # is in between.
+        # is between the lab and the server.
         if backend != connection.info.backend_pid:
             connection.prepare_threshold = None
 

@@ -43,7 +43,7 @@ ORDER BY query.place, near.similarity DESC, near.video_id
 
 # The index gives the rows in order of distance. If a part of this statement needed the rows in a different order,
 # PostgreSQL would sort the rows and not use the index. Therefore the statement looks up the columns of each row by the
-# video id, in a join whose two sides the planner cannot exchange. {dimension} is replaced by a number, because
+# video id. The planner cannot exchange the two sides of this join. {dimension} is replaced by a number, because
 # PostgreSQL uses an index only for exactly the expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)

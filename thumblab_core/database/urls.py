@@ -30,7 +30,7 @@ _ready: set[str] = set()
 """The databases that this process has found or created.
 
 For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of a
-database, the folder of the cluster, and the inode of the server's data folder.
+database, the folder of the cluster, and an inode.
 """
 
 

@@ -1,6 +1,6 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server, and this user must be able to
+PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server. This user must be able to
 reach the data and the programs of the server. The package that ships PostgreSQL would solve this by making every parent
 folder of the data and the programs accessible to all users. This module never changes the mode of a parent folder.
 Instead, files that the other user could not reach are kept in /var/lib/thumblab.
@@ -59,8 +59,8 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # The name is random and not derived from data_dir. A data folder that is deleted and made again must not
-            # find the old database, and a data folder that is moved must keep its database.
+            # The name is random and not derived from data_dir. If a data folder is deleted and made again, it must not
+            # find the old database. If it is moved, it must keep its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
@@ -133,7 +133,7 @@ def programs(owner: tuple[int, int] | None) -> Path:
 def _copy_programs(site: Path, target: Path) -> None:
     """Copy PostgreSQL from the site-packages folder `site`, so that every user can run it.
 
-    The copy is complete or absent.
+    The files are copied to a temporary folder first. So `target` is complete or does not exist.
     """
     temporary = target.with_name(f"{target.name}.part")
     if temporary.exists():

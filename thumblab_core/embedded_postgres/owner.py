@@ -6,8 +6,8 @@ Two files beside the server's data tell which host that is:
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
 
 A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
-either. Therefore the record in host.json decides. The lock decides only where it is reliable, which is between
-containers on one kernel, and on a host that has restarted since it wrote the record.
+either. Therefore the record in host.json decides. The lock decides only in the two cases in which it is reliable. One
+is two containers on the same kernel. The other is a host that has restarted since it wrote the record.
 
 This module imports little, because `watcher.py` imports it and must stay small.
 """

@@ -85,8 +85,8 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    Signals stop the server. Committed transactions survive each of them. The pid file, the socket and the record of the
-    host are removed only if the server has ended and no other host runs a server there.
+    Signals stop the server. Committed transactions survive each of them. If the server has ended, its pid file, its
+    socket and the record of the host are removed. They stay if another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)

@@ -139,7 +139,8 @@ def _detail(lab: _Array) -> _Array:
     """Return how much detail the picture has, for four scales and three channels, [36].
 
     Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
-    three numbers: the mean detail, and the shares of pixels with more detail than `_FINE` and than `_STRONG`.
+    three numbers. The first is the mean detail. The second and the third are the shares of pixels with more detail than
+    `_FINE` and more than `_STRONG`.
     """
     import cv2
 

@@ -42,9 +42,9 @@ class CompiledTower:
         return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Run the forward pass only, and do not scale the vectors to unit length.
+        """Run only the forward pass. The vectors are not scaled to unit length.
 
-        The benchmarks measure the time of this.
+        The benchmarks measure how long this takes.
         """
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs

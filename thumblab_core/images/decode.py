@@ -83,7 +83,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 
 
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
+    """Return the picture before it is turned upright. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
     # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have

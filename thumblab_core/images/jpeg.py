@@ -23,7 +23,7 @@ from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
 # The pattern matches a marker that ends a scan or begins a segment. It does not match stuffed bytes (FF 00), fill bytes
-# (FF FF) and markers without a segment.
+# (FF FF) or markers without a segment.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)

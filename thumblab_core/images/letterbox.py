@@ -8,7 +8,7 @@ from thumblab_core.images.parsed_file import Pixels
 WIDE = 16 / 9
 _TALL = 4 / 3
 _TOLERANCE = 0.015
-"""An aspect ratio that differs from 4:3 by at most this share counts as 4:3."""
+"""An aspect ratio that differs from 4:3 by at most 1.5 % counts as 4:3."""
 _BLOCK = 16
 """Side in pixels of the largest block that JPEG encodes as a unit."""
 

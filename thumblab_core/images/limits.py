@@ -32,7 +32,7 @@ _MAX_SCANNED = 20 * MAX_PIXELS
 Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
 """
 _MAX_PARTS = 100_000
-"""Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short one takes time to parse."""
+"""Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short chunk takes time to parse."""
 
 _SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
 _OTHER_SIGNATURES = (

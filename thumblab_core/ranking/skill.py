@@ -1,4 +1,4 @@
-"""Read how accurate a model's ranking is: the skill of the model, one AUC for each split of its evaluation.
+"""Read the skill of a model, which says how accurate its ranking is. It is one AUC for each split of the evaluation.
 
 The figures come from `evaluation.json` in the model's release, see docs/evaluation.md.
 """
@@ -81,7 +81,7 @@ def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
     """Return the skill in a row of an evaluation, or None if it was not measured."""
-    old = "metric" not in row  # The row was written when AUC was the only metric.
+    old = "metric" not in row  # An old row has no metric, because AUC was the only one.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None

@@ -30,13 +30,15 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
-"""Minimum spread of the predictions. With a smaller spread, an answer would show the same number for every thumbnail.
+"""Minimum spread of the predictions, see `EngagementAccuracy`.
+
+With a smaller spread, an answer would show the same number for every thumbnail.
 """
 
 
 @dataclass(frozen=True)
 class EngagementAccuracy:
-    """The accuracy of the absolute head, measured on `videos` held-out videos.
+    """The accuracy of the absolute head, which predicts engagement or CTR. It was measured on `videos` held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
     95 % interval. `spread`: difference between the 5th and the 95th percentile of the predictions.

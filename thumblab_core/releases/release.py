@@ -158,9 +158,10 @@ def was_not_read(error: BaseException | None) -> bool:
 
 
 def require_damage(release: Release, error: BaseException) -> None:
-    """Raise `UnreadError` if `error` means that the release could not be read.
+    """Raise `UnreadError` if `error` means that the release could not be read this time.
 
-    Call this before the release is treated as damaged because of `error`.
+    Call this before the release is treated as damaged because of `error`. If the system could not read the release, it
+    may be undamaged.
     """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error

@@ -136,7 +136,8 @@ class ReleaseStore:
     def unchanged(self, kind: str, scope: str, inputs: str) -> Release | None:
         """Return the newest release if it was made from `inputs` and is not damaged, else None.
 
-        `inputs` is a digest, see `publish`. If a release is returned, there is nothing new to publish.
+        `inputs` is a digest, see `publish`. If a release is returned, there is nothing new to publish. Raises
+        `UnreadError` if a file could not be read this time.
         """
         release = self.latest(kind, scope)
         if release is None or release.info.get("inputs") != inputs:
@@ -156,8 +157,8 @@ class ReleaseStore:
         """
         folder = self._folder(kind, scope)
         with folder.writing():
-            # This process holds the lock, so no other process is writing. Folders that are still staged are from
-            # processes that died.
+            # This process holds the lock, so no other process is writing. So all staging folders were left by processes
+            # that died.
             for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             stay = {folder.pointer(), *spare}

@@ -45,8 +45,8 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. If the release of that manifest were left out,
-        an older release could look like the newest.
+        Raises `UnreadError` if a manifest could not be read this time. If this method left out the release of that
+        manifest, an older release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():

@@ -24,7 +24,7 @@ _HISTORY_LENGTH = 200
 class Hold:
     """A person's decision to keep an older release served.
 
-    `since` is the time of the decision, `reason` is why it was made, and `displaced` is the id of the release that was
+    `since` is the time of the decision, and `reason` is why it was made. `displaced` is the id of the release that was
     served before the decision.
     """
 
@@ -71,8 +71,8 @@ class Serving:
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
             folder.move_pointer(release.release_id)
-            # If the process is killed here, the served release is missing from the history. This does no harm, because
-            # a rollback never goes to the release that is served.
+            # If the process is killed here, the release is served but missing from the history. A rollback from this
+            # release works, but a later rollback cannot go back to it.
             history = [*_history(folder), release.release_id]
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 

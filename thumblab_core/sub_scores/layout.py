@@ -31,7 +31,7 @@ CONTRAST = 3.0
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the share of the edge energy at 320 pixels that is left when the picture is 120 pixels wide, 0 to 1."""
+    """Return the edge energy at a width of 120 pixels, as a share of that at 320 pixels, 0 to 1. See `_edges`."""
     import cv2
 
     height, width = picture.grey.shape
@@ -87,7 +87,7 @@ def _contrast_ratio(luma: Pixels) -> float:
 
 
 def _edges(grey: Pixels) -> float:
-    """Return the mean gradient magnitude."""
+    """Return the edge energy of a picture, which is the mean magnitude of its gradient."""
     import cv2
 
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)

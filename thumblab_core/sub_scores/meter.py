@@ -66,7 +66,7 @@ class Sample:
 class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
-    A set of engines is a text reader and a face detector. Sets are loaded on first use, at most one per core.
+    A set of engines consists of a text reader and a face detector. Sets are loaded on first use, at most one per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
