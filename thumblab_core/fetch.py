@@ -33,7 +33,7 @@ CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
-"""If an answer has an error status, its body is read to the end only up to this length in bytes."""
+"""If an answer has an error status, its body is read to the end only if it has at most this many bytes."""
 _LONGEST_TAG = 1_000
 """The longest ETag or Last-Modified, in characters, that is kept. A longer value is ignored."""
 _UNRESERVED = "/%:@!$&'()*+,;=~?"

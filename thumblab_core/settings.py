@@ -144,7 +144,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        The database, the releases, MLflow and the scoring service of that lab are not those of this lab.
+        That lab has its own database, releases, MLflow and scoring service. So the settings of this lab that name them
+        are unset.
         """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})

@@ -65,7 +65,7 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError if the `with` block cannot reach the database, or if its role in the database lacks a right."""
+    """Raise a LabError if the `with` block cannot reach the database, or if the lab's role lacks a right there."""
     try:
         yield
     except DBAPIError as error:

@@ -104,7 +104,7 @@ def search(
 
     If the library has fewer than `k` items, all of them are returned. The nearest item comes first.
 
-    With `exact`, every vector is compared. Without it, the HNSW index of the encoder is used if there is one. If the
+    With `exact`, every vector is compared. Otherwise, the HNSW index of the encoder is used if there is one. If the
     index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
 
     The search changes settings of the connection until the current transaction ends. Raises `LibraryError` for vectors
@@ -133,7 +133,7 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that finds the neighbours of one vector by the index, and its parameters except `vector`."""
+    """Return the statement that searches by the index for one vector, and all parameters of it except `vector`."""
     parameters = _parameters(library)
     # The moment of `SINCE` is computed here once and not for each vector, because its computation reads all
     # observations of the niche.

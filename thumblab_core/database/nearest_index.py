@@ -1,5 +1,7 @@
 """Make an HNSW index in PostgreSQL for the vectors of one encoder, if comparing all of them takes too long.
 
+HNSW is a kind of index that finds nearest neighbours fast, but may miss some.
+
 The column `embeddings.vector` has no dimension, because the vectors of different encoders differ in length. An index
 therefore covers the vectors of one encoder, cast to the dimension of that encoder.
 """

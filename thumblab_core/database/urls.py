@@ -193,7 +193,7 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        # Every error is caught, because a bad URL raises other errors than OperationalError.
+        # Every error of psycopg is caught. A bad URL raises errors that are no OperationalError.
         except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]

@@ -68,7 +68,9 @@ def release(home: Path, force: bool) -> bool:
 
 
 def take_over(home: Path) -> owner.Host | None:
-    """Let this host use the cluster, even if another host ran its server last. Return that other host, or None.
+    """Let this host use the cluster, even if another host ran its server last.
+
+    Returns the other host, or None if there was none.
 
     Raises LabError if a process of the server is alive on this machine. Processes on other machines are not seen.
     """
@@ -167,8 +169,8 @@ def _start(home: Path) -> None:
     programs = location.programs(user)
     data = home / "data"
     if not data.exists():
-        # A start that was killed may have left a folder. Errors of deleting it are ignored, because the initdb of that
-        # start may still be writing to it.
+        # A start that was killed may have left its unfinished data folder. Errors of deleting this folder are ignored,
+        # because the initdb of that start may still be writing to it.
         for leftover in home.glob("data.*.new"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = home / f"data.{os.getpid()}.new"

@@ -1,8 +1,8 @@
 """Stop an embedded server when the last process that uses it has ended. `cluster.py` also runs this file as a script.
 
-Locks tell whether any process uses a server. A list of process ids would be less reliable. The kernel releases a lock
-however the process ends that holds it, and a forked child inherits the lock of its parent. The lock files are beside
-the server's data:
+Locks tell whether any process uses a server. A list of process ids would be less reliable. When a process ends in any
+way, the kernel releases its locks. A forked child inherits the locks of its parent. The lock files are beside the
+server's data:
 
     users.lock   a shared lock of every process that uses the server, held as long as the process lives
     look.lock    an exclusive lock of a process that checks whether users.lock is free
@@ -48,8 +48,8 @@ def locked(home: Path, name: str) -> Iterator[int]:
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. This process counts, too."""
     # To detect the shared locks of users, this process tries to lock users.lock exclusively. If two processes tried
-    # this at the same time, each would take the other's attempt for a user. look.lock lets only one process try at a
-    # time.
+    # this at the same time, each could take the lock of the other for the lock of a user. look.lock lets only one
+    # process try at a time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:

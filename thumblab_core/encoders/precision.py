@@ -133,7 +133,8 @@ def _choose(
     listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture is for the calibration. Both parts then get pictures of every kind, whatever their order.
+    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures of
+    # every kind, whatever the order of `pictures`.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing

@@ -74,7 +74,7 @@ class NicheIndex:
 
     @property
     def calibrated(self) -> bool:
-        """Whether `percentile` works. The library and its base must each have two thumbnails or more."""
+        """Whether `percentile` works. For this, the library and its base must each have two thumbnails or more."""
         return len(self) > 1 and len(self._calibration) > 0
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
-"""Splits of the evaluation: later videos of known channels, unseen channels, and unseen channels with an adapter."""
+"""Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 PACKAGE, ONE_TITLE = "package", "one_title"
 """Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""

@@ -101,7 +101,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class TrainedRanker:
-    """A network with its calibration, its channel adapters and how it was trained.
+    """A network with its calibration, its channel adapters and the facts of its training.
 
     `familiar`: recognises pictures that the model can score. It is None if the model was trained on too few pictures,
     or by an older version of the lab. `skills`: accuracy of the model's ranking, by split.
@@ -144,7 +144,7 @@ class TrainedRanker:
 
     @property
     def why_no_engagement(self) -> str | None:
-        """Why the predicted engagement is not shown, as a clause of a sentence. None if it is informative."""
+        """The reason why the predicted engagement is not shown, as a clause. None if the engagement can be shown."""
         informed = self.engagement_accuracy
         if informed is None:
             return "its accuracy on held-out videos was not measured"

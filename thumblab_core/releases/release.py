@@ -145,10 +145,10 @@ def file_checksum(path: Path) -> str:
 
 
 def was_not_read(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, means that a file exists but could not be read this time.
+    """Return whether `error`, or an error that caused it, means that an existing file could not be read this time.
 
     If the result is True, it is not known whether the file is damaged. Libraries that parse files also raise `OSError`
-    for a damaged file. An error of such a library has no `errno`, and the result is False.
+    for a damaged file. Such an error of a library has no `errno`, and the result is False for it.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):

@@ -85,7 +85,7 @@ class ScopeFolder:
     def writing(self) -> Iterator[None]:
         """Hold the lock under which releases are written, promoted and deleted. Makes the folder if it is missing.
 
-        Raises `ReleaseError` for an `OSError` inside, such as a full disk.
+        Raises `ReleaseError` for an `OSError` in the `with` block, such as a full disk.
         """
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class ScopeFolder:
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
-        """Hold the lock for reading the served release, making a new one from it and promoting the new one.
+        """Hold the lock under which a process makes a new release from the served release and promotes the new one.
 
         Raises `BusyError` if another process holds the lock for more than `patience` seconds.
         """

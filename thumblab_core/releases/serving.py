@@ -60,7 +60,7 @@ class Serving:
     def withdrawn(self, kind: str, scope: str) -> bool:
         """Return whether serving was withdrawn.
 
-        If there is no pointer, it was not withdrawn. Then no release was promoted yet.
+        If there is no pointer, the result is False, because no release was promoted yet.
         """
         return self._folder(kind, scope).pointer() == ""
 

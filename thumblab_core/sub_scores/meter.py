@@ -57,7 +57,7 @@ class Title:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to measure. `load` returns it, uint8 [h, w, 3] RGB, or raises `LabError`."""
+    """A picture to measure. `load` returns its pixels, uint8 [h, w, 3] RGB, or raises `LabError`."""
 
     load: Callable[[], Pixels]
     title: Title = Title()

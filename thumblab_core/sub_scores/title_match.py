@@ -70,7 +70,7 @@ def latin(text: str) -> bool:
 
 
 def doubtful(line: TextLine, title: str) -> bool:
-    """Return whether a line was probably written in another alphabet than the one that it was read in.
+    """Return whether the text reader probably read a line in the wrong alphabet.
 
     This can happen if the title has letters that the text reader does not know. The text reader then turns such letters
     in the picture into Latin letters that look alike.
