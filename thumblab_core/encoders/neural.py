@@ -23,8 +23,8 @@ class NeuralEncoder(ABC):
     """A neural image encoder. Its image tower, the model that turns pictures into vectors, runs in OpenVINO.
 
     If `compiled` is given, the tower is loaded from it. It is a release that `precision.choose_precision` published.
-    Without a release, the tower of `_torch_tower` is used and computes in `precision`, if there is such a tower, as on
-    CUDA. Otherwise the model is converted for OpenVINO in this process and computes in float32.
+    Without a release, the encoder uses the tower that `_torch_tower` returns, which computes in `precision`. If
+    `_torch_tower` returns None, the model is converted for OpenVINO in this process and computes in float32.
     """
 
     base: str

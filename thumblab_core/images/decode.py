@@ -54,7 +54,8 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode the first frame of a JPEG, PNG or WebP file.
 
     `at_least` is the width and height that the caller needs. The picture may be reduced, but not below this size. The
-    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError`.
+    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the file exceeds
+    a limit or cannot be decoded.
 
     A 4:3 picture whose upper and lower eighths are black is a 16:9 picture to which YouTube added bars. It is cropped
     to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and viewers see

@@ -103,7 +103,9 @@ def too_long(size: int) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a picture file. Raises `OSError`, and `ImageError` for a file that is too long.
+    """Return the bytes of a picture file.
+
+    Raises `OSError` if the file cannot be read, and `ImageError` if it is too long.
 
     Never reads more than `MAX_BYTES + 1` bytes.
     """

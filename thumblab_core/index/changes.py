@@ -91,7 +91,7 @@ class Changes:
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError`."""
+        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError` if that fails."""
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 

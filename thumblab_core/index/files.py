@@ -24,7 +24,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
-    """Write a base into an empty folder. Raises `OSError`."""
+    """Write a base into an empty folder. Raises `OSError` if that fails."""
     # FAISS's own function to write files is not used. On a full disk, that function writes only a part of the file and
     # raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)

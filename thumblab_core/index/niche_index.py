@@ -186,7 +186,7 @@ class NicheIndex:
         return percentile_among(self._calibration, similarities.mean())
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest of a release says about the library."""
+        """Return the facts about the library that the manifest of its release stores."""
         return {
             "encoder": self.encoder,
             "dimension": self.dimension,
@@ -199,7 +199,7 @@ class NicheIndex:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release into an empty folder. Raises `OSError`."""
+        """Write the files of a release into an empty folder. Raises `OSError` if that fails."""
         write_base(self._base, self._calibration, folder)
         if self.scores is not None:
             self.scores.save(folder)
@@ -285,7 +285,7 @@ class NicheIndex:
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])
 
     def _numbered(self) -> Iterator[tuple[int, Item]]:
-        """Yield every item with its position, in rising order."""
+        """Yield every item with its position, in rising order of the positions."""
         yield from ((row, self._base.items[row]) for row in np.flatnonzero(~self._replaced).tolist())
         yield from enumerate(self.changes.items, start=len(self._base))
 

@@ -1,4 +1,4 @@
-"""One release: its manifest, its files and their checksums, and the errors of reading them."""
+"""One release: its manifest, its files with their checksums, and the errors for a release that cannot be read."""
 
 import hashlib
 import json
@@ -100,7 +100,11 @@ class Release:
 
 
 def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
-    """Return the release whose manifest is in the folder `path`. Its files are not read. Raises `ReleaseError`."""
+    """Return the release whose manifest is in the folder `path`. Its other files are not read.
+
+    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format. Raises `UnreadError` if it could
+    not be read this time.
+    """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")
     unreadable = f"{kind}/{scope}/{release_id} has no readable manifest"
@@ -139,7 +143,7 @@ def content_digest(files: Mapping[str, str], info: Mapping[str, Any]) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, as hex digits. Raises `OSError`."""
+    """Return the SHA-256 of a file, as hex digits. Raises `OSError` if the file cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

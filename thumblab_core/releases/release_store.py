@@ -117,7 +117,7 @@ class ReleaseStore:
             return folder.next_number()
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
-        """Return the release with the id `release_id`. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
         return self._folder(kind, scope).get(release_id)
 
     def all(self, kind: str, scope: str) -> list[Release]:

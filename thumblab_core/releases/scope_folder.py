@@ -33,7 +33,7 @@ class ScopeFolder:
         return self.root / self.kind / self.scope
 
     def get(self, release_id: str) -> Release:
-        """Return the release with the id `release_id`. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
     def release_ids(self) -> list[str]:

@@ -56,7 +56,7 @@ def legibility(lines: Sequence[Line]) -> float | None:
 
 
 def readable(line: Line) -> float:
-    """Return how well a line can be read, 0 to 1. This is the product of its `factors`."""
+    """Return how well a line can be read, 0 to 1. The result is the product of the line's `factors`."""
     return float(np.prod(list(factors(line).values())))
 
 

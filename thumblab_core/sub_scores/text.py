@@ -45,7 +45,7 @@ _CHARACTERS = 2
 """Minimum number of characters of a word. A single character is usually an icon that looks like a letter.
 """
 _LOWEST = 3.0
-"""Minimum height in pixels of a line that is read, when the picture is 120 pixels wide."""
+"""A line is read only if it is at least this many pixels high when the picture is 120 pixels wide."""
 _STRIDE = 32
 """The sides of a picture for the detector must be multiples of this."""
 _CROP_ASPECT = 16.0

@@ -73,7 +73,8 @@ def doubtful(line: TextLine, title: str) -> bool:
     """Return whether the text reader probably read a line in the wrong alphabet.
 
     This can happen if the title has letters that the text reader does not know. The text reader then turns such letters
-    in the picture into Latin letters that look alike.
+    in the picture into Latin letters that look alike. In this case, a line is trusted only if its confidence is at
+    least `_SURE`, and not all of its characters are in `_LOOK_ALIKES`.
     """
     unknown = any(_script(letter) not in _KNOWN for letter in title if letter.isalpha())
     return unknown and (line.confidence < _SURE or all(c in _LOOK_ALIKES for c in line.text if c.isalnum()))
