@@ -73,7 +73,7 @@ class ImageStore:
         return True
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the SHA-256 of every picture that was last put more than `seconds` ago."""
+        """Yield the SHA-256 of every picture for which `put` was last called more than `seconds` ago."""
         for path in self.root.glob("??/*"):
             with contextlib.suppress(FileNotFoundError):
                 if not path.name.startswith(_UNFINISHED) and age(path) > seconds:

@@ -113,7 +113,7 @@ class NicheIndex:
     ) -> "NicheIndex":
         """Return a library of unit vectors, float32 [n, d], and n items in the same order.
 
-        `scores` is how the sub-scores of the items are distributed. `factory` and `recall` are the parameters `factory`
+        `scores` is the distribution of the sub-scores of the items. `factory` and `recall` are the parameters `factory`
         and `target` of `Base.build`, which also says when `LibraryError` is raised.
         """
         base = Base.build(vectors, items, factory, recall)

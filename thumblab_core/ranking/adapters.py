@@ -114,7 +114,7 @@ def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
 class Adapters:
     """The adapters of many channels, in memory or in the file of a release.
 
-    From a file, an adapter is read only when it is asked for, because a corpus has thousands of channels.
+    An adapter in a file is read only when `of` asks for it, because a corpus has thousands of channels.
     """
 
     def __init__(self, in_memory: Mapping[str, Adapter] | None = None, path: Path | None = None) -> None:

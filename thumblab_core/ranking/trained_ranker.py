@@ -89,7 +89,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
-        """Return for each of n candidates the probability that it is the best, [n], from their scores [n].
+        """Return the win probability [n] of each of n candidates, from their scores [n].
 
         The formula is that of Bradley, Terry and Luce.
         """

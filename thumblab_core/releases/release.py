@@ -173,7 +173,10 @@ def require_damage(release: Release, error: BaseException) -> None:
 
 @contextmanager
 def _explained_read_errors(problem: str) -> Iterator[None]:
-    """Turn `OSError` into `ReleaseError` if a file is missing, and into `UnreadError` if it could not be read."""
+    """Turn `OSError` in the `with` block into `UnreadError` or `ReleaseError`.
+
+    `UnreadError` means that a file exists but could not be read this time, see `was_not_read`.
+    """
     try:
         yield
     except OSError as error:

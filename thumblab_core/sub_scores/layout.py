@@ -24,7 +24,8 @@ pixels.
 UNREADABLE, READABLE = 4.0, 8.0
 """Heights of a line in pixels when the picture is 120 pixels wide.
 
-A line of at most the first height cannot be read. A line of at least the second height can be read.
+A line cannot be read if it is as high as the first value or lower. It can be read if it is as high as the second value
+or higher.
 """
 CONTRAST = 3.0
 """Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""

@@ -11,7 +11,7 @@ Map = npt.NDArray[np.float64]
 _ROWS, _COLUMNS = 36, 64
 """Size of the saliency map."""
 _FLAT = 0.5
-"""Standard deviation, in units of L*, below which an axis of L*a*b* holds only rounding errors."""
+"""An axis of L*a*b* whose standard deviation is below this, in units of L*, holds only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:
