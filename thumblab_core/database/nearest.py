@@ -133,7 +133,10 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that searches by the index for one vector, and all parameters of it except `vector`."""
+    """Return the statement that finds the neighbours of one vector by the index, and the parameters of the statement.
+
+    The caller adds the parameter `vector`.
+    """
     parameters = _parameters(library)
     # The moment of `SINCE` is computed here once and not for each vector, because its computation reads all
     # observations of the niche.
@@ -148,8 +151,8 @@ def prepare_index_search(connection: Connection) -> None:
     """
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
-    # PostgreSQL makes a generic plan for every value of the parameter `encoder`. Such a plan cannot use an index that
-    # holds the vectors of only one encoder.
+    # A generic plan must be valid for all values of the parameter `encoder`. So it cannot use an index that holds the
+    # vectors of only one encoder.
     connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
     # The planner assumes that reading and comparing a vector costs as little as comparing two numbers. It would
     # therefore sort all vectors instead of using the index.

@@ -134,5 +134,6 @@ if __name__ == "__main__":
     try:
         watch(Path(sys.argv[1]), watch_lock=1)
     except FileNotFoundError:
-        # The folder of the cluster was deleted. The server notices this and ends by itself, so the watcher only ends.
+        # The folder of the cluster was deleted. The server notices this and ends by itself, so the watcher does not
+        # stop it.
         sys.exit(0)

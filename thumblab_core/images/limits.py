@@ -27,7 +27,7 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 MAX_SCANS = 32
 """Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Maximum of the pixels of a JPEG multiplied by the number of its scans.
+"""Maximum of the product of a JPEG's pixels and the number of its scans.
 
 Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
 """

@@ -79,7 +79,7 @@ def read_base(release: Release) -> Base:
 def read_calibration(release: Release) -> MeanCosines:
     """Return the sorted mean cosines that a verified release stores for the pictures of its library.
 
-    The mean cosine of a new picture is ranked among them, which says how typical the picture is. See `MeanCosines`.
+    The percentile of a new picture's mean cosine among them says how typical the picture is. See `MeanCosines`.
 
     Raises `LibraryError` if they are not a rising sequence of finite numbers.
     """

@@ -31,7 +31,7 @@ FACTS_LENGTH = 0.5
 CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
 FARTHEST = 5.0
-"""Number of standard deviations at which an input is clipped."""
+"""An input is clipped at this number of standard deviations from its mean."""
 
 _GAIN = 20.0
 """Factor for the standardised inputs.

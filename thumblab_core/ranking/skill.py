@@ -80,7 +80,7 @@ def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    """Return the skill in a row of an evaluation, or None if it was not measured."""
+    """Return the skill that a row of an evaluation holds, or None if it was not measured."""
     old = "metric" not in row  # An old row has no metric, because AUC was the only one.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
