@@ -48,7 +48,7 @@ The statement must also have the common table expression `SINCE`.
 """
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
-"""The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
+"""The part of an SQL condition after a video id. The condition is true if no person excluded the video."""
 
 # A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
 # `ref_thumbnails` in `videos`.

@@ -52,10 +52,10 @@ class OpenClipEncoder(NeuralEncoder):
     `model` is the name of an open_clip model, such as `ViT-L-14`. `weights` is a tag on the hub, such as `openai`, or
     the path of a local checkpoint.
 
-    The image tower is loaded from the release `compiled` if that is given. Otherwise OpenVINO runs it on the CPU in
-    float32 or, on a machine with CUDA, torch runs it there in `precision`. To compute in a half precision, torch uses
-    autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs in torch and
-    float32.
+    The image tower is loaded from the release `compiled` if that is given. Otherwise, torch runs it in `precision` on a
+    machine with CUDA, and OpenVINO runs it in float32 on the CPU of any other machine. To compute in a half precision,
+    torch uses autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs
+    in torch and float32.
     """
 
     near_duplicate = 0.97

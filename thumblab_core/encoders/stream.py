@@ -47,7 +47,10 @@ class EncodedBatch(Generic[K]):
 
 
 class BatchSize:
-    """A search for the batch size that encodes fastest. The size is doubled, up to `largest`, while that is faster."""
+    """A search for the batch size that encodes fastest.
+
+    The size is doubled, up to `largest`, until the larger size is not faster.
+    """
 
     def __init__(self, largest: int, first: int = 4) -> None:
         self.now = min(first, largest)

@@ -113,7 +113,10 @@ def trained(vectors: Vectors, factory: str) -> Any:
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
-    """Return the name of the parameter that trades time for recall, and the values to try, fastest first."""
+    """Return the name of the parameter that trades time for recall, and the values to try, fastest first.
+
+    If the index has no such parameter, return None and no values.
+    """
     lists = re.search(r"\bIVF(\d+)", factory)
     if lists is not None:
         return "nprobe", _rising(1, int(lists[1]))

@@ -1,6 +1,6 @@
 """Decide whether a picture resembles any picture that a model was trained on.
 
-The model's score of a picture that resembles none of them means nothing.
+If a picture resembles none of them, the model's score of this picture means nothing.
 
 A release stores up to 2,000 training pictures. A picture is familiar if its cosine to the nearest of them is at least a
 threshold. To find the threshold, each stored picture is compared with the nearest stored picture of *another* channel.

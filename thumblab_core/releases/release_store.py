@@ -31,7 +31,7 @@ from thumblab_core.releases.serving import Serving
 class ReleaseStore:
     """The releases under one folder. Readers never wait. Writers of one scope wait for each other.
 
-    `serving` tells which release of a scope is served, and changes it.
+    The attribute `serving` tells which release of a scope is served, and changes it.
     """
 
     def __init__(self, root: Path) -> None:

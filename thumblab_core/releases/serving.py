@@ -46,7 +46,7 @@ class Serving:
         self.root = root
 
     def current_id(self, kind: str, scope: str) -> str | None:
-        """Return the id of the served release, or None if nothing is served. Reads one small file, so it is cheap."""
+        """Return the id of the served release, or None if nothing is served. This reads one small file only."""
         return self._folder(kind, scope).pointer() or None
 
     def current(self, kind: str, scope: str) -> Release | None:
@@ -77,7 +77,7 @@ class Serving:
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 
     def withdraw(self, kind: str, scope: str) -> None:
-        """Stop serving the scope. Its releases stay until they are removed."""
+        """Stop serving any release of the scope. The releases stay until they are removed."""
         folder = self._folder(kind, scope)
         with folder.writing():
             folder.move_pointer("")
