@@ -27,7 +27,7 @@ def api_key(settings: Settings | None = None) -> str:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
             fcntl.flock(file, fcntl.LOCK_EX)
             key = file.read().strip()
-            # If the file has no key, it is new, or the process that made it ended before it wrote a key.
+            # The file has no key if it is new, or if the process that made it ended before it wrote a key.
             if not key:
                 key = secrets.token_urlsafe(32)
                 file.write(key + "\n")

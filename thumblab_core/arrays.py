@@ -11,7 +11,7 @@ Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 
 Rows = npt.NDArray[np.intp]
-"""Numbers that select rows of another array."""
+"""Integer indices of rows in another array."""
 
 Flags = npt.NDArray[np.bool_]
 """One truth value for each row of another array."""

@@ -11,9 +11,10 @@ NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 
 
 def sync(path: Path) -> None:
-    """Wait until the bytes of a file, or the names in a folder, would survive a power cut. Raises `OSError`.
+    """Wait until the bytes of a file, or the names in a folder, would survive a power cut.
 
-    To make a new file durable, sync the file first and then its folder.
+    To make a new file durable, sync the file first and then its folder. Raises `OSError` if `path` cannot be opened or
+    written to the disk.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -23,7 +24,7 @@ def sync(path: Path) -> None:
 
 
 def age(path: Path) -> float:
-    """Return the seconds since a file was last written. Raises `OSError`.
+    """Return the seconds since a file was last written. Raises `OSError` if there is no such file.
 
     If the clock was wrong when the file was written, its modification time may be in the future. Then the age is 0, and
     this function also tries to set the modification time to now. Otherwise, the age would stay 0 until the wrong time

@@ -11,7 +11,7 @@ class LabError(Exception):
 
 
 class NoServedModelError(LabError):
-    """The lab in `data_dir` serves no ranking model. A lab in a different folder of this machine may serve one."""
+    """An error because the lab in `data_dir` serves no ranking model. A lab in another folder may serve one."""
 
     def __init__(self, message: str, data_dir: Path) -> None:
         super().__init__(message)

@@ -28,12 +28,12 @@ from thumblab_core.hosts import USUAL_PORTS, host_in_url, host_name
 from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
-"""How many seconds the connection, the next bytes, and the whole request may take."""
+"""How many seconds a request may take: to connect, to wait for the next bytes, and from its start to its end."""
 
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
-"""The largest body, in bytes, of an answer with an error status that is read to its end."""
+"""If an answer has an error status, its body is read to the end only if it has at most this many bytes."""
 _LONGEST_TAG = 1_000
 """The longest ETag or Last-Modified, in characters, that is kept. A longer value is ignored."""
 _UNRESERVED = "/%:@!$&'()*+,;=~?"
@@ -51,7 +51,8 @@ _FAILURES = (
 class FetchedAnswer:
     """The answer of a host. The status is 200 with the bytes of the file, or 304 without a body.
 
-    A host answers 304 if the file has not changed since the answer whose `etag` or `last_modified` was sent.
+    A host answers 304 if the request had the `etag` or `last_modified` of an earlier answer, and the file has not
+    changed since that answer.
 
     Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each
     of the three is None if the host does not send it.
@@ -106,8 +107,8 @@ class Fetcher:
         self._hosts = frozenset(hosts)
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
-        # The fetcher uses httpcore and not httpx, because httpcore connects to exactly the address that was checked.
-        # httpcore does not follow redirects, unpack bodies or use proxies.
+        # The fetcher uses httpcore and not httpx, because httpcore connects to exactly the host and port that were
+        # checked. httpcore does not follow redirects, unpack bodies or use proxies.
         self._pool = httpcore.ConnectionPool(
             max_connections=_MAX_CONNECTIONS,
             max_keepalive_connections=_MAX_IDLE,
@@ -163,11 +164,13 @@ class Fetcher:
         last_modified: str | None = None,
         within_s: float | None = None,
     ) -> FetchedAnswer:
-        """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
+        """Return the answer to a request for `url`.
 
-        `within_s` is a deadline in seconds for this request, if it is shorter than that of the fetcher. Give the `etag`
-        or `last_modified` of the last answer for this URL, and the host can answer 304, without a body, if the file has
-        not changed since.
+        Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`.
+
+        This request may take at most `within_s` seconds, if that is less than the deadline of the fetcher. Pass the
+        `etag` or `last_modified` of the last answer for this URL. If the file has not changed since that answer, the
+        host can then answer 304, without a body.
         """
         headers = dict(self._headers)
         if etag:
@@ -181,8 +184,8 @@ class Fetcher:
     def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
         """Write the body of the answer to `file` as it arrives.
 
-        Raises `FetchError`, also for a body of more than `max_bytes`. The file may then hold a part of the body.
-        Therefore pass a temporary file, and rename it after this call.
+        Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`. The file
+        may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
 
@@ -262,7 +265,7 @@ def _tag(text: str | None) -> str | None:
 
 
 class _Deadline(threading.local):
-    """The moment at which the request of the current thread must end."""
+    """The moment at which the request of the current thread must end. Each thread has its own."""
 
     ends = float("inf")
 

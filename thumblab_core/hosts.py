@@ -19,7 +19,7 @@ def host_name(host: str) -> str:
 def bare_host(text: str) -> str:
     """Check that `text` is a host name or an address without a port, and return it normalised by `host_name`.
 
-    Raises `ValueError` if it is not.
+    Raises `ValueError` for any other text.
     """
     name = host_name(text)
     if ":" in name:

@@ -1,8 +1,9 @@
-"""Make calls to this machine without a proxy. The callers are requests, httpx, httplib2, gRPC and child processes.
+"""Let calls to this machine bypass the proxy. The calls come from requests, httpx, httplib2, gRPC and child processes.
 
 All of them read environment variables to find which hosts need no proxy. So the addresses of this machine, the
 loopback, are added to these variables. The clients accept different forms of the loopback, so every form is added.
-requests and gRPC accept a network. httpx and httplib2 accept only addresses, and httpx refuses an address in brackets.
+requests and gRPC accept a network, such as 127.0.0.0/8. httpx and httplib2 accept only addresses, and httpx refuses an
+address in brackets.
 """
 
 import os

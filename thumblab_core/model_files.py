@@ -24,7 +24,7 @@ _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
 """The first byte of every ONNX file, the tag of the field `ir_version`.
 
-The first byte of a Git LFS pointer or a web page is different, so this byte tells that the file is not one of them.
+A Git LFS pointer or a web page, which a host may send in place of the file, starts with another byte.
 """
 
 
@@ -106,9 +106,9 @@ def presence(model: ModelFile, settings: Settings | None = None) -> Presence:
 def face_model(settings: Settings | None = None) -> Path | None:
     """Return the path of the face detector, or None if there is none.
 
-    The path is `THUMBLAB_FACE_MODEL`, else that of the file that `thumblab models pull` fetched. Raises
-    `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. Thus a detector that
-    should be present is never left out silently.
+    The path is the setting `THUMBLAB_FACE_MODEL`, or else the path of the file that `thumblab models pull` fetched.
+    Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. Without these
+    errors, the lab would measure sub-scores without faces, although the user has set up a detector.
     """
     settings = settings or current_settings()
     if settings.face_model is not None:
@@ -158,8 +158,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
             )
         if path.is_file() and _digest_of(path) == model.sha256:
             return False
-        # Only its owner can read a temporary file. But the scoring service may run as another user, and must read the
-        # model.
+        # A temporary file can be read only by its owner. But the scoring service may run as another user, and must be
+        # able to read the model.
         temporary.chmod(0o644)
         temporary.replace(path)
         return True
@@ -171,8 +171,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # Only the host in the URL is allowed. A host without a port allows only https on port 443. The tests serve files
-    # from `name:port`.
+    # Only the host in the URL is allowed. If the URL has no port, only https on port 443 is allowed. The URLs in tests
+    # have a port.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)

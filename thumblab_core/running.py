@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How many seconds `announced` waits for the lock before it reports another `up`.
+"""How many seconds `announced` waits for the lock before it raises an error, because another `up` holds the lock.
 
 Processes that only read the record also hold the lock, but only for a moment.
 """

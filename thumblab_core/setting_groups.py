@@ -11,7 +11,9 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 _MOST_DAYS = 36_500
-"""The most days that a setting may have: a hundred years. More is a typing error, or too far back for Python's dates.
+"""The most days that a setting may have: a hundred years.
+
+A larger number is a typing error, or leads to a date before Python's first.
 """
 
 

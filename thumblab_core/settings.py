@@ -117,7 +117,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     @field_validator("data_dir", "release_dir", "face_model", "youtube_owner_credentials")
     @classmethod
     def _home_folder(cls, value: Path | None) -> Path | None:
-        """Expand the `~` of a path. No shell expands it in `.env` or in quotes."""
+        """Expand the `~` at the start of a path, because no shell expands it in `.env` or in quotes."""
         return value and value.expanduser()
 
     @field_validator("serving_host")
@@ -133,9 +133,9 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     @field_validator("image_encoder")
     @classmethod
     def _is_an_encoder(cls, value: str) -> str:
-        """Refuse a misspelt name when the settings are read.
+        """Refuse a misspelt name of an encoder when the settings are read.
 
-        An encoder that cannot be loaded is reported when it is used.
+        If an encoder has a correct name but cannot be loaded, the error is raised when the encoder is used.
         """
         if not is_encoder_name(value):
             raise ValueError(f"no image encoder has this name; {name_help(value)}")
@@ -144,7 +144,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        The database, the releases, MLflow and the scoring service of that lab are not those of this lab.
+        That lab has its own database, releases, MLflow and scoring service. So the settings of this lab that name them
+        are unset.
         """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})

@@ -48,8 +48,8 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     def inspect_connection(connection: psycopg.Connection, _: Any) -> None:
         backend, vector_schema[0] = connection.execute(_BACKEND_AND_VECTOR_SCHEMA).fetchone() or (None, None)
         connection.rollback()
-        # The server told its process id when the connection was made. If another process answers this query, a pooler
-        # is in between.
+        # When the connection was made, the server sent the id of its process for this connection. If a process with
+        # another id answers this query, a pooler is between the lab and the server.
         if backend != connection.info.backend_pid:
             connection.prepare_threshold = None
 
@@ -65,7 +65,7 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError if the `with` block cannot reach the database, or if its role in the database lacks a right."""
+    """Raise a LabError if the `with` block cannot reach the database, or if the lab's role lacks a right there."""
     try:
         yield
     except DBAPIError as error:

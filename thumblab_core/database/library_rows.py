@@ -33,20 +33,22 @@ since AS (
 )"""
 """A common table expression that gives the moment `days` days before the newest observation of the niche.
 
-A video of the library was last observed after this moment. If its facts come from YouTube, it was also first collected
-after this moment.
+A video of the library was last observed after this moment. If the facts of the video come from YouTube, the video was
+also first collected after this moment.
 
 The moment is NULL in a niche without observations.
 """
 
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
-"""An SQL condition on a row `v` of `videos`. It is true if the video was first collected too long ago for the library.
+"""An SQL condition on a row `v` of `videos`. It is true if the video may be used for training, but not in the library.
+
+These are the videos whose facts come from YouTube, and which were first collected at the moment of `SINCE` or earlier.
 
 The statement must also have the common table expression `SINCE`.
 """
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
-"""The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
+"""The part of an SQL condition after a video id. The condition is true if no person excluded the video."""
 
 # A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
 # `ref_thumbnails` in `videos`.

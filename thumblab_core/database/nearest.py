@@ -42,9 +42,9 @@ ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
 # The index gives the rows in order of distance. If a part of this statement needed the rows in a different order,
-# PostgreSQL would sort the rows and not use the index. Therefore the statement looks rows up by key, and has no join
-# whose two sides the planner could exchange. {dimension} is replaced by a number, because PostgreSQL uses an index only
-# for exactly the expression that the index was made with.
+# PostgreSQL would sort the rows and not use the index. Therefore the statement looks up the columns of each row by the
+# video id. The planner cannot exchange the two sides of this join. {dimension} is replaced by a number, because
+# PostgreSQL uses an index only for exactly the expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -80,8 +80,8 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 _CANDIDATES = 1_000
 """The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
 
-With fewer candidates, a search in a library, which also checks the niche and other conditions of each candidate, is
-faster. But it misses two of the 20 nearest neighbours.
+A search checks the niche and other conditions of each candidate. With fewer candidates, the search is faster, but it
+misses two of the 20 nearest neighbours.
 """
 
 
@@ -104,7 +104,7 @@ def search(
 
     If the library has fewer than `k` items, all of them are returned. The nearest item comes first.
 
-    With `exact`, every vector is compared. Without it, the HNSW index of the encoder is used if there is one. If the
+    With `exact`, every vector is compared. Otherwise, the HNSW index of the encoder is used if there is one. If the
     index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
 
     The search changes settings of the connection until the current transaction ends. Raises `LibraryError` for vectors
@@ -124,7 +124,7 @@ def search(
 
 
 def sample(connection: Connection, library: Library, most: int) -> tuple[int, Vectors]:
-    """Return the number of vectors in the library, and a random sample of them, float32 [m, d].
+    """Return the number of vectors in the library, and a random sample of these vectors, float32 [m, d].
 
     The sample has at most `most` vectors. The same library always gives the same sample.
     """
@@ -133,7 +133,10 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that finds the neighbours of one vector by the index, and its parameters except `vector`."""
+    """Return the statement that finds the neighbours of one vector by the index, and the parameters of the statement.
+
+    The caller adds the parameter `vector`.
+    """
     parameters = _parameters(library)
     # The moment of `SINCE` is computed here once and not for each vector, because its computation reads all
     # observations of the niche.
@@ -142,10 +145,14 @@ def index_statement(connection: Connection, library: Library, dimension: int, k:
 
 
 def prepare_index_search(connection: Connection) -> None:
-    """Make searches in this transaction use the index, and scan it until enough rows meet their conditions."""
+    """Make searches in this transaction use the index.
+
+    A search scans the index until enough rows meet the conditions of the search.
+    """
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
-    # A generic plan does not know the encoder, so it cannot use an index that holds the vectors of only one encoder.
+    # A generic plan must be valid for all values of the parameter `encoder`. So it cannot use an index that holds the
+    # vectors of only one encoder.
     connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
     # The planner assumes that reading and comparing a vector costs as little as comparing two numbers. It would
     # therefore sort all vectors instead of using the index.

@@ -1,5 +1,7 @@
 """Make an HNSW index in PostgreSQL for the vectors of one encoder, if comparing all of them takes too long.
 
+HNSW is a kind of index that finds nearest neighbours fast, but may miss some.
+
 The column `embeddings.vector` has no dimension, because the vectors of different encoders differ in length. An index
 therefore covers the vectors of one encoder, cast to the dimension of that encoder.
 """
@@ -56,11 +58,11 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
         if has_index(connection, encoder, facts.dimension):
             return True
     with engine.begin() as holder:
-        # CREATE INDEX CONCURRENTLY waits until every transaction ends that has touched the table, or that itself waits
-        # for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If that
-        # transaction did one of these two things, it and CREATE INDEX would wait for each other for ever (a deadlock).
-        # Therefore it touches no table. It asks for the advisory lock with a function that does not wait if another
-        # process has the lock.
+        # CREATE INDEX CONCURRENTLY waits for the end of every transaction that has touched the table, or that itself
+        # waits for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If this
+        # transaction touched the table or waited for a lock, it and CREATE INDEX would wait for each other for ever (a
+        # deadlock). Therefore the transaction touches no table. It asks for the advisory lock with a function that does
+        # not wait if another process has the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
@@ -108,9 +110,10 @@ def _drop(connection: Connection, encoder: str, dimension: int) -> None:
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
-    """Run a statement with the driver and not with SQLAlchemy.
+    """Run a statement directly with the driver psycopg.
 
-    The statement has no parameters, but SQLAlchemy would look for parameters inside its quotes.
+    The statement has no parameters. But if SQLAlchemy ran it, SQLAlchemy would look for parameters in the quoted names
+    and values of the statement.
     """
     cursor: Any = connection.connection.cursor()
     with cursor:

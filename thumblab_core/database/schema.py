@@ -19,8 +19,8 @@ _LOCK = 7_204_115  # No other program uses this number for an advisory lock in t
 def migrate(url: str) -> None:
     """Apply the missing migrations to the database at `url`. Several processes may do this at the same time.
 
-    Raises LabError if the database cannot be reached, does not let the lab create what the lab needs, or was migrated by
-    a newer version of the lab.
+    Raises LabError if the database cannot be reached, or if the lab's role lacks a right that the migrations need. Also
+    raises LabError if a newer version of the lab has migrated the database.
     """
     from alembic import command
     from alembic.config import Config

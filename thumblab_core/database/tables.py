@@ -1,8 +1,8 @@
 """The tables of the lab's database.
 
-The project's documents name the tables `thumbnails`, `channel_baselines` and `model_evaluations` and the view
-`ref_thumbnails`, so these have the same names here. Times are UTC. A count that YouTube does not report is stored as
-NULL and never as 0. The comments of tables and columns are stored in the database, so a new comment needs a migration.
+The names `thumbnails`, `channel_baselines` and `model_evaluations` of tables and `ref_thumbnails` of a view come from
+the project's documents. Times are UTC. A count that YouTube does not report is stored as NULL and never as 0. The
+comments of tables and columns are stored in the database, so a new comment needs a migration.
 """
 
 from pgvector.sqlalchemy import Vector

@@ -27,7 +27,11 @@ _PATIENCE = 30.0
 """How many seconds a server may take to answer after its start or during its recovery."""
 
 _ready: set[str] = set()
-"""The databases that this process has found or created. An item is a URL, or an embedded database's name and folder."""
+"""The databases that this process has found or created.
+
+For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of a
+database, the folder of the cluster, and an inode.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def running_database_url(settings: Settings | None = None) -> str | None:
 
 
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
-    """Return the SQLAlchemy URL of the database `name` on the server of the lab's database. It is created if missing.
+    """Return the SQLAlchemy URL of the database `name` on the server of the lab's database.
+
+    The database is created if it is missing.
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
@@ -90,8 +96,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        # The database may exist on the server but be unknown to a pooler in front of the server. Connecting then raises
-        # an error.
+        # A pooler in front of the server may not know this database. The attempt to connect then raises an error.
         _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named
@@ -188,7 +193,7 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        # Every error is caught, because a bad URL raises other errors than OperationalError.
+        # Every error of psycopg is caught. A bad URL raises errors that are no OperationalError.
         except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]

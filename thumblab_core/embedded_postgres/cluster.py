@@ -52,7 +52,7 @@ def use(home: Path, keep: bool = False) -> None:
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo `keep`, and stop the server unless a process uses it. Return whether the server is stopped.
+    """Undo a call of `use` with `keep`, and stop the server unless a process uses it. Return whether it is stopped.
 
     With `force`, the server is stopped even if processes use it. Raises LabError if the server belongs to another host,
     or does not end.
@@ -68,7 +68,9 @@ def release(home: Path, force: bool) -> bool:
 
 
 def take_over(home: Path) -> owner.Host | None:
-    """Let this host use the cluster, even if another host ran its server last. Return that other host, or None.
+    """Let this host use the cluster, even if another host ran its server last.
+
+    Returns the other host, or None if there was none.
 
     Raises LabError if a process of the server is alive on this machine. Processes on other machines are not seen.
     """
@@ -114,7 +116,7 @@ def link_to(folder: Path) -> Path:
 
 
 def _holds(home: Path) -> bool:
-    """Return whether this process holds the lock on the users.lock that is in `home` now.
+    """Return whether this process holds a lock on the file users.lock that is in `home` now.
 
     If the folder was deleted and made again, this process may hold a lock on the deleted file only.
     """
@@ -132,9 +134,9 @@ def _ensure_watched(home: Path) -> None:
             return
         # The watcher imports psutil and the lab from the same folders as this process.
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
-        # The watcher must hold the lock on watch.lock, so it gets the locked file as its standard output: a shell
-        # passes its standard output on to the programs that it starts. The shell ends at once, so that the watcher is
-        # no child of this process. The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
+        # The watcher must hold the lock on watch.lock. So the shell gets the locked file as its standard output, and
+        # passes it on to the watcher, which it starts. The shell ends at once, so that the watcher is no child of this
+        # process. The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
@@ -167,8 +169,8 @@ def _start(home: Path) -> None:
     programs = location.programs(user)
     data = home / "data"
     if not data.exists():
-        # A start that was killed may have left a folder. Errors of deleting it are ignored, because the initdb of that
-        # start may still be writing to it.
+        # A start that was killed may have left its unfinished data folder. Errors of deleting this folder are ignored,
+        # because the initdb of that start may still be writing to it.
         for leftover in home.glob("data.*.new"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = home / f"data.{os.getpid()}.new"
@@ -184,8 +186,8 @@ def _start(home: Path) -> None:
         with owner.server_lock(home) as lock:
             _run(home, user, [*start, "-o", f"{options} -c max_connections=200"], inherited=(lock,))
     except LabError:
-        # pg_ctl also fails if the server runs already: the pg_ctl of a process that was killed may have started it in
-        # the meantime. So the failure counts only if the server does not answer.
+        # pg_ctl also fails if the server runs already. It may have been started in the meantime by the pg_ctl of a
+        # process that was killed. So the failure counts only if the server does not answer.
         if not reachable(home):
             raise
 
@@ -198,14 +200,15 @@ def _stop(home: Path) -> None:
 def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
     """Run a program of PostgreSQL as `user`.
 
-    It has its own session, so that Ctrl-C in a terminal does not stop the server.
+    The program gets its own session, so that Ctrl-C in a terminal does not stop a server that it starts. Raises
+    LabError with PostgreSQL's reason if the program fails.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}
     log = home / "log"
     logged = log.stat().st_size if log.exists() else 0
-    # The output goes to a file and not to a pipe, because the server inherits it. The server would keep a pipe open,
-    # and reading from the pipe would not end.
+    # The output goes to a file and not to a pipe. A server that the program starts inherits the output. The server
+    # would keep a pipe open, and reading from the pipe would not end.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             command,

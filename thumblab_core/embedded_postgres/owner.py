@@ -6,8 +6,8 @@ Two files beside the server's data tell which host that is:
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
 
 A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
-either. Therefore the record in host.json decides. The lock decides only where it is reliable, which is between
-containers on one kernel, and on a host that has restarted since it wrote the record.
+either. Therefore the record in host.json decides. The lock decides only in the two cases in which it is reliable. One
+is two containers on the same kernel. The other is a host that has restarted since it wrote the record.
 
 This module imports little, because `watcher.py` imports it and must stay small.
 """
@@ -109,9 +109,10 @@ def claim(home: Path) -> None:
 
 
 def _put_first(temporary: Path, record: Path) -> None:
-    """Move `temporary` to `record`, which must not exist.
+    """Move the file `temporary` to the path `record`. Raises FileExistsError if `record` exists already.
 
-    Hosts that share no locks may do this at the same time. All but the first then get FileExistsError.
+    Hosts that share no locks may do this at the same time. The first host then succeeds, and the others get
+    FileExistsError.
     """
     try:
         record.hardlink_to(temporary)
@@ -125,7 +126,7 @@ def _put_first(temporary: Path, record: Path) -> None:
 
 
 def remove_record(home: Path) -> None:
-    """Remove the record of the host whose server has ended."""
+    """Remove the record of the host that ran the server. Call this only after the server has ended."""
     (home / _RECORD).unlink(missing_ok=True)
 
 

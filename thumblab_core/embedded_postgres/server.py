@@ -40,10 +40,11 @@ def start(settings: Settings, keep: bool = False) -> Path:
 
 
 def stop(settings: Settings, force: bool = False) -> bool:
-    """Undo `keep`, and stop the server now if no process uses it. With `force`, stop it even if processes use it.
+    """Undo a call of `start` with `keep`, and stop the server if no process uses it.
 
-    Returns whether the server is stopped. If it is not, it stops when the last process that uses it ends. Raises
-    LabError if the settings name an external server.
+    With `force`, the server is stopped even if processes use it. Returns whether the server is stopped. If it is not,
+    it stops when the last process that uses it ends. Raises LabError if the settings name an external server, the
+    server belongs to another host, or it does not end.
     """
     _refuse_external(settings)
     with folder_errors(settings):

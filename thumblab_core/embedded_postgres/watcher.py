@@ -1,8 +1,8 @@
 """Stop an embedded server when the last process that uses it has ended. `cluster.py` also runs this file as a script.
 
-Locks tell whether any process uses a server. A list of process ids would be less reliable. The kernel releases a lock
-however the process ends that holds it, and a forked child inherits the lock of its parent. The lock files are beside
-the server's data:
+Locks tell whether any process uses a server. A list of process ids would be less reliable. When a process ends in any
+way, the kernel releases its locks. A forked child inherits the locks of its parent. The lock files are beside the
+server's data:
 
     users.lock   a shared lock of every process that uses the server, held as long as the process lives
     look.lock    an exclusive lock of a process that checks whether users.lock is free
@@ -36,7 +36,7 @@ def folder_tag(home: Path) -> str:
 
 @contextmanager
 def locked(home: Path, name: str) -> Iterator[int]:
-    """Wait for the lock `home/name` and hold it exclusively in the block."""
+    """Wait for the lock on the file `home/name`, and hold it exclusively in the `with` block."""
     descriptor = open_file(home, name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -48,8 +48,8 @@ def locked(home: Path, name: str) -> Iterator[int]:
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. This process counts, too."""
     # To detect the shared locks of users, this process tries to lock users.lock exclusively. If two processes tried
-    # this at the same time, each would take the other's attempt for a user. look.lock lets only one process try at a
-    # time.
+    # this at the same time, each could take the lock of the other for the lock of a user. look.lock lets only one
+    # process try at a time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:
@@ -85,8 +85,8 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    Signals stop the server. Committed transactions survive each of them. The pid file, the socket and the record of the
-    host are removed only if the server has ended and no other host runs a server there.
+    Signals stop the server. Committed transactions survive each of them. If the server has ended, its pid file, its
+    socket and the record of the host are removed. They stay if another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
@@ -113,7 +113,7 @@ def stop(home: Path) -> bool:
 
 
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server. Then stop it, unless it is to be kept running, and return."""
+    """Wait until no process uses the server. Then stop it, unless `home` has the file `keep`, and return."""
     while True:
         with locked(home, "users.lock"):
             pass
@@ -124,8 +124,8 @@ def watch(home: Path, watch_lock: int) -> None:
                 continue
             if not (home / "keep").exists():
                 stop(home)
-            # watch.lock is released before start.lock, so that the next process that starts the server starts a
-            # watcher.
+            # watch.lock is released before start.lock. The next process that starts the server takes start.lock first,
+            # then finds watch.lock free, and so starts a new watcher.
             os.close(watch_lock)
             return
 
@@ -134,5 +134,6 @@ if __name__ == "__main__":
     try:
         watch(Path(sys.argv[1]), watch_lock=1)
     except FileNotFoundError:
-        # The folder was deleted. The server notices this and ends by itself.
+        # The folder of the cluster was deleted. The server notices this and ends by itself, so the watcher does not
+        # stop it.
         sys.exit(0)

@@ -3,7 +3,7 @@
 The encoder describes where edges run, where colours lie, and the picture as a whole. The description of the whole tells
 how bright, vivid and warm the picture is, how fine its detail is, and how many colours it has. The encoder is **not**
 CLIP and knows nothing about meaning. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole
-lab runs on any machine. It is also the baseline that a neural encoder has to beat.
+lab runs on any machine. It is also the simple encoder that neural encoders are compared with.
 
     432  oriented gradients, 6x8 cells of 9 orientations     Dalal & Triggs, CVPR 2005 (without overlapping blocks)
     144  colour layout, mean Lab of 6x8 cells                after MPEG-7's Color Layout Descriptor, ISO/IEC 15938-3
@@ -58,7 +58,7 @@ class BuiltinEncoder:
     fingerprint = "builtin-768-v3"
     dimension = 768
     # A copy of half the size, compressed again, has a cosine of 0.988 or more to its original. Among 282 different real
-    # pictures, the two most similar have a cosine of 0.90.
+    # pictures, the two most similar have a cosine of 0.90. The limit is between these two figures.
     near_duplicate = 0.97
     largest_batch = 64
     decode_size = (round(_WIDTH * 1.5), round(_HEIGHT * 1.5))
@@ -66,8 +66,8 @@ class BuiltinEncoder:
     def prepare(self, image: Pixels) -> Vectors:
         """Compute the whole descriptor, before it is scaled to length 1.
 
-        All work is done here and not in `encode_prepared`, because several threads may call this function at once.
-        Working on batches of pictures would not be faster.
+        All work is done here and not in `encode_prepared`, because several threads may call this function at once, but
+        only one may call `encode_prepared`. Computing several pictures in one batch would not be faster.
         """
         return _describe(image)
 
@@ -139,7 +139,8 @@ def _detail(lab: _Array) -> _Array:
     """Return how much detail the picture has, for four scales and three channels, [36].
 
     Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
-    three numbers: the mean detail, and the shares of pixels with more detail than `_FINE` and than `_STRONG`.
+    three numbers. The first is the mean detail. The second and the third are the shares of pixels with more detail than
+    `_FINE` and more than `_STRONG`.
     """
     import cv2
 
@@ -157,7 +158,8 @@ def _colour_counts(lab: _Array) -> _Array:
     """Count the distinct colours of a picture in 18 ways, and return the scaled logarithms of the counts, [18].
 
     Each count is the number of bins that contain at least one pixel. 12 counts divide lightness and both colour axes
-    into bins. 6 counts divide only the colour axes. The counts of a group differ in the width of their bins.
+    into bins. The other 6 counts divide only the colour axes. Each of the 12 counts has bins of a different width, and
+    so has each of the 6.
     """
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T
@@ -177,7 +179,7 @@ def _distinct(lightness: _Bins, a: _Bins, b: _Bins) -> _Bins:
 
 
 def _cells() -> npt.NDArray[np.intp]:
-    """Return, for each pixel, the number of the cell that contains it, [108, 192]."""
+    """Return, for each pixel, the index of the cell that contains it, [108, 192]."""
     rows = np.arange(_HEIGHT) * _ROWS // _HEIGHT
     columns = np.arange(_WIDTH) * _COLUMNS // _WIDTH
     cells: npt.NDArray[np.intp] = rows[:, None] * _COLUMNS + columns[None, :]

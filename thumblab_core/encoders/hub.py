@@ -47,8 +47,8 @@ def _unreachable() -> str | None:
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
                 problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
         except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
-            # A timeout is recognised by the name of the error. huggingface_hub has changed its HTTP library before, and
-            # each such library has different classes of errors.
+            # A timeout is recognised by the name of the error's class. huggingface_hub has changed to another HTTP
+            # library before, and each HTTP library has its own classes of errors.
             name = type(error).__name__
             problems.append(late if "Timeout" in name else f"cannot be reached: {name}")
 

@@ -14,10 +14,10 @@ from thumblab_core.settings import Settings
 
 
 def image_encoder(settings: Settings) -> ImageEncoder:
-    """Return the image encoder that the settings name, in the precision that was chosen for it. Loads no model.
+    """Return the image encoder that the settings name, in the precision that was chosen for it.
 
     The precision is float32 until `precision.choose_precision` has chosen one. That happens when pictures are embedded.
-    Raises `LabError` if no encoder has that name.
+    Raises `LabError` if no encoder has that name. This loads no model.
     """
     return named_image_encoder(image_encoder_name(settings), settings.releases)
 
@@ -49,7 +49,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
 
     - `builtin` needs no weights.
     - `open_clip:MODEL/WEIGHTS` or `onnx:PATH` computes in float32.
-    - One of these two with `@RELEASE` uses the encoder release with that id in the store `releases`.
+    - Either of these two forms, followed by `@RELEASE`, uses the encoder release with the id RELEASE in `releases`.
     - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
 
     Raises `LabError` if `name` has none of these forms, or if the encoder is not available on this machine.

@@ -22,9 +22,9 @@ _BATCH = 16
 class NeuralEncoder(ABC):
     """A neural image encoder. Its image tower, the model that turns pictures into vectors, runs in OpenVINO.
 
-    The tower is loaded from `compiled`, a release that `precision.choose_precision` published. Without a release, the
-    model is converted in this process and computes in float32. If `_torch_tower` returns a tower, as on CUDA, that
-    tower is used instead of a converted model. It computes in `precision`.
+    If `compiled` is given, the tower is loaded from it. It is a release that `precision.choose_precision` published.
+    Without a release, the encoder uses the tower that `_torch_tower` returns, which computes in `precision`. If
+    `_torch_tower` returns None, the model is converted for OpenVINO in this process and computes in float32.
     """
 
     base: str
@@ -68,7 +68,10 @@ class NeuralEncoder(ABC):
 
     @property
     def tower(self) -> Tower:
-        """The tower in use: uint8 [n, h, w, 3] to unit vectors [n, d]. Only one thread at a time may call it."""
+        """The tower in use. It encodes uint8 [n, h, w, 3] to unit vectors [n, d].
+
+        Only one thread at a time may call it.
+        """
         return self._tower
 
     def prepare(self, image: Pixels) -> Prepared:

@@ -39,7 +39,8 @@ class OnnxEncoder(NeuralEncoder):
         self._path = path
         self._json_path = path.with_suffix(".json")
         try:
-            # The weights are read first, so that a wrong path is reported as such and not as a missing .json file.
+            # The weights are read first, so that the error for a wrong path names this path and not the missing .json
+            # file.
             weights = weights_digest(path)
         except OSError as error:
             raise LabError(
@@ -53,7 +54,7 @@ class OnnxEncoder(NeuralEncoder):
 
     @property
     def quantisable(self) -> bool:
-        return not takes_bytes(self._graph)  # A model that takes uint8 was quantised by its maker.
+        return not takes_bytes(self._graph)  # A model that takes uint8 counts as quantised by its maker.
 
     def graph(self) -> Any:
         return self._graph

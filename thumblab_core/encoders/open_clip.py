@@ -21,7 +21,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
 
 _PREPROCESSING = "p1"
-"""The version of how this module prepares pictures.
+"""The version of the way in which this module prepares pictures. It is a part of the fingerprint.
 
 Size, mean and similar values are not part of the version, because they follow from the model and its weights.
 """
@@ -34,7 +34,10 @@ The entry holds facts that open_clip knows only about weights on the hub.
 
 
 class _Loaded(NamedTuple):
-    """A loaded model. `metadata` is what `save_checkpoint` wrote beside the weights. It is empty for other weights."""
+    """A loaded model.
+
+    `metadata` is what `save_checkpoint` wrote into the file of weights. It is empty for weights of any other origin.
+    """
 
     model: Any
     tokenizer: Any
@@ -49,10 +52,10 @@ class OpenClipEncoder(NeuralEncoder):
     `model` is the name of an open_clip model, such as `ViT-L-14`. `weights` is a tag on the hub, such as `openai`, or
     the path of a local checkpoint.
 
-    The image tower is loaded from the release `compiled` if that is given. Otherwise OpenVINO runs it on the CPU in
-    float32 or, on a machine with CUDA, torch runs it there in `precision`. To compute in a half precision, torch uses
-    autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs in torch and
-    float32.
+    The image tower is loaded from the release `compiled` if that is given. Otherwise, torch runs it in `precision` on a
+    machine with CUDA, and OpenVINO runs it in float32 on the CPU of any other machine. To compute in a half precision,
+    torch uses autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs
+    in torch and float32.
     """
 
     near_duplicate = 0.97
@@ -123,7 +126,7 @@ class OpenClipEncoder(NeuralEncoder):
         save_file(tensors, path, {_METADATA: json.dumps(metadata)})
 
     def _read_preprocessing(self) -> Preprocessing:
-        model = self._loaded.model  # Loading the model also makes open_clip importable.
+        model = self._loaded.model  # This also makes open_clip importable, see `torchvision_operators`.
         if "preprocessing" in self._loaded.metadata:
             return Preprocessing.from_json(self._loaded.metadata["preprocessing"])
 
@@ -223,7 +226,7 @@ def _without_error_lines() -> Iterator[None]:
 
 
 def _metadata(weights: Path) -> dict[str, Any]:
-    """Return what `save_checkpoint` wrote beside the tensors of a local checkpoint. Return {} for any other weights."""
+    """Return what `save_checkpoint` wrote into the header of a local checkpoint. Return {} for any other weights."""
     if weights.suffix != ".safetensors" or not weights.is_file():
         return {}
     from safetensors import safe_open

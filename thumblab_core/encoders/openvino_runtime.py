@@ -25,7 +25,7 @@ Crash on a signal
 Memory
     By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of text
     that the text reader passes to its models have many shapes. So the memory of the process grew by 2.4 MB with each
-    picture, without a practical limit.
+    picture, without a practical limit. Therefore the `Core` below sets a smaller limit, `_SHAPES`.
 """
 
 import sys

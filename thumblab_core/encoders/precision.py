@@ -1,8 +1,8 @@
 """Choose the precision in which an encoder computes. It is the fastest one whose vectors agree with those of float32.
 
-The choice is made once and published as a release of kind `encoder`. The scope of the release is the model, weights and
-preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release store
-therefore computes exactly the same vectors. To encode pictures, the original weights are no longer needed.
+The choice is made once and published as a release of kind `encoder`. The scope of the release names the model, weights
+and preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release
+store therefore computes exactly the same vectors. To encode pictures, the original weights are no longer needed.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class _Choice:
 
 
 def published_choice(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
-    """Return the release of the choice that was published for `setting`, or None if there is none yet.
+    """Return the newest release that `choose_precision` published for `base` and `setting`, or None if there is none.
 
     Only the manifests of releases are read.
     """
@@ -133,7 +133,8 @@ def _choose(
     listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture is for the calibration. Both parts then get pictures of every kind, whatever their order.
+    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures of
+    # every kind, whatever the order of `pictures`.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
@@ -169,7 +170,10 @@ def _choose(
 
 
 def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Quantise a float32 graph with NNCF to int8 weights and activations. Their ranges are measured on `pictures`."""
+    """Quantise a float32 graph with NNCF to int8 weights and activations.
+
+    The ranges of the activations are measured on `pictures`.
+    """
     import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  must be imported before NNCF
 
     import nncf

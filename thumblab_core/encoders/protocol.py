@@ -9,7 +9,7 @@ import numpy.typing as npt
 from thumblab_core.images import Pixels
 
 Vectors = npt.NDArray[np.float32]
-"""float32 [n, d], every row of length 1."""
+"""Vectors as float32 [n, d]. Every row has length 1."""
 
 
 class ImageEncoder(Protocol):

@@ -20,7 +20,7 @@ Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
 _WORTHWHILE_SPEEDUP = 1.05
-"""A doubled batch size is kept if it encodes at least this many times as many pictures per second as before.
+"""A doubled batch size is kept if it encodes at least this many times as many pictures per second as the smaller size.
 
 On a busy machine, the speed of one batch size varies by less than 5 %.
 """
@@ -47,7 +47,10 @@ class EncodedBatch(Generic[K]):
 
 
 class BatchSize:
-    """A search for the batch size that encodes fastest. The size is doubled, up to `largest`, while that is faster."""
+    """A search for the batch size that encodes fastest.
+
+    The size is doubled, up to `largest`, until the larger size is not faster.
+    """
 
     def __init__(self, largest: int, first: int = 4) -> None:
         self.now = min(first, largest)
@@ -58,7 +61,7 @@ class BatchSize:
     def took(self, pictures: int, seconds: float) -> None:
         """Choose the next batch size from the time that one batch took.
 
-        A batch that is smaller than `now`, such as the last one, is ignored.
+        The time of a batch of fewer than `now` pictures, such as the last batch of a stream, is ignored.
         """
         if self._settled or pictures < self.now:
             return
@@ -104,7 +107,8 @@ def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> 
                         keys.append(key)
                     except ImageError as error:
                         unreadable.append((key, str(error)))
-                # More pictures are submitted before the model runs, so that threads prepare them meanwhile.
+                # More pictures are submitted before the model runs, so that threads prepare these pictures while it
+                # runs.
                 submit(max(0, 2 * size.now - len(waiting)))
                 start = time.perf_counter()
                 vectors = (

@@ -42,9 +42,9 @@ class CompiledTower:
         return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Run the forward pass only, and do not scale the vectors to unit length.
+        """Run only the forward pass. The vectors are not scaled to unit length.
 
-        The benchmarks measure the time of this.
+        The benchmarks measure how long this takes.
         """
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs
@@ -106,7 +106,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    model = graph.clone()  # PrePostProcessor changes the model that it is given.
+    model = graph.clone()  # This is a copy, because PrePostProcessor changes the model that it is given.
     pipeline = PrePostProcessor(model)
     pipeline.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     pipeline.input().model().set_layout(Layout("NHWC" if channels_last(graph) else "NCHW"))

@@ -13,6 +13,6 @@ def weights_digest(path: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _digest(path: Path, *_status: int) -> str:
-    """Return the digest. It is cached by size and modification time, because a file for ViT-L/14 has 1.7 GB to read."""
+    """Return the digest. It is cached by size and modification time, because weights are large. ViT-L/14 has 1.7 GB."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -54,7 +54,8 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode the first frame of a JPEG, PNG or WebP file.
 
     `at_least` is the width and height that the caller needs. The picture may be reduced, but not below this size. The
-    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError`.
+    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the file exceeds
+    a limit or cannot be decoded.
 
     A 4:3 picture whose upper and lower eighths are black is a 16:9 picture to which YouTube added bars. It is cropped
     to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and viewers see
@@ -83,7 +84,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 
 
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
+    """Return the picture before it is turned upright. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
     # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have

@@ -23,7 +23,7 @@ from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
 # The pattern matches a marker that ends a scan or begins a segment. It does not match stuffed bytes (FF 00), fill bytes
-# (FF FF) and markers without a segment.
+# (FF FF) or markers without a segment.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)
@@ -88,8 +88,8 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
 def _profile(notes: list[bytes]) -> bytes | None:
     """Return the ICC profile, or None if it is incomplete or longer than `MAX_PROFILE`.
 
-    A profile may be divided among several segments. Each of them states its place among them, from 1 on, and how many
-    there are.
+    A profile may be divided among several segments. Each of these segments states its number, from 1 on, and the number
+    of all.
     """
     pieces = {note[len(_ICC)]: note for note in notes if note.startswith(_ICC) and len(note) > len(_ICC) + 2}
     if not pieces or any(note[len(_ICC) + 1] != len(pieces) for note in pieces.values()):

@@ -8,7 +8,7 @@ from thumblab_core.images.parsed_file import Pixels
 WIDE = 16 / 9
 _TALL = 4 / 3
 _TOLERANCE = 0.015
-"""An aspect ratio that differs from 4:3 by at most this share counts as 4:3."""
+"""An aspect ratio that differs from 4:3 by at most 1.5 % counts as 4:3."""
 _BLOCK = 16
 """Side in pixels of the largest block that JPEG encodes as a unit."""
 
@@ -41,8 +41,8 @@ def _black(bar: Pixels) -> bool:
         other pictures, cut or squeezed to 4:3, no bars       8 or more
 
     A bar counts as black if its mean is at most 1, and 99.9 % of its pixels are at most 16. In YouTube's smallest size,
-    a bar is smaller than one block and contains ringing everywhere. There, only its outer half is measured, with limits
-    of 4 and 24.
+    a bar is smaller than one block and contains ringing everywhere. In this size, only the outer half of the bar is
+    measured. The limits are then 4 for the mean, and 24 for 99.9 % of the pixels.
     """
     whole = len(bar) // _BLOCK * _BLOCK
     mean, nearly_all = (1, 16) if whole else (4, 24)

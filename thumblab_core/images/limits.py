@@ -27,12 +27,12 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 MAX_SCANS = 32
 """Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Maximum of the pixels of a JPEG multiplied by the number of its scans.
+"""Maximum of the product of a JPEG's pixels and the number of its scans.
 
 Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
 """
 _MAX_PARTS = 100_000
-"""Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short one takes time to parse."""
+"""Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short chunk takes time to parse."""
 
 _SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
 _OTHER_SIGNATURES = (
@@ -103,7 +103,9 @@ def too_long(size: int) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a picture file. Raises `OSError`, and `ImageError` for a file that is too long.
+    """Return the bytes of a picture file.
+
+    Raises `OSError` if the file cannot be read, and `ImageError` if it is too long.
 
     Never reads more than `MAX_BYTES + 1` bytes.
     """

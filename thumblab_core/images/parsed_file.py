@@ -11,12 +11,14 @@ Pixels = npt.NDArray[np.uint8]
 """A decoded picture: uint8 [height, width, 3], RGB."""
 
 _STRIP = 2**20
-"""Number of pixels that are converted at a time from the layout of the file."""
+"""Number of pixels that are converted at a time from the layout of the file to a Pillow image."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded picture in the layout of its file. To save memory, it is converted in strips of rows.
+    """A decoded picture whose pixels have the layout of its file.
+
+    To save memory, strips of rows are converted one by one.
 
     `size` is width and height. `rows(top, bottom)` returns the rows from `top` to before `bottom`, as an image of mode
     L, LA, RGB, RGBA or CMYK.

@@ -36,7 +36,7 @@ NEAR = 6
 """Pictures at most this many bits apart are near-duplicates."""
 
 _REENCODED = 4
-"""The hash of a re-encoded or resized picture differs by at most this many bits from that of the original."""
+"""The hash of a re-encoded or resized picture differs in at most this many bits from the hash of the original."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
 """Maximum difference of a mean colour, on the scale 0 to 255, between two encodings of one picture.
@@ -61,7 +61,7 @@ def distance(a: int, b: int) -> int:
 
 
 def same_picture(old: Pixels, new: Pixels) -> bool:
-    """Return whether `new` is `old` in another size or encoding, and nothing was painted over or cropped.
+    """Return whether `new` is the picture `old` in another size or encoding, without overpainted or cropped parts.
 
     The hashes must differ by at most 4 bits. The mean colours of 32x18 fields must differ by at most 36 of 255 in every
     field and channel. In measurements, re-encoding at quality 30 to 75 changed a field by at most 15. Resizing to 320
@@ -80,8 +80,8 @@ def _fields(pixels: Pixels) -> npt.NDArray[np.int16]:
 def near_duplicates(hashes: Sequence[int] | npt.NDArray[np.int64], most: int = NEAR) -> npt.NDArray[np.bool_]:
     """Return for each of n hashes whether another hash differs from it by at most `most` bits, bool [n].
 
-    Every pair is compared. This takes 30 MiB of memory. It takes half a second for 40,000 hashes, and the time grows
-    with the square of n.
+    Every pair is compared. This takes 30 MiB of memory. 40,000 hashes take half a second, and the time grows with the
+    square of n.
     """
     every = np.asarray(hashes, dtype=np.int64).view(np.uint64)
     near = np.zeros(len(every), dtype=bool)

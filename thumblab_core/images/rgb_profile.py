@@ -1,7 +1,7 @@
 """Build ICC profiles for the PNG chunks that describe colours with a few numbers: gAMA, cHRM and cICP.
 
-Each chunk must have the right length, its code points must be known, and a gamma must be from 0.1 to 10. The primaries
-must span a colour space with finite coordinates below 100.
+A chunk is used only if it has the right length and known code points, and if its gamma is from 0.1 to 10. A profile is
+built only if the primaries span a colour space with finite coordinates below 100.
 """
 
 import struct

@@ -34,7 +34,7 @@ class ImageStore:
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
             # The lab deletes old files that no row of the database names. The row for this picture is written after
-            # this call. The new date keeps the file until then.
+            # this call. The new modification time keeps the file until the row is written.
             os.utime(path)
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class ImageStore:
         return True
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the SHA-256 of every picture that was last put more than `seconds` ago."""
+        """Yield the SHA-256 of every picture for which `put` was last called more than `seconds` ago."""
         for path in self.root.glob("??/*"):
             with contextlib.suppress(FileNotFoundError):
                 if not path.name.startswith(_UNFINISHED) and age(path) > seconds:

@@ -36,8 +36,8 @@ _BLOCK = 1024
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that an approximate index is asked for.
 
-The recall of the index was measured for half as many neighbours. To find more neighbours than this maximum, the query
-is compared with all vectors.
+The recall of the index was measured for `MAX_NEIGHBOURS` neighbours, which is half as many. To find more neighbours
+than this maximum, the query is compared with all vectors.
 """
 
 
@@ -67,9 +67,9 @@ class Base:
         """Return a base of unit vectors, float32 [n, d], and n items.
 
         The index gets the fastest search parameter with which it finds at least the share `target` of the nearest
-        vectors. The base gets an exact index in two cases: there are too few vectors to train another index on, or
-        `factory` is `AUTO` and no parameter reaches the target. `IndexKind.note` then says why the index is exact.
-        Raises `LibraryError` for a factory string that FAISS does not know.
+        vectors. The base gets an exact index if there are too few vectors to train another index on. It also gets an
+        exact index if `factory` is `AUTO` and no parameter reaches the target. `IndexKind.note` then says why the index
+        is exact. Raises `LibraryError` for a factory string that FAISS does not know.
         """
         if len(vectors) != len(items):
             raise LibraryError(f"there are {len(vectors)} vectors but {len(items)} items")
@@ -101,8 +101,8 @@ class Base:
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        # FAISS has a separate number of threads for each thread that calls it. This call sets the number of the current
-        # thread to one, because the current thread may be new.
+        # FAISS keeps a setting for each thread that calls it: how many threads it uses for the call. This line sets it
+        # to one for the current thread, which may call FAISS for the first time.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -117,9 +117,9 @@ class Base:
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Return, for each of `rows`, the cosines and rows of the k vectors nearest to it, except itself.
+        """Return the cosines and rows of the k nearest other vectors, for each of the vectors in `rows`.
 
-        An approximate index is used only for a small k. For a larger k, all vectors are compared.
+        An approximate index is used for k up to `_MOST_APPROXIMATE`. For a larger k, all vectors are compared.
         """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
@@ -153,7 +153,7 @@ class Base:
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
     def _candidates(self, k: int) -> int:
-        """Return for how many rows the index is asked, so that the k nearest are among them.
+        """Return how many rows to ask the index for, so that the k nearest rows are among them.
 
         An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
         because `_ordered` then computes the cosines again and sorts the rows.

@@ -25,8 +25,8 @@ JSON, VECTORS = "changes.json", "changes.npy"
 class Change:
     """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
 
-    `mark` is a number from `ReleaseStore.mark`, given after the change was committed to the database. Later changes
-    have higher marks. It is 0 in changes by older versions of the lab, which had no marks.
+    `mark` is a number from `ReleaseStore.mark`. It was given after the change was committed to the database. Later
+    changes have higher marks. The mark is 0 in changes by older versions of the lab, which had no marks.
     """
 
     video_id: str
@@ -67,7 +67,7 @@ class Changes:
         """
         latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            latest.pop(change.video_id, None)  # Removed first, so that its new entry is the last one.
+            latest.pop(change.video_id, None)  # The old entry is removed, so that the new one becomes the last.
             latest[change.video_id] = (change, vector)
         rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
@@ -76,7 +76,7 @@ class Changes:
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
         """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change has no mark, or if `mark` is 0, marks cannot be compared. Such a change is returned if it was made
+        If a change has no mark, or if `mark` is 0, marks cannot be compared. The change is then returned if it was made
         at `moment` or later.
         """
         return [
@@ -91,7 +91,7 @@ class Changes:
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError`."""
+        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError` if that fails."""
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 

@@ -24,7 +24,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
-    """Write a base into an empty folder. Raises `OSError`."""
+    """Write a base into an empty folder. Raises `OSError` if that fails."""
     # FAISS's own function to write files is not used. On a full disk, that function writes only a part of the file and
     # raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
@@ -79,7 +79,7 @@ def read_base(release: Release) -> Base:
 def read_calibration(release: Release) -> MeanCosines:
     """Return the sorted mean cosines that a verified release stores for the pictures of its library.
 
-    The mean cosine of a new picture is ranked among them, which says how typical the picture is. See `MeanCosines`.
+    The percentile of a new picture's mean cosine among them says how typical the picture is. See `MeanCosines`.
 
     Raises `LibraryError` if they are not a rising sequence of finite numbers.
     """

@@ -81,8 +81,9 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        A high multiple of very few views means nothing. So a winner also needs a minimum of views per hour. A video of
-        a channel without a baseline has no multiple, so it needs much more views per hour.
+        A high multiple of a channel's usual views means nothing if these are very few. So a winner also needs a minimum
+        of views per hour. A video of a channel without a baseline has no multiple, so it needs much more views per
+        hour.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE

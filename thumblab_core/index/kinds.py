@@ -35,7 +35,7 @@ _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)
 
 
 class UntrainableError(LibraryError):
-    """An error for too few vectors to train the index on."""
+    """An error for a library with too few vectors to train the index that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
         raise LibraryError(
             f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
         ) from None
-    with suppress(RuntimeError):  # An index without lists raises this error.
+    with suppress(RuntimeError):  # This error means that the index has no lists. Then there is nothing to set.
         faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
     if len(vectors) > _TRAINING_SAMPLE:
@@ -113,7 +113,10 @@ def trained(vectors: Vectors, factory: str) -> Any:
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
-    """Return the name of the parameter that trades time for recall, and the values to try, fastest first."""
+    """Return the name of the parameter that trades time for recall, and the values to try, fastest first.
+
+    If the index has no such parameter, return None and no values.
+    """
     lists = re.search(r"\bIVF(\d+)", factory)
     if lists is not None:
         return "nprobe", _rising(1, int(lists[1]))
@@ -145,7 +148,7 @@ def all_cores() -> Iterator[None]:
 
 
 def faiss_module() -> Any:
-    """Return the imported FAISS module. Calls from the current thread then use this thread only.
+    """Return the imported FAISS module. When the current thread calls it, FAISS uses no other threads.
 
     One query is too little work for several threads. Waking a second thread takes up to ten times as long as the search
     itself.
@@ -157,7 +160,7 @@ def faiss_module() -> Any:
 
 
 def _rising(first: int, last: int) -> list[int]:
-    """Return values from the first to the last, each about a fifth larger than the one before."""
+    """Return rising values from `first` to `last`. Each is about a fifth larger than the value before it."""
     values = [first]
     while values[-1] < last:
         values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.2))))

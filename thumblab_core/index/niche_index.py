@@ -74,7 +74,7 @@ class NicheIndex:
 
     @property
     def calibrated(self) -> bool:
-        """Whether `percentile` works. The library and its base must each have two thumbnails or more."""
+        """Whether `percentile` works. For this, the library and its base must each have two thumbnails or more."""
         return len(self) > 1 and len(self._calibration) > 0
 
     @property
@@ -113,7 +113,7 @@ class NicheIndex:
     ) -> "NicheIndex":
         """Return a library of unit vectors, float32 [n, d], and n items in the same order.
 
-        `scores` is how the sub-scores of the items are distributed. `factory` and `recall` are the parameters `factory`
+        `scores` is the distribution of the sub-scores of the items. `factory` and `recall` are the parameters `factory`
         and `target` of `Base.build`, which also says when `LibraryError` is raised.
         """
         base = Base.build(vectors, items, factory, recall)
@@ -137,7 +137,10 @@ class NicheIndex:
 
     @property
     def overdue(self) -> str | None:
-        """Why the library must be built again, or None. It has too many changes, which slow down its searches."""
+        """The reason why the library must be built again, or None if it need not be.
+
+        A library must be built again if it has too many changes, because they slow down its searches.
+        """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
             return None
@@ -149,8 +152,8 @@ class NicheIndex:
     def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:
         """Return the k items nearest to a unit vector [d], nearest first.
 
-        If there are fewer than k items, all of them are returned. If `only` limits the days, the vector is compared
-        with every video of these days. So such videos are found even if they are few.
+        If there are fewer than k items, all of them are returned. If `only` limits the days of publication, the vector
+        is compared with every video of these days. So the videos of these days are found even if they are few.
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
@@ -171,9 +174,10 @@ class NicheIndex:
     def percentile(self, vector: Vectors) -> float:
         """Return how typical a unit vector [d] is of the library, 0 to 100.
 
-        The mean cosine of the vector to its k nearest items is compared with the mean cosines of the items of the base,
-        each to its own nearest neighbours. The result is the percentile of the vector's mean among them. k is a tenth
-        of the library, but at most 200. Raises `LibraryError` if the library is not `calibrated`.
+        First, the mean cosine of the vector to its k nearest items is computed. k is a tenth of the library, but at
+        most 200. Each item of the base has such a mean cosine to its own nearest neighbours, too. The result is the
+        percentile of the vector's mean cosine among those of the items. Raises `LibraryError` if the library is not
+        `calibrated`.
         """
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
@@ -182,7 +186,7 @@ class NicheIndex:
         return percentile_among(self._calibration, similarities.mean())
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest of a release says about the library."""
+        """Return the facts about the library that the manifest of its release stores."""
         return {
             "encoder": self.encoder,
             "dimension": self.dimension,
@@ -195,7 +199,7 @@ class NicheIndex:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release into an empty folder. Raises `OSError`."""
+        """Write the files of a release into an empty folder. Raises `OSError` if that fails."""
         write_base(self._base, self._calibration, folder)
         if self.scores is not None:
             self.scores.save(folder)
@@ -213,7 +217,7 @@ class NicheIndex:
     def video_ids(release: Release) -> set[str]:
         """Return the ids of all videos in the files of a release. The files still name videos that were taken out.
 
-        Loads no vectors.
+        This loads no vectors.
         """
         ids = named_videos(release)
         if CHANGES in release.files:
@@ -249,15 +253,17 @@ class NicheIndex:
             )
         return library
 
-    # In the methods below, positions number the rows of the base first, and then the rows of the changes.
+    # In the methods below, the position of an item is its row in the base. For an item of the changes, it is the length
+    # of the base plus the row in the changes.
 
     def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k nearest items, nearest first."""
         k = min(k, len(self))
         if not self.changes.entries:
             return self._base.nearest(query, k)
-        # The base also finds rows that changes have replaced, and these rows are dropped here. So the base is asked for
-        # more than k rows. If too few remain, it is asked again, for twice as many.
+        # The base also finds rows whose videos were replaced or taken out by changes. These rows are dropped here, so
+        # the base is asked for more than k rows. If fewer than k rows remain, the base is asked again, for twice as
+        # many.
         asked = k + min(self._replaced_count, 16)
         while True:
             similarities, rows = self._base.nearest(query, asked)
@@ -279,7 +285,7 @@ class NicheIndex:
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])
 
     def _numbered(self) -> Iterator[tuple[int, Item]]:
-        """Yield every item with its position, in rising order."""
+        """Yield every item with its position, in rising order of the positions."""
         yield from ((row, self._base.items[row]) for row in np.flatnonzero(~self._replaced).tolist())
         yield from enumerate(self.changes.items, start=len(self._base))
 

@@ -1,6 +1,6 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
-A new thumbnail is typical of the library if its similarity to its nearest neighbours is high among those of the items.
+A new thumbnail is typical of the library if it is more similar to its nearest neighbours than most items are to theirs.
 """
 
 import numpy as np
@@ -11,14 +11,17 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""Mean cosine of each item to its k nearest other items, float32 [n], rising. `typical_neighbours` returns k."""
+"""The mean cosine of each measured item to its k nearest other items, float32 [n], rising.
+
+`typical_neighbours` returns k.
+"""
 
 _SAMPLE = 5_000
-"""Number of items that are measured if the library has more than `FLAT_UP_TO` items."""
+"""Number of items that are measured if the library has more than `FLAT_UP_TO` items. They are drawn at random."""
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:
-    """Return the mean cosines of the items of a base. The result is empty if the base has fewer than two items."""
+    """Return the mean cosines of the items of a base. The result is empty for a base of fewer than two items."""
     count = len(base)
     if count < 2:
         return np.zeros(0, np.float32)

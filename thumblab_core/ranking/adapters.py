@@ -1,10 +1,10 @@
-"""Channel adapters, which adapt the model's scores to one channel by the channel's own videos (partial pooling).
+"""Channel adapters. An adapter corrects the model's scores for one channel, by the channel's videos (partial pooling).
 
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
 which was measured on unseen channels at training. Then the adapter adds a prediction of what the model's score misses
 on this channel. This prediction is a kernel ridge regression over the model's inputs, fitted on the channel's own
-videos alone. The kernel is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added.
-With more videos, more pictures are like one of them, so the adapter has more effect.
+videos alone. The kernel is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added. If
+the channel has more videos, a new video is more often like one of them. So the adapter then has more effect.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _LENGTH = 1.0
 """Length scale of the kernel. Pictures, titles and words in the standardised inputs have length 1 each."""
 
 _NOISE = 0.5
-"""Variance of views that is due to chance, divided by the variance that the taste of the channel's viewers explains.
+"""Variance of views that is due to chance, divided by the variance that the taste of a channel's viewers explains.
 
 See docs/training-recipe.md.
 """
@@ -114,7 +114,7 @@ def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
 class Adapters:
     """The adapters of many channels, in memory or in the file of a release.
 
-    From a file, an adapter is read only when it is asked for, because a corpus has thousands of channels.
+    An adapter in a file is read only when `of` asks for it, because a corpus has thousands of channels.
     """
 
     def __init__(self, in_memory: Mapping[str, Adapter] | None = None, path: Path | None = None) -> None:

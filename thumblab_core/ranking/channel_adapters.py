@@ -5,7 +5,8 @@ The scope of the release is the channel.
     adapter/<channel_id>/<release_id>/adapters.safetensors      see `thumblab_core.ranking.adapters`; empty below five videos
     adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it
 
-An adapter is fitted on the inputs of one model and works with this model only. Its release names the model's release.
+An adapter is fitted on the inputs of one model and works with this model only. The manifest of the adapter's release
+names the model's release.
 """
 
 import json
@@ -55,7 +56,7 @@ class ChannelAdapter:
 
 
 class ChannelAdapters:
-    """The channel adapters in a release store. Methods that take a channel id raise `LabError` if it is not valid."""
+    """The channel adapters in a release store. Methods that take a channel id raise `LabError` for an invalid id."""
 
     def __init__(self, store: ReleaseStore) -> None:
         self.store = store
@@ -122,7 +123,8 @@ class ChannelAdapters:
         release = self.store.get(ADAPTER, _checked(channel_id), release_id)
         release.verify()
         about = _info(release)
-        # On some file systems, two ids that differ only in upper and lower case share one folder.
+        # On some file systems, two ids that differ only in upper and lower case share one folder. So the id is compared
+        # with the id in the manifest.
         if about.channel_id != channel_id:
             raise LabError(f"{release} is the adapter of another channel")
         try:

@@ -1,11 +1,11 @@
 """Decide whether a picture resembles any picture that a model was trained on.
 
-The model's score of a picture that resembles none of them means nothing.
+If a picture resembles none of them, the model's score of this picture means nothing.
 
-A picture is familiar if its cosine to the nearest training picture is at least a threshold. To find the threshold, each
-training picture is compared with the nearest picture of *another* channel, because a new picture may also come from a
-new channel. The threshold is the 1st percentile of these cosines. `python -m benchmarks.familiar` measures how well
-this threshold recognises unfamiliar pictures, see docs/evaluation.md.
+A release stores up to 2,000 training pictures. A picture is familiar if its cosine to the nearest of them is at least a
+threshold. To find the threshold, each stored picture is compared with the nearest stored picture of *another* channel.
+The reason is that a new picture may also come from a new channel. The threshold is the 1st percentile of these cosines.
+`python -m benchmarks.familiar` measures how well this threshold recognises unfamiliar pictures, see docs/evaluation.md.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,14 @@ FILE = "familiar.safetensors"
 LEAST = 50
 """Minimum number of pictures for a threshold.
 
-With fewer pictures, the lowest 1 % of them would be less than half a picture.
+The threshold is a 1st percentile. With fewer pictures, 1 % of the pictures would be less than half a picture.
 """
 
 MOST = 2_000
 """Maximum number of pictures that are stored, drawn at random.
 
-More pictures would take longer to load. A new picture would rarely be nearer to one of them than to the 2,000.
+More pictures would take longer to load. They would change little, because a new picture would rarely be nearer to one
+of the additional pictures than to the nearest of the 2,000.
 """
 
 _LOWEST = 1.0
@@ -40,9 +41,9 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Training pictures as unit vectors, float16 [m, d], and the threshold of familiarity.
+    """The stored training pictures as unit vectors, float16 [m, d], and the threshold of familiarity.
 
-    A picture is familiar if its cosine to the nearest training picture is at least `threshold`.
+    A picture is familiar if its cosine to the nearest stored picture is at least `threshold`.
     """
 
     pictures: npt.NDArray[np.float16]
@@ -50,8 +51,9 @@ class Familiarity:
 
     @classmethod
     def of(cls, pictures: Vectors, channels: npt.NDArray[np.str_]) -> Self | None:
-        """Measure the threshold on training pictures, unit vectors [n, d], and their channels [n].
+        """Choose the pictures to store, and measure the threshold on them.
 
+        `pictures` are the training pictures as unit vectors [n, d]. `channels` [n] are the channels of their videos.
         Return None if there are fewer than 50 pictures.
         """
         chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MOST])
@@ -71,7 +73,7 @@ class Familiarity:
         return cls(kept, float(np.percentile(nearest, _LOWEST)))
 
     def nearest(self, pictures: Vectors) -> npt.NDArray[np.float32]:
-        """Return the cosine [n] of each unit vector [n, d] to the nearest training picture."""
+        """Return the cosine [n] of each unit vector [n, d] to the nearest of the stored pictures."""
         cosines: npt.NDArray[np.float32] = (pictures @ self.pictures.astype(np.float32).T).max(axis=1)
         return cosines
 

@@ -27,16 +27,17 @@ from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts
 from thumblab_core.sub_scores import NAMES
 
 FACTS_LENGTH = 0.5
-"""Length of the title facts in the standardised inputs. Pictures and titles have length 1."""
+"""Length of the title facts in the standardised inputs. The vectors of pictures and titles have length 1 there."""
 CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
 FARTHEST = 5.0
-"""Number of standard deviations at which an input is clipped."""
+"""An input is clipped at this number of standard deviations from its mean."""
 
 _GAIN = 20.0
 """Factor for the standardised inputs.
 
-Each single value of a vector of length 1 is small. The factor brings the values near 1, as usual learning rates expect.
+A vector of length 1 has hundreds of values, so each value is small. The factor brings the values near 1, which suits
+usual learning rates.
 """
 
 
@@ -148,7 +149,8 @@ class Ranker(nn.Module):
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # These weights stay as they are. Training on pairs would only make them memorise single words.
+        # The weights of the linear model are not trained any further. Training on pairs would only make them memorise
+        # single words.
         self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
@@ -157,7 +159,10 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def scale_network(self, share: float) -> None:
-        """Multiply the output of the pairwise head by `share`. The linear model and the other heads stay the same."""
+        """Multiply the output of the pairwise head by `share`.
+
+        The linear model, the absolute head and the auxiliary heads stay the same.
+        """
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_(share)

@@ -1,4 +1,4 @@
-"""Read how accurate a model's ranking is: the skill of the model, one AUC for each split of its evaluation.
+"""Read the skill of a model, which says how accurate its ranking is. It is one AUC for each split of the evaluation.
 
 The figures come from `evaluation.json` in the model's release, see docs/evaluation.md.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
-"""Splits of the evaluation: later videos of known channels, unseen channels, and unseen channels with an adapter."""
+"""Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 PACKAGE, ONE_TITLE = "package", "one_title"
 """Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""
@@ -80,8 +80,8 @@ def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    """Return the skill in a row of an evaluation, or None if it was not measured."""
-    old = "metric" not in row  # The row was written when AUC was the only metric.
+    """Return the skill that a row of an evaluation holds, or None if it was not measured."""
+    old = "metric" not in row  # An old row has no metric, because AUC was the only one.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None

@@ -1,8 +1,8 @@
 """Compute features of the wording of a title: its length, its punctuation and its words.
 
-A sentence encoder captures what a title is about. It does not capture that the viewers of one channel like "vs" and
-"unboxing", or that titles in capital letters no longer get more views on another channel. The features of this module
-capture this.
+A sentence encoder captures what a title is about. But on one channel, the words "vs" and "unboxing" may bring views. On
+another channel, titles in capital letters may no longer bring views. A sentence encoder does not capture such facts,
+but the features of this module do.
 """
 
 import re
@@ -17,7 +17,7 @@ from thumblab_core.arrays import Float32s
 BUCKETS = 1_024
 """Number of hash buckets for words and pairs of words.
 
-Groups of three or four characters have buckets of their own, of the same number.
+There are as many further buckets for groups of three or four characters.
 """
 
 WORDS = 2 * BUCKETS

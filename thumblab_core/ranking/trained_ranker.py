@@ -30,13 +30,15 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
-"""Minimum spread of the predictions. With a smaller spread, an answer would show the same number for every thumbnail.
+"""Minimum spread of the predictions, see `EngagementAccuracy`.
+
+With a smaller spread, an answer would show the same number for every thumbnail.
 """
 
 
 @dataclass(frozen=True)
 class EngagementAccuracy:
-    """The accuracy of the absolute head, measured on `videos` held-out videos.
+    """The accuracy of the absolute head, which predicts engagement or CTR. It was measured on `videos` held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
     95 % interval. `spread`: difference between the 5th and the 95th percentile of the predictions.
@@ -87,7 +89,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
-        """Return for each of n candidates the probability that it is the best, [n], from their scores [n].
+        """Return the win probability [n] of each of n candidates, from their scores [n].
 
         The formula is that of Bradley, Terry and Luce.
         """
@@ -99,7 +101,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class TrainedRanker:
-    """A network with its calibration, its channel adapters and how it was trained.
+    """A network with its calibration, its channel adapters and the facts of its training.
 
     `familiar`: recognises pictures that the model can score. It is None if the model was trained on too few pictures,
     or by an older version of the lab. `skills`: accuracy of the model's ranking, by split.
@@ -142,7 +144,7 @@ class TrainedRanker:
 
     @property
     def why_no_engagement(self) -> str | None:
-        """Why the predicted engagement is not shown, as a clause of a sentence. None if it is informative."""
+        """The reason why the predicted engagement is not shown, as a clause. None if the engagement can be shown."""
         informed = self.engagement_accuracy
         if informed is None:
             return "its accuracy on held-out videos was not measured"

@@ -1,4 +1,4 @@
-"""One release: its manifest, its files and their checksums, and the errors of reading them."""
+"""One release: its manifest, its files with their checksums, and the errors for a release that cannot be read."""
 
 import hashlib
 import json
@@ -100,7 +100,11 @@ class Release:
 
 
 def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
-    """Return the release whose manifest is in the folder `path`. Its files are not read. Raises `ReleaseError`."""
+    """Return the release whose manifest is in the folder `path`. Its other files are not read.
+
+    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format. Raises `UnreadError` if it could
+    not be read this time.
+    """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")
     unreadable = f"{kind}/{scope}/{release_id} has no readable manifest"
@@ -139,16 +143,16 @@ def content_digest(files: Mapping[str, str], info: Mapping[str, Any]) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, as hex digits. Raises `OSError`."""
+    """Return the SHA-256 of a file, as hex digits. Raises `OSError` if the file cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def was_not_read(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, means that a file exists but could not be read this time.
+    """Return whether `error`, or an error that caused it, means that an existing file could not be read this time.
 
     If the result is True, it is not known whether the file is damaged. Libraries that parse files also raise `OSError`
-    for a damaged file. An error of such a library has no `errno`, and the result is False.
+    for a damaged file. Such an error of a library has no `errno`, and the result is False for it.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):
@@ -158,9 +162,10 @@ def was_not_read(error: BaseException | None) -> bool:
 
 
 def require_damage(release: Release, error: BaseException) -> None:
-    """Raise `UnreadError` if `error` means that the release could not be read.
+    """Raise `UnreadError` if `error` means that the release could not be read this time.
 
-    Call this before the release is treated as damaged because of `error`.
+    Call this before the release is treated as damaged because of `error`. If the system could not read the release, it
+    may be undamaged.
     """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error
@@ -168,7 +173,10 @@ def require_damage(release: Release, error: BaseException) -> None:
 
 @contextmanager
 def _explained_read_errors(problem: str) -> Iterator[None]:
-    """Turn `OSError` into `ReleaseError` if a file is missing, and into `UnreadError` if it could not be read."""
+    """Turn `OSError` in the `with` block into `UnreadError` or `ReleaseError`.
+
+    `UnreadError` means that a file exists but could not be read this time, see `was_not_read`.
+    """
     try:
         yield
     except OSError as error:

@@ -31,7 +31,7 @@ from thumblab_core.releases.serving import Serving
 class ReleaseStore:
     """The releases under one folder. Readers never wait. Writers of one scope wait for each other.
 
-    `serving` tells which release of a scope is served, and changes it.
+    The attribute `serving` tells which release of a scope is served, and changes it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -117,7 +117,7 @@ class ReleaseStore:
             return folder.next_number()
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
-        """Return the release with the id `release_id`. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
         return self._folder(kind, scope).get(release_id)
 
     def all(self, kind: str, scope: str) -> list[Release]:
@@ -136,7 +136,8 @@ class ReleaseStore:
     def unchanged(self, kind: str, scope: str, inputs: str) -> Release | None:
         """Return the newest release if it was made from `inputs` and is not damaged, else None.
 
-        `inputs` is a digest, see `publish`. If a release is returned, there is nothing new to publish.
+        `inputs` is a digest, see `publish`. If a release is returned, there is nothing new to publish. Raises
+        `UnreadError` if a file could not be read this time.
         """
         release = self.latest(kind, scope)
         if release is None or release.info.get("inputs") != inputs:
@@ -156,8 +157,8 @@ class ReleaseStore:
         """
         folder = self._folder(kind, scope)
         with folder.writing():
-            # This process holds the lock, so no other process is writing. Folders that are still staged are from
-            # processes that died.
+            # This process holds the lock, so no other process is writing. So all staging folders were left by processes
+            # that died.
             for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             stay = {folder.pointer(), *spare}

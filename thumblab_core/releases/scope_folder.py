@@ -33,7 +33,7 @@ class ScopeFolder:
         return self.root / self.kind / self.scope
 
     def get(self, release_id: str) -> Release:
-        """Return the release with the id `release_id`. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
     def release_ids(self) -> list[str]:
@@ -45,8 +45,8 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. If the release of that manifest were left out,
-        an older release could look like the newest.
+        Raises `UnreadError` if a manifest could not be read this time. If this method left out the release of that
+        manifest, an older release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():
@@ -85,7 +85,7 @@ class ScopeFolder:
     def writing(self) -> Iterator[None]:
         """Hold the lock under which releases are written, promoted and deleted. Makes the folder if it is missing.
 
-        Raises `ReleaseError` for an `OSError` inside, such as a full disk.
+        Raises `ReleaseError` for an `OSError` in the `with` block, such as a full disk.
         """
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class ScopeFolder:
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
-        """Hold the lock for reading the served release, making a new one from it and promoting the new one.
+        """Hold the lock under which a process makes a new release from the served release and promotes the new one.
 
         Raises `BusyError` if another process holds the lock for more than `patience` seconds.
         """

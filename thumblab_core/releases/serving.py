@@ -24,7 +24,7 @@ _HISTORY_LENGTH = 200
 class Hold:
     """A person's decision to keep an older release served.
 
-    `since` is the time of the decision, `reason` is why it was made, and `displaced` is the id of the release that was
+    `since` is the time of the decision, and `reason` is why it was made. `displaced` is the id of the release that was
     served before the decision.
     """
 
@@ -46,7 +46,7 @@ class Serving:
         self.root = root
 
     def current_id(self, kind: str, scope: str) -> str | None:
-        """Return the id of the served release, or None if nothing is served. Reads one small file, so it is cheap."""
+        """Return the id of the served release, or None if nothing is served. This reads one small file only."""
         return self._folder(kind, scope).pointer() or None
 
     def current(self, kind: str, scope: str) -> Release | None:
@@ -60,7 +60,7 @@ class Serving:
     def withdrawn(self, kind: str, scope: str) -> bool:
         """Return whether serving was withdrawn.
 
-        If there is no pointer, it was not withdrawn. Then no release was promoted yet.
+        If there is no pointer, the result is False, because no release was promoted yet.
         """
         return self._folder(kind, scope).pointer() == ""
 
@@ -71,13 +71,13 @@ class Serving:
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
             folder.move_pointer(release.release_id)
-            # If the process is killed here, the served release is missing from the history. This does no harm, because
-            # a rollback never goes to the release that is served.
+            # If the process is killed here, the release is served but missing from the history. A rollback from this
+            # release works, but a later rollback cannot go back to it.
             history = [*_history(folder), release.release_id]
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 
     def withdraw(self, kind: str, scope: str) -> None:
-        """Stop serving the scope. Its releases stay until they are removed."""
+        """Stop serving any release of the scope. The releases stay until they are removed."""
         folder = self._folder(kind, scope)
         with folder.writing():
             folder.move_pointer("")

@@ -38,7 +38,7 @@ _DIGITS = 6
 
 
 class DistributionError(LabError):
-    """An error for a distribution file of a release that is not valid."""
+    """An error for an invalid distribution file in a release."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ _LETTER_WIDTH = 0.55
 
 @dataclass(frozen=True)
 class UnreadLine:
-    """A line of text that was detected but cannot be read. See `TextLine` for the fields."""
+    """A line of text that was detected but cannot be read. Its fields mean the same as those of `TextLine`."""
 
     box: Box
     height_at_120: float

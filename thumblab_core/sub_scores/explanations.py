@@ -95,8 +95,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text was compared with the title, it matches from the value `TEXT_MATCHES_FROM` on, which was measured. If
-    the picture itself was compared, it is not known from which value on it matches.
+    If the text was compared with the title, it matches if the value is at least `TEXT_MATCHES_FROM`, which was
+    measured. If the picture itself was compared, no such limit is known.
     """
     if evidence.title_match_by == PICTURE:
         if weak:

@@ -33,7 +33,8 @@ class FaceFinder:
 
         with _LOADING:
             level = logging.getLogLevel()
-            # OpenCV would warn about the backend that runs the model, although OpenCV itself chose this backend.
+            # Without this line, OpenCV would warn about the backend that runs the model, although OpenCV itself chose
+            # this backend.
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._detector = cv2.FaceDetectorYN.create(str(model), "", (_SIDE, _SIDE), _CONFIDENCE, _OVERLAP, _MOST)

@@ -24,14 +24,15 @@ pixels.
 UNREADABLE, READABLE = 4.0, 8.0
 """Heights of a line in pixels when the picture is 120 pixels wide.
 
-A line of at most the first height cannot be read. A line of at least the second height can be read.
+A line cannot be read if it is as high as the first value or lower. It can be read if it is as high as the second value
+or higher.
 """
 CONTRAST = 3.0
 """Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the share of the edge energy at 320 pixels that is left when the picture is 120 pixels wide, 0 to 1."""
+    """Return the edge energy at a width of 120 pixels, as a share of that at 320 pixels, 0 to 1. See `_edges`."""
     import cv2
 
     height, width = picture.grey.shape
@@ -56,7 +57,7 @@ def legibility(lines: Sequence[Line]) -> float | None:
 
 
 def readable(line: Line) -> float:
-    """Return how well a line can be read, 0 to 1. This is the product of its `factors`."""
+    """Return how well a line can be read, 0 to 1. The result is the product of the line's `factors`."""
     return float(np.prod(list(factors(line).values())))
 
 
@@ -87,7 +88,7 @@ def _contrast_ratio(luma: Pixels) -> float:
 
 
 def _edges(grey: Pixels) -> float:
-    """Return the mean gradient magnitude."""
+    """Return the edge energy of a picture, which is the mean magnitude of its gradient."""
     import cv2
 
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)

@@ -57,7 +57,7 @@ class Title:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to measure. `load` returns it, uint8 [h, w, 3] RGB, or raises `LabError`."""
+    """A picture to measure. `load` returns its pixels, uint8 [h, w, 3] RGB, or raises `LabError`."""
 
     load: Callable[[], Pixels]
     title: Title = Title()
@@ -66,7 +66,7 @@ class Sample:
 class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
-    A set of engines is a text reader and a face detector. Sets are loaded on first use, at most one per core.
+    A set of engines consists of a text reader and a face detector. Sets are loaded on first use, at most one per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
@@ -104,13 +104,13 @@ class Meter:
     def measure_picture(self, image: Pixels) -> PictureMeasurement:
         """Measure everything that does not depend on the title, which is nearly all of the work.
 
-        See also `with_title`.
+        `with_title` then adds `title_match`.
         """
         with self._borrowed() as engines:
             return measure_picture(image, engines)
 
     def with_title(self, result: PictureMeasurement, title: Title) -> Measurement:
-        """Return the measurement of a picture under a title.
+        """Return the measurement of a picture that has the title `title`.
 
         `result` comes from `measure_picture`, and can be used for any number of titles.
         """
@@ -224,7 +224,8 @@ class Meter:
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
     """Return the evidence, after lines that were probably misread were moved from `texts` to `unread`.
 
-    A line was probably misread if the title has letters that the text reader does not know, see `title_match.doubtful`.
+    `title_match.doubtful` tells which lines were probably misread. This happens only if the title has letters that the
+    text reader does not know.
     """
     misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:

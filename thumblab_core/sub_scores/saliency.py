@@ -11,13 +11,13 @@ Map = npt.NDArray[np.float64]
 _ROWS, _COLUMNS = 36, 64
 """Size of the saliency map."""
 _FLAT = 0.5
-"""Standard deviation, in units of L*, below which an axis of L*a*b* holds only rounding errors."""
+"""An axis of L*a*b* whose standard deviation is below this, in units of L*, holds only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:
     """Return the saliency map of a picture, L*a*b* [h, w, 3].
 
-    The map is float64 [36, 64] with sum 1. If nothing stands out, it is all 0.
+    The map is float64 [36, 64] with sum 1. If nothing stands out, all its values are 0.
     """
     import cv2
 

@@ -16,7 +16,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail beside a video. When viewers choose a video, most see none smaller."""
+"""Width in pixels of a thumbnail beside a video. Most viewers see no narrower thumbnail when they choose a video."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 

@@ -1,8 +1,8 @@
 """Read text with the detector and recogniser of PP-OCR, through RapidOCR on OpenVINO.
 
-Three steps are switched off, because thumbnails do not need them: the classifier of upside-down lines, upscaling, and
-the recognition of lines whose letters are too small to be read when the picture is 120 pixels wide.
-benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
+Three steps are left out, because thumbnails do not need them. The first is the classifier of upside-down lines, and the
+second is upscaling. The third is the recognition of lines whose letters are too small to be read when the picture is
+120 pixels wide. benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
 """
 
 from typing import Any
@@ -18,7 +18,10 @@ MISSING = "no text reader: install the lab again with pip (it needs rapidocr and
 DETECTION_SIDE = 512
 """Longer side in pixels of the picture in which text is detected."""
 LINES = 12
-"""Maximum number of lines that are read, the largest ones. It limits the time for a picture of a page full of text."""
+"""Maximum number of lines that are read. If there are more, the largest lines are read.
+
+This limits the time for a picture of a page full of text.
+"""
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
@@ -42,7 +45,7 @@ _CHARACTERS = 2
 """Minimum number of characters of a word. A single character is usually an icon that looks like a letter.
 """
 _LOWEST = 3.0
-"""Minimum height in pixels of a line that is read, when the picture is 120 pixels wide."""
+"""A line is read only if it is at least this many pixels high when the picture is 120 pixels wide."""
 _STRIDE = 32
 """The sides of a picture for the detector must be multiples of this."""
 _CROP_ASPECT = 16.0

@@ -4,10 +4,10 @@ If the image encoder has a text tower (CLIP), picture and title are compared by 
 0.10, which is usual for a picture and a title that are unrelated, becomes 0. A cosine of 0.35, which is usual for a
 good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
 
-Without a text tower, the text in the picture is compared with the title, by the cosine of their vectors from the title
-encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from `TEXT_RANGE` to 0 to 1. Only text
-in Latin letters is compared. The title encoder that comes with the package gives even unrelated titles in Russian or
-Chinese a cosine of 0.5, as if they matched.
+Without a text tower, the text in the picture is compared with the title. The measure is the cosine of their vectors
+from the title encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from the range
+`TEXT_RANGE` to the range from 0 to 1. Only text in Latin letters is compared. The title encoder that comes with the
+package gives even unrelated titles in Russian or Chinese a cosine of 0.5, as if they matched.
 """
 
 import unicodedata
@@ -70,10 +70,11 @@ def latin(text: str) -> bool:
 
 
 def doubtful(line: TextLine, title: str) -> bool:
-    """Return whether a line was probably written in another alphabet than the one that it was read in.
+    """Return whether the text reader probably read a line in the wrong alphabet.
 
     This can happen if the title has letters that the text reader does not know. The text reader then turns such letters
-    in the picture into Latin letters that look alike.
+    in the picture into Latin letters that look alike. In this case, a line is trusted only if its confidence is at
+    least `_SURE`, and not all of its characters are in `_LOOK_ALIKES`.
     """
     unknown = any(_script(letter) not in _KNOWN for letter in title if letter.isalpha())
     return unknown and (line.confidence < _SURE or all(c in _LOOK_ALIKES for c in line.text if c.isalnum()))

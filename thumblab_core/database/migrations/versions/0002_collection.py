@@ -19,9 +19,9 @@ CREATE FUNCTION age_band(hours double precision) RETURNS text IMMUTABLE PARALLEL
 $$
 """
 
-# `outlier_multiple` compares the views of a video with the median of its channel's videos in the same age band, because
-# an older video has had more time to collect views. If the channel has too few videos in that age band, the views per
-# hour of the video are compared with the median views per hour of all its channel's videos.
+# `outlier_multiple` is the views of a video, divided by the median of its channel's videos in the same age band. An
+# older video has had more time to collect views. If the channel has too few videos in the age band, the views per hour
+# of the video are divided by the median views per hour of all its channel's videos.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,

@@ -3,8 +3,8 @@
 Titles and channel names lose their HTML entities. Two channels from catalogues become one channel if their names differ
 only in HTML entities, Unicode compatibility forms, invisible characters and spaces.
 
-If the lab knows the format or the aspect ratio of a video, these decide whether the video is a Short. Otherwise its
-length decides, if the catalogue gives lengths.
+If the lab knows the format or the aspect ratio of a video, they decide whether the video is a Short. Otherwise the
+length of the video decides, if the catalogue gives lengths.
 """
 
 import base64

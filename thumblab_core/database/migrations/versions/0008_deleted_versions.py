@@ -1,4 +1,4 @@
-"""Add a flag to the versions of thumbnails. It marks a version if the lab deleted the picture before it.
+"""Add a flag to the versions of thumbnails. It is set if the lab deleted versions that the video showed before.
 
 A part of the views of a video was counted while the video showed a picture that the lab has deleted.
 """

@@ -12,7 +12,7 @@ depends_on = None
 # is deferred to the end of the transaction, because an experiment and its variants are inserted one after the other.
 # The function keeps the search path of the migration. So it finds the tables, even if the user whose statement fires
 # the trigger has another search path. People read the shares off a screen, where they are rounded. Three shares that
-# are rounded to whole percentages add up to 98.5 to 101.5 %.
+# are rounded to whole percentages add up to 98.5 to 101.5 %. So the trigger accepts sums from 98 to 102 %.
 _CHECK = """
 CREATE FUNCTION experiment_is_whole() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
