@@ -284,7 +284,7 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Ro
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
     """Return the channels or niches that have at least 30 pairs, each with its number of pairs.
 
-    `numbers` [m]: the number of each pair's channel or niche. The most frequent comes first in the result.
+    `numbers` [m]: the number of each pair's channel or niche. The channel or niche with the most pairs comes first.
     """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")

@@ -1,4 +1,4 @@
-"""Evaluate an existing model on another catalogue, without and with adapters for the channels of the catalogue.
+"""Evaluate an existing model on a catalogue, without and with adapters for the channels of the catalogue.
 
 The catalogue is imported into a separate lab, so that its videos do not get into the lab of the model. Its pictures and
 titles are encoded with the encoders that the model was trained with.
@@ -119,7 +119,7 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Import `videos.csv` of the folder, and delete the videos of the lab that it no longer lists.
+    """Import `videos.csv` of the folder. Then delete the videos of the lab that `videos.csv` no longer lists.
 
     The lab must contain nothing but this catalogue. If the row of a video cannot be read, the video keeps the data of
     an earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as

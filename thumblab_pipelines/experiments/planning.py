@@ -1,4 +1,6 @@
-"""Plan an experiment: how many impressions it needs, which two candidates to test, and which are too alike.
+"""Plan an experiment: how many impressions it needs, and which two candidates to test.
+
+Candidates that look almost the same are not tested against each other.
 
 The functions need no database and no files. The number of impressions is the sample size of a two-sided test of two
 proportions [1]_. It is computed by the normal approximation, without a correction for continuity. The proportions are

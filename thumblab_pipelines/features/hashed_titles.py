@@ -25,7 +25,10 @@ RARITY = 4
 _WORD = r"(?u)\w+|[^\w\s]"
 """A word of any length in any script, or a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""Added to the counts of titles and of uses in `word_rarity`, so that the rarity in the first titles is not extreme."""
+"""`word_rarity` adds these numbers to the count of earlier titles and to the count of a word's uses.
+
+Otherwise, the rarity of the words in the first titles would be extreme.
+"""
 _RAREST = 3
 
 

@@ -1,9 +1,9 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing the vector of a picture takes much time. Using one more pair of pictures whose vectors are known takes almost
-none. A batch should therefore contain many training pairs. A training pair consists of two videos of one channel that
-were published close to each other, so most pictures of a batch are of such videos. The loss is computed on every
-training pair within the batch. An epoch uses each picture at most once.
+Computing the vector of a picture takes much time. If the vectors of two pictures are known, the loss of this pair takes
+almost no time. A batch should therefore contain many training pairs. A training pair consists of two videos of one
+channel that were published close to each other. So a batch is filled with the pictures of such videos. The loss is
+computed on every training pair within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -57,7 +57,8 @@ class TunedTower:
 class TowerTraining:
     """A fine-tuning. It changes the weights of the image tower, and of the ranker `heads`, in place.
 
-    `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
+    `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair has both
+    the margin `least_margin` and two readable pictures.
     """
 
     def __init__(
@@ -148,10 +149,9 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield each batch that contains pairs.
+        """Yield the rows, the winners and the losers of each batch that contains pairs.
 
-        A batch consists of rows of the dataset, and of the winners and losers of its pairs, given by their positions
-        among these rows.
+        The rows are rows of the dataset. A winner or loser is given by its position among the rows of the batch.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
