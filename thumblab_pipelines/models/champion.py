@@ -1,11 +1,11 @@
 """Keep MLflow's `champion` alias on the model that the lab serves.
 
-When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
-the lab serves the model that the alias names.
+When a person moves the alias in MLflow, the lab serves the model that the alias names. When the lab promotes a model,
+it first moves the pointer to the model, and then the alias.
 
-If the process is killed between these two moves, the alias still names the version to which the lab last moved it. The
-lab remembers this version, and so it knows that no person has moved the alias. It keeps the pointer, and the next
-materialization of `served_model` moves the alias.
+If the lab is killed after it moved the pointer and before it moved the alias, the alias names an older version. The lab
+remembers to which version it last moved the alias. If the alias names this version, no person has moved the alias. In
+this case the pointer stays where it is, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass

@@ -78,8 +78,7 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of the model and of each reference model.
-
+    """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
     views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given.
     """
@@ -88,7 +87,7 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headline_name(figure: Figure) -> str:
-    """Return the name of a headline in the metadata of the asset, such as `auc_one_title_new_channels_model`."""
+    """Return the name of one of the `headlines` in an asset's metadata, such as `auc_one_title_new_channels_model`."""
     if figure.question == PACKAGE:
         return f"auc_{figure.split}_{figure.slice}_{figure.scorer}"
     return f"auc_{figure.question}_{figure.split}_{figure.scorer}"

@@ -41,8 +41,8 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-Without this query, MLflow 3.17 shows the page that was last chosen in this browser. Other versions of MLflow ignore the
-query. They choose the page by the kind of the experiment, see `_KIND`.
+Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
+the query. They choose the page by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
@@ -257,7 +257,7 @@ class Tracker:
             with suppress(MlflowException):  # another process has created the experiment meanwhile
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
-        # The tag is missing if the experiment was created by hand, or by a version of the lab that did not set it.
+        # The tags of `_KIND` are missing if a person created the experiment, or if an older version of the lab did.
         for name, value in _KIND.items():
             if experiment.tags.get(name) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, name, value)

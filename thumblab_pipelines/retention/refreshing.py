@@ -1,6 +1,7 @@
 """Ask YouTube again for the videos and channels of a niche that are due.
 
-A video or channel is due after the setting `refresh_days`, so that its facts are refreshed before they are 30 days old.
+A video or channel is due when it was last refreshed more than `refresh_days` days ago. This setting is less than 30
+days, so that facts are refreshed before they are 30 days old.
 """
 
 from collections.abc import Sequence

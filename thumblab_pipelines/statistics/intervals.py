@@ -152,10 +152,10 @@ class ChannelMeans:
             found = between_channels(self.means, self.variances)
             difference = ((channels - 1) * found + _TYPICAL_DIFFERENCE**2) / channels
         between, within = float(squares.sum() * difference), float((squares * self.variances).sum())
-        # If all channels have the same weight, this is their number minus 1.
+        # If all channels have the same weight, this is the number of channels minus 1.
         between_freedom = max(1.0, 1 / float(squares.sum()) - 1)
-        # Satterthwaite's formula. The variance is above 0, because each part of `variances` is.
         within_freedom = max(self.videos - channels, 1)
+        # This is Satterthwaite's formula. It never divides by 0, because all `variances` are above 0.
         freedom = (between + within) ** 2 / (between**2 / between_freedom + within**2 / within_freedom)
         reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)

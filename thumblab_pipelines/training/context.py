@@ -112,7 +112,7 @@ def _predict_linearly(features: Float32s, target: Float64s, known: Rows) -> Floa
 
 
 def _scaled(block: Floats, length: float, rows: Rows) -> Float32s:
-    """Return the features [n, d], standardised, clipped, and divided so that a typical row has this length."""
+    """Return the features [n, d], standardised, clipped, and scaled so that a typical row has the length `length`."""
     centred = block - block[rows].mean(axis=0)
     spread = centred[rows].std(axis=0)
     standardised = np.where(spread > CONSTANT, centred / np.maximum(spread, CONSTANT), 0.0)

@@ -117,8 +117,9 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
 
 
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Return the sums [3] of the pair, absolute and auxiliary losses, and the weights [3] to divide them by.
+    """Return three sums of losses, and the three weights to divide the sums by.
 
+    The first sum is over pairs, the second over engagement, and the third over sub-scores.
     `outputs` are the outputs of the model: score [m], engagement [m] and sub-scores [m, k].
     """
     score, absolute, auxiliary = outputs

@@ -95,7 +95,10 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> PictureGaps:
-    """Return the picture gaps of those `pairs` for which a model was trained without their channel, by this model."""
+    """Return picture gaps by models that were trained without the channel of the pair.
+
+    A pair in `pairs` is left out if there is no such model for its channel.
+    """
     winners, _ = pair_sides(corpus, pairs)
     chosen = [pairs[left_out[winners]] for left_out, _ in scorers]
     gaps = [scorer.gaps(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]

@@ -141,7 +141,9 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 
 
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
-    """Return the slope of the true on the predicted log views of videos of unseen channels, between 0.02 and 1.
+    """Return by how much the true log views rise per unit of predicted log views, on videos of unseen channels.
+
+    The result is the slope of a regression within channels, limited to values from 0.02 to 1.
 
     `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
     multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
@@ -165,8 +167,7 @@ def adapt(
 def _calibrate(
     corpus: Corpus, model: GlobalModel, unseen: Floats, unseen_pictures: PictureGaps, score_slope: float
 ) -> Calibration:
-    """Return the calibration of scores.
-
+    """Return the calibration of the model's scores.
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
     """
     # Adapters that are fitted to validation videos would know the outcome of the validation pairs. The adapters used
@@ -192,7 +193,10 @@ def _too_close(gaps: Floats, slope: float) -> float | None:
 
 
 def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
-    """Return the 101 percentiles of the scores in each niche that has enough videos. `scores` [n] are all scores."""
+    """Return the 101 percentiles of the scores in each niche with at least `LEAST_PLACED` videos.
+
+    `scores` [n] are the scores of all videos.
+    """
     niches = corpus.data.videos.niche.to_numpy(str)
     scores_by_niche = {str(niche): scores[niches == niche] for niche in np.unique(niches)}
     return {
@@ -205,7 +209,8 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    `expected` [n] are the predictions of the absolute head. The fields are those of `EngagementAccuracy`.
+    The absolute head is the output of the ranker that predicts engagement. `expected` [n] are its predictions. The keys
+    of the result are the fields of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr
 
@@ -217,7 +222,7 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     low, high = np.percentile(expected, [5, 95])
     constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
-    # This is the lower 95 % bound by Fisher's transformation. The correlation is clipped because the transformation of
-    # 1 is infinite.
+    # This is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is
+    # clipped, because the transformation of 1 is infinite.
     least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
     return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))
