@@ -224,12 +224,15 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
 
 
 def _first(videos: pd.DataFrame, share: float) -> Flags:
-    """Return which videos [n] are in the first `share` of their channel. `videos` must be in order of publication."""
+    """Return which videos [n] are among the oldest of their channel. `share` is the share of the oldest videos, 0 to 1.
+
+    `videos` must be in order of publication.
+    """
     return np.asarray(place_in_channel(videos) <= share, bool)
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs of which neither video is flagged in `rows` [n]."""
+    """Return the pairs whose two videos are both outside the flagged `rows` [n]."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched

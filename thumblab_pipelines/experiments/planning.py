@@ -104,8 +104,8 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
     most information. Two candidates that are too alike are not tested. If several candidates have the same score or the
     same information, the one that comes first in the list is chosen.
 
-    The expected information is the entropy of the outcome, H(p) = -p log2(p) - (1 - p) log2(1 - p), where
-    p = sigmoid(slope * difference of the scores) is the win probability of the Bradley-Terry model.
+    The expected information is the entropy of the outcome: H(p) = -p log2(p) - (1 - p) log2(1 - p). The win probability
+    p = sigmoid(slope * difference of the scores) is that of the Bradley-Terry model.
 
     Args:
         scores: the score of each candidate [n], or None for a candidate that the model cannot score.

@@ -84,10 +84,15 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
-    The rarity of a word is ln((m + 50) / (uses + 0.5)), where m is the number of titles that were published before on
-    any channel, and `uses` is the number of them that have the word. The four columns are the mean rarity of the
-    title's words, the mean rarity of its three rarest words, the rarity of its rarest word, and the share of its words
-    without uses. An empty title gets zeros.
+    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that were published before on
+    any channel, and `uses` is the number of these titles that have the word. The columns are:
+
+    1. the mean rarity of the title's words
+    2. the mean rarity of its three rarest words
+    3. the rarity of its rarest word
+    4. the share of its words that no earlier title has
+
+    An empty title gets zeros.
 
     Titles that were published later are not counted. Creators repeat the words of a successful title in later titles,
     so a count of the later titles would reveal the success.
@@ -108,7 +113,7 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 def _weighted(counted: SparseRows, known: Rows) -> SparseRows:
     """Weight `counted` [n, BUCKETS] by inverse document frequency, and scale each row to length 1.
 
-    The weight of a bucket is ln((m + 1) / (df + 1)) + 1, where m is the number of known rows, and df is the number of
+    The weight of a bucket is ln((m + 1) / (df + 1)) + 1. Here, m is the number of known rows, and df is the number of
     known rows in which the bucket occurs.
     """
     from scipy.sparse import csr_array, diags_array

@@ -129,8 +129,8 @@ def fine_tune(
     checkpoint. If an earlier call has already published the result, this release is returned. Pairs with an unreadable
     picture are left out, and the release records their number. To use the new encoder, see `encoder_setting`.
 
-    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, or when
-    there is no ranking model to start from.
+    Raises `LabError` when the encoder is not a ViT of open_clip, or when the pairs were made with another encoder. With
+    `heads="trained"`, raises `LabError` too when there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 

@@ -107,8 +107,8 @@ class TowerTraining:
 
     def run(self, listener: Progress) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
-        # The AUC is measured before `_resume` loads trained weights. So a resumed run also reports the AUC before the
-        # whole training.
+        # The AUC is measured before `_resume` loads trained weights. So a resumed run, too, reports the AUC before the
+        # first epoch.
         before = self.validation_auc()
         history = self._resume()
         for number in range(len(history), self.config.epochs):

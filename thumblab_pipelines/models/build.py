@@ -142,7 +142,10 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """Return the release that the main process has published for the same inputs."""
+    """Return the release that the main process has published for the same inputs.
+
+    Raises `LabError` if the main process has published none.
+    """
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release

@@ -82,7 +82,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     The champion is normally the served model. If a person has moved the alias to a version that is not served yet, the
     newest model is compared with this version instead. If the newest model is worse, the sensor `champion_moved` later
     serves the person's choice. If the chosen version cannot be served, the newest model is compared with the served
-    model, and the alias stays where the person put it.
+    model. In this case, the alias stays where the person put it.
 
     Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """

@@ -79,7 +79,7 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # another training that used the folder has ended and deleted it
+        with suppress(FileNotFoundError):  # Another training in this folder has ended, and has deleted the folder.
             sync(self.path.parent)
 
     def load(self) -> State | None:

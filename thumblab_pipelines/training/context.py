@@ -1,9 +1,10 @@
 """Predict the views of a video from everything but its picture: from its context.
 
-The context of a video is its title (vector, facts and words), its length, its age at the latest count, the hour and the
-weekday of its publication, and the views of other videos of its channel with similar titles. From the context, a model
-predicts how far the log views of the video are above its channel's trend. The residual is how far they really are above
-the trend, minus this prediction. It is the part of the views that the picture may have caused.
+The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
+hour and the weekday of its publication. The views of other videos of its channel with similar titles also belong to the
+context. From the context, a model predicts how far the log views of the video are above its channel's trend. The
+residual is how far they really are above the trend, minus this prediction. It is the part of the views that the picture
+may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
@@ -89,8 +90,8 @@ class Context:
 def context_features(data: Dataset, rows: Rows) -> Float32s:
     """Return the features of the context, float32 [n, d].
 
-    Each kind of feature, such as the title's vector or the age, is scaled so that a typical row of it has a given
-    length.
+    Each kind of feature is a block of columns, for example the title's vector. Each block is scaled so that a typical
+    row of the block has a chosen length.
     """
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()

@@ -68,10 +68,10 @@ class ProcessGroup:
             self._accelerator.backward(loss * self.size)  # DDP divides the gradients by `size`
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
-        """Return this process's part of the pairs of a step, and the parts of the processes with lower numbers.
+        """Return this process's part of a step's pairs, followed by the parts of all processes with lower numbers.
 
-        The parts are consecutive, so that the pairs of a block stay together. Raises `LabError` when there are fewer
-        pairs than processes.
+        Each part consists of consecutive pairs, so that the pairs of a block stay together. Raises `LabError` when
+        there are fewer pairs than processes.
         """
         if self.size == 1:
             return pairs, pairs[:0]

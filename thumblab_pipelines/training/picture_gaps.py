@@ -26,7 +26,10 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class OneTitleScorer:
-    """A global model with channel adapters. It scores the picture of one video under the title of a second video."""
+    """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
+
+    It scores the picture of one video under the title of a second video.
+    """
 
     corpus: Corpus
     model: GlobalModel

@@ -52,8 +52,8 @@ class TitleWeights:
     """The weights of the blocks of inputs. A block with a larger weight is penalised less.
 
     A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
-    a weight of 0, the block has no effect. `words`, `groups` and `facts` belong to x in the module's formula, the
-    weights that begin with `own_` to z, and `level` to the level of a channel.
+    a weight of 0, the block has no effect. In the module's formula, `words`, `groups` and `facts` belong to x. The
+    weights that begin with `own_` belong to z, and `level` belongs to level(channel).
     """
 
     words: float = 0.1

@@ -1,6 +1,7 @@
 """Train the ranking model on stored vectors.
 
-A training fits the global model and the channel adapters, and calibrates the scores with and without adapters.
+A training fits the global model, which is the same for all channels, and the channel adapters. Then it calibrates the
+scores with and without adapters.
 """
 
 from __future__ import annotations
