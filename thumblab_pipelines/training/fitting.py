@@ -171,7 +171,8 @@ class _Training:
     def finish(self) -> None:
         """If the weights were averaged, choose between the averaged weights and those of the last epoch.
 
-        The averaged weights are loaded into the model, unless their validation AUC is lower than that of the last epoch.
+        The averaged weights are loaded into the model, unless their validation AUC is lower than that of the last
+        epoch.
         """
         if self.average is None or not int(self.average.n_averaged):
             return

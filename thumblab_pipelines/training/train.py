@@ -33,10 +33,10 @@ EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
-"""Minimum of the score slope, by which adapters multiply the score of the global model.
+"""Minimum of the score slope. An adapter multiplies the score of the global model by the score slope.
 
-It is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was fitted
-to. For such candidates, the adapter adds almost nothing to the multiplied score.
+The minimum is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was
+fitted to. For such candidates, the adapter adds almost nothing to the multiplied score.
 """
 
 
@@ -57,8 +57,8 @@ def train(
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
-    Three more models are trained, each without a third of the channels. They show how well a model ranks videos of
-    unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no
+    Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
+    of unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no
     pair to learn from.
     """
     corpus, training = Corpus.of(data), Training(config, listen, folders)
