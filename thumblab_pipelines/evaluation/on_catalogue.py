@@ -78,7 +78,7 @@ class CatalogueEvaluation:
 def named_model(lab: Lab, name: str) -> Release:
     """Return the served model if the name is `champion`, else the model release with the id `name`.
 
-    Raises `LabError` if there is no such model. The message lists the existing releases.
+    Raises `LabError` if there is no such model. If `name` is an id, the message lists the ids of all model releases.
     """
     if name == CHAMPION:
         served = lab.releases.serving.current(MODEL, ALL)
@@ -98,7 +98,8 @@ def named_model(lab: Lab, name: str) -> Release:
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
     """Return settings with which another lab encodes pictures in the same way as `lab` did for the model.
 
-    Raises `LabError` if the encoders that the model was trained with are not available any more.
+    Raises `LabError` if the model does not record its image encoder, or if the encoders that the model was trained with
+    are not available any more.
     """
     name = model.info.get("image_encoder_name")
     if not name:

@@ -172,7 +172,7 @@ def _current(version: str) -> ColumnElement[bool]:
 
 
 def check_features(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that every picture has its sub-scores, and that they are between 0 and 1."""
+    """Check that at least 99 % of the pictures have sub-scores, and that all sub-scores are between 0 and 1."""
     columns = [visual_features.c[name] for name in NAMES]
     outside = or_(*(not_(column.between(0, 1)) for column in columns))
     statement = (

@@ -156,7 +156,10 @@ def sources(release: Release, store: ReleaseStore) -> list[Source]:
 
 
 def commit() -> str | None:
-    """Return the git commit of the checkout, with `-dirty` if files are changed. Return None outside a checkout."""
+    """Return the git commit of the checkout, with `-dirty` if files are changed.
+
+    Return None if the code is not in a checkout, or if git fails.
+    """
     if not (CHECKOUT / "pyproject.toml").is_file() or not (CHECKOUT / ".git").exists():
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=16", "--exclude=*"]

@@ -58,8 +58,8 @@ def train(
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
     Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
-    of unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no
-    pair to learn from.
+    of unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is
+    no pair to learn from.
     """
     corpus, training = Corpus.of(data), Training(config, listen, folders)
     learnt = data.learnt(TRAIN)
