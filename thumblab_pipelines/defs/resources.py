@@ -32,8 +32,7 @@ class LabResource(dg.ConfigurableResource):
 
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
-        """Return the resource for a caller that runs assets in its own process.
-
+        """Return the resource for a caller that runs assets in the process of the caller.
         `chosen` are the caller's settings, and `listener` receives the progress. The resource keeps both in private
         attributes. Dagster copies configurable resources, and the copy would lack these attributes. The resource is
         therefore wrapped as a fixed value, which Dagster does not copy.

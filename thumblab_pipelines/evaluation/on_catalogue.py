@@ -48,7 +48,7 @@ CHAMPION = "champion"
 """The name by which a caller asks for the served model."""
 
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
-"""A pattern for names of image encoders that were compiled at some precision. They end with the id of a release."""
+"""A pattern for names of image encoders that were compiled at some precision. Such a name ends with a release's id."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CatalogueEvaluation:
         How many `videos` of the catalogue the model was trained on, and how many `pairs` were left out because of them.
         None if the release of the model does not record its training videos.
     channels_adapted
-        The number of channels with enough videos for an adapter.
+        The number of channels for which an adapter was fitted.
     """
 
     evaluations: list[Evaluation]
@@ -116,7 +116,7 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    return {"image_encoder": name, "encoder_precision": "float32"}  # the name already contains the precision
+    return {"image_encoder": name, "encoder_precision": "float32"}  # `name` already contains the precision.
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:

@@ -4,7 +4,7 @@ Two observed videos of a channel differ in title *and* picture. The video with m
 The pairs are therefore evaluated in slices. All slices except `swap` reduce the effect of the title:
 
     residual     The winner is the video with the higher residual: its log views minus those that its context predicts,
-                 see `Context`. `residual 2x` has only the pairs whose residuals differ by a factor of two in views.
+                 see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a factor of two.
     tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.

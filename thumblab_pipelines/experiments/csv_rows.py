@@ -67,7 +67,7 @@ class ExperimentTable(ReadTable):
             for name in self._header
             if name and name not in (*REQUIRED, *OPTIONAL)
         ]
-        rows = (row for row in rows if any(row[1]))  # A spreadsheet may write rows of empty cells.
+        rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
         yield from self.good_rows(rows, self._row)
 
     def _lines(self) -> list[str]:

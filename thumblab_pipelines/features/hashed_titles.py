@@ -36,9 +36,9 @@ _RAREST = 3
 class HashedTitles:
     """n titles in hash buckets (feature hashing [1]_), weighted by inverse document frequency.
 
-    `words`: words and pairs of words; `groups`: groups of three to five characters within words. Each row has length 1,
-    or 0 for an empty title. `present`: 1 for each single word of a title.
-
+    `words` has the words and the pairs of words of each title. `groups` has the groups of three to five characters
+    within words. Each row of them has length 1, or 0 for an empty title. `present` has a 1 for each single word of a
+    title.
     In scripts without spaces, and in languages whose words have many endings, few titles share whole words. Such titles
     still share groups of characters.
 

@@ -127,7 +127,7 @@ def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> d
         vectors = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
     for row in rows:
         if row.video_id not in vectors:
-            with suppress(ImageError):  # an unreadable picture is reported when it is measured
+            with suppress(ImageError):  # An unreadable picture is reported when it is measured.
                 vectors[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
     return vectors
 

@@ -134,7 +134,7 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
         with path.open("ab") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
-            else:  # macOS has no posix_fallocate, so there the size is set without allocating it.
+            else:  # macOS has no posix_fallocate. There, the file gets its size, but no space is allocated.
                 file.truncate(size)
     except OSError as error:
         raise LabError(

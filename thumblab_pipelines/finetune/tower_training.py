@@ -72,9 +72,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the learning rate are computed by functions of the ranker's training, which take a `TrainConfig`.
-        # This config has a learning rate of 1. These functions then give the share of the full learning rate for each
-        # step. Each group of parameters has a full learning rate of its own, which is multiplied by this share.
+        # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. This config has a
+        # learning rate of 1. For each step, `learning_rate` therefore returns a share of the full rate. Each group of
+        # parameters has a full rate of its own, which is multiplied by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,

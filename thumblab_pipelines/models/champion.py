@@ -129,7 +129,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # the lab does not move the alias here, because the person may have moved it again by now
+        if by_alias:  # The lab does not move the alias here, because the person may have moved it again.
             registry.record_champion(version)
         else:
             registry.set_champion(version)

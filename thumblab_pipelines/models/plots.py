@@ -113,5 +113,5 @@ def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     plot = Plot(figsize=(7, height * panels), layout="constrained")
     axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
     for axes in axes_of_panels:
-        axes.tick_params(labelbottom=True)  # this shows the numbers under every panel, not only the last
+        axes.tick_params(labelbottom=True)  # This shows the numbers under every panel, not only under the last.
     return plot, axes_of_panels

@@ -152,7 +152,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     comparison = compare_models(
         model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs
     )
-    assert comparison is not None  # the number of pairs was checked above
+    assert comparison is not None  # The number of pairs was checked above.
     outcome = "not worse than" if comparison.not_worse else "worse than"
     return Decision(
         comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
@@ -233,7 +233,7 @@ def _require_fit(lab: Lab, release: Release) -> None:
 def _served(lab: Lab) -> Release | None:
     try:
         return lab.releases.serving.current(MODEL, ALL)
-    except LabError as error:  # the pointer names a release that was deleted
+    except LabError as error:  # The pointer names a release that was deleted.
         if error.transient:
             raise
         return None

@@ -174,5 +174,5 @@ def _errors_translated() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, OSError) as error:  # the HTTP client of MLflow raises OSError
+    except (MlflowException, OSError) as error:  # The HTTP client of MLflow raises OSError.
         raise MlflowError(f"MLflow: {str(error)[:300]}; see the log of its server") from error

@@ -140,7 +140,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        bypass_proxy_for_loopback()  # otherwise MLflow's client uses a proxy even for this machine
+        bypass_proxy_for_loopback()  # Otherwise, MLflow's client would use a proxy even for this machine.
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
@@ -166,7 +166,8 @@ class Tracker:
 
         earlier = self._finished(release)
         if earlier is not None:
-            self.registry.set_challenger(earlier, release)  # an earlier call may have crashed before it moved the alias
+            # The earlier call may have crashed before it moved the alias.
+            self.registry.set_challenger(earlier, release)
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
         trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
@@ -254,7 +255,7 @@ class Tracker:
 
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is None:
-            with suppress(MlflowException):  # another process has created the experiment meanwhile
+            with suppress(MlflowException):  # Another process may have created the experiment meanwhile.
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
         # The tags of `_KIND` are missing if a person created the experiment, or if an older version of the lab did.

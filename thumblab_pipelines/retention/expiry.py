@@ -34,8 +34,8 @@ ORDER BY v.collected_at, v.video_id
 """)
 """This statement selects the videos whose time in the library is over.
 
-Videos that the crawl keeps stay longer, for the days of the setting `training_days`. Videos of a channel that a person
-added stay until a person removes the channel.
+A video stays for `library_days`. If the crawl keeps the video, it stays for `training_days`. Videos of a channel that a
+person added stay until a person removes the channel.
 """
 
 _DELETE_EXCLUDED = text("""

@@ -112,7 +112,7 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if age(aside) > _ABANDONED_S:  # another training may still be writing a younger file
+                if age(aside) > _ABANDONED_S:  # Another training may still be writing a younger file.
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()

@@ -176,7 +176,7 @@ class _Training:
         """
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.group.set_counted(None)  # here, every process goes over all rows and counts them all
+        self.group.set_counted(None)  # Here, every process goes over all rows, and counts all of them.
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:
