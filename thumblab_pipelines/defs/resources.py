@@ -19,6 +19,7 @@ _LOG_SECONDS = 5.0
 
 class LabResource(dg.ConfigurableResource):
     """A resource that opens the lab in the folder `data_dir`. If `data_dir` is empty, it opens the lab of the settings.
+
     Dagster creates a new resource for every tick of a sensor. The lab is nevertheless opened, and its database
     migrated, only once per process.
     """
@@ -33,6 +34,7 @@ class LabResource(dg.ConfigurableResource):
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
         """Return the resource for a caller that runs assets in the process of the caller.
+
         `chosen` are the caller's settings, and `listener` receives the progress. The resource keeps both in private
         attributes. Dagster copies configurable resources, and the copy would lack these attributes. The resource is
         therefore wrapped as a fixed value, which Dagster does not copy.

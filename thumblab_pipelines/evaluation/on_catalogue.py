@@ -233,7 +233,7 @@ def _first(videos: pd.DataFrame, share: float) -> Flags:
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs whose two videos are both outside the flagged `rows` [n]."""
+    """Return the pairs of which no video is flagged. `rows` [n] are the flags of the videos."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched

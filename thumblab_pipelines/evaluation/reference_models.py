@@ -61,7 +61,10 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
 
 
 def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
-    """Return the target (ln of age-corrected views) of each video minus the trend of its channel's known rows [n]."""
+    """Return by how much the target [n] of each video is above the trend of its channel.
+
+    The target is the ln of the age-corrected views. The trend is computed from the known rows.
+    """
     target, is_known = videos.target.to_numpy(float), np.isin(np.arange(len(videos)), known)
     return target - local_trend(videos.channel_id.to_numpy(str), publication_days(videos), target, is_known)
 

@@ -51,6 +51,7 @@ class ExperimentWriter:
 
     def add(self, given: GivenExperiment) -> AddedExperiment:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
+
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
         picture cannot be found or read. Nothing is then stored in the database.
         """

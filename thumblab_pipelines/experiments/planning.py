@@ -85,6 +85,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 
 def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
     """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
+
     `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
     at most `NEAR` bits.
     """

@@ -29,6 +29,7 @@ class StoredExperiment:
 
 def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
+
     Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`.
     """
     # Without the lock, two imports at the same time could both find the experiment new, and one of them would fail.

@@ -148,7 +148,10 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter of the settings, and the image encoder if it has a text tower. No model is loaded yet."""
+    """Return the meter that the settings describe, and the image encoder, or None if it cannot encode titles.
+
+    No model is loaded yet.
+    """
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)
     if tower is not None:

@@ -226,7 +226,10 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """Return the pairs of a part whose margin is at least `least_margin`, and whose videos may be used for training."""
+    """Return the winners and losers of those pairs of the part that have a margin of `least_margin` or more.
+
+    A pair is left out if one of its videos may not be used for training.
+    """
     learnt = data.learnt(part)
     allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
     chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]

@@ -25,6 +25,7 @@ def plots(
     history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
 ) -> Iterator[tuple[str, Plot]]:
     """Yield the name of each plot that has data, together with the plot.
+
     `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
     """
     if history:

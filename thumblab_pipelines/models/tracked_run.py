@@ -79,6 +79,7 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
+
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
     views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given.
     """

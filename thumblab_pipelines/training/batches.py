@@ -21,8 +21,9 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs, in which a pair often shares a video with the pairs next to it.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
-    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other, and
-    neighbours are videos of the same weeks. The function needs neither channels nor dates for this.
+    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other.
+    Neighbours are the two videos of a pair, and these were published near each other. So the order follows channels and
+    time, although the function knows neither channels nor dates.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -63,6 +64,7 @@ class Batches:
 
     def epoch(self, number: int) -> Sequence[Rows]:
         """Return the row numbers of the pairs that each step of epoch `number` visits.
+
         The blocks begin at a random offset. They are shuffled and then divided into steps of equal size.
         """
         random = np.random.default_rng([self.seed, number])

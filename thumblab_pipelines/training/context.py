@@ -69,7 +69,7 @@ class Context:
         run = np.full(len(videos), -1)
         run[chosen] = runs_in_time(channel[chosen])
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
-        # A run without videos needs no prediction. If all videos are in one run, no video is left to learn from.
+        # A run is left out if it has no videos, or if it has all of them. Then no video is left to learn from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
         linear = [_predict_linearly(features, target, known) for _, known in folds]
         general = np.zeros(len(videos))

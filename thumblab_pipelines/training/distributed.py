@@ -69,8 +69,9 @@ class ProcessGroup:
             self._accelerator.backward(loss * self.size)
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
-        """Return this process's part of a step's pairs, followed by the parts of all processes with lower numbers.
+        """Divide the pairs of a step among the processes.
 
+        Returns the part of this process, and then the parts of all processes with lower numbers in one array.
         Each part consists of consecutive pairs, so that the pairs of a block stay together. Raises `LabError` when
         there are fewer pairs than processes.
         """

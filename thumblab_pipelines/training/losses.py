@@ -120,6 +120,7 @@ def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: T
     """Return three sums of losses, and the three weights to divide the sums by.
 
     The first sum is over pairs, the second over engagement, and the third over sub-scores.
+
     `outputs` are the outputs of the model: score [m], engagement [m] and sub-scores [m, k].
     """
     score, absolute, auxiliary = outputs

@@ -113,9 +113,10 @@ class Training:
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
-        """Return for each third of the channels its rows [n] and a model that was trained without them.
+        """Return up to three models, each of which was trained without a third of the channels.
 
-        A third is left out of the list if the other channels have no pair to learn from.
+        Before each model come the flags [n] of the videos that it was trained without. A model is left out if the
+        channels that remain for it have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
         models = []
@@ -169,6 +170,7 @@ def _calibrate(
     corpus: Corpus, model: GlobalModel, unseen: Floats, unseen_pictures: PictureGaps, score_slope: float
 ) -> Calibration:
     """Return the calibration of the model's scores.
+
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
     """
     # Adapters that are fitted to validation videos would know the outcome of the validation pairs. The adapters used
