@@ -28,7 +28,7 @@ whole percentages can add up to any value from 0.985 to 1.015. The limit in the 
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 _LONGEST_TEXT = 500
-"""The most characters of a title or a name. YouTube allows 100."""
+"""Maximum number of characters of a title or a name. YouTube allows 100."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of experiments, by the number of the experiment. There is one score for each variant, in their order."""
+"""The scores of the variants of each experiment, by the number of the experiment. They are in the variants' order."""
 
 _PREVIEWED = 10
 """A preview has at most this many experiments."""

@@ -87,9 +87,9 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
     """Yield a sample for each row. A sample is the input of the meter.
 
-    It consists of a function that decodes the picture, and of the title.
-    A picture is decoded only when it is measured. `tower` is the image encoder if it has a text tower, a part that
-    encodes titles. In this case the samples include the vectors of pictures and titles.
+    It consists of a function that decodes the picture, and of the title. A picture is decoded only when it is measured.
+    `tower` is the image encoder if it has a text tower, a part that encodes titles. In this case the samples include
+    the vectors of pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]

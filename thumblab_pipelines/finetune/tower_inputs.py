@@ -1,4 +1,4 @@
-"""Store, once per picture, what the trained part of an image tower needs in every epoch.
+"""For each picture, store once what the trained part of an image tower needs in every epoch.
 
 If the lower blocks of the tower are frozen, their outputs (activations) are stored in float16. The frozen blocks then
 run only once instead of in every epoch. If the whole tower is trained, or if the activations would take too much disk

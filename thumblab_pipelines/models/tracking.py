@@ -122,7 +122,7 @@ class Tracker:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
         A caller that cannot go on without MLflow should call this function before the training. If MLflow does not
-        answer, the caller then learns it before the long training and not after it.
+        answer, the caller then learns this before the long training, and not after it.
         """
         import httpx
 

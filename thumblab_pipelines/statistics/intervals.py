@@ -223,5 +223,8 @@ def _numbers(channel: npt.ArrayLike) -> Rows:
 
 
 def _consecutive(numbers: Rows) -> Rows:
-    """Return the numbers [m] without gaps: the smallest becomes 0, the next larger one 1. All must be 0 or more."""
+    """Return the numbers [m] without gaps between them. All numbers must be 0 or more.
+
+    The smallest number becomes 0, the next larger number becomes 1, and so on.
+    """
     return np.asarray((np.cumsum(np.bincount(numbers) > 0) - 1)[numbers], np.intp)
