@@ -37,7 +37,7 @@ _DAY, _WEEK = 1.0, 7.0
 
 @dataclass(frozen=True)
 class Context:
-    """The views that the context of each of n videos predicts, and the rest of its views.
+    """For each of n videos, the views that its context predicts, and the rest of the video's views.
 
     Parameters
     ----------
@@ -56,9 +56,10 @@ class Context:
     def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
-        Only the given rows are used. The trend of a channel is computed from all of them. So the views of a video
-        affect the trend at the other videos of its channel, from which the video's prediction is learnt. In a channel
-        of 40 videos, they have a weight of about 3 % in such a trend.
+        Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So the
+        views of a video change the trend at the other videos of its channel, and the prediction for the video is learnt
+        from these other videos. The effect is small. In a channel of 40 videos, the views of one video have a weight of
+        about 3 % in the trend at another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows

@@ -93,7 +93,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
     """Return the batch of some pairs, in which each pair is mixed with a partner.
 
     The partners are the same pairs in random order. The winner of a pair is mixed with the winner of the partner, and
-    the loser with the loser. Both are mixed in the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
+    the loser with the loser. Both are mixed with the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
     has two rows per pair. The rows of all winners come first.
     """
     partners = random.permutation(pairs)

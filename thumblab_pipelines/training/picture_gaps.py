@@ -76,8 +76,8 @@ def held_out_picture_gaps(
     """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
 
     `known` is the released model with its adapters. `unseen` has the models that were trained without some channels.
-    Each comes with a flag for every row [n] that says whether its channel was left out, and with adapters for these
-    channels.
+    Each of these models comes with flags [n] and with channel adapters. The flags say which rows belong to the channels
+    that were left out. The adapters are for these channels.
     """
     parts = corpus.data.pairs.part.to_numpy(object)
     test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
