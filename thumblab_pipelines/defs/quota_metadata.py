@@ -1,4 +1,4 @@
-"""Write the quota into the metadata of an asset: the calls that the run spent, and the calls left today."""
+"""Write YouTube's quota into the metadata of an asset: what the run spent of each bucket, and what is left today."""
 
 from collections.abc import Mapping
 

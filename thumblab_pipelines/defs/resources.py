@@ -18,7 +18,7 @@ _LOG_SECONDS = 5.0
 
 
 class LabResource(dg.ConfigurableResource):
-    """The lab of this process's settings, or the lab in the folder `data_dir`.
+    """A resource that opens the lab in the folder `data_dir`. If `data_dir` is empty, it opens the lab of the settings.
 
     Dagster creates a new resource for every tick of a sensor. The lab is nevertheless opened, and its database
     migrated, only once per process.
@@ -33,7 +33,7 @@ class LabResource(dg.ConfigurableResource):
 
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
-        """Return the resource for a caller that runs assets in its own process.
+        """Return the resource for a caller that runs assets in the process of the caller.
 
         `chosen` are the caller's settings, and `listener` receives the progress. The resource keeps both in private
         attributes. Dagster copies configurable resources, and the copy would lack these attributes. The resource is
@@ -74,7 +74,7 @@ def _opened(chosen: Settings, url: str) -> Lab:
 
 
 class MlflowResource(dg.ConfigurableResource):
-    """The MLflow server."""
+    """A resource that connects assets to the lab's MLflow server."""
 
     tracking_uri: str = Field(
         default="", description="The server's address. If it is empty, the address in the settings is used."

@@ -1,1 +1,1 @@
-"""Evaluate ranking models on held-out pairs of the lab's own videos or of another catalogue."""
+"""Evaluate ranking models on held-out pairs of the lab's videos, or on pairs of a catalogue in a separate lab."""

@@ -1,10 +1,11 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. They differ in which videos of the evaluated channel a model was fitted to:
+There are three splits. They differ in the videos of the evaluated channel to which a model was fitted:
 
-- `future`: the model was trained, and its channel adapter was fitted, on videos of the channel's first 80 %
+- `future`: the model and its channel adapter were fitted to videos from the first 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
-- `adapted`: the model was trained without the channel, and then a channel adapter was fitted to its first 80 %
+- `adapted`: the model was trained without the channel, and then a channel adapter was fitted to the first 80 % of the
+  channel's videos
 """
 
 from __future__ import annotations
@@ -61,10 +62,10 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
-    """Return the AUC of `scores` [n] on those pairs of a release that are held out in the split.
+    """Return the AUCs of `scores` [n] on those pairs of a release that are held out in the split.
 
     One AUC is computed on all of these pairs, and one on those whose winner has at least twice the loser's views. Each
-    is followed by the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
+    AUC is followed by the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
@@ -120,8 +121,8 @@ def _evaluate_split(
             evaluations += held_out.detailed_aucs(data.videos, scorer, scores[scorer])
     if reference in scores:
         evaluations += held_out.lead(scores[MODEL], reference, scores[reference])
-    # The slope for unseen channels was fitted on their training and validation pairs. Therefore calibration is measured
-    # only on test pairs.
+    # `slope` turns score differences into log odds. For unseen channels, it was fitted on their training and validation
+    # pairs. Therefore calibration is measured only on test pairs.
     test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
     evaluations += test_pairs.calibration(scores[MODEL], slope)
     return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
@@ -156,7 +157,7 @@ def _evaluate_pictures(
 
 
 def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return the scores [n] of reference models that were fitted without the channel of each video.
+    """Return the scores [n] of reference models. Each video is scored by models that were fitted without its channel.
 
     The first result has the scores of unadapted models. The second has the scores of partial pooling, the only
     reference model that is adapted. It adds a regression for each channel, fitted to the `known` rows of this channel.

@@ -93,7 +93,10 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the evaluation in a stored row. Rows of old releases have other fields, and only the metric AUC."""
+        """Return the evaluation in a stored row.
+
+        Old releases store only the AUC. Their rows have the fields `auc`, `auc_low` and `auc_high`, and no `metric`.
+        """
         if "auc" not in row:
             return cls(**row)
         common = {name: value for name, value in row.items() if not name.startswith("auc")}
@@ -197,11 +200,11 @@ class HeldOutPairs:
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
-        """Yield rank correlations for the given rows of `videos`.
+        """Yield two rank correlations for the given rows of `videos`.
 
-        A correlation is computed within each channel. The figure is the mean of the correlations of all channels.
-        One figure is the correlation of the model's scores with the age-corrected views. The other is the correlation
-        of the scores with the click-through rates that the owner gave.
+        Each correlation is computed within each channel, and the figure is the mean over the channels. The first is
+        the correlation of the model's scores with the age-corrected views. The second is the correlation of the scores
+        with the click-through rates that the owner of the channel gave.
         """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -284,7 +287,7 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Ro
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
     """Return the channels or niches that have at least 30 pairs, each with its number of pairs.
 
-    `numbers` [m]: the number of each pair's channel or niche. The most frequent comes first in the result.
+    `numbers` [m]: the number of each pair's channel or niche. The channel or niche with the most pairs comes first.
     """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")

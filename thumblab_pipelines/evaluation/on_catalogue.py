@@ -1,7 +1,7 @@
-"""Evaluate an existing model on another catalogue, without and with adapters for the channels of the catalogue.
+"""Evaluate an existing model on a catalogue, without and with adapters for the channels of the catalogue.
 
-The catalogue is imported into a separate lab, so that its videos do not get into the lab of the model. Its pictures and
-titles are encoded with the encoders that the model was trained with.
+The catalogue is imported into a separate lab, so that its videos do not get into the lab of the model. The
+pictures and titles of the catalogue are encoded with the encoders that the model was trained with.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CHAMPION = "champion"
 """The name by which a caller asks for the served model."""
 
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
-"""A pattern for names of image encoders that were compiled at some precision. They end with the id of a release."""
+"""A pattern for names of image encoders that were compiled at some precision. Such a name ends with a release's id."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CatalogueEvaluation:
         How many `videos` of the catalogue the model was trained on, and how many `pairs` were left out because of them.
         None if the release of the model does not record its training videos.
     channels_adapted
-        The number of channels with enough videos for an adapter.
+        The number of channels for which an adapter was fitted.
     """
 
     evaluations: list[Evaluation]
@@ -78,7 +78,7 @@ class CatalogueEvaluation:
 def named_model(lab: Lab, name: str) -> Release:
     """Return the served model if the name is `champion`, else the model release with the id `name`.
 
-    Raises `LabError` if there is no such model. The message lists the existing releases.
+    Raises `LabError` if there is no such model. If `name` is an id, the message lists the ids of all model releases.
     """
     if name == CHAMPION:
         served = lab.releases.serving.current(MODEL, ALL)
@@ -98,7 +98,8 @@ def named_model(lab: Lab, name: str) -> Release:
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
     """Return settings with which another lab encodes pictures in the same way as `lab` did for the model.
 
-    Raises `LabError` if the encoders that the model was trained with are not available any more.
+    Raises `LabError` if the model does not record its image encoder, or if the encoders that the model was trained with
+    are not available any more.
     """
     name = model.info.get("image_encoder_name")
     if not name:
@@ -115,11 +116,11 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    return {"image_encoder": name, "encoder_precision": "float32"}  # the name already contains the precision
+    return {"image_encoder": name, "encoder_precision": "float32"}  # `name` already contains the precision.
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Import `videos.csv` of the folder, and delete the videos of the lab that it no longer lists.
+    """Import `videos.csv` of the folder. Then delete the videos of the lab that `videos.csv` no longer lists.
 
     The lab must contain nothing but this catalogue. If the row of a video cannot be read, the video keeps the data of
     an earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as
@@ -224,12 +225,15 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
 
 
 def _first(videos: pd.DataFrame, share: float) -> Flags:
-    """Return which videos [n] are in the first `share` of their channel. `videos` must be in order of publication."""
+    """Return which videos [n] are among the oldest of their channel. `share` is the share of the oldest videos, 0 to 1.
+
+    `videos` must be in order of publication.
+    """
     return np.asarray(place_in_channel(videos) <= share, bool)
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs of which neither video is flagged in `rows` [n]."""
+    """Return the pairs of which no video is flagged. `rows` [n] are the flags of the videos."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched

@@ -4,7 +4,7 @@ Two observed videos of a channel differ in title *and* picture. The video with m
 The pairs are therefore evaluated in slices. All slices except `swap` reduce the effect of the title:
 
     residual     The winner is the video with the higher residual: its log views minus those that its context predicts,
-                 see `Context`. `residual 2x` has only the pairs whose residuals differ by a factor of two in views.
+                 see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a factor of two.
     tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
@@ -57,7 +57,8 @@ class OneTitlePairs:
     def aucs(self, scorer: str, pictures: PictureGaps) -> Iterator[Evaluation]:
         """Yield the AUC of a scorer in each slice, and its mean over channels.
 
-        A pair counts 1 if the winner's picture scores higher under both titles, and 0.5 if under one of them.
+        A pair counts 1 if the winner's picture scores higher under both titles. It counts 0.5 if the winner's picture
+        scores higher under one title, and lower under the other. See `_wins` for equal scores.
         """
         sides, wins = self._sides(pictures), _wins(pictures.gaps)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
@@ -81,13 +82,14 @@ class OneTitlePairs:
         """Yield how good the model's win probabilities are, and how often its answer depends on the title.
 
         The calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
-        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which a different
-        picture has the higher score under each of the two titles. `slope` turns a difference of scores into the log odds
-        of winning.
+        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which the
+        better picture depends on the title: one picture has the higher score under the winner's title, and the other
+        picture under the loser's title. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
-        # The slope of unseen channels was fitted to pairs of the other parts, so only test pairs are held out.
+        # For unseen channels, `slope` was fitted to pairs of the training part and the validation part. So only pairs
+        # of the test part are held out.
         is_test = self.data.pairs.part.to_numpy(object)[pictures.pairs] == TEST
         held_out = is_test & (residual != 0)
         place = Place(self.split, RESIDUAL, MODEL, "", ONE_TITLE)
@@ -129,8 +131,8 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
 
 
 def _wins(gaps: Float64s) -> Float64s:
-    """Return for each pair [k] under which share of its two titles the winner's picture scores higher: 0, 0.5 or 1.
+    """Return for each pair [k] the share of its two titles under which the winner's picture scores higher.
 
-    Equal scores under a title count as half of it.
+    If both pictures have the same score under a title, this title counts half. The share is a value from 0 to 1.
     """
     return np.asarray(((gaps > 0) + 0.5 * (gaps == 0)).mean(axis=1), np.float64)

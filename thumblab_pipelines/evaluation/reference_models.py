@@ -2,7 +2,7 @@
 
 The known rows are those videos to which a reference model may be fitted. A known pair consists of two known rows.
 
-    age, length      sort by one column, ascending or descending, whichever orders the known pairs better
+    age, length      sort by one column, in the direction that has the higher AUC on the known pairs
     title            ridge regression on the title's vector and simple facts about its wording
     image            ridge regression on 64 principal components of the pictures' vectors
     linear           ridge regression on the inputs of `title` and `image` together
@@ -61,7 +61,10 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
 
 
 def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
-    """Return the target (ln of age-corrected views) of each video minus the trend of its channel's known rows [n]."""
+    """Return by how much the target [n] of each video is above the trend of its channel.
+
+    The target is the ln of the age-corrected views. The trend is computed from the known rows.
+    """
     target, is_known = videos.target.to_numpy(float), np.isin(np.arange(len(videos)), known)
     return target - local_trend(videos.channel_id.to_numpy(str), publication_days(videos), target, is_known)
 
@@ -128,7 +131,7 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """Return the values of the column or their negatives [n], whichever orders the pairs of known rows better."""
+    """Return the values of the column [n], or their negatives if these have the higher AUC on pairs of known rows."""
     inside = data.pairs_within(known)
     winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
     scores = data.videos[column].to_numpy(float)

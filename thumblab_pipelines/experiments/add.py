@@ -32,7 +32,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class AddedExperiment:
-    """An experiment with its number in the lab. `state` is `NEW`, `CHANGED` or `UNCHANGED`."""
+    """A stored experiment with its number in the lab. `state` is `NEW`, `CHANGED` or `UNCHANGED`."""
 
     experiment_id: int
     state: str
@@ -40,14 +40,17 @@ class AddedExperiment:
 
 
 class ExperimentWriter:
-    """A writer that stores experiments in a lab. It looks up each channel only once, even if it was not found."""
+    """A writer that stores experiments in a lab.
+
+    It looks up each channel name only once. If no channel was found for a name, it remembers the error.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._channel_ids: dict[str, str | LabError] = {}
 
     def add(self, given: GivenExperiment) -> AddedExperiment:
-        """Check and store an experiment. It replaces a stored one with the same channel, video and first day.
+        """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
         picture cannot be found or read. Nothing is then stored in the database.
@@ -70,10 +73,10 @@ class ExperimentWriter:
         return AddedExperiment(experiment_id, state, experiment)
 
     def channel_id(self, name: str) -> str:
-        """Return the id of the channel with this id, exact title or @handle.
+        """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-        If an id is given, the channel may be new to the lab. A @handle is looked up on YouTube. Raises `LabError` if no
-        channel is found.
+        If `name` is an id, the lab need not know the channel. A @handle is looked up on YouTube. Raises `LabError` if
+        no channel is found, or if several channels have the title.
         """
         if name not in self._channel_ids:
             try:
@@ -86,7 +89,10 @@ class ExperimentWriter:
         return found
 
     def _require_video(self, video_id: str, channel_id: str) -> None:
-        """Raise `LabError` if `video_id` is not the id of a video, or if the video belongs to another channel."""
+        """Raise `LabError` if the lab knows that the video belongs to a channel other than `channel_id`.
+
+        An id that the lab does not know must have the form of YouTube's video ids. Otherwise `LabError` is raised too.
+        """
         with self._lab.engine.connect() as connection:
             known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
         if known is None and not VIDEO_ID.fullmatch(video_id):
@@ -111,9 +117,10 @@ class ExperimentWriter:
 
 
 def find_channel_id(lab: Lab, name: str) -> str:
-    """Return the id of a channel. `name` is its id, its exact title or its @handle. Raises `LabError` if none is found.
+    """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-    An id that has the form of YouTube's channel ids is returned even if the lab does not know the channel.
+    An id that has the form of YouTube's channel ids is returned even if the lab does not know the channel. Raises
+    `LabError` if no channel is found, or if several channels have the title.
     """
     if not_utf8(name):
         raise LabError(f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")

@@ -67,7 +67,7 @@ class ExperimentTable(ReadTable):
             for name in self._header
             if name and name not in (*REQUIRED, *OPTIONAL)
         ]
-        rows = (row for row in rows if any(row[1]))  # A spreadsheet may write rows of empty cells.
+        rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
         yield from self.good_rows(rows, self._row)
 
     def _lines(self) -> list[str]:
@@ -88,7 +88,7 @@ class ExperimentTable(ReadTable):
             ) from None
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        if not self._header:  # The header itself has a quote that is never closed.
+        if not self._header:  # The header could not be read yet, because one of its quotes is never closed.
             return False
         return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
 
@@ -102,7 +102,7 @@ class ExperimentTable(ReadTable):
             if empty:
                 raise ValueError(f"{', '.join(empty)} is missing; fill in the cell")
             return CsvRow(line, _parse(texts, self.path.parent))
-        # A loop of symbolic links on the way to a picture raises RuntimeError.
+        # RuntimeError is raised if the path of a picture contains a loop of symbolic links.
         except (LabError, ValueError, ArithmeticError, OSError, RuntimeError) as error:
             return RowProblem(line, video_id, str(error))
 
@@ -171,7 +171,7 @@ def _share(cell: str, name: str) -> float | None:
 
 
 def _count(cell: str, name: str, example: int = 1200) -> int | None:
-    if "." in cell:  # In some countries, 1.000 means a thousand.
+    if "." in cell:  # A point is refused, because 1.000 means a thousand in some countries, and one in others.
         raise ValueError(
             f"{name} {cell[:_SHOWN]!r} has a point; write a whole number such as {example}, or leave it empty"
         )

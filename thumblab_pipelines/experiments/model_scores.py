@@ -16,9 +16,10 @@ from thumblab_pipelines.lab import Lab
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
     """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
-    An experiment is left out unless the lab has the vectors of all pictures and titles of its variants. The lab makes
-    vectors only for pictures and titles that a collected video showed. The scores use no channel adapter, because an
-    adapter may have been fitted to the tested video itself. Raises `LabError` if the served model cannot be loaded.
+    Each variant of an experiment needs a picture and a title, and the lab must have the vectors of both. Otherwise, the
+    experiment is left out. The lab makes vectors only for pictures and titles that a collected video showed. The scores
+    use no channel adapter, because an adapter may have been fitted to the tested video itself. Raises `LabError` if the
+    served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

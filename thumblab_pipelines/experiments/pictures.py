@@ -8,7 +8,10 @@ from thumblab_pipelines.collection.catalogue import read_picture
 
 
 def read_variant(path: Path, name: str) -> tuple[bytes, Picture]:
-    """Return the bytes and the decoded picture of a file. Raises `LabError` that begins with `name` if it is unreadable."""
+    """Return the bytes and the decoded picture of a file.
+
+    Raises `LabError` if the file cannot be read or decoded. The message begins with `name`.
+    """
     try:
         data = read_picture(path)
         return data, decode(data)

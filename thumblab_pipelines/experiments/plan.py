@@ -46,8 +46,8 @@ def plan_experiment(
     """Return the plan of a test of two of the candidates.
 
     See `pair_to_test` for `scores` and `slope`. If `scores` is None, no two candidates are chosen. See
-    `impressions_per_variant` for `ctr` and `lift`. Raises `LabError` if a picture cannot be read, if the number of
-    candidates is not allowed, or if no test can find the difference that `ctr` and `lift` describe.
+    `impressions_per_variant` for `ctr` and `lift`. Raises `LabError` if a picture cannot be read, or if the number of
+    candidates is not allowed. Raises `LabError` too if no test can find the difference that `ctr` and `lift` describe.
     """
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")

@@ -1,4 +1,6 @@
-"""Plan an experiment: how many impressions it needs, which two candidates to test, and which are too alike.
+"""Plan an experiment: how many impressions it needs, and which two candidates to test.
+
+Candidates that look almost the same are not tested against each other.
 
 The functions need no database and no files. The number of impressions is the sample size of a two-sided test of two
 proportions [1]_. It is computed by the normal approximation, without a correction for continuity. The proportions are
@@ -82,7 +84,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 
 
 def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
-    """Return the candidates that are too alike to learn anything from a test of them.
+    """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
 
     `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
     at most `NEAR` bits.
@@ -102,8 +104,8 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
     most information. Two candidates that are too alike are not tested. If several candidates have the same score or the
     same information, the one that comes first in the list is chosen.
 
-    The expected information is the entropy of the outcome, H(p) = -p log2(p) - (1 - p) log2(1 - p), where
-    p = sigmoid(slope * difference of the scores) is the win probability of the Bradley-Terry model.
+    The expected information is the entropy of the outcome: H(p) = -p log2(p) - (1 - p) log2(1 - p). The win probability
+    p = sigmoid(slope * difference of the scores) is that of the Bradley-Terry model.
 
     Args:
         scores: the score of each candidate [n], or None for a candidate that the model cannot score.

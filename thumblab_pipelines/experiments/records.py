@@ -28,7 +28,7 @@ whole percentages can add up to any value from 0.985 to 1.015. The limit in the 
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 _LONGEST_TEXT = 500
-"""The most characters of a title or a name. YouTube allows 100."""
+"""Maximum number of characters of a title or a name. YouTube allows 100."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ class Experiment:
     def contradiction(self) -> str:
         """A sentence that says how the shares of watch time contradict the outcome.
 
-        It is empty if they agree with the outcome, or if they are not known.
+        The sentence is empty if no variant won, if the winner has the largest share, or if the shares are not known.
 
-        An experiment with a contradiction can be stored, because a person may have read the shares and the outcome off
-        the screen on different days.
+        An experiment with a contradiction can be stored, because a person may have noted the shares and the outcome on
+        different days.
         """
         shares = known_shares([variant.watch_time_share for variant in self.variants])
         if self.winner is None or shares is None or shares[self.winner - 1] >= max(shares):
@@ -129,9 +129,10 @@ def outcome_of(text: str) -> str:
 
 
 def fractions(shares: Sequence[float | None]) -> list[float | None]:
-    """Return shares of watch time as fractions of 1. Shares that add up to 100 are percentages.
+    """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
 
-    Raises `LabError` if only some shares are known, or if they add up to neither 1 nor 100.
+    If no share is known, all results are None. Raises `LabError` if only some shares are known, if a share is negative,
+    or if the shares add up to neither 1 nor 100. `_ROUNDING` says which deviation from these sums is accepted.
     """
     known = known_shares(shares)
     if known is None:
@@ -152,7 +153,7 @@ def require_rules(given: GivenExperiment) -> tuple[str, int | None, list[float |
     """Check all rules of an experiment that can be checked without the database and without reading its pictures.
 
     Returns the outcome, the position of the winner, and the shares of watch time as fractions. Raises `LabError` if a
-    rule is broken. The message says which one, and what to do.
+    rule is broken. The message says which rule is broken, and what to do.
     """
     for what, value in (("channel", given.channel), ("video", given.video_id)):
         _require_text(what, value)
@@ -206,7 +207,11 @@ def require_different(variants: Sequence[Variant]) -> None:
 
 
 def _winner(given: GivenExperiment, outcome: str, shares: Sequence[float | None]) -> int | None:
-    """Return the position of the winner. If it is not given, it is the variant with the largest share."""
+    """Return the position of the winner, or None if the outcome is not `winner`.
+
+    If no winner is given, the variant with the largest share is the winner. Raises `LabError` if the given winner does
+    not fit the outcome or the number of variants, or if the shares do not show the winner.
+    """
     if outcome != WINNER:
         if given.winner is not None:
             raise LabError(f"a winner is given, but the outcome is {outcome}; leave the winner out, or write winner")

@@ -11,7 +11,7 @@ from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of each experiment, by the number of the experiment: one score for each variant, in their order."""
+"""The scores of the variants of each experiment, by the number of the experiment. They are in the variants' order."""
 
 _PREVIEWED = 10
 """A preview has at most this many experiments."""
@@ -108,7 +108,7 @@ def preview(stored: Sequence[StoredExperiment]) -> str:
 
 
 def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[CheckResult]:
-    """Check that the pictures of all experiments are in the image store, and that outcomes agree with the shares."""
+    """Check that the image store has the pictures of all experiments, and that no outcome contradicts the shares."""
     without = [one for one in stored if _missing(lab, one.experiment)]
     titles_only = sum(all(variant.sha256 is None for variant in one.experiment.variants) for one in stored)
     pictures = f"{len(stored) - titles_only} experiments have pictures, {titles_only} tested titles without pictures"

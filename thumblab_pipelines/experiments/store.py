@@ -28,7 +28,7 @@ class StoredExperiment:
 
 
 def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
-    """Store an experiment. It replaces a stored one with the same channel, video and first day.
+    """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
     Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`.
     """

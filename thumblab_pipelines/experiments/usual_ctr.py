@@ -31,7 +31,10 @@ class UsualCtr:
 
 
 def usual_ctr(lab: Lab, channel_id: str) -> UsualCtr | None:
-    """Return the usual click-through rate of a channel, or None if fewer than 1,000 impressions are known."""
+    """Return the usual click-through rate of a channel.
+
+    Return None if fewer than 1,000 impressions are known, or if the rate is 0 or 1.
+    """
     with lab.engine.connect() as connection:
         row = connection.execute(_USUAL, {"channel": channel_id}).one()
     if not row.impressions or row.impressions < _LEAST_IMPRESSIONS or not 0 < row.ctr < 1:

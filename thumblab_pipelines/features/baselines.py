@@ -64,9 +64,9 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 
     A row has the medians of a channel in one age band or over all ages. The medians are computed from the latest count
     of each video. A channel needs at least 3 videos for a row: 3 in the age band, or 3 in total for the row over all
-    ages. Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` before the newest
-    observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
-    ways. A median of zero is not stored, because views cannot be divided by it.
+    ages. Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` days before the
+    newest observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in
+    other ways. A median of zero is not stored, because views cannot be divided by it.
     """
     # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without this ANALYZE, it would
     # choose nested loops, which take minutes instead of seconds.

@@ -61,7 +61,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
-    if precision is not None:  # with the new precision, no picture has a vector yet
+    if precision is not None:  # With the new precision, no picture has a vector yet.
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
@@ -101,9 +101,9 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):
-        _ = image_model.decode_size  # reading the size loads the model, or the manifest of its release
+        _ = image_model.decode_size  # Reading this property loads the model, or its release's manifest.
     if any(_titles(lab, niche).missing for niche in niches):
-        _ = title_model.dimension  # reading the dimension loads the model
+        _ = title_model.dimension  # Reading this property loads the model.
 
 
 @dataclass
@@ -140,11 +140,11 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         return None
     prepared = []
     for sha256 in hashes:
-        with suppress(ImageError):  # `embed` reports unreadable pictures later
+        with suppress(ImageError):  # `embed` reports unreadable pictures later.
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
-            named_image_encoder.cache_clear()  # this frees the float32 model, which is 1.7 GB for ViT-L/14
+            named_image_encoder.cache_clear()  # This frees the float32 model. For ViT-L/14, it takes 1.7 GB.
             refused = "".join(f"; not {reason}" for reason in chosen.refused)
             return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"
     return None

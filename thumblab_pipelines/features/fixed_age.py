@@ -16,8 +16,8 @@ MAX_AGE_RATIO = 2.0
 """Maximum ratio of a video's ages at two observations between which its views are interpolated.
 
 If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
-If the ages at two real observations differed by this factor, 90 % of the estimates between them had an error below 6 %,
-and 99 % had an error below 10 %.
+The errors of estimates were measured between real observations whose ages differ by this factor. 90 % of the estimates
+had an error below 6 %, and 99 % had an error below 10 %.
 """
 
 

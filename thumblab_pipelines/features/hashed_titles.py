@@ -25,7 +25,10 @@ RARITY = 4
 _WORD = r"(?u)\w+|[^\w\s]"
 """A word of any length in any script, or a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""Added to the counts of titles and of uses in `word_rarity`, so that the rarity in the first titles is not extreme."""
+"""`word_rarity` adds these numbers to the count of earlier titles and to the count of a word's uses.
+
+Otherwise, the rarity of the words in the first titles would be extreme.
+"""
 _RAREST = 3
 
 
@@ -33,9 +36,9 @@ _RAREST = 3
 class HashedTitles:
     """n titles in hash buckets (feature hashing [1]_), weighted by inverse document frequency.
 
-    `words`: words and pairs of words; `groups`: groups of three to five characters within words. Each row has length 1,
-    or 0 for an empty title. `present`: 1 for each single word of a title.
-
+    `words` has the words and the pairs of words of each title. `groups` has the groups of three to five characters
+    within words. Each row of them has length 1, or 0 for an empty title. `present` has a 1 for each single word of a
+    title.
     In scripts without spaces, and in languages whose words have many endings, few titles share whole words. Such titles
     still share groups of characters.
 
@@ -81,10 +84,15 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
-    The rarity of a word is ln((m + 50) / (uses + 0.5)), where m is the number of titles that were published before on
-    any channel, and `uses` is the number of them that have the word. The four columns are the mean rarity of the
-    title's words, the mean rarity of its three rarest words, the rarity of its rarest word, and the share of its words
-    without uses. An empty title gets zeros.
+    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that were published before on
+    any channel, and `uses` is the number of these titles that have the word. The columns are:
+
+    1. the mean rarity of the title's words
+    2. the mean rarity of its three rarest words
+    3. the rarity of its rarest word
+    4. the share of its words that no earlier title has
+
+    An empty title gets zeros.
 
     Titles that were published later are not counted. Creators repeat the words of a successful title in later titles,
     so a count of the later titles would reveal the success.
@@ -105,7 +113,7 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 def _weighted(counted: SparseRows, known: Rows) -> SparseRows:
     """Weight `counted` [n, BUCKETS] by inverse document frequency, and scale each row to length 1.
 
-    The weight of a bucket is ln((m + 1) / (df + 1)) + 1, where m is the number of known rows, and df is the number of
+    The weight of a bucket is ln((m + 1) / (df + 1)) + 1. Here, m is the number of known rows, and df is the number of
     known rows in which the bucket occurs.
     """
     from scipy.sparse import csr_array, diags_array

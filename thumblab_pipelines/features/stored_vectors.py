@@ -1,4 +1,4 @@
-"""Read stored vectors: give an SQL query for all of them, or return those of given pictures or titles as arrays."""
+"""Read the stored vectors of pictures and titles, or return the SQL query that selects them."""
 
 from __future__ import annotations
 

@@ -85,10 +85,11 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 
 
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """Yield a sample, the input of the meter, for each row: a function that decodes the picture, and the title.
+    """Yield a sample for each row. A sample is the input of the meter.
 
-    A picture is decoded only when it is measured. `tower` is the image encoder if it has a text tower, a part that
-    encodes titles. In this case the samples include the vectors of pictures and titles.
+    It consists of a function that decodes the picture, and of the title. A picture is decoded only when it is measured.
+    `tower` is the image encoder if it has a text tower, a part that encodes titles. In this case the samples include
+    the vectors of pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
@@ -126,7 +127,7 @@ def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> d
         vectors = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
     for row in rows:
         if row.video_id not in vectors:
-            with suppress(ImageError):  # an unreadable picture is reported when it is measured
+            with suppress(ImageError):  # An unreadable picture is reported when it is measured.
                 vectors[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
     return vectors
 
@@ -147,7 +148,10 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter of the settings, and the image encoder if it has a text tower. No model is loaded yet."""
+    """Return the meter that the settings describe, and the image encoder, or None if it cannot encode titles.
+
+    No model is loaded yet.
+    """
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)
     if tower is not None:
@@ -171,7 +175,7 @@ def _current(version: str) -> ColumnElement[bool]:
 
 
 def check_features(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that every picture has its sub-scores, and that they are between 0 and 1."""
+    """Check that at least 99 % of the pictures have sub-scores, and that all sub-scores are between 0 and 1."""
     columns = [visual_features.c[name] for name in NAMES]
     outside = or_(*(not_(column.between(0, 1)) for column in columns))
     statement = (

@@ -13,7 +13,7 @@ from thumblab_pipelines.lab import Lab
 FIXED_AGES = (24, 72, 168, 720)
 """The fixed ages in hours: a day, three days, a week and thirty days.
 
-The lab observes young videos often enough to know their views at these ages.
+The lab observes young videos so often that it can estimate their views at these ages.
 """
 
 _BLOCK = 2_000

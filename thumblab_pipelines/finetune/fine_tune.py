@@ -127,10 +127,10 @@ def fine_tune(
 
     A checkpoint is written after every epoch. After a crash, a call with the same pairs and config continues from the
     checkpoint. If an earlier call has already published the result, this release is returned. Pairs with an unreadable
-    picture are left out, and the release counts them. To use the new encoder, see `encoder_setting`.
+    picture are left out, and the release records their number. To use the new encoder, see `encoder_setting`.
 
-    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, or when
-    there is no ranking model to start from.
+    Raises `LabError` when the encoder is not a ViT of open_clip, or when the pairs were made with another encoder. With
+    `heads="trained"`, raises `LabError` too when there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 
@@ -245,7 +245,8 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # it may itself be a fine-tuned encoder
+        # The encoder may itself be fine-tuned. Then the videos of this earlier fine-tuning count too.
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)

@@ -23,7 +23,7 @@ ALL: Literal["all"] = "all"
 class _Anatomy:
     """The parts of a tower.
 
-    `embedding` and `ending` are the names of the modules and parameters before and after the blocks. `embed` is the
+    `embedding` names the modules and parameters before the blocks, and `ending` those after the blocks. `embed` is the
     function that computes the part before the blocks, and `end` computes the part after them.
     """
 

@@ -1,4 +1,4 @@
-"""Store, once per picture, what the trained part of an image tower needs in every epoch.
+"""For each picture, store once what the trained part of an image tower needs in every epoch.
 
 If the lower blocks of the tower are frozen, their outputs (activations) are stored in float16. The frozen blocks then
 run only once instead of in every epoch. If the whole tower is trained, or if the activations would take too much disk
@@ -71,9 +71,9 @@ def tower_inputs(
     """Read n pictures, run the frozen blocks on them, and return the stored inputs.
 
     `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. Otherwise
-    the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call continues
-    its work. A folder must therefore be used for only one tower and one list of pictures. Raises `LabError` when the
-    disk is full, or when an activation exceeds the range of float16.
+    the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call
+    with the same `folder` continues its work. A folder must therefore be used for only one tower and one list of
+    pictures. Raises `LabError` when the disk is full, or when an activation exceeds the range of float16.
     """
     size = (preprocessing.height, preprocessing.width, 3)
     example = _below(tower, np.zeros((1, *size), np.uint8), preprocessing)
@@ -134,7 +134,7 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
         with path.open("ab") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
-            else:  # macOS has no posix_fallocate
+            else:  # macOS has no posix_fallocate. There, the file gets its size, but no space is allocated.
                 file.truncate(size)
     except OSError as error:
         raise LabError(

@@ -1,9 +1,9 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing the vector of a picture takes much time. Using one more pair of pictures whose vectors are known takes almost
-none. A batch should therefore contain many training pairs. A training pair consists of two videos of one channel that
-were published close to each other, so most pictures of a batch are of such videos. The loss is computed on every
-training pair within the batch. An epoch uses each picture at most once.
+Computing the vector of a picture takes much time. If the vectors of two pictures are known, the loss of this pair takes
+almost no time. A batch should therefore contain many training pairs. A training pair consists of two videos of one
+channel that were published close to each other. So a batch is filled with the pictures of such videos. The loss is
+computed on every training pair within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -57,7 +57,8 @@ class TunedTower:
 class TowerTraining:
     """A fine-tuning. It changes the weights of the image tower, and of the ranker `heads`, in place.
 
-    `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
+    `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair has both
+    the margin `least_margin` and two readable pictures.
     """
 
     def __init__(
@@ -71,9 +72,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the learning rate are computed by functions of the ranker's training, which take a `TrainConfig`.
-        # This config has a learning rate of 1. These functions then give the share of the full learning rate for each
-        # step. Each group of parameters has a full learning rate of its own, which is multiplied by this share.
+        # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. This config has a
+        # learning rate of 1. For each step, `learning_rate` therefore returns a share of the full rate. Each group of
+        # parameters has a full rate of its own, which is multiplied by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -106,8 +107,8 @@ class TowerTraining:
 
     def run(self, listener: Progress) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
-        # The AUC is measured before `_resume` loads trained weights. So a resumed run also reports the AUC before the
-        # whole training.
+        # The AUC is measured before `_resume` loads trained weights. So a resumed run, too, reports the AUC before the
+        # first epoch.
         before = self.validation_auc()
         history = self._resume()
         for number in range(len(history), self.config.epochs):
@@ -148,10 +149,9 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield each batch that contains pairs.
+        """Yield the rows, the winners and the losers of each batch that contains pairs.
 
-        A batch consists of rows of the dataset, and of the winners and losers of its pairs, given by their positions
-        among these rows.
+        The rows are rows of the dataset. A winner or loser is given by its position among the rows of the batch.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
@@ -226,7 +226,10 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """Return the pairs of a part whose margin is at least `least_margin`, and whose videos may be used for training."""
+    """Return the winners and losers of those pairs of the part that have a margin of `least_margin` or more.
+
+    A pair is left out if one of its videos may not be used for training.
+    """
     learnt = data.learnt(part)
     allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
     chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]

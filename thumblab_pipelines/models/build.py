@@ -71,7 +71,7 @@ def build_model(
     If a model release of the same inputs exists, this release is returned and nothing is trained. `logs`: a folder for
     the logs of TensorBoard. If `accelerate launch` started several processes, each of them calls this function. Only
     the main process publishes a release, and all processes return this release. Raises `LabError` when there are no
-    pairs to learn from, and in all processes when they did not read the same data.
+    pairs to learn from. If the processes did not read the same data, all of them raise `LabError`.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
@@ -142,7 +142,10 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """Return the release that the main process has published for the same inputs."""
+    """Return the release that the main process has published for the same inputs.
+
+    Raises `LabError` if the main process has published none.
+    """
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release

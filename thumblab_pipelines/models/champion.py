@@ -1,11 +1,11 @@
 """Keep MLflow's `champion` alias on the model that the lab serves.
 
-When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
-the lab serves the model that the alias names.
+When a person moves the alias in MLflow, the lab serves the model that the alias names. When the lab promotes a model,
+it first moves the pointer to the model, and then the alias.
 
-If the process is killed between these two moves, the alias still names the version to which the lab last moved it. The
-lab remembers this version, and so it knows that no person has moved the alias. It keeps the pointer, and the next
-materialization of `served_model` moves the alias.
+If the lab is killed after it moved the pointer and before it moved the alias, the alias names an older version. The lab
+remembers to which version it last moved the alias. If the alias names this version, no person has moved the alias. In
+this case the pointer stays where it is, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     The champion is normally the served model. If a person has moved the alias to a version that is not served yet, the
     newest model is compared with this version instead. If the newest model is worse, the sensor `champion_moved` later
     serves the person's choice. If the chosen version cannot be served, the newest model is compared with the served
-    model, and the alias stays where the person put it.
+    model. In this case, the alias stays where the person put it.
 
     Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """
@@ -129,7 +129,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # the lab does not move the alias here, because the person may have moved it again by now
+        if by_alias:  # The lab does not move the alias here, because the person may have moved it again.
             registry.record_champion(version)
         else:
             registry.set_champion(version)

@@ -24,7 +24,7 @@ _GREY = "0.6"
 def plots(
     history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
 ) -> Iterator[tuple[str, Plot]]:
-    """Yield every plot that has data, after its name.
+    """Yield the name of each plot that has data, together with the plot.
 
     `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
     """
@@ -61,10 +61,10 @@ def learning_curves(history: list[Epoch]) -> Plot:
 
 
 def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
-    """Plot AUCs, in a panel per split and a row per slice. The model is drawn with its interval, other scorers in grey.
+    """Plot AUCs. Each split has a panel, and each slice has a row in the panel.
 
-    The names of all slices begin with `prefix`, which the plot does not show. `label` says what the slices are, for
-    example niches.
+    The model is drawn with its interval, and the reference models are drawn in grey. The names of all slices begin with
+    `prefix`, which the plot does not show. `label` says what the slices are, for example niches.
     """
     splits = list(dict.fromkeys(figure.split for figure in figures))
     slices = list(dict.fromkeys(figure.slice for figure in figures))
@@ -104,14 +104,15 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 
 
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
-    """Return a figure with `panels` panels below each other, and the axes of each panel.
+    """Return an empty plot with `panels` panels below each other, and the axes of each panel.
 
-    `height` is the height of a panel in inches. The figure is not made with pyplot, which would keep it in memory.
+    `height` is the height of a panel in inches. The plot is not made with pyplot, because pyplot would keep it in
+    memory.
     """
     from matplotlib.figure import Figure as Plot
 
     plot = Plot(figsize=(7, height * panels), layout="constrained")
     axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
     for axes in axes_of_panels:
-        axes.tick_params(labelbottom=True)  # this shows the numbers under every panel, not only the last
+        axes.tick_params(labelbottom=True)  # This shows the numbers under every panel, not only under the last.
     return plot, axes_of_panels

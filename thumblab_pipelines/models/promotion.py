@@ -139,19 +139,20 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # This number of pairs will never grow. A pair is counted only if it has vectors from the encoders of both
-        # models, and new videos get vectors only from the encoders in the settings.
+        # With too few pairs, the challenger is promoted without a comparison, because their number will never grow. A
+        # pair is counted only if its videos have vectors from the encoders of both models. New videos get vectors only
+        # from the encoders in the settings.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    if len(pairs) < LEAST_COMPARED_PAIRS:  # in this case `champion_data` may have vectors of the wrong encoders
+    if len(pairs) < LEAST_COMPARED_PAIRS:  # Here, `champion_data` may lack the vectors of the champion's encoders.
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
     comparison = compare_models(
         model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs
     )
-    assert comparison is not None  # the number of pairs was checked above
+    assert comparison is not None  # The number of pairs was checked above.
     outcome = "not worse than" if comparison.not_worse else "worse than"
     return Decision(
         comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
@@ -159,10 +160,10 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs of which no model was trained on either video, and a caveat for the explanation.
+    """Return the test pairs without a video that one of the models was trained on, and a caveat for the explanation.
 
-    A model that does not record its training videos excludes no pair. The caveat names such models. It is empty if
-    there are none.
+    If a model does not record its training videos, no pair is left out because of it. The caveat names such models.
+    The caveat is empty if all models record their training videos.
     """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
@@ -232,7 +233,7 @@ def _require_fit(lab: Lab, release: Release) -> None:
 def _served(lab: Lab) -> Release | None:
     try:
         return lab.releases.serving.current(MODEL, ALL)
-    except LabError as error:  # the pointer names a release that was deleted
+    except LabError as error:  # The pointer names a release that was deleted.
         if error.transient:
             raise
         return None

@@ -59,11 +59,11 @@ class ModelRegistry:
         self._model = model
 
     def register(self, release: Release, uri: str, run_id: str, model_id: str, description: str) -> Version:
-        """Register the model that a run has logged as a new version of the registered model."""
+        """Add the model that a run has logged to the registered model, as a new version."""
         from mlflow.exceptions import MlflowException
 
         with _errors_translated():
-            with suppress(MlflowException):  # the registered model exists already
+            with suppress(MlflowException):  # The call fails if the registered model exists already.
                 self._client.create_registered_model(
                     self._model, description="Ranks thumbnails of one channel; see docs/mlflow.md"
                 )
@@ -121,8 +121,8 @@ class ModelRegistry:
     def recovered(self, version: Version, store: ReleaseStore, kind: str, scope: str) -> Release:
         """Return the release of a version. If the release store has deleted it, restore it from the files in MLflow.
 
-        Raises `LabError` when the lab did not register the version, when its files are missing, or when they are not
-        the published ones. The error is transient if MLflow may have the files later.
+        Raises `LabError` when the lab did not register the version, when its files are missing, or when they differ
+        from the files of the published release. The error is transient if MLflow may have the files later.
         """
         if version.release_id is None:
             raise LabError(
@@ -174,5 +174,5 @@ def _errors_translated() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, OSError) as error:  # the HTTP client of MLflow raises OSError
+    except (MlflowException, OSError) as error:  # The HTTP client of MLflow raises OSError.
         raise MlflowError(f"MLflow: {str(error)[:300]}; see the log of its server") from error

@@ -78,7 +78,7 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of the model and of each reference model.
+    """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
     views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given.
@@ -88,7 +88,7 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headline_name(figure: Figure) -> str:
-    """Return the name of a headline in the metadata of the asset, such as `auc_one_title_new_channels_model`."""
+    """Return the name of one of the `headlines` in an asset's metadata, such as `auc_one_title_new_channels_model`."""
     if figure.question == PACKAGE:
         return f"auc_{figure.split}_{figure.slice}_{figure.scorer}"
     return f"auc_{figure.question}_{figure.split}_{figure.scorer}"
@@ -157,7 +157,10 @@ def sources(release: Release, store: ReleaseStore) -> list[Source]:
 
 
 def commit() -> str | None:
-    """Return the git commit of the checkout, with `-dirty` if files are changed. Return None outside a checkout."""
+    """Return the git commit of the checkout, with `-dirty` if files are changed.
+
+    Return None if the code is not in a checkout, or if git fails.
+    """
     if not (CHECKOUT / "pyproject.toml").is_file() or not (CHECKOUT / ".git").exists():
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=16", "--exclude=*"]
@@ -189,7 +192,7 @@ def _pairs(release_id: str, store: ReleaseStore) -> Source:
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # the release was deleted, but its id ends with a digest of its content
+    except LabError:  # The release was deleted, but its id ends with a digest of its content.
         return Source("training_pairs", release_id[-8:], where, {})
     facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
     profile = {name: info[name] for name in facts if name in info}

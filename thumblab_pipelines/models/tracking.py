@@ -41,8 +41,8 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-Without this query, MLflow 3.17 shows the page that was last chosen in this browser. Other versions of MLflow ignore the
-query. They choose the page by the kind of the experiment, see `_KIND`.
+Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
+the query. They choose the page by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
@@ -122,7 +122,7 @@ class Tracker:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
         A caller that cannot go on without MLflow should call this function before the training. If MLflow does not
-        answer, the caller then learns it before the long training and not after it.
+        answer, the caller then learns this before the long training, and not after it.
         """
         import httpx
 
@@ -140,7 +140,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        bypass_proxy_for_loopback()  # otherwise MLflow's client uses a proxy even for this machine
+        bypass_proxy_for_loopback()  # Otherwise, MLflow's client would use a proxy even for this machine.
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
@@ -166,7 +166,8 @@ class Tracker:
 
         earlier = self._finished(release)
         if earlier is not None:
-            self.registry.set_challenger(earlier, release)  # an earlier call may have crashed before it moved the alias
+            # The earlier call may have crashed before it moved the alias.
+            self.registry.set_challenger(earlier, release)
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
         trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
@@ -254,10 +255,10 @@ class Tracker:
 
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is None:
-            with suppress(MlflowException):  # another process has created the experiment meanwhile
+            with suppress(MlflowException):  # Another process may have created the experiment meanwhile.
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
-        # The tag is missing if the experiment was created by hand, or by a version of the lab that did not set it.
+        # The tags of `_KIND` are missing if a person created the experiment, or if an older version of the lab did.
         for name, value in _KIND.items():
             if experiment.tags.get(name) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, name, value)

@@ -1,1 +1,1 @@
-"""The code that deletes what the lab may no longer keep, from its tables, its pictures and its releases."""
+"""Delete what the lab may no longer keep. It is deleted from the tables, the image store and the releases."""

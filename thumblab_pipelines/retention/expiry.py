@@ -34,8 +34,8 @@ ORDER BY v.collected_at, v.video_id
 """)
 """This statement selects the videos whose time in the library is over.
 
-Videos that the crawl keeps stay longer, for the days of the setting `training_days`. Videos of a channel that a person
-added stay until a person removes the channel.
+A video stays for `library_days`. If the crawl keeps the video, it stays for `training_days`. Videos of a channel that a
+person added stay until a person removes the channel.
 """
 
 _DELETE_EXCLUDED = text("""
@@ -61,9 +61,10 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
     """Delete the videos whose days in the library are over. These days are counted from the time when the lab first
     collected the video.
 
-    `_EXPIRED` says which videos stay longer. If more videos are too old than `deletion` allows, none of them is
-    deleted. With `oldest`, as many of them as `deletion` allows are deleted, the oldest first. If the setting
-    `history_days` is set, counts and replaced thumbnails from more than this many days ago are deleted too.
+    `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos than
+    this are too old, none of them is deleted. With `oldest`, as many of them as the limit allows are deleted, and the
+    oldest are deleted first. If the setting `history_days` is set, counts and replaced thumbnails from more than this
+    many days ago are deleted too.
     """
     settings = lab.settings
     parameters = {
@@ -85,7 +86,9 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
 
 
 def shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
-    """Delete counts and thumbnail versions from before the moment `before`. The latest ones of each video stay.
+    """Delete counts and thumbnail versions from before the moment `before`.
+
+    The latest counts and the latest thumbnail version of each video stay.
 
     If a thumbnail version of a video is deleted, the remaining versions are marked `earlier_deleted`. The mark says
     that a part of the video's views may come from a version that is deleted.
@@ -107,7 +110,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
     """Delete rows that were not refreshed from YouTube within 30 days.
 
-    These are videos, the crawl's rows of excluded videos, and channels that are no longer used.
+    These are rows of videos, rows of channels without videos, and the crawl's rows of videos that it left out.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)

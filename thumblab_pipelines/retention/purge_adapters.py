@@ -58,7 +58,7 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
 def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
     """Clean the adapters that `stale_adapters` returns: fit them anew, or remove those of deleted channels.
 
-    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. If an
+    If no model is served, all these adapters are removed, because they can only be fitted to the served model. If an
     adapter cannot be fitted, `failed` of the result says why, and no error is raised. The next run tries again.
     """
     stale = stale_adapters(lab)

@@ -1,6 +1,7 @@
 """Ask YouTube again for the videos and channels of a niche that are due.
 
-A video or channel is due after the setting `refresh_days`, so that its facts are refreshed before they are 30 days old.
+A video or channel is due when it was last refreshed more than `refresh_days` days ago. This setting is 25 by default,
+so that facts are refreshed before they are 30 days old.
 """
 
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ _TRAINABILITY_PER_RUN = 500
 _IMPLAUSIBLE_CLOSURES = 20
 """The lab does not believe that so many channels were closed at once.
 
-If YouTube's answer lacks all channels of a batch, and the batch has at least this many, the lab takes the answer for an
-error of YouTube.
+The lab asks YouTube about channels in batches. If an answer lacks all channels of a batch, and the batch has at least
+this many channels, the lab takes the answer for an error of YouTube.
 """
 
 _DUE_CHANNELS = text("""
@@ -99,7 +100,8 @@ def _refresh_channels(
 ) -> None:
     """Refresh the channels that are due. Then delete the channels that YouTube no longer has, with their videos.
 
-    If `deletion` does not allow the deletion of all these videos, no channel is deleted.
+    If `deletion` does not allow the deletion of all these videos, no channel is deleted. Raises `YouTubeError` if
+    YouTube says that implausibly many channels are gone, see `_IMPLAUSIBLE_CLOSURES`.
     """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
@@ -140,9 +142,9 @@ def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
-    """Ask YouTube which uploaders allow others to train on their videos. The newest videos come first.
+    """Ask YouTube about each video whether its uploader allows others to train on it.
 
-    Each video costs one unit of quota.
+    Only videos about which YouTube was not asked yet are taken, the newest first. Each video costs one unit of quota.
     """
     statement = (
         select(videos.c.video_id)

@@ -63,8 +63,8 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
     """Return the mean win probability and the share of wins per bin, by increasing probability.
 
-    The bins are quantiles and therefore have similar numbers of pairs. Equal probabilities are in the same bin, so that
-    there may be fewer than `bins` bins. Without gaps, the curve is an empty list.
+    The limits of the bins are quantiles of the probabilities. The bins therefore have similar numbers of pairs. Equal
+    probabilities are in the same bin, so that there may be fewer than `bins` bins. Without gaps, the list is empty.
     """
     values = np.asarray(gaps, np.float64)
     if not len(values):

@@ -118,7 +118,7 @@ class ChannelMeans:
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
         # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
-        # average. If every video is paired with every other video, this gives the variance of Kendall's rank
+        # average. If every video is paired with every other video, this value gives the variance of Kendall's rank
         # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
@@ -152,10 +152,10 @@ class ChannelMeans:
             found = between_channels(self.means, self.variances)
             difference = ((channels - 1) * found + _TYPICAL_DIFFERENCE**2) / channels
         between, within = float(squares.sum() * difference), float((squares * self.variances).sum())
-        # If all channels have the same weight, this is their number minus 1.
+        # If all channels have the same weight, `between_freedom` is the number of channels minus 1.
         between_freedom = max(1.0, 1 / float(squares.sum()) - 1)
-        # Satterthwaite's formula. The variance is above 0, because each part of `variances` is.
         within_freedom = max(self.videos - channels, 1)
+        # This is Satterthwaite's formula. It never divides by 0, because all `variances` are above 0.
         freedom = (between + within) ** 2 / (between**2 / between_freedom + within**2 / within_freedom)
         reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)
@@ -223,5 +223,8 @@ def _numbers(channel: npt.ArrayLike) -> Rows:
 
 
 def _consecutive(numbers: Rows) -> Rows:
-    """Return the numbers [m] without gaps: the smallest becomes 0, the next larger one 1. All must be 0 or more."""
+    """Return the numbers [m] without gaps between them. All numbers must be 0 or more.
+
+    The smallest number becomes 0, the next larger number becomes 1, and so on.
+    """
     return np.asarray((np.cumsum(np.bincount(numbers) > 0) - 1)[numbers], np.intp)

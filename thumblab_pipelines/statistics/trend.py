@@ -59,8 +59,8 @@ def local_trend(
     scale
         The distance in days at which a weight has fallen to 1/e.
 
-    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its own target,
-    so that the difference of the two is 0. Rows of a channel without known rows get a trend of 0.
+    A known row is left out of its own trend. If a row is the only known row of its channel, its trend is its own
+    target. The target minus the trend is then 0. Rows of a channel without known rows get a trend of 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
     """

@@ -16,10 +16,9 @@ Standardise = Callable[[Float32s], Float32s]
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """The inputs and scores that the global model has for n videos.
+    """The inputs and the scores of n videos. They come from the global model: the ranking model without adapters.
 
     The videos of each channel are in order of publication.
-
     `inputs` [n, d]: the inputs of the model. `scores` [n]: the model's scores, in log views. `channel` [n]: the channel
     of each video. `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a
     whole corpus take gigabytes.

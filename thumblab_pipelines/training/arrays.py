@@ -17,7 +17,8 @@ class TrainingArrays:
 
     Pairs are given by row numbers. `winners` [p] and `losers` [p] are the training pairs. `held_winners` [v] and
     `held_losers` [v] are the validation pairs, and v may be 0. `weights` [p]: the weight of each training pair in the
-    loss. `margins` [p]: how clearly each pair was won, 0 to 1. Pairs below `TrainConfig.least_margin` are not used.
+    loss. `margins` [p]: how clearly each pair was won, 0 to 1. Pairs with a margin below `TrainConfig.least_margin` are
+    not used.
 
     `measured`: whether engagement is a measured click-through rate. Label smoothing is not applied to measured rates.
     """

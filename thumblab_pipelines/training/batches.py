@@ -3,7 +3,7 @@
 A step computes the score of each of its videos only once, even if the video is in many pairs. The fewer different
 videos a step has, the faster it is. Pairs are therefore visited in blocks of pairs that share videos. For example, a
 step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If the step consists of four blocks of 256
-pairs, it contains about 200.
+pairs, it contains about 200 videos.
 
 The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
 """
@@ -21,8 +21,9 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs, in which a pair often shares a video with the pairs next to it.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
-    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other, and
-    neighbours are videos of the same weeks. The function needs neither channels nor dates for this.
+    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other.
+    Neighbours are the two videos of a pair, and these were published near each other. So the order follows channels and
+    time, although the function knows neither channels nor dates.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -62,7 +63,7 @@ class Batches:
         return cls(order, pairs, steps, max(1, config.pairs_per_block), config.seed)
 
     def epoch(self, number: int) -> Sequence[Rows]:
-        """Return for each step of an epoch the numbers of its pairs.
+        """Return the row numbers of the pairs that each step of epoch `number` visits.
 
         The blocks begin at a random offset. They are shuffled and then divided into steps of equal size.
         """

@@ -79,7 +79,7 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # another training that used the folder has ended and deleted it
+        with suppress(FileNotFoundError):  # Another training in this folder has ended, and has deleted the folder.
             sync(self.path.parent)
 
     def load(self) -> State | None:
@@ -112,7 +112,7 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if age(aside) > _ABANDONED_S:  # another training may still be writing a younger file
+                if age(aside) > _ABANDONED_S:  # Another training may still be writing a younger file.
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()

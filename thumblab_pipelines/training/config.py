@@ -7,7 +7,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of a training. docs/training-recipe.md explains the losses. The learning rate suits small data.
+    """The settings of a training. docs/training-recipe.md explains the losses.
+
+    The default learning rate suits small data sets.
 
     Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
                  epochs. A `patience` of 0 turns this off. The weights of the last epoch are kept, not those of the

@@ -1,9 +1,10 @@
 """Predict the views of a video from everything but its picture: from its context.
 
-The context of a video is its title (vector, facts and words), its length, its age at the latest count, the hour and the
-weekday of its publication, and the views of other videos of its channel with similar titles. From the context, a model
-predicts how far the log views of the video are above its channel's trend. The residual is how far they really are above
-the trend, minus this prediction. It is the part of the views that the picture may have caused.
+The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
+hour and the weekday of its publication. The views of other videos of its channel with similar titles also belong to the
+context. From the context, a model predicts how far the log views of the video are above its channel's trend. The
+residual is how far they really are above the trend, minus this prediction. It is the part of the views that the picture
+may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
@@ -36,7 +37,7 @@ _DAY, _WEEK = 1.0, 7.0
 
 @dataclass(frozen=True)
 class Context:
-    """The views that the context of each of n videos predicts, and the rest of its views.
+    """For each of n videos, the views that its context predicts, and the rest of the video's views.
 
     Parameters
     ----------
@@ -55,9 +56,10 @@ class Context:
     def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
-        Only the given rows are used. The trend of a channel is computed from all of them. So the views of a video
-        affect the trend at the other videos of its channel, from which the video's prediction is learnt. In a channel
-        of 40 videos, they have a weight of about 3 % in such a trend.
+        Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So the
+        views of a video change the trend at the other videos of its channel, and the prediction for the video is learnt
+        from these other videos. The effect is small. In a channel of 40 videos, the views of one video have a weight of
+        about 3 % in the trend at another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows
@@ -68,7 +70,7 @@ class Context:
         run = np.full(len(videos), -1)
         run[chosen] = runs_in_time(channel[chosen])
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
-        # A run without videos needs no prediction. If all videos are in one run, no video is left to learn from.
+        # A run is left out if it has no videos, or if it has all of them. Then no video is left to learn from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
         linear = [_predict_linearly(features, target, known) for _, known in folds]
         general = np.zeros(len(videos))
@@ -89,8 +91,8 @@ class Context:
 def context_features(data: Dataset, rows: Rows) -> Float32s:
     """Return the features of the context, float32 [n, d].
 
-    Each kind of feature, such as the title's vector or the age, is scaled so that a typical row of it has a given
-    length.
+    Each kind of feature is a block of columns, for example the title's vector. Each block is scaled so that a typical
+    row of the block has a chosen length.
     """
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()
@@ -112,7 +114,7 @@ def _predict_linearly(features: Float32s, target: Float64s, known: Rows) -> Floa
 
 
 def _scaled(block: Floats, length: float, rows: Rows) -> Float32s:
-    """Return the features [n, d], standardised, clipped, and divided so that a typical row has this length."""
+    """Return the features [n, d], standardised, clipped, and scaled so that a typical row has the length `length`."""
     centred = block - block[rows].mean(axis=0)
     spread = centred[rows].std(axis=0)
     standardised = np.where(spread > CONSTANT, centred / np.maximum(spread, CONSTANT), 0.0)

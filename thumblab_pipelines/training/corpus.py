@@ -15,11 +15,12 @@ from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""Minimum number of videos of a channel. With fewer, a video's percentile in its channel is not used as a target."""
+"""Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
 _LEAST_FOR_CTR = 200
 """Minimum number of measured click-through rates.
 
-With fewer, the absolute head of the ranker learns the percentile of each video's views in its channel instead.
+The absolute head is the output of the ranker that predicts engagement. With fewer click-through rates, it learns the
+percentile of each video's views in the video's channel instead.
 """
 
 

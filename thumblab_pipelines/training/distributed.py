@@ -31,7 +31,7 @@ class ProcessGroup:
         self._accelerator: Any = None
         self._counted: Tensor | None = None
         self.size, self.rank, self.device = 1, 0, torch.device("cpu")
-        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
+        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # The launcher always sets this variable.
             from accelerate import Accelerator
 
             # Without a GPU, accelerate needs `cpu=True`. With `cpu=False`, the processes would not connect to each
@@ -65,13 +65,15 @@ class ProcessGroup:
         if self._accelerator is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
-            self._accelerator.backward(loss * self.size)  # DDP divides the gradients by `size`
+            # DDP divides the gradients by `size`, so the loss is multiplied by `size`.
+            self._accelerator.backward(loss * self.size)
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
-        """Return this process's part of the pairs of a step, and the parts of the processes with lower numbers.
+        """Divide the pairs of a step among the processes.
 
-        The parts are consecutive, so that the pairs of a block stay together. Raises `LabError` when there are fewer
-        pairs than processes.
+        Returns the part of this process, and then the parts of all processes with lower numbers in one array.
+        Each part consists of consecutive pairs, so that the pairs of a block stay together. Raises `LabError` when
+        there are fewer pairs than processes.
         """
         if self.size == 1:
             return pairs, pairs[:0]
@@ -108,7 +110,7 @@ class ProcessGroup:
 
     def agree(self, digest: str) -> bool:
         """Return whether all processes have the same hexadecimal digest. The answer is the same in all processes."""
-        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits, which a float represents exactly
+        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits. A float holds them exactly.
         return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:

@@ -169,10 +169,14 @@ class _Training:
         return 0 < self.config.patience <= self.epoch - 1 - self.best_epoch and not averaging
 
     def finish(self) -> None:
-        """Load the averaged weights into the model if their validation AUC is not lower than that of the last epoch."""
+        """If the weights were averaged, choose between the averaged weights and those of the last epoch.
+
+        The averaged weights are loaded into the model, unless their validation AUC is lower than that of the last
+        epoch.
+        """
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.group.set_counted(None)  # here, every process goes over all rows and counts them all
+        self.group.set_counted(None)  # Here, every process goes over all rows, and counts all of them.
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:
@@ -227,7 +231,7 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        # `set_rng_state` reads a tensor that is a view of another one at a wrong offset, so it gets a copy.
+        # `set_rng_state` reads from a wrong offset if its argument is a view of another tensor. So it gets a copy.
         torch.set_rng_state(self.group.own(state.tensors["random"]).clone())
         self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]

@@ -86,10 +86,10 @@ def fit_global_model(
 def _start_from_line(
     model: Ranker, corpus: Corpus, train: Rows, pairs: tuple[Rows, Rows], absolute: Float32s
 ) -> LineParameters:
-    """Fit the linear model to the rows `train`, initialise `model` with it, and return its parameters.
+    """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
     `pairs`: the rows of the winners and losers of pairs. Only the rows `train` are in these pairs. `absolute` [n]: the
-    target of the absolute head. The initialised head gives the mean of this target for every input.
+    target of the absolute head. The initialised absolute head predicts the mean of this target for every input.
     """
     pictures = corpus.data.images.shape[1]
     above = corpus.above_trend(train)[train]
@@ -122,7 +122,10 @@ def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers
 
 
 def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
-    """Return the factor that turns the model's scores into log views. `rows` must not have been used for training."""
+    """Return the factor that turns the model's scores into log views, or 1 if there are fewer than two `rows`.
+
+    The factor is measured on `rows`. The model must not have been trained on these rows.
+    """
     if len(rows) < 2:
         return 1.0
     scores = model.predict(corpus.inputs[rows]).score

@@ -98,7 +98,10 @@ def _gram(inputs: Floats) -> Floats:
 
 
 def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
-    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's videos."""
+    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's rows.
+
+    The rows of each channel must be in order of time. Run 0 has the first rows.
+    """
     _, number_of_channel = np.unique(channel, return_inverse=True)
     run = np.zeros(len(channel), np.intp)
     for number in range(int(number_of_channel.max(initial=-1)) + 1):

@@ -93,7 +93,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
     """Return the batch of some pairs, in which each pair is mixed with a partner.
 
     The partners are the same pairs in random order. The winner of a pair is mixed with the winner of the partner, and
-    the loser with the loser. Both are mixed in the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
+    the loser with the loser. Both are mixed with the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
     has two rows per pair. The rows of all winners come first.
     """
     partners = random.permutation(pairs)
@@ -117,7 +117,9 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
 
 
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Return the sums [3] of the pair, absolute and auxiliary losses, and the weights [3] to divide them by.
+    """Return three sums of losses, and the three weights to divide the sums by.
+
+    The first sum is over pairs, the second over engagement, and the third over sub-scores.
 
     `outputs` are the outputs of the model: score [m], engagement [m] and sub-scores [m, k].
     """

@@ -26,7 +26,10 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class OneTitleScorer:
-    """A global model with channel adapters. It scores the picture of one video under the title of a second video."""
+    """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
+
+    It scores the picture of one video under the title of a second video.
+    """
 
     corpus: Corpus
     model: GlobalModel
@@ -73,8 +76,8 @@ def held_out_picture_gaps(
     """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
 
     `known` is the released model with its adapters. `unseen` has the models that were trained without some channels.
-    Each comes with a flag for every row [n] that says whether its channel was left out, and with adapters for these
-    channels.
+    Each of these models comes with flags [n] and with channel adapters. The flags say which rows belong to the channels
+    that were left out. The adapters are for these channels.
     """
     parts = corpus.data.pairs.part.to_numpy(object)
     test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
@@ -95,7 +98,10 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> PictureGaps:
-    """Return the picture gaps of those `pairs` for which a model was trained without their channel, by this model."""
+    """Return picture gaps by models that were trained without the channel of the pair.
+
+    A pair in `pairs` is left out if there is no such model for its channel.
+    """
     winners, _ = pair_sides(corpus, pairs)
     chosen = [pairs[left_out[winners]] for left_out, _ in scorers]
     gaps = [scorer.gaps(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]

@@ -9,11 +9,12 @@ The model is fitted to the known videos by one penalised least-squares fit [1]_ 
              include how rare its words were (`word_rarity`).
     z        the same three blocks. They are scaled differently, because their coefficients are penalised differently.
     shared   the coefficients that all channels share
-    own      the deviations of the channel from them. They are 0 if the channel has no known videos.
+    own      the deviations of the channel from `shared`. They are 0 if the channel has no known videos.
+    level    a constant for each channel
 
 The score of a title is x . shared + z . own(channel). How strongly each block is penalised was chosen on 510 real
-channels, with models that were evaluated on later videos than they were fitted to. docs/training-recipe.md has the
-details.
+channels. For this choice, models were fitted to earlier videos and evaluated on later ones. docs/training-recipe.md has
+the details.
 
 The fit is a linear mixed model. It is solved in its dual form, as kernel ridge regression [3]_, by conjugate gradients.
 The preconditioner is the exact solution within each channel.
@@ -51,8 +52,8 @@ class TitleWeights:
     """The weights of the blocks of inputs. A block with a larger weight is penalised less.
 
     A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
-    a weight of 0, the block has no effect. `words`, `groups` and `facts` belong to x in the module's formula, the
-    weights that begin with `own_` to z, and `level` to the level of a channel.
+    a weight of 0, the block has no effect. In the module's formula, `words`, `groups` and `facts` belong to x. The
+    weights that begin with `own_` belong to z, and `level` belongs to level(channel).
     """
 
     words: float = 0.1

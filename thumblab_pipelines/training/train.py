@@ -1,6 +1,7 @@
 """Train the ranking model on stored vectors.
 
-A training fits the global model and the channel adapters, and calibrates the scores with and without adapters.
+A training fits the global model, which is the same for all channels, and the channel adapters. Then it calibrates the
+scores with and without adapters.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
-"""Minimum of the score slope, by which adapters multiply the score of the global model.
+"""Minimum of the score slope. An adapter multiplies the score of the global model by the score slope.
 
-It is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was fitted
-to. For such candidates, the adapter adds almost nothing to the multiplied score.
+The minimum is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was
+fitted to. For such candidates, the adapter adds almost nothing to the multiplied score.
 """
 
 
@@ -56,9 +57,9 @@ def train(
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
-    Three more models are trained, each without a third of the channels. They show how well a model ranks videos of
-    unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no
-    pair to learn from.
+    Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
+    of unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is
+    no pair to learn from.
     """
     corpus, training = Corpus.of(data), Training(config, listen, folders)
     learnt = data.learnt(TRAIN)
@@ -112,9 +113,10 @@ class Training:
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
-        """Return for each third of the channels its rows [n] and a model that was trained without them.
+        """Return up to three models, each of which was trained without a third of the channels.
 
-        A third is left out of the list if the other channels have no pair to learn from.
+        Before each model come the flags [n] of the videos that it was trained without. A model is left out if the
+        channels that remain for it have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
         models = []
@@ -141,7 +143,9 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 
 
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
-    """Return the slope of the true on the predicted log views of videos of unseen channels, between 0.02 and 1.
+    """Return by how much the true log views rise per unit of predicted log views, on videos of unseen channels.
+
+    The result is the slope of a regression within channels, limited to values from 0.02 to 1.
 
     `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
     multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
@@ -165,7 +169,7 @@ def adapt(
 def _calibrate(
     corpus: Corpus, model: GlobalModel, unseen: Floats, unseen_pictures: PictureGaps, score_slope: float
 ) -> Calibration:
-    """Return the calibration of scores.
+    """Return the calibration of the model's scores.
 
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
     """
@@ -192,7 +196,10 @@ def _too_close(gaps: Floats, slope: float) -> float | None:
 
 
 def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
-    """Return the 101 percentiles of the scores in each niche that has enough videos. `scores` [n] are all scores."""
+    """Return the 101 percentiles of the scores in each niche with at least `LEAST_PLACED` videos.
+
+    `scores` [n] are the scores of all videos.
+    """
     niches = corpus.data.videos.niche.to_numpy(str)
     scores_by_niche = {str(niche): scores[niches == niche] for niche in np.unique(niches)}
     return {
@@ -205,7 +212,8 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    `expected` [n] are the predictions of the absolute head. The fields are those of `EngagementAccuracy`.
+    The absolute head is the output of the ranker that predicts engagement. `expected` [n] are its predictions. The keys
+    of the result are the fields of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr
 
@@ -217,7 +225,7 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     low, high = np.percentile(expected, [5, 95])
     constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
-    # This is the lower 95 % bound by Fisher's transformation. The correlation is clipped because the transformation of
-    # 1 is infinite.
+    # This is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is
+    # clipped, because the transformation of 1 is infinite.
     least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
     return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))

@@ -1,1 +1,1 @@
-"""Define the assets that collect data for training and calibration outside the daily refresh, and their job."""
+"""Define the assets that collect data outside the daily refresh, for training and calibration, and the crawl's job."""

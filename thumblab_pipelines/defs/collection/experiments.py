@@ -1,4 +1,4 @@
-"""Define the asset `experiments`: all stored experiments, in which two or three variants were tested on one video."""
+"""Define the asset `experiments`: all stored experiments. Each of them tested two or three variants on one video."""
 
 import dagster as dg
 

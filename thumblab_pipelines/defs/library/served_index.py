@@ -1,4 +1,4 @@
-"""Define the asset `served_index`: the index of the niche that the service reads.
+"""Define the asset `served_index`: the index that the service reads for the niche.
 
 It is the newest index that passes its checks, unless a person holds an older index.
 """

@@ -7,9 +7,9 @@ import dagster as dg
 
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 
-# Dagster does not materialize this asset. It only shows in Dagster's graph where the data comes from. If the assets of
-# the library depended directly on the asset of the crawl, Dagster would ask "Are you sure?" before every refresh of a
-# lab that has never crawled.
+# Dagster does not materialize this asset. The asset only shows in Dagster's graph where the data comes from. The assets
+# of the library do not depend directly on the asset of the crawl. Otherwise, in a lab that has never crawled, Dagster
+# would ask "Are you sure?" before every refresh.
 videos = dg.AssetSpec(
     "videos",
     deps=["raw_videos", "crawled_videos"],

@@ -39,8 +39,9 @@ def champion_moved(
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
         return dg.SensorResult(skip_reason=f"{state.explanation}, which the lab did not register", cursor="{}")
-    # The cursor stores the last move of the alias for which a run was requested, and the hour. Each move is therefore
-    # tried at most once an hour.
+    # Dagster keeps the cursor of a sensor until the next call. This cursor names the last move of the alias for which
+    # the sensor has requested a run, and the hour of the request. So the sensor requests at most one run per hour for
+    # the same move.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
     if json.loads(context.cursor or "{}").get("asked") == move:
         outcome = f"; {chosen.promotion}" if chosen.promotion else ""
