@@ -47,7 +47,7 @@ class Imported:
 
 
 def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Import `folder/videos.csv` and its pictures into the library. A second import of the same folder changes nothing.
+    """Import `folder/videos.csv` and its pictures into the library. A second import of the unchanged folder has no effect.
 
     At most one picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or
     has no row that can be read.

@@ -40,11 +40,11 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self) -> str | None:
-        """Search YouTube's category of the niche, one week of uploads after another.
+        """Find channels by searching YouTube for videos of the niche's category, with searches for single weeks.
 
-        Stop when enough channels are known, or when no search is left.
-
-        Return why the search ended early, or None.
+        Stop when enough channels are known, when no search is left, or when the niche's share of today's searches is
+        used. In the last case, return a sentence that says this, otherwise None. Raises `QuotaError` if YouTube's quota
+        for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:
@@ -52,8 +52,8 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # The searches that the quota of the day allows are divided among the niches, so that the niche that is crawled
-        # first does not use all of them.
+        # Each niche gets the same share of the searches that one day's quota allows. Otherwise, the niche that is
+        # crawled first could use all of them.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:

@@ -136,9 +136,9 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return on how many days the calls are made. The rest of today counts as a day.
+    """Return how many days it takes to make `calls` calls of a quota bucket. The rest of today counts as a day.
 
-    `kept` calls of each day stay reserved for other runs.
+    `balance` is the bucket's state today. On each day, `kept` calls of the bucket stay reserved for other runs.
     """
     today = max(0, balance.left - kept)
     per_day = max(1, balance.limit - kept)
