@@ -101,8 +101,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some requests got an answer, the network works, and each failure concerns only the thumbnail that was asked
-    # for. If no request got an answer, the network is the likely cause, so the run fails.
+    # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
+    # an answer and the niche has no picture yet, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "

@@ -116,10 +116,11 @@ class Transport:
         )
 
     def _retry(self, attempt: Callable[[], Any]) -> Any:
-        """Call `attempt` until it succeeds, raises an error that waiting cannot help, or has failed `_TRIES` times.
+        """Call `attempt` until it succeeds, or has failed `_TRIES` times. Raise its last error then.
 
-        The waits are random up to a growing limit, so that many clients do not call again at the same moment. If the
-        server asks for a wait, the wait is at least that long, but never more than one minute.
+        An error that is not `transient` is raised at once. The waits between the calls are random up to a growing
+        limit, so that many clients do not call again at the same moment. If the server asks for a wait, the wait is at
+        least that long, but never more than one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -149,7 +150,8 @@ class Transport:
     def fetch_server_time(self) -> None:
         """Read the server's time from the `Date` header of an answer.
 
-        The request is for a path outside the API, so it costs no quota. The answer is a 404, which has the header too.
+        The request is for a path outside the API, so it costs no quota. YouTube answers with the status 404, and this
+        answer has the header too.
         """
 
         def attempt() -> None:
