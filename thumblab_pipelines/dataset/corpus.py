@@ -31,10 +31,10 @@ LATER_RULES = ("crawl_outlier",)
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
-# YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). Impressions and click-through rates from the owner of a channel are used only for
-# videos that are not Shorts, and only if the last day of these figures is before the day on which the video first
-# changed its thumbnail or title.
+# YouTube changed its definition of a view. An era is a time in which one definition was used. Views at a fixed age are
+# used only if they are from the same era as the latest count (`a.era = s.era`). Impressions and click-through rates
+# come from the owner of a channel. They are not used for Shorts. If a video changed its thumbnail or title, they are
+# used only if their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""

@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class SignInError(YouTubeError):
-    """Error of a sign-in that gave no access token. google-auth has already repeated the call if this could help."""
+    """Error of a sign-in that gave no access token.
+
+    The session does not repeat the sign-in. If a repetition could help, the library google-auth has already made it.
+    """
 
 
 class OwnerSession:
@@ -123,7 +126,7 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        # The server is asked not to compress the answer, so that the size limit applies to the bytes that are read.
+        # The server is asked not to compress the answer. The bytes that are counted here are then those of the report.
         headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:
