@@ -1,7 +1,8 @@
 """Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
-The adapter is fitted on all usable videos of the channel (see `adapter_videos.py`). To evaluate it, another adapter is
-fitted on the oldest four fifths of these videos, and tested on the newest fifth.
+The adapter is fitted on the channel's newest usable videos, at most a thousand (`adapter_videos.py` says which videos
+are usable). To evaluate it, another adapter is fitted on the oldest four fifths of these videos, and tested on the
+newest fifth.
 
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
@@ -46,7 +47,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """The error that is raised if the lab started to serve another model while an adapter was being fitted."""
+    """Error that the model for which an adapter is to be fitted is no longer the served model."""
 
     transient = True
 
@@ -55,8 +56,8 @@ class AnotherModelError(LabError):
 class FittedAdapter:
     """A channel's adapter as it is served now.
 
-    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
-    videos. `newest`: publication time of the newest usable video (ISO 8601). `left_out`: number of videos left out, by
+    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
+    is fitted on. `newest`: publication time of the newest of them (ISO 8601). `left_out`: number of videos left out, by
     reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
     or None if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published,
     because an identical adapter was already served.
@@ -177,7 +178,8 @@ def fit_channel_adapter(
 
 
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
-    """Fit every added adapter again from the videos that its channel still has. Without `model`, use the served model.
+    """Fit every added adapter again, from the videos of its channel that the lab has now. `model` is the served model by
+    default.
 
     An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
     the result reports the error, and the next adapters are still fitted. Raises `LabError` when the model cannot be
@@ -238,7 +240,9 @@ def growth_of(ranker: TrainedRanker) -> Growth:
 def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
-    """Return the usable videos, their picture and title vectors, and the number of left-out videos by reason."""
+    """Return the channel's newest usable videos, their picture and title vectors, and the number of videos that were
+    left out for each reason.
+    """
     videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS

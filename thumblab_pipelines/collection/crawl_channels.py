@@ -137,8 +137,7 @@ def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # Until this walk ends, the column `walked_at` keeps the time at which the walk of the channel before this one
-    # ended.
+    # As long as this walk has not ended, the column `walked_at` keeps the end of an earlier walk over the same channel.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 

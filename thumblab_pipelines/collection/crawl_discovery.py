@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
 """If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All
-unfinished searches of the niche then end. In the next week, the lab plans new searches.
+unfinished searches of the niche then end. A later run plans searches only for weeks that have none yet.
 """
 
 _RECHECK_AFTER = timedelta(days=30)
@@ -103,7 +103,10 @@ class Discovery:
         return hits, paging.cursor
 
     def check_channels(self) -> None:
-        """Fetch the facts of the unchecked channels, and leave out those that the rules exclude."""
+        """Fetch the facts of each channel that is to be checked, and leave out the channels that the rules exclude.
+
+        These are the channels that were never checked, and those that were left out more than 30 days ago.
+        """
         while True:
             with self.engine.begin() as connection:
                 before = self.youtube.now - _RECHECK_AFTER

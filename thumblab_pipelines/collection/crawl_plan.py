@@ -14,8 +14,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""The assumed number of recent uploads of a channel that the crawl finds. It is 200,000 videos divided by 1,500
-channels. It is used until the lab has counted the uploads of the channels that it walked.
+"""The assumed number of recent uploads of a channel. It is used until the crawl has walked a channel and counted its
+uploads. 133 is 200,000 videos divided by 1,500 channels, the size of a crawl in docs/collection.md.
 """
 
 _NEW_PER_SEARCH = 15

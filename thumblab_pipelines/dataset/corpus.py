@@ -105,8 +105,8 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
     the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
-    crawl marked the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for
-    evaluation, but the model itself is not trained on it.
+    crawl marked the video as an outlier. The column `learnt` is False for videos of more than an hour. The model is not
+    trained on them, but they are used for channel adapters and for evaluation. They are counted among the excluded.
     """
     excluded: dict[str, int] = {}
 
@@ -118,7 +118,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # views were floats because missing counts are NaN
+    corpus = corpus.astype({"views": np.int64})  # The views were floats, because a missing count is NaN.
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)

@@ -84,9 +84,9 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Load every release of the niche as the service does, and return each release with its fault, if it has one.
+    """Load every release of the niche as the service does, and return what is wrong with each release.
 
-    The served release is included even if its manifest cannot be read.
+    The result includes the served release even if its manifest cannot be read.
     """
     served = lab.releases.serving.current_id(INDEX, niche)
     ids = [release.release_id for release in lab.releases.all(INDEX, niche)]
