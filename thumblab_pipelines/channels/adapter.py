@@ -105,7 +105,7 @@ class ChannelData:
     score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on the videos with these row numbers only. Return None if there are too few of them."""
+        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
@@ -182,8 +182,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
     default.
 
     An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
-    the result reports the error, and the next adapters are still fitted. Raises `LabError` when the model cannot be
-    loaded.
+    the result reports the error, and the adapters of the remaining channels are still fitted. Raises `LabError` when
+    the model cannot be loaded.
     """
     result = RefitResult()
     channel_ids = ChannelAdapters(lab.releases).channels()

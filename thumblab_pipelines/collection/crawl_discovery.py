@@ -40,7 +40,7 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self) -> str | None:
-        """Find channels by searching YouTube for videos of the niche's category, with searches for single weeks.
+        """Find channels by searching YouTube for videos of the niche's category. Each search covers the uploads of a week.
 
         Stop when enough channels are known, when no search is left, or when the niche's share of today's searches is
         used. In the last case, return a sentence that says this, otherwise None. Raises `QuotaError` if YouTube's quota

@@ -115,7 +115,7 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
 def check_observation(observed: Observed) -> list[CheckResult]:
     """Check that at most half of the due videos are gone from YouTube, and that no deletion was withheld.
 
-    The first check also passes if the run ended early.
+    The check of the due videos also passes if the run ended early.
     """
     explanation = f"{observed.observed} of {observed.due} due videos observed, {observed.gone} are gone"
     answered = observed.stopped is not None or observed.gone * 2 <= observed.due

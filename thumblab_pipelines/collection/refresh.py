@@ -177,7 +177,11 @@ def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]
 
 
 def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that the niche has videos, and that their dates and counts are plausible for YouTube."""
+    """Check that the niche has videos, and that their dates and counts are plausible.
+
+    They are plausible if no video was last observed more than a day before its publication, except upcoming videos, and
+    if at least half of the videos have a count of views.
+    """
     with lab.engine.connect() as connection:
         row = connection.execute(_CHECKED, {"niche": niche}).one()
     counted = row.observations - row.uncounted

@@ -1,5 +1,5 @@
-"""Collect the videos that trend in a niche, from the chart of its category or from a search for the most viewed
-videos."""
+"""Collect the videos that trend in a niche. They come from YouTube's chart for the niche's category, or from a search for
+the most viewed videos of this category."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -24,7 +24,8 @@ _PROBE_AGAIN = timedelta(days=30)
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
     """Save the videos of YouTube's chart for the niche's category, if there is such a chart.
 
-    If there is no chart, or if it has fewer videos than wanted, also save the most viewed videos of a search.
+    If there is no chart, or if it has fewer ordinary videos than the setting `videos_per_niche`, also save the most
+    viewed videos of a search.
     """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)

@@ -26,7 +26,9 @@ It is used if there is no fixed age at which the views of both videos are known.
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""The limits of training pairs per video and per channel. They keep a large channel from dominating the training.
+"""A channel gives at most this many training pairs, and at most `TRAIN_PAIRS_PER_VIDEO` times the number of its videos.
+
+Without these limits, large channels would dominate the training.
 
 The number of possible pairs grows with the square of the number of a channel's videos. The information in the pairs
 grows more slowly.

@@ -24,7 +24,7 @@ from thumblab_core.images.perceptual import same_picture
 NOT_KEPT = "what it showed first is not kept"
 CHANGED_FIRST = "changed before it was first counted"
 NEVER_COUNTED = "no count of views"
-"""Reasons why a video has no count of views to train on."""
+"""`NOT_KEPT`, `CHANGED_FIRST` and `NEVER_COUNTED` are reasons why a video has no count of views to train on."""
 
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
@@ -38,9 +38,9 @@ def first_versions_query(where: str = "true") -> str:
     """Return a query for the first picture and title of each video, and the time until which the video surely showed
     them.
 
-    `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. It is
-    -infinity if versions of the video were deleted that it showed before those in the table. It is then unknown which
-    version earned the views.
+    `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. If it has
+    changed, `until` is the time at which its first version was last seen. If its first version was deleted from the
+    table, `until` is -infinity, because it is then unknown which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,

@@ -62,8 +62,9 @@ class Transport:
         self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> ApiAnswer:
-        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it. Raises
-        `YouTubeError` or `QuotaError`.
+        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it.
+
+        Raises `QuotaError` if the bucket is spent, and `YouTubeError` if the call fails.
         """
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)

@@ -86,8 +86,9 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """Send a request that was made with a client from `build`. Return the JSON of the answer. Raises
-        `YouTubeError`.
+        """Send a request that was made with a client from `build`, and return the JSON of the answer.
+
+        Raises `YouTubeError` if the call fails.
         """
         return self._retry(lambda: self._execute(request))
 
