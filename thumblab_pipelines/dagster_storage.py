@@ -47,8 +47,8 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
-    Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events, and opening
-    a connection for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also
+    Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events. Opening a
+    connection for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also
     makes a new object of this class for every tick of a sensor. So all objects of this class in a process share the
     connections, and missing tables are created only once per process.
     """

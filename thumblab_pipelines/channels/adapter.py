@@ -178,8 +178,9 @@ def fit_channel_adapter(
 
 
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
-    """Fit every added adapter again, from the videos of its channel that the lab has now. `model` is the served model by
-    default.
+    """Fit every added adapter again, from the videos of its channel that the lab has now.
+
+    `model`: the model to fit the adapters for. By default, this is the served model.
 
     An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
     the result reports the error, and the adapters of the remaining channels are still fitted. Raises `LabError` when

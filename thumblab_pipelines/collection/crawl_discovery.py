@@ -40,11 +40,11 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self) -> str | None:
-        """Find channels by searching YouTube for videos of the niche's category. Each search covers the uploads of a week.
+        """Find channels by searching YouTube for videos of the niche's category.
 
-        Stop when enough channels are known, when no search is left, or when the niche's share of today's searches is
-        used. In the last case, return a sentence that says this, otherwise None. Raises `QuotaError` if YouTube's quota
-        for searches is spent.
+        Each search covers the uploads of one week. The method stops when enough channels are known, or when no search
+        is left, and returns None. If it stops because the niche's share of today's searches is used, it returns a
+        sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:

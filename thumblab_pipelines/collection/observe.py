@@ -1,5 +1,6 @@
-"""Ask YouTube for the current counts of each video that is due. From these observations, the lab computes how many views
-a video had at a fixed age.
+"""Ask YouTube for the current counts of each video that is due.
+
+From these observations, the lab computes how many views a video had at a fixed age.
 """
 
 from collections.abc import Sequence

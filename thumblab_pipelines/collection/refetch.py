@@ -33,9 +33,9 @@ class ObservedCounts:
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
     """Bring at most 50 videos up to date, and find those that YouTube no longer has.
 
-    A video may be missing in YouTube's answer, or the lab may be unable to read the video's facts. YouTube is then asked
-    once more, and only the ids in the second answer are read. A video counts as gone only if its id is missing in the
-    second answer too. This is because the caller may delete the videos that are gone, which cannot be undone.
+    A video may be missing in YouTube's answer, or the lab may be unable to read the video's facts. In a second call,
+    YouTube is then asked only which of these videos exist. A video counts as gone if it is missing in the second answer
+    too. Two calls are made, because the caller may delete the videos that are gone, and a deletion cannot be undone.
     """
     records = youtube.videos(video_ids, niche)
     missing = sorted(set(video_ids) - {record.video_id for record in records})

@@ -1,5 +1,7 @@
-"""Collect the videos that trend in a niche. They come from YouTube's chart for the niche's category, or from a search for
-the most viewed videos of this category."""
+"""Collect the videos that trend in a niche.
+
+They come from YouTube's chart for the niche's category, or from a search for the most viewed videos of this category.
+"""
 
 from collections.abc import Iterable
 from datetime import timedelta

@@ -106,7 +106,8 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
     the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
     crawl marked the video as an outlier. The column `learnt` is False for videos of more than an hour. The model is not
-    trained on them, but they are used for channel adapters and for evaluation. They are counted among the excluded.
+    trained on them, but they are used for channel adapters and for evaluation. They are counted as excluded too,
+    although they stay in the corpus.
     """
     excluded: dict[str, int] = {}
 

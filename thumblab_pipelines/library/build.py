@@ -146,8 +146,8 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
     Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
-    `releases_kept` builds also stay, so that even after many small changes, a build that waits to be served still
-    exists, and so does a build to which a person may want to roll back. A release that a rollback displaced stays too.
+    `releases_kept` builds also stay. So even after many small changes, there is still the build that waits to be
+    served, and a build to which a person can roll back. A release that a rollback displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)

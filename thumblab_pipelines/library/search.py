@@ -98,7 +98,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the vector of the video, and before it the libraries that were made with the same encoder as this vector."""
+    """Return the libraries that were made with the same encoder as the vector of the video, and then this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)

@@ -112,7 +112,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 
 
 def check_reach(result: ReachImport) -> list[CheckResult]:
-    """Check that the reports and nearly all of their rows could be read, and that their click-through rate is plausible.
+    """Check that the reports and nearly all of their rows could be read, and that the click-through rate is plausible.
 
     This rate is the share of all impressions in the reports that were clicked.
     """

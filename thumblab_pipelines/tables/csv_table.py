@@ -39,7 +39,7 @@ def column_names(
     """Return the names of the columns in lower case, without spaces around them.
 
     Raises `LabError` if the header is not UTF-8, lacks a required column, or has a required or an optional column
-    twice. `advice` ends the sentence about a missing column.
+    twice. `advice` is added at the end of the error message about a missing column.
     """
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")

@@ -33,11 +33,12 @@ SELECT max(moment) FROM (
 
 
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
-    """Delete the videos, and most of what the tables hold about them. Return how many videos were deleted.
+    """Delete the videos from the database, with all rows about them except reach figures and experiments. Return how
+    many videos were deleted.
 
-    The next run of `retain` deletes their pictures and removes them from releases. The rules that require the deletion
-    are about facts from YouTube's public API. The reach figures (`video_reach`) and the experiments come from the owner
-    of the channel, so they stay in the database.
+    The rules that require the deletion are about facts from YouTube's public API. The reach figures (`video_reach`) and
+    the experiments come from the owner of the channel, so they stay. The next run of `retain` deletes the pictures of
+    the videos, and removes the videos from releases.
     """
     if not video_ids:
         return 0
@@ -51,9 +52,9 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
 def last_heard(lab: Lab) -> datetime:
     """Return the time of the newest answer that the lab has from YouTube.
 
-    If there is no answer, or if its time is in the future, return this machine's time. The returned time is never ahead
-    of this machine's clock, and usually comes from YouTube. So if this machine's clock is wrong and far ahead, videos
-    do not look older than they are.
+    If there is no answer, or if the time of the answer is ahead of this machine's clock, return this machine's time.
+    Usually, the returned time comes from YouTube. So if this machine's clock is wrong and far ahead, videos do not look
+    older than they are.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:

@@ -35,12 +35,12 @@ count. `p` is a row of `first_versions_query`. `s` is the video's last count up 
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and the time until which the video surely showed
-    them.
+    """Return a query for the first picture and title of each video, and for the last time at which the video is known
+    to have shown them.
 
-    `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. If it has
-    changed, `until` is the time at which its first version was last seen. If its first version was deleted from the
-    table, `until` is -infinity, because it is then unknown which version earned the views.
+    `where` is a condition on the videos `v`. The column `until` has this time. It is infinity if the video has not
+    changed. It is -infinity if the first version of the video was deleted from the table, because it is then unknown
+    which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,

@@ -1,1 +1,1 @@
-"""Call YouTube's Data API, convert its answers to records, classify its errors, and count the calls in the quota ledger."""
+"""Call YouTube's Data API, convert its answers to records, classify its errors, and keep the ledger of its quota."""
