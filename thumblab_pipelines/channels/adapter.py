@@ -1,8 +1,8 @@
 """Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
-The adapter is fitted on the channel's newest usable videos, at most a thousand (`adapter_videos.py` says which videos
-are usable). To evaluate it, another adapter is fitted on the oldest four fifths of these videos, and tested on the
-newest fifth.
+The adapter is fitted on the channel's usable videos, which `adapter_videos.py` selects. If there are more than a
+thousand, only the newest thousand are used. To evaluate the adapter, another adapter is fitted on the oldest four
+fifths of these videos, and tested on the newest fifth.
 
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each

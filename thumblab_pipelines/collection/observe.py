@@ -46,8 +46,8 @@ class Observed:
 
     `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
     answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
-    the run ended early, or is None. `withheld` is a check. It fails if YouTube no longer has so many of the videos that
-    the lab did not delete them. If YouTube was not asked, `remarks` says why.
+    the run ended early, or is None. `withheld` is a check. It fails if the lab did not delete the gone videos, because
+    they were too many. If YouTube was not asked, `remarks` says why.
     """
 
     due: int

@@ -179,8 +179,8 @@ def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]
 def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
     """Check that the niche has videos, and that their dates and counts are plausible.
 
-    They are plausible if no video was last observed more than a day before its publication, except upcoming videos, and
-    if at least half of the videos have a count of views.
+    The dates are plausible if no video was published more than a day after its latest observation. Upcoming videos are
+    not checked for this. The counts are plausible if at least half of the videos have a count of views.
     """
     with lab.engine.connect() as connection:
         row = connection.execute(_CHECKED, {"niche": niche}).one()

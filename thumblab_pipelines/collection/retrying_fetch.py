@@ -13,8 +13,8 @@ TRIES = 4
 LONGEST_WAIT_S = 60.0
 """A request waits at most this many seconds before it is sent.
 
-A host may ask for a longer wait. As long as more than these seconds of it are left, all requests to the host fail at
-once. After that, requests wait for the seconds that are left.
+A host may ask for a longer wait. As long as more than this number of seconds is left of the host's wait, all requests
+to the host fail at once. After that, requests wait until the host's wait is over.
 """
 
 _BUSY = {429, 500, 502, 503, 504}

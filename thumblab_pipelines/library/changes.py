@@ -211,7 +211,7 @@ _NO_VECTOR = "its thumbnail is not encoded; the metadata of embeddings says why"
 
 
 def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos the reason why it is not in the library."""
+    """Return the reason why each of these videos is not in the library, by video id."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
     days = f"more than {lab.settings.library_days} days before the niche's newest observation"
     other_reason = f"it was first collected or last observed {days}, or is no plain video"
@@ -219,9 +219,10 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos what it still lacks before it can be put into the index.
+    """Return why videos cannot be put into the niche's index yet, by video id.
 
-    The result leaves out videos that lack nothing.
+    The reasons are that the lab does not know the video, that it belongs to another niche, or that its picture or its
+    vector is missing. Videos without such a reason are left out of the result.
     """
     statement = (
         select(

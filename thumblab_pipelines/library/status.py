@@ -46,7 +46,10 @@ class Verified:
 
 
 def index_status(lab: Lab, niche: str) -> IndexStatus:
-    """Return the status of the niche's served index, with a remark on everything unusual."""
+    """Return the status of the niche's served index.
+
+    Its remarks name everything unusual. For example, no index is served, the index is old, or a rebuild is requested.
+    """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
     # Releases share files by hard links. A shared file has one inode and is counted once.

@@ -117,11 +117,11 @@ class Transport:
         )
 
     def _retry(self, attempt: Callable[[], Any]) -> Any:
-        """Call `attempt` until it succeeds, or has failed `_TRIES` times. Raise its last error then.
+        """Call the function `attempt` until it succeeds, and return its result.
 
-        An error that is not `transient` is raised at once. The waits between the calls are random up to a growing
-        limit, so that many clients do not call again at the same moment. If the server asks for a wait, the wait is at
-        least that long, but never more than one minute.
+        After `_TRIES` failed calls, the last error is raised. An error that is not `transient` is raised at once. The
+        waits between the calls are random up to a growing limit, so that many clients do not call again at the same
+        moment. If the server asks for a wait, the wait is at least that long, but never more than one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 

@@ -33,7 +33,7 @@ T = TypeVar("T")
 class SignInError(YouTubeError):
     """Error of a sign-in that gave no access token.
 
-    The session does not repeat the sign-in. If a repetition could help, the library google-auth has already made it.
+    The session does not repeat such a sign-in. The library google-auth has already repeated it if that could help.
     """
 
 
