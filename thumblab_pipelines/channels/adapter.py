@@ -96,7 +96,7 @@ class ChannelData:
 
     `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
     `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
-    `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
+    `score_slope`: the factor by which an adapter multiplies the scores (see `thumblab_core.ranking.adapters.Adapter`).
     """
 
     videos: pd.DataFrame

@@ -36,7 +36,7 @@ _OTHER_SCRIPTS = frozenset(
 def exclude_channel(record: ChannelRecord | None) -> str | None:
     """Return why the channel is left out, or None if it is to be walked.
 
-    `record` has the facts that `channels.list` gave. `record` is None if YouTube does not have the channel.
+    `record` has the facts that YouTube gave about the channel, or is None if YouTube does not have the channel.
     """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE

@@ -18,8 +18,9 @@ from thumblab_pipelines.library.rebuild_requests import as_of, open_rebuild_requ
 class IndexStatus:
     """The served index of a niche.
 
-    `changed` is the number of videos that were put in or taken out since the index was built. `releases` and `bytes`
-    are the number and the size of all releases of the niche on the disk.
+    `changed` is the number of videos that were put in or taken out since the index was built. `kind` is the factory
+    string with which FAISS made the index. `recall` is the share of the true nearest vectors that a search finds.
+    `releases` and `bytes` are the number and the size of all releases of the niche on the disk.
     """
 
     niche: str
