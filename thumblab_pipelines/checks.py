@@ -18,9 +18,9 @@ class CheckResult:
 
 
 def finished(stopped: str | None) -> CheckResult:
-    """Return an advisory check that passes if a run reached its end.
+    """Return an advisory check that fails if a run ended early.
 
-    The check is advisory, because everything that an unfinished run collected stays valid. `stopped` says why the run
-    ended early and when it can continue. It is None if the run finished.
+    `stopped` says why the run ended early and when it can continue. It is None if the run did all its work. The check
+    is advisory, because everything that an unfinished run collected stays valid.
     """
     return CheckResult("finished", stopped is None, stopped or "nothing is left to do now", advisory=True)

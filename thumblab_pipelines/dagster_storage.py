@@ -47,10 +47,10 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
-    Dagster's own storage opens a new connection for every event. A demo has some 2,000 events, and opening a connection
-    for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also opens its
-    instance again for every tick of a sensor. So the connections, and the result of the check for missing tables, are
-    kept for the whole process.
+    Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events. Opening a
+    connection for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also
+    makes a new object of this class for every tick of a sensor. So all objects of this class in a process share the
+    connections, and missing tables are created only once per process.
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
@@ -76,8 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not called here, because it ignores these arguments. It would use the folder DAGSTER_HOME
-    and the lab of this process's settings.
+    `DagsterInstance.get` is not called here, because it takes no arguments. It would use the folder DAGSTER_HOME and
+    the lab of this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))
@@ -100,7 +100,7 @@ def _engine(url: str) -> Engine:
     """Return an engine that keeps three connections open, one each for the runs, the events and the schedules of
     `LabStorage`.
 
-    If more threads need a connection, they get extra ones, which are closed after use. The engine tests a connection
-    before use, and replaces it if a restart of the server has cut it.
+    If more than three threads need a connection at once, the engine opens extra ones and closes them after use. The
+    engine tests a connection before use, and replaces it if a restart of the server has cut it.
     """
     return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=3, max_overflow=-1, pool_pre_ping=True)

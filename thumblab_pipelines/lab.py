@@ -27,10 +27,10 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab that the settings `chosen` describe, and migrate its database. The default is the settings of
-        this process.
+        """Open the lab that the settings `chosen` describe, and migrate its database.
 
-        Raises LabError if the data folder or the database cannot be used.
+        Without `chosen`, this process's settings are used. Raises `LabError` if the data folder or the database cannot
+        be used.
         """
         chosen = chosen or settings()
         make_data_folder(chosen.data_dir)

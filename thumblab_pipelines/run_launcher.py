@@ -58,8 +58,9 @@ class LabRunLauncher(DefaultRunLauncher):
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
         """Reload the code location of a run if its code server does not answer.
 
-        Dagster looks for a dead code server only once a minute. If Dagster wants to retry a run before it has found the
-        dead server, it gives up the retry. So this method replaces the dead server before the retry.
+        Dagster looks for a dead code server only once a minute. A retry of the run needs a living code server. If
+        Dagster starts the retry before it has replaced the dead server, the retry is given up. So this method replaces
+        the dead server before the retry.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return
@@ -75,7 +76,7 @@ class LabRunLauncher(DefaultRunLauncher):
 def end_abandoned_runs(instance: DagsterInstance) -> None:
     """Mark runs as failed if their process is gone.
 
-    If Dagster's daemon runs, its run monitoring marks these runs. So this function is needed only without a daemon.
+    Dagster's daemon does the same in its run monitoring. So this function is needed only while no daemon runs.
     """
     locks = run_locks_of(instance)
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):

@@ -1,9 +1,9 @@
 """The locks that tell which Dagster runs still have a process.
 
 Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock however the
-process ends, also when the machine stops. So neither a clock nor a process id is needed. The files lie in the data
-folder, which all processes of a lab share. A run without a file has ended, has not started yet, or is executed on
-another data folder.
+process ends, also when the machine stops. So if the file exists and is not locked, the process of the run is gone. The
+files lie in the data folder, which all processes of a lab share. If a run has no file in this folder, the run has
+ended, has not started yet, or belongs to a lab with another data folder.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ class RunLocks:
     def hold(self, run_id: str) -> None:
         """Hold the lock of a run until `release` is called or this process ends.
 
-        The lock is shared: if a run was started twice, both processes hold its lock.
+        The lock is shared. If two processes execute the same run, both hold its lock.
         """
         path = self._path(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class RunLocks:
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
     def release(self, run_id: str) -> None:
-        """Remove the lock of a run that has ended. The process that calls this need not be the one that held the lock."""
+        """Remove the lock of a run that has ended. Any process may call this, even if it does not hold the lock."""
         path = self._path(run_id)
         path.unlink(missing_ok=True)
         descriptor = _held.pop(path, None)

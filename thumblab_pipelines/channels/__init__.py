@@ -1,1 +1,1 @@
-"""Channel adapters. The modules collect a channel's videos, fit its adapter, evaluate the adapter and serve it."""
+"""Collect the videos of a channel, fit a channel adapter on them, evaluate the adapter, and serve it."""

@@ -1,7 +1,8 @@
 """Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
-The adapter is fitted on all usable videos of the channel (see `adapter_videos.py`). To evaluate it, another adapter is
-fitted on the oldest four fifths of these videos, and tested on the newest fifth.
+The adapter is fitted on the channel's usable videos, which `adapter_videos.py` selects. If there are more than a
+thousand, only the newest thousand are used. To evaluate the adapter, another adapter is fitted on the oldest four
+fifths of these videos, and tested on the newest fifth.
 
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
@@ -46,7 +47,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """The error that is raised if the lab started to serve another model while an adapter was being fitted."""
+    """Error that the model for which an adapter is to be fitted is no longer the served model."""
 
     transient = True
 
@@ -55,8 +56,8 @@ class AnotherModelError(LabError):
 class FittedAdapter:
     """A channel's adapter as it is served now.
 
-    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
-    videos. `newest`: publication time of the newest usable video (ISO 8601). `left_out`: number of videos left out, by
+    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
+    is fitted on. `newest`: publication time of the newest of them (ISO 8601). `left_out`: number of videos left out, by
     reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
     or None if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published,
     because an identical adapter was already served.
@@ -95,7 +96,7 @@ class ChannelData:
 
     `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
     `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
-    `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
+    `score_slope`: the factor by which an adapter multiplies the scores (see `thumblab_core.ranking.adapters.Adapter`).
     """
 
     videos: pd.DataFrame
@@ -104,7 +105,7 @@ class ChannelData:
     score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on the videos with these row numbers only. Return None if there are too few of them."""
+        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
@@ -177,11 +178,13 @@ def fit_channel_adapter(
 
 
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
-    """Fit every added adapter again from the videos that its channel still has. Without `model`, use the served model.
+    """Fit every added adapter again, from the videos of its channel that the lab has now.
+
+    `model`: the model to fit the adapters for. By default, this is the served model.
 
     An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
-    the result reports the error, and the next adapters are still fitted. Raises `LabError` when the model cannot be
-    loaded.
+    the result reports the error, and the adapters of the remaining channels are still fitted. Raises `LabError` when
+    the model cannot be loaded.
     """
     result = RefitResult()
     channel_ids = ChannelAdapters(lab.releases).channels()
@@ -238,7 +241,9 @@ def growth_of(ranker: TrainedRanker) -> Growth:
 def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
-    """Return the usable videos, their picture and title vectors, and the number of left-out videos by reason."""
+    """Return the channel's newest usable videos, their picture and title vectors, and the number of videos that were
+    left out for each reason.
+    """
     videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS

@@ -65,8 +65,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # The next step downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, this step does not look
-    # for new pictures of videos whose picture the lab already has.
+    # `download_thumbnails` downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
+    # whether videos whose picture the lab already has show a new one.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None

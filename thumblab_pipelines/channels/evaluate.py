@@ -1,4 +1,7 @@
-"""Evaluate a channel adapter: fit one on the oldest 80 % of the channel's videos, and rank pairs of the newest 20 %."""
+"""Evaluate how much a channel adapter helps.
+
+An adapter is fitted on the oldest 80 % of the channel's videos, and ranks pairs of the newest 20 %.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.channels.adapter import ChannelData
 
 LEAST_ADAPTER_PAIRS = 20
-"""Minimum number of pairs for an evaluation."""
+"""Minimum number of pairs of the channel's newest videos. With fewer, the adapter is not evaluated."""
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01

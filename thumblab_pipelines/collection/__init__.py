@@ -1,1 +1,1 @@
-"""The code that brings videos into the lab, from YouTube and from catalogues. It also downloads the thumbnails."""
+"""Bring videos into the lab, from YouTube and from catalogues, and download their thumbnails."""

@@ -47,10 +47,10 @@ class Imported:
 
 
 def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Import `folder/videos.csv` and its pictures into the library. A second import of the same folder changes nothing.
+    """Import `folder/videos.csv` and its pictures into the library.
 
-    At most one picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or
-    has no row that can be read.
+    A second import of the unchanged folder has no effect. At most one picture is in memory at a time. Raises `LabError`
+    if the file is missing, lacks a required column, or has no row that can be read.
     """
     table = CatalogueTable(folder)
     rows = list(table.read())

@@ -83,7 +83,8 @@ class CatalogueTable(ReadTable):
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # If a quote in the header is never closed, this function is called before the header is known.
+        # If a quote in the header is never closed, this function is called before the header is known. No line then
+        # counts as a complete row.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:

@@ -15,10 +15,10 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 
 @dataclass
 class Collecting:
-    """The videos that a refresh has saved so far, and its counts.
+    """The ids of the videos that a refresh has saved so far, and the counts of the refresh.
 
-    `records` holds the facts of every video that a search found, by id, even if the video was not saved. So the refresh
-    never asks YouTube a second time for these facts.
+    `records` holds the record of every video that the search for trending videos found, by id, even if the video was
+    not saved. So the refresh never asks YouTube a second time for the facts of these videos.
     """
 
     video_ids: set[str] = field(default_factory=set)

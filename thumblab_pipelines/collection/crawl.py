@@ -65,10 +65,10 @@ class Crawled:
 
 
 def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
-    """Bring the training videos of a niche up to date, as far as today's quota allows. The next run continues the work.
+    """Find new channels and videos of a niche for training, as far as today's quota allows.
 
-    Raises `LabError` if no API key is set, or if YouTube refuses a call or cannot be reached. What was found until then
-    is kept.
+    The next run continues the work. Raises `LabError` if no API key is set, or if YouTube refuses a call or cannot be
+    reached. The channels and videos that were found before the error stay in the database.
     """
     settings = lab.settings
     keep = {UNITS: settings.quota_kept_units, SEARCHES: settings.quota_kept_searches}
@@ -121,7 +121,7 @@ class _Run:
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            # The run has no search left today. It can still walk the channels that it has found so far.
+            # Today's quota for searches is spent. The run can still walk the channels that are known so far.
             stopped = str(error)
         try:
             discovery.check_channels()
@@ -180,7 +180,10 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Read one page of the uploads of one channel. Return False if no channel is left that no other worker holds."""
+        """Take a channel that no other worker holds, read one page of its uploads, and return True.
+
+        Return False if there is no such channel.
+        """
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)
             if walk is None:
@@ -216,17 +219,18 @@ class _Run:
         return True
 
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
-        """Return the reading position in the pages of the walk. An earlier run may have read the pages before this
-        position.
+        """Return the reading position of the walk in the pages of its channel's uploads.
+
+        An earlier run may have read the first pages. Then the position is at the page after them.
         """
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)
         return self._pagings[walk.channel_id]
 
     def _restart_or_end(self, connection: Connection, walk: crawl_channels.Walk) -> None:
-        """Begin the walk anew after YouTube refused its page token. End the walk if this has happened too often.
+        """Begin the walk anew at the first page after YouTube refused its page token, which may have become too old.
 
-        YouTube refuses page tokens that have become old.
+        If the walk has already begun anew `_MOST_RESTARTS` times, end it instead.
         """
         if walk.restarts < _MOST_RESTARTS:
             crawl_channels.restart_walk(connection, walk)

@@ -55,12 +55,15 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels of the YouTube videos that the library already has. This costs no quota."""
+    """Add to the crawl the channels of the niche's YouTube videos that the lab already has. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 
 def add(connection: Connection, niche: str, titles: Mapping[str, str], now: datetime) -> int:
-    """Add channels to the crawl, and return how many of them are new to it. `titles` maps their ids to their titles."""
+    """Add channels to the crawl, and return how many of them the crawl did not know yet.
+
+    `titles` has the title of each channel by its id.
+    """
     if not titles:
         return 0
     names = [{"channel_id": channel_id, "title": title} for channel_id, title in sorted(titles.items())]
@@ -127,17 +130,14 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether a channel is left whose uploads are to be read. A channel counts as left even if another worker
-    holds it.
-    """
+    """Return whether the uploads of any channel are still to be read, even if another worker holds this channel."""
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # Until this walk ends, the column `walked_at` keeps the time at which the walk of the channel before this one
-    # ended.
+    # As long as this walk has not ended, the column `walked_at` keeps the end of an earlier walk over the same channel.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 

@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
 """If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All
-unfinished searches of the niche then end. In the next week, the lab plans new searches.
+unfinished searches of the niche then end. A later run plans searches only for weeks that have none yet.
 """
 
 _RECHECK_AFTER = timedelta(days=30)
@@ -40,11 +40,11 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self) -> str | None:
-        """Search YouTube's category of the niche, one week of uploads after another.
+        """Find channels by searching YouTube for videos of the niche's category.
 
-        Stop when enough channels are known, or when no search is left.
-
-        Return why the search ended early, or None.
+        Each search covers the uploads of one week. The method stops when enough channels are known, or when no search
+        is left, and returns None. If it stops because the niche's share of today's searches is used, it returns a
+        sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:
@@ -52,8 +52,8 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # The searches that the quota of the day allows are divided among the niches, so that the niche that is crawled
-        # first does not use all of them.
+        # Each niche gets the same share of the searches that one day's quota allows. Otherwise, the niche that is
+        # crawled first could use all of them.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:
@@ -103,7 +103,10 @@ class Discovery:
         return hits, paging.cursor
 
     def check_channels(self) -> None:
-        """Fetch the facts of the unchecked channels, and leave out those that the rules exclude."""
+        """Fetch the facts of each channel that is to be checked, and leave out the channels that the rules exclude.
+
+        These are the channels that were never checked, and those that were left out more than 30 days ago.
+        """
         while True:
             with self.engine.begin() as connection:
                 before = self.youtube.now - _RECHECK_AFTER

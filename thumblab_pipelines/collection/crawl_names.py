@@ -1,6 +1,6 @@
 """Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
 
-All further channels of the crawl come from searches and from the library.
+The crawl finds all its other channels by searches, or takes them from the videos of the library.
 """
 
 import re

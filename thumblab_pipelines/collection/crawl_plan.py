@@ -14,8 +14,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""The assumed number of recent uploads of a channel that the crawl finds. It is 200,000 videos divided by 1,500
-channels. It is used until the lab has counted the uploads of the channels that it walked.
+"""The assumed number of recent uploads of a channel. It is used until the crawl has walked a channel and counted its
+uploads. 133 is 200,000 videos divided by 1,500 channels, the size of a crawl in docs/collection.md.
 """
 
 _NEW_PER_SEARCH = 15
@@ -136,9 +136,9 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return on how many days the calls are made. The rest of today counts as a day.
+    """Return how many days it takes to make `calls` calls of a quota bucket. The rest of today counts as a day.
 
-    `kept` calls of each day stay reserved for other runs.
+    `balance` is the bucket's state today. On each day, `kept` calls of the bucket stay reserved for other runs.
     """
     today = max(0, balance.left - kept)
     per_day = max(1, balance.limit - kept)

@@ -1,6 +1,7 @@
 """The rules of the crawl: which channels it walks, and which of their videos it keeps for training.
 
-The database stores one of the reasons below with each channel and each video that is left out.
+Each rule has a reason, which is a short text. The database stores this text with each channel and each video that the
+rule leaves out.
 """
 
 import unicodedata
@@ -35,7 +36,7 @@ _OTHER_SCRIPTS = frozenset(
 def exclude_channel(record: ChannelRecord | None) -> str | None:
     """Return why the channel is left out, or None if it is to be walked.
 
-    `record` has the facts that `channels.list` gave. `record` is None if YouTube does not have the channel.
+    `record` has the facts that YouTube gave about the channel, or is None if YouTube does not have the channel.
     """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
@@ -48,10 +49,10 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 
 
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
-    """Return why the channel is left out, or None. The channel is left out if it has too few recent uploads.
+    """Return the reason for leaving the channel out if it has too few recent uploads, and None if it has enough.
 
-    The check needs only the first page of uploads. So it is made before the crawl spends quota on the facts of the
-    channel's videos.
+    The check needs only the first page of the channel's uploads. So the crawl makes it before it spends quota on the
+    titles, lengths and counts of the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
     return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE
@@ -97,9 +98,9 @@ def is_in_language(record: VideoRecord, language: str) -> bool:
     """Return whether a video is in the language.
 
     If the uploader declared a language, this language is compared with the wanted one. If none is declared, the letters
-    of the title decide. If the wanted language is written in Latin letters, at least half of them must be Latin,
-    otherwise less than half. Many languages are written in Latin letters. So if the wanted language is English, a
-    French video without a declared language is kept too.
+    of the title decide. If the wanted language is written in Latin letters, at least half of the title's letters must
+    be Latin. If it is written in another script, less than half of them may be Latin. Many languages are written in
+    Latin letters. So if the wanted language is English, a French video without a declared language is kept too.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

@@ -58,10 +58,12 @@ def plan_searches(connection: Connection, niche: str, now: datetime, days: int) 
 
 
 def take_search(connection: Connection, niche: str) -> Search | None:
-    """Take the unfinished search with the fewest pages read so far. Among equals, take the newest week first.
+    """Take the unfinished search of which the fewest pages were read so far. If there are several, take one of the
+    newest week.
 
-    So every week is begun before any week is searched deeply. The search is locked for this connection until its
-    transaction ends. Return None if no search is left, or if other connections hold all that are left.
+    So the first page of every search is read before the second page of any search. The search is locked for this
+    connection until its transaction ends. Return None if every search is finished, or if other connections hold all
+    unfinished searches.
     """
     table = crawl_searches.c
     row = connection.execute(
@@ -77,7 +79,10 @@ def take_search(connection: Connection, niche: str) -> Search | None:
 def save_search(
     connection: Connection, niche: str, search: Search, hits: Sequence[SearchHit], cursor: str | None, now: datetime
 ) -> int:
-    """Store the channels of a page, and the token of the next page. Return how many of the channels are new."""
+    """Store the channels of a page that was read, and the token of the next page. Return how many channels are new.
+
+    The search ends if there is no next page, or if the page brought fewer than `_LEAST_NEW_CHANNELS` new channels.
+    """
     new = crawl_channels.add(connection, niche, {hit.channel_id: hit.channel_title for hit in hits}, now)
     is_finished = cursor is None or new < _LEAST_NEW_CHANNELS
     table = crawl_searches.c

@@ -1,10 +1,10 @@
 """Keep the crawl's videos in PostgreSQL, and count how much of the crawl of a niche is done.
 
-The crawl has three tables: of searches (see `crawl_searches`), of channels (see `crawl_channels`) and of videos (in
-this module). Any number of threads and processes take work from these tables and add work to them. A worker takes work
-with `FOR UPDATE SKIP LOCKED`, in the transaction that also stores its result. If the worker dies, its lock is released,
-and another worker can take the work. So if a process is killed, only the results of its unfinished calls to YouTube are
-lost.
+The crawl has three tables. The module `crawl_searches` keeps the table of searches, `crawl_channels` keeps the table of
+channels, and this module keeps the table of videos. Any number of threads and processes take work from these tables and
+add work to them. A worker takes work with `FOR UPDATE SKIP LOCKED`, in the transaction that also stores its result. If
+the worker dies, its lock is released, and another worker can take the work. So if a process is killed, only the results
+of its unfinished calls to YouTube are lost.
 """
 
 from collections.abc import Mapping, Sequence

@@ -38,8 +38,8 @@ class Downloaded:
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
     `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
-    picture again after the days of the setting `thumbnail_recheck_days`. `postponed` counts the videos for which the
-    host gave no answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
+    thumbnail again when it is due (see `download_thumbnails`). `postponed` counts the videos for which the host gave no
+    answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -69,8 +69,9 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
     the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
 
-    The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has
-    no thumbnail yet and none could be reached, or if the image store cannot be written.
+    The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
+    machine's time if the answer names none. Raises `LabError` if the niche has no thumbnail yet and none could be
+    reached, or if the image store cannot be written.
     """
     lab.images.sweep()
     _hash_unhashed(lab, niche)
@@ -101,8 +102,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some requests got an answer, the network works, and each failure concerns only the thumbnail that was asked
-    # for. If no request got an answer, the network is the likely cause, so the run fails.
+    # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
+    # an answer and the niche has no picture yet, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "

@@ -1,4 +1,5 @@
-"""Ask YouTube again about videos that the lab has: for all their facts, or for their counts alone."""
+"""Ask YouTube again about videos that the lab has. One function fetches all their facts, such as title and length, and
+one fetches only their counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,16 +33,17 @@ class ObservedCounts:
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
     """Bring at most 50 videos up to date, and find those that YouTube no longer has.
 
-    If a video is missing in the answer or cannot be read, YouTube is asked once more, by the video's id alone. This is
-    done because a deletion cannot be undone.
+    A video may be missing in YouTube's answer, or the lab may be unable to read the video's facts. In a second call,
+    YouTube is then asked only which of these videos exist. A video counts as gone if it is missing in the second answer
+    too. Two calls are made, because the caller may delete the videos that are gone, and a deletion cannot be undone.
     """
     records = youtube.videos(video_ids, niche)
     missing = sorted(set(video_ids) - {record.video_id for record in records})
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
         save_videos(connection, records)
-        # The uploader may no longer allow others to train on the video. None in the column `may_train` means that this
-        # is unknown, so `retain` asks YouTube again.
+        # The uploader may no longer allow others to train on the video. So the stored permission is replaced by None,
+        # which means that it is unknown. The next run of `retain` then asks YouTube for the permission again.
         if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))

@@ -105,8 +105,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
     For uploads that the lab already has, only the counts are fetched. This costs no unit, because YouTube has a
     separate quota for calls that fetch only counts.
     """
-    # If the search for trending videos needed more than one page, fewer channels are read: two fewer for each further
-    # page. So the refreshes of all niches together stay within 60 units a day.
+    # If the search for trending videos needed more than one page, the refresh reads two channels fewer for each page
+    # after the first. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -177,7 +177,11 @@ def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]
 
 
 def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that the niche has videos, and that their dates and counts are plausible for YouTube."""
+    """Check that the niche has videos, and that their dates and counts are plausible.
+
+    The dates are plausible if no video was published more than a day after its latest observation. Upcoming videos are
+    not checked for this. The counts are plausible if at least half of the videos have a count of views.
+    """
     with lab.engine.connect() as connection:
         row = connection.execute(_CHECKED, {"niche": niche}).one()
     counted = row.observations - row.uncounted

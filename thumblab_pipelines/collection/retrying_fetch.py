@@ -11,10 +11,10 @@ from thumblab_core.fetch import FetchedAnswer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
-"""The longest wait in seconds.
+"""A request waits at most this many seconds before it is sent.
 
-If a host asks for a longer wait, requests to this host fail at once. When the rest of the wait that the host asked for
-is at most this long, requests no longer fail, but wait for the rest.
+A host may ask for a longer wait. As long as more than this number of seconds is left of the host's wait, all requests
+to the host fail at once. After that, requests wait until the host's wait is over.
 """
 
 _BUSY = {429, 500, 502, 503, 504}
@@ -40,8 +40,8 @@ class RetryingFetcher:
         times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError` if the last try fails, or if the host asks for a
-        wait of more than `LONGEST_WAIT_S`.
+        are random and grow from half a second. Raises `FetchError` if the last try fails, if a try fails with another
+        status, or if the host asks for a wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

@@ -41,8 +41,8 @@ class Outcome:
     """The outcome of a request for a thumbnail.
 
     `sighting` is what to record in the database: which picture the video shows now, or that it shows none. `size` is
-    the number of bytes that were read. `refused` is true if the lab gave up the request, because it does not read from
-    the host of the URL. `store_error` says why the image store could not be written.
+    the number of bytes that were read. `refused` is true if the lab did not make the request, because the setting
+    `image_hosts` does not allow the URL. If the image store could not be written, `store_error` is the error.
     """
 
     kind: Kind

@@ -59,7 +59,7 @@ def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
     days = timedelta(days=lab.settings.thumbnail_recheck_days)
     with lab.engine.connect() as connection:
         # `now` is the time of YouTube's clock at the last refresh of the niche. This machine's clock may differ from
-        # it. If the lab uses the emulator instead of YouTube, that clock stands still.
+        # YouTube's. If the lab uses the emulator instead of YouTube, the emulator's clock stands still.
         now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
         if now is None:
             return []

@@ -1,5 +1,7 @@
-"""Collect the videos that trend in a niche, from the chart of its category or from a search for the most viewed
-videos."""
+"""Collect the videos that trend in a niche.
+
+They come from YouTube's chart for the niche's category, or from a search for the most viewed videos of this category.
+"""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -22,9 +24,10 @@ _PROBE_AGAIN = timedelta(days=30)
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Save the videos of the category's chart, if YouTube has this chart.
+    """Save the videos of YouTube's chart for the niche's category, if there is such a chart.
 
-    If the chart has fewer videos than wanted, also save the most viewed videos of a search.
+    If there is no chart, or if it has fewer ordinary videos than the setting `videos_per_niche`, also save the most
+    viewed videos of a search.
     """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)
@@ -64,15 +67,16 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read at most.
 
-    If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs a
-    search, so the lab reads no further pages, and accepts that it gets fewer videos.
+    If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs one
+    unit of the daily quota for searches. So the lab stops after this many pages, even if it then has fewer videos.
     """
     return max(2, -(-wanted // PAGE_SIZE))
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the chart of the category, or None if YouTube has no chart for it. If there is none, the lab does not ask
-    for it again for 30 days.
+    """Return the videos of the chart of the niche's category, or None if YouTube has no such chart.
+
+    If YouTube answers that it has no chart, the lab does not ask again for 30 days.
     """
     category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:

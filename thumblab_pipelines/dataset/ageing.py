@@ -76,9 +76,9 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
     """Fit the half age to the view series of these videos, by least squares of ln views.
 
     The view series of a video consists of its views at fixed ages and its latest count. Only the counts of the same
-    video are compared with each other. A difference between two videos may also come from the trend of the channel, so
-    a video with a single count says nothing about growth. With fewer than 50 videos that have two counts or more,
-    return the typical half age.
+    video are compared with each other, because a difference between two videos may also come from the trend of the
+    channel. So a video with a single count is not used. If fewer than 50 videos have two counts or more, return the
+    typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])

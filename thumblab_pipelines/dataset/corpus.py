@@ -31,10 +31,10 @@ LATER_RULES = ("crawl_outlier",)
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
-# YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
-# latest count (`a.era = s.era`). Impressions and click-through rates from the owner of a channel are used only for
-# videos that are not Shorts, and only if the last day of these figures is before the day on which the video first
-# changed its thumbnail or title.
+# YouTube changed its definition of a view. An era is a time in which one definition was used. Views at a fixed age are
+# used only if they are from the same era as the latest count (`a.era = s.era`). Impressions and click-through rates
+# come from the owner of a channel. They are not used for Shorts. If a video changed its thumbnail or title, they are
+# used only if their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -105,8 +105,9 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
     the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
-    crawl marked the video as an outlier. A video whose column `learnt` is False is used for channel adapters and for
-    evaluation, but the model itself is not trained on it.
+    crawl marked the video as an outlier. The column `learnt` is False for videos of more than an hour. The model is not
+    trained on them, but they are used for channel adapters and for evaluation. They are counted as excluded too,
+    although they stay in the corpus.
     """
     excluded: dict[str, int] = {}
 
@@ -118,7 +119,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # views were floats because missing counts are NaN
+    corpus = corpus.astype({"views": np.int64})  # The views were floats, because a missing count is NaN.
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)

@@ -31,7 +31,7 @@ class Dataset:
     videos
         A row per video [n], in order of publication, with the columns that docs/training-pairs.md lists.
     pairs
-        A row per pair [m]; `winner` and `loser` are row numbers of `videos`.
+        A row per pair [m]. The columns `winner` and `loser` have row numbers of `videos`.
     images, titles
         Unit vectors of the pictures [n, d_i] and of the titles [n, d_t].
     sub_scores

@@ -26,9 +26,12 @@ It is used if there is no fixed age at which the views of both videos are known.
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""The limits of training pairs per video and per channel. They keep a large channel from dominating the training.
+"""A channel gives at most this many training pairs, and at most `TRAIN_PAIRS_PER_VIDEO` times the number of its videos.
 
-The number of pairs grows with the square of a channel's videos, but the information in them does not.
+Without these limits, large channels would dominate the training.
+
+The number of possible pairs grows with the square of the number of a channel's videos. The information in the pairs
+grows more slowly.
 """
 
 HELD_OUT_PAIRS_PER_CHANNEL = 20_000
@@ -118,9 +121,10 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
     """Find all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. Return for each of the m pairs the row of its earlier
-    moment [m] and the row of its later moment [m]. The moments are sorted first, so that two moments that are farther
-    apart than `within` are never compared. A channel of 20,000 videos has 200 million pairs, and most of them are years
-    apart.
+    moment [m] and the row of its later moment [m].
+
+    A channel of 20,000 videos has 200 million pairs of videos, and the two videos of most pairs are years apart. So the
+    moments are sorted first, and moments that are farther apart than `within` are never compared.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]

@@ -82,14 +82,20 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Return whether a pairs release is needed. Before it is deleted, a successor must then be published."""
+    """Return whether a pairs release is needed, or has replaced a release that is needed.
+
+    Such a release must not be deleted before its successor is published.
+    """
     replaces = {release.release_id, *release.info.get("succeeds", ())}
     return not replaces.isdisjoint(_needed(lab))
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases, except the newest few and all needed ones. The caller must hold the lock, see
-    `holding_pairs`."""
+    """Delete old pairs releases. The needed releases stay, and in each scope a number of the newest ones.
+
+    This number is the setting `releases_kept`, and 1 in the scope `SUCCEEDED`. The caller must hold the lock of the
+    pairs releases, see `holding_pairs`.
+    """
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
         lab.releases.prune(PAIRS, scope, keep, needed)
@@ -98,8 +104,8 @@ def prune_pairs(lab: Lab) -> None:
 def _needed(lab: Lab) -> set[str]:
     """Return the ids of the needed pairs releases.
 
-    The ids come from the manifests of the models, which are never changed. So an id may name a release that a successor
-    has replaced since.
+    The ids of the pairs that models were trained on come from the manifests of these models. A manifest is never
+    changed. So such an id may name a release that a successor has replaced since.
     """
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}

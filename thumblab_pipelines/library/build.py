@@ -116,8 +116,8 @@ def promote_index(lab: Lab, niche: str) -> Served:
     """Serve the newest build of the niche. Repeat in it the changes that were made while it was built.
 
     Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
-    again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if the build
-    fails a check, or if it contains a video that was deleted from the lab after the build had read the database.
+    again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no
+    release, if the build fails a check, or if the build contains a video that the lab has deleted meanwhile.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -146,8 +146,8 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
     Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
-    `releases_kept` builds also stay, so that even after many small changes, a build that waits to be served still
-    exists, and so does a build to which a person may want to roll back. A release that a rollback displaced stays too.
+    `releases_kept` builds also stay. So even after many small changes, there is still the build that waits to be
+    served, and a build to which a person can roll back. A release that a rollback displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)
@@ -156,7 +156,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """Return the build of the niche that has read the database most recently, or None if there is no build."""
+    """Return the release of the build that read the database last, or None if the niche has no such release."""
     return max(_builds(lab, niche), key=_reading_order, default=None)
 
 
@@ -173,7 +173,7 @@ def publish_changed(lab: Lab, of: Release, index: NicheIndex) -> Release:
 
 
 def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
-    """Check that the served release is `expected`, or a newer release that a change has made from it."""
+    """Check that the served release is `expected` or a newer release. A change of the index makes a newer release."""
     served = lab.releases.serving.current_id(INDEX, expected.scope)
     order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
     passed = served in order and order[served] >= expected.order
@@ -194,8 +194,9 @@ def _reading_order(release: Release) -> tuple[int, datetime]:
 def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
 
-    The result also has the videos that were put into the `served` release after the build had read the database. It
-    does not have the videos that a person took out of the library.
+    The result also has the videos that were put into the `served` release after the build had read the database. If
+    the `served` release has another encoder, these videos are missing, and a rebuild is requested. The result does not
+    have the videos that a person took out of the library.
     """
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))

@@ -45,7 +45,8 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 
     A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
     If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the
-    changes, a rebuild is requested and `RebuildRequiredError` is raised.
+    changes, a rebuild is requested and `RebuildRequiredError` is raised. Raises `LabError` if a person holds the served
+    release.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint
@@ -77,7 +78,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Remove videos from the served index, and keep them out of every later build until they are put in again.
 
     If the served index cannot take the change, a rebuild is requested and `RebuildRequiredError` is raised. The rebuild
-    then leaves the videos out.
+    then leaves the videos out. Raises `LabError` if a person holds the served release.
     """
     wanted = list(dict.fromkeys(video_ids))
     with lab.releases.serving.changing(INDEX, niche):
@@ -108,7 +109,7 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     """Serve an older release and hold it, so that no refresh replaces it. Return this release.
 
     Without `release_id`, choose the newest release that was served before and is older than the served one. Raises
-    `LabError` if there is no such release, or if it is damaged.
+    `LabError` if no index is served, if the release to roll back to does not exist, or if it is damaged.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served = lab.releases.serving.current_id(INDEX, niche)
@@ -148,15 +149,15 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or the release is damaged. Videos that a person put into
-                # this release are also in the database, so a rebuild contains them too.
+                # Retention has deleted the displaced release, or the release is damaged. Its changes are stored in the
+                # database too, so a rebuild contains them.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Keep these videos out of every later index, if they belong to the niche. Return the ids of those that do."""
+    """Keep those of the videos that belong to the niche out of every later index, and return their ids."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))
@@ -210,7 +211,7 @@ _NO_VECTOR = "its thumbnail is not encoded; the metadata of embeddings says why"
 
 
 def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos the reason why it is not in the library."""
+    """Return the reason why each of these videos is not in the library, by video id."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
     days = f"more than {lab.settings.library_days} days before the niche's newest observation"
     other_reason = f"it was first collected or last observed {days}, or is no plain video"
@@ -218,9 +219,10 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos what it still lacks before it can be put into the index.
+    """Return why videos cannot be put into the niche's index yet, by video id.
 
-    The result leaves out videos that lack nothing.
+    The reasons are that the lab does not know the video, that it belongs to another niche, or that its picture or its
+    vector is missing. Videos without such a reason are left out of the result.
     """
     statement = (
         select(

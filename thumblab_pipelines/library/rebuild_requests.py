@@ -50,11 +50,14 @@ def close_request_made_at(lab: Lab, niche: str, asked_at: datetime | None) -> No
 
 
 def close_request_answered_by(lab: Lab, release: Release) -> None:
-    """Close the request of the niche if it was made before the build of the release read the database."""
+    """Close the request of the niche if the build of `release` answers it.
+
+    A build answers the request that was open when the build read the database.
+    """
     if "answers" in release.info:
         asked = release.info["answers"]
         close_request_made_at(lab, release.scope, datetime.fromisoformat(asked) if asked else None)
-    else:  # releases of early versions do not record which request they answer
+    else:  # Releases of early versions do not record which request they answer.
         _close(lab, release.scope, index_rebuilds.c.asked_at <= as_of(release))
 
 

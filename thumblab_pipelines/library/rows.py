@@ -49,11 +49,9 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with its vectors.
+    """Return the items of the niche's library, with the vectors that an encoder made of their pictures.
 
-    `encoder` is the fingerprint of the encoder that made these vectors.
-
-    If `ids` is given, return only the videos of the library with these ids.
+    `encoder` is the fingerprint of this encoder. If `ids` is given, return only the items with these video ids.
     """
     parameters = {
         "niche": niche,
@@ -62,7 +60,7 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "ids": None if ids is None else list(ids),
     }
     # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver needs parameters in the
-    # form %(name)s, to which this line converts the parameters of the query.
+    # form %(name)s. This line converts the parameters of the query from the form :name to this form.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []

@@ -45,10 +45,12 @@ def search_libraries(
     """Return the `count` videos with the highest cosines to a query, from the served indices of these niches.
 
     Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
-    The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore,
-    only niches whose index was made with the same encoder are searched. In a search by `video_id`, this is the encoder
-    of the index in which the video is found. In any other search, it is the encoder of the first index. Each niche
-    whose index was made with another encoder gets a remark. Raises `LabError` if nothing can be searched.
+    A picture or words are encoded with the encoder of the first niche's index. For a video, its vector in the index is
+    used. Cosines of different encoders cannot be compared. Therefore, only indices that were made with the encoder of
+    the query's vector are searched. The other niches get a remark.
+
+    Raises `LabError` if no niche serves a readable index, if `video_id` is in none of the indices, or if the encoder
+    cannot encode words.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
@@ -96,7 +98,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the libraries that were made with the same encoder as the vector of the video, and this vector."""
+    """Return the libraries that were made with the same encoder as the vector of the video, and then this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)
@@ -104,7 +106,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:
-    """Return the libraries that were made with `encoder`. Add a remark for each library of another encoder."""
+    """Return the libraries that were made with `encoder`. Add a remark for each library that was made with another."""
     others = [niche for niche, (_, index) in libraries.items() if index.encoder != encoder]
     remarks += [f"{niche} is not searched: its index was made with {libraries[niche][1].encoder}" for niche in others]
     return {niche: library for niche, library in libraries.items() if niche not in others}

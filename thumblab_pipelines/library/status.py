@@ -18,8 +18,9 @@ from thumblab_pipelines.library.rebuild_requests import as_of, open_rebuild_requ
 class IndexStatus:
     """The served index of a niche.
 
-    `changed` is the number of videos that were put in or taken out since the index was built. `releases` and `bytes`
-    are the number and the size of all releases of the niche on the disk.
+    `changed` is the number of videos that were put in or taken out since the index was built. `kind` is the factory
+    string with which FAISS made the index. `recall` is the share of the true nearest vectors that a search finds.
+    `releases` and `bytes` are the number and the size of all releases of the niche on the disk.
     """
 
     niche: str
@@ -46,7 +47,10 @@ class Verified:
 
 
 def index_status(lab: Lab, niche: str) -> IndexStatus:
-    """Return the status of the niche's served index, with a remark on everything unusual."""
+    """Return the status of the niche's served index.
+
+    Its remarks name everything unusual. For example, no index is served, the index is old, or a rebuild is requested.
+    """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
     # Releases share files by hard links. A shared file has one inode and is counted once.
@@ -84,9 +88,9 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Load every release of the niche as the service does, and return each release with its fault, if it has one.
+    """Load every release of the niche as the service does, and return what is wrong with each release.
 
-    The served release is included even if its manifest cannot be read.
+    The result includes the served release even if its manifest cannot be read.
     """
     served = lab.releases.serving.current_id(INDEX, niche)
     ids = [release.release_id for release in lab.releases.all(INDEX, niche)]

@@ -69,8 +69,8 @@ class ReachImport:
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in, or if there are new reports and none of them
-    could be read.
+    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, if it cannot be reached, or if
+    there are new reports and none of them could be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
@@ -112,7 +112,10 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 
 
 def check_reach(result: ReachImport) -> list[CheckResult]:
-    """Check that the reports could be read, and that their click-through rates are fractions, as YouTube documents."""
+    """Check that the reports and nearly all of their rows could be read, and that the click-through rate is plausible.
+
+    This rate is the share of all impressions in the reports that were clicked.
+    """
     readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
     rate = result.clicks / result.impressions if result.impressions else 0.0
     skipped = f"{len(result.problems)} of {result.rows} rows skipped, {len(result.refused)} reports refused"
@@ -128,9 +131,10 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 
 
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
-    """Return the newest available report of each period, in the order in which YouTube made the reports.
+    """Return the reports to import: of each job and day, the newest report that YouTube offers.
 
-    A report is left out if the lab has already stored it or a newer report of the same period.
+    A report is left out if the lab has already stored it, or has stored a newer report of the same job and day. The
+    reports are in the order in which YouTube made them.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))
@@ -176,8 +180,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
     days = {row.day for row in rows}
     on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
     known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
-    # All rows of the older reports of this day are deleted first. If the new report does not name a video, the video
-    # has no reach on this day.
+    # All rows of the replaced reports are deleted first. A replaced report may name a video that the new report does
+    # not name. Such a video has no reach on this day.
     connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:
         statement = insert(video_reach)

@@ -29,10 +29,10 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. `new` counts videos that had no row in `video_reach`. `changed` counts videos whose figures differ
-    from their stored row there, and `unchanged` counts videos whose figures do not. `older` counts videos that keep
-    their stored row, because the stored row comes from a newer export than this file. `shorts` counts videos that are
-    Shorts or may be Shorts.
+    the same video. The next counts compare the file with the rows from earlier exports in the table `video_reach`.
+    `new` counts videos that had no such row. `changed` counts videos whose figures differ from their row, and
+    `unchanged` counts videos whose figures are the same. `older` counts videos that keep their row, because the row
+    comes from a newer export than this file. `shorts` counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -72,7 +72,7 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
     last changed (UTC). If several tables of a .zip have the same video, the row with the most impressions is used,
     because lifetime totals only grow. A second import of the same file changes nothing.
 
-    Raises `LabError` if the file cannot be read, or if no row has a click-through rate.
+    Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
     report = StudioImport(str(path), _export_day(path, as_of))
     reach_by_video: dict[str, _Reach] = {}
@@ -138,7 +138,8 @@ def in_library(lab: Lab, video_ids: Collection[str]) -> int:
 def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> ColumnElement[bool]:
     """Return the SQL condition that the column holds one of the ids.
 
-    The ids are passed as one array. PostgreSQL takes at most 65,535 parameters, and a .zip may hold more videos.
+    A .zip may hold more than 65,535 videos, and PostgreSQL takes at most this many parameters. So all ids are passed as
+    an array, which is a single parameter.
     """
     return column == any_(literal(list(video_ids), ARRAY(Text)))
 
@@ -206,9 +207,9 @@ def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
     """Return whether the video is a Short. Return None if the row has neither a cell for the Shorts feed nor a
     duration.
 
-    If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
-    Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes
-    may be a Short, and counts as a Short.
+    If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros in these
+    columns. Otherwise, the duration decides, because the table does not tell whether a video is upright. A video of up
+    to three minutes may be a Short, and counts as a Short.
     """
     feed = [cells[name].strip("0.,% ") for name in ("shown_in_feed", "stayed") if name in cells]
     if feed:

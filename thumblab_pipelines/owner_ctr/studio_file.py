@@ -78,7 +78,7 @@ def read_texts(path: Path) -> FileTexts:
     Raises `LabError` if the file has no table that can be read.
     """
     try:
-        # The path may be a pipe. Reading a pipe may never end.
+        # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise LabError(f"{path} is not a regular file; give the .zip or .csv file from YouTube Studio")
         with path.open("rb") as file:
@@ -140,10 +140,11 @@ class _ZipReader:
         self.archives = 0
 
     def read_archive(self, file: BinaryIO, inner: str = "") -> None:
-        """Read the tables of an archive, and of the archives inside it. `inner` is the name of an inner archive.
+        """Read the tables of an archive, and of the archives inside it.
 
-        The tables are the files with the name `Table data.csv`. If there are none, every CSV file is read. The header
-        of each file then shows whether the file is a table.
+        `inner` is empty for the .zip file itself, and is the name of an archive inside it otherwise. Archives inside an
+        inner archive are not read. The tables are the files with the name `Table data.csv`. If there are none, every
+        CSV file is read. The header of each file then shows whether the file is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:
@@ -229,7 +230,7 @@ def _is_file(entry: zipfile.ZipInfo) -> bool:
 
 
 def _base_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name without folders and in case-folded form, for comparisons."""
+    """Return the file name of the entry without its folders. It is case-folded, so that case does not matter."""
     return entry.filename.replace("\\", "/").rsplit("/", 1)[-1].strip().casefold()
 
 

@@ -61,7 +61,7 @@ class Cells:
 
 @dataclass
 class StudioTable:
-    """The rows of a table without the row `Total`. A row that cannot be read is a `RowProblem`.
+    """The rows of a table, without the row `Total`. In place of a row that cannot be read, there is a `RowProblem`.
 
     `remarks` quotes the notes that Studio wrote below the rows.
     """
@@ -91,7 +91,8 @@ def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
 def read_table(source: TableText) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is not an export of Studio, is not in English, or lacks a column.
+    Raises `LabError` if the table is empty, too long or not CSV, is not an export of Studio in English, lacks a
+    required column, or has several columns for one figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:

@@ -1,8 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
 The functions raise `ValueError` if a cell has none of these forms. The message is shown to the person who imports the
-table. Numbers of a YouTube Studio export may have decimal commas, and spaces between thousands. In this module, both
-are errors. `owner_ctr/studio_numbers.py` reads such numbers.
+table. A YouTube Studio export may have decimal commas, and spaces as thousands separators. The functions of this module
+raise an error for such numbers. `owner_ctr/studio_numbers.py` reads them.
 """
 
 import math
@@ -57,8 +57,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library has only videos that were published within some days before its newest observation. If the time of one
-    # observation were far in the future, no video would be recent enough, and the library would be empty.
+    # The library leaves out videos that were last observed many days before the newest observation of the niche. If the
+    # time of one observation were far in the future, nearly all videos would be left out.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

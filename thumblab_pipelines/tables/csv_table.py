@@ -1,4 +1,4 @@
-"""Read a CSV table by the names of its columns. A row that cannot be read is reported and does not stop the others."""
+"""Read a CSV table by the names of its columns. A row that cannot be read is reported and skipped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,10 @@ _SHOWN = 40
 def header_and_rows(
     path: Path, lines: Sequence[str], is_row: IsRow
 ) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
-    """Return the cells of the header of a table, and its other rows as `read_rows` yields them.
+    """Return the cells of the header of a table, and an iterator over the rows after the header.
 
-    The table at `path` has the given lines. Raises `LabError` if its header is not CSV.
+    For each row, the iterator yields what `read_rows` yields. `lines` are the lines of the file at `path`. Raises
+    `LabError` if the CSV parser cannot read the header.
     """
     start = header_line(lines)
     rows = read_rows(lines, start, separator_of(lines[start] if start < len(lines) else ""), is_row)
@@ -38,7 +39,7 @@ def column_names(
     """Return the names of the columns in lower case, without spaces around them.
 
     Raises `LabError` if the header is not UTF-8, lacks a required column, or has a required or an optional column
-    twice. `advice` ends the sentence about a missing column.
+    twice. `advice` is added at the end of the error message about a missing column.
     """
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
@@ -56,10 +57,10 @@ def column_names(
 
 @dataclass(kw_only=True)
 class ReadTable:
-    """What was found while a table was read.
+    """The counts and problems of a table, which are collected while it is read.
 
-    `rows` counts the rows that were read so far. `problems` names each row that was skipped, or read with a remark.
-    `remarks` are about the whole table.
+    `rows` counts the rows that were read so far. `problems` has an entry for each row that was skipped, and for each
+    row that was used although something in it is wrong. `remarks` are about the whole table.
     """
 
     rows: int = 0
@@ -71,9 +72,10 @@ class ReadTable:
         rows: Iterator[tuple[int, list[str] | str]],
         parse: Callable[[Sequence[str], int], Row | RowProblem],
     ) -> Iterator[Row]:
-        """Yield what `parse` returns for each row, and report each row for which it returns a problem.
+        """Yield the result of `parse` for each good row. Add each other row to `problems`.
 
-        `rows` come from `header_and_rows`. `parse` gets the cells of a row and its line number. Empty lines are no rows.
+        `rows` come from `header_and_rows`. The function `parse` gets the cells of a row and its line number. For a bad
+        row, it returns a `RowProblem`. Empty lines are not counted as rows.
         """
         for line, cells in rows:
             if not cells:
@@ -92,7 +94,10 @@ def cell_texts(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 
 def require_text(header: Sequence[str], cells: Sequence[str], texts: dict[str, str]) -> None:
-    """Raise `ValueError` if a row has more cells than the header, or a cell that is not text. `texts`: its `cell_texts`."""
+    """Raise `ValueError` if a row has more cells than the header, or a cell that is not valid text.
+
+    `cells` are the cells of the row, and `texts` is what `cell_texts` returned for them.
+    """
     if len(cells) > len(header):
         raise ValueError("the row has more cells than the header; is a comma unquoted?")
     bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]

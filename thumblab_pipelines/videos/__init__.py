@@ -1,1 +1,1 @@
-"""The videos and channels in the database: their records, names, thumbnail versions and deletion."""
+"""Store videos and channels in the database, record which thumbnails and titles videos show, and delete videos."""

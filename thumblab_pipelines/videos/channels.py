@@ -19,7 +19,10 @@ class Channel:
 
 
 def find_channel(lab: Lab, name: str) -> Channel | None:
-    """Return the channel whose id or exact title is `name`, or None. Raises `LabError` when several channels match."""
+    """Return the channel whose id or exact title is `name`, or None if the lab has no such channel.
+
+    Raises `LabError` when several channels have this title.
+    """
     statement = select(channels.c.channel_id, channels.c.title)
     with lab.engine.connect() as connection:
         rows = connection.execute(statement.where(channels.c.channel_id == name)).all()

@@ -19,7 +19,7 @@ CHECK = "not_too_many"
 """The name of the Dagster asset check that fails if a run withheld deletions."""
 
 _FEW = 5
-"""This many videos may always be deleted at once, even if they are a large share of a small niche."""
+"""A run may always delete this many videos, even if they are a large share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
 
@@ -33,16 +33,17 @@ SELECT max(moment) FROM (
 
 
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
-    """Delete the videos, and everything that the tables hold about them. Return how many videos were deleted.
+    """Delete the videos from the database, with all rows about them except reach figures and experiments. Return how
+    many videos were deleted.
 
-    The next run of `retain` deletes their pictures and removes them from releases. The rules that require the deletion
-    are about facts from the public API. The reach figures (`video_reach`) and the experiments come from the owner of
-    the channel, so they stay.
+    The rules that require the deletion are about facts from YouTube's public API. The reach figures (`video_reach`) and
+    the experiments come from the owner of the channel, so they stay. The next run of `retain` deletes the pictures of
+    the videos, and removes the videos from releases.
     """
     if not video_ids:
         return 0
-    # The crawl's rows are deleted first. A crawl locks its rows before it writes to `videos`, so this order avoids a
-    # deadlock.
+    # A crawl locks rows of `crawl_videos` before it writes to `videos`. The rows are deleted here in the same order of
+    # tables, so that this transaction and a crawl cannot wait for each other for ever.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
     return connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
@@ -51,9 +52,9 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
 def last_heard(lab: Lab) -> datetime:
     """Return the time of the newest answer that the lab has from YouTube.
 
-    If there is no answer, or if its time is in the future, return this machine's time. The returned time is never ahead
-    of this machine's clock, and usually comes from YouTube. So if this machine's clock is wrong and far ahead, videos
-    do not look older than they are.
+    If there is no answer, or if the time of the answer is ahead of this machine's clock, return this machine's time.
+    Usually, the returned time comes from YouTube. So if this machine's clock is wrong and far ahead, videos do not look
+    older than they are.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
@@ -77,11 +78,12 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If not, record them as withheld.
+        """Return whether `count` more videos may be deleted. If they may not, count them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. If YouTube says that more than half of these
-        videos, and more than 5, are gone, the lab does not believe this answer, and withholds the deletion. A deletion
-        that a person confirmed is always allowed.
+        The deletion is withheld if the run would then delete more videos than its limit. `asked` is the number of
+        videos that YouTube was asked about, if it was asked. If more than 5 of these videos and more than half of them
+        are gone, the lab assumes that YouTube's answer is wrong, and withholds the deletion too. A deletion that a
+        person confirmed is always allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked

@@ -98,8 +98,9 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
     """Insert or update the videos, and add an observation of each video's counts.
 
-    A video keeps the niche in which it was first found. A missing value does not overwrite a stored one. If the video
-    already has an observation of the same moment, the new one is ignored.
+    A video keeps the niche in which it was first found. If a record lacks the length, the shape, the language or the
+    thumbnail URLs of its video, the stored value stays. If the database already has an observation of the video at the
+    same moment, the new counts are not stored.
     """
     if not records:
         return Saved()

@@ -24,7 +24,7 @@ from thumblab_core.images.perceptual import same_picture
 NOT_KEPT = "what it showed first is not kept"
 CHANGED_FIRST = "changed before it was first counted"
 NEVER_COUNTED = "no count of views"
-"""Reasons why a video has no count of views to train on."""
+"""`NOT_KEPT`, `CHANGED_FIRST` and `NEVER_COUNTED` are reasons why a video has no count of views to train on."""
 
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
@@ -35,12 +35,12 @@ count. `p` is a row of `first_versions_query`. `s` is the video's last count up 
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and the time until which the video surely showed
-    them.
+    """Return a query for the first picture and title of each video, and for the last time at which the video is known
+    to have shown them.
 
-    `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. It is
-    -infinity if versions of the video were deleted that it showed before those in the table. It is then unknown which
-    version earned the views.
+    `where` is a condition on the videos `v`. The column `until` has this time. It is infinity if the video has not
+    changed. It is -infinity if the first version of the video was deleted from the table, because it is then unknown
+    which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -81,7 +81,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Sighting of the same picture as before."""
+    """Sighting of the picture that the lab already has as the video's thumbnail."""
 
     video_id: str
     at: datetime
@@ -166,8 +166,8 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If two versions of a thumbnail have the same time of sighting, the first one was shown for no time. So the second
-    # one replaces it.
+    # If the stored version of a video was first seen at the same moment as the new version, the stored version was
+    # shown for no time. So the new version replaces it.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -182,8 +182,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # The headers ETag and Last-Modified are only valid for the URL whose answer had them. So if the picture was
-            # read from another URL than before, the stored values are not kept.
+            # The headers ETag and Last-Modified are valid only for the URL whose answer had them. So whenever a
+            # sighting has a URL, its headers replace the stored ones, even if it has none.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -200,8 +200,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
             for sighting in sightings
         ],
     )
-    # Like a new picture, a new title makes a new version. If two versions have the same time of sighting, the first one
-    # was shown for no time. So the second one replaces it.
+    # A new title makes a new version too, with the same picture. If the stored version was first seen at the same
+    # moment as the new title, the stored version was shown for no time. So the new title replaces its title.
     connection.execute(
         text("""
             WITH newest AS (

@@ -1,1 +1,1 @@
-"""The client for YouTube's Data API, with its errors, its answers as records, and the quota ledger."""
+"""Call YouTube's Data API, convert its answers to records, classify its errors, and keep the ledger of its quota."""

@@ -59,8 +59,9 @@ class Counts:
 
 
 def parse_items(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
-    """Convert every item that can be read to a record, with the function `parse`. An item that cannot be read is logged
-    with its id and left out.
+    """Convert items of an answer to records with the function `parse`.
+
+    If `parse` cannot read an item, the item's id is logged, and the item is left out.
     """
     records = []
     for item in items:

@@ -105,8 +105,8 @@ class YouTube:
         """Return one page of the videos of a category that were published from `after` on and, if given, before
         `before`.
 
-        `order` is "viewCount" for the most viewed videos first, or "date" for the newest first. A search returns at
-        most 500 items.
+        `cursor` is the token of the page, or None for the first page. `order` is "viewCount" for the most viewed videos
+        first, or "date" for the newest first. A search returns at most 500 items.
         """
         filters = {"publishedBefore": _utc_text(before)} if before else {}
         filters |= {"relevanceLanguage": language} if language else {}
@@ -176,8 +176,8 @@ class YouTube:
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
         """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        Only the ids in the answer are read. So a video still counts as existing if the lab cannot read the facts that
-        come with its id.
+        The call asks YouTube only for ids. So a video counts as public even if the lab cannot read its title, length or
+        counts.
         """
         return self._existing(self._service.videos(), video_ids)
 

@@ -75,7 +75,7 @@ class YouTubeError(LabError):
     """Error of a call that YouTube refused, or that did not reach YouTube.
 
     `reason` is the code that the API gives for the refusal, such as `playlistNotFound`. It is empty if there is none.
-    `transient` is True if another try may help.
+    `transient` is True if the same call may succeed when it is repeated after a short wait.
     """
 
     def __init__(self, message: str, kind: ErrorKind, reason: str = "", retry_after_s: float | None = None) -> None:
@@ -87,8 +87,8 @@ class YouTubeError(LabError):
 
 
 def redact(text: str, secret: str) -> str:
-    """Replace the API key `secret` in a text by `[key]`. The key is also replaced where it is percent-encoded, as in a
-    URL.
+    """Return the text with the API key `secret` replaced by `[key]`. The percent-encoded form of the key, as it stands
+    in a URL, is replaced too.
     """
     for spelling in {secret, quote(secret, safe="")}:
         text = text.replace(spelling, "[key]")
@@ -98,7 +98,7 @@ def redact(text: str, secret: str) -> str:
 def classify(status: int, content: bytes, secret: str) -> Refusal:
     """Classify an error answer by its body. If the body has no known reason, classify it by its HTTP status.
 
-    `str(HttpError)` is never used, because it contains the URL of the call.
+    The library's own text of the error, `str(HttpError)`, is not used, because it contains the URL of the call.
     """
     reasons, message, limits = _read(content)
     daily_limit = any("perday" in limit.lower() or limit.startswith("1/d") for limit in limits)

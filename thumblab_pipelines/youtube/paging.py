@@ -54,7 +54,10 @@ class Paging(Generic[T]):
         self._known: set[Hashable] = set()
 
     def take(self, page: Page[T]) -> list[T]:
-        """Return the new items of the page at `cursor`, and move `cursor` to the page after it."""
+        """Return the new items of `page`, which was read at `cursor`, and move `cursor` to the page after it.
+
+        If the list seems never to end, set `cursor` to None and `remark` to the reason.
+        """
         keyed = {key: item for item in page.items if (key := self._key(item)) is not None}
         fresh = {key: item for key, item in keyed.items() if key not in self._known}
         self._known |= fresh.keys()
@@ -72,7 +75,7 @@ class Paging(Generic[T]):
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list if YouTube refused a page token that YouTube itself had given. Raise any other error again."""
+        """End the list if `error` says that YouTube refused the page token `cursor`. Otherwise, raise `error` again."""
         if error.kind is not ErrorKind.REQUEST or not error.reason or self.cursor is None:
             raise error
         self._stop(f"YouTube refused the token that it had given for the next page ({error.reason})")

@@ -1,4 +1,5 @@
-"""The quota ledger. It counts the calls that the lab may still make to YouTube today. All runs share it in PostgreSQL.
+"""The quota ledger. It counts the calls that the lab has made to YouTube today, so that no run exceeds the quota. All
+runs share the ledger in PostgreSQL.
 
 A run reserves each call in the ledger before it makes the call. So two runs never use the same unit. If a run is
 killed, it may have reserved some calls that it did not make. A day is a day in California, where YouTube resets the
@@ -93,7 +94,10 @@ class Ledger:
         return cls(engine, limits, keep)
 
     def reserve(self, bucket: str, now: datetime) -> None:
-        """Reserve one call of the bucket. Raises `QuotaError` if no call is left today."""
+        """Reserve one call of the bucket.
+
+        Raises `QuotaError` if today's calls are all spent, or if the calls that are left are kept for other runs.
+        """
         limit = self._limits[bucket] - self._keep.get(bucket, 0)
         spent = None
         if limit > 0:
@@ -113,10 +117,9 @@ class Ledger:
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube says the bucket is empty. After that, no run makes a call from this bucket on the same
-        day.
+        """Record that YouTube says the bucket is empty, and return the `QuotaError` that the caller raises.
 
-        Return the error to raise.
+        After that, no run makes a call from this bucket on the same day.
         """
         self.give_back(bucket, now)
         with self._engine.begin() as connection:

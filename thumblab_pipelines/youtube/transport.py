@@ -62,8 +62,9 @@ class Transport:
         self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> ApiAnswer:
-        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it. Raises
-        `YouTubeError` or `QuotaError`.
+        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it.
+
+        Raises `QuotaError` if the bucket is spent, and `YouTubeError` if the call fails.
         """
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)
@@ -116,10 +117,11 @@ class Transport:
         )
 
     def _retry(self, attempt: Callable[[], Any]) -> Any:
-        """Call `attempt` until it succeeds, raises an error that waiting cannot help, or has failed `_TRIES` times.
+        """Call the function `attempt` until it succeeds, and return its result.
 
-        The waits are random up to a growing limit, so that many clients do not call again at the same moment. If the
-        server asks for a wait, the wait is at least that long, but never more than one minute.
+        After `_TRIES` failed calls, the last error is raised. An error that is not `transient` is raised at once. The
+        waits between the calls are random up to a growing limit, so that many clients do not call again at the same
+        moment. If the server asks for a wait, the wait is at least that long, but never more than one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -149,7 +151,8 @@ class Transport:
     def fetch_server_time(self) -> None:
         """Read the server's time from the `Date` header of an answer.
 
-        The request is for a path outside the API, so it costs no quota. The answer is a 404, which has the header too.
+        The request is for a path outside the API, so it costs no quota. YouTube answers with the status 404, and this
+        answer has the header too.
         """
 
         def attempt() -> None:

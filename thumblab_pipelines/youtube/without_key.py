@@ -1,6 +1,6 @@
 """Decide whether a lab without an API key must ask YouTube about a niche.
 
-A niche that has no data from YouTube, such as an imported catalogue, needs no call.
+A niche that has no data from YouTube needs no call. For example, all its videos may come from an imported catalogue.
 """
 
 from sqlalchemy import text

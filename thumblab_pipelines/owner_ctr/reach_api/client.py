@@ -62,7 +62,7 @@ class ReachReports:
     def connect(cls, settings: Settings) -> Self:
         """Return a client that signs in with the credentials file that the settings name.
 
-        Raises `LabError` if there is no file that can be used.
+        Raises `LabError` if the settings name no file, or a file that cannot be used.
         """
         return cls(OwnerSession(settings, OwnerCredentials.of(settings)))
 

@@ -1,6 +1,7 @@
 """The credentials with which the lab reads the figures that YouTube shows only to the owner of a channel.
 
-They come from an `authorized_user` file with a refresh token, which the channel's owner made by signing in.
+They come from a file of the type `authorized_user`, which is made when the channel's owner signs in. It has a refresh
+token, with which the lab gets access tokens.
 """
 
 import json

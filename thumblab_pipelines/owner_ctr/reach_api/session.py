@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class SignInError(YouTubeError):
-    """Error of a sign-in that gave no access token. google-auth has already repeated the call if this could help."""
+    """Error of a sign-in that gave no access token.
+
+    The session does not repeat such a sign-in. The library google-auth has already repeated it if that could help.
+    """
 
 
 class OwnerSession:
@@ -83,8 +86,9 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """Send a request that was made with a client from `build`. Return the JSON of the answer. Raises
-        `YouTubeError`.
+        """Send a request that was made with a client from `build`, and return the JSON of the answer.
+
+        Raises `YouTubeError` if the call fails.
         """
         return self._retry(lambda: self._execute(request))
 
@@ -123,7 +127,7 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        # The server is asked not to compress the answer, so that the size limit applies to the bytes that are read.
+        # The server is asked not to compress the answer. The bytes that are counted here are then those of the report.
         headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:
