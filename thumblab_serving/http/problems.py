@@ -16,7 +16,7 @@ CLIENT_GONE = 499
 """Status for a client that disconnected before it had sent the whole request. nginx uses this number too."""
 
 _MAX_ERRORS = 5
-"""Maximum number of errors that are listed for one request."""
+"""Maximum number of errors that the answer to an invalid request lists."""
 
 _LONGEST_NAME = 80
 """Maximum number of characters of a field's name that an error message repeats."""
@@ -25,7 +25,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class ProblemOut(BaseModel):
-    """An error, as in RFC 9457."""
+    """An error answer, with the fields that RFC 9457 defines."""
 
     type: str = Field(examples=["urn:thumblab:not-ready"])
     title: str = Field(examples=["Not ready"])
@@ -34,7 +34,7 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error that a route, or code that it calls, may raise. `kind` is the last part of the problem's type."""
+    """An error that a route, or code that it calls, may raise. `kind` is the last part of the answer's field `type`."""
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
