@@ -36,7 +36,7 @@ class Limits:
 def open_descriptors() -> int:
     """Increase the number of files that this process may open, and return how many connections it may have.
 
-    The result is half of the number of files, and at most 1,024. Each connection needs one of these files.
+    The result is half of the number of files, and at most 1,024. Each connection counts as one open file.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)

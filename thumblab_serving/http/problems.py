@@ -119,7 +119,7 @@ class UnexpectedErrors:
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the part of the OpenAPI document that describes the answers with error statuses."""
+    """Return the part of the OpenAPI document that describes error answers with the given `statuses`."""
     schema = {"$ref": "#/components/schemas/ProblemOut"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -30,7 +30,10 @@ have fewer characters than this, and base64 contains none of these marks.
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
-    """Return the fields of a request, and its pictures as they were sent. Raises a 4xx `Problem`."""
+    """Return the fields of a request, and its pictures as they were sent.
+
+    Raises a 415 `Problem` for another content type, and a 422 `Problem` for a request without the documented form.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
@@ -80,7 +83,10 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _fields(items: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Return the fields of a form. A form cannot send null, so an empty field that may be null is left out."""
+    """Return the fields of a form. A form cannot send null, so an empty field that may be null is left out.
+
+    Raises a 422 `Problem` if a field is given twice.
+    """
     fields = dict(items)
     if len(fields) != len(items):
         raise _invalid("a field is given twice")

@@ -60,8 +60,7 @@ class ServedAdapters:
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
-        """Return the adapter of a channel for this model. If there is none, the result says why. Never raises an
-        error."""
+        """Return the adapter of a channel for this model, or why there is none. Never raises an error."""
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:
@@ -94,7 +93,7 @@ class ServedAdapters:
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
-        """Return the adapter that was added for a channel, or None if none was. Raises `LabError` if it cannot be
+        """Return the added adapter of a channel, or None if none was added. Raises `LabError` if it cannot be
         loaded."""
         release_id = self._store.current_id(channel_id)
         if release_id is None:

@@ -46,7 +46,10 @@ class Backoff:
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, may pass by itself: `OSError` or `MemoryError`."""
+    """Return whether a failure may pass by itself.
+
+    It may if `error`, or an error that caused it, is an `OSError` or a `MemoryError`.
+    """
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True

@@ -62,8 +62,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """The release that was loaded last. This does not read the pointer, so a newer release may be promoted
-        already."""
+        """The release that was loaded last. This property does not read the pointer, so it may miss a newer release."""
         return self._loaded
 
     @property

@@ -96,8 +96,7 @@ class SubScoreMeters:
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Return the version of the sub-scores of a picture that the image encoder `fingerprint` encodes.
 
-        The version has the form that index releases store. It includes the text tower of the image encoder, if there is
-        one.
+        The version has the form that index releases store. It includes the text tower of the image encoder, if any.
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 

@@ -46,7 +46,8 @@ ChannelId = Annotated[
 
 
 class ScoreForm(StrictModel):
-    """The fields that every request has, with pictures in JSON or as files of a form."""
+    """The fields of a request other than its pictures. Requests in JSON and requests with a form have the same
+    fields."""
 
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 

@@ -117,7 +117,10 @@ def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
 
 
 def _figures(skill: Skill) -> str:
-    """Return the share of pairs that were ordered correctly, as the object of a sentence."""
+    """Return a phrase such as "61 % of 900 held-out pairs of videos of 30 channels", followed by the 95 % interval.
+
+    The percentage is the share of the pairs that the model ordered correctly.
+    """
     pairs = "pairs of pictures under one title" if skill.question == ONE_TITLE else "pairs of videos"
     return (
         f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {pairs} of {_number_of(skill.channels, 'channel')}"
