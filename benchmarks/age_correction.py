@@ -43,7 +43,7 @@ _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "vie
 _HALF_AGES = np.geomspace(3, 4_320, 60)
 """The half ages in hours that `fit_saturating` tries. At its half age, a video has half of its final views."""
 _SPREAD = 1.0
-"""The standard deviation of ln views at one age within a channel. In the real catalogue it is 0.9 to 1.3."""
+"""The standard deviation of ln views at one age within a channel. In a catalogue of real videos, it is 0.9 to 1.3."""
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
@@ -66,7 +66,10 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return the values of `curve` and ln views at all observations, each minus its mean over the video."""
+    """Return the value of `curve` and ln views at each observation, as two arrays over all videos.
+
+    From each value, its mean over the observations of the same video is subtracted.
+    """
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]

@@ -132,8 +132,9 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
     """Hide some observations, and return a table of the errors with which each method estimates them.
 
     A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
-    is the age at the next kept observation divided by the age at the previous one. Each view series is thinned several
-    times, and each time another observation is the first that is kept. So an observation may have several rows.
+    is the age at the next kept observation, divided by the age at the previous kept observation. Each view series is
+    thinned several times, and each time another observation is the first that is kept. So an observation may have
+    several rows.
     """
     frames = []
     for history in histories:

@@ -196,7 +196,7 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 def upserts(lab: Lab, size: int, console: Console) -> Table:
     """Insert videos one by one, and return a table of the seconds until a running reader finds each of them.
 
-    `serving` must have built the library before.
+    Call the function `serving` before, because it builds the library.
     """
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)

@@ -77,7 +77,11 @@ class Panel:
         return cls(videos.title.tolist(), channel, published, age, views, of_channel.to_numpy(float), *pairs)
 
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
-        """Return `target` [n] minus the local trend of its channel, which is computed from the known videos only."""
+        """Return `target` [n] of each video minus the local trend of the video's channel.
+
+        The local trend at a video is a mean of `target` over the known videos of the channel. Videos that were
+        published near in time count most.
+        """
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
 
     def age_corrected(self, known: Flags) -> Float64s:
@@ -115,7 +119,7 @@ def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Row
 
 @dataclass(frozen=True)
 class PairSet:
-    """A set of m pairs. It has the rows of the winners and of the losers, and the channel numbers."""
+    """A set of m pairs. It has the rows of the winners and of the losers, and the channel number of each pair."""
 
     winners: Rows
     losers: Rows
@@ -123,11 +127,11 @@ class PairSet:
 
     @classmethod
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
-        """Return the pairs of which both videos are in the rows `within` [n], and whose videos differ in `target`.
+        """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
 
-        The winner of a pair is the video with the larger `target` [n], in log views. `twice`: whether to return only
-        pairs whose winner has at least twice the views of the loser. Channels with fewer than `LEAST_PAIRS` such pairs
-        are left out.
+        `target` holds log views. The winner of a pair is the video with the larger `target`. If `twice` is true, only
+        pairs whose winner has at least twice the views of the loser are returned. Channels with fewer than
+        `LEAST_PAIRS` such pairs are left out.
         """
         inside = within[panel.first] & within[panel.second]
         first, second = panel.first[inside], panel.second[inside]
@@ -140,7 +144,10 @@ class PairSet:
         return cls(winners[enough], losers[enough], panel.channel[winners[enough]])
 
     def by_channel(self, scores: Floats) -> Float64s:
-        """Return the AUC of the scores [n] on the pairs of each channel that has any, by channel number."""
+        """Return the AUC of the scores [n] on the pairs of each channel, in the order of the channel numbers.
+
+        Channels without pairs are left out.
+        """
         _, number = np.unique(self.channel, return_inverse=True)
         wins = np.bincount(number, pair_wins(scores, self.winners, self.losers))
         return np.asarray(wins / np.maximum(np.bincount(number), 1), np.float64)

@@ -26,10 +26,11 @@ _LINE_PAIRS = 200_000
 
 @dataclass(frozen=True)
 class Bar:
-    """A ridge regression on the hashed words and groups of characters of a title.
+    """The bar, which is the simple model that better models must beat. It is a ridge regression on a title.
 
-    One regression is fitted to all channels. Its residuals are the log views above the trend, minus its scores. For
-    each channel, a second regression can be fitted to the residuals (partial pooling).
+    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. Its
+    residuals are the log views above the trend, minus its scores. For each channel, a second regression can be fitted
+    to the residuals (partial pooling).
 
     `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
     have length 1.

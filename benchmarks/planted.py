@@ -86,7 +86,7 @@ class PlantedData:
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """Return the training data with the six attributes of each picture in place of its image vector.
+        """Return a copy of the training data in which the six attributes of each picture replace its image vector.
 
         A perfect encoder would read these attributes from the picture.
         """

@@ -11,9 +11,9 @@ variant is evaluated on the test part. A variant that is better in all four wind
 single window.
 
 Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
-the share of the global model's score that the channel adapters keep. Measuring `kept` takes three more trainings, of
-models for unseen channels. So it is measured only once for each window, with the default recipe and the first seed, and
-all variants use the same value.
+the share of the score of the global model, the model without channel adapters, that the adapters keep. Measuring `kept`
+takes three more trainings, of models for unseen channels. So it is measured only once for each window, with the default
+recipe and the first seed, and all variants use the same value.
 """
 
 import argparse
@@ -61,7 +61,7 @@ _TWICE = 0.5
 Figures = tuple[float, float, float, float]
 """Four AUCs of a model on the test pairs of a window.
 
-The first two are of the scores with channel adapters, the last two of the global model alone.
+The first two measure the scores with channel adapters. The last two measure the global model, which has no adapters.
 
 The first and the third are on all test pairs. The second and the fourth are on the pairs whose winner has at least
 twice the views of the loser.
@@ -190,7 +190,7 @@ class Window:
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
-        """Return the AUCs of the scores with channel adapters (`adapted`) and of those without (`unadapted`)."""
+        """Return the AUCs of scores with channel adapters (`adapted`) and of scores without adapters (`unadapted`)."""
         wide = self.winners[self.twice], self.losers[self.twice]
         with_adapters, without_adapters = (
             (pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted)
@@ -206,7 +206,7 @@ def _training(config: TrainConfig) -> Training:
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
     """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
 
-    The reference model has only one seed.
+    The reference model is evaluated once for each window, so its array has one seed.
     """
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Any] = {}

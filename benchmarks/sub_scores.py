@@ -68,11 +68,10 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the small lines, or in the lines that are not small.
+    """Return the words of at least three letters in some lines of text.
 
-    `small` says which of the two are read.
-
-    A line is small if it is under 5 pixels high when the picture is shown 120 pixels wide.
+    If `small` is true, these are the small lines, and otherwise the lines that are not small. A line is small if it is
+    under 5 pixels high when the picture is shown 120 pixels wide.
     """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)

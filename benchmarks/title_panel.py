@@ -51,8 +51,8 @@ BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 class Figure:
     """An AUC, or the difference of an AUC and the bar's AUC, with its 95 % interval.
 
-    `question`, `labels` and `pairs` say on which pairs it was measured. `count` is the number of these pairs, and
-    `channels` the number of their channels.
+    `question`, `labels` and `pairs` say on which pairs it was measured. `labels` says which views order the pairs.
+    `count` is the number of these pairs, and `channels` the number of their channels.
     """
 
     question: str

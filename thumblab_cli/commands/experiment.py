@@ -223,8 +223,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
 
         chances = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
         # `plan_experiment` computes win probabilities from score differences with a slope. The service makes its win
-        # probabilities proportional to exp(slope * score). So the logarithms of these probabilities are scores whose
-        # slope is 1.
+        # probabilities (`chances`) proportional to exp(slope * score). So the logarithms of these probabilities are
+        # scores whose slope is 1.
         scores = _logs(chances)
     planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100)
     if as_json:
@@ -290,7 +290,10 @@ def _past(day: datetime) -> datetime:
 def _variants(
     pictures: "Sequence[Path]", titles: "Sequence[str]", shares: "Sequence[float]", impressions: "Sequence[int]"
 ) -> "list[GivenVariant]":
-    """Return the variants of an experiment. If only one title is given, it is the title of all pictures."""
+    """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
+
+    Raise `LabError` if another option is given, but not once for each variant.
+    """
     from thumblab_pipelines.experiments.records import GivenVariant
 
     count = len(pictures) or len(titles)

@@ -99,7 +99,8 @@ def only_demo(data_dir: Path) -> Iterator[None]:
     """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
     with (data_dir / "demo.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock, also after a kill.
+            # If this process is killed, the kernel releases the lock.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LabError(
                 f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.progress import Progress as ProgressListener
 
 _NO_WIDTH = 100_000
-"""The width in columns of a console that is not a terminal. The lab prints no longer line."""
+"""The width in columns of a console that is not a terminal. Every line that the lab prints is shorter."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:

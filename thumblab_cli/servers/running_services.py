@@ -38,8 +38,8 @@ def another_labs_service(chosen: "Settings") -> str | None:
 def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
     """Return a text that names a related lab which runs now, and says how to use it instead of the lab in `data_dir`.
 
-    The text is the end of a longer sentence. Return None if no related lab runs. `has_demo_option` says whether the
-    command takes `--demo` and `--catalogue`.
+    A related lab is the user's own lab or one of its demo labs. The text is the end of a longer sentence. Return None
+    if no related lab runs. `has_demo_option` says whether the command takes `--demo` and `--catalogue`.
     """
     for folder, option in _related(data_dir):
         if running_lab(folder) is not None:

@@ -93,8 +93,7 @@ class ServedAdapters:
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
-        """Return the added adapter of a channel, or None if none was added. Raises `LabError` if it cannot be
-        loaded."""
+        """Return the channel's added adapter, or None if there is none. Raises `LabError` if it cannot be loaded."""
         release_id = self._store.current_id(channel_id)
         if release_id is None:
             return None

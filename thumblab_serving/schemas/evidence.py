@@ -75,8 +75,10 @@ class FaceOut(StrictModel):
 
 
 class EvidenceOut(StrictModel):
-    """The evidence of the sub-scores. `texts` is null if the lab has no model that reads texts, and `faces` if it has
-    no model that finds faces."""
+    """The evidence of the sub-scores.
+
+    `texts` is null if the lab has no model that finds texts. `faces` is null if it has no model that finds faces.
+    """
 
     width: int = Field(
         ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."

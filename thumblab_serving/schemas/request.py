@@ -46,8 +46,7 @@ ChannelId = Annotated[
 
 
 class ScoreForm(StrictModel):
-    """The fields of a request other than its pictures. Requests in JSON and requests with a form have the same
-    fields."""
+    """The fields of a request except its pictures. They are the same in JSON and in a form."""
 
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 

@@ -34,8 +34,7 @@ class StrictModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add to the error of each unknown field what to send instead. If very many fields were sent, raise one
-        error."""
+        """Add to the error of each unknown field what to send instead. For very many fields, raise one error."""
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
         try:
@@ -52,8 +51,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the error for a new `ValidationError`. If a field is unknown, the message says what to send
-        instead."""
+        """Return the error for a new `ValidationError`. For an unknown field, it says what to send instead."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})

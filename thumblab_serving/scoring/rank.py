@@ -115,7 +115,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
 
 
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
-    """Return the percentile of a score, 0 to 100, among the scores of the niche's training videos.
+    """Return the percentile of a score, 0 to 100, among the scores of the niche's videos.
 
     With a channel adapter, return the percentile among the scores of the channel's own videos. Return None if the model
     or the adapter has no percentiles, usually because there were too few videos.
@@ -126,8 +126,7 @@ def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") ->
 
 
 def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
-    """Return the predicted engagement, or None if `why_no_engagement` says why the model's predictions are of no
-    use."""
+    """Return the predicted engagement, or None if the model has a reason not to show it (`why_no_engagement`)."""
     return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 
 
