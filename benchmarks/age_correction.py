@@ -104,7 +104,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
     """Fit an increasing curve that all videos share, and a level for each video.
 
-    It fits the levels to the present curve, and then the curve to these levels. It does both 50 times.
+    Two steps are repeated 50 times: fit the levels to the current curve, and then fit the curve to these levels.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -136,7 +136,8 @@ def list_of_2017(folder: Path) -> list[Points]:
     The list has no publication times. So each video is assumed to be half a day old on its first day in the list.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
+    # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
+    # September or October. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views, errors="coerce")).dropna(subset=["views"])

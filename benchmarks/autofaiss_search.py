@@ -129,8 +129,8 @@ class Lab:
     def at(self, target: float) -> Point:
         """Measure the search with the smallest value of its parameter whose recall reaches `target`.
 
-        A search with a smaller value is faster. The search in an exact index has no parameter, so it is measured as it
-        is.
+        A search with a smaller value is faster. The search in an exact index has no parameter, so no value is chosen
+        for it.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:

@@ -113,7 +113,7 @@ Its arguments are the age of the last observation that was kept, and the age of 
 
 
 def lab_schedule(before: float, age: float) -> bool:
-    """Return whether the lab would observe the video at `age`, if it observed it last at the age `before`.
+    """Return whether the lab would observe a video at `age` if it last observed this video at the age `before`.
 
     The lab observes a video every 6 hours until it is 3 days old, then daily until 14 days, then weekly until 90 days.
     An interval may be up to an hour shorter, because observations are not exactly on time.
@@ -123,7 +123,7 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return whether the lab would observe the video at `age` if every second refresh fails. See `lab_schedule`."""
+    """Return whether the lab would observe a video at `age` if every second refresh fails. See `lab_schedule`."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 
@@ -237,7 +237,8 @@ def without_publication(folder: Path) -> Table:
     age on the day after it is at most (k + 1) / (k - 1) times its age on the day before it.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
+    # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
+    # September or October. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views)).drop_duplicates(["video_id", "day"])

@@ -1,6 +1,6 @@
 """Read the title panel: the titles and views of the videos of many real channels.
 
-The module also corrects the views for age, and makes the pairs of videos that models of titles are to order.
+The module also corrects the views for age, and makes the pairs of videos that models of titles must order.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
-"""The share of the oldest videos among all videos of a channel, from which models learn to order the newer ones."""
+"""The share of a channel's videos that are known. These are the oldest, from which models learn to order the newer."""
 LEAST_PAIRS = 10
-"""The smallest number of pairs in a set of pairs with which a channel counts in the mean AUC of this set."""
+"""A channel with fewer pairs than this in a set of pairs does not count in the mean AUC of this set."""
 
 _DAYS_APART, _AGES_APART = 30, 1.0
 _OBSERVED_AT = 0.65
@@ -87,10 +87,10 @@ class Panel:
     def age_corrected(self, known: Flags) -> Float64s:
         """Return the log views [n] minus the age curve, which gives the effect of age on log views.
 
-        The age curve is a sum of pieces. A piece is 0 up to an age, and rises linearly from there on. The weights of
-        the pieces are fitted to the known videos by ridge regression. The local trend of the channel is subtracted from
-        views and pieces before the fit, so that the size and the growth of a channel are not mistaken for effects of
-        age.
+        The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
+        weights of the pieces are fitted to the known videos by ridge regression. The local trend of the channel is
+        subtracted from views and pieces before the fit, so that the size and the growth of a channel are not mistaken
+        for effects of age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
         above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)

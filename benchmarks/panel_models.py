@@ -48,7 +48,7 @@ class Bar:
         return cls(panel, csr_array(hstack([normalize(half) for half in halves], format="csr")))
 
     def choose(self, known: Flags) -> tuple[float, float]:
-        """Return the best penalties of the regression of all channels and of the regressions of single channels.
+        """Return two penalties: the best for the regression of all channels, and the best for those of single channels.
 
         To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. They
         are then evaluated on the pairs of the newest fifth.
@@ -64,7 +64,7 @@ class Bar:
         return best[1:]
 
     def choose_shared(self, known: Flags) -> float:
-        """Return the best penalty of the regression of all channels, for channels that it was not fitted to.
+        """Return the penalty with which a regression of many channels orders the videos of other channels best.
 
         To compare penalties, the regression is fitted to four fifths of the channels. It is then evaluated on the pairs
         of the last fifth. Only known videos are used.
@@ -92,7 +92,8 @@ class Bar:
     def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
         """Return the scores [n] with partial pooling. `shared` [n] are the scores of the regression of all channels.
 
-        For each channel, the prediction of a regression that is fitted to the channel's known residuals is added.
+        For each channel, a second regression is fitted to the residuals of the channel's known videos. Its predictions
+        are added to the scores.
         """
         scores = shared.copy()
         for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):

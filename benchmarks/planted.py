@@ -62,7 +62,7 @@ class PlantedData:
     def quality(self) -> npt.NDArray[np.float64]:
         """The planted quality of each video, [n].
 
-        Within a channel, it determines the views together with age and noise.
+        Within a channel, the views of a video follow from its planted quality, its age and noise.
         """
         return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
 

@@ -7,8 +7,8 @@ folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
 of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. A variant that is better in all four windows is not better by the chance of a
-single window.
+variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
+window.
 
 Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
 the share of the score of the global model, the model without channel adapters, that the adapters keep. Measuring `kept`

@@ -48,7 +48,7 @@ compared with the words that are found with this size."""
 _LEGIBLE = 5.0
 """A line of text counts as small if it is lower than this many pixels when the picture is shown 120 pixels wide."""
 _FEWEST = 20
-"""A channel with fewer videos is left out of the correlation within channels."""
+"""A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
 """The local level of views at a video is taken from this many videos before it and as many after it."""
 _RESAMPLES = 400
@@ -153,7 +153,7 @@ def spread(measurements: dict[str, Measurement]) -> Table:
 def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Table:
     """Return a table of the rank correlation (Spearman) of each sub-score with views.
 
-    The table has one correlation over all videos, and one within channels.
+    The table has a correlation over all videos, and a correlation that is computed within channels.
     """
     channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
     for video_id in measurements:
