@@ -24,7 +24,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def config(app: Any, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration for `app`. `options` are added to the options of this module, or replace them."""
+    """Return uvicorn's configuration for `app`. `options` are added to `_OPTIONS`, or replace them."""
     return uvicorn.Config(app, **{**_OPTIONS, **options})
 
 

@@ -170,7 +170,8 @@ def report(channel: str | None, as_json: bool) -> None:
 @command.command()
 @click.argument("experiment_id", type=click.IntRange(1, 2**31 - 1))
 def remove(experiment_id: int) -> None:
-    """Delete the experiment with the id EXPERIMENT_ID. The next `retention` deletes its pictures."""
+    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes its
+    pictures."""
     from thumblab_pipelines.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 

@@ -89,7 +89,7 @@ class Metrics:
 
 
 class _ReleaseCollector(Collector):
-    """A Prometheus collector that says which releases are served or refused each time that metrics are requested."""
+    """A Prometheus collector. Each time that metrics are requested, it says which releases are served and refused."""
 
     def __init__(self, releases: ServedReleases) -> None:
         self._releases = releases

@@ -32,7 +32,7 @@ have fewer characters than this, and base64 contains none of these marks.
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
     """Return the fields of a request, and its pictures as they were sent.
 
-    Raises a 415 `Problem` for another content type, and a 422 `Problem` for a request without the documented form.
+    Raises a 415 `Problem` if the request is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:

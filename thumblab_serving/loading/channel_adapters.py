@@ -18,7 +18,7 @@ from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
 from thumblab_serving.loading.served_release import Loaded
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 T = TypeVar("T")

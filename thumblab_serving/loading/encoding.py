@@ -67,7 +67,7 @@ class Encoders:
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
-        """Return the image encoder with this fingerprint. A loaded release must hold it."""
+        """Return the image encoder with this fingerprint. Call this only while a loaded release holds the encoder."""
         return self._images[fingerprint]
 
     @property

@@ -67,7 +67,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def refusal(self) -> Refusal | None:
-        """The promoted release that is refused, or None if the promoted release is served."""
+        """The promoted release that is refused, or None if no promoted release is refused."""
         return self._refusal
 
     @property

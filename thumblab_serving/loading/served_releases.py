@@ -22,7 +22,7 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 NO_MODEL = (
@@ -172,7 +172,7 @@ class ServedReleases:
     def _encoder_name(self, release: Release) -> str:
         """Return the name of a release's image encoder.
 
-        An old release does not state this name. It was made with the encoder that the settings name.
+        An old release does not state this name. For such a release, return the name in the settings.
         """
         name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(name) if name else image_encoder_name(self._settings)

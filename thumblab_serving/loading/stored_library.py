@@ -95,7 +95,7 @@ class StoredLibraries:
         return self._failure
 
     def warm(self) -> None:
-        """Import what a search needs, so that no request waits for it. Does not ask the database."""
+        """Import the modules that a search needs, so that no request waits for them. Does not ask the database."""
         import psycopg  # noqa: F401
 
         import thumblab_core.database.nearest  # noqa: F401

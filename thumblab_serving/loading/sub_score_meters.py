@@ -123,7 +123,7 @@ class SubScoreMeters:
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return the measurement with `reason` in place of the value of `title_match`."""
+    """Return a copy of the measurement in which `title_match` has no value. `reason` says why it has none."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)

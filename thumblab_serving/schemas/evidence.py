@@ -32,7 +32,7 @@ class SubScoreOut(StrictModel):
 class BoxOut(StrictModel):
     """A rectangle in the picture. All numbers are fractions of the picture's width or height.
 
-    `x` and `y` are the place of the rectangle's upper left corner, from the upper left corner of the picture.
+    `x` and `y` are the distances of the rectangle's upper left corner from the left and the upper edge of the picture.
     """
 
     x: float = Field(ge=0, le=1)

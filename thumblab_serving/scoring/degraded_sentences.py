@@ -10,7 +10,7 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.rank import RankingContext
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {

@@ -17,7 +17,7 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import Engagement, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
@@ -30,7 +30,10 @@ must still get equal scores.
 
 @dataclass(frozen=True)
 class RankingContext:
-    """The context of a ranking: a title with its unit vector [d] by the title encoder, a niche, and maybe a channel."""
+    """What a ranking depends on besides the pictures: a title, a niche, and maybe a channel.
+
+    `title_vector` is the unit vector [d] of the title by the title encoder.
+    """
 
     title: str
     title_vector: Vectors

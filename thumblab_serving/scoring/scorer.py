@@ -33,7 +33,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """Scores thumbnails with the promoted releases.
+    """An object that scores thumbnails with the promoted releases.
 
     Its methods block. Many threads may use it at the same time. Close it after use.
     """
