@@ -43,8 +43,9 @@ def command(
 
     Without --catalogue: print the figures of the served model. These figures were measured when the model was trained.
 
-    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. For the
-    figures on unseen channels, train further models without these channels. A second run encodes only new pictures.
+    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. The figures
+    on unseen channels come from further models, each trained without some of the channels. A second run encodes only
+    new pictures.
 
     With --catalogue and --model: evaluate the given model, with the encoders that it was trained with. Pairs with a
     video that the model was trained on are left out. The output says how many.

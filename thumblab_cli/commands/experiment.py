@@ -198,7 +198,7 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     """Say how many impressions a test of two of the IMAGEs needs, which two to test, and which are too alike.
 
     The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
-    test finds the difference with a probability of 80 %. If the pictures are equally good, the test still reports a
+    test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
     difference with a probability of 5 %.
     """
     from thumblab_pipelines.experiments.add import find_channel_id

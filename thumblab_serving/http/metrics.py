@@ -69,7 +69,8 @@ class Metrics:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                with contextlib.suppress(FileNotFoundError):  # Another worker may have deleted its files already.
+                # `mark_process_dead` deletes files of a dead worker. Another worker may have deleted them already.
+                with contextlib.suppress(FileNotFoundError):
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
