@@ -90,8 +90,7 @@ def win_probabilities(
 def _answer(
     settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", local: bool
 ) -> "tuple[ScoreAnswer, str]":
-    """Return the answer, and the name of the service or process that gave it. Raise `LabError` if there is no
-    answer."""
+    """Return the answer, and the name of the service or process that gave it. Raise `LabError` if none gave one."""
     from thumblab_core.running import running_lab
 
     running = None if local else running_lab(settings.data_dir)
@@ -132,7 +131,8 @@ def _source(image: str) -> "Source":
 def _channel_id(settings: "Settings", name: str) -> str:
     """Return the id of the channel whose adapter was added under this id or exact title.
 
-    If no such adapter was added, return an id or a URL unchanged, and raise `LabError` for any other text.
+    If no such adapter was added, return `name` unchanged if it is the id or the URL of a channel. Otherwise raise
+    `LabError`.
     """
     import re
 
@@ -241,7 +241,8 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
 
 
 def _service_note(url: str) -> str | None:
-    """Return the service's note on what its library is made of, or None if it has no note.
+    """Return the service's note on what its library is made of, such as synthetic videos. Return None if it has no
+    note.
 
     If the service does not answer, return a sentence that says so.
     """

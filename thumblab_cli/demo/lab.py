@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demo.emulator import Emulator
 
 DEMO_KEY = "key-of-the-demo-worth-nothing"
-"""The API key of the demo. The emulator accepts any key. Tests search for this text where no key should be written."""
+"""The API key of the demo. The emulator accepts any key. A test checks that this text is in no file of the lab."""
 
 _CHANGED = (
     "data_dir",

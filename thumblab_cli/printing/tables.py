@@ -29,7 +29,7 @@ def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
-    """Return an empty table. If it is too wide for the console, its cells are folded and never cut.
+    """Return an empty table. If it is too wide for the console, the text in its cells is wrapped and never cut.
 
     The columns in `words` are aligned to the left. The other columns hold numbers and are aligned to the right.
     """
