@@ -1,7 +1,7 @@
 """Compare three ways to turn JPEG files into vectors.
 
-The first is the code in open_clip's README, and the second is the lab. The third is only the forward pass of the lab's
-compiled model, without reading files. Models have random weights, which does not change the time.
+The first is the code in open_clip's README, and the second is the lab's code. The third is only the forward pass of the
+lab's compiled model, without reading files. Models have random weights, which does not change the time.
 
 The three take turns in each round, so that other load on the machine affects all of them. The result is the fastest
 round of each way.
@@ -136,7 +136,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
-    """Measure the models on the JPEG files in the folder `pictures`. If it is None, use synthetic files."""
+    """Measure the models on the JPEG files in the folder `pictures`. If `pictures` is None, use synthetic files."""
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):

@@ -39,7 +39,7 @@ _TWICE = np.log(2.0) - 1e-12
 
 @dataclass(frozen=True)
 class Panel:
-    """The n videos of the title panel, sorted by channel and publication, and the m pairs of them.
+    """The n videos of the title panel, sorted by channel and publication, and the m pairs of these videos.
 
     `channel` [n]: the number of the channel. `published` [n]: the time of publication in days since 1970. `age` [n] and
     `views` [n]: the age in days and the log views at the first observation of the video. `place` [n]: the share of the

@@ -97,8 +97,8 @@ class PlantedData:
 
         Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise, so the
         values depend only on the vectors and their number, and not on views. For each attribute, four ridge penalties
-        are tried, and the best correlation on the test pictures is returned. One model with one penalty would reach at
-        most these values.
+        are tried, and the best correlation on the test pictures is returned. A single model for all attributes, with
+        one penalty, would reach at most these values.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)

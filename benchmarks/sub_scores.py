@@ -58,7 +58,8 @@ _RESAMPLES = 400
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
     """Return the milliseconds of processor time per picture.
 
-    Two passes over the pictures are made, and the second counts. The first pass compiles code for the picture sizes.
+    Two passes over the pictures are made. The first pass compiles code for the picture sizes, so only the second is
+    timed.
     """
     for _ in range(2):
         start = time.process_time()

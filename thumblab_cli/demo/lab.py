@@ -1,4 +1,4 @@
-"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects."""
+"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects videos."""
 
 import fcntl
 from collections.abc import Iterator

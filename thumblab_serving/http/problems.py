@@ -71,7 +71,7 @@ def validation_message(error: ValidationError) -> str:
 
 
 def _field(parts: tuple[int | str, ...]) -> str:
-    """Return the path of a field with dots, such as `thumbnails.0.url`."""
+    """Return the path of a field as text with dots between the parts, such as `thumbnails.0.url`."""
     return ".".join(str(part)[:_LONGEST_NAME] for part in parts) or "body"
 
 

@@ -214,7 +214,7 @@ def _placement(distribution: SimilarityDistribution, nearest: list[Neighbour], e
 
 
 def _limit_statements(connection: "Connection") -> None:
-    """Set a time limit for the statements of the transaction, and make it read-only."""
+    """Set a time limit for the statements of the transaction, and make the transaction read-only."""
     from sqlalchemy import text
 
     connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))

@@ -49,7 +49,7 @@ class Similarity(Protocol):
 
 @dataclass(frozen=True)
 class IndexSimilarity:
-    """A way to find the place of pictures with the FAISS index of the niche.
+    """The way to find the place of pictures by a search in the FAISS index of the niche.
 
     `meter_version` is the version of the meter that measured the request's pictures.
     """
@@ -76,7 +76,7 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """A way to find the place of pictures with the niche's library in PostgreSQL, which pgvector searches.
+    """The way to find the place of pictures by a search in the niche's library in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
     encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because every
