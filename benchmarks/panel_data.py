@@ -20,7 +20,7 @@ from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
-"""The share of a channel's videos that are known. These are the oldest, from which models learn to order the newer."""
+"""The share of a channel's videos that models may learn from. These known videos are the oldest of the channel."""
 LEAST_PAIRS = 10
 """A channel with fewer pairs than this in a set of pairs does not count in the mean AUC of this set."""
 
@@ -88,8 +88,8 @@ class Panel:
         """Return the log views [n] minus the age curve, which gives the effect of age on log views.
 
         The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
-        weights of the pieces are fitted to the known videos by ridge regression. The local trend of the channel is
-        subtracted from views and pieces before the fit, so that the size and the growth of a channel are not mistaken
+        weights of the pieces are fitted to the known videos by ridge regression. Before the fit, the local trend of the
+        channel is subtracted from views and pieces. Otherwise, the size and the growth of a channel would be mistaken
         for effects of age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)

@@ -131,8 +131,8 @@ class LabTitles:
         """Return the scores [n] with channel adapters, which are fitted to the known videos.
 
         Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). As in the lab's training,
-        the slope is measured with models that were trained without a third of the channels, on the videos of this
-        third.
+        each model that measures the slope is trained without a third of the channels. The slope is then measured on the
+        videos of this third.
         """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel

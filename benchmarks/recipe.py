@@ -237,8 +237,8 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
     """Return a table with a row for each variant.
 
     A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead, which is the
-    mean AUC minus that of the default recipe, and the number of windows in which the lead is positive. The column
-    `seeds` has the difference between the seeds with the largest and the smallest AUC.
+    mean AUC minus the mean AUC of the default recipe. Another cell is the number of windows in which the lead is
+    positive. The column `seeds` has the difference between the seeds with the largest and the smallest AUC.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

@@ -86,7 +86,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
 def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
     """Log the model to MLflow. If this fails, print the reason to stderr and return None.
 
-    This raises no error, because the training itself has succeeded.
+    Such a failure raises no error, because the training itself has succeeded.
     """
     from thumblab_pipelines.models.tracking import Tracker, log_model
 

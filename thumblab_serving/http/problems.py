@@ -93,8 +93,8 @@ def install(app: FastAPI) -> None:
 class UnexpectedErrors:
     """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    It runs inside the middleware that adds the request id and the security headers, so that its answers have the id and
-    the headers too.
+    It runs inside the middleware that adds the request id and the security headers. So its answers have the id and the
+    headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -56,8 +56,8 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 async def _body(request: Request) -> bytearray:
     """Return the body. Raises a 422 `Problem` as soon as it has more marks than any valid request.
 
-    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory,
-    because each field is parsed and reported as unknown.
+    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory. The
+    reason is that each field is parsed and reported as unknown.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():

@@ -33,7 +33,7 @@ class Cache(Generic[T]):
 
     @property
     def used(self) -> int:
-        """Bytes that the keys and values take."""
+        """Estimated number of bytes that all entries take."""
         return self._used
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:

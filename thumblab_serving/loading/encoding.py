@@ -41,8 +41,8 @@ class Encoders:
         self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
         self._loading = threading.Lock()
-        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once,
-        # and two forward passes at once would only compete for the same cores.
+        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once.
+        # Two forward passes at once would only compete for the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:

@@ -25,9 +25,9 @@ DEFAULT_SIMILARITY = 50.0
 class Placements:
     """The places of a request's pictures in the library of the niche.
 
-    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, or None if
-    the library has no distribution that can be compared with the request's pictures. `degraded` has a sentence for each
-    thing that was missing.
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores. It is None
+    if the library has no distribution with which the request's pictures can be compared. `degraded` has a sentence for
+    each thing that was missing.
     """
 
     source: SimilaritySource
