@@ -37,7 +37,7 @@ Points = tuple[Float64s, Float64s]
 Curve = Callable[[Float64s], Float64s]
 """A function that maps ages in hours to numbers. A correction subtracts these numbers from ln views at these ages."""
 Fit = Callable[[Sequence[Points]], Curve]
-"""A function that takes view series and returns the curve that fits them best."""
+"""A function that takes view series and returns the curve that fits these series best."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 _HALF_AGES = np.geomspace(3, 4_320, 60)

@@ -233,8 +233,9 @@ def without_publication(folder: Path) -> Table:
     The list has no publication times, so the ages of its videos are unknown.
 
     Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
-    middle day is k days after the first observation of the video, the video is at least k days old on this day. So its
-    age on the day after it is at most (k + 1) / (k - 1) times its age on the day before it.
+    middle day is k days after the first observation of the video, the video is at least k days old on this day. So the
+    age of the video on the day after the middle day is at most (k + 1) / (k - 1) times its age on the day before the
+    middle day.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in

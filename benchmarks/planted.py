@@ -48,7 +48,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that the lab makes of it without a database."""
+    """A synthetic catalogue, and the training data that the lab makes of this catalogue without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset

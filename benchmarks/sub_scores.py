@@ -80,10 +80,10 @@ def words(lines: Sequence[Line], small: bool) -> set[str]:
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """Return a table of the cost of each size of the text detector's input, and of how many words are read with it.
+    """Return a table that shows, for each size of the text detector's input, the cost and how many words are read.
 
-    The words that are read with an input of 1280 pixels are the reference. The table shows the share of them that the
-    smaller input also reads.
+    The words that are read with an input of 1280 pixels are the reference. The table shows which share of these words
+    is also read with each smaller input.
     """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)

@@ -14,9 +14,9 @@ The result is an AUC for each channel with at least ten pairs, averaged over the
 pairs are ordered once by views that are corrected for age, and once by the raw view counts. The age curve is fitted to
 the known videos.
 
-The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`, it
-also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the known
-videos.
+The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`,
+the bar also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the
+known videos.
 """
 
 from __future__ import annotations

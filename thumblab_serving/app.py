@@ -29,7 +29,7 @@ from thumblab_serving.scoring.scorer import Scorer
 _POLL_S = 1.0
 """Seconds between two attempts to load encoders, meters and releases, as long as the service is not ready.
 
-If the load of one of them has failed, the attempts skip it until its `Backoff` says that it is time to try again.
+If one of them could not be loaded, the attempts skip it until its `Backoff` says that it is time to try again.
 """
 
 _log = logging.getLogger("thumblab_serving")

@@ -140,7 +140,7 @@ def list_command(channel: str | None, as_json: bool) -> None:
 @_only_channel
 @_json
 def report(channel: str | None, as_json: bool) -> None:
-    """Show the outcomes of each channel, and how often the order of the served model agreed with them.
+    """Show the outcomes of each channel, and how often the order of the served model agreed with the outcomes.
 
     An experiment is compared with the model only if the lab holds the vectors of all its pictures and titles.
     """

@@ -90,7 +90,7 @@ def win_probabilities(
 def _answer(
     settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", local: bool
 ) -> "tuple[ScoreAnswer, str]":
-    """Return the answer, and the name of the service or process that gave it. Raise `LabError` if none gave one."""
+    """Return the answer, and the name of the service or process that gave it. Raise `LabError` if there is none."""
     from thumblab_core.running import running_lab
 
     running = None if local else running_lab(settings.data_dir)

@@ -41,7 +41,7 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If this try fails, the waits begin again with the shortest one."""
+        """Make the next try due at once. If this try fails, the waits begin again with the shortest wait."""
         self._wait = self._next_try = 0.0
 
 

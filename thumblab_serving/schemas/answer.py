@@ -130,8 +130,8 @@ class ChannelOut(StrictModel):
 class SkillOut(StrictModel):
     """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
-    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
-    interval. A pair is the pictures of two videos of one channel. A random order has an `auc` of 0.5.
+    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
+    interval of `auc`. A pair consists of the pictures of two videos of one channel. A random order has an `auc` of 0.5.
     """
 
     question: Literal["one_title", "package"] = Field(

@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""If a request has more fields than the model has, plus this number, one error replaces an error for each field."""
+"""If more fields were sent than the model has plus this number, a single error replaces the errors for the fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
