@@ -1,1 +1,2 @@
-"""Benchmarks that compare the lab with its alternatives. Each comparison is measured in one run. Run `make bench`."""
+"""Benchmarks that compare the lab with its alternatives. What is compared is measured in the same run. Run `make
+bench`."""

@@ -37,13 +37,13 @@ Points = tuple[Float64s, Float64s]
 Curve = Callable[[Float64s], Float64s]
 """A function that maps ages in hours to numbers. A correction subtracts these numbers from ln views at these ages."""
 Fit = Callable[[Sequence[Points]], Curve]
-"""A function that takes view series and returns the curve that fits them best."""
+"""A function that takes view series and returns the curve that fits these series best."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 _HALF_AGES = np.geomspace(3, 4_320, 60)
 """The half ages in hours that `fit_saturating` tries. At its half age, a video has half of its final views."""
 _SPREAD = 1.0
-"""The standard deviation of ln views at one age within a channel. In the real catalogue it is 0.9 to 1.3."""
+"""The standard deviation of ln views at one age within a channel. In a catalogue of real videos, it is 0.9 to 1.3."""
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
@@ -66,7 +66,10 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return the values of `curve` and ln views at all observations, each minus its mean over the video."""
+    """Return the value of `curve` and ln views at each observation, as two arrays over all videos.
+
+    From each value, its mean over the observations of the same video is subtracted.
+    """
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
@@ -101,7 +104,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
     """Fit an increasing curve that all videos share, and a level for each video.
 
-    It fits the levels to the present curve, and then the curve to these levels. It does both 50 times.
+    Two steps are repeated 50 times: fit the levels to the current curve, and then fit the curve to these levels.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -133,7 +136,8 @@ def list_of_2017(folder: Path) -> list[Points]:
     The list has no publication times. So each video is assumed to be half a day old on its first day in the list.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
+    # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
+    # September or October. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views, errors="coerce")).dropna(subset=["views"])

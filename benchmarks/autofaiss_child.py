@@ -6,8 +6,8 @@ Run it in the Python environment in which autofaiss is installed. FOLDER holds t
 
 The result is written to `autofaiss.json`. It has the seconds of the build and the kind of the index. It also has the
 measurement of a search with the search parameter that autofaiss chose. Some kinds of index have no such parameter. If
-the index has one, the result also has a second measurement, with the smallest value of the parameter that reaches the
-recall TARGET.
+the index has one, the result also has a second measurement. It is made with the smallest value of the parameter that
+reaches the recall TARGET.
 """
 
 import json

@@ -32,10 +32,11 @@ class Point:
 
 
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
-    """Return the recall of a search, and its time per query in the fastest of three rounds.
+    """Return the recall of a search, and its time per query.
 
-    Each round gives a median and a 99th percentile. The smallest median and the smallest 99th percentile are returned.
-    If `work` is given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
+    The queries are timed in three rounds. Each round gives a median and a 99th percentile. The smallest median and the
+    smallest 99th percentile are returned, because other programs slowed these rounds down the least. If `work` is
+    given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
     """
     work = work or search
     rounds = []
@@ -51,7 +52,9 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """Return which share of the K vectors nearest to a query the search finds, as a mean over the queries.
+    """Return the mean recall over the queries.
+
+    The recall of a query is the share of the K vectors nearest to the query that the search finds.
 
     `truth` holds for each query the row numbers of the K vectors that are truly nearest to it.
     """
@@ -65,8 +68,9 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
     """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
 
-    If no value reaches it, return the last value. `values` are in increasing order. `recall_at` is a function that
-    measures the recall with a value. A recall that is at most 0.00005 below `target` reaches it.
+    If the recall reaches `target` with none of the values, return the last value. `values` are in increasing order.
+    `recall_at` is a function that measures the recall with a value. A recall that is at most 0.00005 below `target`
+    reaches it.
     """
     low, high = 0, len(values) - 1
     while low < high:

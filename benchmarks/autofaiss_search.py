@@ -129,8 +129,8 @@ class Lab:
     def at(self, target: float) -> Point:
         """Measure the search with the smallest value of its parameter whose recall reaches `target`.
 
-        A search with a smaller value is faster. The search in an exact index has no parameter, so it is measured as it
-        is.
+        A search with a smaller value is faster. The search in an exact index has no parameter, so no value is chosen
+        for it.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
@@ -177,7 +177,7 @@ def _on_one_thread(search: Search, task: Task, setting: str = "", work: Search |
 
 
 def autofaiss(task: Task, target: float, folder: Path) -> Contender:
-    """Measure autofaiss in a Python environment of its own. The first call creates it inside the lab's environment."""
+    """Measure autofaiss in a separate Python environment, which the first call creates inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
         # If the installation was interrupted in an earlier run of the benchmark, the environment exists, but autofaiss

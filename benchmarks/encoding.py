@@ -1,7 +1,7 @@
 """Compare three ways to turn JPEG files into vectors.
 
-The first is the code in open_clip's README, and the second is the lab. The third is only the forward pass of the lab's
-compiled model, without reading files. Models have random weights, which does not change the time.
+The first is the code in open_clip's README, and the second is the lab's code. The third is only the forward pass of the
+lab's compiled model, without reading files. Models have random weights, which does not change the time.
 
 The three take turns in each round, so that other load on the machine affects all of them. The result is the fastest
 round of each way.
@@ -53,9 +53,10 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
     """Return the cells of a table row for a model.
 
-    They are the pictures per second of the three ways, and the ratios of the lab's speed to the speed of open_clip's
-    code and to the speed of the forward pass alone. The last cell is the precision that the lab chose, and how well
-    vectors in this precision agree with vectors in full precision.
+    The first cell is the name of the model. The next three are the pictures per second of the three ways. Then come two
+    ratios: the lab's speed divided by the speed of open_clip's code, and divided by the speed of the forward pass
+    alone. The last cell is the precision that the lab chose, and how well vectors in this precision agree with vectors
+    in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
@@ -136,7 +137,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
-    """Measure the models on the JPEG files in the folder `pictures`. If it is None, use synthetic files."""
+    """Measure the models on the JPEG files in the folder `pictures`. If `pictures` is None, use synthetic files."""
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):

@@ -1,6 +1,6 @@
-"""Measure which share of several sets of pictures counts as unlike the training pictures.
+"""Measure, for several sets of pictures, which share of the set counts as unlike the training pictures.
 
-A picture counts as unlike them if its cosine with the nearest training picture is below a threshold.
+A picture counts as unlike the training pictures if its cosine with the nearest training picture is below a threshold.
 
     python -m benchmarks.familiar CATALOGUE
 

@@ -54,7 +54,8 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            # `kept` gets two inputs of an epoch: first the stored activations, and then the stored pictures.
+            # `kept` gets the inputs of the two kinds of epochs: first the stored activations, and then the stored
+            # pictures.
             kept = []
             for byte_limit in (2**40, 0):
                 folder = Path(name) / str(byte_limit)

@@ -113,7 +113,7 @@ Its arguments are the age of the last observation that was kept, and the age of 
 
 
 def lab_schedule(before: float, age: float) -> bool:
-    """Return whether the lab would observe the video at `age`, if it observed it last at the age `before`.
+    """Return whether the lab would observe a video at `age` if it last observed this video at the age `before`.
 
     The lab observes a video every 6 hours until it is 3 days old, then daily until 14 days, then weekly until 90 days.
     An interval may be up to an hour shorter, because observations are not exactly on time.
@@ -123,7 +123,7 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return whether the lab would observe the video at `age` if every second refresh fails. See `lab_schedule`."""
+    """Return whether the lab would observe a video at `age` if every second refresh fails. See `lab_schedule`."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 
@@ -132,8 +132,9 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
     """Hide some observations, and return a table of the errors with which each method estimates them.
 
     A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
-    is the age at the next kept observation divided by the age at the previous one. Each view series is thinned several
-    times, and each time another observation is the first that is kept. So an observation may have several rows.
+    is the age at the next kept observation, divided by the age at the previous kept observation. Each view series is
+    thinned several times, and each time another observation is the first that is kept. So an observation may have
+    several rows.
     """
     frames = []
     for history in histories:
@@ -232,11 +233,13 @@ def without_publication(folder: Path) -> Table:
     The list has no publication times, so the ages of its videos are unknown.
 
     Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
-    middle day is k days after the first observation of the video, the video is at least k days old on this day. So its
-    age on the day after it is at most (k + 1) / (k - 1) times its age on the day before it.
+    middle day is k days after the first observation of the video, the video is at least k days old on this day. So the
+    age of the video on the day after the middle day is at most (k + 1) / (k - 1) times its age on the day before the
+    middle day.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
+    # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
+    # September or October. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views)).drop_duplicates(["video_id", "day"])

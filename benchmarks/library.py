@@ -54,7 +54,7 @@ _UPSERTS = 7
 _PER_CHANNEL = 30
 """The number of videos in each channel."""
 _LEAST_SEARCHED = 1_000
-"""The size of the smallest library in which searches are timed. A smaller size in `--sizes` is replaced by it."""
+"""The size of the smallest library in which searches are timed. It replaces smaller sizes in `--sizes`."""
 _POLL_INTERVAL_S = 0.005
 
 _ROWS = f"""
@@ -108,8 +108,8 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
     lab = Lab.open(lab_settings)
     insert(lab, Space().draw(size))
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # Without statistics of the tables, PostgreSQL chooses slow query plans. By itself, it would collect them only
-        # after minutes.
+        # Without statistics of the tables, PostgreSQL chooses slow query plans. PostgreSQL would collect these
+        # statistics by itself only after minutes.
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
     compute_baselines(lab, _NICHE)
@@ -196,7 +196,7 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 def upserts(lab: Lab, size: int, console: Console) -> Table:
     """Insert videos one by one, and return a table of the seconds until a running reader finds each of them.
 
-    `serving` must have built the library before.
+    Call the function `serving` before, because it builds the library.
     """
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)
@@ -235,7 +235,8 @@ def temporary_settings() -> Iterator[Settings]:
     deleted.
     """
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
-        Path(name).chmod(0o755)  # If root starts the database server, it runs as another user and must read the folder.
+        # If root starts the database server, the server runs as another user. This user must read the folder.
+        Path(name).chmod(0o755)
         server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)
         try:
             yield server_settings
@@ -247,7 +248,7 @@ def temporary_settings() -> Iterator[Settings]:
 
 
 def measure(sizes: Sequence[int], with_autofaiss: bool, with_pgvector: bool, console: Console) -> None:
-    """Measure and print the three tables."""
+    """Measure the three things that are listed at the top of this module, and print a table of each."""
     with temporary_settings() as server_settings:
         labs = {size: open_lab(server_settings, size) for size in sorted(sizes)}
         console.print(serving(labs, console))

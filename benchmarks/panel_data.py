@@ -1,6 +1,6 @@
 """Read the title panel: the titles and views of the videos of many real channels.
 
-The module also corrects the views for age, and makes the pairs of videos that models of titles are to order.
+The module also corrects the views for age, and makes the pairs of videos that models of titles must order.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
-"""The share of the oldest videos among all videos of a channel, from which models learn to order the newer ones."""
+"""The share of a channel's videos that models may learn from. These known videos are the oldest of the channel."""
 LEAST_PAIRS = 10
-"""The smallest number of pairs in a set of pairs with which a channel counts in the mean AUC of this set."""
+"""A channel with fewer pairs than this in a set of pairs does not count in the mean AUC of this set."""
 
 _DAYS_APART, _AGES_APART = 30, 1.0
 _OBSERVED_AT = 0.65
@@ -39,7 +39,7 @@ _TWICE = np.log(2.0) - 1e-12
 
 @dataclass(frozen=True)
 class Panel:
-    """The n videos of the title panel, sorted by channel and publication, and the m pairs of them.
+    """The n videos of the title panel, sorted by channel and publication, and the m pairs of these videos.
 
     `channel` [n]: the number of the channel. `published` [n]: the time of publication in days since 1970. `age` [n] and
     `views` [n]: the age in days and the log views at the first observation of the video. `place` [n]: the share of the
@@ -77,16 +77,20 @@ class Panel:
         return cls(videos.title.tolist(), channel, published, age, views, of_channel.to_numpy(float), *pairs)
 
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
-        """Return `target` [n] minus the local trend of its channel, which is computed from the known videos only."""
+        """Return `target` [n] of each video minus the local trend of the video's channel.
+
+        The local trend at a video is a mean of `target` over the known videos of the channel. Videos that were
+        published near in time count most.
+        """
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
 
     def age_corrected(self, known: Flags) -> Float64s:
         """Return the log views [n] minus the age curve, which gives the effect of age on log views.
 
-        The age curve is a sum of pieces. A piece is 0 up to an age, and rises linearly from there on. The weights of
-        the pieces are fitted to the known videos by ridge regression. The local trend of the channel is subtracted from
-        views and pieces before the fit, so that the size and the growth of a channel are not mistaken for effects of
-        age.
+        The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
+        weights of the pieces are fitted to the known videos by ridge regression. Before the fit, the local trend of the
+        channel is subtracted from views and pieces. Otherwise, the size and the growth of a channel would be mistaken
+        for effects of age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
         above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)
@@ -115,7 +119,7 @@ def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Row
 
 @dataclass(frozen=True)
 class PairSet:
-    """A set of m pairs. It has the rows of the winners and of the losers, and the channel numbers."""
+    """A set of m pairs. It has the rows of the winners and of the losers, and the channel number of each pair."""
 
     winners: Rows
     losers: Rows
@@ -123,11 +127,11 @@ class PairSet:
 
     @classmethod
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
-        """Return the pairs of which both videos are in the rows `within` [n], and whose videos differ in `target`.
+        """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
 
-        The winner of a pair is the video with the larger `target` [n], in log views. `twice`: whether to return only
-        pairs whose winner has at least twice the views of the loser. Channels with fewer than `LEAST_PAIRS` such pairs
-        are left out.
+        `target` holds log views. The winner of a pair is the video with the larger `target`. If `twice` is true, only
+        pairs whose winner has at least twice the views of the loser are returned. Channels with fewer than
+        `LEAST_PAIRS` such pairs are left out.
         """
         inside = within[panel.first] & within[panel.second]
         first, second = panel.first[inside], panel.second[inside]
@@ -140,7 +144,10 @@ class PairSet:
         return cls(winners[enough], losers[enough], panel.channel[winners[enough]])
 
     def by_channel(self, scores: Floats) -> Float64s:
-        """Return the AUC of the scores [n] on the pairs of each channel that has any, by channel number."""
+        """Return the AUC of the scores [n] on the pairs of each channel, in the order of the channel numbers.
+
+        Channels without pairs are left out.
+        """
         _, number = np.unique(self.channel, return_inverse=True)
         wins = np.bincount(number, pair_wins(scores, self.winners, self.losers))
         return np.asarray(wins / np.maximum(np.bincount(number), 1), np.float64)

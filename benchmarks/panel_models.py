@@ -26,10 +26,11 @@ _LINE_PAIRS = 200_000
 
 @dataclass(frozen=True)
 class Bar:
-    """A ridge regression on the hashed words and groups of characters of a title.
+    """The bar, which is the simple model that better models must beat. It is a ridge regression on a title.
 
-    One regression is fitted to all channels. Its residuals are the log views above the trend, minus its scores. For
-    each channel, a second regression can be fitted to the residuals (partial pooling).
+    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. Its
+    residuals are the log views above the trend, minus its scores. For each channel, a second regression can be fitted
+    to the residuals (partial pooling).
 
     `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
     have length 1.
@@ -47,7 +48,7 @@ class Bar:
         return cls(panel, csr_array(hstack([normalize(half) for half in halves], format="csr")))
 
     def choose(self, known: Flags) -> tuple[float, float]:
-        """Return the best penalties of the regression of all channels and of the regressions of single channels.
+        """Return two penalties: the best for the regression of all channels, and the best for those of single channels.
 
         To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. They
         are then evaluated on the pairs of the newest fifth.
@@ -63,7 +64,7 @@ class Bar:
         return best[1:]
 
     def choose_shared(self, known: Flags) -> float:
-        """Return the best penalty of the regression of all channels, for channels that it was not fitted to.
+        """Return the penalty with which a regression of many channels orders the videos of other channels best.
 
         To compare penalties, the regression is fitted to four fifths of the channels. It is then evaluated on the pairs
         of the last fifth. Only known videos are used.
@@ -91,7 +92,8 @@ class Bar:
     def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
         """Return the scores [n] with partial pooling. `shared` [n] are the scores of the regression of all channels.
 
-        For each channel, the prediction of a regression that is fitted to the channel's known residuals is added.
+        For each channel, a second regression is fitted to the residuals of the channel's known videos. Its predictions
+        are added to the scores.
         """
         scores = shared.copy()
         for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):
@@ -129,8 +131,8 @@ class LabTitles:
         """Return the scores [n] with channel adapters, which are fitted to the known videos.
 
         Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). As in the lab's training,
-        the slope is measured with models that were trained without a third of the channels, on the videos of this
-        third.
+        each model that measures the slope is trained without a third of the channels. The slope is then measured on the
+        videos of this third.
         """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel

@@ -48,7 +48,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that the lab makes of it without a database."""
+    """A synthetic catalogue, and the training data that the lab makes of this catalogue without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
@@ -62,7 +62,7 @@ class PlantedData:
     def quality(self) -> npt.NDArray[np.float64]:
         """The planted quality of each video, [n].
 
-        Within a channel, it determines the views together with age and noise.
+        Within a channel, the views of a video follow from its planted quality, its age and noise.
         """
         return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
 
@@ -86,7 +86,7 @@ class PlantedData:
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """Return the training data with the six attributes of each picture in place of its image vector.
+        """Return a copy of the training data in which the six attributes of each picture replace its image vector.
 
         A perfect encoder would read these attributes from the picture.
         """
@@ -97,8 +97,8 @@ class PlantedData:
 
         Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise, so the
         values depend only on the vectors and their number, and not on views. For each attribute, four ridge penalties
-        are tried, and the best correlation on the test pictures is returned. One model with one penalty would reach at
-        most these values.
+        are tried, and the best correlation on the test pictures is returned. A single model for all attributes, with
+        one penalty, would reach at most these values.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)

@@ -7,13 +7,13 @@ folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
 of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. A variant that is better in all four windows is not better by the chance of a
-single window.
+variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
+window.
 
 Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
-the share of the global model's score that the channel adapters keep. Measuring `kept` takes three more trainings, of
-models for unseen channels. So it is measured only once for each window, with the default recipe and the first seed, and
-all variants use the same value.
+the share of the score of the global model, the model without channel adapters, that the adapters keep. Measuring `kept`
+takes three more trainings, of models for unseen channels. So it is measured only once for each window, with the default
+recipe and the first seed, and all variants use the same value.
 """
 
 import argparse
@@ -61,7 +61,7 @@ _TWICE = 0.5
 Figures = tuple[float, float, float, float]
 """Four AUCs of a model on the test pairs of a window.
 
-The first two are of the scores with channel adapters, the last two of the global model alone.
+The first two measure the scores with channel adapters. The last two measure the global model, which has no adapters.
 
 The first and the third are on all test pairs. The second and the fourth are on the pairs whose winner has at least
 twice the views of the loser.
@@ -190,7 +190,7 @@ class Window:
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
-        """Return the AUCs of the scores with channel adapters (`adapted`) and of those without (`unadapted`)."""
+        """Return the AUCs of scores with channel adapters (`adapted`) and of scores without adapters (`unadapted`)."""
         wide = self.winners[self.twice], self.losers[self.twice]
         with_adapters, without_adapters = (
             (pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted)
@@ -206,7 +206,7 @@ def _training(config: TrainConfig) -> Training:
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
     """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
 
-    The reference model has only one seed.
+    The reference model is evaluated once for each window, so its array has one seed.
     """
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Any] = {}
@@ -237,8 +237,8 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
     """Return a table with a row for each variant.
 
     A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead, which is the
-    mean AUC minus that of the default recipe, and the number of windows in which the lead is positive. The column
-    `seeds` has the difference between the seeds with the largest and the smallest AUC.
+    mean AUC minus the mean AUC of the default recipe. Another cell is the number of windows in which the lead is
+    positive. The column `seeds` has the difference between the seeds with the largest and the smallest AUC.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

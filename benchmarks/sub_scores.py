@@ -48,7 +48,7 @@ compared with the words that are found with this size."""
 _LEGIBLE = 5.0
 """A line of text counts as small if it is lower than this many pixels when the picture is shown 120 pixels wide."""
 _FEWEST = 20
-"""A channel with fewer videos is left out of the correlation within channels."""
+"""A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
 """The local level of views at a video is taken from this many videos before it and as many after it."""
 _RESAMPLES = 400
@@ -58,7 +58,8 @@ _RESAMPLES = 400
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
     """Return the milliseconds of processor time per picture.
 
-    Two passes over the pictures are made, and the second counts. The first pass compiles code for the picture sizes.
+    Two passes over the pictures are made. The first pass compiles code for the picture sizes, so only the second is
+    timed.
     """
     for _ in range(2):
         start = time.process_time()
@@ -68,11 +69,10 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the small lines, or in the lines that are not small.
+    """Return the words of at least three letters in some lines of text.
 
-    `small` says which of the two are read.
-
-    A line is small if it is under 5 pixels high when the picture is shown 120 pixels wide.
+    If `small` is true, these are the small lines, and otherwise the lines that are not small. A line is small if it is
+    under 5 pixels high when the picture is shown 120 pixels wide.
     """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)
@@ -80,10 +80,10 @@ def words(lines: Sequence[Line], small: bool) -> set[str]:
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """Return a table of the cost of each size of the text detector's input, and of how many words are read with it.
+    """Return a table that shows, for each size of the text detector's input, the cost and how many words are read.
 
-    The words that are read with an input of 1280 pixels are the reference. The table shows the share of them that the
-    smaller input also reads.
+    The words that are read with an input of 1280 pixels are the reference. The table shows which share of these words
+    is also read with each smaller input.
     """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
@@ -154,7 +154,7 @@ def spread(measurements: dict[str, Measurement]) -> Table:
 def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Table:
     """Return a table of the rank correlation (Spearman) of each sub-score with views.
 
-    The table has one correlation over all videos, and one within channels.
+    The table has a correlation over all videos, and a correlation that is computed within channels.
     """
     channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
     for video_id in measurements:

@@ -1,4 +1,4 @@
-"""Measure which value of `title_match` best separates texts that match a title from texts that do not.
+"""Measure which value of the sub-score `title_match` best separates texts that match a title from other texts.
 
     python -m benchmarks.title_match CATALOGUE [--most N]
 

@@ -14,9 +14,9 @@ The result is an AUC for each channel with at least ten pairs, averaged over the
 pairs are ordered once by views that are corrected for age, and once by the raw view counts. The age curve is fitted to
 the known videos.
 
-The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`, it
-also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the known
-videos.
+The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`,
+the bar also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the
+known videos.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 @dataclass(frozen=True)
 class Figure:
-    """An AUC, or the difference of an AUC and the bar's AUC, with its 95 % interval.
+    """The AUC of a scorer, or this AUC minus the AUC of the bar, with its 95 % interval.
 
-    `question`, `labels` and `pairs` say on which pairs it was measured. `count` is the number of these pairs, and
-    `channels` the number of their channels.
+    `question`, `labels` and `pairs` say on which pairs it was measured. `labels` says which views order the pairs.
+    `count` is the number of these pairs, and `channels` the number of their channels.
     """
 
     question: str
@@ -136,7 +136,10 @@ def _figures(
 
 
 def table(figures: list[Figure], question: str) -> Table:
-    """Return the table of a question. It has a row for each scorer and a column for each set of pairs."""
+    """Return the table of a question. It has a row for each scorer and a column for each set of pairs.
+
+    A scorer is a model, or a simple order such as the age of the videos.
+    """
     chosen = [figure for figure in figures if figure.question == question]
     sets = dict.fromkeys((figure.labels, figure.pairs) for figure in chosen)
     title = "the future of known channels" if question == FUTURE else "unseen channels"
@@ -159,7 +162,8 @@ def table(figures: list[Figure], question: str) -> Table:
 def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
     """Return the vectors [n, d] of the titles by the lab's title encoder.
 
-    If `file` exists, they are read from it. Otherwise the titles are encoded, and the vectors are written to `file`.
+    If `file` exists, the vectors are read from it. Otherwise the titles are encoded, and the vectors are written to
+    `file`.
     """
     if file is not None and file.is_file():
         vectors: Float32s = np.load(file)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]
 
-Both use the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the
-simplest code that trains this model: a DataLoader yields pairs, and both videos of every pair go through the model. The
-plain loop is timed for a few epochs only, because each of its epochs takes the same time. The table also shows the
+Both trainings use the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is
+the simplest code that trains this model: a DataLoader yields pairs, and both videos of every pair go through the model.
+The plain loop is timed for a few epochs only, because each of its epochs takes the same time. The table also shows the
 validation AUC of both after the same number of epochs.
 """
 
@@ -137,8 +137,8 @@ def validate(model: nn.Module, inputs: Tensor, problem: TrainingArrays) -> float
 def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
     """Return a table that compares the two trainings.
 
-    Both train for `plain_epochs` epochs, with the learning rates of a complete training of that length. Then the lab
-    trains for `epochs` epochs.
+    Both trainings run for `plain_epochs` epochs, with the learning rates of a complete training of that length. Then
+    the lab trains for `epochs` epochs.
     """
     problem = planted(pairs)
     short = dataclasses.replace(RECIPE, epochs=min(plain_epochs, epochs))

@@ -1,4 +1,4 @@
-"""The `thumblab` command. It imports the module of a subcommand only when it needs it, so that `--help` is fast."""
+"""The `thumblab` command. It imports only the module of the subcommand that is called, so that `--help` is fast."""
 
 import importlib
 import io
@@ -56,7 +56,7 @@ _RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
 
 
 class LazyGroup(click.Group):
-    """A click group with the subcommands of `COMMANDS`, which imports the module of a subcommand only when it needs it.
+    """A click group with the subcommands of `COMMANDS`. It imports only the module of the subcommand that is called.
 
     A LabError prints one line on stderr and ends the command with exit status 1. Ctrl-C prints one line on stderr and
     ends the command with exit status 130.

@@ -17,14 +17,14 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
-    # On a busy machine, a worker needs more than 5 s to start. This is uvicorn's default timeout. uvicorn would kill
-    # such a worker, and later also each worker that replaces it.
+    # On a busy machine, a worker may need more than 5 s to start. 5 s is uvicorn's default timeout. uvicorn would kill
+    # a worker that exceeds this timeout, and later also each worker that replaces it.
     "timeout_worker_healthcheck": 180,
 }
 
 
 def config(app: Any, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration for an app of this package."""
+    """Return uvicorn's configuration for `app`. `options` are added to `_OPTIONS`, or replace them."""
     return uvicorn.Config(app, **{**_OPTIONS, **options})
 
 

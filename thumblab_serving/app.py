@@ -27,16 +27,16 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between two attempts to load what the service needs, while it is not ready.
+"""Seconds between two attempts to load encoders, meters and releases, as long as the service is not ready.
 
-If a part has failed, attempts skip it until its `Backoff` says that it is time to try again.
+If one of them could not be loaded, the attempts skip it until its `Backoff` says that it is time to try again.
 """
 
 _log = logging.getLogger("thumblab_serving")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the service with the given settings, or else with the settings of the process.
+    """Return the service with `settings`. If `settings` is None, use the settings of the process.
 
     Nothing is loaded before the service starts.
     """
@@ -88,17 +88,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _load(scorer: Scorer) -> None:
-    """Try to load what the service needs, and repeat this until the service is ready.
+    """Try to load encoders, meters and releases, and repeat this until the service is ready.
 
-    In a service that is ready, each request reads the pointers and loads what was promoted. A service that is not ready
-    may get no requests, so this loop makes the attempts.
+    In a service that is ready, each request reads the pointers and loads newly promoted releases. A service that is not
+    ready may get no requests, so this loop loads the releases instead.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:
         try:
             await to_thread.run_sync(step)
-            # The first load has succeeded. From now on, each step loads releases that were promoted since, and repeats
-            # the rehearsal if it failed.
+            # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
+            # last step, and repeats the rehearsal if it failed.
             step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.

@@ -42,7 +42,8 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
     CHANNEL is the channel's id, its exact title or its @handle.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
-    videos. It then compares how well the model orders pairs of the newest 20 % with the adapter and without it.
+    videos. It then compares how well the model orders pairs of the newest 20 % of the videos, with the adapter and
+    without it.
     """
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars, wide_console

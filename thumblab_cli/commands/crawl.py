@@ -1,6 +1,7 @@
-"""`thumblab crawl`: estimate the crawl for training videos, add channels to the crawl, and show its progress.
+"""`thumblab crawl`: estimate the cost of the crawl, add channels to the crawl, and show its progress.
 
-The crawl itself is done by the Dagster asset `crawled_videos`.
+The crawl collects videos for training from many channels on YouTube. The Dagster asset `crawled_videos` does the crawl
+itself.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ _niches = click.option(
 
 @click.group(name="crawl")
 def command() -> None:
-    """Estimate the crawl for training videos, add channels to the crawl, and show its progress.
+    """Estimate the cost of the crawl for training videos, add channels to the crawl, and show its progress.
 
     To crawl, materialize the asset `crawled_videos` in Dagster. It has one partition per niche. A run continues where
     the last run stopped.

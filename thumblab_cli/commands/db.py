@@ -29,7 +29,7 @@ def start() -> None:
 @command.command()
 @click.option("--force", is_flag=True, help="Stop it even while processes use it.")
 def stop(force: bool) -> None:
-    """Stop the lab's own server, or let it stop with the last process that uses it."""
+    """Stop the lab's own server. If processes use the server, it stops when the last of them ends."""
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
 
@@ -74,7 +74,7 @@ def url(database: str | None, driver: str) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show whether the database runs, in which folder it is, and whether it runs on when no process uses it."""
+    """Show whether the database runs, in which folder it is, and whether it keeps running when no process uses it."""
     from thumblab_core.database.urls import status as database_status
     from thumblab_core.embedded_postgres.server import other_host
     from thumblab_core.settings import settings

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""This command adapts each model that it trains to the oldest videos of each channel. This is the share of these videos
-among all videos of the channel."""
+"""The share of each channel's videos to which this command adapts a model that it trains. These are the oldest videos
+of the channel."""
 
 
 @click.command(name="evaluate")
@@ -43,8 +43,9 @@ def command(
 
     Without --catalogue: print the figures of the served model. These figures were measured when the model was trained.
 
-    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. For the
-    figures on unseen channels, train further models without these channels. A second run encodes only new pictures.
+    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. The figures
+    on unseen channels come from further models, each trained without some of the channels. A second run encodes only
+    new pictures.
 
     With --catalogue and --model: evaluate the given model, with the encoders that it was trained with. Pairs with a
     video that the model was trained on are left out. The output says how many.
@@ -78,7 +79,7 @@ def _named(lab: "Lab", model: str) -> "Release":
 
 
 def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str | None, seed: int | None) -> None:
-    """Train a model on a catalogue and print its figures."""
+    """Train a model on a catalogue and print the figures of its evaluation."""
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.evaluation.on_catalogue import mirror_catalogue
@@ -122,7 +123,7 @@ def _print_recorded(
 
 
 def _evaluate_on(console: "Console", as_json: bool, catalogue: Path, name: str, share: float | None) -> None:
-    """Evaluate an existing model on a catalogue and print its figures."""
+    """Evaluate an existing model on a catalogue and print the figures."""
     from thumblab_cli.printing.catalogue_evaluation import as_object, print_catalogue_evaluation
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars

@@ -51,7 +51,7 @@ def command() -> None:
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json
 def add(as_json: bool, **given: Any) -> None:
-    """Store one experiment. It replaces a stored experiment of the same channel, video and first day.
+    """Store one experiment. An experiment of the same channel, video and first day that is stored already is replaced.
 
     Give --picture, --title, --share and --impressions once for each variant, in the same order.
 
@@ -140,7 +140,7 @@ def list_command(channel: str | None, as_json: bool) -> None:
 @_only_channel
 @_json
 def report(channel: str | None, as_json: bool) -> None:
-    """Show the outcomes of each channel, and how often the order of the served model agreed with them.
+    """Show the outcomes of each channel, and how often the order of the served model agreed with the outcomes.
 
     An experiment is compared with the model only if the lab holds the vectors of all its pictures and titles.
     """
@@ -170,7 +170,8 @@ def report(channel: str | None, as_json: bool) -> None:
 @command.command()
 @click.argument("experiment_id", type=click.IntRange(1, 2**31 - 1))
 def remove(experiment_id: int) -> None:
-    """Delete the experiment with the id EXPERIMENT_ID. The next `retention` deletes its pictures."""
+    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes its
+    pictures."""
     from thumblab_pipelines.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 
@@ -197,7 +198,7 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     """Say how many impressions a test of two of the IMAGEs needs, which two to test, and which are too alike.
 
     The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
-    test finds the difference with a probability of 80 %. If the pictures are equally good, the test still reports a
+    test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
     difference with a probability of 5 %.
     """
     from thumblab_pipelines.experiments.add import find_channel_id
@@ -223,8 +224,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
 
         chances = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
         # `plan_experiment` computes win probabilities from score differences with a slope. The service makes its win
-        # probabilities proportional to exp(slope * score). So the logarithms of these probabilities are scores whose
-        # slope is 1.
+        # probabilities (`chances`) proportional to exp(slope * score). So the logarithms of these probabilities are
+        # scores whose slope is 1.
         scores = _logs(chances)
     planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100)
     if as_json:
@@ -290,7 +291,10 @@ def _past(day: datetime) -> datetime:
 def _variants(
     pictures: "Sequence[Path]", titles: "Sequence[str]", shares: "Sequence[float]", impressions: "Sequence[int]"
 ) -> "list[GivenVariant]":
-    """Return the variants of an experiment. If only one title is given, it is the title of all pictures."""
+    """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
+
+    Raise `LabError` if another option is given, but not once for each variant.
+    """
     from thumblab_pipelines.experiments.records import GivenVariant
 
     count = len(pictures) or len(titles)

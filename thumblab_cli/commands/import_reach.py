@@ -11,8 +11,8 @@ import click
 def command(as_json: bool) -> None:
     """Import the daily impressions and click-through rates of your own videos from the YouTube Reporting API.
 
-    The channel's owner must have signed in. THUMBLAB_YOUTUBE_OWNER_CREDENTIALS holds the sign-in, and
-    docs/own-channel.md says how to make it.
+    The channel's owner must have signed in. THUMBLAB_YOUTUBE_OWNER_CREDENTIALS is the path of the file with the
+    sign-in. docs/own-channel.md says how to make this file.
 
     The first run asks YouTube to make the reports. YouTube makes the first report up to 48 hours later. Each later run
     reads the new reports.

@@ -37,7 +37,7 @@ class _VideoIdsCommand(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help that click writes for an ordinary command with the same parameters.
 
-        Unlike the help of this class, it also lists the option `-h`.
+        click does not know that this class accepts `-h`, so click's help for this class would not list this option.
         """
         ordinary = click.Command(self.name, params=self.params, help=self.help)
         names = ["-h", "--help"]
@@ -123,7 +123,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
 @_videos
 @_json
 def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
-    """Add videos of the lab to the served index, or replace them. Videos that were taken out are put back."""
+    """Add videos of the lab to the served index, or replace them. Videos that `delete` took out are put back."""
     from thumblab_pipelines.library.changes import put_in
 
     _print_changed(niche, put_in(_lab(), niche, video_ids), as_json)

@@ -90,7 +90,7 @@ def win_probabilities(
 def _answer(
     settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", local: bool
 ) -> "tuple[ScoreAnswer, str]":
-    """Return the answer, and the name of the service or process that gave it."""
+    """Return the answer, and the name of the service or process that gave it. Raise `LabError` if there is none."""
     from thumblab_core.running import running_lab
 
     running = None if local else running_lab(settings.data_dir)
@@ -119,7 +119,7 @@ def _source(image: str) -> "Source":
 
     if image.startswith(("http://", "https://")):
         return Source(image, url=image)
-    name = os.fsencode(image).decode(errors="backslashreplace")  # A file name may hold bytes that JSON cannot.
+    name = os.fsencode(image).decode(errors="backslashreplace")  # JSON cannot hold all bytes of a file name.
     try:
         return Source(name, data=read_file(Path(image)))
     except ImageError as error:
@@ -131,7 +131,8 @@ def _source(image: str) -> "Source":
 def _channel_id(settings: "Settings", name: str) -> str:
     """Return the id of the channel whose adapter was added under this id or exact title.
 
-    If no such adapter was added, return an id or a URL unchanged, and raise `LabError` for any other text.
+    If no such adapter was added, return `name` unchanged if it is the id or the URL of a channel. Otherwise raise
+    `LabError`.
     """
     import re
 
@@ -149,7 +150,7 @@ def _channel_id(settings: "Settings", name: str) -> str:
 
 
 def _suggest_channel(settings: "Settings", name: str) -> None:
-    """Print a note on stderr if no adapter of this name was added, but one of a similar name."""
+    """Print a note on stderr if no adapter of this name was added, but an adapter of a similar name was."""
     from thumblab_core.ranking.channel_adapters import ChannelAdapters
     from thumblab_core.releases.release_store import ReleaseStore
 
@@ -176,7 +177,10 @@ def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
 
 
 def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
-    """Return the answer that this process computes."""
+    """Return the answer that this process computes.
+
+    Raise `LabError` if there are too many pictures, or if the lab has no model or encoder that can be used.
+    """
     from thumblab_serving.schemas.request import MAX_THUMBNAILS
     from thumblab_serving.scoring.scorer import Scorer
 
@@ -192,7 +196,8 @@ def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreF
 def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
     """Return the answer of a service.
 
-    Raise `LabError` if the request itself is wrong, and `_NoAnswerError` for every other failure.
+    Raise `LabError` if this lab has no API key, if no picture could be read, or if the service says that the request is
+    invalid. Raise `_NoAnswerError` for every other failure.
     """
     import base64
 
@@ -236,7 +241,11 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
 
 
 def _service_note(url: str) -> str | None:
-    """Return the service's note on what its library is made of, or None if the service gives no note."""
+    """Return the service's note on what its library is made of, such as synthetic videos. Return None if it has no
+    note.
+
+    If the service does not answer, return a sentence that says so.
+    """
     import httpx
 
     try:

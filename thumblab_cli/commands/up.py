@@ -58,8 +58,8 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     running = Running(str(dagster[0].url), lab_servers.mlflow_url(port), str(scoring.url))
     _refuse_taken_ports(running)  # This first check comes before the command writes any file.
     make_writable_data_folder(chosen.data_dir)
-    # Both signals must stop the command, but the program that started this process may have made it ignore one of them.
-    # For example, a shell starts background jobs with SIGINT ignored.
+    # Both signals must stop the command, but the program that started this process may have made this process ignore
+    # one of the signals. For example, a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects."""
+"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects videos."""
 
 import fcntl
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demo.emulator import Emulator
 
 DEMO_KEY = "key-of-the-demo-worth-nothing"
-"""The API key of the demo. The emulator accepts any key. Tests search for this text where no key should be written."""
+"""The API key of the demo. The emulator accepts any key. A test checks that this text is in no file of the lab."""
 
 _CHANGED = (
     "data_dir",
@@ -58,8 +58,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
     If a `thumblab up` runs on the demo's lab, its MLflow is used. Otherwise the caller must start MLflow on the port in
-    the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. If it is not
-    given, the port is the one that the lab's MLflow had before, or a free port if another program listens on that one.
+    the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. Otherwise, it
+    is the port that the lab's MLflow had before. If another program listens on that port, a free port is used.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue
@@ -99,7 +99,8 @@ def only_demo(data_dir: Path) -> Iterator[None]:
     """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
     with (data_dir / "demo.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock, also after a kill.
+            # If this process is killed, the kernel releases the lock.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LabError(
                 f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"

@@ -166,11 +166,10 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return the evaluation of the planted quality on the held-out pairs of the pairs release.
+    """Return the evaluations of the planted quality on the held-out pairs of the release `pairs_release`.
 
-    The planted quality is the true quality of a video in the synthetic catalogue.
-
-    If the catalogue has no planted quality, return [].
+    The planted quality is the true quality of a video in the synthetic catalogue. For a catalogue of the user, which
+    has no planted quality, return [].
     """
     import numpy as np
     import pandas as pd

@@ -33,8 +33,9 @@ def quota_table(balances: Sequence["Balance"], title: str) -> Table:
 def plan_table(plan: "Plan") -> Table:
     """Return a table with a row for each niche.
 
-    It shows how many channels are found, still to find, and still to walk. Walking a channel means reading its list of
-    uploads. It also shows how many videos are listed and expected, and how many searches and units the crawl will cost.
+    It shows how many channels the crawl has found, must still find, and must still walk. Walking a channel means
+    reading its list of uploads. It also shows how many videos are listed and expected, and how many searches and units
+    the crawl will cost.
     """
     title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
     columns = ("niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")

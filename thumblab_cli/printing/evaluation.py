@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL_SLICE = "channel:"
-"""A slice is a part of the held-out pairs.
-
-The slice of one channel's pairs is named by this prefix and the channel's id.
-"""
+"""A slice is a part of the held-out pairs. The name of a slice with one channel's pairs is this prefix and the
+channel's id."""
 
 _SPLITS = {
     "future": "the future of known channels (last 20 % of each by time)",

@@ -1,4 +1,4 @@
-"""Print experiments, what an import of them did, their outcomes by channel, and a plan."""
+"""Print experiments, the result of an import of experiments, and the outcomes of each channel."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

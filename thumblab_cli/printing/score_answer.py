@@ -20,7 +20,8 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     console.print(_table(answer))
     if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)
-    if answer.skill is not None and (answer.skill.low or 0.0) > 0.5:  # Otherwise `degraded` says how skilled it is.
+    # If the model was not shown to be better than chance, `degraded` says how good it is.
+    if answer.skill is not None and (answer.skill.low or 0.0) > 0.5:
         console.print(answer.skill.summary, highlight=False, soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:
         console.print(f"Adapted to {answer.channel.videos} videos of {answer.channel.channel_id}.", highlight=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.progress import Progress as ProgressListener
 
 _NO_WIDTH = 100_000
-"""The width in columns of a console that is not a terminal. The lab prints no longer line."""
+"""The width in columns of a console that is not a terminal. Every line that the lab prints is shorter."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
@@ -29,7 +29,7 @@ def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
-    """Return an empty table. If it is too wide for the console, its cells are folded and never cut.
+    """Return an empty table. If it is too wide for the console, the text in its cells is wrapped and never cut.
 
     The columns in `words` are aligned to the left. The other columns hold numbers and are aligned to the right.
     """

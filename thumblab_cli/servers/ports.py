@@ -73,7 +73,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL. The lab would take this program's answers for the server's.
+    """Raise LabError if another program listens at the URL. The lab would mistake this program for its own server.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

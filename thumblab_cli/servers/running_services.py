@@ -16,7 +16,7 @@ def another_labs_service(chosen: "Settings") -> str | None:
     """Return a text that names a running service of another lab, and says how to print the key of that service.
 
     The text is the end of a longer sentence. Return None if the lab's own `thumblab up` runs, or if no service runs.
-    This function sends no key to the service, because a service of somebody else could store it.
+    This function sends no key to the service. The service may belong to somebody else, who could store the key.
     """
     if running_lab(chosen.data_dir) is not None:
         return None
@@ -38,8 +38,8 @@ def another_labs_service(chosen: "Settings") -> str | None:
 def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
     """Return a text that names a related lab which runs now, and says how to use it instead of the lab in `data_dir`.
 
-    The text is the end of a longer sentence. Return None if no related lab runs. `has_demo_option` says whether the
-    command takes `--demo` and `--catalogue`.
+    A related lab is the user's own lab or one of its demo labs. The text is the end of a longer sentence. Return None
+    if no related lab runs. `has_demo_option` says whether the command takes `--demo` and `--catalogue`.
     """
     for folder, option in _related(data_dir):
         if running_lab(folder) is not None:
@@ -51,7 +51,8 @@ def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
 
 
 def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the labs that are related to the lab in `data_dir`, each with the options that choose it.
+    """Yield the folders of the labs that are related to the lab in `data_dir`, each with the command-line options that
+    choose it.
 
     These are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
     """

@@ -1,4 +1,4 @@
-"""Run servers as child processes. They end when this process ends, even if it is killed."""
+"""Run servers as child processes. If this process ends or is killed, the servers end too."""
 
 import os
 import signal

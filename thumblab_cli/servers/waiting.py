@@ -17,7 +17,7 @@ def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]
 
     While waiting, a terminal shows the name of the server, the time when the waiting began, and the seconds since the
     start of the server. If the output is not a terminal, a line with these three values is printed every ten seconds.
-    Raise LabError as `Supervisor.wait` does.
+    Raise LabError if a server ends, or if one of `servers` does not answer in time.
     """
     with console.status("starting") as status:
         for server in servers:

@@ -12,7 +12,7 @@ MAX_BODY = 128 * 2**20
 """Maximum number of bytes of a body.
 
 A picture of 50 MB, YouTube's limit, has 67 MB in base64. So one picture of 50 MB fits in base64, together with smaller
-ones. Two fit if they are sent as files. Three have to be sent in several requests.
+ones. Two pictures of 50 MB fit if they are sent as files. Three such pictures have to be sent in several requests.
 """
 
 _PIECE = 4 * 2**20
@@ -23,7 +23,7 @@ _BUSY = {"Retry-After": "5", **_CLOSE}
 
 
 class Budget:
-    """The number of bytes that all bodies may take together, and how many are reserved.
+    """The number of bytes that all bodies may take together, and how many of these bytes are reserved.
 
     A budget belongs to one event loop. Only the thread of this event loop may use the budget.
     """
@@ -33,7 +33,7 @@ class Budget:
         self.used = 0
 
     def take(self, count: int) -> bool:
-        """Reserve `count` bytes and return True, or return False if they do not fit."""
+        """Reserve `count` bytes and return True. If this would exceed the limit, reserve nothing and return False."""
         if self.used + count > self.limit:
             return False
         self.used += count
@@ -47,10 +47,10 @@ class Budget:
 class BodyLimits:
     """Middleware that limits request bodies.
 
-    It answers 413 for a body that is too large, 408 for a body that arrives too slowly, and 503 while too many bodies
-    arrive at once. Bytes are reserved when the route begins to read the body, after the API key was checked. The whole
-    Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved at a time. The bytes are freed
-    after the answer was sent.
+    It answers 413 for a body that is too large, and 408 for a body that arrives too slowly. It answers 503 for a body
+    that does not fit into the budget. Bytes of the budget are reserved when the route begins to read the body, after
+    the API key was checked. The whole Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved
+    at a time. The bytes are freed after the answer was sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:
@@ -77,15 +77,16 @@ class BodyLimits:
             self._budget.give_back(body.reserved)
 
     def reserve(self, size: int) -> None:
-        """Reserve `size` bytes for a body. Raises a 503 `Problem` if they do not fit."""
+        """Reserve `size` bytes for a body. Raises a 503 `Problem` if they do not fit into the budget."""
         if not self._budget.take(size):
             detail = "too many requests are being sent at the moment; send this request again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
     async def next_message(self, receive: Receive, left: float) -> Message:
-        """Return the next part of a body that has `left` seconds to arrive.
+        """Return the next part of a body. All that is missing of the body must arrive within `left` seconds.
 
-        Raises a 408 `Problem` if the part does not arrive in this time, or in the time that a client may send nothing.
+        Raises a 408 `Problem` if the part does not arrive within `left` seconds, or if the client sends nothing for
+        longer than `idle_s` seconds.
         """
         try:
             async with asyncio.timeout(max(0.0, min(self._idle_s, left))):
@@ -98,7 +99,7 @@ class BodyLimits:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail, _CLOSE) from None
 
     def check_size(self, count: int) -> None:
-        """Raise a 413 `Problem` for a body of more bytes than the limit."""
+        """Raise a 413 `Problem` if `count`, the number of bytes of a body, is larger than the limit."""
         if count > self._limit:
             raise self._too_large()
 
@@ -125,7 +126,10 @@ class _Body:
         self._complete = False
 
     async def receive(self) -> Message:
-        """Return the next ASGI message of the request. Raises a `Problem` if the body exceeds a limit."""
+        """Return the next ASGI message of the request. Raises a `Problem` if the body is too large or too slow.
+
+        Also raises a `Problem` if the budget has too few bytes left for the body.
+        """
         if self._complete:  # The body is complete, so the next message can only say that the client has disconnected.
             return await self._receive()
         now = asyncio.get_running_loop().time()

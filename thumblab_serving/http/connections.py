@@ -34,9 +34,9 @@ class Limits:
 
 
 def open_descriptors() -> int:
-    """Raise this process's limit of open file descriptors, and return how many connections it leaves room for.
+    """Increase the number of files that this process may open, and return how many connections it may have.
 
-    Half of the descriptors are for connections. There are at most 1,024 connections.
+    The result is half of the number of files, and at most 1,024. Each connection counts as one open file.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
@@ -49,8 +49,8 @@ def open_descriptors() -> int:
 class Connection(H11Protocol):
     """A connection that is closed if no complete request head arrives within `header_s` seconds.
 
-    A client cannot extend this time by sending single bytes of the head. When there are too many connections, the one
-    that has waited longest for a request is closed.
+    A client cannot extend this time by sending single bytes of the head. When there are more connections than `Limits`
+    allows, the connection that has waited longest for a request is closed.
     """
 
     _limits: Limits
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def _update_idle_timer(self) -> None:
-        """Stop the timer while a request is worked on. Start it when the connection begins to wait for a request."""
+        """Stop the timer while the app answers a request. Start it when the connection begins to wait for a request."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_idle_timer()
         elif self._idle_timer is None:

@@ -56,7 +56,7 @@ class Metrics:
         self._update_memory()
 
     def answer(self, answer: ScoreAnswer) -> None:
-        """Count the thumbnails of an answer."""
+        """Count the thumbnails of an answer: those that were scored, and those that have an error."""
         failed = sum(thumbnail.error is not None for thumbnail in answer.thumbnails)
         self._thumbnails.labels(answer.niche.value, "scored").inc(len(answer.thumbnails) - failed)
         self._thumbnails.labels(answer.niche.value, "error").inc(failed)
@@ -69,7 +69,8 @@ class Metrics:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                with contextlib.suppress(FileNotFoundError):  # Another worker may delete these files first.
+                # `mark_process_dead` deletes files of a dead worker. Another worker may have deleted them already.
+                with contextlib.suppress(FileNotFoundError):
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -89,7 +90,7 @@ class Metrics:
 
 
 class _ReleaseCollector(Collector):
-    """The collector of the served and refused releases. It reads them each time that metrics are asked for."""
+    """A Prometheus collector. Each time that metrics are requested, it says which releases are served and refused."""
 
     def __init__(self, releases: ServedReleases) -> None:
         self._releases = releases

@@ -16,7 +16,7 @@ CLIENT_GONE = 499
 """Status for a client that disconnected before it had sent the whole request. nginx uses this number too."""
 
 _MAX_ERRORS = 5
-"""Maximum number of errors that are listed for one request."""
+"""Maximum number of errors that the answer to an invalid request lists."""
 
 _LONGEST_NAME = 80
 """Maximum number of characters of a field's name that an error message repeats."""
@@ -25,7 +25,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class ProblemOut(BaseModel):
-    """An error, as in RFC 9457."""
+    """An error answer, with the fields that RFC 9457 defines."""
 
     type: str = Field(examples=["urn:thumblab:not-ready"])
     title: str = Field(examples=["Not ready"])
@@ -34,7 +34,7 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error that a route, or code that it calls, may raise. `kind` is the last part of the problem's type."""
+    """An error that a route, or code that it calls, may raise. `kind` is the last part of the answer's field `type`."""
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -71,7 +71,7 @@ def validation_message(error: ValidationError) -> str:
 
 
 def _field(parts: tuple[int | str, ...]) -> str:
-    """Return the path of a field with dots, such as `thumbnails.0.url`."""
+    """Return the path of a field as text with dots between the parts, such as `thumbnails.0.url`."""
     return ".".join(str(part)[:_LONGEST_NAME] for part in parts) or "body"
 
 
@@ -93,8 +93,8 @@ def install(app: FastAPI) -> None:
 class UnexpectedErrors:
     """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    It runs inside the middleware that adds the request id and the security headers, so that its answers have the id and
-    the headers too.
+    It runs inside the middleware that adds the request id and the security headers. So its answers have the id and the
+    headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -119,7 +119,7 @@ class UnexpectedErrors:
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the part of the OpenAPI document that describes the answers with error statuses."""
+    """Return the part of the OpenAPI document that describes error answers with the given `statuses`."""
     schema = {"$ref": "#/components/schemas/ProblemOut"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

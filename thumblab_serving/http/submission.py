@@ -30,7 +30,10 @@ have fewer characters than this, and base64 contains none of these marks.
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
-    """Return the fields of a request, and its pictures as they were sent. Raises a 4xx `Problem`."""
+    """Return the fields of a request, and its pictures as they were sent.
+
+    Raises a 415 `Problem` if the request is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
@@ -53,8 +56,8 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 async def _body(request: Request) -> bytearray:
     """Return the body. Raises a 422 `Problem` as soon as it has more marks than any valid request.
 
-    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory,
-    because each field is parsed and reported as unknown.
+    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory. The
+    reason is that each field is parsed and reported as unknown.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():
@@ -80,7 +83,10 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _fields(items: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Return the fields of a form. A form cannot send null, so an empty field that may be null is left out."""
+    """Return the fields of a form. A form cannot send null, so an empty field that may be null is left out.
+
+    Raises a 422 `Problem` if a field is given twice.
+    """
     fields = dict(items)
     if len(fields) != len(items):
         raise _invalid("a field is given twice")

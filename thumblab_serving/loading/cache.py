@@ -33,7 +33,7 @@ class Cache(Generic[T]):
 
     @property
     def used(self) -> int:
-        """Bytes that the keys and values take."""
+        """Estimated number of bytes that all entries take."""
         return self._used
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -61,8 +61,8 @@ def memory_of(value: Any) -> int:
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # An array that is a view keeps the whole array behind it in memory, so the larger of the two sizes counts.
-        # `getsizeof` would not count memory that another library, such as safetensors, has allocated.
+        # `value` may be a view of a larger array. It then keeps the whole larger array in memory, so the larger of the
+        # two sizes counts. `getsizeof` would not count memory that another library, such as safetensors, has allocated.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

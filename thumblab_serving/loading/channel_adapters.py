@@ -18,13 +18,13 @@ from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
 from thumblab_serving.loading.served_release import Loaded
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 T = TypeVar("T")
 
 _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
-"""Limits of each of the two caches, in adapters and in bytes. A channel adapter takes up to about 7 MB."""
+"""Maximum number of adapters, and of their bytes, in each of the two caches. An adapter takes up to about 7 MB."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ServedAdapters:
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
-        """Return the channel's adapter that works with the model, or why there is none. Never raises an error."""
+        """Return the adapter of a channel for this model, or why there is none. Never raises an error."""
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:
@@ -78,7 +78,10 @@ class ServedAdapters:
         return self._choose_own(channel_id, model, reason)
 
     def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
-        """Return the model's own adapter of the channel. `reason` says why an added adapter is not used, or is None."""
+        """Return the model's own adapter of the channel.
+
+        `reason` says why the channel's added adapter is not used. It is None if the channel has no added adapter.
+        """
         own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
             instead = reason and f"{reason}; until then the model's own channel adapter is used"
@@ -90,15 +93,15 @@ class ServedAdapters:
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
-        """Return the adapter that was added for a channel, or None. Raises `LabError` if it cannot be used."""
+        """Return the channel's added adapter, or None if there is none. Raises `LabError` if it cannot be loaded."""
         release_id = self._store.current_id(channel_id)
         if release_id is None:
             return None
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # The pointer now names a newer release. Another process has deleted the older one after its id was read
-            # above.
+            # The pointer named `release_id` above, and now names a newer release. Another process has promoted the
+            # newer release and deleted the older one in the meantime.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
             # A copy of the cached error is raised. If the cached error itself were raised, each raise would add to its

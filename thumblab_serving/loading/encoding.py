@@ -1,7 +1,8 @@
 """The encoders of the service.
 
-An encoder is warmed up when it is loaded: it encodes once, so that no request waits for what it loads at first use.
-Only one thread at a time uses the encoders. The vectors that the encoders make are cached.
+An encoder is warmed up when it is loaded: it encodes one picture or title. At this first use, it loads the rest of what
+it needs, so that no request has to wait for that. Only one thread at a time uses the encoders. The vectors that the
+encoders make are cached.
 """
 
 import threading
@@ -40,8 +41,8 @@ class Encoders:
         self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
         self._loading = threading.Lock()
-        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once,
-        # and two forward passes at once would only compete for the same cores.
+        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once.
+        # Two forward passes at once would only compete for the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
@@ -66,7 +67,7 @@ class Encoders:
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
-        """Return the image encoder with this fingerprint. A loaded release must hold it."""
+        """Return the image encoder with this fingerprint. Call this only while a loaded release holds the encoder."""
         return self._images[fingerprint]
 
     @property
@@ -78,7 +79,8 @@ class Encoders:
     def missing(self) -> list[str]:
         """Sentences that say why `title_match` is not measured.
 
-        There is one sentence for each warm image encoder whose text tower is not loaded.
+        A text tower is the part of an image encoder that encodes texts. There is one sentence for each warm image
+        encoder whose text tower is not loaded.
         """
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]

@@ -41,12 +41,15 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If this try fails, the waits begin again with the shortest one."""
+        """Make the next try due at once. If this try fails, the waits begin again with the shortest wait."""
         self._wait = self._next_try = 0.0
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, may pass by itself: `OSError` or `MemoryError`."""
+    """Return whether a failure may pass by itself.
+
+    It may if `error`, or an error that caused it, is an `OSError` or a `MemoryError`.
+    """
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True

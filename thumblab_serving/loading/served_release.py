@@ -62,12 +62,12 @@ class ServedRelease(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """The release that was loaded last. The pointer is not read, so a newer release may be promoted."""
+        """The release that was loaded last. This property does not read the pointer, so it may miss a newer release."""
         return self._loaded
 
     @property
     def refusal(self) -> Refusal | None:
-        """The promoted release that is refused, or None if the promoted release is served."""
+        """The promoted release that is refused, or None if no promoted release is refused."""
         return self._refusal
 
     @property
@@ -77,7 +77,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the scope has no promoted release, so that nothing can be served."""
+        """Whether the scope has no loaded and no promoted release, so that nothing can be served."""
         return self._loaded is None and self._pointer() is None
 
     @property
@@ -86,11 +86,12 @@ class ServedRelease(Generic[T]):
         return self._lock.locked()
 
     def current(self) -> Loaded[T] | None:
-        """Return the release that the pointer names. If the pointer moved, the release is loaded first.
+        """Return the served release, or None. If the pointer has moved, first load the release that it names now.
 
-        This may block, so call it from worker threads. A caller who has just promoted a release gets that release. If
-        the pointer moved, one caller loads the new release, and all other callers wait until it is loaded. When it is
-        time to try a refused release again, one caller tries it, and the others get the release that is served.
+        This may block, so call it from worker threads. A caller who has just promoted a release gets that release,
+        unless it is refused. If the pointer moved, one caller loads the new release, and all other callers wait until
+        it is loaded. When it is time to try a refused release again, one caller tries it, and the others get the
+        release that is served.
         """
         target = self._pointer()
         if not self._is_handled(target):
@@ -101,7 +102,7 @@ class ServedRelease(Generic[T]):
         return self._loaded
 
     def follow_pointer(self) -> None:
-        """Load the release that the pointer names, unless another thread is loading."""
+        """Load the release that the pointer names, unless it is loaded already or another thread is loading."""
         if not self._is_settled(self._pointer()) and self._lock.acquire(blocking=False):
             try:
                 self._follow_locked()
@@ -136,7 +137,8 @@ class ServedRelease(Generic[T]):
         return target == (self._loaded.release_id if self._loaded else None)
 
     def _follow_locked(self) -> None:
-        # The pointer may have moved while this thread waited for another one that was loading. So read it again.
+        # The pointer may have moved while this thread waited for another thread that was loading. So read the pointer
+        # again.
         target = self._pointer()
         if self._is_settled(target):
             return

@@ -22,7 +22,7 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 NO_MODEL = (
@@ -70,7 +70,7 @@ class ServedReleases:
 
     @property
     def slots(self) -> list["ServedRelease[TrainedRanker] | ServedRelease[NicheIndex]"]:
-        """The `ServedRelease` objects: that of the model, and one for the index of each niche."""
+        """The `ServedRelease` objects: one for the model, and one for the index of each niche."""
         return [self.model, *self.indices.values()]
 
     @property
@@ -80,7 +80,7 @@ class ServedReleases:
 
     @property
     def encoder_failure(self) -> str | None:
-        """Why the encoders could not be loaded. It is None once they are loaded."""
+        """Why the last attempt to load the encoders failed. None if it succeeded, or if there was no attempt yet."""
         return self._failure
 
     def encoders(self) -> Encoders:
@@ -113,11 +113,14 @@ class ServedReleases:
             self._drop_unused_encoders()
 
     def resolve(self, niche: Niche) -> "Resolved":
-        """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
+        """Return the releases that answer a request for a niche. Reads each pointer once.
+
+        Raises `NotReadyError` if no model can be used, or if the encoders cannot be loaded.
+        """
         if self.model.is_empty:
             # This is checked before the encoders are loaded, because without a model they are of no use.
             raise NoModelError(NO_MODEL, self._settings.data_dir)
-        self.encoders()  # First, because a release that is loaded without encoders would be refused.
+        self.encoders()  # This comes first, because a release that is loaded without encoders would be refused.
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
@@ -149,13 +152,14 @@ class ServedReleases:
         self._encoders, self._failure = encoders, None
 
     def _new_image_encoder(self, name: str) -> ImageEncoder:
-        # A new encoder is made, and not the one that all code of the process shares. The shared encoder is never freed.
+        # This makes a separate encoder, which is freed when no release needs it. The encoder that all code of the
+        # process shares would never be freed.
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
         """Return the names of the image encoders of all promoted releases.
 
-        If nothing is promoted, return the name in the settings.
+        If nothing is promoted, or if no promoted release can be read, return the name in the settings.
         """
         names = set()
         for slot in self.slots:
@@ -168,7 +172,7 @@ class ServedReleases:
     def _encoder_name(self, release: Release) -> str:
         """Return the name of a release's image encoder.
 
-        An old release does not state this name. It was made with the encoder that the settings name.
+        An old release does not state this name. For such a release, return the name in the settings.
         """
         name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(name) if name else image_encoder_name(self._settings)
@@ -182,7 +186,7 @@ class ServedReleases:
         _check_same_encoder("image", config.image_encoder, image.fingerprint)
         _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
         # At the first prediction, torch imports more of its modules. Predict once here, so that no request waits for
-        # that.
+        # these imports.
         ranker.predict(
             np.zeros((1, config.image_dimension), np.float32),
             np.zeros((1, config.title_dimension), np.float32),

@@ -48,9 +48,10 @@ class NothingStoredError(LabError):
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a picture in a library: how typical it is, and similar thumbnails.
+    """The place of a picture in a library.
 
-    The first field is the result of `NicheIndex.percentile`, the second is that of `NicheIndex.examples`.
+    `percentile` says how typical the picture is, as `NicheIndex.percentile` does. `examples` are the similar thumbnails
+    that `NicheIndex.examples` would return.
     """
 
     percentile: float
@@ -61,8 +62,9 @@ class Placement:
 class SimilarityDistribution:
     """The distribution of how similar the thumbnails of a stored library are to each other.
 
-    `count` is the size of the library. `means` [m], sorted, holds the mean cosine of each thumbnail of a sample to its
-    `k` nearest others.
+    `count` is the size of the library. `k` is the number of nearest thumbnails with which a picture is compared.
+    `means` [m] holds, for each thumbnail of a sample, its mean cosine to the nearest other thumbnails. `means` is
+    sorted.
     """
 
     count: int
@@ -93,7 +95,7 @@ class StoredLibraries:
         return self._failure
 
     def warm(self) -> None:
-        """Import what a search needs, so that no request waits for it. Does not ask the database."""
+        """Import the modules that a search needs, so that no request waits for them. Does not ask the database."""
         import psycopg  # noqa: F401
 
         import thumblab_core.database.nearest  # noqa: F401
@@ -107,8 +109,8 @@ class StoredLibraries:
     def placements(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         """Return the placement of each vector in the library of the niche, with at most `examples` similar thumbnails.
 
-        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError` if the database cannot
-        answer. Returns or raises within three seconds.
+        `encoder` is a fingerprint, and `vectors` are unit vectors of this encoder, float32 [n, d]. Raises
+        `NothingStoredError` if the database cannot answer. Returns or raises within three seconds.
         """
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise NothingStoredError(self._failure)
@@ -176,7 +178,7 @@ class StoredLibraries:
                 _limit_statements(connection)
                 count, vectors = sample(connection, library, _READ_AT_MOST)
             distribution = similarity_distribution(count, vectors)
-            if count > 1:  # A library of 0 or 1 videos is probably still growing, so nothing is kept.
+            if count > 1:  # A library of 0 or 1 videos is probably still growing, so its distribution is not kept.
                 self._distributions[key] = (time.monotonic() + _KEPT_SECONDS, distribution)
             return distribution
 
@@ -184,10 +186,10 @@ class StoredLibraries:
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
     """Return the similarity distribution of a library of `count` thumbnails.
 
-    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. A mean cosine is computed for the first
-    2,000 of `vectors`, or for all if there are fewer. It is the mean over the nearest neighbours among all `vectors`.
-    If `vectors` is only a sample, fewer neighbours are used, in proportion to the size of the sample. If `vectors` is
-    the whole library and has at most 2,000 rows, the means are the same as those of `NicheIndex.build`.
+    `vectors`, float32 [m, d], are all vectors of the library, or a random sample of them. A mean cosine is computed for
+    each of the first 2,000 `vectors`. It is the mean of the vector's cosines to its nearest neighbours among all
+    `vectors`. If `vectors` is only a sample, fewer neighbours are used, in proportion to the size of the sample. If
+    `vectors` is the whole library and has at most 2,000 rows, the means are the same as those of `NicheIndex.build`.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:
@@ -212,7 +214,7 @@ def _placement(distribution: SimilarityDistribution, nearest: list[Neighbour], e
 
 
 def _limit_statements(connection: "Connection") -> None:
-    """Set a time limit for the statements of the transaction, and make it read-only."""
+    """Set a time limit for the statements of the transaction, and make the transaction read-only."""
     from sqlalchemy import text
 
     connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))

@@ -25,9 +25,10 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 class SubScoreMeters:
     """The meters of the service, one for each way to compare titles with pictures.
 
-    All image encoders with a text tower share one meter. All image encoders without a text tower share a second meter,
-    which compares texts by the title encoder. There are two meters only while the lab changes from one image encoder to
-    another. Many threads may use this object at the same time.
+    A text tower is the part of an image encoder that encodes texts. All image encoders with a text tower share one
+    meter. All image encoders without a text tower share a second meter, which compares texts by the title encoder.
+    There are two meters only while the lab changes from one image encoder to another. Many threads may use this object
+    at the same time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,11 +55,11 @@ class SubScoreMeters:
 
     @property
     def is_warm(self) -> bool:
-        """Whether there is a meter, and nothing has failed since it was made."""
+        """Whether there is a meter, and the last attempt to make a meter succeeded."""
         return bool(self._meters) and self._failure is None
 
     def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
-        """Return the meter for pictures of an image encoder, warmed up on first use.
+        """Return the meter for pictures that the image encoder `fingerprint` encodes. The first use warms up the meter.
 
         Raises `LabError` if the models that the settings name cannot be used. `Backoff` says when a later call tries
         again.
@@ -88,14 +89,14 @@ class SubScoreMeters:
         return meter
 
     def warm(self, encoders: Encoders) -> None:
-        """Make the meter of each warm image encoder. Raises `LabError`."""
+        """Make and warm up the meter of each loaded image encoder. Raises `LabError` if a meter cannot be made."""
         for fingerprint in encoders.fingerprints:
             self.meter(encoders, fingerprint)
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
-        """Return the version of the meter for pictures of an image encoder, in the form that index releases store.
+        """Return the version of the sub-scores of a picture that the image encoder `fingerprint` encodes.
 
-        The version includes the text tower of the image encoder `fingerprint`, if it has one.
+        The version has the form that index releases store. It includes the text tower of the image encoder, if any.
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
@@ -117,19 +118,19 @@ class SubScoreMeters:
             return meter.with_title(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
         except LabError:
             raise
-        except Exception as error:  # OpenCV, numpy and OpenVINO have error types of their own.
+        except Exception as error:  # OpenCV, numpy and OpenVINO raise errors of many types.
             raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return the measurement with `reason` in place of the value of `title_match`."""
+    """Return a copy of the measurement in which `title_match` has no value. `reason` says why it has none."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)
 
 
 class _CachedTitleEncoder:
-    """The title encoder of the service, with its lock and its cache, as a text encoder for the meter."""
+    """A text encoder for the meter. It is the service's title encoder, with the lock and the cache of `Encoders`."""
 
     def __init__(self, encoders: Encoders) -> None:
         self._encoders = encoders

@@ -25,10 +25,11 @@ class TextTowerError(LabError):
 
 
 class TextTower:
-    """The state of an image encoder's text tower. It is loaded in the background, and `Backoff` says when to try again.
+    """The state of an image encoder's text tower, which is loaded in the background.
 
-    The text tower has its own file of weights. So it can be missing when the image tower is there: the disk has only
-    the weights of the image tower, and the network cannot be reached.
+    If loading fails, `Backoff` says when to try again. The text tower has its own file of weights. So it can be missing
+    although the image tower is loaded: the disk may have only the weights of the image tower, while the network cannot
+    be reached.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
@@ -49,7 +50,7 @@ class TextTower:
     def require(self, encoder: TextEncoder) -> None:
         """Raise `TextTowerError` unless the text tower is loaded.
 
-        If the last try to load it failed and `Backoff` allows the next one, this try is started in the background.
+        If the last try to load it failed and `Backoff` allows another try, that try is started in the background.
         """
         if self._ready:
             return

@@ -37,8 +37,8 @@ async def health(request: Request) -> HealthOut:
 async def ready(request: Request) -> HealthOut:
     """Answer 200 once the service can score, and before that a 503 problem that says what is missing.
 
-    The service can score once the encoders and the meter are warm, a model and an index are loaded, and the service has
-    made one answer for itself (a rehearsal).
+    The service can score once the encoders and the meter are warm, and a model and an index are loaded. It must also
+    have made one answer for itself (a rehearsal).
     """
     scorer: Scorer = request.app.state.scorer
     await to_thread.run_sync(scorer.follow_pointers)

@@ -16,9 +16,10 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["scoring"])
 
 CONCURRENT = 16
-"""Number of requests that are worked on at a time. Further requests wait in a queue.
+"""Number of requests that are scored at the same time. Further requests wait in a queue.
 
-Most of the time, a request waits for the threads that examine pictures. So there may be more requests than threads.
+Most of the time, a request waits for the threads that decode, encode and measure pictures. So more requests than such
+threads may be scored at the same time.
 """
 
 

@@ -30,9 +30,10 @@ class Verdict(StrEnum):
 
 
 class Engagement(StrictModel):
-    """A predicted engagement. It usually stands for the click-through rate, which is not public.
+    """The predicted engagement of a picture. `meaning` says what `value` is.
 
-    It is a click-through rate itself only if the model was trained on true click-through rates from owners of channels.
+    True click-through rates are not public. `value` is a click-through rate only if the model was trained on true rates
+    from owners of channels. Otherwise it is a percentile, which stands in for the click-through rate.
     """
 
     value: float = Field(ge=0, le=1)
@@ -41,14 +42,17 @@ class Engagement(StrictModel):
 
     @classmethod
     def of(cls, value: float, target: str) -> Self:
-        """Return the prediction of a model whose absolute head predicts `target`, see `TrainedRanker.absolute`."""
+        """Return the prediction `value`. `target` says what the model predicts, see `TrainedRanker.absolute`."""
         if target == "click_through_rate":
             return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
         return cls(value=value)
 
 
 class NeighbourOut(StrictModel):
-    """A similar thumbnail of the niche. It belongs to a winner, or to any video if no winner is among the nearest."""
+    """A thumbnail of the niche's library that is similar to the picture.
+
+    It belongs to a winner. If none of the most similar thumbnails belongs to a winner, it may belong to any video.
+    """
 
     video_id: str
     title: str
@@ -68,7 +72,8 @@ class NeighbourOut(StrictModel):
 class ThumbnailScore(StrictModel):
     """The answer for one candidate. If `error` is set, all other fields except `id` are null or empty.
 
-    A candidate that is not `familiar` is measured but not ranked. It has no rank, score, win probability or engagement.
+    If `familiar` is false, the candidate is measured but not ranked. It then has no rank, score, win probability or
+    engagement.
     """
 
     id: str
@@ -125,8 +130,8 @@ class ChannelOut(StrictModel):
 class SkillOut(StrictModel):
     """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
-    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
-    interval. A pair is the pictures of two videos of one channel. A random order has an `auc` of 0.5.
+    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
+    interval of `auc`. A pair consists of the pictures of two videos of one channel. A random order has an `auc` of 0.5.
     """
 
     question: Literal["one_title", "package"] = Field(

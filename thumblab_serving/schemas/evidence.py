@@ -30,7 +30,10 @@ class SubScoreOut(StrictModel):
 
 
 class BoxOut(StrictModel):
-    """A rectangle in fractions of the picture's width and height, from its upper left corner."""
+    """A rectangle in the picture. All numbers are fractions of the picture's width or height.
+
+    `x` and `y` are the distances of the rectangle's upper left corner from the left and the upper edge of the picture.
+    """
 
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)
@@ -65,14 +68,17 @@ class UnreadLineOut(StrictModel):
 
 
 class FaceOut(StrictModel):
-    """A face that was found."""
+    """A face that was found in the picture."""
 
     box: BoxOut
     confidence: float = Field(ge=0, le=1)
 
 
 class EvidenceOut(StrictModel):
-    """The evidence of the sub-scores. `texts` or `faces` is null if the lab has no model that looks for it."""
+    """The evidence of the sub-scores.
+
+    `texts` is null if the lab has no model that finds texts. `faces` is null if it has no model that finds faces.
+    """
 
     width: int = Field(
         ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."

@@ -52,7 +52,7 @@ class RehearsalOut(BaseModel):
 
 
 class DatabaseOut(BaseModel):
-    """The database. The service asks it only if a niche has no index. It also works without the database."""
+    """The database. The service asks the database only if a niche has no index. It also works without the database."""
 
     state: Literal["fine", "failed"] = Field(description="Also `fine` where it was not asked yet.")
     reason: str | None = Field(description="Why it did not answer when it was last asked.")

@@ -46,7 +46,7 @@ ChannelId = Annotated[
 
 
 class ScoreForm(StrictModel):
-    """The fields that every request has, with pictures in JSON or as files of a form."""
+    """The fields of a request except its pictures. They are the same in JSON and in a form."""
 
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 

@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""If more unknown fields than this were sent, one sentence replaces the errors for the single fields."""
+"""If more fields were sent than the model has plus this number, a single error replaces the errors for the fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
@@ -29,12 +29,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
-    """Names of fields that a request may have but this model has not, such as the field of the files in a form."""
+    """Names of fields that a request may have although this model does not have them, such as the files of a form."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add to the error of an unknown field which known field is meant. For many unknown fields, raise one error."""
+        """Add to the error of each unknown field what to send instead. For very many fields, raise one error."""
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
         try:
@@ -51,7 +51,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the error. If it is about an unknown field of this model, its message advises what to send."""
+        """Return the error for a new `ValidationError`. For an unknown field, it says what to send instead."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})

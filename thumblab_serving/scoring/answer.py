@@ -13,7 +13,7 @@ from thumblab_serving.scoring.rank import Ranking, RankingContext
 from thumblab_serving.scoring.similarity import Placements
 from thumblab_serving.scoring.sub_scores import present_evidence, present_sub_scores
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 

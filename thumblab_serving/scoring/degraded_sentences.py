@@ -10,7 +10,7 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.rank import RankingContext
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {
@@ -117,7 +117,10 @@ def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
 
 
 def _figures(skill: Skill) -> str:
-    """Return the share of pairs that were ordered correctly, as the object of a sentence."""
+    """Return a phrase such as "61 % of 900 held-out pairs of videos of 30 channels", followed by the 95 % interval.
+
+    The percentage is the share of the pairs that the model ordered correctly.
+    """
     pairs = "pairs of pictures under one title" if skill.question == ONE_TITLE else "pairs of videos"
     return (
         f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {pairs} of {_number_of(skill.channels, 'channel')}"

@@ -19,7 +19,7 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
 EXAMINING = min(4, os.cpu_count() or 1)
-"""Number of pictures that are decoded, encoded and measured at a time."""
+"""Maximum number of pictures that are decoded, encoded and measured at the same time."""
 
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
@@ -30,7 +30,7 @@ _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 
 @dataclass(frozen=True)
 class Source:
-    """The picture of a candidate as it was sent: exactly one of `data`, `base64`, `url` and `error`.
+    """The picture of a candidate as it was sent. Exactly one of `data`, `base64`, `url` and `error` is not None.
 
     `error` says why the picture could not be read when it was received.
     """
@@ -44,7 +44,10 @@ class Source:
 
 @dataclass(frozen=True)
 class ExaminedPicture:
-    """A picture's size in pixels, its unit vectors [d] by the fingerprint of the image encoder, and its sub-scores."""
+    """A picture's size in pixels, its vectors and its sub-scores.
+
+    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder.
+    """
 
     width: int
     height: int
@@ -88,7 +91,8 @@ class Intake:
     ) -> list[Candidate]:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
-        Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first one.
+        Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
+        these encoders.
         """
         deadline = time.monotonic() + self._patience
 

@@ -17,19 +17,23 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import Engagement, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
-"""Two scores count as equal if their relative difference is at most this.
+"""Two scores count as equal if their difference is at most this, times the size of the score if this size is over 1.
 
-If a request has the same picture twice, a matrix product may round the scores of the two copies differently.
+If a request has the same picture twice, a matrix product may round the scores of the two copies differently. The copies
+must still get equal scores.
 """
 
 
 @dataclass(frozen=True)
 class RankingContext:
-    """The context of a ranking: a title with its unit vector [d] by the title encoder, a niche, and maybe a channel."""
+    """What a ranking depends on besides the pictures: a title, a niche, and maybe a channel.
+
+    `title_vector` is the unit vector [d] of the title by the title encoder.
+    """
 
     title: str
     title_vector: Vectors
@@ -114,9 +118,10 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
 
 
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
-    """Return the percentile of a score, 0 to 100, in the niche.
+    """Return the percentile of a score, 0 to 100, among the scores of the niche's videos.
 
-    With a channel adapter, the result is the percentile among the scores of the channel's own videos.
+    With a channel adapter, return the percentile among the scores of the channel's own videos. Return None if the model
+    or the adapter has no percentiles, usually because there were too few videos.
     """
     if query.adapter is None:
         return ranker.calibration.percentile(score, query.niche)
@@ -124,7 +129,7 @@ def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") ->
 
 
 def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
-    """Return the predicted engagement, or None if the model's predictions of it are not informative."""
+    """Return the predicted engagement, or None if the model has a reason not to show it (`why_no_engagement`)."""
     return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 
 
@@ -145,7 +150,7 @@ def winner_confidence(scores: Float64s, slope: float) -> float:
 
 
 def verdict_of(confidence: float) -> Verdict:
-    """Return the verdict for a win probability. It depends on the whole percentage that people see."""
+    """Return the verdict for a win probability, which is first rounded to the whole percentage that people see."""
     if is_too_close(confidence):
         return Verdict.TOO_CLOSE_TO_CALL
     return Verdict.CLEAR if percent(confidence) >= CLEAR else Verdict.LEANING

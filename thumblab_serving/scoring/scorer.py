@@ -33,7 +33,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """Scores thumbnails with the promoted releases.
+    """An object that scores thumbnails with the promoted releases.
 
     Its methods block. Many threads may use it at the same time. Close it after use.
     """
@@ -61,7 +61,7 @@ class Scorer:
 
     @property
     def rehearsal_failure(self) -> str | None:
-        """Why the last rehearsal failed. None once one succeeded."""
+        """Why the last rehearsal failed. None if it succeeded, or if there was none yet."""
         return self._failure
 
     @property
@@ -93,8 +93,9 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        As soon as a model and an index are loaded, the service rehearses. If another thread loads or rehearses already,
-        this call does not wait for it. `Backoff` says when a failed rehearsal is tried again.
+        Then make a rehearsal, if none has succeeded yet and everything that it needs is loaded. If another thread loads
+        or rehearses already, this call does not wait for that thread. `Backoff` says when a failed rehearsal is tried
+        again.
         """
         self.releases.follow_pointers()
         indices = self.releases.indices.values()
@@ -107,14 +108,14 @@ class Scorer:
                 self._rehearsing.release()
 
     def score(self, sources: Sequence[Source], form: ScoreForm) -> ScoreAnswer:
-        """Return the answer for the pictures of a request. The answer for a picture that cannot be read is its error.
+        """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
         Raises `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
-        # `title_match` is measured with the first encoder. This is the encoder of the index, because the library was
-        # also measured with it.
+        # `title_match` is measured with the first of `fingerprints`. If there is an index, this is the encoder of the
+        # index, because the sub-scores of the library were measured with this encoder.
         of_index = [releases.index.value.encoder] if releases.index is not None else []
         fingerprints = list(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
         try:
@@ -145,7 +146,7 @@ class Scorer:
 
 
 def _drawn_thumbnail(number: int) -> bytes:
-    """Return a drawn JPEG with some text in it. Each number gives another picture."""
+    """Draw a picture with some text in it, and return it as a JPEG. Each number gives a different picture."""
     image = Image.new("RGB", (640, 360), (20, 60, 90 + 10 * number))
     font = ImageFont.load_default(size=90)
     ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)

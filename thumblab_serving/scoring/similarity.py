@@ -25,9 +25,9 @@ DEFAULT_SIMILARITY = 50.0
 class Placements:
     """The places of a request's pictures in the library of the niche.
 
-    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, or None if
-    the library has no distribution that can be compared with the request's pictures. `degraded` has a sentence for each
-    thing that was missing.
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores. It is None
+    if the library has no distribution with which the request's pictures can be compared. `degraded` has a sentence for
+    each thing that was missing.
     """
 
     source: SimilaritySource
@@ -37,7 +37,7 @@ class Placements:
 
 
 class Similarity(Protocol):
-    """A way to place pictures in the library of a niche."""
+    """A way to find the place of pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
         """Return the placements of a request's pictures in the library.
@@ -49,9 +49,9 @@ class Similarity(Protocol):
 
 @dataclass(frozen=True)
 class IndexSimilarity:
-    """A way to place pictures: by the FAISS index of the niche.
+    """The way to find the place of pictures by a search in the FAISS index of the niche.
 
-    `meter_version` is the version of the meter of the request's pictures.
+    `meter_version` is the version of the meter that measured the request's pictures.
     """
 
     index: NicheIndex
@@ -76,11 +76,11 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """A way to place pictures: by the library in PostgreSQL, with pgvector.
+    """The way to find the place of pictures by a search in the niche's library in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
-    encoder. The database may have vectors of several encoders. Those of this encoder are compared, because every
-    picture of a request is encoded with it. `no_index` says why no index is used.
+    encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because every
+    picture of a request is encoded with this encoder. `no_index` says why no index is used.
     """
 
     libraries: StoredLibraries
@@ -102,9 +102,9 @@ class StoredSimilarity:
 
 @dataclass(frozen=True)
 class DefaultSimilarity:
-    """A way to place pictures without a library. Every picture gets the same similarity and no neighbours.
+    """A substitute for a library that cannot be searched. Every picture gets the same similarity and no neighbours.
 
-    `reason` says why there is no library.
+    `reason` says why the library cannot be searched.
     """
 
     reason: str
@@ -116,7 +116,7 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the best way to place pictures in the niche: by the index, or by the database if no index is served.
+    """Return the way to find the place of pictures: with the index, or with the database if no index is served.
 
     If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
     this case, `DefaultSimilarity` is returned.

@@ -10,14 +10,17 @@ from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
     """Return the sub-scores by name.
 
-    They are compared with `library`, the distribution of a niche's library. If it is None, they are compared with
-    `WEAK`.
+    They are compared with `library`, the distribution of the sub-scores in the library of a niche. If `library` is
+    None, they are compared with the fixed thresholds `WEAK`.
     """
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
 
 def present_evidence(evidence: Evidence, width: int, height: int) -> EvidenceOut:
-    """Return the evidence of a picture of `width` by `height` pixels, with the corner that the length badge covers."""
+    """Return the evidence of a picture of `width` by `height` pixels.
+
+    It includes the corner of the picture that YouTube's badge with the length of the video covers.
+    """
     picture = {"width": width, "height": height, "badge": BADGE.as_json()}
     return EvidenceOut.model_validate(evidence.as_json() | picture)
 
