@@ -159,7 +159,7 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""For each stage: the condition under which the test kills the demo, and the asset that the kill leaves unfinished."""
+"""The condition under which the test kills the demo at each stage, and the asset that the kill leaves unfinished."""
 
 
 @dataclass
@@ -174,7 +174,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The record of three kills, of the run that then succeeded, and of one more run."""
+    """The record of the three kills, of the run of `thumblab demo` that then succeeded, and of one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

@@ -42,9 +42,9 @@ EVALUATED: dict[str, Any] = {
 """The evaluation that `Lab.model` stores with a model.
 
 `skills` maps each split to an AUC and the two ends of its interval. A split is a set of pairs of videos. `engagement`
-tells how well the model predicts the engagement of a video. A third key, `questions`, may list the evaluated questions.
-For each question it also names a slice, which is the part of the pairs that the AUC is computed from. Without this key,
-both questions of the glossary are evaluated.
+tells how well the model predicts the engagement of a video. A test may add the key `questions`. Its value is a list of
+the evaluated questions, each with a slice. The slice is the part of the pairs from which the AUC is computed. Without
+this key, both questions of the glossary are evaluated.
 """
 
 
@@ -132,8 +132,9 @@ class Lab:
     ) -> Release:
         """Publish a model with random weights. It includes channel adapters for `channels`.
 
-        If `familiar` is "anything", every picture is familiar to the model. `evaluated` replaces parts of `EVALUATED`.
-        `fingerprints` replaces the fingerprints of the "image" and the "title" encoder.
+        A model ranks only pictures that are familiar to it, which means similar to its training pictures. If `familiar`
+        is "anything", every picture is familiar. `evaluated` replaces parts of `EVALUATED`. `fingerprints` replaces the
+        fingerprints of the "image" and the "title" encoder.
         """
         import torch
 
@@ -191,7 +192,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Make the release the promoted one without the checks of `promote`, as a person could do by hand."""
+        """Move the pointer to the release without the checks of `promote`, as a person could do by hand."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
