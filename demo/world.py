@@ -20,8 +20,8 @@ from demo.clock import Clock
 class _Thumbnail:
     """A picture that replaces the picture of a video in the catalogue.
 
-    `size` is the width and height in pixels, and `since` is the time of the change. From then on views per hour are
-    multiplied by exp(`effect`), compared with those of the picture in the catalogue.
+    `size` is the width and height in pixels, and `since` is the time of the change. From then on, the video gains
+    exp(`effect`) times the views per hour that it would gain with the picture in the catalogue.
     """
 
     jpeg: bytes

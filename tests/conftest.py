@@ -1,6 +1,6 @@
-"""Fixtures of all tests.
+"""Fixtures that all tests share.
 
-They keep the tests away from the user's own lab, and let all tests of one process share one embedded database server.
+They keep the tests away from the user's own lab, and let all tests of one process use one embedded database server.
 """
 
 import errno
@@ -56,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
-# Environment variables that `Settings` reads too, although their names do not start with THUMBLAB_.
+# `Settings` reads these environment variables too, although their names do not start with THUMBLAB_.
 _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 

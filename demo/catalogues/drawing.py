@@ -130,8 +130,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The four pixels are enlarged twice, which is faster than once. The first enlargement has a rim of constant colour,
-    # which is cropped. The result is a smooth gradient in both directions.
+    # The four pixels are enlarged in two steps, which is faster than one step. The first enlargement has a rim of
+    # constant colour, which is cropped. The result is a smooth gradient in both directions.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR

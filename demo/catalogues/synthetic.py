@@ -73,7 +73,7 @@ _SWAP_DAYS = (1.0, 14.0)
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A thumbnail that is not in the catalogue. `image` holds the bytes of a JPEG file.
+    """A picture with a title, for which the planted quality is known. `image` holds the bytes of a JPEG file.
 
     `quality` is the planted q of the picture under the title, in standard deviations.
     """

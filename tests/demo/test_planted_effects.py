@@ -1,4 +1,7 @@
-"""Test the effects that are planted in a synthetic catalogue: of a picture under a title, of topics and of tastes."""
+"""Test the effects that can be planted in a synthetic catalogue.
+
+The effect of a picture may depend on the title, topics may have an effect, and channels may have tastes of their own.
+"""
 
 import dataclasses
 import hashlib
@@ -130,7 +133,7 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
         columns.append(1 - 2 * repeats(catalogue))
         sizes.append(catalogue.effects.interaction)
     found, error = regress(catalogue, corrected_views(catalogue) / SIGMA_Q, *columns)
-    # Leave out the coefficients of the title facts.
+    # The coefficients of the title facts are not compared, because `sizes` does not contain them.
     found, error = np.delete(found, slice(7, 10)), np.delete(error, slice(7, 10))
     assert (np.abs(found - sizes) < 3.5 * error).all(), (found, sizes)
     assert error.max() < 0.02

@@ -102,10 +102,10 @@ class Lab:
     ) -> Release:
         """Publish an index of drawn pictures.
 
-        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
-        the image encoder of the vectors, and is written to the manifest. Without `name`, the vectors are of the
-        built-in encoder, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint of
-        the encoder in the index.
+        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name`
+        names the image encoder that makes the vectors, and is written to the manifest. Without `name`, the built-in
+        encoder makes them, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint
+        of the encoder in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -179,7 +179,10 @@ class Lab:
         return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
     def add_adapter(self, channel: str, model: Release, videos: int = 24) -> Release:
-        """Publish and promote a channel adapter for a model. With fewer than five videos, the adapter is empty."""
+        """Publish and promote a channel adapter for a model.
+
+        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty.
+        """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
@@ -287,7 +290,10 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host: its address `host`, the `bodies` that it serves by path, and the requested paths `asked`."""
+    """A running image host, as a dictionary with three keys.
+
+    `host` is its address. `bodies` maps each path to the bytes that the host serves. `asked` lists the requested paths.
+    """
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
