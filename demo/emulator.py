@@ -152,7 +152,8 @@ class Emulator:
     def remove(self, video_id: str) -> None:
         """Delete a video. No list contains it any more, and requests for its pictures get status 404.
 
-        This method and the four methods below raise KeyError for an unknown id.
+        This method raises KeyError for an unknown id. So do `make_private`, `close_channel`, `change_thumbnail` and
+        `rename`.
         """
         self._world.remove(video_id)
 

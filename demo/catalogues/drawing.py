@@ -191,7 +191,7 @@ def _subject(
         oval(0, 0.53, 0.20, 0.22, (120, 26, 34))  # These two ovals are an open mouth with teeth.
         oval(0, 0.42, 0.14, 0.06, white)
     else:
-        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # A smile is an oval, whose upper half the next oval covers.
+        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # This oval is a smile. The next oval covers its upper half.
         oval(0, 0.39, 0.36, 0.13, skin)
 
 

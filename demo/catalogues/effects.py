@@ -31,7 +31,7 @@ chance with a probability of about 1/12, and the second with about 1/6.
 TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
 """The sign of the correlation of a topic's popularity with each of `drawing.ATTRIBUTES`, float64 (6,).
 
-Pictures of popular topics have less contrast and more clutter. Both make a picture worse. A model that ignores the
+Pictures of popular topics have less contrast and more clutter. Both lower the planted quality. A model that ignores the
 topic therefore underrates contrast and overrates clutter.
 """
 
@@ -45,7 +45,7 @@ class PlantedEffects:
 
     Args:
         interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
-            text says something new beside the title, and subtracted if the text repeats the title.
+            text says something that the title does not say, and subtracted if the text repeats the title.
         topic_effect: the standard deviation of the quality that the topic of a video causes.
         topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
             at least 0 and below 1.

@@ -23,7 +23,7 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""The standard deviation of ln views that the noise causes within a channel. `SIGMA_Q` is that of the quality.
+"""The standard deviation of ln views that the noise causes within a channel. `SIGMA_Q` is what the quality causes.
 
 With these two values, the best possible AUC is 0.80. `synthetic` derives this figure.
 """

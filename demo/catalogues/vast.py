@@ -36,7 +36,7 @@ _FEWEST_UPLOADS = 10
 _UNEVENNESS = 1.3
 """The standard deviation of ln(number of videos) over the channels."""
 _SMALL_EVERY = 50
-"""One channel in this many has less than 100 subscribers."""
+"""Of `_SMALL_EVERY` channels, one has less than 100 subscribers."""
 _RANKED = 600
 """The largest number of videos that a search returns."""
 _CANDIDATES = 2_000
