@@ -1,4 +1,7 @@
-"""The endpoints of the YouTube Data API v3 that the lab calls. They are functions that answer from a `World`."""
+"""The endpoints of the YouTube Data API v3 that the lab calls, as methods of `Api`.
+
+They answer from a `World`, which is the public state of a catalogue.
+"""
 
 from collections.abc import Callable
 

@@ -55,10 +55,11 @@ class Emulator:
 
     Args:
         catalogue: the channels, videos and pictures to serve.
-        port: the port to listen on. 0 chooses a free port, which `endpoint` then tells.
+        port: the port to listen on. 0 chooses a free port, which is then part of `endpoint`.
         key: the only API key that is accepted. None accepts any key that is not empty.
         refresh_token: the only OAuth refresh token that `/token` accepts. None accepts any token that is not empty.
-        quota: the keywords `daily_units`, `daily_searches`, `daily_stats` and `quota_style` of `QuotaOptions`.
+        quota: the fields of `QuotaOptions` as keyword arguments: `daily_units`, `daily_searches`, `daily_stats` and
+            `quota_style`.
 
     `reach_reports` holds the reports of the Reporting API and may be changed at any time.
 
@@ -119,7 +120,7 @@ class Emulator:
     def advance(self, by: timedelta) -> None:
         """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas.
 
-        The changes of thumbnails that the catalogue planned for this time are made.
+        If the catalogue planned changes of thumbnails for the time that passes, this method makes them.
         """
         before = self._clock.now
         self._clock.advance(by)
@@ -151,7 +152,8 @@ class Emulator:
     def remove(self, video_id: str) -> None:
         """Delete a video. No list contains it any more, and requests for its pictures get status 404.
 
-        This method and the four methods below raise KeyError for an unknown id.
+        This method raises KeyError for an unknown id. So do `make_private`, `close_channel`, `change_thumbnail` and
+        `rename`.
         """
         self._world.remove(video_id)
 
@@ -166,8 +168,8 @@ class Emulator:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a picture.
 
-        If the catalogue drew this picture, and if its planted effects have `changes`, the video's views follow the
-        picture from now on.
+        The picture may also change how fast the video gains views. It does so if the catalogue drew this picture, and
+        if `views_follow_changes` of its planted effects is true.
         """
         self._world.change_thumbnail(video_id, jpeg)
 

@@ -1,6 +1,6 @@
 """Make the error answers of the emulated API in Google's two formats.
 
-An error has a reason in both formats. Only in the newer format, it also has the fields `status` and `details`.
+An error has a reason in both formats. In the newer format, it also has the fields `status` and `details`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ STATUS_NAMES = {
 
 
 class ApiError(Exception):
-    """An error that is sent to the client in Google's format. Clients decide by its `reason` what to do.
+    """An error that is sent to the client in Google's format. A client reads its `reason` to decide what to do.
 
     Args:
         status: the HTTP status.

@@ -124,7 +124,7 @@ def echo_key() -> Fault:
 
 @dataclass
 class _Injection:
-    """A fault, with the number of requests that it must still hit (`times`) and still skip before (`after`)."""
+    """A fault that waits for requests. It must still skip `after` requests, and then hit `times` requests."""
 
     fault: Fault
     endpoint: str | None

@@ -1,4 +1,4 @@
-"""The embedded player of a video. Its size is the only part of the API that shows the aspect ratio of a video."""
+"""The embedded player of a video. Nothing in the API but the player's size shows the aspect ratio of the video."""
 
 from dataclasses import dataclass
 

@@ -34,7 +34,7 @@ COLUMNS = ("date", "channel_id", "video_id", "video_thumbnail_impressions", "vid
 _SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _TOKEN_LIFETIME = timedelta(seconds=3599)
 _PAGE_SIZE = 50
-"""The number of reports on a page, if the client does not ask for another one."""
+"""The number of reports on a page, if the client does not ask for another number."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Wire:
     def search_result(self, video: CatalogueVideo) -> Json:
         """Return a `youtube#searchResult`.
 
-        Its titles of video and channel are HTML-escaped. It has only the three small thumbnails.
+        The titles in the result are HTML-escaped. Of the thumbnails, the result lists only the three small ones.
         """
         snippet = self.snippet(video)
         for name in ("title", "channelTitle"):
@@ -157,7 +157,10 @@ def _resource(
     subject: object,
     wire: Wire,
 ) -> Json:
-    """Return a resource with the requested parts. Parts that have no function in `writers` are left out."""
+    """Return a resource with the requested parts. `writers` maps each part to the function that writes it.
+
+    A requested part that is not in `writers` is left out.
+    """
     item: Json = {"kind": kind, "etag": etag(item_id, *sorted(parts)), "id": item_id}
     return item | {part: writers[part](subject, wire) for part in writers if part in parts}
 

@@ -20,8 +20,8 @@ from demo.clock import Clock
 class _Thumbnail:
     """A picture that replaces the picture of a video in the catalogue.
 
-    `size` is the width and height in pixels, and `since` is the time of the change. From then on views per hour are
-    multiplied by exp(`effect`), compared with those of the picture in the catalogue.
+    `size` is the width and height in pixels, and `since` is the time of the change. From then on, the video gains
+    exp(`effect`) times the views per hour that it would gain with the picture in the catalogue.
     """
 
     jpeg: bytes
@@ -53,7 +53,7 @@ class World:
         self._thumbnails: dict[str, list[_Thumbnail]] = {}
         """The pictures that replaced the picture of a video, in the order of time. The last one is shown."""
         self._views_changed = False
-        """Whether any change of a picture has an effect on views, so that they differ from those of the catalogue."""
+        """Whether a change of a picture has an effect on views. The views then differ from those of the catalogue."""
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
@@ -84,7 +84,7 @@ class World:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a readable picture.
 
-        If the catalogue knows the effect of the picture, the views follow it from now on.
+        If the catalogue knows the effect of the picture on views, the video's views per hour change from now on.
         """
         self._replace(video_id, jpeg, self._clock.now)
 
@@ -152,7 +152,7 @@ class World:
         """Return the present view count of a video.
 
         While the video shows a picture that replaced its first one, it gains exp(`effect`) times the views that it
-        would gain with its first picture. `effect` is that of the shown picture.
+        would gain with its first picture. `effect` is the field of the shown picture's `_Thumbnail`.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))
@@ -191,7 +191,7 @@ class World:
         return SearchResult(public, result.total - hidden)
 
     def image(self, video_id: str) -> bytes:
-        """Return a picture as JPEG bytes.
+        """Return the present picture of a video as JPEG bytes.
 
         Raises:
             KeyError: the video is not public.
@@ -203,12 +203,12 @@ class World:
         return self._source.image(video_id) if changed is None else changed.jpeg
 
     def image_size(self, video_id: str) -> tuple[int, int]:
-        """Return the width and height of a picture in pixels."""
+        """Return the width and height of the present picture of a video in pixels."""
         changed = self._thumbnail(video_id)
         return self._source.image_size(video_id) if changed is None else changed.size
 
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
-        """Return a name for the present picture of a video, and the time since when the video has this picture.
+        """Return a name for the present picture of a video, and the time since which the video has had this picture.
 
         If the video gets a new picture, the name changes.
         """
@@ -218,7 +218,7 @@ class World:
         return hashlib.sha256(changed.jpeg).hexdigest(), changed.since
 
     def _thumbnail(self, video_id: str) -> _Thumbnail | None:
-        """Return the picture that replaced the picture of a video, or None."""
+        """Return the latest picture that replaced a video's first picture, or None if none has replaced it."""
         thumbnails = self._thumbnails.get(video_id)
         return thumbnails[-1] if thumbnails else None
 

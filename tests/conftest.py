@@ -1,6 +1,6 @@
-"""Fixtures of all tests.
+"""Fixtures that all tests share.
 
-They keep the tests away from the user's own lab, and let all tests of one process share one embedded database server.
+They keep the tests away from the user's own lab, and let all tests of one process use one embedded database server.
 """
 
 import errno
@@ -56,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
-# Environment variables that `Settings` reads too, although their names do not start with THUMBLAB_.
+# `Settings` reads these environment variables too, although their names do not start with THUMBLAB_.
 _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 
@@ -81,8 +81,8 @@ def session_folder() -> Iterator[Path]:
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Check that the tests wrote no secret into a log record or a table, and no YouTube key into a file.
 
-    `leaks.py` searches. Each process of the session checks once, at its end. pytest reports a leak as an error of the
-    last test.
+    The functions of `leaks.py` search for them. Each worker process of pytest checks once, at its end. pytest reports a
+    leak as an error of the last test.
     """
     yield
     leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
@@ -99,7 +99,7 @@ def _stop_server(folder: Path) -> None:
         # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
         # would take time, and the databases are deleted anyway.
         for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # The server's first process may have ended this one.
+            with suppress(psutil.NoSuchProcess):  # The server's main process may have ended this process already.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -110,7 +110,10 @@ def _stop_server(folder: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
-    """Remove the lab's variables from the environment of each test, and let the test read the settings anew."""
+    """Remove the environment variables of the lab's settings before each test, and forget settings that were read.
+
+    So each test reads the settings again. THUMBLAB_DATA_DIR then names the data folder of the session.
+    """
     for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(session_folder))
@@ -144,10 +147,10 @@ def shared_data() -> Path:
 
 
 def _keep_in_memory(url: str) -> None:
-    """Make the session's server faster. It then confirms a commit before the data is on the disk.
+    """Make the database server of the test session faster. It then confirms a commit before the data is on the disk.
 
-    So a power cut could lose data, but no test needs the data after the session. Tests that kill a server start another
-    server for that, as in `core/embedded_postgres/test_database_server.py`.
+    So a power cut could lose data, but no test needs the data after the session. Tests that kill a database server
+    start a separate one, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -219,10 +222,10 @@ _opened: list[Any] = []
 
 @pytest.fixture(scope="session")
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Return a function that opens a lab with its own folder and database.
+    """Return a function that opens a new lab.
 
-    The function takes settings by name. If a test passes another lab as `beside`, both labs share the folder and the
-    database of that lab.
+    The function takes the lab's settings by name. The lab has a data folder and a database of its own. But if a test
+    passes another lab as `beside`, the new lab uses the folder and the database of the lab `beside`.
     """
     from thumblab_pipelines.lab import Lab
 

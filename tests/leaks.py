@@ -1,4 +1,4 @@
-"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` does so after every session."""
+"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` does so after all tests."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Write a catalogue in which the colours of the picture and the topic decide the views, differently in each channel."""
+"""Write a catalogue in which views depend on the colours of the picture and on the topic, differently in each channel."""
 
 import csv
 import io

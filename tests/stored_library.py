@@ -36,10 +36,12 @@ def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
     """Add one video for each vector. The videos belong to the niches in turn.
 
-    The first video is published 300 days before `NOW`, and each of the others one hour after the one before it. After
-    every 2,000 videos, the times of publication start again. The last four videos were last observed 100 days before
-    `NOW`, and all others at `NOW`. One video in five belongs to a channel that has no baseline. The baseline of a
-    channel is the median of its videos' views. The other four videos in five are winners.
+    The first video is published 300 days before `NOW`, and each further video one hour after the previous one. After
+    every 2,000 videos, the times of publication start again. The latest observation of the last four videos is 100 days
+    before `NOW`. The latest observation of all other videos is at `NOW`.
+
+    One video in five belongs to the channel c1, which has no baseline. The other videos belong to the channel c0, and
+    are winners in comparison with its baseline.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

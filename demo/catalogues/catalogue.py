@@ -37,7 +37,7 @@ class Catalogue(Source):
             if not handle or handle in self._handles:
                 handle = f"{handle}-{channel_id[2:8].lower()}"
             self._handles[handle] = channel_id
-            # YouTube shows subscribers with three significant digits.
+            # YouTube rounds the number of subscribers to three significant digits, so this code does too.
             subscribers = int(float(f"{sum(video.views for video in group) / 20:.2e}"))
             newest = tuple(newest_first(group))
             self.channels[channel_id] = CatalogueChannel(channel_id, title, group[0].niche, newest, handle, subscribers)
@@ -166,8 +166,8 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
         published_at=_utc(row["published_on"]),
         duration_s=duration_s,
         tags=tuple(tag.strip() for tag in (row["tags"] or "").split(",") if tag.strip()),
-        # The table has no column for the aspect ratio of a video. The thumbnail does not tell it either, because a
-        # Short may have a wide thumbnail.
+        # The table has no column for the aspect ratio of a video. The ratio cannot be taken from the thumbnail, because
+        # a Short may have a wide thumbnail.
         aspect_ratio=None,
     )
     return video, _utc(row["observed_at"])

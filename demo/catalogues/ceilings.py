@@ -1,7 +1,7 @@
 """Compute ceilings: the best AUC that a ranker can reach on pairs of videos of the synthetic catalogue.
 
-The views of these videos follow a known formula with a quality and noise. The ranker knows the quality, but not the
-noise.
+In this catalogue, a known formula computes views from the quality of a video and from random noise. The best ranker
+knows the quality of each video, but not the noise.
 
 The label of a pair says which of its two videos got more views. It is the sign of d + e. Here d is the difference of
 the qualities of the two videos, and e is the difference of their noise. e is symmetric around 0, so the best ranker
@@ -37,15 +37,15 @@ def sheppard(variance: float, noise_variance: float) -> float:
 def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
     """Return the best AUC, as the mean over channels, if the quality is a Gaussian variable plus an interaction.
 
-    The interaction is -`interaction` for a share of the videos, and +`interaction` for the others. The sum is not
-    Gaussian, so Sheppard's formula does not hold. The function then simulates `DRAWS` differences d, the same number for
-    each channel. Given d, the label has the sign of d with the probability Phi(|d| / sd(e)). The result is the mean of
-    these probabilities.
+    The interaction adds `interaction` to the quality of a video, or subtracts it if the picture repeats the title. The
+    quality is then not Gaussian, so Sheppard's formula does not hold. The function therefore simulates `DRAWS`
+    differences d, about the same number for each channel. Given d, the label has the sign of d with the probability
+    Phi(|d| / sd(e)). The result is the mean of these probabilities.
 
     Args:
         variances: the variance of the Gaussian part of the quality within each channel.
         noise_variance: the variance of the noise of a video, in the same units.
-        interaction: the size of the interaction. With 0, the result is the mean of `sheppard`.
+        interaction: the size of the interaction. If it is 0, the result is the mean of `sheppard` over the channels.
         repeated_share: the share of the videos whose picture repeats the title.
     """
     if interaction == 0:
@@ -60,20 +60,20 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
 def changed_winners(
     variance: float, interaction: float, repeated_share: float, overlap: tuple[tuple[float, float], ...]
 ) -> float:
-    """Return in what share of the pairs of videos it depends on the title which of the two pictures is better.
+    """Return the share of pairs in which the better of the two pictures changes with the title.
 
-    Both pictures are judged once under the title of the first video, and once under the title of the second. The
-    interactions of the two pictures differ by m under the first title, and by n under the second. The other effects of
-    the two pictures differ by g, which is Gaussian with variance 2 * `variance` and independent of m and n. The sign of
-    g +
-    m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the mean of this
-    probability over all values of m and n.
+    A pair has two videos. Both pictures are judged once under the title of the first video, and once under the title of
+    the second. The interactions of the two pictures differ by m under the first title, and by n under the second. The
+    other effects of the two pictures differ by g, which is Gaussian with variance 2 * `variance` and independent of m
+    and n. The sign of g + m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The
+    result is the mean of this probability over all values of m and n.
 
     Args:
         variance: the variance of the Gaussian part of a picture's quality.
         interaction: the size of the interaction.
         repeated_share: the share of the videos whose picture repeats the title.
-        overlap: the possible redundancies of a picture with the title of another video, and their probabilities.
+        overlap: pairs of a redundancy and its probability. The redundancy of a picture with the title of another video
+            is the share of the words in the picture that the title contains.
     """
     own = ((-interaction, repeated_share), (interaction, 1 - repeated_share))
     other = tuple((interaction * (1 - 2 * redundancy), chance) for redundancy, chance in overlap)

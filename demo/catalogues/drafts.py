@@ -1,4 +1,7 @@
-"""Make the videos of a synthetic channel, with the drawings of their pictures, but without their quality and noise."""
+"""Make drafts of the videos of a synthetic channel, and describe how to draw their pictures.
+
+The view counts of the drafts contain neither the quality of a video nor noise. `synthetic` adds both.
+"""
 
 import base64
 import hashlib
@@ -23,7 +26,10 @@ CLOCK = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Drawing:
-    """The input of `drawing.draw` for one picture. `key` determines the random generator."""
+    """The description from which `drawing.draw` draws one picture.
+
+    `key`, together with the seed of the catalogue, determines the random variation of the picture.
+    """
 
     key: str
     attributes: npt.NDArray[np.float64]
@@ -36,7 +42,7 @@ class Drawing:
 
 
 class Drafts:
-    """A maker of videos and drawings.
+    """A maker of drafts of videos, and of the descriptions of their pictures.
 
     Args:
         seed: the seed of all random numbers.
@@ -48,9 +54,10 @@ class Drafts:
         self._formula = formula
 
     def channel(self, niche: str, name: str, count: int) -> Iterator[tuple[CatalogueVideo, Drawing]]:
-        """Yield the videos of a channel and their drawings.
+        """Yield each video of a channel with the description of its picture.
 
-        The `views` of each video are the usual views of the channel, before quality, age and noise change them.
+        All videos have the same `views`, the final number that videos of this channel usually reach. The caller must
+        add the effects of quality, age and noise.
         """
         rng = random_generator(self._seed, f"channel:{name}")
         style = random_style(niche, rng)
@@ -80,7 +87,10 @@ class Drafts:
             yield video, self._drawing(video, Drawing(key, attributes, style, banner))
 
     def redraw(self, video: CatalogueVideo, drawing: Drawing, key: str) -> Drawing:
-        """Return a new drawing for a video that already has a `drawing`. Each `key` gives a different result."""
+        """Return the description of a new picture for `video`, in the style of its first picture `drawing`.
+
+        Each `key` gives a different result.
+        """
         key = f"{drawing.key}:{key}"
         rng = random_generator(self._seed, f"attributes:{key}")
         banners = VOCABULARY[video.niche].banners
@@ -88,7 +98,7 @@ class Drafts:
         return self._drawing(video, Drawing(key, rng.standard_normal(len(ATTRIBUTES)), drawing.style, banner))
 
     def _drawing(self, video: CatalogueVideo, drawing: Drawing) -> Drawing:
-        """Return the drawing with the attributes and the words that the planted effects give it."""
+        """Return a copy of `drawing` in which the planted effects have changed the attributes and the words."""
         effects, attributes, words = self._formula.effects, drawing.attributes, drawing.words
         if effects.topic_correlation:
             attributes = tilt(attributes, self._formula.popularity(video.title), effects.topic_correlation)

@@ -2,8 +2,8 @@
 
 The attributes of a picture affect the views of its video. The words in the picture affect them only if an interaction
 is planted (see `effects`). Nothing else in the picture affects views. So each attribute changes something that is large
-and easy to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The
-catalogue tests whether the lab finds a visible signal, and not how well an encoder sees.
+and easy to see, such as an area, a colour or an edge. The random variation hides the attributes only a little. The
+catalogue tests whether the lab finds a visible signal. It does not test how well an encoder recognises small details.
 """
 
 import threading
@@ -36,7 +36,7 @@ _LIMIT = 2.5
 _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (124, 80, 56))
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
 INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
-"""The colours of the large text."""
+"""The colours from which a channel's large text gets its colour at random. White is listed twice, so it is likelier."""
 _SMALLEST_LETTERS = 18
 """The smallest size of the large text in pixels."""
 
@@ -48,7 +48,8 @@ class Style:
     Args:
         hue: the channel's colour as an angle on the colour wheel, in radians.
         motif: the clutter shape of the niche, a key of `motifs.MOTIFS`.
-        subject_right: whether the person is usually on the right. 5 % of the pictures have the other side.
+        subject_right: whether the person is usually on the right. In 5 % of the pictures, the person is on the other
+            side.
         rays: whether the background has rays like a sunburst.
         ink: the colour of the large text.
     """
@@ -129,8 +130,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The four pixels are enlarged twice, which is faster than once. The first enlargement has a rim of constant colour,
-    # which is cropped. The result is a smooth gradient in both directions.
+    # The four pixels are enlarged in two steps, which is faster than one step. The first enlargement has a rim of
+    # constant colour, which is cropped. The result is a smooth gradient in both directions.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
@@ -190,7 +191,7 @@ def _subject(
         oval(0, 0.53, 0.20, 0.22, (120, 26, 34))  # These two ovals are an open mouth with teeth.
         oval(0, 0.42, 0.14, 0.06, white)
     else:
-        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # A smile is an oval whose upper half is covered with skin.
+        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # This oval is a smile. The next oval covers its upper half.
         oval(0, 0.39, 0.36, 0.13, skin)
 
 
@@ -199,9 +200,10 @@ _font_lock = threading.Lock()
 
 @lru_cache(maxsize=2048)
 def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
-    """Return two arrays, uint8 (height, width, 3), with which a word with a dark rim is drawn on a background.
+    """Return two arrays for drawing a word with a dark rim, each uint8 (height, width, 3).
 
-    The background is multiplied by the first array divided by 255. The second array is the colour that is then added.
+    To draw the word on a background, multiply the background by the first array and divide it by 255. Then add the
+    second array, which holds the colours of the word and its rim.
     """
     with _font_lock:  # A FreeType face is not thread-safe.
         font = ImageFont.load_default(size)

@@ -3,9 +3,9 @@
 Without these effects, the attributes of the picture and the wording of the title affect a video's views independently
 of each other.
 
-The question "which of several pictures is best under one title" needs three kinds of effects. In an *interaction* the
-effect of a picture depends on the title. In *confounding* the topic of a video affects both its views and its picture.
-In a *change* a video gets another picture, and its views follow.
+A test of the question "which of several pictures is best under one title" needs three kinds of effects. In an
+*interaction*, the effect of a picture depends on the title. In *confounding*, the topic of a video affects both its
+views and its picture. In a *change*, a video gets another picture, and then gains views faster or more slowly.
 """
 
 import re
@@ -21,16 +21,17 @@ REPEATED_SHARE = 0.5
 """The probability that a picture repeats words of its video's title, if there is an interaction."""
 
 CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6), (1.0, 1 / 12 * 1 / 6))
-"""The possible redundancies of a picture with the title of another video of its niche, each with its approximate
+"""How redundant a picture is with the title of another video of its niche, as pairs of a redundancy and its
 probability. The redundancy is the share of the words in the picture that the title contains.
 
-The picture has a keyword of one of 12 topics, and one of 6 plural nouns.
+The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. The title contains the first by
+chance with a probability of about 1/12, and the second with about 1/6.
 """
 
 TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
 """The sign of the correlation of a topic's popularity with each of `drawing.ATTRIBUTES`, float64 (6,).
 
-Pictures of popular topics have less contrast and more clutter. Both make a picture worse. A model that ignores the
+Pictures of popular topics have less contrast and more clutter. Both lower the planted quality. A model that ignores the
 topic therefore underrates contrast and overrates clutter.
 """
 
@@ -44,13 +45,13 @@ class PlantedEffects:
 
     Args:
         interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
-            text says something new beside the title, and subtracted if the text repeats the title.
+            text says something that the title does not say, and subtracted if the text repeats the title.
         topic_effect: the standard deviation of the quality that the topic of a video causes.
         topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
             at least 0 and below 1.
-        taste: how far the picture weights of a channel are from those of the other channels. The weights of a channel
-            are `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
-        changes: whether the views of a video follow a changed thumbnail. If `swaps` is above 0, they always do.
+        taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
+            `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
+        changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, it always does.
         swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
 
     Raises:
@@ -76,19 +77,22 @@ class PlantedEffects:
 
     @property
     def views_follow_changes(self) -> bool:
-        """Whether the views of a video follow a changed thumbnail."""
+        """Whether a new thumbnail changes how fast a video gains views."""
         return self.changes or self.swaps > 0
 
 
 NO_EFFECTS = PlantedEffects()
-"""The demo's catalogue has none of these effects."""
+"""No planted effects. The demo's catalogue uses this value."""
 
 CONFOUNDED = PlantedEffects(topic_effect=0.8, topic_correlation=0.6)
-"""Confounding of picture and topic. The AUC of a model that ignores the topic comes 70 % of the way from 0.5 to the
-one-title ceiling."""
+"""Confounding of picture and topic.
+
+Take a regression that ignores the topic. Its AUC minus 0.5 is only about 70 % of `one_title_ceiling` minus 0.5. This is
+measured in `tests/demo/test_planted_effects.py`.
+"""
 
 ONE_TITLE = PlantedEffects(interaction=0.5, topic_effect=0.8, topic_correlation=0.6, taste=0.5, swaps=0.1)
-"""All effects together. In 26 % of the pairs of pictures, it depends on the title which picture is better."""
+"""All effects together. In 26 % of the pairs, the better picture changes with the title (see `changed_winners`)."""
 
 
 def topic_of(title: str) -> str | None:
@@ -124,9 +128,9 @@ def tilt(attributes: npt.NDArray[np.float64], popularity: float, correlation: fl
 
 
 def draw_words(niche: str, title: str, rng: np.random.Generator) -> tuple[str, str]:
-    """Return random text for a picture: the keyword of a topic of the niche, and one of its plural nouns.
+    """Return the random text of a picture: the keyword of a topic of the niche, and a plural noun of the niche.
 
-    With the probability `REPEATED_SHARE` both are words of the title. Otherwise neither of them is.
+    With the probability `REPEATED_SHARE`, both words are words of the title. Otherwise neither word is in the title.
     """
     words = VOCABULARY[niche]
     in_title = rng.random() < REPEATED_SHARE
@@ -183,8 +187,10 @@ def draw_weights(shared: npt.NDArray[np.float64], taste: float, rng: np.random.G
 
 
 def _keyword(topic: str) -> str:
-    """Return the shortest of those words of a topic that have four letters or more. Short words stay readable in a
-    picture."""
+    """Return the shortest word of a topic that has at least `_SHORTEST_KEYWORD` letters.
+
+    The shortest one is taken because short words stay readable in a picture.
+    """
     return min((word for word in topic.split() if len(word) >= _SHORTEST_KEYWORD), key=len)
 
 

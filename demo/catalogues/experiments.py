@@ -5,17 +5,18 @@ with the probability
 
     min(0.5, BASE_RATE * exp(SIGMA_Q * q))
 
-where q is the planted quality of the variant. So the number of clicks is binomial. A click is worth the same watch time
-whatever the variant is, so the watch-time shares are the shares of the clicks.
+where q is the planted quality of the variant. So the number of clicks is binomial. A click on any variant leads to the
+same watch time. So a variant's share of the watch time is its share of the clicks.
 
-**The outcome.** Rates are compared as normal variables with the standard errors of binomial shares, at 95 %.
+**The outcome.** The click-through rates are compared with 95 % intervals. These use the normal approximation and the
+standard errors of binomial shares.
 
 - `winner`: the best rate is significantly higher than each of the others.
 - `performed the same`: there is no winner, and every 95 % interval of a difference of two rates lies within 10 % of the
   mean rate.
 - `inconclusive`: all other cases.
 
-YouTube does not publish its rule. The rule here has the same three outcomes as YouTube's, for the same reasons.
+YouTube does not publish the rule by which it decides. This rule is the lab's own, with YouTube's three outcomes.
 """
 
 import itertools
@@ -43,7 +44,7 @@ The logarithm of the number is drawn from the uniform distribution between the l
 """
 _Z = 1.96
 _SAME = 0.10
-"""The largest difference of rates that counts as the same, as a share of the mean rate."""
+"""The bound for `performed the same`, as a share of the mean rate. Each interval of a difference must lie within it."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class PlantedVariant:
 
 @dataclass(frozen=True)
 class PlantedExperiment:
-    """A finished experiment. `winner` is the place of the winner in `variants`, or None if there is none.
+    """A finished experiment. `winner` is the index of the winner in `variants`, or None if there is no winner.
 
-    The first variant is the present one. The variants differ in their pictures or in their titles, as `subject` says.
+    The first variant has the video's own picture and title. The variants differ in their pictures if `subject` is
+    "pictures", and in their titles if it is "titles".
     """
 
     video_id: str
@@ -73,7 +75,7 @@ class PlantedExperiment:
 
     @property
     def impressions(self) -> int:
-        """The impressions of all variants."""
+        """The sum of the impressions of all variants."""
         return sum(variant.impressions for variant in self.variants)
 
 
@@ -125,7 +127,7 @@ def planted_experiments(
 
 
 def outcome_of(clicks: list[int], impressions: int) -> tuple[Outcome, int | None]:
-    """Return the outcome of an experiment, and the place of its winner or None.
+    """Return the outcome of an experiment, and the index of the winning variant. Without a winner, the index is None.
 
     Args:
         clicks: the clicks on each variant. There are two variants or more.

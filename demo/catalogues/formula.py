@@ -1,4 +1,7 @@
-"""The formula of the planted quality, and the ceilings that follow from it. `synthetic` says what the terms mean."""
+"""Compute the planted quality of a video, and the best AUC that a ranker of such videos can reach.
+
+The docstring of the module `synthetic` has the formula and explains its terms.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,9 +23,9 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""The standard deviations of ln views within a channel: `SIGMA_Q` comes from the quality, and `SIGMA_N` from the noise.
+"""The standard deviation of ln views that the noise causes within a channel. `SIGMA_Q` is what the quality causes.
 
-With these two values, the best possible AUC is 0.80.
+With these two values, the best possible AUC is 0.80. `synthetic` derives this figure.
 """
 
 PICTURE_SHARE = 0.7
@@ -61,7 +64,10 @@ class Formula:
         self._weights = weights
 
     def standardise_titles(self, titles: Iterable[str]) -> None:
-        """From now on, standardise facts about titles by their mean and standard deviation over these titles."""
+        """Compute the mean and the standard deviation of each title fact over `titles`.
+
+        `title_part` standardises the facts of a title with them, so call this method first.
+        """
         facts = np.stack([title_facts(title) for title in titles])
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
 
@@ -71,7 +77,7 @@ class Formula:
         return 0.0 if topic is None else self._popularity[topic]
 
     def picture(self, channel_id: str, attributes: npt.NDArray[np.float64]) -> float:
-        """Return the term `picture` of the formula, for a picture in a channel."""
+        """Return the term `picture` of the formula, for a picture with these attributes in a channel."""
         return float(attributes @ self._weights[channel_id])
 
     def picture_part(
@@ -101,15 +107,18 @@ class Formula:
         )
 
     def one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels are free of the planted effect of the title."""
+        """Return the best AUC on pairs whose labels do not contain the planted effect of the title."""
         return self._best_auc(self._picture_variances(0))
 
     def fitted_one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels are free of all that a title can predict."""
+        """Return the best AUC on pairs whose labels do not contain anything that a title can predict.
+
+        A title also predicts some attributes of the picture, if pictures depend on the topic.
+        """
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better."""
+        """Return the share of the pairs of a channel's videos in which the better picture changes with the title."""
         shares = [
             changed_winners(variance, self.effects.interaction, REPEATED_SHARE, CHANCE_OVERLAP)
             for variance in self._picture_variances(0)

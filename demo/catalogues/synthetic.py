@@ -21,8 +21,8 @@ atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
     AUC = 1/2 + atan(SIGMA_Q / SIGMA_N) / pi = 0.80
 
 No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
-discrete. The effect on the AUC is far below the sampling error of a catalogue of this size. By the same formula, the
-picture alone reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74, and the title alone 0.65.
+discrete. The effect on the AUC is far below the sampling error of the demo's catalogue. By the same formula, a ranker
+that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. With only the title, it reaches 0.65.
 
 **More effects** can be planted with `effects.PlantedEffects`. The quality then is
 
@@ -73,7 +73,7 @@ _SWAP_DAYS = (1.0, 14.0)
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A thumbnail that is not in the catalogue. `image` holds the bytes of a JPEG file.
+    """A picture with a title, for which the planted quality is known. `image` holds the bytes of a JPEG file.
 
     `quality` is the planted q of the picture under the title, in standard deviations.
     """
@@ -102,7 +102,7 @@ class SyntheticCatalogue(Catalogue):
     Args:
         videos: the number of videos over all niches.
         seed: the seed of all random numbers. The same seed gives the same catalogue in every process.
-        effects: the effects that are planted in addition to those of the picture and of the title.
+        effects: the effects that are planted in addition to the effects of the picture and of the title.
 
     Raises:
         ValueError: there are fewer videos than niches.
@@ -127,7 +127,7 @@ class SyntheticCatalogue(Catalogue):
         self._drawn: dict[bytes, Drawing] = {}
         """The drawing of each picture that was requested, by the digest of its JPEG file.
 
-        It stays empty if views do not follow changes.
+        It stays empty if new pictures do not change the views (see `PlantedEffects.views_follow_changes`).
         """
         self._quality: dict[str, float] = {}
         drafts: list[CatalogueVideo] = []
@@ -178,7 +178,7 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.picture(self.videos[video_id].channel_id, self._drawings[video_id].attributes)
 
     def one_title_quality(self, picture_of: str, title_of: str) -> float:
-        """Return what the picture of the video `picture_of` adds to q if the video `title_of` shows it.
+        """Return what the picture of the video `picture_of` would add to q if the video `title_of` had this picture.
 
         The title and the channel are those of `title_of`.
 
@@ -221,9 +221,9 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return in what share of the pairs of a channel's videos it depends on the title which picture is better.
+        """Return the share of the pairs of a channel's videos in which the better picture changes with the title.
 
-        The two titles are those of the two videos. `ceilings.changed_winners` has the formula.
+        Both pictures are judged under both titles of the pair. `ceilings.changed_winners` has the formula.
         """
         return self._formula.changed_winners()
 
@@ -239,7 +239,7 @@ class SyntheticCatalogue(Catalogue):
         ]
 
     def thumbnail(self, video_id: str) -> PlantedThumbnail:
-        """Return the first picture of a video, with its title and its quality. Raise KeyError for an unknown id."""
+        """Return the first picture of a video with the video's title and quality. Raise KeyError for an unknown id."""
         quality = self._quality[video_id]
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
 
@@ -270,8 +270,8 @@ class SyntheticCatalogue(Catalogue):
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
 
-        They belong to no channel of the catalogue. So their picture weights are always `PICTURE_WEIGHTS`, even if the
-        channels have weights of their own.
+        The thumbnails belong to no channel of the catalogue. So their quality is always computed with
+        `PICTURE_WEIGHTS`, even if the channels have weights of their own.
 
         Raises:
             ValueError: the niche is unknown.
@@ -286,8 +286,8 @@ class SyntheticCatalogue(Catalogue):
         candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
             picture = (float(quality) - words_part - self._formula.title_part(title)) / math.sqrt(PICTURE_SHARE)
-            # The attributes get only half of the usual spread. So they stay in the range that can be drawn, even after
-            # they are shifted to reach the quality.
+            # The attributes get only half of the usual standard deviation. So they stay in the range that can be
+            # drawn, even after the next line shifts them to reach the quality.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
             attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)
@@ -325,9 +325,9 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.picture_part(video.channel_id, drawing.attributes, drawing.words, video.title)
 
     def _effect(self, drawing: Drawing, video: CatalogueVideo) -> float:
-        """Return by how much ln views differ between a picture and the first picture of a video.
+        """Return by how much a picture raises ln views, compared with the first picture of `video`.
 
-        Both pictures are judged under the title of `video`.
+        Both pictures are judged under the title of `video`. The result is negative if the first picture is better.
         """
         first = self._drawings[video.video_id]
         return SIGMA_Q * (self._picture_part(drawing, video) - self._picture_part(first, video))
@@ -336,8 +336,8 @@ class SyntheticCatalogue(Catalogue):
 def synthetic_catalogue(videos: int = 1800, seed: int = 7, effects: PlantedEffects = NO_EFFECTS) -> SyntheticCatalogue:
     """Return a catalogue of `videos` videos over all niches.
 
-    Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each. `effects`
-    are planted in addition to those of the picture and of the title.
+    Each niche has six channels, or fewer if six channels would have less than 20 videos each. `effects` are planted in
+    addition to the effects of the picture and of the title.
     """
     return SyntheticCatalogue(videos, seed, effects)
 

@@ -20,7 +20,7 @@ _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "T
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of which the titles of a niche are made, and its clutter shape.
+    """The words from which the titles of a niche are made, and the niche's clutter shape.
 
     Args:
         motif: the clutter shape, a key of `motifs.MOTIFS`.
@@ -160,7 +160,7 @@ def compose(niche: str, rng: np.random.Generator) -> str:
         title = f"{int(rng.integers(3, 31))} {adjective} {pick(words.plurals)} About {pick(words.topics)}"
     else:
         title = f"{pick(words.deeds)} {pick(words.topics)}: {adjective} {pick(words.plurals)}"
-    tails = int(rng.integers(0, 4))  # The first bit selects an ending of `_HOW`, and the second one of `_WHY`.
+    tails = int(rng.integers(0, 4))  # Bit 0 adds an ending from `_HOW`, and bit 1 one from `_WHY`.
     return " ".join([title, *([pick(_HOW)] if tails & 1 else []), *([pick(_WHY)] if tails & 2 else [])])
 
 

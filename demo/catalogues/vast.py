@@ -2,9 +2,9 @@
 
 The memory that a catalogue needs depends on the number of its channels, and not on the number of its videos.
 
-The newest video of a channel is its video 0. Video k of n was published `89 * (k + jitter) / n` days before the
-catalogue's `observed_at`, with a random jitter from 0 to 1. So the videos of a channel that were published in a time
-window are consecutive.
+The newest video of a channel is its video 0. In a channel of n videos, video k was published `89 * (k + jitter) / n`
+days before the catalogue's `observed_at`. The jitter is a random number from 0 to 1. So all videos of a channel that
+were published in a time window have consecutive numbers.
 
 Views do not depend on the pictures. The catalogue contains the kinds of videos that a collector must tell apart (see
 `vast_fields.KINDS`).
@@ -36,7 +36,7 @@ _FEWEST_UPLOADS = 10
 _UNEVENNESS = 1.3
 """The standard deviation of ln(number of videos) over the channels."""
 _SMALL_EVERY = 50
-"""One channel in this many has less than 100 subscribers."""
+"""Of `_SMALL_EVERY` channels, one has less than 100 subscribers."""
 _RANKED = 600
 """The largest number of videos that a search returns."""
 _CANDIDATES = 2_000
@@ -189,7 +189,7 @@ class VastCatalogue(Source):
         return SearchResult(videos, sum(map(len, spans)))
 
     def _matching_plans(self, query: Query) -> list[Plan]:
-        """Return the plans of the channels that match the query's channel and categories."""
+        """Return the `Plan` of each channel that matches the channel and the categories of the query."""
         if query.channel_id is None:
             numbers: Iterable[int] = range(self.channel_count)
         else:

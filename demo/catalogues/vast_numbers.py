@@ -73,7 +73,7 @@ class Numbers:
         return range(first, max(first, last))
 
     def newest(self, spans: Sequence[range]) -> Iterator[int]:
-        """Yield the numbers of the videos in several windows, the latest video first.
+        """Yield the numbers in the ranges `spans`, the number of the latest video first. `window` makes such ranges.
 
         A number is computed only when the caller asks for it.
         """
@@ -85,7 +85,7 @@ class Numbers:
             yield -self.published(plan, index).timestamp(), index
 
     def _first_before(self, plan: Plan, moment: datetime) -> int:
-        """Return the number of the newest video of the channel that was published before `moment`.
+        """Return the number of the newest video that the channel published before `moment`.
 
         Videos are spaced about evenly in time, which gives a first guess. A short scan from there finds the video.
         """

@@ -1,4 +1,4 @@
-"""Fixtures of commands: a lab in which red thumbnails win, and the environment of an empty lab."""
+"""Fixtures for the tests of commands. They make a lab in which red thumbnails win, and an empty lab."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +36,7 @@ def lab_with_pairs(
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
-    """The environment of commands that share an empty lab with a database of its own."""
+    """The environment variables with which the commands of one test file open the same lab, which is empty at first."""
     return {
         "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
         "THUMBLAB_DATABASE_URL": migrated_database(),

@@ -1,4 +1,4 @@
-"""Serve a ranking model, for tests of commands that need a served model."""
+"""Publish and promote a ranking model, for tests of commands that need a served model."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 def publish_model(store: ReleaseStore) -> None:
-    """Serve a model that gives every thumbnail the same score.
+    """Publish a model that gives every thumbnail the same score, and promote it.
 
     Its encoders are the built-in image encoder and the title encoder minilm.
     """

@@ -93,10 +93,10 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 
 
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
-    """In a terminal, Ctrl-C sends SIGINT only to processes of the terminal's session.
+    """Check that the servers and the reaper run in other sessions than the lab.
 
-    The reaper is a process that ends the servers after the lab has ended. The servers and the reaper run in other
-    sessions, so Ctrl-C does not end the reaper.
+    The reaper is a process that ends the servers after the lab has ended. In a terminal, Ctrl-C sends SIGINT only to
+    processes of the terminal's session. So Ctrl-C ends neither the servers nor the reaper directly.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}
@@ -149,7 +149,7 @@ def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_pat
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
-    """A function that runs `thumblab up` in its own folder, with servers that only sleep."""
+    """A function that runs `thumblab up` in the test's own data folder. Its servers are programs that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
@@ -166,7 +166,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
     """Run `thumblab up` without a running database. The command treats a missing database like one that has ended."""
-    before = set(psutil.Process().children(recursive=True))  # A browser of other tests may still run.
+    before = set(psutil.Process().children(recursive=True))  # A browser that other tests started may still run.
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout

@@ -15,7 +15,7 @@ CHANNEL = "channel:UC0123456789abcdefghijkl"
 
 
 def printed(show: Callable[[Console], None]) -> str:
-    """Return what is printed to a console of 80 columns."""
+    """Return the text that the function `show` prints to a console of 80 columns."""
     output = io.StringIO()
     show(Console(file=output, width=80))
     return output.getvalue()

@@ -1,4 +1,4 @@
-"""Compare scores of a synthetic catalogue's videos with their views, within each channel."""
+"""Compare scores of videos with the views of the videos, within each channel of a synthetic catalogue."""
 
 from typing import Any
 
@@ -26,7 +26,10 @@ def channels_of(catalogue: SyntheticCatalogue) -> Any:
 
 
 def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float64s) -> Float64s:
-    """Return for each channel the share of its pairs of videos that `score` puts in the same order as `truth`."""
+    """Return an AUC for each channel: the share of its pairs of videos that `score` and `truth` put in the same order.
+
+    `score` and `truth` hold a number for each video of the catalogue.
+    """
     channels = channels_of(catalogue)
     aucs = []
     for channel in catalogue.channels:
@@ -40,7 +43,7 @@ def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float6
 def regress(catalogue: SyntheticCatalogue, values: Float64s, *facts: Float64s) -> tuple[Float64s, Float64s]:
     """Regress values (n,) on facts (n,) or (n, k). Return the coefficients and their standard errors.
 
-    From the value and each fact of a video, the mean over all videos of its channel is first subtracted.
+    First, the function subtracts the mean over the videos of a channel from each value and each fact of the channel.
     """
     _, channel = np.unique(channels_of(catalogue), return_inverse=True)
 

@@ -1,4 +1,7 @@
-"""Test catalogue folders. The demo reads `videos.csv` and its pictures, and the emulator serves the real catalogue."""
+"""Test catalogues that are read from a folder with a file `videos.csv` and pictures.
+
+The last test serves the catalogue of real videos, which is not in the repository.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path

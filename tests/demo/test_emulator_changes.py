@@ -36,7 +36,7 @@ def searched(emulator: Emulator, channel: CatalogueChannel) -> set[str]:
 
 
 def is_public(emulator: Emulator, video_id: str) -> bool:
-    """Return whether a video is public. Check that `list`, `batchGetStats` and the URL of its picture agree on that."""
+    """Return whether a video is public. Check that `list`, `batchGetStats` and the picture's URL give the same answer."""
     videos = client(emulator).videos()
     listed = bool(videos.list(part="id", id=video_id).execute()["items"])
     assert bool(videos.batchGetStats(part="id", id=video_id).execute()["items"]) == listed

@@ -17,7 +17,7 @@ EVERY_PART = "snippet,contentDetails,statistics"
 
 
 class Edited(Catalogue):
-    """A copy of a catalogue, in which `changes` replace fields of the first video."""
+    """A copy of a catalogue. The keyword arguments `changes` replace fields of its first video."""
 
     def __init__(self, source: Catalogue, **changes: Any) -> None:
         first, *rest = source.videos.values()

@@ -39,7 +39,7 @@ def views(emulator: Emulator, video_id: str) -> int:
 
 
 def busiest(catalogue: SyntheticCatalogue) -> str:
-    """Return the id of the video that gains most views per hour. Rounding views to integers affects it least."""
+    """Return the id of the video that gains most views per hour. For this video, rounding views matters least."""
     day = CLOCK + timedelta(days=1)
     return max(catalogue.videos.values(), key=lambda video: catalogue.views(video, day) - video.views).video_id
 

@@ -1,4 +1,7 @@
-"""Test the effects that are planted in a synthetic catalogue: of a picture under a title, of topics and of tastes."""
+"""Test the effects that can be planted in a synthetic catalogue.
+
+The effect of a picture may depend on the title, topics may have an effect, and channels may have tastes of their own.
+"""
 
 import dataclasses
 import hashlib
@@ -48,7 +51,7 @@ def attributes(catalogue: SyntheticCatalogue) -> Float64s:
 
 
 def own_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return the quality of each video's picture under the title of the same video, float64 (n,)."""
+    """Return what each video's own picture adds to its quality under its own title, float64 (n,)."""
     return np.array([catalogue.one_title_quality(video_id, video_id) for video_id in catalogue.videos])
 
 
@@ -70,8 +73,8 @@ def without_title(catalogue: SyntheticCatalogue) -> Float64s:
 def test_without_effects_the_catalogue_is_the_one_before_effects_could_be_planted() -> None:
     """Check that a catalogue without effects is the one that the demo made before it could plant effects.
 
-    The test has a digest of the videos of that catalogue, and the grey levels of three of its pictures. A digest of the
-    pictures would not do, because the bytes of a compressed picture may depend on the processor.
+    The test contains a digest of the videos of the old catalogue, and the grey levels of three of its pictures. A
+    digest of the pictures would be useless, because the bytes of a compressed picture may depend on the processor.
     """
     catalogue = synthetic_catalogue(videos=140, seed=7)
     digest = hashlib.sha256()
@@ -130,7 +133,7 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
         columns.append(1 - 2 * repeats(catalogue))
         sizes.append(catalogue.effects.interaction)
     found, error = regress(catalogue, corrected_views(catalogue) / SIGMA_Q, *columns)
-    # Leave out the coefficients of the title facts.
+    # The coefficients of the title facts are not compared, because `sizes` does not contain them.
     found, error = np.delete(found, slice(7, 10)), np.delete(error, slice(7, 10))
     assert (np.abs(found - sizes) < 3.5 * error).all(), (found, sizes)
     assert error.max() < 0.02
@@ -139,9 +142,9 @@ def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, 
 def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: SyntheticCatalogue) -> None:
     """Compare two regressions of views on the pictures' attributes: `naive` ignores the topic, and `aware` includes it.
 
-    `naive` gives contrast a weight near zero or below, and prefers cluttered to calm pictures. Neither was planted.
-    The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is about 0.70 for `naive`, and
-    more than 0.97 for `aware`.
+    `naive` gives contrast a weight below 0.1, and prefers cluttered pictures to calm ones. In the catalogue, contrast
+    and calm both raise the views. The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is
+    about 0.70 for `naive`, and more than 0.97 for `aware`.
     """
     pictures, views = attributes(confounded), corrected_views(confounded)
     naive, error = regress(confounded, views / SIGMA_Q, pictures)
@@ -182,7 +185,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return per video the mean quality of all pictures that could be drawn for its topic and channel, float64 (n,)."""
+    """Return for each video what an average picture of its topic and channel adds to the quality, float64 (n,)."""
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))
@@ -244,10 +247,10 @@ def test_without_an_interaction_no_winner_changes(confounded: SyntheticCatalogue
 
 
 def test_channels_have_tastes_of_their_own(one_title: SyntheticCatalogue, confounded: SyntheticCatalogue) -> None:
-    """Compare the weights of the picture attributes in each channel with the weights that all channels share.
+    """Compare the weights of the picture attributes in each channel with `PICTURE_WEIGHTS`.
 
-    With planted tastes, the cosine of the two vectors of weights is 0.80 to 0.95 in the mean of all channels. Without
-    tastes, it is 1 in each channel.
+    With planted tastes, the cosine of the two vectors of weights is 0.80 to 0.95, as the mean over all channels.
+    Without planted tastes, the cosine is 1 in each channel.
     """
 
     def cosines(catalogue: SyntheticCatalogue) -> Float64s:

@@ -74,8 +74,8 @@ def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_relea
         assert backfill["error"] is None, backfill["error"]
         failed = [run["runId"] for run in backfill["runs"] if run["status"] in ("FAILURE", "CANCELED")]
         assert not failed, "\n".join(lab.failure(run_id) for run_id in failed)
-        # The loop waits for the status of each run. The daemon changes the status of the backfill itself only half a
-        # minute after the last run has ended.
+        # The loop waits until each run has succeeded. It does not wait for the status of the backfill, because the
+        # daemon changes that status only half a minute after the last run has ended.
         if len(backfill["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in backfill["runs"]):
             return backfill
         assert time.monotonic() < deadline, [run["status"] for run in backfill["runs"]]

@@ -140,7 +140,7 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    """Yield a data folder, and remove it afterwards with every database server in it."""
+    """Yield a data folder. Afterwards, kill every database server that runs in the folder, and remove the folder."""
     # If root runs the tests, another user runs the embedded server. That user cannot enter pytest's folders, so this
     # function makes a folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()

@@ -26,7 +26,7 @@ DAGSTER = "http://127.0.0.1:3000"
 
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab with its own model store, so that promotions here do not change the session's lab."""
+    """A lab with a release store of its own. So promotions in these tests do not change the lab of the session."""
     # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and is better
     # than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])

@@ -129,7 +129,7 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    """The files of three drawn thumbnails, from the best to the worst, and the title that all three have."""
+    """The files of three drawn thumbnails and their common title. The thumbnail with the best planted quality is first."""
     folder = tmp_path_factory.mktemp("candidates")
     ranked = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
     for candidate in ranked:

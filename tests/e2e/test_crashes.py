@@ -69,7 +69,10 @@ LOOK = """
 
 
 def look(data_dir: Path) -> dict[str, Any]:
-    """Return the contents of the databases. A separate process reads them, and starts the database server if needed."""
+    """Return what the tests check in the databases, such as the number of rows of each table.
+
+    A separate process reads the databases. It starts the database server if necessary.
+    """
     script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=180
@@ -123,7 +126,10 @@ class Outside:
 
 
 def pictures(data_dir: Path) -> list[Path]:
-    """Return the files of the image store, without those that are being written."""
+    """Return the files of the image store, except those that are still being written.
+
+    The name of a file begins with a dot while it is written.
+    """
     paths = []
     # `os.scandir` is many times faster than a glob.
     with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:
@@ -142,7 +148,7 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether some titles are encoded, and fewer titles than pictures.
+    """Return whether some titles have vectors, but fewer titles than pictures have them.
 
     A niche then has the vectors of its pictures, but not yet those of its titles.
     """
@@ -150,7 +156,7 @@ def encoding(demo: Outside) -> bool:
 
 
 def logging(demo: Outside) -> bool:
-    """Return whether the model is published and is being logged to MLflow."""
+    """Return whether the model is being logged to MLflow. At that time it is already published."""
     return demo.count("SELECT count(*) FROM runs WHERE status = 'RUNNING'", "mlflow") == 1
 
 
@@ -159,7 +165,7 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""For each stage: the condition under which the test kills the demo, and the asset that the kill leaves unfinished."""
+"""The condition under which the test kills the demo at each stage, and the asset that the kill leaves unfinished."""
 
 
 @dataclass
@@ -174,7 +180,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The record of three kills, of the run that then succeeded, and of one more run."""
+    """The record of the three kills, of the run of `thumblab demo` that then succeeded, and of one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """A test of the full crawl that the training guide describes.
 
-The crawl covers 1,500 channels and 200,000 videos. The test runs it twice. The first crawl is not disturbed. The second
-crawl is killed ten times, and continued after each kill.
+The crawl covers 1,500 channels and 200,000 videos. The test runs the crawl twice, each time in a new lab. The first
+crawl is not disturbed. The second crawl is killed ten times, and continued after each kill.
 
 The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s`, it prints its results.
 """
@@ -36,7 +36,7 @@ KILLS = 10
 
 
 class Laboratory:
-    """A lab in its own data folder, which collects from the emulator through `dg launch`."""
+    """A lab in its own data folder. It collects videos from the emulator, in runs that `dg launch` starts."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self._emulator = emulator

@@ -1,4 +1,7 @@
-"""Tests of the whole lab as `thumblab up --demo` runs it: Dagster, MLflow and the service on the embedded database."""
+"""Tests of the whole lab as `thumblab up --demo` runs it.
+
+Dagster, MLflow and the scoring service run as real processes, and use the embedded database server.
+"""
 
 import json
 import re

@@ -48,7 +48,7 @@ def launch(lab: RunningLab, **config: Any) -> None:
 
 @pytest.fixture(scope="module")
 def video(refreshed: dict[str, Any], lab: RunningLab) -> str:
-    """A video that the index of the niche contained until a command took it out."""
+    """The id of a video that the index of the niche contained until the command `index delete` took it out."""
     video_id = NicheIndex.load(served(lab)).items[0].video_id
     done = thumblab(lab.data_dir, "index", "delete", NICHE, video_id)
     assert done.returncode == 0, done.stderr

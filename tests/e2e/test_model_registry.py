@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:
-    """Run the job to its end. Return the metadata and the check of the asset `served_model` after the run."""
+    """Run the job to its end. Then return the result of the function `served_model`."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -71,7 +71,10 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The model that the session trained, and a model that was trained after every view count had grown by 1."""
+    """The releases of two models. The run of the fixture `trained` made the first one.
+
+    The second one was trained after every view count had grown by 1.
+    """
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE video_stats SET view_count = view_count + 1"))
@@ -112,7 +115,10 @@ def test_two_trainings_are_compared_by_search_runs(
 
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
-    """The newest release. Its model is the second of `two`, but ranks all pictures in the reverse order."""
+    """A release that is newer than those of `two`.
+
+    Its model is the second model of `two`, but ranks all pictures in the reverse order.
+    """
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

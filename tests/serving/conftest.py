@@ -42,9 +42,9 @@ EVALUATED: dict[str, Any] = {
 """The evaluation that `Lab.model` stores with a model.
 
 `skills` maps each split to an AUC and the two ends of its interval. A split is a set of pairs of videos. `engagement`
-tells how well the model predicts the engagement of a video. A third key, `questions`, may list the evaluated questions.
-For each question it also names a slice, which is the part of the pairs that the AUC is computed from. Without this key,
-both questions of the glossary are evaluated.
+tells how well the model predicts the engagement of a video. A test may add the key `questions`. Its value is a list of
+the evaluated questions, each with a slice. The slice is the part of the pairs from which the AUC is computed. Without
+this key, both questions of the glossary are evaluated.
 """
 
 
@@ -102,10 +102,10 @@ class Lab:
     ) -> Release:
         """Publish an index of drawn pictures.
 
-        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
-        the image encoder of the vectors, and is written to the manifest. Without `name`, the vectors are of the
-        built-in encoder, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint of
-        the encoder in the index.
+        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name`
+        names the image encoder that makes the vectors, and is written to the manifest. Without `name`, the built-in
+        encoder makes them, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint
+        of the encoder in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -132,8 +132,9 @@ class Lab:
     ) -> Release:
         """Publish a model with random weights. It includes channel adapters for `channels`.
 
-        If `familiar` is "anything", every picture is familiar to the model. `evaluated` replaces parts of `EVALUATED`.
-        `fingerprints` replaces the fingerprints of the "image" and the "title" encoder.
+        A model ranks only pictures that are familiar to it, which means similar to its training pictures. If `familiar`
+        is "anything", every picture is familiar. `evaluated` replaces parts of `EVALUATED`. `fingerprints` replaces the
+        fingerprints of the "image" and the "title" encoder.
         """
         import torch
 
@@ -178,7 +179,10 @@ class Lab:
         return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
     def add_adapter(self, channel: str, model: Release, videos: int = 24) -> Release:
-        """Publish and promote a channel adapter for a model. With fewer than five videos, the adapter is empty."""
+        """Publish and promote a channel adapter for a model.
+
+        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty.
+        """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
@@ -191,7 +195,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Make the release the promoted one without the checks of `promote`, as a person could do by hand."""
+        """Move the pointer to the release without the checks of `promote`, as a person could do by hand."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -286,7 +290,10 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host: its address `host`, the `bodies` that it serves by path, and the requested paths `asked`."""
+    """A running image host, as a dictionary with three keys.
+
+    `host` is its address. `bodies` maps each path to the bytes that the host serves. `asked` lists the requested paths.
+    """
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 

@@ -33,7 +33,7 @@ def up(lab, scoring):
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """Make scoring in this process return a prepared answer. Return a list that records the calls."""
+    """Replace scoring in the command's own process by a prepared answer. Return a list that records the calls."""
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
@@ -112,7 +112,10 @@ def test_without_a_model_a_running_related_lab_is_named_with_the_option_that_cho
 
 @pytest.fixture(params=["gone", "of another lab", "not ready"])
 def unusable_service(request, run, new_lab, lab, service):
-    """Announce a service that has ended, refuses the key or is not ready. Yield the command's environment variables."""
+    """Make the lab look as if `thumblab up` ran with a service that has ended, refuses the key or is not ready.
+
+    Yield the environment variables that a test must add when it runs the command.
+    """
     if request.param == "not ready":
         with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
             yield {}

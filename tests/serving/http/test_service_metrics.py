@@ -1,6 +1,6 @@
-"""Test the metrics of a service: the memory that it uses, and the requests of all its workers together.
+"""Test the metrics of a service. They give the memory that it uses, and count the requests of all its workers together.
 
-Test also that a cache counts the bytes of its values and stays within its limit.
+The tests also check that a cache counts the bytes of its values and stays within its limit.
 """
 
 import os

@@ -28,7 +28,7 @@ def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_l
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
         # The index gets vectors of the new encoder. The test encodes the pictures with this encoder too, and compares
-        # their vectors with all vectors of the index. It must find the same neighbours as the service.
+        # their vectors with all vectors of the index. The service must have found the same neighbours as the test.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):

@@ -24,7 +24,7 @@ def at_once(monkeypatch):
 
 @pytest.fixture
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
-    """A lab whose releases use a compiled image encoder, and the file of weights from which it was compiled."""
+    """A lab whose releases use an image encoder that OpenVINO compiled, and the file with the original weights."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     lab, weights = new_lab(), tmp_path / "weights.pt"

@@ -69,7 +69,7 @@ def filled(migrated_database: Callable[[], str]) -> str:
 
 @contextmanager
 def silent_host() -> Iterator[tuple[str, list[Any]]]:
-    """Yield the URL of a server that accepts connections and never answers, and the list of these connections."""
+    """Yield the URL of a server that accepts connections and never answers, and a list that collects its connections."""
     taken: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 

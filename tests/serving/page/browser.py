@@ -81,7 +81,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """Return the page's exceptions and logged errors, such as what its content security policy has blocked."""
+        """Return the page's exceptions and logged errors. An error may say what the content security policy blocked."""
         self.evaluate("1")
         return [
             event

@@ -176,7 +176,7 @@ def test_the_rank_is_legible_on_any_picture(browser, service, files, tmp_path, c
 
 
 def contrast(first, second):
-    """Return the contrast ratio of two RGB colours, as WCAG 2.2 defines it. Each channel is 0 to 255."""
+    """Return the contrast ratio of two colours, as WCAG 2.2 defines it. Red, green and blue are each 0 to 255."""
     light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
