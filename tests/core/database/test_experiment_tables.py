@@ -1,4 +1,7 @@
-"""Test the constraints of experiments. The database refuses an experiment that is incomplete or breaks a rule."""
+"""Test the constraints of the tables that hold experiments.
+
+The database refuses an experiment that is incomplete or breaks a rule.
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import date
