@@ -44,7 +44,8 @@ def large(kind: str) -> bytes:
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
     """Decode `data` in a new process.
 
-    Return by how many MiB the process grows, and a list with the width, height and shape of the picture.
+    Return by how many MiB the process grows, and a list. The list has the width and height of the picture, and the shape
+    of its array of pixels.
     """
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)

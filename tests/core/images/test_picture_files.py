@@ -21,7 +21,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Return a picture that is light above and dark below. A decoder that turns it wrongly gives other pixels."""
+    """Return a picture that is light above and dark below. If a decoder turns it wrongly, its pixels are different."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)

@@ -26,7 +26,7 @@ IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumbl
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
-"""Folders of the release store and of the index. A writer may be killed at any line of their files."""
+"""The folders of the release store and of the index. A writer may be killed at any line of the files in them."""
 
 
 def vector_of(number: int, version: int) -> Vectors:
@@ -100,7 +100,7 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
 def read(root: str, acknowledged: str, report: str, stop: str) -> None:
     """Read the served release again and again, as a service does, until the file `stop` exists.
 
-    Write the number of reads, the number of releases and all faults to `report`.
+    Write the number of reads, the number of different releases that were read, and all faults to `report`.
     """
     store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
     faults: list[str] = []
