@@ -1,4 +1,4 @@
-"""Test that some packages never import certain others, and that folders import only from folders below them."""
+"""Test that some packages never import certain others, and that a folder imports only from those below it in `ORDER`."""
 
 import ast
 import importlib.util
@@ -122,7 +122,10 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 
 
 def test_every_benchmark_can_be_imported() -> None:
-    """The type checks leave out the benchmarks, so nothing else notices that a name they use is gone."""
+    """Check that the benchmarks import no name that is gone.
+
+    The type checks leave the benchmarks out, so only this test notices such a name.
+    """
     assert "benchmarks.title_panel" in imported_by("benchmarks")
 
 

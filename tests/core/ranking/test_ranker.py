@@ -51,7 +51,8 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    model(torch.from_numpy(random_inputs(40, 8)))  # In training mode, this changes the means of the batch norms.
+    # In training mode, this call changes the means of the batch normalisation.
+    model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
     adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)

@@ -1,4 +1,4 @@
-"""Test the distribution of sub-scores over a library. It gives percentiles, and refuses invalid files."""
+"""Test the distribution of sub-scores over a library. It gives percentiles. An invalid file is refused when it is read."""
 
 import json
 from pathlib import Path
