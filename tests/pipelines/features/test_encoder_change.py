@@ -44,7 +44,7 @@ def labs(
 
 
 def rows(lab: Lab) -> dict[str, int]:
-    """Return the number of vectors of the niche by encoder."""
+    """Return how many vectors of each encoder the niche has."""
     statement = (
         select(embeddings.c.encoder, func.count())
         .join(videos)
@@ -93,8 +93,8 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # A change back to an earlier encoder encodes nothing again. The precision of an encoder, such as int8, is not
-    # chosen again either.
+    # The lab keeps the vectors of both encoders, so a change back to one of them encodes nothing. The precision of an
+    # encoder, such as int8, is not chosen again either.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 

@@ -139,5 +139,5 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
 
 
 def test_the_fixture_leaves_nothing_to_download(bench: Bench) -> None:
-    """The lab of the fixture `bench` is in the state after a finished download."""
+    """Check that the lab of the fixture `bench` has the thumbnails of all its videos already."""
     assert download.download_thumbnails(bench.lab, NICHE).had == len(bench.ids())
