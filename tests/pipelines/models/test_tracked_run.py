@@ -35,7 +35,7 @@ def test_each_figure_has_a_unique_name_that_mlflow_allows(figures: list[Figure])
     values = metrics(figures)
     for name in values:
         _validate_metric_name(name)
-    slices = len(SLICES) - 1  # The figures of the single channel are no metrics.
+    slices = len(SLICES) - 1  # The last slice is a single channel, and its figures become no metrics.
     assert len(values) == 2 * slices * 2 * (3 + 1)
     assert values["future_all_model_auc"] == 0.6
     assert values["new_channels_niche_food_drink_age_ece"] == 0.6
