@@ -1,4 +1,7 @@
-"""Test that some packages never import certain others, and that a folder imports only from those below it in `ORDER`."""
+"""Test the imports of the lab's packages.
+
+Some packages never import certain others. A folder of a package imports only from the folders below it in `ORDER`.
+"""
 
 import ast
 import importlib.util
@@ -81,7 +84,10 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return the lines with imports for each pair (importing folder, imported folder). Imports in functions count."""
+    """Return the lines with imports for each pair (importing folder, imported folder).
+
+    Imports inside functions are included.
+    """
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)

@@ -41,7 +41,7 @@ class Hub:
 
         class Quiet(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: Any) -> None:
-                # The client disconnects when it has read enough. The server should not print an error when that happens.
+                # The client disconnects when it has read enough. The server should not print an error then.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)

@@ -33,8 +33,8 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files once more.
-    # If a lock file is missing, opening creates it. That must not happen while the folder is being removed, so this
+    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again. If
+    # a lock file is missing, opening creates it. That must not happen while the folder is being removed, so this
     # function first waits until the watcher has ended.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():

@@ -1,4 +1,4 @@
-"""Build unusual picture files from single PNG chunks and JPEG segments, because image libraries cannot write them."""
+"""Build unusual picture files from PNG chunks and JPEG segments. Image libraries cannot write such files."""
 
 import io
 import struct
@@ -68,7 +68,10 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
-    """Return the ICC profile of a printing press that prints the colour `lab` for any input. `lab` is L*a*b* in 8 bits."""
+    """Return the ICC profile of a printing press that prints the colour `lab` for any input.
+
+    `lab` is a colour in L*a*b*, with 8 bits for each value.
+    """
     curve = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     return profile(b"CMYK", {b"A2B0": table + curve * 4 + bytes(lab) * 16 + curve * 3}, b"prtr", b"Lab ")

@@ -1,6 +1,7 @@
 """Test the index of one niche.
 
-The tests check what a search finds, how typical a picture is of the library, and which files are refused.
+The tests check which videos a search finds, the percentile that tells how typical a picture is of the library, and
+which files are refused.
 """
 
 from pathlib import Path

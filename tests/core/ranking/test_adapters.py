@@ -1,6 +1,6 @@
 """Test channel adapters.
 
-An adapter is fitted to the videos of one channel, and changes the scores that the model gives to videos of this channel.
+An adapter is fitted to the videos of one channel. It changes the scores that the model gives to videos of this channel.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def videos(count: int, seed: int = 0) -> Float32s:
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
     """Return how much the viewers of the channel in these tests like each video.
 
-    Only input 3 of a video matters to them.
+    Only the input with the index 3 matters to them.
     """
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 

@@ -1,7 +1,7 @@
 """Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails.
 
-Some tests have a text tower, the part of a CLIP encoder that encodes texts. With it, a title can be compared with a
-picture.
+Some tests have a text tower, the part of a CLIP encoder that encodes texts. With a text tower, a title can be compared
+with a picture.
 """
 
 import dataclasses

@@ -109,8 +109,9 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
     """Return a function that fails if a relation does not hold in at least 90 % of the pictures.
 
-    A relation is a sentence such as "blur lowers clarity". The function takes this sentence, and for each picture whether
-    the sentence is true of it. It prints the sentence, and the number of pictures of which it is true.
+    A relation is a sentence such as "blur lowers clarity". The function takes the sentence, and for each picture
+    whether the sentence is true of it. The function prints the sentence, and the number of pictures of which it is
+    true.
     """
 
     def check(relation: str, held: list[bool]) -> None:
@@ -206,8 +207,8 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    # A title of `repeating` must match the text better than a random title in 90 % of the pictures. For the videos' real
-    # titles, 60 % are enough, because the text in many pictures does not repeat the title.
+    # A title of `repeating` must match the text better than a random title in 90 % of the pictures. For the real titles
+    # of the videos, 60 % are enough, because the text in many pictures does not repeat the title.
     assert np.mean(own) > 0.6
 
 
