@@ -130,7 +130,8 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_too_few_videos(seen: O
         seen.video(name, (10, views))
     seen.video("old", (1_000, 100_000))
     compute_baselines(seen.lab, "tech")
-    # The videos a, b, c and old have 10, 20, 60 and 100 views per hour. Their median is 40, so the multiple of old is 2.5.
+    # The videos a, b, c and old have 10, 20, 60 and 100 views per hour. The median is 40, so the multiple of old is
+    # 2.5.
     assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "old": 2.5}
 
 
@@ -140,7 +141,7 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_no_views(seen: Observe
     for name in "def":
         seen.video(name, (1_000, 2_000))
     compute_baselines(seen.lab, "tech")
-    # The videos a to f have 0, 0, 10, 2, 2 and 2 views per hour. Their median is 2.
+    # The videos a to f have 0, 0, 10, 2, 2 and 2 views per hour. The median is 2.
     assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
     assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
 

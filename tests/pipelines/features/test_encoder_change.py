@@ -35,7 +35,10 @@ def labs(
     tiny: TinyClip,
     tmp_path: Path,
 ) -> tuple[Lab, Lab]:
-    """Two labs that share a copy of the small lab's database. One uses the built-in encoder, and one a CLIP model."""
+    """Two labs that share a copy of the database of the fixture `small`.
+
+    The first lab uses the built-in encoder, and the second lab uses a CLIP model.
+    """
     small.lab.engine.dispose()
     url = small.lab.engine.url.render_as_string(hide_password=False)
     own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}

@@ -1,7 +1,7 @@
 """Tests of the image tower, the part of an encoder that encodes pictures.
 
-Fine-tuning divides the tower into a frozen part and a trained part. Other tests in this file cover which pairs fine-tuning
-takes from a dataset, and which facts it writes to a checkpoint.
+Fine-tuning divides the tower into a frozen part and a trained part. Other tests in this file cover which pairs
+fine-tuning takes from a dataset, and which facts an encoder writes to a saved checkpoint.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,8 +93,8 @@ def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     """Check that a file of weights that the encoder saves contains the facts that are needed to use the weights.
 
     These facts are the activation function, and the mean and standard deviation by which pixels are normalised. For
-    weights that open_clip knows, they are listed in open_clip under the tag of the weights. A saved file has no tag, so
-    the file itself must contain the facts.
+    weights that open_clip knows, open_clip lists the facts under a tag. A saved file has no tag, so the file itself
+    must contain the facts.
     """
     import open_clip
 

@@ -103,7 +103,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        ({"image_encoder": "another"}, "no longer available"),  # The encoder of this name has new weights now.
+        ({"image_encoder": "another"}, "no longer available"),  # The champion's encoder has changed and kept its name.
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],

@@ -1,4 +1,4 @@
-"""Tests of importing Studio exports. Each video has one row, from its newest export."""
+"""Tests of importing Studio exports. For each video, the lab stores one row, from the newest export with this video."""
 
 import csv
 import os
