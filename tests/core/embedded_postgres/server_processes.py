@@ -67,7 +67,7 @@ def finish(process: subprocess.Popen[str], given: str = "") -> str:
 
 
 def sql(data_dir: Path, statement: str) -> object:
-    """Run a statement on a running server and return its first value.
+    """Run an SQL statement on the running server of `data_dir`, and return the first value of the result.
 
     The calling process does not count as a user of the server, so the call does not keep the server running.
     """

@@ -74,9 +74,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Do the work `name`, and count the lines of `TRACED` that run. Kill this process before line number `line` runs.
+    """Call the function `name` of `WORK`, and count the lines that run in the files of `TRACED`.
 
-    If `line` is 0, nothing is killed. A writer that finishes writes the number of counted lines to `done`.
+    Kill this process before it runs the line with the count `line`. If `line` is 0, the process is not killed. A
+    process that is not killed writes the number of counted lines to `done`.
     """
     seen = 0
 

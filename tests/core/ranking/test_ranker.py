@@ -74,7 +74,7 @@ def test_the_inputs_are_picture_title_and_title_features() -> None:
 
 
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
-    """Check that `standardise` gives each kind of input its own length, whatever its scale was before.
+    """Check that `standardise` gives each kind of input a fixed mean length, whatever its scale was before.
 
     The mean squared length becomes 1 for the vectors of pictures, 1 for those of titles, and less than 1 for the title
     facts. The hashed words do not change.
