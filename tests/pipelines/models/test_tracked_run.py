@@ -1,7 +1,7 @@
 """Tests of what the lab logs to MLflow about a model: its metrics, its sources and its plots.
 
-The figures of single channels are not logged as metrics. Each other figure of the evaluation becomes a metric with a name
-that MLflow allows.
+The figures of single channels are not logged as metrics. Each other figure of the evaluation becomes a metric with a
+name that MLflow allows.
 """
 
 import json
