@@ -1,4 +1,7 @@
-"""Test commands with a data folder that cannot be used. The error is one sentence with the folder and the setting."""
+"""Test commands with a data folder that cannot be used.
+
+The error is one sentence that names the folder and the setting.
+"""
 
 from pathlib import Path
 

@@ -44,7 +44,7 @@ class Host:
                 self.end_headers()
 
             def endless(self) -> None:
-                """Send an endless body without a length."""
+                """Send a body of 125 MiB without stating its length. To the client, the body looks endless."""
                 self.send_response(200)
                 self.end_headers()
                 for _ in range(2_000):

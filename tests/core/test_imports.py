@@ -1,4 +1,7 @@
-"""Test that some packages never import certain others, and that folders import only from folders below them."""
+"""Test the imports of the lab's packages.
+
+Some packages never import certain others. A folder of a package imports only from the folders below it in `ORDER`.
+"""
 
 import ast
 import importlib.util
@@ -81,7 +84,10 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return the lines with imports for each pair (importing folder, imported folder). Imports in functions count."""
+    """Return the lines with imports for each pair (importing folder, imported folder).
+
+    Imports inside functions are included.
+    """
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)
@@ -122,7 +128,10 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 
 
 def test_every_benchmark_can_be_imported() -> None:
-    """The type checks leave out the benchmarks, so nothing else notices that a name they use is gone."""
+    """Check that the benchmarks import no name that is gone.
+
+    The type checks leave the benchmarks out, so only this test notices such a name.
+    """
     assert "benchmarks.title_panel" in imported_by("benchmarks")
 
 

@@ -1,4 +1,4 @@
-"""Test the lab's clients in an environment that names a proxy. Every client still calls this machine directly."""
+"""Test the lab's clients in an environment that names a proxy. A call to this machine does not use the proxy."""
 
 import os
 import subprocess

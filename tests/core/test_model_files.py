@@ -1,4 +1,7 @@
-"""Test the download of model files. Only the expected file is accepted. A failed download leaves the old file."""
+"""Test the download of model files.
+
+A file is accepted only if it has the expected SHA-256. A download that fails does not change an existing file.
+"""
 
 import hashlib
 import http.server
@@ -38,7 +41,7 @@ class Hub:
 
         class Quiet(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: Any) -> None:
-                # A client that has read enough disconnects. The server should not print an error for that.
+                # The client disconnects when it has read enough. The server should not print an error then.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)

@@ -27,7 +27,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Return a function that writes bytes to `.env`. The settings read this file afterwards."""
+    """Return a function that writes bytes to `.env`. After a call, the settings are read again from this file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     module._warn.cache_clear()

@@ -1,4 +1,7 @@
-"""Test the constraints of experiments. The database refuses an experiment that is incomplete or breaks a rule."""
+"""Test the constraints of the tables that hold experiments.
+
+The database refuses an experiment that is incomplete or breaks a rule.
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -28,7 +31,7 @@ def emptied(engine: Engine) -> Engine:
 
 
 def put(connection: Connection, variants: list[dict[str, Any]], **columns: Any) -> int:
-    """Insert an experiment with its variants. Return its id."""
+    """Insert an experiment with its variants, and return the id of the experiment."""
     row = {"channel_id": "UC1", "video_id": "video_aaaaa", "started_on": date(2026, 11, 1), "outcome": "inconclusive"}
     row |= {"changed_at": func.now()} | columns
     new = connection.execute(insert(experiments).values(**row).returning(experiments.c.experiment_id)).scalar_one()

@@ -45,7 +45,10 @@ def vectors(count: int) -> Vectors:
 
 
 def do(url: str, *statements: str) -> Any:
-    """Run the statements as the user that `url` names, and return the first value of the last statement."""
+    """Run the SQL statements as the database user that `url` names.
+
+    Return the first value in the result of the last statement, or None if this result has no rows.
+    """
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         result = [connection.execute(text(statement)) for statement in statements][-1]
@@ -56,14 +59,17 @@ def do(url: str, *statements: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode. It opens at most two connections to each database of the server."""
+    """The port of a PgBouncer in transaction mode, in which each transaction may get another connection to the server.
+
+    PgBouncer opens at most two connections to each database of the server.
+    """
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed")
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
         # PgBouncer refuses to run as root. If root runs the tests, the owner of the server's files runs PgBouncer. That
-        # user must be able to enter the folder.
+        # user must be able to enter `folder` and all folders above it.
         if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
@@ -151,7 +157,7 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    The URL names a database role that may only create tables in this database.
+    The database user in this URL may create tables in the database. It has no rights of an administrator.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")

@@ -1,6 +1,7 @@
-"""Test how pgvector finds the library's nearest vectors. It finds the same videos and cosines as FAISS.
+"""Test how pgvector finds the vectors of a library that are nearest to a query.
 
-Some tests compare all vectors. Others use an HNSW index, which compares only some of the vectors.
+In some tests, pgvector compares the query with all vectors. It must find the same videos and cosines as FAISS. In other
+tests, pgvector uses an HNSW index, which compares the query with only some of the vectors.
 """
 
 from collections.abc import Callable
@@ -123,9 +124,10 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         parameters |= {"vector": nearest._as_text(clustered(1, 64)[0])}
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
-        # After a few runs, the driver makes a prepared statement. PostgreSQL may then plan it once for all parameters.
-        # Such a generic plan cannot use an index that holds only the vectors of one encoder, so each run needs a plan
-        # of its own.
+        # `search` runs the same statement for each of 20 queries. After a few runs, the driver makes it a prepared
+        # statement. PostgreSQL may then make one plan for all values of the parameters, which is called a generic plan.
+        # The encoder is a parameter, and the index holds the vectors of one encoder. A generic plan cannot use such an
+        # index, so PostgreSQL must make a custom plan for each run.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"
@@ -138,7 +140,7 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
 def test_if_the_index_finds_too_few_neighbours_all_vectors_are_compared(large: Lab) -> None:
     left = [f"v{n:06d}" for n in range(0, 300, 2)]
     queries = clustered(3, 64, seed=3)
-    with large.engine.connect() as connection:  # The update is never committed.
+    with large.engine.connect() as connection:  # The update is not committed, so the lab stays as it is.
         connection.execute(text("UPDATE videos SET niche = 'news' WHERE video_id = ANY(:ids)"), {"ids": left})
         news = Library(CLIP, "news", DAYS)
         truth = nearest.search(connection, news, queries, 200, exact=True)

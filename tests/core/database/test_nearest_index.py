@@ -1,6 +1,7 @@
-"""Test the HNSW index of pgvector. The lab makes one index for each encoder, and rebuilds an incomplete one.
+"""Test the HNSW indexes of pgvector, through which the lab searches a library without comparing all vectors.
 
-A vector that is saved after the index was made is found through the index at once.
+The lab makes one index for each encoder. If an index is incomplete, the lab makes it again. A vector that is saved
+later than the index was made is found through the index at once.
 """
 
 from collections.abc import Callable

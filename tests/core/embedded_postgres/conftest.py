@@ -14,7 +14,7 @@ from thumblab_core.settings import Settings
 def fresh_dir(tmp_path: Path) -> Iterator[Path]:
     """The path of a data folder that does not exist yet.
 
-    After the test, its server is stopped, and the server's files outside the folder are removed.
+    After the test, the server of this folder is stopped, and the server's files outside the folder are removed.
     """
     folder = tmp_path / "lab"
     yield folder

@@ -1,4 +1,4 @@
-"""Start processes that use an embedded server, and look at the server's processes from outside."""
+"""Start processes that use an embedded PostgreSQL server, and find the processes that belong to this server."""
 
 import os
 import shutil
@@ -33,8 +33,9 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # The watcher is the process that stops an unused server. Before it ends, it opens its lock files once more. This
-    # would create the files again while the folder is being removed, so the test waits for the end of the watcher.
+    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again. If
+    # a lock file is missing, opening creates it. That must not happen while the folder is being removed, so this
+    # function first waits until the watcher has ended.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -56,14 +57,17 @@ def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """Wait for the process and return what it printed. The process must succeed and print nothing on stderr."""
+    """Send `given` to the process, wait until it ends, and return what it printed.
+
+    The process must succeed and print nothing on stderr.
+    """
     printed, complaints = process.communicate(given, timeout=60)
     assert (process.returncode, complaints) == (0, "")
     return printed.strip()
 
 
 def sql(data_dir: Path, statement: str) -> object:
-    """Run a statement on a running server and return its first value.
+    """Run an SQL statement on the running server of `data_dir`, and return the first value of the result.
 
     The calling process does not count as a user of the server, so the call does not keep the server running.
     """

@@ -46,7 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def lab(made: Settings) -> Settings:
     """The settings of a lab whose server has run before and is stopped now.
 
-    While the server runs, the file host.json names its host. In this lab, the file does not exist.
+    A running server has a file host.json, which names its host. The server of this lab is stopped, so the file does not
+    exist.
     """
     server.take_over(made)
     server.stop(made, force=True)
@@ -82,7 +83,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # The process that stops unused servers calls `stop` too.
+        watcher.stop(home)  # The process that stops unused servers makes this call. Here, it must change nothing.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -131,7 +132,7 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
     assert owner.other_holder(home) == elsewhere
     left_by(mine, lab)
     assert owner.other_holder(home) is None
-    without_boot_id = replace(mine, boot="", namespace="")  # Some systems have no boot id.
+    without_boot_id = replace(mine, boot="", namespace="")  # Some systems have no id that changes at each boot.
     monkeypatch.setattr(owner, "this_host", lambda: without_boot_id)
     left_by(without_boot_id, lab)
     assert owner.other_holder(home) is None
@@ -143,8 +144,8 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # Before `claim` writes its own record, it reads twice whether the folder is free. Directly after the second
-        # reading, the other host claims the folder.
+        # Before `claim` writes the record of this host, it reads twice whether the folder is free. Directly after the
+        # second reading, the host `ELSEWHERE` claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]
@@ -212,7 +213,8 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # On a second host, no socket would lead to the server.
+        # A second host could not reach the server through this socket. So the socket is moved away while `second` runs.
+        (home / ".s.PGSQL.5432").rename(home / "aside")
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()

@@ -26,7 +26,7 @@ def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(
     if os.geteuid() == 0:
         # Root runs the server as another user. If that user cannot enter the data folder, the lab keeps the server's
         # files in /var/lib instead. The test expects the files in the data folder, so it lets all users enter the
-        # folders above them.
+        # folders above the data folder.
         for part in (tmp_path, *tmp_path.parents):
             if not part.stat().st_mode & 0o001:  # Only the folders that pytest has made are closed to other users.
                 part.chmod(part.stat().st_mode | 0o011)

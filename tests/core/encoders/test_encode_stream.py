@@ -1,6 +1,7 @@
 """Test the encoding of a stream of pictures.
 
-The order is kept, the memory is bounded, and a bad picture does not affect the others.
+The vectors come in the order of the pictures. Only a few pictures are in memory at the same time. A picture that
+cannot be read does not affect the others.
 """
 
 import subprocess
@@ -63,7 +64,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 
 
 class Slow(BuiltinEncoder):
-    """An encoder with a slow model. `ahead` is the number of pictures that are prepared and not yet encoded."""
+    """An encoder with a slow model. It counts in `ahead` the pictures that are prepared and not yet encoded."""
 
     largest_batch = 8
 
@@ -148,7 +149,8 @@ print(sum(counts), int(peak.split()[1]) / 2**20)
 """
 """A script that prints the number of encoded pictures and its peak memory in GiB.
 
-It reads VmHWM, because `ru_maxrss` would start at the value of the parent process.
+The line VmHWM of /proc/self/status gives the peak of this process only. `ru_maxrss` would start at the value of the
+parent process, and could therefore be too high.
 """
 
 

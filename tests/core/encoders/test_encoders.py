@@ -217,8 +217,8 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
 ) -> None:
     """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
 
-    QuickGELU is an approximation of the activation function GELU. If the name of the model does not ask for QuickGELU,
-    as in ViT-L-14, open_clip warns about such weights, but runs them with GELU.
+    QuickGELU is an approximation of the activation function GELU. In open_clip, the name of a model can ask for
+    QuickGELU. If the name does not, as in ViT-L-14, open_clip runs even these weights with GELU, and only warns.
     """
     import open_clip
     import torch

@@ -1,4 +1,7 @@
-"""Test encoders whose files a hub serves. If the hub cannot be reached, an error says at once what to use instead."""
+"""Test encoders whose model files come from a hub, such as Hugging Face.
+
+If the hub cannot be reached, an error says at once what to use instead.
+"""
 
 import http.server
 import json
@@ -130,7 +133,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import open_clip.pretrained  # This import needs the torchvision operators that the fixture `tiny` has declared.
+    import open_clip.pretrained  # open_clip imports torchvision, which needs the operators that `tiny` declares.
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
@@ -148,7 +151,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
 def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    import open_clip  # This import needs the torchvision operators that the fixture `tiny` has declared.
+    import open_clip  # open_clip imports torchvision, which needs the operators that `tiny` declares.
 
     named = {"hf_tokenizer_name": "lab/multilingual"}
     name = "tiny-test-of-the-hub"

@@ -1,4 +1,4 @@
-"""Test the ONNX encoder. It runs any image model in an ONNX file that a JSON file in the same folder describes."""
+"""Test the ONNX encoder. It runs an image model in an ONNX file. A JSON file in the same folder describes the model."""
 
 import io
 import json
@@ -39,7 +39,10 @@ def pictures(shared_data: Path) -> list[Pixels]:
 
 
 def written(folder: Path, shape: list[int], kind: str = "float32", options: dict[str, Any] | str | None = None) -> Path:
-    """Write a model that averages its input over height and width, and its JSON file. Return the path of the model."""
+    """Write a model that averages its input over height and width. Return the path of the model's file.
+
+    If `options` are given, they are written to the JSON file that describes the model.
+    """
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -66,9 +69,10 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Cut a tenth off the left side of each picture. Compare the vector of the rest with those of all uncut pictures.
+    """Check that a picture without the left tenth of its width is recognised.
 
-    The vector of the same picture must be the nearest one. An untrained model would fail this test.
+    Its vector is compared with the vectors of all 20 whole pictures. The nearest must be the vector of the same
+    picture. An untrained model would fail this test.
     """
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
@@ -188,7 +192,7 @@ def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_w
     fingerprint = encoders.image("any").fingerprint  # This call warms the encoder up with a black picture.
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, "white", white))
-    for _ in range(2):  # The second error comes from the cache.
+    for _ in range(2):  # The second time, the error comes from the cache.
         with pytest.raises(ImageError, match="no vector for this input"):
             encoders.picture(fingerprint, "black", black)
 

@@ -1,7 +1,7 @@
-"""Test OpenVINO as `openvino_runtime` imports it.
+"""Test OpenVINO as the module `openvino_runtime` imports and configures it.
 
-A signal does not crash a process that has destroyed its models. A model that gets inputs of ever new shapes does not
-use ever more memory.
+A signal does not crash a process that has destroyed its OpenVINO models. A model that often gets inputs of new shapes
+does not need more and more memory.
 """
 
 import subprocess
@@ -48,7 +48,8 @@ print((used[599] - used[349]) >> 20)
 def test_memory_does_not_grow_with_every_new_input_shape() -> None:
     done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 15  # The script prints the growth in MiB. It would be 60 if OpenVINO cached every shape.
+    # The script prints by how many MiB its process grows. If OpenVINO cached every shape, this would be 60 MiB.
+    assert int(done.stdout) < 15
 
 
 def test_signals_are_handled_after_models_are_destroyed_in_the_order_of_creation() -> None:

@@ -132,7 +132,10 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Quantise badly. The ranges are measured on black pictures, so all brighter values are clipped."""
+    """Return a bad int8 model, whose ranges of values are measured on black pictures.
+
+    All values of brighter pictures that lie outside these ranges are clipped.
+    """
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
 
@@ -202,7 +205,10 @@ Damage = Callable[[np.ndarray], np.ndarray]
 
 
 def rotated(vectors: np.ndarray) -> np.ndarray:
-    """Rotate all vectors in the same way. The cosines between them stay the same, but each vector points elsewhere."""
+    """Rotate all vectors in the same way.
+
+    The cosines between the rotated vectors are the same as before, but each vector has a new direction.
+    """
     return vectors @ np.linalg.qr(np.random.default_rng(1).standard_normal((vectors.shape[1],) * 2))[0]
 
 

@@ -1,4 +1,4 @@
-"""Build unusual picture files from single PNG chunks and JPEG segments, because image libraries cannot write them."""
+"""Build unusual picture files from PNG chunks and JPEG segments. Image libraries cannot write such files."""
 
 import io
 import struct
@@ -21,7 +21,10 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(row: bytes, width: int, height: int, depth: int, colours: int, *notes: bytes) -> bytes:
-    """Return a PNG in which every row of pixels holds the bytes `row`. `notes` are chunks before the pixels."""
+    """Return a PNG in which every row of pixels holds the bytes `row`.
+
+    `notes` are further chunks of the PNG. They come before the chunk of the pixels.
+    """
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     pack = zlib.compressobj(1)
     pixels = b"".join(pack.compress(b"\0" + row) for _ in range(height)) + pack.flush()
@@ -42,8 +45,8 @@ def with_segments(data: bytes, *segments: bytes) -> bytes:
     return data[:2] + b"".join(segments) + data[2:]
 
 
-# The colorants of a colour space are the XYZ values of its red, green and blue, adapted to the white point D50. These
-# are taken from the published profiles.
+# The colorants of a colour space are the XYZ values of its red, green and blue, adapted to the white point D50. The
+# numbers below are from the published profiles of these spaces.
 # `SPACES` maps each colour space to its colorants and to the gamma that is closest to the profile's curve.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {
@@ -65,7 +68,10 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
-    """Return the ICC profile of a press that prints the colour `lab` for any input. `lab` is L*a*b* in 8 bits."""
+    """Return the ICC profile of a printing press that prints the colour `lab` for any input.
+
+    `lab` is a colour in L*a*b*, with 8 bits for each value.
+    """
     curve = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     return profile(b"CMYK", {b"A2B0": table + curve * 4 + bytes(lab) * 16 + curve * 3}, b"prtr", b"Lab ")
@@ -84,7 +90,7 @@ def profile(space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", conne
 
 
 def as_if_in(srgb: np.ndarray, name: str) -> np.ndarray:  # type: ignore[type-arg]
-    """Convert sRGB pixels to the colour space `name`. Both are uint8 [h, w, 3]."""
+    """Convert sRGB pixels to the colour space `name`. The input and the result are uint8 [h, w, 3]."""
     values = srgb / 255
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     colorants, gamma = SPACES[name]

@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG whose header states `width` and `height`. The file itself holds hardly any pixels."""
+    """Return a PNG whose header states `width` and `height`. The file always holds only 1,000 bytes of pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -212,7 +212,10 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """Return the 16:9 picture with black bars above and below. YouTube serves a picture like this in 4:3 sizes."""
+    """Return a JPEG of `size` that shows the 16:9 picture between a black bar above and a black bar below.
+
+    YouTube's thumbnails in 4:3 sizes have such bars.
+    """
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))

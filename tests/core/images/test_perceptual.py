@@ -39,7 +39,7 @@ def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> list[Pixels]:
-    """Return every 20th real thumbnail."""
+    """Every 20th of the real thumbnails in the shared data."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
         return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
@@ -112,4 +112,4 @@ def test_comparing_a_large_library_uses_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.flatnonzero(duplicates).tolist() == [0, 19_999]
-    assert peak < 40 * 2**20  # A table of all pairs would need 3 GiB.
+    assert peak < 40 * 2**20  # A table of 20,000 * 20,000 numbers of 8 bytes would need 3 GiB.

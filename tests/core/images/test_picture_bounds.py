@@ -16,7 +16,7 @@ from PIL import Image
 from thumblab_core.images import ImageError, decode
 
 SIDE = 6_320
-"""The side of a square, in pixels. The square is just below the limit of 40 million pixels."""
+"""The width and height of a large square picture. It has just less than the 40 million pixels that are allowed."""
 
 MEASURE = """
 import json, resource, sys
@@ -44,7 +44,8 @@ def large(kind: str) -> bytes:
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
     """Decode `data` in a new process.
 
-    Return by how many MiB the process grows, and a list with the width, height and shape of the picture.
+    Return by how many MiB the process grows, and a list of sizes. The list has the width and height of the picture, and
+    then the shape of its array of pixels.
     """
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)

@@ -30,7 +30,10 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Return pixels of every hue, none very dark. In ProPhoto with 8 bits, dark levels are too far apart to compare."""
+    """Return pixels of every hue. None of them is very dark.
+
+    With 8 bits, ProPhoto has so few dark levels that very dark pixels cannot be compared.
+    """
     hue, light = np.meshgrid(np.linspace(0, 255, 96), np.linspace(90, 250, 64))
     hsv = np.stack([hue, np.full_like(hue, 170), light], axis=-1).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))

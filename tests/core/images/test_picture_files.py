@@ -1,6 +1,7 @@
 """Test which picture files are read.
 
-A file is read if its pixels are complete, whatever its other parts hold. Errors name an unsupported format.
+A file is read if its pixels are complete, whatever its other parts hold. If a file has a
+format that is not supported, the error names the format.
 """
 
 import io
@@ -21,7 +22,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Return a picture that is light above and dark below. A decoder that turns it wrongly gives other pixels."""
+    """Return a picture that is light above and dark below. If a decoder turns it wrongly, its pixels are different."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)

@@ -26,7 +26,7 @@ IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumbl
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
-"""Folders of the release store and of the index. A writer may be killed at any line of their files."""
+"""The folders of the release store and of the index. A writer may be killed at any line of the files in them."""
 
 
 def vector_of(number: int, version: int) -> Vectors:
@@ -74,9 +74,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Do the work `name`, and count the lines of `TRACED` that run. Kill this process before line number `line` runs.
+    """Call the function `name` of `WORK`, and count the lines that run in the files of `TRACED`.
 
-    If `line` is 0, nothing is killed. A writer that finishes writes the number of counted lines to `done`.
+    Kill this process before it runs the line with the count `line`. If `line` is 0, the process is not killed. A
+    process that is not killed writes the number of counted lines to `done`.
     """
     seen = 0
 
@@ -100,7 +101,7 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
 def read(root: str, acknowledged: str, report: str, stop: str) -> None:
     """Read the served release again and again, as a service does, until the file `stop` exists.
 
-    Write the number of reads, the number of releases and all faults to `report`.
+    Write the number of reads, the number of different releases that were read, and all faults to `report`.
     """
     store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
     faults: list[str] = []

@@ -29,7 +29,10 @@ def test_an_index_keeps_distances_if_it_neither_transforms_nor_quantizes_the_vec
 
 @pytest.fixture(scope="module")
 def clustered() -> Vectors:
-    """12,300 vectors that resemble an encoder's. Their clusters lie in 12 dimensions. All 48 dimensions have noise."""
+    """12,300 vectors of 48 numbers that form clusters, as the vectors of an encoder do.
+
+    The clusters differ in only 12 dimensions. Noise is added in all 48 dimensions.
+    """
     random = np.random.default_rng(0)
     centres = random.standard_normal((60, 12))
     latent = centres[random.integers(60, size=12_300)] + 0.6 * random.standard_normal((12_300, 12))

@@ -1,6 +1,6 @@
 """Test the search after random sequences of changes, rebuilds, rollbacks and loads.
 
-A search must find the same as a comparison with every vector.
+A search must find the same videos as a comparison of the query with every vector.
 """
 
 import tempfile
@@ -43,7 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """A map from the number of each video to a pair: the seed of its vector, and the version of its item."""
+        """The key is the number of a video. The value has the seed of its vector, and the version of its item."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 
@@ -115,8 +115,8 @@ class Library(RuleBasedStateMachine):
 class Approximate(Library):
     """The same state machine with an approximate index.
 
-    An approximate index divides its vectors into lists. This one has two lists, and FAISS searches both. So it must
-    also find what numpy finds.
+    An approximate index divides its vectors into lists, and usually searches only some of the lists. The index here has
+    two lists, and FAISS searches both. So a search must also find what numpy finds.
     """
 
     factory = "IDMap,IVF2,Flat"
@@ -137,7 +137,7 @@ def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -
     assert own == {"manifest.json", "changes.json", "changes.npy"}
     assert second.info["count"] == 50
     assert second.info["changed_since"] == 3
-    store.remove(first)  # The files that both releases share stay in the second one.
+    store.remove(first)  # The second release keeps the files that it shared with the first.
     loaded = NicheIndex.load(second)
     assert "v4" not in loaded
     assert {"v3", "v90"} <= {item.video_id for item in loaded.items}

@@ -24,7 +24,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
 
 TRIALS = 75
-"""The number of trials for each of the three kinds of work. Each trial kills the writer at another line."""
+"""The number of trials for each of the three functions in `dying.WORK`. Each trial kills the writer at another line."""
 
 
 def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> int | None:

@@ -1,4 +1,7 @@
-"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the scores of its videos."""
+"""Test channel adapters.
+
+An adapter is fitted to the videos of one channel. It changes the scores that the model gives to videos of this channel.
+"""
 
 from pathlib import Path
 
@@ -21,12 +24,18 @@ def videos(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much the viewers of the channel that `fitted` uses like each video. Only one input matters to them."""
+    """Return how much the viewers of the channel in these tests like each video.
+
+    Only the input with the index 3 matters to them.
+    """
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to a channel whose views follow `taste`, with noise. The scores to be adjusted are random."""
+    """Fit an adapter to `count` videos of a channel, whose views follow `taste` with noise.
+
+    The model's scores of these videos are random.
+    """
     inputs, random = videos(count, seed), np.random.default_rng(seed + 100)
     above = taste(inputs) + 0.3 * random.standard_normal(count)
     adapter = fit_adapter(inputs, random.standard_normal(count).astype(np.float32), above, score_slope)
@@ -78,7 +87,7 @@ def test_a_video_unlike_all_of_the_channel_gets_the_models_score_times_the_slope
     scores = np.array([-2.0, 0.5, 3.0], np.float32)
     strange = videos(3, seed=4) + 6.0
     np.testing.assert_allclose(fitted(score_slope=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
-    near = videos(3)  # These are the first videos that the adapter was fitted to.
+    near = videos(3)  # These are the first three of the 60 videos that the adapter was fitted to.
     assert np.abs(fitted(score_slope=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
 
 
@@ -183,7 +192,8 @@ def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> Non
     values = load_file(tmp_path / FILE)
     del values["UC-two/weights"]
     values["UC-one/kept"] = np.array([0.125], np.float32)
-    # The file is replaced after `Adapters.load`. The new value shows that `load` had not yet read the adapter.
+    # The file is replaced after `Adapters.load` has returned. `of` must return the slope in the new file, 0.125. This
+    # shows that `load` did not read the adapter.
     save_file(values, tmp_path / FILE)
     adapter = adapters.of("UC-one", WIDTH)
     assert adapter is not None

@@ -51,7 +51,8 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    model(torch.from_numpy(random_inputs(40, 8)))  # In training mode, this changes the means of the batch norms.
+    # In training mode, this call changes the means of the batch normalisation.
+    model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
     adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
@@ -73,7 +74,7 @@ def test_the_inputs_are_picture_title_and_title_features() -> None:
 
 
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
-    """Check that `standardise` gives each kind of input its own length, whatever its scale was before.
+    """Check that `standardise` gives each kind of input a fixed mean length, whatever its scale was before.
 
     The mean squared length becomes 1 for the vectors of pictures, 1 for those of titles, and less than 1 for the title
     facts. The hashed words do not change.

@@ -1,4 +1,4 @@
-"""Test which figure of its evaluation is the skill of a model. An answer of the service shows the skill."""
+"""Test which figure of a model's evaluation is its skill. The scoring service shows the skill in its answers."""
 
 import json
 from pathlib import Path

@@ -34,7 +34,7 @@ def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def remove_number(release: Release) -> None:
-    """Turn the release into one that an older version of the lab could have made, before releases had numbers."""
+    """Remove the number of the release and the file NUMBER. Older versions of the lab made releases without numbers."""
     path = release.path / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["number"]

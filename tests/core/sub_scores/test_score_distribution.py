@@ -1,4 +1,7 @@
-"""Test the distribution of sub-scores over a library. It gives percentiles, and refuses invalid files."""
+"""Test the distribution of sub-scores over a library.
+
+The distribution gives the percentile of a sub-score. A file with an invalid distribution is refused.
+"""
 
 import json
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails.
 
-The text tower of a CLIP encoder encodes texts, so that a title can be compared with a picture.
+Some tests have a text tower, the part of a CLIP encoder that encodes texts. With a text tower, a title can be compared
+with a picture.
 """
 
 import dataclasses
@@ -281,7 +282,7 @@ def test_measure_many_keeps_the_order_and_returns_the_errors_of_bad_pictures(
         alone = plain.measure(picture, Title("Tent in the rain"))
         match, expected = together.scores["title_match"].value, alone.scores["title_match"].value
         assert together.evidence == alone.evidence
-        # The last digits depend on how many texts are encoded at once.
+        # The last digits of `title_match` depend on how many texts are encoded at once.
         assert match == expected or math.isclose(match or 0, expected or 0, abs_tol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Test that the sub-scores of real thumbnails follow changes of the picture.
+"""Test that the sub-scores of real thumbnails change as expected if the picture or its title is changed.
 
 Every test changes one thing, such as the largest face, in `PICTURES` random pictures. It prints in how many of these
 pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
@@ -107,9 +107,11 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that takes the text of a relation, and for each picture whether the relation held.
+    """Return a function that fails if a relation does not hold in at least 90 % of the pictures.
 
-    The function prints the text and in how many pictures the relation held. It fails if these are fewer than 90 %.
+    A relation is a sentence such as "blur lowers clarity". The function takes the sentence, and for each picture
+    whether the sentence is true of it. The function prints the sentence, and the number of pictures of which it is
+    true.
     """
 
     def check(relation: str, held: list[bool]) -> None:
@@ -157,7 +159,7 @@ def test_a_smaller_or_missing_face_lowers_prominence(
 
 
 def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
-    """Replace `face` and its hair by a background.
+    """Return a copy of the picture in which a background replaces the head with the face `face`.
 
     `way` decides whether the background is blurred, filled with the mean colour of the picture, or inpainted. With
     "halved", the face is drawn at half its size on the blurred background.
@@ -205,8 +207,8 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    # The titles of `repeating` must beat random titles in 90 % of the pictures. The videos' real titles need only 60 %,
-    # because the text in many pictures does not repeat the title.
+    # A title of `repeating` must match the text better than a random title in 90 % of the pictures. For the real titles
+    # of the videos, 60 % are enough, because the text in many pictures does not repeat the title.
     assert np.mean(own) > 0.6
 
 

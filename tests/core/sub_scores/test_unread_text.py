@@ -1,4 +1,7 @@
-"""Test text that the text reader cannot read. Such text counts as text, but is not compared with the title."""
+"""Test text in a picture that the text reader cannot read.
+
+Such text still counts for the legibility of the picture, but it is not compared with the title.
+"""
 
 from importlib.resources import files
 

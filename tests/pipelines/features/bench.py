@@ -1,4 +1,4 @@
-"""A lab with one niche, whose encoders a test chooses, for the tests of embedding and indexing."""
+"""A lab with one niche, for the tests of embedding and indexing. Each test chooses the encoders of this lab."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -108,7 +108,7 @@ class Bench:
         return int(self.rows(select(func.count()).where(embeddings.c.encoder == encoder))[0][0])
 
     def ready(self) -> "Bench":
-        """Run the steps that come before building an index."""
+        """Encode the niche and compute its baselines, so that an index can be built. Return this object."""
         embed.embed(self.lab, NICHE)
         baselines.compute_baselines(self.lab, NICHE)
         return self
@@ -118,5 +118,5 @@ class Bench:
 
 
 def passed(checks: Sequence[CheckResult]) -> dict[str, bool]:
-    """Return for each check, by name, whether it passed."""
+    """Return whether each check passed, by the name of the check."""
     return {check.name: check.passed for check in checks}

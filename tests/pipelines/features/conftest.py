@@ -21,7 +21,8 @@ def bench(
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k", data_dir=small.lab.settings.data_dir)
         lab = dataclasses.replace(lab, releases=type(lab.releases)(lab.settings.data_dir / lab.engine.url.database))
         collect(lab, NICHE)
-    # Both labs use the same image store, which holds the pictures already. So only the rows of the pictures are copied.
+    # This lab and the lab of `small` use the same image store, which holds the pictures already. So only the rows in
+    # the table `thumbnails` are copied.
     with small.lab.engine.connect() as source, lab.engine.begin() as target:
         rows = source.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().all()
         target.execute(thumbnails.insert(), [dict(row) for row in rows])

@@ -1,6 +1,7 @@
 """Tests of channel baselines and of the outlier multiples that use them.
 
-A baseline is the median of the latest counts of a channel's videos, over all ages or in one age band.
+A baseline is the median of the latest counts of a channel's videos, over all ages or in one age band. The outlier
+multiple of a video is its views, or its views per hour, divided by a baseline of its channel.
 """
 
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(s
     seen.video("c", (40, 1_200))
     seen.video("d", (200, 9_000))
     computed = compute_baselines(seen.lab, "tech")
-    # The views per hour are 10, 10, 30 and 45. Only video d, at 200 hours, is in the age band of 7-30 days.
+    # The videos a, b, c and d have 10, 10, 30 and 45 views per hour. Only d, at 200 hours, is in the age band of 7-30
+    # days.
     assert seen.rows(STORED) == [("c", "0-2 days", 3, 200, 10), ("c", "all", 4, 700, 20)]
     assert computed == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
 
@@ -128,7 +130,8 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_too_few_videos(seen: O
         seen.video(name, (10, views))
     seen.video("old", (1_000, 100_000))
     compute_baselines(seen.lab, "tech")
-    # The views per hour are 10, 20, 60 and 100. Their median is 40.
+    # The videos a, b, c and old have 10, 20, 60 and 100 views per hour. The median is 40, so the multiple of old is
+    # 2.5.
     assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "old": 2.5}
 
 
@@ -138,7 +141,7 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_no_views(seen: Observe
     for name in "def":
         seen.video(name, (1_000, 2_000))
     compute_baselines(seen.lab, "tech")
-    # The views per hour are 0, 0, 10, 2, 2 and 2.
+    # The videos a to f have 0, 0, 10, 2, 2 and 2 views per hour. The median is 2.
     assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
     assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
 

@@ -35,7 +35,10 @@ def labs(
     tiny: TinyClip,
     tmp_path: Path,
 ) -> tuple[Lab, Lab]:
-    """Two labs that share a copy of the small lab's database. One uses the built-in encoder, and one a CLIP model."""
+    """Two labs that share a copy of the database of the fixture `small`.
+
+    The first lab uses the built-in encoder, and the second lab uses a CLIP model.
+    """
     small.lab.engine.dispose()
     url = small.lab.engine.url.render_as_string(hide_password=False)
     own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
@@ -44,7 +47,7 @@ def labs(
 
 
 def rows(lab: Lab) -> dict[str, int]:
-    """Return the number of vectors of the niche by encoder."""
+    """Return how many vectors of each encoder the niche has."""
     statement = (
         select(embeddings.c.encoder, func.count())
         .join(videos)
@@ -86,15 +89,15 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each release names the encoder that must encode its queries. The vectors of this encoder have as many numbers as
-    # the vectors in the index.
+    # Each release names the encoder that must encode the queries of a search in this release. The vectors of this
+    # encoder have as many numbers as the vectors in the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # A change back to an earlier encoder encodes nothing again. The precision of an encoder, such as int8, is not
-    # chosen again either.
+    # The lab keeps the vectors of both encoders, so a change back to one of them encodes nothing. The precision of an
+    # encoder, such as int8, is not chosen again either.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 

@@ -118,7 +118,11 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """A video has counts of two eras if it was first mistaken for a Short."""
+    """Check the estimate for 24 h. There are observations of two eras before and after this age.
+
+    The estimate must use the two observations of one era that are closer to 24 h. A video has counts of two eras if it
+    was first mistaken for a Short.
+    """
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
 
@@ -159,10 +163,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Return the relative errors of estimated views on real data: view counts of trending videos at many ages.
+    """Return the relative errors of estimated views. The real data are view counts of trending videos at many ages.
 
-    Each count is compared with an estimate from earlier and later counts of the same video. The estimate uses only
-    counts at ages that differ from the age of the estimated count by a factor of at least 1.35.
+    Each count is compared with an estimate from other counts of the same video. The estimate uses only counts at ages
+    that differ from the age of the estimated count by a factor of at least 1.35.
     """
     import pandas as pd
 

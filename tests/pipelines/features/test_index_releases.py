@@ -1,7 +1,8 @@
 """Tests of the index releases of a niche.
 
-A release is built once per state of the library. It is promoted only if it is intact, was made with the encoder in the
-settings, and has not lost more than half of the library.
+A release is built only once for each state of the library. It is promoted only if it is intact and was made with the
+encoder in the settings. If the served release was made with the same encoder, the new release must have at least half
+as many videos.
 """
 
 import dataclasses

@@ -101,9 +101,9 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     baselines.compute_baselines(bench.lab, NICHE)
     assert build.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
     bench.pictures = CountingPictures("another-768")
-    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # Another encoder tries every picture.
+    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # This new encoder tries every picture.
     bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
-    assert embed.embed(bench.lab, NICHE).titles == 1  # The same encoder tries the new title.
+    assert embed.embed(bench.lab, NICHE).titles == 1  # The title encoder is the same, but the title is new to it.
 
 
 def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:
@@ -139,5 +139,5 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
 
 
 def test_the_fixture_leaves_nothing_to_download(bench: Bench) -> None:
-    """The lab of the fixture `bench` is in the state after a finished download."""
+    """Check that the lab of the fixture `bench` has the thumbnails of all its videos already."""
     assert download.download_thumbnails(bench.lab, NICHE).had == len(bench.ids())

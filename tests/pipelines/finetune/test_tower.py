@@ -1,7 +1,7 @@
 """Tests of the image tower, the part of an encoder that encodes pictures.
 
-Fine-tuning divides the tower into a frozen part and a trained part. Other tests here cover which pairs fine-tuning
-takes from a dataset, and which facts it writes to a checkpoint.
+Fine-tuning divides the tower into a frozen part and a trained part. Other tests in this file cover which pairs
+fine-tuning takes from a dataset, and which facts an encoder writes to a saved checkpoint.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,9 +39,9 @@ def test_videos_that_are_not_learnt_are_in_no_pair_and_no_scale(plant: Callable[
 
 
 def other_towers() -> Iterator[tuple[str, Any]]:
-    """Yield the name and the image tower of two kinds of models that differ from open_clip's own ViT.
+    """Yield the name and the image tower of two models that differ from open_clip's own ViT, a vision transformer.
 
-    The first is a ViT of timm in open_clip's adapter, as in SigLIP. The second is the ResNet of CLIP.
+    The first is a ViT of the library timm in open_clip's adapter, as in SigLIP. The second is the ResNet of CLIP.
     """
     from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
@@ -90,11 +90,11 @@ def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_
 def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In open_clip, each set of weights has a tag. The tag names facts that are needed to use the weights.
+    """Check that a file of weights that the encoder saves contains the facts that are needed to use the weights.
 
-    These facts are the activation function, and the mean and standard deviation by which pixels are normalised.
-
-    A saved checkpoint has no tag. So the checkpoint itself must contain these facts.
+    These facts are the activation function, and the mean and standard deviation by which pixels are normalised. For
+    weights that open_clip knows, open_clip lists the facts under a tag. A saved file has no tag, so the file itself
+    must contain the facts.
     """
     import open_clip
 

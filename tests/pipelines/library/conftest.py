@@ -17,7 +17,7 @@ from thumblab_pipelines.library import build
 def prepared(
     small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path_factory: Any
 ) -> Lab:
-    """A lab with two niches that are encoded, and whose indexes are built and served."""
+    """A lab with two niches. Their videos are encoded, and their indexes are built and served."""
     small.lab.engine.dispose()
     folder = tmp_path_factory.mktemp("prepared")
     url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))
@@ -34,7 +34,7 @@ def prepared(
 
 @pytest.fixture
 def lab(prepared: Lab, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path: Path) -> Lab:
-    """A copy of the prepared lab for one test."""
+    """A copy of the lab `prepared`, for one test."""
     prepared.engine.dispose()
     url = copied_database(prepared.engine.url.render_as_string(hide_password=False))
     folder = Path(shutil.copytree(prepared.settings.data_dir, tmp_path / "lab"))

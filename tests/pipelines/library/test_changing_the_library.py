@@ -1,6 +1,6 @@
 """Tests of changes to a served index. A video is put in or taken out at once, and every later build keeps the change.
 
-Other tests here cover the commands and the search.
+Other tests in this file cover the commands and the search.
 """
 
 import threading

@@ -1,6 +1,7 @@
 """Tests of the distribution of a library's sub-scores, which an index release holds as quantiles.
 
-The service compares pictures with these quantiles. So it must measure the same sub-scores as the library.
+The service compares the sub-scores of a picture with these quantiles. So the service and the library's assets must
+measure the same sub-scores in the same picture.
 """
 
 import dataclasses
@@ -45,7 +46,7 @@ def embedded(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue, small:
 
 @pytest.fixture
 def lab(embedded: Lab) -> Iterator[Lab]:
-    """The measured lab. Changes of its sub-scores are undone after the test."""
+    """The lab of the fixture `embedded`. Changes of its sub-scores are undone after the test."""
     with embedded.engine.connect() as connection:
         before = [dict(row) for row in connection.execute(select(visual_features)).mappings()]
     yield embedded
@@ -121,5 +122,5 @@ def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> No
     vector = encoders.picture(image, row.sha256, data)
     scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
     for name in NAMES:
-        # The library encodes texts in batches, which changes the last digits.
+        # The texts of the library are encoded in batches. This changes the last digits.
         assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)

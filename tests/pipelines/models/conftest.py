@@ -1,6 +1,7 @@
 """Fixtures for tests of promotion.
 
-A model of their lab is only a file with a score for each video. The target of a video is its age-corrected log views.
+In the lab of these fixtures, a model is only a file with a score for each video. The target of a video is its
+age-corrected log views.
 """
 
 import dataclasses
@@ -23,8 +24,8 @@ from thumblab_pipelines.models import promotion
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab in which a model release holds a file of scores instead of a network.
 
-    A release whose info has a true value for `broken` cannot be loaded. With a true value for `dead`, it fails
-    its check.
+    If the info of a release has a true value for `broken`, the release cannot be loaded. If it has a true value for
+    `dead`, the release fails its check.
     """
     monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
     monkeypatch.setattr(promotion, "model_scores", lambda release, data: np.load(release.path / "scores.npy"))
@@ -38,7 +39,7 @@ def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """The dataset of the lab's newest pairs."""
+    """The dataset that the lab loads from its newest release of pairs."""
     planted = plant(channels=8, videos=60)
     release = scored_lab.releases.publish(PAIRS, ALL, lambda folder: (folder / "x").touch(), planted.release.info)
     data = dataclasses.replace(planted, release=release)

@@ -1,7 +1,8 @@
 """Tests of the comparison of two models on the same pairs.
 
-The difference of their AUCs on the same pairs has an interval. The interval decides whether the challenger
-counts as not worse than the champion.
+The comparison gives the difference of their AUCs, and an interval of this difference. The challenger counts as not
+worse than the champion if the difference is not negative, or if the lower end of the interval is above the tolerated
+loss.
 """
 
 import numpy as np
@@ -12,9 +13,10 @@ from thumblab_pipelines.models.promotion import LEAST_COMPARED_PAIRS, Comparison
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
-    """Return the comparison of two models that give random scores.
+    """Make random scores for two models, and return the comparison of the models.
 
-    `champion` and `challenger` are the expected AUCs of the two models in each channel.
+    `champion` and `challenger` are the probabilities with which the two models order a pair correctly. So they are the
+    expected AUCs of the models.
     """
     random = np.random.default_rng(seed)
     n = channels * pairs
@@ -59,7 +61,9 @@ def test_models_that_are_surely_worse_are_hardly_ever_promoted() -> None:
 
 def test_the_bounds_have_their_nominal_coverage() -> None:
     comparisons = [planted(0.65, 0.66, channels=25, pairs=40, seed=seed) for seed in range(100)]
-    assert sum(comparison.low <= 0.01 for comparison in comparisons) >= 90  # The expected number is 95.
+    # The true difference is 0.01. `low` and `high` are one-sided 95 % bounds of it. So `low` should be at most 0.01 in
+    # about 95 of the 100 comparisons, and `high` should be at least 0.01 in about 95 of them.
+    assert sum(comparison.low <= 0.01 for comparison in comparisons) >= 90
     assert sum(comparison.high >= 0.01 for comparison in comparisons) >= 90
 
 
@@ -80,8 +84,8 @@ def test_with_one_channel_the_interval_depends_on_its_videos() -> None:
     comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
-    # The champion orders all 100 pairs rightly, and the challenger orders one wrongly. A loss of 0.01 is tolerable. But
-    # with so few pairs, the lower bound of the difference is too low.
+    # The champion orders all 100 pairs correctly, and the challenger orders one of them wrongly. A true loss of 0.01 in
+    # AUC would be tolerated. But with so few pairs, the lower bound of the difference is below the tolerated loss.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0

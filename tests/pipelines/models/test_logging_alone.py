@@ -1,6 +1,6 @@
 """Tests of the lock that lets only one process of a lab log to MLflow at a time.
 
-In these tests, a stand-in for MLflow's client logs nothing.
+In these tests, a simple object takes the place of MLflow's client, so nothing is logged.
 """
 
 import logging

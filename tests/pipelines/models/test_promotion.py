@@ -103,7 +103,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        ({"image_encoder": "another"}, "no longer available"),  # The encoder of this name has new weights now.
+        ({"image_encoder": "another"}, "no longer available"),  # The champion's encoder has changed and kept its name.
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
@@ -121,9 +121,10 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
 def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """The model `first` uses the lab's encoder. The model `other` uses an encoder that is called `another`.
+    """Compare the model `first`, which uses the lab's encoder, with `other`, which uses an encoder called `another`.
 
-    Each vector of `another` is the vector of the lab's encoder times -1. `another` has no vectors of one channel.
+    Each vector of `another` is the vector of the lab's encoder times -1. The videos of one channel have no vectors of
+    `another`.
     """
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
@@ -141,7 +142,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # The picture of this video has changed. `another` has only a vector of the picture before the change.
+        # For one video, the vector of `another` was made from an older picture than the video has now.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})

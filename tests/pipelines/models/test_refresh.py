@@ -1,6 +1,7 @@
 """Tests of a lab with imported catalogues and without an API key.
 
-A single command, or a single Dagster job, makes indexes and a model from the catalogues and serves them.
+A single command, or a single Dagster job, makes indexes and a model from the catalogues, and serves the indexes
+and the model.
 """
 
 import os

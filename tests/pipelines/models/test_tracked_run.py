@@ -1,7 +1,7 @@
 """Tests of what the lab logs to MLflow about a model: its metrics, its sources and its plots.
 
-Each figure of the evaluation becomes a metric with a name that MLflow allows. The figures of single channels become no
-metrics.
+The figures of single channels are not logged as metrics. Each other figure of the evaluation becomes a metric with a
+name that MLflow allows.
 """
 
 import json
@@ -35,7 +35,7 @@ def test_each_figure_has_a_unique_name_that_mlflow_allows(figures: list[Figure])
     values = metrics(figures)
     for name in values:
         _validate_metric_name(name)
-    slices = len(SLICES) - 1  # The figures of the single channel are no metrics.
+    slices = len(SLICES) - 1  # The last slice is a single channel, whose figures are not logged as metrics.
     assert len(values) == 2 * slices * 2 * (3 + 1)
     assert values["future_all_model_auc"] == 0.6
     assert values["new_channels_niche_food_drink_age_ece"] == 0.6

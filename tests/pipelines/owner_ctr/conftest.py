@@ -1,4 +1,4 @@
-"""Fixtures with a lab without videos, an export of YouTube Studio, and a signed-in owner of a channel."""
+"""Fixtures that give tests a lab without videos, exports of YouTube Studio, and the signed-in owner of a channel."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes an export from rows, text or bytes, and returns its path."""
+    """A function that writes rows, text or bytes to a file, as an export of YouTube Studio, and returns its path."""
 
     def write(content: Any, columns: Sequence[str] = COLUMNS, name: str = "Table data.csv") -> Path:
         if isinstance(content, list):

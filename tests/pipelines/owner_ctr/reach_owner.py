@@ -1,6 +1,7 @@
-"""A channel's owner for tests of the reach import. The owner has a lab, and an emulator that offers reach reports.
+"""The owner of a channel, for tests of importing reach reports.
 
-A reach report has each video's impressions and click-through rate on one day.
+The owner has a lab, which imports the reports, and an emulator of YouTube, which offers them. A reach report has each
+video's impressions and click-through rate on one day.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ Row = tuple[str, int, float]
 
 
 def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
-    """Return the report of a day with these rows.
+    """Return the reach report of `day` with the rows `rows`.
 
     YouTube makes the first report of a day at noon (UTC) of the next day. If `later` is not 0, the returned report is a
     correction, which YouTube makes `later` hours after the first report.
@@ -52,19 +53,19 @@ class Owner:
         return self.run()
 
     def stored(self) -> dict[tuple[str, date], tuple[int, float]]:
-        """Return the stored impressions and rate by video and day."""
+        """Return the stored impressions and click-through rate by video and day."""
         with self.lab.engine.connect() as connection:
             rows = connection.execute(select(video_reach).where(video_reach.c.source == "reach")).all()
         return {(row.video_id, row.day): (row.impressions, row.click_through_rate) for row in rows}
 
 
 def lab_with(owner: Owner, **changed: Any) -> Lab:
-    """Return the owner's lab, in which the values in `changed` replace the values of these settings."""
+    """Return the owner's lab with changed settings. `changed` has their new values by the name of the setting."""
     return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
 
 
 def import_error(owner: Owner) -> LabError:
-    """Run an import that must fail, and return its error."""
+    """Run an import that must fail with an error of one line, and return the error."""
     with pytest.raises(LabError) as caught:
         owner.run()
     assert "\n" not in str(caught.value)

@@ -28,7 +28,10 @@ def row(video_id: str, impressions: str = "1000", rate: str = "5.25", title: str
 
 
 def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
-    """Return a table with a header, the row of totals and `rows`. The last two columns are impressions and rate."""
+    """Return a CSV text with the header `columns`, a row of totals, and `rows`.
+
+    The last two columns must be the impressions and the click-through rate.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

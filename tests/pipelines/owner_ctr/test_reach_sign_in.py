@@ -114,7 +114,10 @@ def test_sign_in_without_the_scope_says_to_sign_in_again(owner: Owner) -> None:
 def test_no_secret_appears_in_logs_errors_or_output(
     owner: Owner, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], endpoint: str
 ) -> None:
-    """Make the server answer with an error that repeats everything that the lab sent to it."""
+    """Check that the lab never repeats a secret, even if the server does.
+
+    The server answers each request with an error that contains everything that the lab sent to it.
+    """
     sent: list[str] = []
 
     def echo(request: Any) -> Reply:

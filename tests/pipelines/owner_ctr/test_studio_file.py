@@ -1,6 +1,6 @@
 """Tests of finding the tables in a file that a person gives as an export of YouTube Studio.
 
-The file may be a CSV, a .zip, or of another kind, which is an error.
+A CSV file or a .zip file is read. A file of another kind is an error.
 """
 
 import os

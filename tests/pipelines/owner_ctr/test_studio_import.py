@@ -1,4 +1,4 @@
-"""Tests of importing Studio exports. Each video has one row, from its newest export."""
+"""Tests of importing Studio exports. For each video, the lab stores one row, from the newest export with this video."""
 
 import csv
 import os
@@ -18,7 +18,7 @@ from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio
 
 
 def outcome(report: StudioImport) -> tuple[int, int, int, int]:
-    """Return the numbers of new, changed and unchanged videos, and of videos with a stored row from a newer export."""
+    """Return the numbers of new, changed and unchanged videos, and of those whose stored row is from a newer export."""
     return report.new, report.changed, report.unchanged, report.older
 
 
