@@ -1,4 +1,4 @@
-"""Tests of collecting a niche from the emulator with Google's own client library."""
+"""Tests of collecting a niche from the emulator of YouTube with Google's own client library."""
 
 import dataclasses
 import logging
@@ -106,8 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # On a day with two calls, the lab requests the chart, which YouTube refuses, and then the videos that the search
-    # found. On a day with one call, the lab requests only the videos that the search found.
+    # These are the calls to `videos` in each of the four runs. In a run with two calls, the lab requests the chart,
+    # which YouTube refuses, and then the videos that the search found. In a run with one call, it requests only the
+    # videos that the search found.
     assert asked == [2, 1, 1, 2]
 
 
@@ -237,7 +238,7 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Collect a niche, which must fail, and return the error. Check that traceback and log do not show the API key."""
+    """Collect a niche, which must fail, and return the error. Check that neither traceback nor log has the API key."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))

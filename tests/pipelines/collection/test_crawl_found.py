@@ -94,7 +94,7 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
     # Both crawls give the same outcome for each video that both examined. The crawl of several days misses only videos
-    # that became too old before it ended.
+    # that became too old for a crawl before it ended.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
