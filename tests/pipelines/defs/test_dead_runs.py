@@ -52,7 +52,7 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""The module of a code server. It defines a job that runs until a file `go` exists."""
+"""The code of the module that the code server loads. It defines a job that runs until the file `go` exists."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Create the file `go`, for which the job waits. So the runs that are under way end, and later runs end at once."""
+        """Create the file `go`, for which the job waits. So the current runs end, and later runs end at once."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:

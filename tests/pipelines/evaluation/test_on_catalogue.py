@@ -1,4 +1,4 @@
-"""Tests of evaluating a model on another catalogue.
+"""Tests of evaluating a trained model on the videos of a catalogue.
 
 The model is evaluated only on videos that it was not trained on. A channel's adapter is fitted only to videos that were
 published before the evaluated videos.
