@@ -1,4 +1,4 @@
-"""Tests that a deleted video is deleted from every table, image and release, and that nothing else is deleted."""
+"""Tests that a deleted video disappears from every table and release, with its pictures, and that nothing else does."""
 
 from datetime import timedelta
 from typing import Any
