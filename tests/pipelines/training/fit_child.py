@@ -34,10 +34,10 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs of videos of the same channel. The first number of a video's inputs, plus noise, decides which wins.
+    """Return pairs of videos of one channel. The video wins whose first input, plus noise, is larger.
 
-    The inputs of a video are two unit vectors, of 16 and of 8 numbers. Some videos have no engagement, which the
-    absolute head learns, and some lack a sub-score, which the head of sub-scores learns.
+    The inputs of a video are two unit vectors, of 16 and of 8 numbers. The absolute head learns the engagement, which
+    is unknown for some videos. Another head learns the six sub-scores, of which the last is unknown for some videos.
     """
     random = np.random.default_rng(seed)
     n = channels * videos

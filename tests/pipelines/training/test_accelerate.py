@@ -37,7 +37,7 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Train without dropout, because each process draws its own dropout.
+    """Train without dropout. Each process draws its own random dropout, so the losses would differ from those of one.
 
     The training uses averaged weights, batch norms and a checkpoint.
     """
@@ -56,7 +56,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # The bias is added to every score. So no loss depends on the bias, and only rounding errors change it.
+        # This bias is added to every score, and the pair loss uses only differences of scores. So no loss depends on
+        # the bias, and only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

@@ -1,4 +1,4 @@
-"""Tests of the picture gaps of pairs. They must equal the gaps that the released model would give.
+"""Tests of the picture gaps of held-out pairs. On known channels, the gaps must equal those of the released model.
 
 A picture gap is the score of the winner's picture minus that of the loser's, if both pictures have the same title.
 """
