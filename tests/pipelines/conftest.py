@@ -1,6 +1,6 @@
 """Fixtures with a small lab, whose videos are collected once from the emulator of YouTube.
 
-Tests may read this lab but must not change it.
+Tests may add vectors and other results to this lab. They must leave its videos and pictures as they are.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
-    """A lab with 150 videos of 7 channels and their pictures, none of them encoded. Tests must not change this lab."""
+    """A lab with 150 videos of 7 channels and their pictures. At first, nothing is encoded."""
     from thumblab_pipelines.collection.download import download_thumbnails
     from thumblab_pipelines.collection.refresh import collect
 

@@ -18,7 +18,7 @@ SIZES = ("maxresdefault", "sddefault", "hqdefault", "mqdefault", "default")
 
 
 def move(lab: Lab, emulator: Emulator, sizes: tuple[str, ...] = SIZES, **settings: Any) -> Lab:
-    """Let the thumbnail URLs of the lab's videos point to `emulator`, and mark the videos as refreshed now.
+    """Let the thumbnail URLs of the lab's videos point to `emulator`, and mark the videos as just refreshed.
 
     Return the lab with settings that make it call `emulator` instead of YouTube.
     """

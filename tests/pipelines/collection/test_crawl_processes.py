@@ -1,4 +1,4 @@
-"""Tests that a crawl survives kills at any moment, and that several processes can share a crawl."""
+"""Tests that a crawl can be killed at any moment and continued, and that several processes can share a crawl."""
 
 import multiprocessing
 import os

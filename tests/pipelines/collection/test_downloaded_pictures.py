@@ -70,8 +70,8 @@ def test_the_placeholder_is_no_picture_even_with_status_200(
         downloaded = download_thumbnails(lab, "tech")
     assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
-    # A real default.jpg has the same dimensions as the placeholder. So the lab takes the placeholder for a picture,
-    # and stores it.
+    # YouTube sends a placeholder for a picture that is missing. A real default.jpg has the same dimensions as the
+    # placeholder. So the lab cannot tell them apart here, and stores the placeholder.
     assert row_of(lab, last).url.endswith("/default.jpg")
 
 

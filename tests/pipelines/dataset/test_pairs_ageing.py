@@ -1,7 +1,7 @@
 """Tests of the age correction and of outliers.
 
-The growth of views is fitted to videos that were counted at several ages. If there are too few such videos, a typical
-growth is used.
+A curve of how views grow with age is fitted to videos that were counted at several ages. If there are too few such
+videos, a typical curve is used.
 
 The target of a video is the natural logarithm of its age-corrected views. An outlier is a training video whose target
 is far from the other targets of its channel.

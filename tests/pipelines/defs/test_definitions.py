@@ -111,8 +111,7 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The assets of the group of `raw_videos` write and read these tables. So the tables have the place of this group in
-    # the order.
+    # The tables have the same place in the order as `raw_videos`, because assets of its group write and read them.
     order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []

@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes of a picture. `HEAVY` ones have large weights in the formula of the views, `LIGHT` ones small weights.
+"""Attributes of a picture. Those in `HEAVY` have larger weights in the formula of the views than those in `LIGHT`.
 
 1,800 videos are enough to tell these two groups apart. The weights within a group are so close that chance decides
 which of them looks larger.

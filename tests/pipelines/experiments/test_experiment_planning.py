@@ -129,7 +129,7 @@ def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None
 
 @pytest.fixture
 def candidates(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
-    """Three files: a picture, the same picture in another format, and another picture."""
+    """Three files: a picture, the same picture in another format, and a different picture."""
     paths = [tmp_path / "a.jpg", tmp_path / "a.png", tmp_path / "b.jpg"]
     for path, data in zip(paths, (drawn(1), drawn(1, kind="PNG"), drawn(2)), strict=True):
         path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Tests of the report of experiments, which has checks and a preview.
+"""Tests of the report, the checks and the preview of experiments.
 
 The report counts the outcomes of each channel, and how often the model's scores agree with the outcomes.
 """

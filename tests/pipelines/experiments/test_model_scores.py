@@ -85,8 +85,8 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
     serve_model(lab)
     encode(1, 0.1)
     encode(2, 0.9)  # The third picture is not encoded.
-    ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # The lab does not know its title.
-    ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # This one has no pictures.
+    ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # The lab has no title for this video.
+    ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # This experiment has no pictures.
     assert served_scores(lab, read_experiments(lab)) == {}
 
 

@@ -1,4 +1,4 @@
-"""Tests that videos are refreshed before their facts are 30 days old, and are deleted if this is impossible."""
+"""Tests that videos are refreshed before their facts are 30 days old. Otherwise they are deleted."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Tests of the local trend of a channel.
 
 The trend at a video is a weighted mean of the targets of the channel's other known videos. Videos that were published
-closer to this video weigh more. The target of a video is its age-corrected log views. A video is known if the trend may
-use its target.
+closer in time weigh more. The target of a video is its age-corrected log views. A video is known if the trend may use
+its target.
 """
 
 import numpy as np

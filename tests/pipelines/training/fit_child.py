@@ -34,10 +34,12 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs of videos of one channel. The video wins whose first input, plus noise, is larger.
+    """Return the data of a training. In each pair of videos, the one with the larger quality wins.
 
-    The inputs of a video are two unit vectors, of 16 and of 8 numbers. The absolute head learns the engagement, which
-    is unknown for some videos. Another head learns the six sub-scores, of which the last is unknown for some videos.
+    The two videos of a pair are of the same channel. The quality of a video is its first input times `signal`, plus
+    noise. The inputs of a video are two unit vectors, of 16 and of 8 numbers. The absolute head learns the engagement,
+    which is unknown for some videos. Another head learns the six sub-scores. The last sub-score is unknown for some
+    videos.
     """
     random = np.random.default_rng(seed)
     n = channels * videos

@@ -37,9 +37,10 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Train without dropout. Each process draws its own random dropout, so the losses would differ from those of one.
+    """Train without dropout, which would make the losses of two processes differ from those of one process.
 
-    The training uses averaged weights, batch norms and a checkpoint.
+    The reason is that each process draws its own random dropout. The training uses averaged weights, batch norms and a
+    checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)

@@ -168,7 +168,7 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return nine channels. A video's target grows with the dot product of its picture and `taste(channel)` [16]."""
+    """Return a dataset of nine channels. A target grows with the dot product of the picture and `taste(number)` [16]."""
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
@@ -306,7 +306,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
     """Test the fixture `data` itself. Sheppard's formula gives the best AUC from a correlation.
 
-    It requires that the differences of two videos in signal and in target are jointly Gaussian, as is nearly so here.
+    It requires that the differences of two videos in signal and in target are jointly Gaussian. Here they nearly are.
     """
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
