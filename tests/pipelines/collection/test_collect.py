@@ -106,9 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # These are the calls to `videos` in each of the four runs. In a run with two calls, the lab requests the chart,
-    # which YouTube refuses, and then the videos that the search found. In a run with one call, it requests only the
-    # videos that the search found.
+    # These are the calls of `videos.list` in each of the four runs. In a run with two calls, the lab requests the
+    # chart, which YouTube refuses, and then the videos that the search found. In a run with one call, it requests only
+    # the videos that the search found.
     assert asked == [2, 1, 1, 2]
 
 

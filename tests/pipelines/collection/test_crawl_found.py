@@ -62,7 +62,7 @@ def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab,
 
 
 class _WithMoreVideos(Edited):
-    """A copy of a catalogue with more videos. The tests need no pictures of the added videos."""
+    """A copy of a catalogue with more videos. It has no pictures for the added videos, because the tests need none."""
 
     def __init__(self, source: Any, more: list[CatalogueVideo], at: Any) -> None:
         super(Edited, self).__init__([*source.videos.values(), *more], at)

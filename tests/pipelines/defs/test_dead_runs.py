@@ -88,7 +88,7 @@ class Daemon:
         list(EventLogConsumerDaemon().run_iteration(self.workspace))
 
     def replace_code_server(self) -> None:
-        """Replace the code server, as the daemon does once a minute."""
+        """Replace the code server, as Dagster's daemon does once a minute."""
         self.workspace.reload_code_location("lasting")
 
     @property

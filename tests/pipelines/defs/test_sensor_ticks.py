@@ -24,7 +24,7 @@ from thumblab_pipelines.defs.resources import LabResource
 
 @contextmanager
 def connections() -> Iterator[list[object]]:
-    """Yield a list of the database connections that this process opens inside the block."""
+    """Yield a list of the database connections that this process opens inside the `with` block."""
     opened: list[object] = []
 
     def note(connection: object, _: object) -> None:

@@ -108,7 +108,7 @@ def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chan
 
     On the slice `swap`, the winner is the video with more views, which may have won by its title. There the AUC of
     these scores is high. On the slice `residual`, the winner is the video with the larger residual. A residual is what
-    remains of the log views without the effect of the title, so the AUC is one half.
+    remains of the log views without the predicted effect of the title, so the AUC is about one half.
     """
     aucs = planted.aucs(planted.title)
     assert aucs["swap"] > 0.7

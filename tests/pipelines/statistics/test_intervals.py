@@ -106,7 +106,7 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
     """Compare the mean width of the intervals with the width of an ideal interval.
 
     The ideal width is 2 * 1.96 standard deviations of the mean over 100 samples. Each tested interval is computed from
-    only one sample, so it may be wider by a factor of `most`.
+    only one sample, so it may be wider by a factor of up to `most`.
     """
     random = np.random.default_rng(0)
     for channels, most in ((3, 3.2), (5, 1.9), (10, 1.5), (30, 1.3)):

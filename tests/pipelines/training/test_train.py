@@ -168,7 +168,7 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return a dataset of nine channels. A target grows with the dot product of the picture and `taste(number)` [16]."""
+    """Return a dataset of nine channels. Targets grow with the dot product of the picture and `taste(number)` [16]."""
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)

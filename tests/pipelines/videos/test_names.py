@@ -164,7 +164,7 @@ def test_the_migration_merges_channels_of_two_spellings_with_their_references(
         assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [first]
         slices = set(connection.execute(text("SELECT slice FROM model_evaluations")).scalars())
         assert slices >= {f"channel:{name}" for name in (first, second, third, youtube)}
-    with engine.begin() as connection:  # A second run changes nothing.
+    with engine.begin() as connection:  # A second run of the migration changes nothing.
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
         command.upgrade(config, "0006")

@@ -99,7 +99,7 @@ class Stub:
             ]
             return 200, {"items": hits, "nextPageToken": self._token(page)}
         if name == "videos" and "id" in query:
-            return 200, {"items": []}  # The listed videos have been deleted.
+            return 200, {"items": []}  # The stub answers as if the listed videos had been deleted.
         return 404, {"error": {"code": 404, "errors": [{"reason": "videoChartNotFound"}]}}
 
 
