@@ -1,4 +1,4 @@
-"""A catalogue for the emulator, made by changing each video of another catalogue."""
+"""A catalogue for the emulator of YouTube, made by changing each video of another catalogue."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +10,7 @@ from demo.catalogues.source import CatalogueVideo
 class Edited(Catalogue):
     """A copy of `source` in which `change` was applied to each video.
 
-    If `at` is given, it is the time at which the copy was observed.
+    If `at` is given, it replaces the time at which the catalogue was observed.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Fixtures with a small lab that was collected once from the emulator.
+"""Fixtures with a small lab, whose videos are collected once from the emulator of YouTube.
 
-Tests may read this lab but must not change it.
+Tests may add vectors and other results to this lab. They must leave its videos and pictures as they are.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,9 @@ KEY = "AIzaSecretOfTheTests"
 
 @dataclass(frozen=True)
 class Small:
-    """The small lab, the catalogue and emulator that it was collected from, and the result of each step by niche.
+    """The small lab, and the catalogue and the emulator from which its videos were collected.
 
+    `collected` and `downloaded` have the results of collecting the videos and of downloading their pictures, by niche.
     `spent` is the number of calls that collecting the videos spent, by bucket of the quota. Tests with copies of the
     lab spend more of the emulator's quota later.
     """
@@ -59,7 +60,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
-    """A lab with 150 videos of 7 channels and their pictures, none of them encoded. Tests must not change this lab."""
+    """A lab with 150 videos of 7 channels and their pictures. At first, nothing is encoded."""
     from thumblab_pipelines.collection.download import download_thumbnails
     from thumblab_pipelines.collection.refresh import collect
 
@@ -74,7 +75,7 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """A function that makes a dataset in which the pictures decide the views.
 
-    The logarithm of the views, corrected for age, is a linear function of the picture's vector plus noise. Every video
+    The logarithm of the age-corrected views is a linear function of the picture's vector, plus noise. Every video
     was counted once, by the same definition of a view, and no two pictures look alike. `columns` replaces or adds
     columns of the table of videos.
     """

@@ -1,6 +1,7 @@
 """Fixtures with labs for the tests of channel adapters.
 
-Their model gives every picture the same score. So a difference between two scores comes from a channel adapter.
+The model of these labs gives every picture the same score. So a difference between two scores comes from a channel
+adapter.
 """
 
 from collections.abc import Callable

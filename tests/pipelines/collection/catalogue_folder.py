@@ -38,9 +38,10 @@ class CatalogueFolder:
         (folder / "images").mkdir(parents=True)
 
     def add(self, video_id: str, image: bytes | None = None, name: str | None = None, **cells: str) -> int:
-        """Add a row and its image, by default a drawn picture. With `b"none"` as `image`, add a row without an image.
+        """Add a row, and write the file of its image. Return the line number of the row in `videos.csv`.
 
-        Return the line number of the row in `videos.csv`. It is right only if no cell above has a line break.
+        If `image` is None, a picture is drawn. If `image` is `b"none"`, no file is written. The line number is right
+        only if no cell above contains a line break.
         """
         name = name or f"images/{video_id}.jpg"
         if image != b"none":

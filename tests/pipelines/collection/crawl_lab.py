@@ -9,7 +9,10 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return the stored outcome of each video. The outcome is None for a video that was not examined yet."""
+    """Return the outcome of each video that the crawl found, by video id.
+
+    The outcome is None if the crawl has not yet checked the video against its rules.
+    """
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())
 

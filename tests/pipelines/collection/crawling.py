@@ -18,9 +18,10 @@ IMPORTS = [
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:
     """Set the environment variables in `environment`, and crawl the niches one after the other.
 
-    Append stderr to the file `stderr_path`.
+    What the crawl writes to stderr is appended to the file `stderr_path`.
     """
-    # A background job of a shell ignores SIGINT. This handler makes SIGINT interrupt the crawl even then.
+    # If a shell runs the tests as a background job, their processes ignore SIGINT. With this handler, SIGINT interrupts
+    # the crawl in every case.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.open(stderr_path, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

@@ -18,9 +18,9 @@ SIZES = ("maxresdefault", "sddefault", "hqdefault", "mqdefault", "default")
 
 
 def move(lab: Lab, emulator: Emulator, sizes: tuple[str, ...] = SIZES, **settings: Any) -> Lab:
-    """Let the thumbnail URLs of the lab's videos point to this emulator.
+    """Let the thumbnail URLs of the lab's videos point to `emulator`, and mark the videos as just refreshed.
 
-    Return the lab with settings for this emulator.
+    Return the lab with settings that make it call `emulator` instead of YouTube.
     """
     with lab.engine.begin() as connection:
         for name in video_ids(lab):

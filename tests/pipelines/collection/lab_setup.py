@@ -1,4 +1,4 @@
-"""Helpers that connect a lab to the emulator and list the lab's videos."""
+"""Helpers that connect a lab to the emulator of YouTube and list the lab's videos."""
 
 import dataclasses
 from typing import Any
@@ -14,7 +14,7 @@ SECRET = "AIzaSecretOfTheTests"
 
 
 def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
-    """Return the lab with settings for this emulator."""
+    """Return the lab with settings that make it call `emulator` instead of YouTube. `changes` adds other settings."""
     chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
 

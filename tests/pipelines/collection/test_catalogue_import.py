@@ -1,4 +1,4 @@
-"""Tests of importing a catalogue. Good rows are imported, each bad row is named, and an import can be repeated."""
+"""Tests of importing a catalogue. Good rows are imported, bad rows are reported, and an import can be repeated."""
 
 import csv
 from datetime import UTC, datetime

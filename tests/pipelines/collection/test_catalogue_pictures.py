@@ -1,4 +1,7 @@
-"""Tests of a catalogue's pictures. Only files inside its folder are read. A bad picture excludes only its own row."""
+"""Tests of a catalogue's pictures.
+
+Only files inside the folder of the catalogue are read. A bad picture excludes only the row that names it.
+"""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Tests of reading `videos.csv` as people, pandas and spreadsheets write it. A bad cell excludes only its own row."""
+"""Tests of reading `videos.csv` as people, pandas and spreadsheets write it. A bad cell excludes only its row."""
 
 import os
 from datetime import UTC

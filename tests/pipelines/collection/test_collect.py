@@ -1,4 +1,4 @@
-"""Tests of collecting a niche from the emulator with Google's own client library."""
+"""Tests of collecting a niche from the emulator of YouTube with Google's own client library."""
 
 import dataclasses
 import logging
@@ -106,8 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # On a day with two calls, the lab requests the chart, which YouTube refuses, and then the videos that the search
-    # found. On a day with one call, the lab requests only the videos that the search found.
+    # These are the calls of `videos.list` in each of the four runs. In a run with two calls, the lab requests the
+    # chart, which YouTube refuses, and then the videos that the search found. In a run with one call, it requests only
+    # the videos that the search found.
     assert asked == [2, 1, 1, 2]
 
 
@@ -237,7 +238,7 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Collect a niche, which must fail, and return the error. Check that traceback and log do not show the API key."""
+    """Check that collecting a niche fails, and return the error. Neither traceback nor log may have the API key."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))
@@ -270,7 +271,7 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The path below is outside the API. The emulator answers it with a 404 that has another format than YouTube's.
+    # The path `nowhere/` is outside the API. The emulator answers with a 404 in another format than YouTube's errors.
     with Emulator(catalogue) as emulator:
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.kind is ErrorKind.NOT_FOUND

@@ -62,7 +62,7 @@ def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab,
 
 
 class _WithMoreVideos(Edited):
-    """A copy of a catalogue with more videos. The tests need no pictures of the added videos."""
+    """A copy of a catalogue with more videos. It has no pictures for the added videos, because the tests need none."""
 
     def __init__(self, source: Any, more: list[CatalogueVideo], at: Any) -> None:
         super(Edited, self).__init__([*source.videos.values(), *more], at)
@@ -94,7 +94,7 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
     # Both crawls give the same outcome for each video that both examined. The crawl of several days misses only videos
-    # that became too old before it ended.
+    # that became too old for a crawl before it ended.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -126,7 +126,7 @@ def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
-        # Only the first request of page 1 is answered. Every later request is refused, even a request of page 1.
+        # Only the first request for a page is answered. All later requests are refused, even those for the first page.
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=None, after=1)
         crawled = crawl(chosen, "tech")
         assert emulator.counts.calls["playlistItems"] < 10

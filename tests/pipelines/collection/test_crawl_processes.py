@@ -1,4 +1,4 @@
-"""Tests that a crawl survives kills at any moment, and that several processes can share a crawl."""
+"""Tests that a crawl can be killed at any moment and continued, and that several processes can share a crawl."""
 
 import multiprocessing
 import os
@@ -80,7 +80,8 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(10):
             process = Crawling(other, emulator, 10, tmp_path)
-            # Each kill comes when about another tenth of the units of an undisturbed crawl is spent.
+            # The units that the undisturbed crawl spent are divided into 10.5 equal parts. There is one kill at a
+            # random point of each of the first ten parts.
             enough = undisturbed * (kill + luck.random()) / 10.5
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
@@ -91,7 +92,8 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # A kill interrupts at most eight calls, one of each thread. The next process makes these calls again.
+    # The crawl has eight threads, and a kill interrupts at most one call of each. The next process makes these calls
+    # again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:

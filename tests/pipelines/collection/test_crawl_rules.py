@@ -47,7 +47,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     def change(video: CatalogueVideo) -> CatalogueVideo:
         facts = {k: v for k, v in changes.get(video.video_id, {}).items() if k != "why"}
-        if video.channel_id == quiet:  # This channel gets fewer than 10 videos in the last 90 days.
+        if video.channel_id == quiet:  # All its videos become older than 90 days, so the crawl excludes the channel.
             facts["published_at"] = tech.observed_at - timedelta(days=100 + len(video.title))
         if video.channel_id == small:
             facts["views"] = 3
@@ -65,8 +65,8 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
     }
     counted = Counter(outcomes(lab).values())
     assert crawled.counted.videos == dict(counted)
-    # The lab stores no video that a rule left out, with one exception. It stores outliers, whose views are
-    # more than 3 standard deviations from their channel's mean, because the library needs winners.
+    # The lab stores no video that a rule left out, with one exception. It stores outliers, because an outlier may be a
+    # winner. The log views per hour of an outlier are more than 3 standard deviations from its channel's mean.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}

@@ -1,4 +1,4 @@
-"""Tests that known pictures are checked again when they are due. A changed picture becomes a new version."""
+"""Tests that each known picture is checked again when its next check is due. A changed picture is a new version."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -120,7 +120,7 @@ def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogu
         now, counts = emulator.now, emulator.counts
         later(lab, emulator, days=8)
         download_thumbnails(lab, "tech")
-        assert emulator.counts.images == counts.images  # The lab sent the new ETag, so it received no picture again.
+        assert emulator.counts.images == counts.images  # The lab sent the new ETag, so no picture was sent back.
     assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at) == (old.sha256, old.fetched_at)

@@ -80,7 +80,7 @@ def delete_one(lab: Lab, part: str) -> str:
 
 
 def named_by(lab: Lab, *video_ids: str) -> Iterator[Path]:
-    """Yield each file of a pairs release that contains one of the ids."""
+    """Yield each file of the pairs releases that contains one or more of `video_ids`."""
     for path in (lab.releases.root / PAIRS).rglob("*"):
         if path.is_file() and any(video_id.encode() in path.read_bytes() for video_id in video_ids):
             yield path
@@ -158,9 +158,9 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # If a pairs release names a deleted video, a new release without this video takes its place. The new release is
-    # called its successor. After another deletion, the successor gets a successor too. A successor that no model needs
-    # any more is deleted.
+    # `clean_pairs` replaces a release that names a deleted video by a new release without this video. The new release
+    # is called the successor of the old one. After another deletion, the successor is replaced in the same way. A
+    # release that is not the newest and that no model needs is deleted without a successor.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []
@@ -287,7 +287,8 @@ def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(
     assert successor is not None
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    # The successor gets a time of creation 400 days ahead, as if it had been written while the clock was wrong.
+    # The time of creation is set 400 days ahead, as if the successor had been written while the clock was wrong. Such
+    # a release is replaced at once.
     set_created_at(successor, datetime.now(UTC) + timedelta(days=400))
     assert clean_pairs(lab, rest=day) == 1
     delete_one(lab, TRAIN)

@@ -1,4 +1,4 @@
-"""Tests of the training pairs. Only comparable videos are paired.
+"""Tests of the training pairs. Two videos are paired only if their views can be compared.
 
 The training, validation and test parts have no video in common. A fold is a group of channels for cross-validation. No
 channel is in two folds.
@@ -182,7 +182,7 @@ def test_pairs_are_published_again_only_after_a_change(encoded: Lab) -> None:
         connection.execute(text(f"{add} 10"))
     try:
         assert not pairs.build_pairs(encoded).reused
-    finally:  # Other tests use the same lab.
+    finally:  # The counts are restored, because other tests use the same lab.
         with encoded.engine.begin() as connection:
             connection.execute(text(f"{add} -10"))
 
@@ -194,7 +194,7 @@ def test_the_dataset_contains_the_vectors_and_sub_scores_of_its_videos(encoded: 
     assert data.images.shape == (count, 768)
     assert data.titles.shape == (count, 384)
     np.testing.assert_allclose(np.linalg.norm(data.images, axis=1), 1, atol=1e-4)
-    title_match = data.sub_scores[:, 5]  # The title match is NaN for pictures without text.
+    title_match = data.sub_scores[:, 5]  # This sub-score is NaN for pictures without text.
     assert np.isfinite(title_match).any()
     assert ((title_match >= 0) & (title_match <= 1) | np.isnan(title_match)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()
@@ -224,7 +224,7 @@ def test_views_at_fixed_ages_and_owner_figures_are_part_of_new_pairs(encoded: La
         assert set(videos.impressions[known]) == {500}
         assert set(paired[paired.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
         assert built.release.info["labels"]["views at 24 h"] == (paired.label == "views at 24 h").sum() > 0
-    finally:  # Other tests use the same lab.
+    finally:  # The inserted rows are deleted, because other tests use the same lab.
         with encoded.engine.begin() as connection:
             connection.execute(text("DELETE FROM views_at_age"))
             connection.execute(text("DELETE FROM video_reach"))

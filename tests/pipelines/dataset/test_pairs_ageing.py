@@ -1,7 +1,7 @@
 """Tests of the age correction and of outliers.
 
-The growth of views is fitted to videos that were counted at several ages. If there are too few such videos, a typical
-growth is used.
+A curve of how views grow with age is fitted to videos that were counted at several ages. If there are too few such
+videos, a typical curve is used.
 
 The target of a video is the natural logarithm of its age-corrected views. An outlier is a training video whose target
 is far from the other targets of its channel.
@@ -80,7 +80,7 @@ def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
 def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
     # The target of video 3 is so extreme that the plain standard deviation of the 20 training videos becomes large. If
-    # the test for outliers used this deviation, it would not find video 4.
+    # the rule for outliers used this deviation, it would not find video 4.
     target[[3, 25]] = 20.0
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})

@@ -1,6 +1,6 @@
 """Tests of the checks of training pairs.
 
-Each test puts one fault into correct pairs. The check for this fault must fail and name the wrong row.
+Most tests put one fault into correct pairs. The check for this fault must fail and name the wrong row.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,10 @@ from thumblab_pipelines.dataset.snapshot import Snapshot
 
 Plant = Callable[..., Dataset]
 Change = Callable[[pd.DataFrame, pd.DataFrame], list[str]]
-"""A function that puts a fault into the videos or the pairs. It returns what the check's explanation must contain."""
+"""A function that puts a fault into the videos or the pairs.
+
+It returns the texts that the explanation of the failed check must contain.
+"""
 
 
 def snapshot(data: Dataset, images: np.ndarray | None = None) -> Snapshot:
@@ -174,10 +177,10 @@ def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
 
 def growth_fitted_to_all_parts(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """Correct the views for age by a growth that was fitted to all videos instead of the training videos.
+    """Correct the views for age with a growth curve that was fitted to all videos instead of the training videos.
 
-    Training videos get half of their views within 24 hours, and held-out videos within 500 hours. So a growth that is
-    fitted to all videos differs from one that is fitted to the training videos.
+    Here, training videos have half of their final views at an age of 24 hours, and held-out videos at 500 hours. So
+    the curve that is fitted to all videos differs from the curve that is fitted to the training videos.
     """
     half = np.where(corpus.part == "train", 24.0, 500.0)
     level = corpus.views * (corpus.age_hours + half) / corpus.age_hours

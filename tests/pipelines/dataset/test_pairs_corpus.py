@@ -196,10 +196,10 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # Its definition of a view is not that of the latest count.
+    assert np.isnan(video.views_at_24)  # These views were counted by another definition than the latest count.
     assert video.views_at_72 == 1_500
-    # The estimate of 3,300 is above the later count of 3,000, because YouTube has removed 300 views in between. The
-    # later count is used.
+    # The estimate at 168 hours is 3,300 views, but the count at 200 hours is only 3,000, as if YouTube had removed
+    # views. The row has 3,000, because views at an age are limited to the later count.
     assert video.views_at_168 == 3_000
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)

@@ -27,7 +27,8 @@ SECRET = "AIzaSecretOfTheTests"
 class Ran:
     """The result of a run.
 
-    It holds the metadata of the run's asset, its checks by name, and every event and log as text.
+    It holds the metadata of the asset, the asset's checks by name, and every event and log as text. `failure` is the
+    error of the step that failed, or empty.
     """
 
     success: bool
@@ -93,7 +94,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
 ) -> None:
     with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
         first = run(job, asset, emulator)
-        assert first.success  # The collected videos are valid, and later assets may use them.
+        assert first.success  # The run succeeds, because the videos that it collected are valid.
         assert "2026-11-21 08:00 UTC" in first.metadata["state"]
         finished = first.checks["finished"]
         assert (finished.passed, finished.blocking) == (False, False)

@@ -52,7 +52,7 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""The module of a code server. It defines a job that runs until a file `go` exists."""
+"""The code of the module that the code server loads. It defines a job that runs until the file `go` exists."""
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Daemon:
         list(EventLogConsumerDaemon().run_iteration(self.workspace))
 
     def replace_code_server(self) -> None:
-        """Replace the code server, as the daemon does once a minute."""
+        """Replace the code server, as Dagster's daemon does once a minute."""
         self.workspace.reload_code_location("lasting")
 
     @property
@@ -96,7 +96,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Create the file `go`, for which the job waits. So the runs that are under way end, and later runs end at once."""
+        """Create the file `go`, for which the job waits. So the current runs end, and later runs end at once."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:

@@ -13,7 +13,7 @@ LIBRARY = {
 }  # fmt: skip
 COLLECTION = {"crawled_videos", "true_ctr", "experiments"}
 TABLES = {"videos"}
-"""The tables that all collecting assets write to. Dagster does not materialize them."""
+"""The tables that Dagster shows as assets but does not materialize. `raw_videos` and `crawled_videos` write to them."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 
@@ -111,8 +111,7 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The assets of the group of `raw_videos` write and read these tables. So the tables have the place of this group in
-    # the order.
+    # The tables have the same place in the order as `raw_videos`, because assets of its group write and read them.
     order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
@@ -190,7 +189,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
-    """Check that each scheduled job reads only tables and its own assets.
+    """Check that the job `name` reads only the tables in `TABLES` and its own assets.
 
     A lab may never run the crawl. If an asset upstream of a job was never materialized, Dagster's UI asks "Are you
     sure?" before it starts the job.

@@ -1,4 +1,4 @@
-"""Test the asset `experiments`: its figures, its preview and its checks."""
+"""Tests of the Dagster asset `experiments`, which reports figures and a preview, and has checks."""
 
 from collections.abc import Callable
 from datetime import date
@@ -21,7 +21,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def materialize(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dg.ExecuteInProcessResult]:
-    """A function that materializes the asset as Dagster's UI does."""
+    """A function that materializes the asset `experiments` as Dagster's UI does."""
 
     def run() -> dg.ExecuteInProcessResult:
         assert lab.settings.database_url is not None

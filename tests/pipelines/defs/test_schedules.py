@@ -19,7 +19,7 @@ HOBART = ZoneInfo("Australia/Hobart")
 
 
 def ticks(schedule: dg.ScheduleDefinition, start: datetime, end: datetime) -> list[datetime]:
-    """Return the times from `start` to `end` at which the daemon would start the schedule's job, in Hobart's time."""
+    """Return the times from `start` to `end`, in Hobart's time, at which Dagster would start the schedule's job."""
     moments = []
     for moment in schedule_execution_time_iterator(
         start.timestamp(), schedule.cron_schedule, schedule.execution_timezone, ascending=True

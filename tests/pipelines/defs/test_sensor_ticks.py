@@ -1,4 +1,8 @@
-"""Tests of the cost of a sensor tick. Two sensors tick every 15 s, which is eight ticks a minute, day and night."""
+"""Tests of how sensors and assets open the lab.
+
+A tick of a sensor must be cheap. Each of the two sensors ticks every 15 s, so there are eight ticks a minute, day and
+night.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,7 +24,7 @@ from thumblab_pipelines.defs.resources import LabResource
 
 @contextmanager
 def connections() -> Iterator[list[object]]:
-    """Yield a list of the database connections that this process opens inside the block."""
+    """Yield a list of the database connections that this process opens inside the `with` block."""
     opened: list[object] = []
 
     def note(connection: object, _: object) -> None:
@@ -96,9 +100,10 @@ def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, m
 
 
 def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
-    """A resource from `LabResource.in_this_process` keeps its settings and its listener, which are private attributes.
+    """Check that a resource from `LabResource.in_this_process` keeps its settings and its listener during a run.
 
-    Dagster copies other configurable resources before a run, and the copies lack the private attributes.
+    Both are private attributes. Dagster copies other configurable resources before a run, and the copies lack private
+    attributes.
     """
     reports: list[tuple[str, int, int]] = []
 

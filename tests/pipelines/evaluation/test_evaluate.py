@@ -1,4 +1,4 @@
-"""Tests of the evaluation of the model and of the reference models. Both are called scorers.
+"""Tests of the evaluation of the model and of the reference models. Each of these models is called a scorer.
 
 There are three splits of the pairs: the future of known channels, unseen channels, and unseen channels with adapters.
 In each split, no reference model uses more data of the evaluated channels than the model does. Each figure is measured

@@ -1,4 +1,4 @@
-"""Tests of evaluating a model on another catalogue.
+"""Tests of evaluating a trained model on the videos of a catalogue.
 
 The model is evaluated only on videos that it was not trained on. A channel's adapter is fitted only to videos that were
 published before the evaluated videos.
@@ -133,7 +133,7 @@ def test_both_splits_are_evaluated_on_the_same_pairs_of_the_last_fifth(
 def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
     home: Lab, model: Release, elsewhere: Lab, evaluated: CatalogueEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Replace the views of the evaluated videos by noise. No adapted score may change.
+    """Replace the views of the evaluated videos by noise. No score that uses a channel adapter may change.
 
     The evaluated videos are the last fifth of each channel's videos.
     """

@@ -27,7 +27,10 @@ SUBJECTS = (("soup", "bread", "cake", "salad"), ("mountain", "river", "forest", 
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """A dataset, and the known effects [n] of each video's title and of its picture on its log views."""
+    """A dataset of n videos. `title` and `picture` [n] are the known effects of a video's title and picture.
+
+    An effect is what the title or the picture adds to the log views of the video.
+    """
 
     data: Dataset
     title: npt.NDArray[np.float64]
@@ -47,14 +50,14 @@ class Planted:
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))
 
     def aucs(self, scores: Any) -> dict[str, float]:
-        """Return the AUC of a scorer that gives the picture of video i the score `scores[i]`, for each slice by name."""
+        """Return the AUC by slice, for a scorer that gives the picture of video i the score `scores[i]`."""
         figures = self.pairs().aucs("model", self.gaps(scores))
         return {e.slice: e.value for e in figures if e.metric == "auc" and e.value is not None}
 
 
 @pytest.fixture(scope="module")
 def planted(plant: Callable[..., Dataset]) -> Planted:
-    """Twelve channels. A title about cooking multiplies the views by four.
+    """A dataset of twelve channels. A title about cooking multiplies the views by four.
 
     The effect of the picture does not depend on the title.
     """
@@ -103,8 +106,9 @@ def test_a_scorer_that_ignores_pictures_is_at_chance(planted: Planted) -> None:
 def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chance(planted: Planted) -> None:
     """Give each picture the effect of its video's title as its score.
 
-    On the slice `swap`, the winner is the video with more views, which may have won by its title. There the scores look
-    good. On the slice `residual`, what the context predicts is subtracted first, and the scores are at chance.
+    On the slice `swap`, the winner is the video with more views, which may have won by its title. There the AUC of
+    these scores is high. On the slice `residual`, the winner is the video with the larger residual. A residual is what
+    remains of the log views without the predicted effect of the title, so the AUC is about one half.
     """
     aucs = planted.aucs(planted.title)
     assert aucs["swap"] > 0.7

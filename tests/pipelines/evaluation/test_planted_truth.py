@@ -2,7 +2,8 @@
 
 `demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. Unless a test names
 another catalogue, it uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image encoder was
-chosen with the help of the demo's catalogue. So docs/evaluation.md also has the figures of other catalogues.
+chosen with the help of the demo's catalogue. So the figures on this catalogue may be too good, and docs/evaluation.md
+also has the figures on other catalogues.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes of a picture that have large weights and small weights in the formula of the views.
+"""Attributes of a picture. Those in `HEAVY` have larger weights in the formula of the views than those in `LIGHT`.
 
 1,800 videos are enough to tell these two groups apart. The weights within a group are so close that chance decides
 which of them looks larger.
@@ -53,8 +54,8 @@ class Planted(PlantedData):
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
 
-        Before the fit, the mean of its channel is subtracted from each value, and the difference is divided by the
-        standard deviation of all differences. Return the coefficients and their standard errors [2, k].
+        Before the fit, the mean of the channel is subtracted from each score and each fact. The differences are then
+        divided by their standard deviation. Return the coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 

@@ -1,7 +1,7 @@
 """Tests on real channels.
 
-The model ranks later videos of known channels better than partial pooling, the best reference model. With a channel
-adapter, it also ranks the videos of large unseen channels well.
+On known channels, the model ranks videos that are later than its training videos. It does so better than partial
+pooling, the best reference model. With a channel adapter, it also ranks the videos of large unseen channels well.
 """
 
 import json
@@ -59,7 +59,10 @@ def evaluations(data: Dataset, request: pytest.FixtureRequest) -> list[Evaluatio
 
 
 def deep_channels(evaluations: list[Evaluation]) -> dict[str, Any]:
-    """Return the adapted model's AUC in each of the `DEEP` channels with the most pairs, by the name of the slice."""
+    """Return the AUC of the model with channel adapters in the `DEEP` channels that have the most pairs.
+
+    The keys are the names of the channels' slices.
+    """
     adapted = [e for e in evaluations if (e.split, e.scorer, e.metric) == (ADAPTED, "model", "auc")]
     of_channels = sorted((e for e in adapted if e.slice.startswith("channel:")), key=lambda e: -e.pairs)
     return {e.slice: e.value for e in of_channels[:DEEP]}

@@ -39,7 +39,7 @@ def test_sorting_by_length_or_age_finds_a_relation_in_either_direction(plant: Pl
 
 
 def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
-    # These are 2,400 videos. With fewer videos, the penalty of the ridge regressions would be too strong.
+    # The 40 channels have 2,400 videos. With fewer videos, the penalty of the ridge regressions would be too strong.
     data = plant(channels=40, videos=60)
     noise = 0.3 * np.random.default_rng(0).standard_normal(2_400)
     titled = plant(channels=40, videos=60, target=3 * data.titles[:, 0] + noise)
@@ -52,7 +52,7 @@ def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
 
 
 def taste(data: Dataset) -> npt.NDArray[np.floating]:
-    """Return the targets [n] of videos whose channels have two opposite tastes.
+    """Return targets [n] for the videos. Half of the channels have the opposite taste of the other half.
 
     The viewers of channels with an odd number like the titles that the viewers of channels with an even number dislike.
     """

@@ -1,4 +1,4 @@
-"""Fixtures with a lab without videos and experiments, and with pictures of variants."""
+"""A fixture with a lab that has no channels, videos or experiments."""
 
 from collections.abc import Callable
 

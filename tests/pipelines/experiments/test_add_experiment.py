@@ -1,4 +1,7 @@
-"""Test adding experiments: channels, videos and pictures are checked, and the same experiment is stored once."""
+"""Tests of adding experiments.
+
+The channel, the video and the pictures of an experiment are checked. An experiment that is added twice is stored once.
+"""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""Test the planning of experiments. The formula for the impressions is checked against simulated tests."""
+"""Tests of the planning of experiments.
+
+The formula for the needed impressions is compared with simulated experiments.
+"""
 
 import math
 from collections.abc import Callable
@@ -15,7 +18,10 @@ from thumblab_pipelines.experiments.planning import AlikePair, alike_pairs, impr
 
 
 def significant_share(first: float, second: float, impressions: int, tests: int = 20_000) -> float:
-    """Return the share of simulated tests in which two variants differ significantly: two-sided, at the 5 % level."""
+    """Return the share of `tests` simulated experiments in which the rates of two variants differ significantly.
+
+    `first` and `second` are the true click-through rates. The test is two-sided, at the 5 % level.
+    """
     random = np.random.default_rng(7)
     a = random.binomial(impressions, first, tests) / impressions
     b = random.binomial(impressions, second, tests) / impressions
@@ -28,7 +34,8 @@ def significant_share(first: float, second: float, impressions: int, tests: int 
 @pytest.mark.parametrize("lift", [0.1, 0.3, -0.2])
 def test_the_planned_impressions_find_the_lift_in_80_percent_of_simulated_tests(ctr: float, lift: float) -> None:
     impressions = impressions_per_variant(ctr, lift)
-    # The standard error of a share of 20,000 tests is 0.3 %. The formula's normal approximation adds a small error.
+    # The standard error of a share in 20,000 simulated tests is 0.3 percentage points. The formula for the impressions
+    # approximates binomial distributions by normal ones, which adds a small error.
     assert significant_share(ctr, ctr * (1 + lift), impressions) == pytest.approx(0.8, abs=0.015)
     assert significant_share(ctr, ctr * (1 + lift), impressions // 2) < 0.6
     assert significant_share(ctr, ctr, impressions) == pytest.approx(0.05, abs=0.008)
@@ -40,8 +47,8 @@ def test_a_higher_power_is_reached_too() -> None:
 
 
 def test_the_impressions_are_those_of_the_published_formula() -> None:
-    # The formula is written out here with the rates p1 = 0.05 and p2 = 0.06, their mean p = 0.055, and the normal
-    # quantiles 1.959964 (for 5 %, two-sided) and 0.841621 (for a power of 80 %).
+    # The formula is written out here. The rates are p1 = 0.05 and p2 = 0.06, and their mean is p = 0.055. The normal
+    # quantile 1.959964 belongs to a two-sided test at the 5 % level, and 0.841621 belongs to a power of 80 %.
     numerator = 1.959964 * math.sqrt(2 * 0.055 * 0.945) + 0.841621 * math.sqrt(0.05 * 0.95 + 0.06 * 0.94)
     assert impressions_per_variant(0.05, 0.2) == math.ceil((numerator / 0.01) ** 2) == 8_158
 
@@ -117,12 +124,12 @@ def test_a_pair_that_is_too_alike_and_a_candidate_without_a_score_are_not_chosen
 def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None:
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
     assert alike_pairs([0, near, far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
-    assert alike_pairs([0, -1]) == []  # As a signed number, -1 has 64 ones. So the two hashes differ in all bits.
+    assert alike_pairs([0, -1]) == []  # As a signed number, -1 has 64 one bits. So the hashes differ in all bits.
 
 
 @pytest.fixture
 def candidates(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
-    """Three files: a picture, the same picture in another format, and another picture."""
+    """Three files: a picture, the same picture in another format, and a different picture."""
     paths = [tmp_path / "a.jpg", tmp_path / "a.png", tmp_path / "b.jpg"]
     for path, data in zip(paths, (drawn(1), drawn(1, kind="PNG"), drawn(2)), strict=True):
         path.write_bytes(data)

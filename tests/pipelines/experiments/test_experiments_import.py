@@ -24,7 +24,7 @@ Import = Callable[[str], ExperimentImport]
 
 @pytest.fixture
 def table(lab: Lab, pictures: list[Path]) -> Import:
-    """A function that imports a table with this text. The pictures of variants lie beside the table."""
+    """A function that writes the given text to a CSV file and imports the file. The pictures lie beside the file."""
 
     def run(text: str, encoding: str = "utf-8") -> ExperimentImport:
         path = pictures[0].parent / "experiments.csv"

@@ -46,7 +46,10 @@ def experiment(lab: Lab, pictures: list[Path]) -> AddedExperiment:
 
 @pytest.fixture
 def encode(lab: Lab, experiment: AddedExperiment) -> Callable[[int, float], None]:
-    """A function that stores a vector for the picture of the variant at `position`. `first` is its first number."""
+    """A function that stores a vector for the picture of the variant at `position`.
+
+    `first` is the first number of the vector. The other numbers are 0.
+    """
     with lab.engine.begin() as connection:
         connection.execute(delete(embeddings))
         row = {"video_id": VIDEO, "encoder": "titles", "source_digest": digest(TITLE.encode()), "vector": [1.0, 0.0]}
@@ -82,8 +85,8 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
     serve_model(lab)
     encode(1, 0.1)
     encode(2, 0.9)  # The third picture is not encoded.
-    ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # Its titles are not known.
-    ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # It has no pictures.
+    ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # The lab has no title for this video.
+    ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # This experiment has no pictures.
     assert served_scores(lab, read_experiments(lab)) == {}
 
 

@@ -57,7 +57,7 @@ def full(
 ) -> Iterator[FullLab]:
     """A copy of the prepared lab, and an emulator with the same videos.
 
-    The settings of this lab allow one run to delete all its videos.
+    The settings of the copy allow one run of the retention to delete all videos.
     """
     monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared

@@ -1,4 +1,7 @@
-"""A lab with one niche, whose videos are in many tables, an index and pairs. Tests delete videos from this lab."""
+"""A lab with one niche, from which tests delete videos.
+
+Its videos are in many tables, in an index release and in a pairs release.
+"""
 
 import dataclasses
 import os
@@ -42,7 +45,10 @@ class FullLab:
         return dataclasses.replace(self.lab, settings=settings)
 
     def rows(self, video_id: str) -> dict[str, int]:
-        """Return how many rows of each table belong to the video."""
+        """Return the number of rows that belong to the video, by the name of their table.
+
+        A table without rows of the video is left out.
+        """
         with self.lab.engine.connect() as connection:
             return {
                 table.name: count

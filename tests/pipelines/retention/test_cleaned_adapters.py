@@ -1,4 +1,4 @@
-"""Tests that retention removes deleted videos from channel adapters. It also deletes the files of killed trainings."""
+"""Tests that retention removes deleted videos from channel adapters, and deletes the files of killed trainings."""
 
 import os
 import time
@@ -80,8 +80,8 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """The labs for which a refit was requested.
 
-    In place of the real refit, the adapter of `ONE` is fitted to the first video of `ONE`, and the refit of `OTHER`
-    fails.
+    The fixture replaces the real refit. The replacement publishes an adapter of `ONE` that names only the first video
+    of `ONE`, and reports that the refit of `OTHER` failed.
     """
     calls = []
 

@@ -1,4 +1,7 @@
-"""Tests that a deleted video is deleted from every table, image and release, and that nothing else is deleted."""
+"""Tests that a deleted video disappears from the tables and releases, and that nothing else is deleted.
+
+The pictures that only this video showed are deleted too. The figures that the owner imported stay.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -152,7 +155,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     chosen = full.with_settings(library_days=30, training_days=60)
     before = build_index(chosen, NICHE).release.info["count"]
     assert before == len(full.ids)
-    for _ in range(2):  # All videos are refreshed every 20 days, including `crawled`, `added` and `neither`.
+    for _ in range(2):  # Retention runs on day 20 and on day 40. YouTube still has all these videos.
         full.emulator.advance(timedelta(days=20))
         with full.lab.engine.begin() as connection:
             connection.execute(update(channels).values(refreshed_at=full.emulator.now))

@@ -1,6 +1,7 @@
 """Tests of implausible deletions.
 
-Retention deletes nothing because of a wrong answer of YouTube or a wrong clock, and no run deletes too many videos.
+A wrong answer of YouTube or a wrong clock must not make retention delete videos. No run deletes more than the allowed
+share of a niche's videos, unless a person confirms it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -81,7 +82,7 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
         retain(away, NICHE)
     assert set(full.rows(full.ids[0])) == EVERYWHERE
     assert len(list(full.lab.images.root.glob("??/*"))) >= 40
-    # A person confirms that the clock is right. Then the videos are deleted, although YouTube still does not answer.
+    # If a person confirms that the clock is right, the videos are deleted, although YouTube still does not answer.
     with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         retain(away, NICHE, confirmed=True)
     assert full.rows(full.ids[0]) == {}

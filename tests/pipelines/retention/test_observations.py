@@ -1,4 +1,4 @@
-"""Tests that the counts of videos are observed when they are due."""
+"""Tests that the counts of a video are read from YouTube when its next observation is due."""
 
 import dataclasses
 from collections.abc import Callable

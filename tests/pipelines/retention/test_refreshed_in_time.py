@@ -1,4 +1,4 @@
-"""Tests that videos are refreshed before their facts are 30 days old, and are deleted if this is impossible."""
+"""Tests that videos are refreshed before their facts are 30 days old. Otherwise they are deleted."""
 
 import dataclasses
 from collections.abc import Callable
@@ -96,7 +96,8 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # A server that refuses the key still sends its time. If no server can be reached, the lab uses its own clock.
+    # A server that refuses the key still sends its time. If no server can be reached, the lab uses the clock of its
+    # machine.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:

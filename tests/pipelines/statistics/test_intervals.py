@@ -25,11 +25,15 @@ percentage points.
 """
 
 Sample = tuple[Float64s, Rows, Rows, Rows]
-"""For each pair: what it counts (1 for a win, 0 for a loss), its winner, its loser and its channel."""
+"""Four arrays with one value for each pair.
+
+The first array has 1 if the scores rank the pair right, and 0 if they rank it wrong. The other arrays have the number
+of the winning video, the number of the losing video, and the number of the channel.
+"""
 
 
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
-    """Draw a channel of each size in `sizes`, and pair each of its videos with the next 12 videos.
+    """Draw a channel with n videos for each n in `sizes`. Pair each video with the next 12 videos of its channel.
 
     Each channel has its own correlation between the scores and the outcomes of its videos. The correlation is drawn
     from a normal distribution with the mean `skill` and the standard deviation `spread`.
@@ -58,7 +62,10 @@ def correlations(random: np.random.Generator, skill: float, spread: float, count
 
 
 def true_auc(skill: float, spread: float) -> float:
-    """Return the mean AUC over all possible channels. Sheppard's formula turns a correlation into an AUC."""
+    """Return the mean AUC of 200,000 channels that are drawn with the mean `skill` and the standard deviation `spread`.
+
+    Sheppard's formula turns the correlation of a channel into its AUC.
+    """
     of_channels = correlations(np.random.default_rng(0), skill, spread, 200_000)
     return float((0.5 + np.arcsin(of_channels) / np.pi).mean())
 
@@ -98,7 +105,8 @@ def test_intervals_cover_the_true_mean_in_at_least_90_percent_of_samples(
 def test_intervals_are_not_wider_than_their_level_needs() -> None:
     """Compare the mean width of the intervals with the width of an ideal interval.
 
-    The ideal width comes from how much the mean varies over 100 samples. An interval is made from only one sample.
+    The ideal width is 2 * 1.96 standard deviations of the mean over 100 samples. Each tested interval is computed from
+    only one sample, so it may be wider by a factor of up to `most`.
     """
     random = np.random.default_rng(0)
     for channels, most in ((3, 3.2), (5, 1.9), (10, 1.5), (30, 1.3)):
@@ -113,7 +121,7 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
 
 @pytest.mark.parametrize("pairs", [10, 20, 100])
 def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
-    """Compare the lower end with that of the exact interval of Clopper and Pearson.
+    """Compare the lower end of the interval with the lower end of the exact interval of Clopper and Pearson.
 
     For n independent pairs that are all right, the exact lower end is 0.025 to the power of 1 / n.
     """

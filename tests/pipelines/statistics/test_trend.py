@@ -1,8 +1,8 @@
 """Tests of the local trend of a channel.
 
-The trend at a video is a weighted mean of the targets of the channel's other known videos. The closer the day of
-publication of another video, the more it weighs. A video is known if the trend may use its target, the age-corrected
-log views.
+The trend at a video is a weighted mean of the targets of the channel's other known videos. Videos that were published
+closer in time weigh more. The target of a video is its age-corrected log views. A video is known if the trend may use
+its target.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def test_the_trend_is_the_mean_of_the_other_known_videos_of_the_channel_weighted
 
 def test_a_channel_without_known_rows_has_a_trend_of_zero() -> None:
     trends = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
-    np.testing.assert_array_equal(trends, [0.0, 0.0, 7.0])  # The trend of a single known row is its own target.
+    np.testing.assert_array_equal(trends, [0.0, 0.0, 7.0])  # The trend of b is the target of its only known row.
 
 
 def test_the_trend_reads_neither_unknown_targets_nor_the_target_of_the_row_itself() -> None:

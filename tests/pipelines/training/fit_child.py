@@ -1,7 +1,8 @@
 """Fit a small model in a separate process with `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
 
-Each process writes its weights and its history into the folder, and a line per epoch to stdout. Tests start this script
-in order to kill it, to resume the training, or to train in several processes.
+Each process writes its weights and its history into `FOLDER`, and a line per epoch to stdout. The JSON object changes
+settings of the training. `CHECKPOINTS` and `LOGS` are folders for checkpoints and for TensorBoard's logs. Tests start
+this script in order to kill it, to resume the training, or to train in several processes.
 """
 
 import json
@@ -34,10 +35,12 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs of videos of the same channel. The first number of a video's inputs, plus noise, decides which wins.
+    """Return the data of a training. In each pair of videos, the one with the larger quality wins.
 
-    The inputs of a video are two unit vectors, of 16 and of 8 numbers. Some videos have no engagement, which the
-    absolute head learns, and some lack a sub-score, which the head of sub-scores learns.
+    The two videos of a pair are of the same channel. The quality of a video is its first input times `signal`, plus
+    noise. The inputs of a video are two unit vectors, of 16 and of 8 numbers. The absolute head learns the engagement,
+    which is unknown for some videos. Another head learns the six sub-scores. The last sub-score is unknown for some
+    videos.
     """
     random = np.random.default_rng(seed)
     n = channels * videos

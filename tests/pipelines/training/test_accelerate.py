@@ -37,9 +37,10 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Train without dropout, because each process draws its own dropout.
+    """Train without dropout, which would make the losses of two processes differ from those of one process.
 
-    The training uses averaged weights, batch norms and a checkpoint.
+    The reason is that each process draws its own random dropout. The training uses averaged weights, batch norms and a
+    checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)
@@ -56,7 +57,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # The bias is added to every score. So no loss depends on the bias, and only rounding errors change it.
+        # This bias is added to every score, and the pair loss uses only differences of scores. So no loss depends on
+        # the bias, and only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

@@ -37,7 +37,7 @@ class Videos:
         return above_trend(self.channel, self.published, self.target, self.known)
 
     def adapters(self, only: set[str] | None = None) -> dict[str, Adapter]:
-        """Return the adapters that are fitted to the known videos."""
+        """Return the adapters that are fitted to the known videos, for all channels or for the channels in `only`."""
         return fit_adapters(self.scored, self.above_trend(), np.flatnonzero(self.known), 0.5, only)
 
 

@@ -1,6 +1,6 @@
 """Tests of `fit`, which trains the network.
 
-The tests cover which pairs a training step uses, what each setting changes, and the weights of which epoch are kept.
+The tests cover which pairs a training step uses, what each setting changes, and from which epoch the weights are kept.
 """
 
 import dataclasses
@@ -102,9 +102,10 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 
 
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
-    """Return the losses by their definition: the loss of the pairs, of the absolute head and of the sub-scores.
+    """Return the three losses, computed by their definition.
 
-    The first loss is a mean over pairs. The two others are means over videos.
+    The loss of the pairs is a mean over pairs. The loss of the absolute head and the loss of the sub-scores are means
+    over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
@@ -172,7 +173,8 @@ def test_the_pair_losses_equal_those_of_pytorch() -> None:
 def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
     """Mixup replaces a pair by a weighted mean of two pairs, with the same weights for the winners and the losers.
 
-    The input of a video is its row number, and each loser is 150 rows after its winner. A mixed pair must keep the 150.
+    The input of a video is its row number, and each loser is 150 rows after its winner. A mixed pair must keep this
+    distance.
     """
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)

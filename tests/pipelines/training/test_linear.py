@@ -1,4 +1,4 @@
-"""Tests of the linear model, a ridge regression, whose coefficients are the first weights of the network."""
+"""Tests of the linear model. It is a ridge regression, and the training of the network starts from its coefficients."""
 
 from typing import Any
 
@@ -111,8 +111,9 @@ def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyP
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
     """Swap winner and loser in pairs whose videos are of two runs. The choice must stay the same.
 
-    Two different models predict the two videos of such a pair. So the two predictions cannot be compared.
-    Then swap winner and loser in the pairs within a run, which must change the choice.
+    A run is a fifth of a channel's videos, in order of time. Videos of different runs are predicted by different
+    models, so their predictions cannot be compared. Then swap winner and loser in the pairs within a run, which must
+    change the choice.
     """
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12

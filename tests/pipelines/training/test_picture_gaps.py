@@ -1,4 +1,4 @@
-"""Tests of the picture gaps of pairs. They must equal the gaps that the released model would give.
+"""Tests of the picture gaps of held-out pairs. On known channels, the gaps must equal those of the released model.
 
 A picture gap is the score of the winner's picture minus that of the loser's, if both pictures have the same title.
 """
@@ -46,8 +46,8 @@ def test_the_gaps_are_those_of_the_released_model_under_each_of_the_two_titles(
 def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Dataset, trained: TrainedRanking) -> None:
     """Compare the mean picture gap of each pair with the difference of the two videos' held-out scores.
 
-    In the test data, only the pictures decide the views. So the mean gaps and the differences must
-    have a high correlation.
+    In the test data, only the pictures decide the views. So the mean gaps and the differences must have a high
+    correlation.
     """
     new = trained.held.pictures["new"]
     assert sorted(new.pairs.tolist()) == list(range(len(data.pairs)))

@@ -1,4 +1,7 @@
-"""Tests of checkpoints. A training that is killed at any moment and started again ends with the same weights."""
+"""Tests of checkpoints.
+
+A training that is killed at any moment and started again ends with the same weights as one that was not stopped.
+"""
 
 import dataclasses
 import json

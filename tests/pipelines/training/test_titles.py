@@ -104,7 +104,7 @@ def test_rarity_counts_only_what_was_published_before() -> None:
     titles, published = ["new word", "old word", "word", "word sequel sequel"], np.array([1.0, 0.0, 2.0, 3.0])
     rarity = word_rarity(HashedTitles.of(titles, np.arange(4)), published)
     assert rarity.shape == (4, RARITY)
-    assert rarity[1, 3] == 1.0  # All words of the earliest title are new.
+    assert rarity[1, 3] == 1.0  # Column 3 is the share of new words. All are new in the earliest title.
     assert rarity[0, 3] == 0.5  # "word" was used before, and "new" was not.
     assert rarity[2, 3] == 0.0
     shorter = word_rarity(HashedTitles.of(titles[:3], np.arange(3)), published[:3])

@@ -1,4 +1,4 @@
-"""Tests of training. It finds a signal that a test put into the data, and none in noise. It uses no held-out views."""
+"""Tests that training finds a signal in the data if there is one, finds none in noise, and uses no held-out views."""
 
 import dataclasses
 import signal
@@ -43,7 +43,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return a copy of `data`. The targets of `rows` are multiplied by -5. Pairs with such a row swap winner and loser."""
+    """Return a copy of `data`. The targets of `rows` are multiplied by -5. Their pairs swap winner and loser."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
 
 
 def test_training_does_not_use_the_test_part(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
-    """Reverse the views and the winners of the test part. No weight, no adapter and no calibration changes."""
+    """Reverse the views and the winners of the test part. No weight, adapter or calibration may change."""
     other = train(reversed_in(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
     for field in ("future", "future_unadapted", "new", "adapted"):
@@ -168,7 +168,7 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return nine channels. A video's target grows with the dot product of its picture and `taste(channel)` [16]."""
+    """Return a dataset of nine channels. Targets grow with the dot product of the picture and `taste(number)` [16]."""
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
@@ -304,9 +304,9 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 
 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
-    """Test the fixture itself. Sheppard's formula gives the best AUC from a correlation.
+    """Test the fixture `data` itself. Sheppard's formula gives the best AUC from a correlation.
 
-    It holds here, because the signals and the targets of two videos differ almost as jointly Gaussian variables.
+    It requires that the differences of two videos in signal and in target are jointly Gaussian. Here they nearly are.
     """
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
@@ -328,7 +328,7 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
 
 
 def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
-    """Stop a run while the model is trained, and the next while a model without a third of the channels is trained."""
+    """Stop the first run while it trains the model, and the second run during cross-validation."""
     data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
 
     def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:

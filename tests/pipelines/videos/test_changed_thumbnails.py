@@ -120,7 +120,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
     lab = changing.lab
     image, title = encoders(lab)
     embedded = embed(lab, "tech")
-    # `earlier` counts one picture and two titles which the videos showed before their present ones.
+    # `earlier` counts the picture and the two titles that videos showed before their present ones.
     assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
@@ -192,7 +192,7 @@ def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
             "what it showed first is not kept": 2,
             "not encoded": 1,
         }
-        with lab.engine.begin() as connection:  # Later versions do not change the counts above.
+        with lab.engine.begin() as connection:  # Another version must not change the counts above.
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
 
@@ -266,8 +266,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    # The encoder of pictures got the three current pictures and the earlier one, and gave none a vector. `earlier`
-    # counts the two earlier titles, which the title encoder encoded.
+    # The picture encoder got the three current pictures and the earlier one, and gave no vector for any of them. The
+    # title encoder encoded the two earlier titles, which `earlier` counts.
     assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0

@@ -1,4 +1,7 @@
-"""Tests of reading names. HTML entities in a name are decoded, and two spellings of a name give one channel."""
+"""Tests of reading titles and the names of channels.
+
+HTML entities such as `&amp;` are decoded. Different spellings of one channel name give one channel.
+"""
 
 import base64
 import csv
@@ -89,7 +92,7 @@ def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_th
         [(channel_id, title)] = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
         stored = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
     assert channel_id == channel_id_of(SAME[0])
-    assert title == "Tom & Jerry's Ｌab"  # This is the spelling of the last row.
+    assert title == "Tom & Jerry's Ｌab"  # This is the decoded name of the last row.
     assert stored == {("Q & A", "r&b")}
     remarks = [remark for remark in report.remarks if "HTML entities" in remark]
     assert len(remarks) == 3
@@ -161,7 +164,7 @@ def test_the_migration_merges_channels_of_two_spellings_with_their_references(
         assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [first]
         slices = set(connection.execute(text("SELECT slice FROM model_evaluations")).scalars())
         assert slices >= {f"channel:{name}" for name in (first, second, third, youtube)}
-    with engine.begin() as connection:  # A second run changes nothing.
+    with engine.begin() as connection:  # A second run of the migration changes nothing.
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
         command.upgrade(config, "0006")

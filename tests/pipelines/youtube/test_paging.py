@@ -99,7 +99,7 @@ class Stub:
             ]
             return 200, {"items": hits, "nextPageToken": self._token(page)}
         if name == "videos" and "id" in query:
-            return 200, {"items": []}  # The listed videos have been deleted.
+            return 200, {"items": []}  # The stub answers as if the listed videos had been deleted.
         return 404, {"error": {"code": 404, "errors": [{"reason": "videoChartNotFound"}]}}
 
 
@@ -144,7 +144,10 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 
 def connected(lab: Lab, endpoint: str) -> Lab:
-    """Return the lab with this endpoint. Its quota is so small that an endless list would spend all of it."""
+    """Return the lab with settings that make it call `endpoint` instead of YouTube.
+
+    The lab's quota is so small that an endless list would spend all of it.
+    """
     connection = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
     quota = {
         "quota_units": 60,
@@ -159,7 +162,7 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return the time at which the channel's list of uploads was read to its end, or None."""
+    """Return when the channel's list of uploads was read to its end, according to `table`, or None if it was not."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 

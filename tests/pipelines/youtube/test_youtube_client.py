@@ -1,6 +1,7 @@
-"""Tests of the YouTube client, which uses Google's own library, with the emulator over real sockets.
+"""Tests of the YouTube client, which uses Google's own library. The tests call the emulator over real sockets.
 
-Many threads may use one client. Faults are retried only if they may pass. The API key appears in no error, log or URL.
+Many threads may use one client. A failed call is repeated only if its fault may be temporary. The API key appears in no
+error, log or URL.
 """
 
 import dataclasses
