@@ -19,7 +19,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.percentiles import percentile_of
-from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
@@ -115,16 +116,23 @@ class TrainedRanker:
     skills: Mapping[str, Skill] = field(default_factory=dict)
 
     def predict(
-        self, images: Vectors, titles: Vectors, texts: Sequence[str], adapter: Adapter | None = None
+        self,
+        images: Vectors,
+        titles: Vectors,
+        texts: Sequence[str],
+        adapter: Adapter | None = None,
+        in_pictures: Sequence[str | None] | None = None,
     ) -> Predictions:
         """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
 
-        `adapter`: the adapter of the channel that the scores are adapted to, or None.
+        `adapter`: the adapter of the channel that the scores are adapted to, or None. `in_pictures` [n]: the words in
+        each picture, see `model_inputs`.
         """
-        return self.predict_inputs(model_inputs(images, titles, texts, self.model.config.title_facts), adapter)
+        inputs = model_inputs(images, titles, texts, self.model.config.version, in_pictures)
+        return self.predict_inputs(inputs, adapter)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
-        """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.model_inputs`."""
+        """Return predictions from inputs [n, d], see `thumblab_core.ranking.inputs.model_inputs`."""
         predictions = self.model.predict(inputs)
         if adapter is None:
             return predictions
@@ -185,8 +193,7 @@ class TrainedRanker:
         config = json.loads((folder / "config.json").read_text())
         stored = json.loads((folder / "calibration.json").read_text())
         try:
-            # Models without a version of the title facts were trained with version 1.
-            model = Ranker(RankerConfig(**{"title_facts": 1, **config["architecture"]}))
+            model = Ranker(_architecture(config["architecture"]))
             calibration = Calibration(**{**stored, **_tuples(stored)})
         except TypeError:
             raise LabError(f"{folder.name} was made by another version of the lab; train again") from None
@@ -197,6 +204,16 @@ class TrainedRanker:
         model.eval()
         familiar = Familiarity.load(folder, model.config.image_dimension)
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))
+
+
+def _architecture(stored: Mapping[str, Any]) -> RankerConfig:
+    """Return the architecture of a stored model. Older models name the version of their inputs `title_facts`.
+
+    The oldest models name no version. They were trained with version 1.
+    """
+    fields = dict(stored)
+    older = fields.pop("title_facts", 1)
+    return RankerConfig(**{"version": older, **fields})
 
 
 def _tuples(calibration: Mapping[str, Any]) -> dict[str, Any]:

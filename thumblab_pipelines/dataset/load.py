@@ -52,6 +52,13 @@ class Dataset:
     forgotten: int = 0
     one_video: OneVideoPairs = field(default_factory=OneVideoPairs.none)
 
+    @property
+    def picture_words(self) -> list[str | None]:
+        """The words in each picture [n]. None for a picture in which the lab has not looked for words yet."""
+        if "picture_words" not in self.videos:
+            return [None] * len(self.videos)
+        return [words if isinstance(words, str) else None for words in self.videos.picture_words]
+
     def rows(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part."""
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
     from thumblab_pipelines.training.train import TrainedRanking
 
-_VERSION = 8
+_VERSION = 9
 """The version of the training code, which is a part of the digest of a model's inputs.
 
 Raise this number when a change of the code gives a different model for the same inputs. Otherwise a release of the old

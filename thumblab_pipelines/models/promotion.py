@@ -94,9 +94,9 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
     """Return the model's score of each video [n]. If the model has an adapter for the video's channel, apply it."""
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_pipelines.training.corpus import dataset_inputs
 
-    inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
+    inputs = dataset_inputs(data, trained.model.config.version)
     scores = trained.predict_inputs(inputs).score
     for channel, rows in data.videos.groupby("channel_id").indices.items():
         adapter = trained.adapter(str(channel))

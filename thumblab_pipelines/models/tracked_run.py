@@ -175,7 +175,7 @@ def example(release: Release) -> Any:
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_core.ranking.inputs import model_inputs
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     config = TrainedRanker.load(release).model.config
@@ -183,7 +183,7 @@ def example(release: Release) -> Any:
     sides = (config.image_dimension, config.title_dimension)
     images, titles = (unit(random.standard_normal((2, side)).astype(np.float32)) for side in sides)
     return model_inputs(
-        images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts
+        images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.version
     )
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.arrays import Flags, Float32s, Float64s, Rows
 from thumblab_core.ranking.adapters import Adapter
+from thumblab_core.ranking.agreement import agreement
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
 from thumblab_pipelines.training.corpus import Corpus
@@ -60,6 +62,7 @@ class OneTitleScorer:
         model, inputs = self.model.model, self.corpus.inputs
         end = model.config.image_dimension
         mixed = np.concatenate([inputs[pictures, :end], inputs[titles, end:]], axis=1)
+        mixed[:, model.config.layout.columns(AGREEMENT_BLOCK)] = self._agreement(pictures, titles)
         scores = model.predict(mixed).score.astype(np.float64)
         channel = self.corpus.channel[pictures]
         for name in np.unique(channel):
@@ -68,6 +71,11 @@ class OneTitleScorer:
                 rows = np.flatnonzero(channel == name)
                 scores[rows] = adapter.adjust(model.standardise(mixed[rows]), scores[rows])
         return scores
+
+    def _agreement(self, pictures: Rows, titles: Rows) -> Float32s:
+        """Return how the words in k pictures agree with k titles, see `agreement`."""
+        words, texts = self.corpus.data.picture_words, self.corpus.data.videos.title.tolist()
+        return agreement([words[row] for row in pictures], [texts[row] for row in titles])
 
 
 def held_out_picture_gaps(

@@ -15,6 +15,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
@@ -27,6 +28,7 @@ from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, T
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
 from thumblab_pipelines.training.one_title_slopes import one_title_slopes
+from thumblab_pipelines.training.one_video_inputs import compared_pictures
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
 
 EpochListener = Callable[[str, Epoch], None]
@@ -161,7 +163,8 @@ def adapt(
     corpus: Corpus, model: GlobalModel, known: Rows, score_slope: float, only: set[str] | None = None
 ) -> tuple[dict[str, Adapter], Floats]:
     """Return adapters that are fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
-    videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise)
+    kernel, compared = Kernel.of(model.model.config.layout), compared_pictures(corpus.data, model.model)
+    videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise, kernel, compared)
     adapters = fit_adapters(videos, corpus.above_trend(known), known, score_slope, only)
     return adapters, adapted_scores(videos, adapters)
 
