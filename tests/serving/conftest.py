@@ -67,7 +67,7 @@ def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
 
     The adapter is fitted to `videos` videos.
     """
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_core.ranking.inputs import model_inputs
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
     vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])

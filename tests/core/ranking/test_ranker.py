@@ -17,7 +17,8 @@ from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import ranker
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.title_facts import FACTS, WORDS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release

@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert
 
 from thumblab_core.database.tables import earlier_embeddings, embeddings
 from thumblab_core.images import digest
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter

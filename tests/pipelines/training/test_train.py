@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import model_inputs
+from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.load import Dataset
