@@ -37,7 +37,7 @@ UNDERSMOOTHING = 3.0
 The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
 leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004).
 """
-_ROWS = 3_000
+_ROWS = 2_000
 """Maximum number of videos for choosing the penalties. The fit itself uses all videos."""
 
 

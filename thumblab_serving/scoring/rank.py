@@ -94,7 +94,8 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
         return Ranking(ranked, unfamiliar, verdict=Verdict.NO_VERDICT)
 
     titles = np.repeat(query.title_vector[None], len(rows), axis=0)
-    predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter)
+    in_pictures = [pictures[names[row]].measurement.evidence.words for row in rows]
+    predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter, in_pictures)
     scores = merge_equal_scores(predictions.score)
     adapted = query.adapter is not None
     probabilities: list[float | None] = [None]
