@@ -59,7 +59,7 @@ class InputLayout:
     @property
     def dense(self) -> int:
         """Number of columns before the block `words`."""
-        return self.columns(WORDS_BLOCK).start
+        return int(self.columns(WORDS_BLOCK).start)
 
     @property
     def total(self) -> int:

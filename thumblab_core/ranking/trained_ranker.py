@@ -18,8 +18,8 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
-from thumblab_core.ranking.percentiles import percentile_of
 from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.percentiles import percentile_of
 from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release

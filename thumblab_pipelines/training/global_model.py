@@ -17,9 +17,9 @@ from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.context import context_features
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.fitting import fit
-from thumblab_pipelines.training.context import context_features
 from thumblab_pipelines.training.linear import LineInputs, LineParameters, fit_line
 from thumblab_pipelines.training.one_video_inputs import differences
 
