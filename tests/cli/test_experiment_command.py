@@ -236,3 +236,13 @@ def test_without_a_served_model_a_plan_with_a_title_says_what_to_run_and_with_on
     assert "The lab holds no vectors" in shell("report").stdout
     (text,) = json.loads(shell("report", "--json").stdout)
     assert text["agreement"] == {"compared": 0, "agreed": 0.0, "by_chance": 0.0}
+
+
+def test_a_model_without_proven_skill_chooses_no_two_to_test_and_the_plan_says_so(
+    shell: Shell, environment: dict[str, str], pictures: list[Path]
+) -> None:
+    publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"), proven=False)
+    done = shell("plan", *pictures, "--title", "A title", "--niche", "tech")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("note: the model was not shown to order such pictures better than chance")
+    assert "The model gives a chance to fewer than two of the candidates." in done.stdout

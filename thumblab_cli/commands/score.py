@@ -43,6 +43,9 @@ def command(
 ) -> None:
     """Rank thumbnails. Each IMAGE is a file, or a URL on an allowed image host.
 
+    A winner is named only if the model was shown to order such pictures better than chance. Otherwise the thumbnails are
+    ordered by evidence: by the mean of their percentiles among the thumbnails of the niche.
+
     Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
     prints all sub-scores with their evidence.
 
@@ -75,15 +78,25 @@ def win_probabilities(
 ) -> list[float | None]:
     """Return for each image [n] the probability that it is the best, as `thumblab score` computes it.
 
-    The probability is None for a picture that the model cannot rank. Raises `LabError` if a picture cannot be read, or
-    if there is no answer.
+    A near-identical group counts as one candidate, and each member gets the probability of the whole group. The
+    probability is None for a picture that the model cannot rank. If the skill of the model is not proven, all are None,
+    and a note on stderr says so. Raises `LabError` if a picture cannot be read, or if there is no answer.
     """
+    from thumblab_serving.schemas.answer import Verdict
+
     sources = [_source(image) for image in images]
     answer, _ = _answer(settings, sources, _form(title, niche, channel_id), local=False)
     unread = [f"{thumbnail.id}: {thumbnail.error}" for thumbnail in answer.thumbnails if thumbnail.error is not None]
     if unread:
         raise LabError("; ".join(unread))
+    if answer.verdict is Verdict.NO_SKILL:
+        click.echo(
+            "note: the model was not shown to order such pictures better than chance, so it chooses none", err=True
+        )
     by_id = {thumbnail.id: thumbnail.win_probability for thumbnail in answer.thumbnails}
+    for group in answer.near_identical:
+        shares = [share for share in map(by_id.get, group) if share is not None]
+        by_id |= {name: sum(shares) for name in group if by_id[name] is not None}
     return [by_id.get(source.id) for source in sources]
 
 

@@ -26,19 +26,23 @@ def rank_candidates(console: Console, url: str, settings: "Settings", candidates
     columns = ("rank", "thumbnail", "score", "wins", "similarity", candidates[0].truth_name)
     title = f"POST /v1/score: “{candidates[0].title}” in {candidates[0].niche}"
     ranking = table(*columns, words=("thumbnail",), title=title)
-    for item in sorted(answer["thumbnails"], key=lambda item: item["rank"]):
+    for item in sorted(answer["thumbnails"], key=lambda item: item["rank"] or len(candidates) + 1):
         ranking.add_row(
-            str(item["rank"]),
+            str(item["rank"] or "—"),
             item["id"],
-            f"{item['score']:.0f}",
+            "—" if item["score"] is None else f"{item['score']:.0f}",
             "—" if item["win_probability"] is None else f"{item['win_probability']:.0%}",
             f"{item['similarity_score']:.0f} %",
             by_name[item["id"]].truth,
         )
     console.print(ranking)
     best = max(candidates, key=lambda candidate: candidate.truth_value)
-    truth = "which is the truth" if answer["winner"] == best.name else f"where the truth is {best.name}"
-    console.print(f"Winner: {answer['winner']} ({answer['verdict'].replace('_', ' ')}), {truth}.")
+    verdict = answer["verdict"].replace("_", " ")
+    if answer["winner"] is None:
+        console.print(f"No winner ({verdict}); the truth is {best.name}.")
+    else:
+        truth = "which is the truth" if answer["winner"] == best.name else f"where the truth is {best.name}"
+        console.print(f"Winner: {answer['winner']} ({verdict}), {truth}.")
     for sentence in answer["degraded"]:
         console.print(f"degraded: {sentence}")
 

@@ -5,9 +5,11 @@ from rich.table import Table
 
 from thumblab_cli.printing.tables import table, wide_console
 from thumblab_core.ranking.confidence import percent
-from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore, Verdict
+from thumblab_serving.schemas.answer import OrderedBy, ScoreAnswer, ThumbnailScore, Verdict
 
-_COLUMNS = ("rank", "thumbnail", "score", "wins", "engagement", "similarity", "closest winner")
+_BY_MODEL = ("score", "wins")
+_BY_EVIDENCE = ("evidence",)
+_OTHERS = ("engagement", "similarity", "closest winner")
 
 
 def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> None:
@@ -21,7 +23,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)
     # If the model was not shown to be better than chance, `degraded` says how good it is.
-    if answer.skill is not None and (answer.skill.low or 0.0) > 0.5:
+    if answer.verdict is not Verdict.NO_SKILL and answer.skill is not None and (answer.skill.low or 0.0) > 0.5:
         console.print(answer.skill.summary, highlight=False, soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:
         console.print(f"Adapted to {answer.channel.videos} videos of {answer.channel.channel_id}.", highlight=False)
@@ -52,34 +54,68 @@ def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:
 
 
 def _table(answer: ScoreAnswer) -> Table:
-    """Return a table with a row for each candidate, the best first. Candidates without a rank come last."""
-    rows = table(*_COLUMNS, words=("thumbnail", "closest winner"))
+    """Return a table with a row for each candidate, the best first. Candidates without a rank come last.
+
+    Without proven skill, the table has no column of the model's order.
+    """
+    columns = (*(_BY_EVIDENCE if _has_no_skill(answer) else _BY_MODEL), *_OTHERS)
+    rows = table("rank", "thumbnail", *columns, words=("thumbnail", "closest winner"))
     for thumbnail in sorted(answer.thumbnails, key=lambda t: t.rank or len(answer.thumbnails) + 1):
-        cells = ["—"] * 4 + [f"[red]{escape(thumbnail.error)}[/]"] if thumbnail.error else _cells(thumbnail)
+        if thumbnail.error:
+            cells = ["—"] * (len(columns) - 1) + [f"[red]{escape(thumbnail.error)}[/]"]
+        else:
+            cells = _cells(thumbnail, answer)
         rows.add_row(str(thumbnail.rank or "—"), escape(thumbnail.id), *cells)
     return rows
 
 
-def _cells(thumbnail: ThumbnailScore) -> list[str]:
+def _has_no_skill(answer: ScoreAnswer) -> bool:
+    return answer.verdict is Verdict.NO_SKILL or answer.ordered_by is OrderedBy.EVIDENCE
+
+
+def _cells(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> list[str]:
     engagement = thumbnail.predicted_engagement
     nearest = thumbnail.neighbours[0] if thumbnail.neighbours else None
+    if _has_no_skill(answer):
+        order = ["—" if thumbnail.evidence_mean is None else f"{thumbnail.evidence_mean:.0f}"]
+    else:
+        order = ["—" if thumbnail.score is None else f"{thumbnail.score:.0f}", _chance(thumbnail, answer)]
     return [
-        "—" if thumbnail.score is None else f"{thumbnail.score:.0f}",
-        "—" if thumbnail.win_probability is None else f"{percent(thumbnail.win_probability)}%",
+        *order,
         "—" if engagement is None else f"{engagement.value:.2f}",
         f"{thumbnail.similarity_score or 0:.0f} ({thumbnail.similarity_source})",
         "—" if nearest is None or not nearest.winner else escape(f"{nearest.title} ({nearest.channel})"),
     ]
 
 
+def _chance(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> str:
+    """Return the win probability as text. For a member of a near-identical group, add the chance of the group."""
+    if thumbnail.win_probability is None:
+        return "—"
+    own = f"{percent(thumbnail.win_probability)}%"
+    group = _group_of(thumbnail.id, answer)
+    together = sum(t.win_probability or 0.0 for t in answer.thumbnails if t.id in group)
+    return f"{own} (group {percent(together)}%)" if group else own
+
+
+def _group_of(name: str | None, answer: ScoreAnswer) -> list[str]:
+    """Return the near-identical group of a candidate. The result is empty if the candidate is in no group."""
+    return next((group for group in answer.near_identical if name in group), [])
+
+
 def _verdict(answer: ScoreAnswer) -> str:
+    if answer.verdict is Verdict.NO_SKILL:
+        order = "ordered by evidence" if answer.ordered_by is OrderedBy.EVIDENCE else "not ordered"
+        return f"[bold yellow]No skill here: {order}.[/] The model names no winner, see below."
     chance = f"{percent(answer.confidence or 0)}% against the second"
     words = {
         Verdict.CLEAR: f"wins clearly ({chance})",
         Verdict.LEANING: f"is ahead, not by much ({chance})",
         Verdict.TOO_CLOSE_TO_CALL: f"is first, but it is too close to call ({chance})",
-        Verdict.ONLY_ONE: "is the only one that could be ranked",
+        Verdict.ONLY_ONE: "is the only one that could be ranked" if answer.winner else "Only one could be read",
         Verdict.NO_VERDICT: "No verdict: too few of them are like any picture that the model was trained on",
     }
     winner = "" if answer.winner is None else f"[bold green]{escape(answer.winner)}[/] "
-    return f"{winner}{words[answer.verdict or Verdict.ONLY_ONE]}."
+    group = _group_of(answer.winner, answer)
+    won = f" It stands for its near-identical group: {escape(', '.join(group))}." if group else ""
+    return f"{winner}{words[answer.verdict or Verdict.ONLY_ONE]}.{won}"

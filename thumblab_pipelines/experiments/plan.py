@@ -68,7 +68,7 @@ def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Seque
             return "Test the two candidates against each other."
         return "Test two candidates that are not too alike. With --title and --niche, the model chooses which two."
     if sum(score is not None for score in scores) < 2:
-        return "The model can rank fewer than two of the candidates. Test two that are not too alike."
+        return "The model gives a chance to fewer than two of the candidates. Test two that are not too alike."
     return "Every other candidate is too alike the best one; make a candidate that looks different from it."
 
 

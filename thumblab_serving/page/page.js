@@ -18,6 +18,11 @@ const SUB_SCORES = {
   title_match: "Title match",
 };
 
+const NO_SKILL =
+  "The model was not shown to order such pictures better than chance, so it names no winner. Read what was measured, and test the pictures you like.";
+
+const EVIDENCE = "Mean percentile in the niche of what was measured of every picture. It was not shown to predict views.";
+
 const byId = (id) => document.getElementById(id);
 const percent = (value) => `${Math.round(value * 100)}%`;
 
@@ -195,17 +200,29 @@ function firstInvalidField() {
 
 // --- the answer ---
 
+// Return the near-identical group of a candidate, which is empty if the candidate is in no group.
+function groupOf(name, answer) {
+  return answer.near_identical.find((group) => group.includes(name)) ?? [];
+}
+
 function verdict(answer) {
-  const chance = answer.confidence === null ? "" : `Chance to beat the second: ${percent(answer.confidence)}.`;
+  const group = groupOf(answer.winner, answer);
+  const standsFor = group.length === 0 ? "" : ` It stands for its near-identical group: ${group.join(", ")}.`;
+  const chance = answer.confidence === null ? "" : `Chance to beat the second: ${percent(answer.confidence)}.${standsFor}`;
   switch (answer.verdict) {
     case "clear":
       return ["", `${answer.winner} wins`, `A clear lead. ${chance}`];
     case "leaning":
       return ["", `Leaning to ${answer.winner}`, `Ahead, but not by much. ${chance}`];
     case "too_close_to_call":
+      if (answer.thumbnails.every((thumbnail) => thumbnail.rank === null || group.includes(thumbnail.id))) {
+        return ["unsure", "Too close to call", "The pictures are near-identical. Choose the one you like."];
+      }
       return ["unsure", "Too close to call", `${answer.winner} is first. ${chance} Choose the one you like, or test both.`];
     case "only_one":
-      return ["unsure", `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+      return ["unsure", answer.winner === null ? "Only one could be read" : `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+    case "no_skill":
+      return ["unsure", answer.ordered_by === null ? "No skill here: not ordered" : "No skill here: ordered by evidence", NO_SKILL];
     case "no_verdict":
       return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
     default:
@@ -250,7 +267,7 @@ function draw(answer, sent) {
   byId("explain").textContent = explanation;
 
   // A skill that was not shown to be better than chance is among the degraded sentences.
-  const skilled = answer.skill !== null && answer.skill.low !== null && answer.skill.low > 0.5;
+  const skilled = answer.verdict !== "no_skill" && answer.skill !== null && answer.skill.low !== null && answer.skill.low > 0.5;
   byId("skill").textContent = skilled ? answer.skill.summary : "";
   byId("skill").hidden = !skilled;
 
@@ -274,7 +291,9 @@ function draw(answer, sent) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-function card(thumbnail, url, { niche, verdict, score_among: among }) {
+function card(thumbnail, url, answer) {
+  const { niche, verdict, score_among: among } = answer;
+  const noSkill = verdict === "no_skill" || answer.ordered_by === "evidence";
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
   find("img").src = url;
@@ -290,8 +309,9 @@ function card(thumbnail, url, { niche, verdict, score_among: among }) {
     find(".overlay").remove();
     return node;
   }
-  if (thumbnail.rank === 1) find(".card").classList.add("first");
-  find(".place").textContent = thumbnail.rank === null ? "Not ranked" : `#${thumbnail.rank}`;
+  if (thumbnail.rank === 1 && !noSkill) find(".card").classList.add("first");
+  const ranked = noSkill ? `#${thumbnail.rank} by evidence` : `#${thumbnail.rank}`;
+  find(".place").textContent = thumbnail.rank === null ? "Not ranked" : ranked;
   if (verdict === "only_one") {
     find(".chance-name").textContent = "The only one that is ranked: there is nothing to compare it with";
     find(".chance-value").remove();
@@ -300,9 +320,17 @@ function card(thumbnail, url, { niche, verdict, score_among: among }) {
   else {
     find(".chance-value").textContent = percent(thumbnail.win_probability);
     fill(find(".chance .bar i"), thumbnail.win_probability);
+    const group = groupOf(thumbnail.id, answer);
+    const members = answer.thumbnails.filter((other) => group.includes(other.id) && other.win_probability !== null);
+    const together = members.reduce((sum, member) => sum + member.win_probability, 0);
+    if (members.length > 1) find(".chance-name").textContent = `Its share of the group's chance of ${percent(together)}`;
   }
-  if (among === "channel") find(".score-name").textContent = "Score in channel";
-  find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
+  if (noSkill) {
+    find(".score-name").textContent = "Evidence";
+    find(".score-name").title = EVIDENCE;
+  } else if (among === "channel") find(".score-name").textContent = "Score in channel";
+  const figure = noSkill ? thumbnail.evidence_mean : thumbnail.score;
+  find(".score").append(...(figure === null ? ["–"] : [Math.round(figure), of100()]));
   const engagement = thumbnail.predicted_engagement;
   if (engagement === null) find(".engagement").textContent = "–";
   else {

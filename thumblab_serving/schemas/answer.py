@@ -20,13 +20,24 @@ class SimilaritySource(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The verdict on the winner: how sure it is that the winner beats the second-best candidate."""
+    """The verdict on the winner: how sure it is that the winner beats the second-best candidate.
+
+    `NO_SKILL`: the model was not shown to be better than chance at this question, so there is no winner.
+    """
 
     CLEAR = "clear"
     LEANING = "leaning"
     TOO_CLOSE_TO_CALL = "too_close_to_call"
     ONLY_ONE = "only_one"
     NO_VERDICT = "no_verdict"
+    NO_SKILL = "no_skill"
+
+
+class OrderedBy(StrEnum):
+    """What the ranks of an answer follow: the model's scores, or the evidence (`evidence_mean`)."""
+
+    MODEL = "model"
+    EVIDENCE = "evidence"
 
 
 class Engagement(StrictModel):
@@ -72,8 +83,8 @@ class NeighbourOut(StrictModel):
 class ThumbnailScore(StrictModel):
     """The answer for one candidate. If `error` is set, all other fields except `id` are null or empty.
 
-    If `familiar` is false, the candidate is measured but not ranked. It then has no rank, score, win probability or
-    engagement.
+    If `familiar` is false, the candidate is measured, but the model does not rank it. It then has no score, win
+    probability or engagement, and a rank only where `ordered_by` is `evidence`.
     """
 
     id: str
@@ -84,19 +95,37 @@ class ThumbnailScore(StrictModel):
     )
     rank: int | None = Field(
         default=None,
-        description="1 is best. Equal candidates keep the order of the request. Null where nothing is ranked.",
+        description=(
+            "1 is best; `ordered_by` says by what. Equal candidates keep the order of the request. Near-identical "
+            "candidates share a rank and count as one. Null where nothing is ranked."
+        ),
     )
     score: float | None = Field(
         default=None,
         ge=0,
         le=100,
-        description="Percentile among the scores that `score_among` names; null where these are too few.",
+        description=(
+            "Percentile of the model's score among the scores that `score_among` names; null where these are too few. It is "
+            "also given where the skill of the model is not proven."
+        ),
     )
     win_probability: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Probability of being the best of the ranked candidates; null where only one is ranked.",
+        description=(
+            "Probability of being the best of the ranked candidates. Near-identical candidates have one chance together, of "
+            "which each has an equal share. Null where only one is ranked, and where `ordered_by` is not `model`."
+        ),
+    )
+    evidence_mean: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description=(
+            "Null unless `ordered_by` is `evidence`: the mean of the percentiles in the niche's library that every "
+            "candidate has, of its sub-scores and of its similarity. It was not shown to predict views."
+        ),
     )
     predicted_engagement: Engagement | None = Field(
         default=None, description="Null where the prediction was not shown to say anything about real results."
@@ -166,16 +195,41 @@ class ScoreAnswer(StrictModel):
     """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing."""
 
     niche: Niche
-    winner: str | None = Field(description="The id of the best candidate; null when no candidate could be ranked.")
+    winner: str | None = Field(
+        description=(
+            "The id of the best candidate by the model. If the best are a near-identical group, the first of the group. "
+            "Null when the model could rank no candidate, and when its skill is not proven."
+        )
+    )
     verdict: Verdict | None = Field(
         description=(
             "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
-            "`no_verdict`: fewer than two candidates are like anything that the model was trained on. Null when no "
-            "candidate could be read."
+            "`no_verdict`: fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % "
+            "interval of `skill` for pictures under one title reaches chance, or was not measured; there is no winner. Null "
+            "when no candidate could be read."
         )
     )
     confidence: float | None = Field(
-        ge=0, le=1, description="Probability that the winner beats the second; null without a second."
+        ge=0,
+        le=1,
+        description=(
+            "Probability that the winner beats the second; a near-identical group counts as one. Null without a second, and "
+            "without a winner."
+        ),
+    )
+    ordered_by: OrderedBy | None = Field(
+        default=None,
+        description=(
+            "What the ranks follow. `model`: the scores of the model, whose skill at this question is proven. `evidence`: "
+            "`evidence_mean`, because the skill is not proven. Null where no candidate has a rank."
+        ),
+    )
+    near_identical: list[list[str]] = Field(
+        default_factory=list,
+        description=(
+            "Groups of candidates, by id, that both the encoder and the perceptual hash call near-identical. A group counts "
+            "as one candidate."
+        ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
     score_among: Literal["niche", "channel"] = Field(

@@ -31,6 +31,8 @@ def compose_answer(
         winner=ranking.winner,
         verdict=ranking.verdict,
         confidence=ranking.confidence,
+        ordered_by=ranking.ordered_by,
+        near_identical=[list(group) for group in ranking.near_identical],
         skill=degraded_sentences.skill(ranker, query.channel),
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
@@ -52,12 +54,14 @@ def _degraded(
     ranking: Ranking,
     placements: Placements,
 ) -> list[str]:
-    """Return a sentence for each thing that was missing for the answer."""
+    """Return a sentence for each thing that was missing for the answer, or that limits it."""
     sentences = [] if query.channel is None or query.channel.reason is None else [query.channel.reason]
     if not pictures:
         return sentences
     sentences += degraded_sentences.model_limits(ranker, query)
-    sentences += degraded_sentences.unfamiliar_pictures(ranker, ranking.unfamiliar)
+    sentences += degraded_sentences.evidence_order(query.niche, ranking)
+    sentences += degraded_sentences.unfamiliar_pictures(ranker, ranking)
+    sentences += degraded_sentences.near_identical_pictures(ranking)
     sentences += placements.degraded
     no_winner = [name for name, at in placements.by_id.items() if at.examples and not at.examples[0].item.winner]
     sentences += degraded_sentences.no_winners(query.niche, no_winner)

@@ -1,6 +1,6 @@
 """Write the sentences of the field `degraded`: how good the ranking is, and what the model cannot say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from thumblab_core.ranking.adapters import Adapter
@@ -8,7 +8,9 @@ from thumblab_core.ranking.percentiles import LEAST_PLACED
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, Skill
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
-from thumblab_serving.scoring.rank import RankingContext
+from thumblab_serving.scoring.evidence_order import SIMILARITY
+from thumblab_serving.scoring.proven_skill import split_of
+from thumblab_serving.scoring.rank import Ranking, RankingContext
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -18,7 +20,7 @@ _EVALUATED_ON = {
     NEW_CHANNELS: "unseen channels",
     ADAPTED: "unseen channels with a channel adapter",
 }
-_INSTEAD = "rely on the sub-scores and the neighbours rather than on the rank"
+_NO_WINNER = "so it names no winner"
 
 _LONGEST_NAME = 60
 """Maximum number of characters of a candidate's id that a sentence quotes."""
@@ -29,7 +31,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
 
     Return None if the model was not evaluated on such channels.
     """
-    split = _split(channel)
+    split = split_of(channel)
     evaluated = ranker.skills.get(split)
     if evaluated is None:
         return None
@@ -64,22 +66,47 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     return sentences
 
 
-def unfamiliar_pictures(ranker: "TrainedRanker", cosines: Mapping[str, float]) -> Sequence[str]:
-    """Return the sentence about pictures that are unlike all training pictures, or no sentence if there are none.
+def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
+    """Return the sentence that says what the order by evidence is. Return no sentence if nothing is ordered by it."""
+    if ranking.evidence is None or len(ranking.pictures) < 2:
+        return []
+    if not ranking.evidence:
+        return [
+            "the thumbnails are not ordered: nothing that was measured of all of them has a percentile in the library of "
+            f"{niche}"
+        ]
+    names = ["similarity to the library" if name == SIMILARITY else name for name in ranking.evidence]
+    return [
+        f"the thumbnails are ordered by evidence, which is the mean of their percentiles in the library of {niche} "
+        f"({', '.join(names)}): this order was not shown to predict views"
+    ]
 
-    `cosines` has the cosine of each such picture to the nearest training picture, by the picture's id.
-    """
+
+def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[str]:
+    """Return the sentence about pictures that are unlike all training pictures, or no sentence if there are none."""
+    cosines = ranking.unfamiliar
     if not cosines or ranker.familiar is None:
         return []
     names = [f"{name[:_LONGEST_NAME]} ({cosine:.2f})" for name, cosine in cosines.items()]
-    if len(names) == 1:
-        subject, verb = names[0], "is"
-    else:
-        subject, verb = f"{', '.join(names[:-1])} and {names[-1]}", "are"
+    verb = "is" if len(names) == 1 else "are"
+    left_out = f" and {verb} not ranked" if ranking.evidence is None else ""
     return [
-        f"{subject} {verb} unlike every picture that the model was trained on and {verb} not ranked (in brackets: the "
-        f"cosine to the nearest training picture, which must be at least {ranker.familiar.threshold:.2f})"
+        f"{_listed(names)} {verb} unlike every picture that the model was trained on{left_out} (in brackets: the cosine to "
+        f"the nearest training picture, which must be at least {ranker.familiar.threshold:.2f})"
     ]
+
+
+def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
+    """Return a sentence for each group of near-identical pictures."""
+    sentences = []
+    for group in ranking.near_identical:
+        listed = _listed([name[:_LONGEST_NAME] for name in group])
+        won = ", which is the winner" if ranking.winner in group else ""
+        sentences.append(
+            f"the pictures {listed} are near-identical: they count as one candidate{won}, and a test between them would "
+            "learn nothing, unless they differ in a detail that you want to test, such as a word"
+        )
+    return sentences
 
 
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
@@ -90,28 +117,21 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     return [f"no winner of {niche} is near {pictures}: the nearest thumbnails of any kind are listed instead"]
 
 
-def _split(channel: AdapterChoice | None) -> str:
-    """Return the split of the evaluation whose channels are like the channel of the request."""
-    if channel is None or channel.adapter is None:
-        return NEW_CHANNELS
-    return FUTURE if channel.release is None else ADAPTED
-
-
 def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
-    split = _split(query.channel)
+    split = split_of(query.channel)
     evaluated = ranker.skills.get(split)
     if evaluated is None:
-        return [f"this model was not evaluated on {_EVALUATED_ON[split]}: {_INSTEAD}"]
+        return [f"this model was not evaluated on {_EVALUATED_ON[split]}, {_NO_WINNER}"]
     sentences = []
     if evaluated.question != ONE_TITLE:
         sentences.append(
             "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures under one "
-            "title: train it again"
+            f"title, {_NO_WINNER}: train it again"
         )
     if not evaluated.proven:
         sentences.append(
             f"on {_EVALUATED_ON[split]} this model was not shown to be better than chance (it ordered "
-            f"{_figures(evaluated)} correctly): {_INSTEAD}"
+            f"{_figures(evaluated)} correctly), {_NO_WINNER}"
         )
     return sentences
 
@@ -126,6 +146,11 @@ def _figures(skill: Skill) -> str:
         f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {pairs} of {_number_of(skill.channels, 'channel')}"
         f"{_interval(skill.low, skill.high)}"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the names as a list in words, such as "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _number_of(count: int, noun: str) -> str:

@@ -14,7 +14,9 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
+from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_core.sub_scores import Measurement
+from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
@@ -23,6 +25,8 @@ EXAMINING = min(4, os.cpu_count() or 1)
 
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
+
+_CACHED_HASHES = 4096
 
 _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 """Maximum number of characters of a picture in base64, with line breaks and a `data:` prefix."""
@@ -44,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ExaminedPicture:
-    """A picture's size in pixels, its vectors and its sub-scores.
+    """A picture's size in pixels, its vectors, its perceptual hash and its sub-scores.
 
     `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder.
     """
@@ -52,6 +56,7 @@ class ExaminedPicture:
     width: int
     height: int
     vectors: dict[str, Vectors]
+    perceptual_hash: int
     measurement: Measurement
 
 
@@ -77,6 +82,7 @@ class Intake:
         self._measuring = measuring
         self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
+        self.hashes = Cache[int](_CACHED_HASHES)
         self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
@@ -101,7 +107,8 @@ class Intake:
             vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
             first = fingerprints[0]
             measurement = self._measuring.measure(picture, title, vectors[first], encoders, first)
-            return ExaminedPicture(picture.width, picture.height, vectors, measurement)
+            phash = self.hashes.get(picture.sha256, lambda: perceptual_hash(picture.pixels))
+            return ExaminedPicture(picture.width, picture.height, vectors, phash, measurement)
 
         def fetch(url: str) -> Future[ExaminedPicture]:
             self._fetch_slots.acquire()

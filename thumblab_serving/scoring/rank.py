@@ -1,7 +1,7 @@
 """Rank examined pictures by a model. The functions have no state, and read and write no files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from thumblab_core.niches import Niche
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
 from thumblab_serving.loading.channel_adapters import AdapterChoice
-from thumblab_serving.schemas.answer import Engagement, Verdict
+from thumblab_serving.schemas.answer import Engagement, OrderedBy, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
+from thumblab_serving.scoring.near_identical import count_groups_once
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -48,21 +49,24 @@ class RankingContext:
 
 @dataclass(frozen=True)
 class RankedPicture:
-    """The result of the model for one picture. The fields are those of `ThumbnailScore`."""
+    """The result for one picture. The fields are those of `ThumbnailScore`."""
 
     familiar: bool | None
     rank: int | None = None
     score: float | None = None
     win_probability: float | None = None
+    evidence_mean: float | None = None
     predicted_engagement: Engagement | None = None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The results of the model for the pictures of a request, by the ids of the pictures.
+    """The results for the pictures of a request, by the ids of the pictures.
 
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
-    picture. These pictures are not ranked.
+    picture. The model does not rank these pictures. `near_identical` has the groups of near-identical pictures.
+    `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses. It
+    is None if the model's order is used.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -70,10 +74,21 @@ class Ranking:
     winner: str | None = None
     verdict: Verdict | None = None
     confidence: float | None = None
+    ordered_by: OrderedBy | None = None
+    near_identical: Sequence[Sequence[str]] = ()
+    evidence: Sequence[str] | None = None
 
 
-def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker: "TrainedRanker") -> Ranking:
-    """Rank pictures against each other. Pictures that are unlike all training pictures are left out.
+def rank(
+    pictures: Mapping[str, ExaminedPicture],
+    near_identical: Sequence[Sequence[str]],
+    query: RankingContext,
+    ranker: "TrainedRanker",
+) -> Ranking:
+    """Rank pictures against each other by the model. Pictures that are unlike all training pictures are left out.
+
+    A group of near-identical pictures counts as one candidate, whose score is the mean of its members. Its members
+    share the rank, and the win probability in equal parts.
 
     The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left.
     """
@@ -91,31 +106,43 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
     ranked = {name: RankedPicture(familiar[name]) for name in names}
     rows = [row for row, name in enumerate(names) if name not in unfamiliar]
     if not rows or (len(rows) == 1 and len(names) > 1):
-        return Ranking(ranked, unfamiliar, verdict=Verdict.NO_VERDICT)
+        return Ranking(ranked, unfamiliar, verdict=Verdict.NO_VERDICT, near_identical=near_identical)
 
     titles = np.repeat(query.title_vector[None], len(rows), axis=0)
     in_pictures = [pictures[names[row]].measurement.evidence.words for row in rows]
     predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter, in_pictures)
     scores = merge_equal_scores(predictions.score)
+    candidates = count_groups_once([names[row] for row in rows], near_identical)
+    candidate_scores = merge_equal_scores(np.array([scores[members].mean() for members in candidates]))
     adapted = query.adapter is not None
-    probabilities: list[float | None] = [None]
-    if len(rows) > 1:
-        probabilities = list(ranker.calibration.win_probabilities(scores, adapted).tolist())
-    best_first = np.argsort(-scores, kind="stable")  # A stable sort keeps equal scores in the order of the request.
-    ranks = np.argsort(best_first, kind="stable") + 1
-    for position, row in enumerate(rows):
-        ranked[names[row]] = replace(
-            ranked[names[row]],
-            rank=int(ranks[position]),
-            score=_percentile(float(scores[position]), query, ranker),
-            win_probability=probabilities[position],
-            predicted_engagement=_engagement(float(predictions.engagement[position]), ranker),
-        )
-    winner = names[rows[int(best_first[0])]]
+    chances = ranker.calibration.win_probabilities(candidate_scores, adapted).tolist()
+    places = places_of(candidate_scores)
+    for members, place, chance in zip(candidates, places, chances, strict=True):
+        for position in members:
+            name = names[rows[position]]
+            ranked[name] = replace(
+                ranked[name],
+                rank=place,
+                score=_percentile(float(scores[position]), query, ranker),
+                win_probability=chance / len(members) if len(rows) > 1 else None,
+                predicted_engagement=_engagement(float(predictions.engagement[position]), ranker),
+            )
+    winner = names[rows[candidates[places.index(1)][0]]]
+    made = Ranking(ranked, unfamiliar, winner, ordered_by=OrderedBy.MODEL, near_identical=near_identical)
     if len(rows) == 1:
-        return Ranking(ranked, unfamiliar, winner, Verdict.ONLY_ONE)
-    confidence = winner_confidence(scores, ranker.calibration.slope_of(adapted))
-    return Ranking(ranked, unfamiliar, winner, verdict_of(confidence), confidence)
+        return replace(made, verdict=Verdict.ONLY_ONE)
+    confidence = winner_confidence(candidate_scores, ranker.calibration.slope_of(adapted))
+    return replace(made, verdict=verdict_of(confidence), confidence=confidence)
+
+
+def places_of(values: Float64s) -> list[int]:
+    """Return the place of each of n candidates, from their values [n]. The highest value has place 1.
+
+    Equal values keep their order.
+    """
+    best_first = np.argsort(-values, kind="stable")
+    places: list[int] = (np.argsort(best_first, kind="stable") + 1).tolist()
+    return places
 
 
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
@@ -134,7 +161,7 @@ def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
     return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 
 
-def merge_equal_scores(scores: Float32s) -> Float64s:
+def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
     """Return the scores [n], after scores that differ only by rounding (`_ROUNDING`) were made equal."""
     merged = scores.astype(np.float64)
     order = np.argsort(merged, kind="stable")
@@ -145,7 +172,12 @@ def merge_equal_scores(scores: Float32s) -> Float64s:
 
 
 def winner_confidence(scores: Float64s, slope: float) -> float:
-    """Return the probability that the best of two or more scores beats the second, by the Bradley-Terry model."""
+    """Return the probability that the best score beats the second, by the Bradley-Terry model.
+
+    A single score is that of a group of near-identical pictures. Each of two of its members is then as likely to win.
+    """
+    if len(scores) == 1:
+        return 0.5
     best, second = np.sort(scores)[::-1][:2].tolist()
     return 1.0 / (1.0 + math.exp(-slope * (best - second)))  # The exponent is 0 or less, so it cannot overflow.
 

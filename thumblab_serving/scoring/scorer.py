@@ -25,7 +25,10 @@ from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
+from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
 from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
+from thumblab_serving.scoring.near_identical import group_near_identical
+from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import RankingContext, rank
 from thumblab_serving.scoring.similarity import choose_similarity
 
@@ -70,7 +73,8 @@ class Scorer:
 
         The caches of the encoders appear once the encoders are warm.
         """
-        caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
+        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "hashes": self._intake.hashes}
+        caches = own | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
 
@@ -117,7 +121,8 @@ class Scorer:
         # `title_match` is measured with the first of `fingerprints`. If there is an index, this is the encoder of the
         # index, because the sub-scores of the library were measured with this encoder.
         of_index = [releases.index.value.encoder] if releases.index is not None else []
-        fingerprints = list(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
+        model_encoder = releases.model.value.model.config.image_encoder
+        fingerprints = list(dict.fromkeys([*of_index, model_encoder]))
         try:
             meter_version = self.measuring.version(encoders, fingerprints[0])
         except LabError as error:  # The fault is in the settings, and not in a picture.
@@ -128,7 +133,11 @@ class Scorer:
         placements = similarity.place(pictures)
         channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
         query = RankingContext(form.title, encoders.title_vector(form.title), form.category, channel)
-        ranking = rank(pictures, query, releases.model.value)
+        near_duplicate = encoders.by_fingerprint(model_encoder).near_duplicate
+        near_identical = group_near_identical(pictures, model_encoder, near_duplicate)
+        ranking = rank(pictures, near_identical, query, releases.model.value)
+        if not has_proven_skill(releases.model.value, channel):
+            ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
         return compose_answer(candidates, query, releases, ranking, placements)
 
     def _rehearse(self) -> None:

@@ -1,0 +1,88 @@
+"""Test what `thumblab score` prints without proven skill, and for near-identical pictures."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from thumblab_cli.commands.score import win_probabilities
+from thumblab_core.settings import settings
+
+ASKED = ("--title", "I tested every phone under $200", "--niche", "tech")
+CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
+
+
+@pytest.fixture(scope="module")
+def unproven(tmp_path_factory, lab_at):
+    """The environment of a lab whose model was not shown to be better than chance."""
+    lab = lab_at(tmp_path_factory.mktemp("unproven"))
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model(evaluated=CHANCE))
+    return {"THUMBLAB_DATA_DIR": str(lab.settings.data_dir)}
+
+
+@pytest.fixture
+def copied(files, tmp_path):
+    """Two pictures, and the first one in another encoding."""
+    copy = tmp_path / "copy.jpg"
+    Image.open(io.BytesIO(files[0].read_bytes())).save(copy, quality=60)
+    return [*files[:2], copy]
+
+
+def test_without_proven_skill_the_table_has_evidence_and_neither_scores_nor_chances(within, unproven, files):
+    done = within(*files, *ASKED, **unproven)
+    assert done.exit_code == 0, done.stderr
+    header = next(line for line in done.stdout.splitlines() if "thumbnail" in line)
+    assert "evidence" in header and "wins" not in header and "score" not in header
+    assert "No skill here: ordered by evidence. The model names no winner, see below." in done.stdout
+    assert "Degraded: on unseen channels this model was not shown to be better than chance" in done.stdout
+    assert "this order was not shown to predict views" in done.stdout
+    assert "against the second" not in done.stdout
+    assert "is first" not in done.stdout
+
+
+def test_json_carries_what_the_order_is(within, unproven, files):
+    answer = json.loads(within(*files, *ASKED, "--json", **unproven).stdout)
+    assert (answer["verdict"], answer["winner"], answer["ordered_by"]) == ("no_skill", None, "evidence")
+    assert all(thumbnail["evidence_mean"] is not None for thumbnail in answer["thumbnails"])
+    assert answer["skill"]["auc"] == 0.55
+
+
+def test_without_a_library_the_command_says_that_nothing_is_ordered(within, unproven, files):
+    done = within(*files, *ASKED[:-1], "beauty", **unproven)
+    assert "No skill here: not ordered." in done.stdout
+    assert "Degraded: the thumbnails are not ordered" in done.stdout
+
+
+def test_a_single_picture_without_proven_skill_is_no_winner(within, unproven, files):
+    done = within(files[0], *ASKED, **unproven)
+    assert "Only one could be read." in done.stdout
+
+
+def test_near_identical_pictures_are_printed_with_their_common_chance(within, service, copied):
+    done = within(*copied, *ASKED)
+    by_id = {t["id"]: t for t in json.loads(within(*copied, *ASKED, "--json").stdout)["thumbnails"]}
+    share = by_id[str(copied[0])]["win_probability"]
+    shown = f"{int(100 * share + 0.5)}% (group {int(200 * share + 0.5)}%)"
+    assert done.stdout.count(shown) == 2
+    assert "are near-identical: they count as one candidate" in done.stdout
+    twins = within(copied[0], copied[2], *ASKED).stdout
+    assert f"It stands for its near-identical group: {copied[0]}, {copied[2]}." in twins
+
+
+def test_a_plan_gets_the_chance_of_the_whole_group_and_none_without_proven_skill(
+    within, unproven, environment, copied, monkeypatch, capsys
+):
+    def chances(**chosen):
+        for name, value in (environment | chosen).items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+        return win_probabilities(settings(), [str(path) for path in copied], ASKED[1], "tech", None)
+
+    first, second, copy = chances()
+    assert first == copy
+    assert first + second == pytest.approx(1)
+    assert capsys.readouterr().err == ""
+    assert chances(**unproven) == [None] * 3
+    assert capsys.readouterr().err.startswith("note: the model was not shown to order such pictures better than chance")

@@ -1,0 +1,26 @@
+"""Decide whether the model may name a winner: whether its skill at the question of a request is proven."""
+
+from typing import TYPE_CHECKING
+
+from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE
+from thumblab_serving.loading.channel_adapters import AdapterChoice
+
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+
+def split_of(channel: AdapterChoice | None) -> str:
+    """Return the split of the evaluation whose channels are like the channel of the request."""
+    if channel is None or channel.adapter is None:
+        return NEW_CHANNELS
+    return FUTURE if channel.release is None else ADAPTED
+
+
+def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> bool:
+    """Return whether the model was shown to order pictures under one title better than chance.
+
+    The whole 95 % interval must be above chance, on channels like that of the request. The skill of older models was
+    measured on pairs of whole videos only. This is another question, so it proves nothing here.
+    """
+    skill = ranker.skills.get(split_of(channel))
+    return skill is not None and skill.question == ONE_TITLE and skill.proven
