@@ -104,7 +104,7 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
         won = ", which is the winner" if ranking.winner in group else ""
         sentences.append(
             f"the pictures {listed} are near-identical: they count as one candidate{won}, and a test between them would "
-            "learn nothing, unless they differ in a detail that you want to test, such as a word"
+            "learn nothing, unless they differ in a small detail that you want to test"
         )
     return sentences
 
