@@ -53,10 +53,10 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
     """Return the cells of a table row for a model.
 
-    The first cell is the name of the model. The next three are the pictures per second of the three ways. Then come two
-    ratios: the lab's speed divided by the speed of open_clip's code, and divided by the speed of the forward pass
-    alone. The last cell is the precision that the lab chose, and how well vectors in this precision agree with vectors
-    in full precision.
+    The first cell is the name of the model. The next three cells are pictures per second: of open_clip's own code, of
+    the lab's code, and of the forward pass alone. Then come two ratios: the lab's speed divided by that of open_clip's
+    code, and divided by that of the forward pass. The last cell has the precision that the lab chose, and how well
+    vectors in this precision agree with vectors in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 

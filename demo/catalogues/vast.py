@@ -103,10 +103,11 @@ class VastCatalogue(Source):
         return None if index is None else self._channels[index]
 
     def search(self, query: Query, now: datetime) -> SearchResult:
-        """Return the matches in the order of the query.
+        """Return some of the videos that match the query, in the order of the query.
 
-        For the order by date, these are the newest matches. For the other orders, these are the most viewed videos in
-        an even sample of each channel's matches. The views are those at `observed_at`.
+        If the order is by date, they are the newest matches. Otherwise, a sample is taken first, of about equally many
+        matches from each channel, evenly spaced in time. The result has the most viewed videos of this sample. The
+        views are those at `observed_at`.
         """
         del now
         return self._cached_search(query)

@@ -29,7 +29,7 @@ class Plan:
 
     @property
     def stop(self) -> int:
-        """The number that follows the number of the channel's last video."""
+        """One more than the largest number of a video of the channel."""
         return self.start + self.size
 
 

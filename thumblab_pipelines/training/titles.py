@@ -52,8 +52,9 @@ class TitleWeights:
     """The weights of the blocks of inputs. A block with a larger weight is penalised less.
 
     A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
-    a weight of 0, the block has no effect. In the module's formula, `words`, `groups` and `facts` belong to x. The
-    weights that begin with `own_` belong to z, and `level` belongs to level(channel).
+    a weight of 0, the block has no effect. `words`, `groups` and `facts` are the weights for the coefficients that all
+    channels share. The weights that begin with `own_` are for the deviations of a single channel from them. `level` is
+    the weight for the constant of a channel.
     """
 
     words: float = 0.1
@@ -109,7 +110,7 @@ class TitleScores:
 
     @property
     def total(self) -> Float64s:
-        """The score [n] of each title for its channel: the sum of the two parts."""
+        """The score [n] of each title: `shared` plus `own`."""
         return self.shared + self.own
 
 

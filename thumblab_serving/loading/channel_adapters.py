@@ -100,8 +100,7 @@ class ServedAdapters:
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # The pointer named `release_id` above, and now names a newer release. Another process has promoted the
-            # newer release and deleted the older one in the meantime.
+            # Since `release_id` was read, another process has promoted a newer release and deleted this one.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
             # A copy of the cached error is raised. If the cached error itself were raised, each raise would add to its

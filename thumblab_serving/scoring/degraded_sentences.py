@@ -1,4 +1,8 @@
-"""Write the sentences of the field `degraded`: how good the ranking is, and what the model cannot say."""
+"""Write sentences of the field `degraded`: how good the ranking is, and what the model cannot say.
+
+The sentences about a missing library are in `similarity`, about a missing adapter in `loading.channel_adapters`, and
+about a missing text reader or face model in `thumblab_core.sub_scores`. `answer` collects all of them.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -8,11 +8,14 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# A trigger checks an experiment together with its variants, because a check constraint sees only one row. The trigger
-# is deferred to the end of the transaction, because an experiment and its variants are inserted one after the other.
-# The function keeps the search path of the migration. So it finds the tables, even if the user whose statement fires
-# the trigger has another search path. People read the shares off a screen, where they are rounded. Three shares that
-# are rounded to whole percentages add up to 98.5 to 101.5 %. So the trigger accepts sums from 98 to 102 %.
+# A check constraint sees only one row. So a trigger checks an experiment together with its variants. It runs at the end
+# of the transaction, because an experiment and its variants are inserted one after the other.
+#
+# The trigger's function keeps the search path of the migration. So it finds the tables, whatever search path the user
+# has who changes a row.
+#
+# People copy the shares of watch time from a screen that rounds them. Three shares that are rounded to whole percentages
+# add up to 99, 100 or 101 %. The trigger accepts sums from 98 to 102 %.
 _CHECK = """
 CREATE FUNCTION experiment_is_whole() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
