@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release import Release
+from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.retained_pairs import deleted_videos
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.stored_vectors import digests, read_vectors
@@ -38,6 +39,8 @@ class Dataset:
         Sub-scores [n, 6], NaN where not measured.
     forgotten
         How many videos of the release are left out because they were deleted from the lab.
+    one_video
+        The pairs of pictures that were compared on one video.
     """
 
     release: Release
@@ -47,6 +50,7 @@ class Dataset:
     titles: Vectors
     sub_scores: Float32s
     forgotten: int = 0
+    one_video: OneVideoPairs = field(default_factory=OneVideoPairs.none)
 
     def rows(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part."""
@@ -88,7 +92,14 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
         pairs = pairs[kept].assign(winner=new_row[winner[kept]], loser=new_row[loser[kept]]).reset_index(drop=True)
         videos, snapshot = videos[~deleted].reset_index(drop=True), snapshot.only(~deleted)
     return Dataset(
-        release, videos, pairs, snapshot.images, snapshot.titles, snapshot.sub_scores, forgotten=int(deleted.sum())
+        release,
+        videos,
+        pairs,
+        snapshot.images,
+        snapshot.titles,
+        snapshot.sub_scores,
+        forgotten=int(deleted.sum()),
+        one_video=OneVideoPairs.load(release).without_videos(deleted_ids),
     )
 
 
