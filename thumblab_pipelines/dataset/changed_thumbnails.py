@@ -47,6 +47,9 @@ SIMILAR_AGE = 1.5
 ASSUMED_VARIANCE = 0.5**2
 """The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
 
+LEAST_VARIANCE = 0.05**2
+"""Minimum of the variance of `gap`. YouTube corrects counts now and then, even if other videos show no scatter."""
+
 DECIDED_AT = 1.96
 """A pair is decided if its gap is at least this many standard deviations away from 0."""
 
@@ -149,13 +152,14 @@ class Unchanged:
     def near(self, age: float) -> tuple[float, float]:
         """Return the median of the figures of videos of a similar age, and their variance.
 
-        The variance is that of a normal distribution with the same median absolute deviation.
+        The variance is that of a normal distribution with the same median absolute deviation, and at least
+        `LEAST_VARIANCE`.
         """
         near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
         if len(near) < LEAST_UNCHANGED:
             return 0.0, ASSUMED_VARIANCE
         drift = float(np.median(near))
-        return drift, float(1.4826 * np.median(np.abs(near - drift))) ** 2
+        return drift, max(float(1.4826 * np.median(np.abs(near - drift))) ** 2, LEAST_VARIANCE)
 
 
 @dataclass(frozen=True)
