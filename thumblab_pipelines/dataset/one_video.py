@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 PAIRS_FILE, VECTORS_FILE = "one_video_pairs.parquet", "one_video.safetensors"
 
-EXPERIMENT, CHANGED_THUMBNAIL = "experiment", "changed_thumbnail"
-"""The two sources of a one-video pair."""
+CHANGED_THUMBNAIL = "changed_thumbnail"
+"""A source of a one-video pair. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
 
 TEXT_COLUMNS = ("pair_id", "channel_id", "video_id", "source", "title_a", "title_b", "sha256_a", "sha256_b")
 COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a", "words_b", "part", "fold")

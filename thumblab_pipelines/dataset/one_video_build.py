@@ -12,10 +12,11 @@ from sqlalchemy import text
 
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.images import digest
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import Changes, read_changes
 from thumblab_pipelines.dataset.experiment_pairs import read_experiment_pairs
-from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, EXPERIMENT, OneVideoPairs, with_parts
+from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs, with_parts
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
 

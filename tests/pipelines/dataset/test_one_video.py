@@ -12,6 +12,7 @@ from planted_pairs import PlantedLab, planted_lab
 from demo.catalogues.formula import SIGMA_Q
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_core.releases.release import ALL, PAIRS
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.checks import check_pairs
@@ -20,7 +21,6 @@ from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.one_video import (
     CHANGED_THUMBNAIL,
     COLUMNS,
-    EXPERIMENT,
     PAIRS_FILE,
     VECTORS_FILE,
     OneVideoPairs,
