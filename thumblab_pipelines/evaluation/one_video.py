@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from thumblab_core.arrays import Flags, Float64s
+from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.ranking.skill import EXPERIMENT, ONE_VIDEO
 from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs
 from thumblab_pipelines.dataset.splits import TEST
@@ -51,7 +51,7 @@ def evaluate_one_video(
                 continue
             place = Place(split, source, scorer, "auc", ONE_VIDEO)
             right = signed_gaps(pairs, gaps)
-            sides = sides_of(pairs, gaps)
+            sides = sides_of(pairs, gaps.pairs)
             wins = wins_of(right)[chosen]
             yield mean_figure(place, wins, _only(sides, chosen))
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), wins, _only(sides, chosen))
@@ -74,14 +74,14 @@ def wins_of(signed: Float64s) -> Float64s:
     return np.asarray((signed > 0) + 0.5 * (signed == 0), np.float64)
 
 
-def sides_of(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Sides:
-    """Return the video of each evaluated pair [k] as its winner and as its loser, and its channel.
+def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
+    """Return the video of each pair in `rows` [k] as its winner and as its loser, and its channel.
 
     Several pairs of one video are not independent, and the intervals respect this.
     """
-    rows = pairs.pairs.iloc[gaps.pairs]
-    video = numbered(rows.video_id)[0]
-    return Sides(video, video, numbered(rows.channel_id)[0])
+    chosen = pairs.pairs.iloc[rows]
+    video = numbered(chosen.video_id)[0]
+    return Sides(video, video, numbered(chosen.channel_id)[0])
 
 
 def _only(sides: Sides, chosen: Flags) -> Sides:
