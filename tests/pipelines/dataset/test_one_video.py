@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_pairs import PlantedLab, planted_lab
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from demo.catalogues.formula import SIGMA_Q
-from thumblab_core.database.tables import model_evaluations
+from thumblab_core.database.tables import model_evaluations, videos, visual_features
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_core.ranking.skill import EXPERIMENT, ONE_VIDEO
@@ -200,3 +200,16 @@ def test_a_deleted_video_leaves_the_one_video_pairs_and_the_release(data: Datase
     assert sum(successor.info["one_video"]["pairs"].values()) == kept.sum()
     (check,) = (check for check in check_pairs(successor) if check.name == "one_video")
     assert check.passed, check.explanation
+
+
+def test_the_words_of_a_picture_are_those_that_were_read_in_it(data: Dataset, planted: PlantedLab) -> None:
+    lab = planted.lab
+    with lab.engine.begin() as connection:
+        alive = set(connection.scalars(select(videos.c.video_id)))
+        pair = next(row for row in data.one_video.pairs.to_dict("records") if row["video_id"] in alive)
+        texts = [{"text": "BIG NEWS"}, {"text": "today"}]
+        measured = {"video_id": pair["video_id"], "sha256": pair["sha256_b"], "version": "1"}
+        connection.execute(insert(visual_features).values(**measured, evidence={"texts": texts}))
+    after = load_dataset(lab, build_pairs(lab).release).one_video.pairs
+    [found] = after[after.pair_id == pair["pair_id"]].to_dict("records")
+    assert (found["words_a"], found["words_b"]) == (None, "BIG NEWS today")

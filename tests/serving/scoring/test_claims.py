@@ -94,6 +94,7 @@ def test_the_skill_is_that_of_experiments_where_the_model_was_evaluated_on_enoug
     answer = changing.score(draw(1), draw(2))
     assert answer["skill"]["question"] == "one_video"
     assert "held-out pairs of pictures from experiments of 40 channels" in answer["skill"]["summary"]
+    assert answer["ordered_by"] == "model"
     assert not degraded_with(answer, "only evaluated on pairs of videos")
 
 
