@@ -218,7 +218,7 @@ model_evaluations = Table(
         String,
         primary_key=True,
         server_default="package",
-        comment="package or one_title, see docs/evaluation.md",
+        comment="package, one_title or one_video, see docs/evaluation.md",
     ),
     Column("value", Float, comment="NULL where nothing could be measured"),
     Column("low", Float, comment="lower end of the 95 % interval; NULL where there is none"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from thumblab_pipelines.dataset.one_video import EXPERIMENT
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.experiments.records import INCONCLUSIVE, PERFORMED_THE_SAME, WINNER, known_shares
 from thumblab_pipelines.experiments.usual_ctr import ASSUMED_CTR
 from thumblab_pipelines.features.compared import variants_query

@@ -11,7 +11,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release import Release
-from thumblab_pipelines.dataset.one_video import OneVideoPairs
+from thumblab_pipelines.dataset.one_video import OneVideoPairs, read_pair_vectors
 from thumblab_pipelines.dataset.retained_pairs import deleted_videos
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.stored_vectors import digests, read_vectors
@@ -114,9 +114,12 @@ def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, F
     """Return the dataset with vectors from the encoders of `model`, and a flag for each video [n].
 
     The flag says whether the database has both vectors of the video, for its picture and for its title. A missing
-    vector is returned as zeros.
+    vector is returned as zeros, also in the one-video pairs.
     """
     ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
-    images, has_image = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))
-    title_vectors, has_title = read_vectors(lab, ids, titles, str(model.info["title_encoder"]))
-    return replace(data, images=images, titles=title_vectors), has_image & has_title
+    encoders = str(model.info["image_encoder"]), str(model.info["title_encoder"])
+    images, has_image = read_vectors(lab, ids, pictures, encoders[0])
+    title_vectors, has_title = read_vectors(lab, ids, titles, encoders[1])
+    compared = read_pair_vectors(lab, data.one_video.pairs, *encoders)
+    one_video = replace(data.one_video, images=compared[0], titles=compared[1])
+    return replace(data, images=images, titles=title_vectors, one_video=one_video), has_image & has_title

@@ -18,16 +18,19 @@ import numpy as np
 
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.errors import LabError
+from thumblab_core.images import digest
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
+from thumblab_pipelines.features.stored_vectors import read_vectors
+from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PAIRS_FILE, VECTORS_FILE = "one_video_pairs.parquet", "one_video.safetensors"
 
-EXPERIMENT, CHANGED_THUMBNAIL = "experiment", "changed_thumbnail"
-"""The two sources of a one-video pair."""
+CHANGED_THUMBNAIL = "changed_thumbnail"
+"""A source of a one-video pair. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
 
 TEXT_COLUMNS = ("pair_id", "channel_id", "video_id", "source", "title_a", "title_b", "sha256_a", "sha256_b")
 COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a", "words_b", "part", "fold")
@@ -118,6 +121,12 @@ class OneVideoPairs:
                 )
         return loaded
 
+    @property
+    def complete(self) -> Flags:
+        """Whether all vectors of a pair are known [k]. Unknown vectors are zeros."""
+        lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
+        return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
+
     def only(self, rows: Flags) -> OneVideoPairs:
         """Return the pairs whose flag in `rows` [k] is set."""
         return OneVideoPairs(self.pairs[rows].reset_index(drop=True), self.images[rows], self.titles[rows])
@@ -161,3 +170,21 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
     part = np.where(learnt, TRAIN, TEST).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))
+
+
+def read_pair_vectors(
+    lab: Lab, pairs: pd.DataFrame, image_encoder: str, title_encoder: str
+) -> tuple[Float32s, Float32s, Flags]:
+    """Return the vectors of the pictures [k, 2, d_i] and of the titles [k, 2, d_t] of one-video pairs.
+
+    The third result says for each pair [k] whether all of its vectors are stored. A missing vector is returned as
+    zeros. `image_encoder` and `title_encoder` are fingerprints.
+    """
+    k, ids = len(pairs), pairs.video_id.tolist() * 2
+    pictures = [*pairs.sha256_a, *pairs.sha256_b]
+    titles = [digest(title.encode()) for title in (*pairs.title_a, *pairs.title_b)]
+    image_vectors, has_image = read_vectors(lab, ids, pictures, image_encoder)
+    title_vectors, has_title = read_vectors(lab, ids, titles, title_encoder)
+    complete = has_image & has_title
+    both_sides = [np.stack([vectors[:k], vectors[k:]], axis=1) for vectors in (image_vectors, title_vectors)]
+    return both_sides[0], both_sides[1], np.asarray(complete[:k] & complete[k:], bool)

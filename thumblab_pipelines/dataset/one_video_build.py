@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.images import digest
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import Changes, read_changes
 from thumblab_pipelines.dataset.experiment_pairs import read_experiment_pairs
-from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, EXPERIMENT, OneVideoPairs, with_parts
-from thumblab_pipelines.features.stored_vectors import read_vectors
+from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs, read_pair_vectors, with_parts
 from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:
@@ -106,16 +106,9 @@ class OneVideoInputs:
         [k], and the words in the pictures a and b [k].
         """
         ids = pairs.video_id.tolist()
-        images, has_images = self._vectors(ids, [pairs.sha256_a.tolist(), pairs.sha256_b.tolist()], self.encoders[0])
-        title_digests = [[digest(title.encode()) for title in pairs[name]] for name in ("title_a", "title_b")]
-        titles, has_titles = self._vectors(ids, title_digests, self.encoders[1])
+        images, titles, complete = read_pair_vectors(self.lab, pairs, *self.encoders)
         words = self._words(ids, pairs.sha256_a.tolist()), self._words(ids, pairs.sha256_b.tolist())
-        return images, titles, has_images & has_titles, words
-
-    def _vectors(self, ids: Sequence[str], sides: list[list[str]], encoder: str) -> tuple[Float32s, Flags]:
-        vectors, stored = read_vectors(self.lab, [*ids, *ids], [*sides[0], *sides[1]], encoder)
-        both = stored[: len(ids)] & stored[len(ids) :]
-        return np.stack([vectors[: len(ids)], vectors[len(ids) :]], axis=1), np.asarray(both, bool)
+        return images, titles, complete, words
 
     def _words(self, ids: Sequence[str], pictures: Sequence[str]) -> Texts:
         """Return the words that were read in each picture [k].

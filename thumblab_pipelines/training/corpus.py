@@ -95,6 +95,17 @@ class Corpus:
         return target
 
 
+def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = VERSION) -> Float32s:
+    """Return the inputs of the ranking model for k pictures under k titles, float32 [k, d].
+
+    `pictures` and `titles` [k] are rows of the videos that have the picture and the title.
+    """
+    words, texts = data.picture_words, data.videos.title.tolist()
+    shown, under = [words[row] for row in pictures], [texts[row] for row in titles]
+    seconds = data.videos.duration_s.to_numpy(float)[titles]
+    return model_inputs(data.images[pictures], data.titles[titles], under, version, shown, seconds)
+
+
 def dataset_inputs(data: Dataset, version: int = VERSION) -> Float32s:
     """Return the inputs of the ranking model for all n videos of a dataset, float32 [n, d].
 

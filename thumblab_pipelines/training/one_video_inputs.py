@@ -11,7 +11,7 @@ import numpy as np
 
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.ranking.adapters import ComparedPictures
-from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.inputs import VERSION, model_inputs
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN
@@ -23,25 +23,25 @@ from thumblab_pipelines.training.linear import Differences
 class OneVideoInputs:
     """The inputs of the ranking model for k one-video pairs: `first` [k, d] of picture a, `second` [k, d] of picture b.
 
-    Each picture has the title that it was shown with. `pairs`: the row numbers [k] in `Dataset.one_video`.
+    Each picture has the title that it was shown with.
     """
 
-    pairs: Rows
     first: Float32s
     second: Float32s
 
     @classmethod
-    def of(cls, data: Dataset, chosen: Flags | None = None) -> OneVideoInputs:
-        """Return the inputs of the chosen pairs, by default of all pairs."""
-        one_video = data.one_video
-        rows = np.arange(len(one_video)) if chosen is None else np.flatnonzero(chosen)
-        sides = []
+    def of(cls, data: Dataset, rows: Rows, version: int = VERSION) -> OneVideoInputs:
+        """Return the inputs of the pairs in `rows`, which are row numbers in `Dataset.one_video`.
+
+        `version`: the version of the inputs that the model was trained with.
+        """
+        one_video, sides = data.one_video, []
         for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
             table = one_video.pairs.iloc[rows]
             shown = [words if isinstance(words, str) else None for words in table[words]]
             images, titles = one_video.images[rows, side], one_video.titles[rows, side]
-            sides.append(model_inputs(images, titles, table[title].tolist(), in_pictures=shown))
-        return cls(rows, *sides)
+            sides.append(model_inputs(images, titles, table[title].tolist(), version, shown))
+        return cls(*sides)
 
 
 def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
@@ -55,7 +55,7 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
     chosen = _for_training(corpus.data) & one_title & inside
     if not chosen.any():
         return None
-    inputs = OneVideoInputs.of(corpus.data, chosen)
+    inputs = OneVideoInputs.of(corpus.data, np.flatnonzero(chosen))
     first, second = (model.standardise(side)[:, picture] for side in (inputs.first, inputs.second))
     gaps, variances = (pairs[name].to_numpy(float)[chosen] for name in ("gap", "variance"))
     return Differences(first - second, gaps, variances)
@@ -66,7 +66,7 @@ def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPicture
     chosen = _for_training(data)
     if not chosen.any():
         return {}
-    inputs, pairs = OneVideoInputs.of(data, chosen), data.one_video.pairs[chosen]
+    inputs, pairs = OneVideoInputs.of(data, np.flatnonzero(chosen)), data.one_video.pairs[chosen]
     gaps, variances = pairs.gap.to_numpy(float), pairs.variance.to_numpy(float)
     channel = pairs.channel_id.to_numpy(str)
     score_gaps = model.predict(inputs.first).score - model.predict(inputs.second).score

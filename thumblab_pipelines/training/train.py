@@ -28,6 +28,7 @@ from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, T
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
 from thumblab_pipelines.training.one_title_slopes import one_title_slopes
+from thumblab_pipelines.training.one_video_gaps import held_out_one_video_gaps
 from thumblab_pipelines.training.one_video_inputs import compared_pictures
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
 
@@ -93,8 +94,9 @@ def train(
     familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
+    one_video = held_out_one_video_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
     held = HeldOutScores(
-        future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title
+        future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title, one_video
     )
     return TrainedRanking(ranker, model.history, held)
 

@@ -160,12 +160,13 @@ class SkillOut(StrictModel):
     """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
-    interval of `auc`. A pair consists of the pictures of two videos of one channel. A random order has an `auc` of 0.5.
+    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
     """
 
-    question: Literal["one_title", "package"] = Field(
+    question: Literal["one_video", "one_title", "package"] = Field(
         default="package",
         description=(
+            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs. "
             "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
             "title. `package`: which video got more views, each with its own title; only of older models."
         ),

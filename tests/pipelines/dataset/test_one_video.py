@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_pairs import PlantedLab, planted_lab
+from sqlalchemy import insert, select
 
 from demo.catalogues.formula import SIGMA_Q
+from thumblab_core.database.tables import model_evaluations, videos, visual_features
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
+from thumblab_core.ranking.skill import EXPERIMENT, ONE_VIDEO
 from thumblab_core.releases.release import ALL, PAIRS
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.checks import check_pairs
@@ -20,7 +23,6 @@ from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.one_video import (
     CHANGED_THUMBNAIL,
     COLUMNS,
-    EXPERIMENT,
     PAIRS_FILE,
     VECTORS_FILE,
     OneVideoPairs,
@@ -31,7 +33,10 @@ from thumblab_pipelines.dataset.retained_pairs import named_pairs
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models.build import build_model
+from thumblab_pipelines.models.tracked_run import headline_name, headlines
 from thumblab_pipelines.retention.purge import clean_pairs
+from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.videos.deletion import delete_videos
 
 
@@ -158,6 +163,29 @@ def test_a_damaged_file_of_one_video_pairs_is_refused_with_a_remedy(data: Datase
         OneVideoPairs.load(damaged)
 
 
+def test_the_figures_of_a_trained_model_are_in_its_release_in_the_database_and_on_the_asset_page(
+    data: Dataset, planted: PlantedLab
+) -> None:
+    built = build_model(planted.lab, TrainConfig(epochs=1))
+    aucs = {(e.split, e.slice, e.scorer): e for e in built.evaluations if (e.question, e.metric) == (ONE_VIDEO, "auc")}
+    decided = data.one_video.pairs[data.one_video.pairs.decided]
+    for source in (EXPERIMENT, CHANGED_THUMBNAIL):
+        assert aucs["new_channels", source, "model"].pairs == (decided.source == source).sum()
+        # All pairs are later than all known videos, because the catalogue was collected after these were published.
+        assert aucs["future", source, "model"].pairs == ((decided.source == source) & (decided.part == TEST)).sum()
+    assert aucs["future", CHANGED_THUMBNAIL, "model"].low is not None
+    stored = select(model_evaluations.c.value).where(
+        model_evaluations.c.release_id == built.release.release_id,
+        model_evaluations.c.question == ONE_VIDEO,
+        model_evaluations.c.metric == "auc",
+    )
+    with planted.lab.engine.connect() as connection:
+        assert sorted(connection.scalars(stored)) == sorted(e.value for e in aucs.values() if e.value is not None)
+    names = [headline_name(figure) for figure in headlines(built.evaluations)]
+    assert "auc_one_video_new_channels_model" in names
+    assert len(set(names)) == len(names)
+
+
 def test_a_deleted_video_leaves_the_one_video_pairs_and_the_release(data: Dataset, planted: PlantedLab) -> None:
     lab, gone = planted.lab, str(data.one_video.pairs.video_id.iloc[-1])
     with lab.engine.begin() as connection:
@@ -172,3 +200,16 @@ def test_a_deleted_video_leaves_the_one_video_pairs_and_the_release(data: Datase
     assert sum(successor.info["one_video"]["pairs"].values()) == kept.sum()
     (check,) = (check for check in check_pairs(successor) if check.name == "one_video")
     assert check.passed, check.explanation
+
+
+def test_the_words_of_a_picture_are_those_that_were_read_in_it(data: Dataset, planted: PlantedLab) -> None:
+    lab = planted.lab
+    with lab.engine.begin() as connection:
+        alive = set(connection.scalars(select(videos.c.video_id)))
+        pair = next(row for row in data.one_video.pairs.to_dict("records") if row["video_id"] in alive)
+        texts = [{"text": "BIG NEWS"}, {"text": "today"}]
+        measured = {"video_id": pair["video_id"], "sha256": pair["sha256_b"], "version": "1"}
+        connection.execute(insert(visual_features).values(**measured, evidence={"texts": texts}))
+    after = load_dataset(lab, build_pairs(lab).release).one_video.pairs
+    [found] = after[after.pair_id == pair["pair_id"]].to_dict("records")
+    assert (found["words_a"], found["words_b"]) == (None, "BIG NEWS today")

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import insert
 
@@ -17,6 +18,8 @@ from thumblab_pipelines.dataset.experiment_pairs import (
     UNKNOWN_WIN_VARIANCE,
     read_experiment_pairs,
 )
+from thumblab_pipelines.dataset.one_video import COLUMNS
+from thumblab_pipelines.dataset.one_video_build import OneVideoInputs
 from thumblab_pipelines.experiments.records import Experiment, Variant
 from thumblab_pipelines.experiments.store import save
 from thumblab_pipelines.lab import Lab
@@ -105,6 +108,19 @@ def test_an_experiment_that_says_nothing_about_pictures_is_left_out_and_counted(
     read: Read, given: dict[str, Any], reason: str
 ) -> None:
     assert read(**given) == ([], {reason: 1})
+
+
+def test_pairs_without_vectors_and_of_channels_outside_the_corpus_are_left_out_and_counted(
+    read: Read, module_lab: Lab
+) -> None:
+    read(*variants(0.6, 0.4), winner=1)
+    inputs = OneVideoInputs.read(module_lab, "images", "titles")
+    for channel, reason in (("c", "not encoded"), ("d", "channel without videos in the corpus")):
+        corpus = pd.DataFrame({"video_id": ["v"], "channel_id": [channel], "part": ["train"], "fold": [0]})
+        made, counts = inputs.pairs(Growth(), corpus)
+        assert (len(made), set(made.pairs)) == (0, set(COLUMNS))
+        assert counts["left_out"] == {reason: 1}
+        assert counts["pairs"] == {"experiment": 0, "changed_thumbnail": 0}
 
 
 HOURS = np.arange(24.0, 24 * 30, 24)
