@@ -142,7 +142,7 @@ earlier_embeddings = Table(
     Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
     Column("source_digest", String(64), primary_key=True, comment="SHA-256 of the picture or title that was encoded"),
     Column("vector", Vector(), nullable=False),
-    comment="vectors of pictures and titles that a video had while its views were counted, and has no longer",
+    comment="vectors of pictures and titles that a video had earlier, or that an experiment tested",
 )
 
 encoding_failures = Table(
