@@ -30,6 +30,13 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 `ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
 """
 
+RESIDUALS, EXPERIMENTS, PACKAGES = "residuals", "experiments", "packages"
+"""What the slope of win probabilities was fitted to.
+
+`RESIDUALS`: what the context leaves of the views of pairs of videos. `EXPERIMENTS`: tests of pictures on one video.
+`PACKAGES`: the views of pairs of videos, in models of older versions of the lab.
+"""
+
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
 """Minimum spread of the predictions, see `EngagementAccuracy`.
 
@@ -58,6 +65,7 @@ class Calibration:
     `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
     `slope_adapted`: the same slope for channels with an adapter.
     `one_title`: these two slopes for two pictures under one title. None in older releases.
+    `one_title_from`: what these two slopes were fitted to, `RESIDUALS` or `EXPERIMENTS`. None in older releases.
     `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
     score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
@@ -68,6 +76,7 @@ class Calibration:
     slope_adapted: float
     too_close: tuple[float | None, float | None] = (None, None)
     one_title: tuple[float, float] | None = None
+    one_title_from: tuple[str, str] | None = None
 
     def percentile(self, score: float, niche: str) -> float | None:
         """Return the percentile of an unadapted score in the niche, 0 to 100.
@@ -88,6 +97,12 @@ class Calibration:
         """
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope
+
+    def fitted_to(self, adapted: bool) -> str:
+        """Return what `slope_of` was fitted to: `RESIDUALS`, `EXPERIMENTS` or `PACKAGES`."""
+        if self.one_title is None:
+            return PACKAGES
+        return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
         """Return the win probability [n] of each of n candidates, from their scores [n].
@@ -218,8 +233,9 @@ def _architecture(stored: Mapping[str, Any]) -> RankerConfig:
 
 def _tuples(calibration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a stored calibration that must be tuples. JSON stores them as lists."""
-    one_title = calibration.get("one_title")
+    one_title, fitted_to = calibration.get("one_title"), calibration.get("one_title_from")
     return {
         "too_close": tuple(calibration.get("too_close", (None, None))),
         "one_title": None if one_title is None else tuple(one_title),
+        "one_title_from": None if fitted_to is None else tuple(fitted_to),
     }

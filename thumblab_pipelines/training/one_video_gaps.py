@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.held_out_scores import OneVideoGaps
 from thumblab_pipelines.training.corpus import Corpus
@@ -47,6 +48,18 @@ def held_out_one_video_gaps(
         "adapted": _of_left_out(corpus, unseen, later),
         "adapted_unadapted": _of_left_out(corpus, plain, later),
     }
+
+
+def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
+    """Return how far the better picture of each decided experiment scores above the other one.
+
+    Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
+    scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+    """
+    pairs = corpus.data.one_video.pairs
+    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool) & pairs.decided)
+    scored = _of_left_out(corpus, scorers, chosen)
+    return np.asarray(np.sign(pairs.gap.to_numpy(float)[scored.pairs]) * scored.gaps, np.float64)
 
 
 def _happened_later(corpus: Corpus) -> Flags:

@@ -233,6 +233,14 @@ class ScoreAnswer(StrictModel):
         ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
+    probabilities_from: Literal["residuals", "experiments", "packages"] | None = Field(
+        default=None,
+        description=(
+            "What the win probabilities were fitted to. `experiments`: tests of pictures on one video, from 50 on. "
+            "`residuals`: what everything but the picture leaves of the views; never more certain than for whole videos. "
+            "`packages`: whole videos, in older models. Null where there are no win probabilities."
+        ),
+    )
     score_among: Literal["niche", "channel"] = Field(
         default="niche",
         description=(

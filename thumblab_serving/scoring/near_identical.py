@@ -52,7 +52,7 @@ def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     If the text reader is not installed, no words are known, and the result is True.
     """
     words = [(picture.measurement.evidence.words or "").casefold() for picture in (first, second)]
-    return words[0] == words[1] or SequenceMatcher(None, *words, autojunk=False).ratio() >= _SAME_WORDS
+    return words[0] == words[1] or SequenceMatcher(None, words[0], words[1], autojunk=False).ratio() >= _SAME_WORDS
 
 
 def count_groups_once(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[list[int]]:
