@@ -26,7 +26,8 @@ from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
-from thumblab_pipelines.training.linear import RUNS, UNDERSMOOTHING, best_context_penalty, fit_ridge, runs_in_time
+from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
+from thumblab_pipelines.training.linear import UNDERSMOOTHING, best_context_penalty, fit_ridge
 
 _DAY, _WEEK = 1.0, 7.0
 """The periods, in days, of the features that come from the hour and the weekday of publication."""

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
 
-RUNS = 5
 CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 _TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
@@ -112,8 +112,8 @@ def fit_line(
     context = best_context_penalty(inputs.context, y, run) / UNDERSMOOTHING
     views, pictures = y, np.asarray(inputs.picture, np.float64)
     if partialled:
-        views = residuals(y[:, None], inputs.context, run, context)[:, 0]
-        pictures = residuals(pictures, inputs.context, run, context)
+        left_over = residuals(np.column_stack([y, pictures]), inputs.context, run, context)
+        views, pictures = left_over[:, 0], left_over[:, 1:]
     picture = _best_penalty(pictures, views, run, pairs, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
     left = y - np.asarray(inputs.picture, np.float64) @ of_picture
@@ -137,36 +137,10 @@ def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.
 def best_context_penalty(context: Floats, target: Floats, run: Rows) -> float:
     """Return the penalty with which the context predicts the target [n] best in cross-validation over the runs [n]."""
     rows = _sample_of(len(target))
-    gram, y, runs = _gram(context[rows]), np.asarray(target, np.float64)[rows], run[rows]
-    errors = {p: float(((y - _predict_held_out(gram, y, runs, p)) ** 2).mean()) for p in CONTEXT_PENALTIES}
-    return min(errors, key=lambda penalty: errors[penalty])
-
-
-def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Float64s:
-    """Return what is left of each column of `values` [n, k] after its prediction from the context [n, c].
-
-    Each run is predicted by ridge regressions that are fitted to the other runs. If all rows are in one run, nothing
-    can be predicted, and the result is `values`.
-    """
-    from sklearn.linear_model import Ridge
-
-    left = np.asarray(values, np.float64).copy()
-    for number in range(RUNS):
-        out = run == number
-        if out.any() and not out.all():
-            ridge = Ridge(alpha=penalty, solver="cholesky").fit(context[~out], values[~out])
-            left[out] -= ridge.predict(context[out]).reshape(int(out.sum()), -1)
-    return left
-
-
-def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
-    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's videos."""
-    _, number_of_channel = np.unique(channel, return_inverse=True)
-    run = np.zeros(len(channel), np.intp)
-    for number in range(int(number_of_channel.max(initial=-1)) + 1):
-        rows = np.flatnonzero(number_of_channel == number)
-        run[rows] = np.arange(len(rows)) * RUNS // max(len(rows), 1)
-    return run
+    y = np.asarray(target, np.float64)[rows]
+    predicted = held_out_predictions(context[rows], y, run[rows], CONTEXT_PENALTIES)
+    errors = ((y - predicted) ** 2).mean(axis=1)
+    return CONTEXT_PENALTIES[int(np.argmin(errors))]
 
 
 def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
@@ -202,34 +176,16 @@ def _best_penalty(
     first, second = first[inside], second[inside]
     same_run = runs[first] == runs[second]
     first, second = first[same_run], second[same_run]
-    order, gram = np.sign(y[first] - y[second]), _gram(inputs[sample])
+    order = np.sign(y[first] - y[second])
+    if not len(order):
+        return penalties[-1]
     best, best_share = penalties[-1], -1.0
-    for penalty in reversed(penalties):
-        predicted = _predict_held_out(gram, y, runs, penalty)
-        share = float((np.sign(predicted[first] - predicted[second]) == order).mean()) if len(order) else 0.0
+    predictions = held_out_predictions(inputs[sample], y, runs, penalties)
+    for penalty, predicted in zip(reversed(penalties), predictions[::-1], strict=True):
+        share = float((np.sign(predicted[first] - predicted[second]) == order).mean())
         if share > best_share + 1e-9:
             best, best_share = penalty, share
     return best
-
-
-def _predict_held_out(gram: Floats, target: Floats, run: Rows, penalty: float) -> Floats:
-    """Return predictions [n] of the target [n]. Each run is predicted from the rows of the other runs.
-
-    `gram` [n, n] is the Gram matrix of the inputs.
-    """
-    predicted = np.zeros(len(target))
-    for number in range(RUNS):
-        out = run == number
-        known = ~out
-        if out.any() and known.any():
-            matrix = gram[np.ix_(known, known)] + penalty * np.eye(int(known.sum()))
-            predicted[out] = gram[np.ix_(out, known)] @ np.linalg.solve(matrix, target[known])
-    return predicted
-
-
-def _gram(inputs: Floats) -> Floats:
-    centred = inputs - inputs.mean(axis=0)
-    return np.asarray(centred @ centred.T, np.float64)
 
 
 def _sample_of(count: int) -> Rows:
