@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,10 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 `ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
 """
 
-RESIDUALS, EXPERIMENTS, PACKAGES = "residuals", "experiments", "packages"
+FittedTo = Literal["residuals", "experiments", "packages"]
+RESIDUALS: FittedTo = "residuals"
+EXPERIMENTS: FittedTo = "experiments"
+PACKAGES: FittedTo = "packages"
 """What the slope of win probabilities was fitted to.
 
 `RESIDUALS`: what the context leaves of the views of pairs of videos. `EXPERIMENTS`: tests of pictures on one video.
@@ -76,7 +79,7 @@ class Calibration:
     slope_adapted: float
     too_close: tuple[float | None, float | None] = (None, None)
     one_title: tuple[float, float] | None = None
-    one_title_from: tuple[str, str] | None = None
+    one_title_from: tuple[FittedTo, FittedTo] | None = None
 
     def percentile(self, score: float, niche: str) -> float | None:
         """Return the percentile of an unadapted score in the niche, 0 to 100.
@@ -98,7 +101,7 @@ class Calibration:
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope
 
-    def fitted_to(self, adapted: bool) -> str:
+    def fitted_to(self, adapted: bool) -> FittedTo:
         """Return what `slope_of` was fitted to: `RESIDUALS`, `EXPERIMENTS` or `PACKAGES`."""
         if self.one_title is None:
             return PACKAGES

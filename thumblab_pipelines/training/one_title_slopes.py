@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float64s
-from thumblab_core.ranking.trained_ranker import EXPERIMENTS, RESIDUALS
+from thumblab_core.ranking.trained_ranker import EXPERIMENTS, RESIDUALS, FittedTo
 from thumblab_pipelines.dataset.splits import VALIDATION
 from thumblab_pipelines.statistics.calibration import fit_slope
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
@@ -28,7 +28,7 @@ def one_title_slopes(
     early: OneTitleScorer,
     slopes: tuple[float, float],
     experiments: tuple[Float64s, Float64s],
-) -> tuple[tuple[float, float], tuple[str, str]]:
+) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
     """Return the slope for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
     With fewer than 50 experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A

@@ -1,7 +1,7 @@
 """Compose the answer to a request from the ranking and the placements of its pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from thumblab_core.index import Neighbour
 from thumblab_serving.loading.channel_adapters import AdapterChoice
@@ -12,13 +12,6 @@ from thumblab_serving.scoring.intake import Candidate, ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking, RankingContext
 from thumblab_serving.scoring.similarity import Placements
 from thumblab_serving.scoring.sub_scores import present_evidence, present_sub_scores
-
-_FITTED_TO: dict[str, Literal["residuals", "experiments", "packages"]] = {
-    "residuals": "residuals",
-    "experiments": "experiments",
-    "packages": "packages",
-}
-"""The values of `Calibration.fitted_to`, typed as those of the answer."""
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -41,7 +34,9 @@ def compose_answer(
         ordered_by=ranking.ordered_by,
         near_identical=[list(group) for group in ranking.near_identical],
         skill=degraded_sentences.skill(ranker, query.channel),
-        probabilities_from=None if ranking.confidence is None else _calibrated_on(ranker, query),
+        probabilities_from=None
+        if ranking.confidence is None
+        else ranker.calibration.fitted_to(query.adapter is not None),
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
         thumbnails=[
@@ -53,10 +48,6 @@ def compose_answer(
         releases=Releases(model=releases.model.release_id, index=None if index is None else index.release_id),
         degraded=_degraded(pictures, query, ranker, ranking, placements),
     )
-
-
-def _calibrated_on(ranker: "TrainedRanker", query: RankingContext) -> Literal["residuals", "experiments", "packages"]:
-    return _FITTED_TO[ranker.calibration.fitted_to(query.adapter is not None)]
 
 
 def _degraded(
