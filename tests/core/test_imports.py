@@ -40,6 +40,7 @@ ORDER = {
     ],
     "thumblab_core": [
         "ranking",
+        "experiments",
         "database",
         "index",
         "sub_scores",
