@@ -9,8 +9,8 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql
 
 from thumblab_core.database.tables import channels, videos
-from thumblab_core.experiments.records import Experiment, GivenExperiment, GivenVariant, Variant
-from thumblab_core.experiments.store import StoredExperiment, read_experiments, remove_experiment
+from thumblab_core.experiments.records import Experiment, GivenExperiment, GivenVariant, StoredExperiment, Variant
+from thumblab_core.experiments.store import read_experiments, remove_experiment
 from thumblab_pipelines.lab import Lab
 
 CHANNEL = "UC" + "a" * 22

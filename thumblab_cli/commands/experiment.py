@@ -14,8 +14,7 @@ from thumblab_core.niches import NICHES
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from collections.abc import Sequence
 
-    from thumblab_core.experiments.records import GivenVariant
-    from thumblab_core.experiments.store import StoredExperiment
+    from thumblab_core.experiments.records import GivenVariant, StoredExperiment
     from thumblab_pipelines.experiments.plan import ExperimentPlan
 
 _SHOWN_LINES = 50
@@ -216,7 +215,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
     difference with a probability of 5 %.
     """
-    from thumblab_core.experiments.usual_ctr import ASSUMED_CTR, usual_ctr
+    from thumblab_core.experiments.planning import ASSUMED_CTR
+    from thumblab_core.experiments.usual_ctr import usual_ctr
     from thumblab_pipelines.experiments.add import find_channel_id
     from thumblab_pipelines.experiments.plan import plan_experiment
     from thumblab_pipelines.lab import Lab

@@ -9,7 +9,7 @@ from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
-    from thumblab_core.experiments.store import StoredExperiment
+    from thumblab_core.experiments.records import StoredExperiment
     from thumblab_pipelines.experiments.import_csv import ExperimentImport
     from thumblab_pipelines.experiments.report import ChannelReport
 

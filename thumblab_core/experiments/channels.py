@@ -11,12 +11,15 @@ _SHOWN = 40
 """A message shows at most this many characters of a name."""
 
 
-def known_channel_id(connection: Connection, name: str) -> str | None:
+_WAYS = "its id (UC...), its exact title or its @handle"
+
+
+def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
     """Return the id of a channel, or None if `name` is a @handle that only YouTube knows.
 
     `name` is the channel's id, its exact title or its @handle. An id that has the form of YouTube's channel ids is
     returned even if the lab does not know the channel. Raises `RuleError` if the lab knows no such channel, or if
-    several channels have the title.
+    several channels have the title. The message about an unknown channel says that `ways` name a channel.
     """
     if "\0" in name or not_utf8(name):
         raise RuleError("channel", f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")
@@ -32,6 +35,5 @@ def known_channel_id(connection: Connection, name: str) -> str | None:
         return None
     raise RuleError(
         "channel",
-        f"the lab knows no channel called {name[:_SHOWN]!r}{near_title(connection, name)}; "
-        "give its id (UC...), its exact title or its @handle",
+        f"the lab knows no channel called {name[:_SHOWN]!r}{near_title(connection, name)}; give {ways}",
     )

@@ -23,6 +23,10 @@ POWER, ALPHA = 0.8, 0.05
 """The usual probabilities that a test finds a difference that exists, and that it reports one that does not exist."""
 
 
+ASSUMED_CTR = 0.05
+"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
+and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
+
 ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
 """The advice if each two of the candidates are too alike."""
 

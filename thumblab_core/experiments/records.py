@@ -6,7 +6,7 @@ share of watch time that each variant gets, and names one of three outcomes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Generic, TypeVar
 
 WINNER, PERFORMED_THE_SAME, INCONCLUSIVE = "winner", "performed_the_same", "inconclusive"
@@ -95,6 +95,24 @@ class Experiment:
             return ""
         largest = shares.index(max(shares)) + 1
         return f"variant {self.winner} won, but variant {largest} has the largest share of watch time"
+
+
+@dataclass(frozen=True)
+class StoredExperiment:
+    """An experiment with its number in the lab. `channel_title` is None if the lab has not collected the channel."""
+
+    experiment_id: int
+    channel_title: str | None
+    changed_at: datetime
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of an experiment in the order of a list. The order is by the first day, then by number."""
+
+    started_on: date
+    experiment_id: int
 
 
 def known_shares(shares: Sequence[float | None]) -> list[float] | None:

@@ -1,7 +1,6 @@
 """Store, read and delete experiments. An experiment is identified by its channel, its video and its first day."""
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, tuple_, update
@@ -10,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from thumblab_core.database.engine import reason_of
 from thumblab_core.database.tables import channels, experiment_variants, experiments, videos
 from thumblab_core.errors import LabError
-from thumblab_core.experiments.records import Experiment, Variant
+from thumblab_core.experiments.records import Experiment, Place, StoredExperiment, Variant
 from thumblab_core.experiments.rules import RuleError
 from thumblab_core.given_text import VIDEO_ID
 
@@ -21,24 +20,6 @@ _FACTS = ("channel_id", "video_id", "started_on", "ended_on", "outcome", "winner
 _OF_A_VARIANT = ("sha256", "title", "watch_time_share", "impressions")
 _SHOWN = 40
 """A message shows at most this many characters of a value."""
-
-
-@dataclass(frozen=True)
-class StoredExperiment:
-    """An experiment with its number in the lab. `channel_title` is None if the lab has not collected the channel."""
-
-    experiment_id: int
-    channel_title: str | None
-    changed_at: datetime
-    experiment: Experiment
-
-
-@dataclass(frozen=True)
-class Place:
-    """The place of an experiment in the order of `read_experiments`. This order is by the first day, then by number."""
-
-    started_on: date
-    experiment_id: int
 
 
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
@@ -74,10 +55,8 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
         & (experiments.c.started_on == experiment.started_on)
     )
     experiment_id = connection.scalar(select(experiments.c.experiment_id).where(same))
-    if experiment_id is not None:
-        (stored,) = _read(connection, experiments.c.experiment_id == experiment_id)
-        if stored.experiment == experiment:
-            return experiment_id, UNCHANGED
+    if experiment_id is not None and read_experiment(connection, experiment_id).experiment == experiment:
+        return experiment_id, UNCHANGED
     try:
         saved = _write(connection, experiment_id, experiment)
         # The trigger that checks an experiment together with its variants usually runs at the end of the transaction.
@@ -105,6 +84,12 @@ def read_experiments(
         newest_first = (experiments.c.started_on.desc(), experiments.c.experiment_id.desc())
         where = [experiments.c.experiment_id.in_(numbers.order_by(*newest_first).limit(limit))]
     return _read(connection, *where)
+
+
+def read_experiment(connection: Connection, experiment_id: int) -> StoredExperiment:
+    """Return the experiment with this number, which must exist."""
+    (stored,) = _read(connection, experiments.c.experiment_id == experiment_id)
+    return stored
 
 
 def count_experiments(connection: Connection, channel_id: str | None = None) -> int:

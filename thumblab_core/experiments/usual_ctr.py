@@ -4,10 +4,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-ASSUMED_CTR = 0.05
-"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
-and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
-
 _LEAST_IMPRESSIONS = 1_000
 """Minimum number of impressions. With fewer, the click-through rate of a channel depends too much on chance."""
 
