@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
 from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
@@ -17,6 +17,7 @@ MOST_LISTED = 100
 
 Outcome = Literal["winner", "performed_the_same", "inconclusive"]
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,10})")
 
 
@@ -29,6 +30,16 @@ def place_of(cursor: str) -> Place:
         return Place(date.fromisoformat(match[1]), int(match[2]))
     except ValueError:
         raise ValueError("give the next_cursor of the answer before, or leave it out") from None
+
+
+def _day(value: object) -> object:
+    """Return a text of the form YYYY-MM-DD unchanged. Without this check, pydantic takes a number for a moment."""
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        raise ValueError("write the day as YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 def _cursor(cursor: str) -> str:
@@ -87,8 +98,8 @@ class ExperimentRequest(StrictModel):
         max_length=LONGEST_TEXT,
         description="The id of the video on YouTube, or of a video that the lab has.",
     )
-    started_on: date = Field(strict=True, description="The first day of the test.")
-    ended_on: date | None = Field(default=None, strict=True, description="The last day of the test.")
+    started_on: Day = Field(description="The first day of the test.")
+    ended_on: Day | None = Field(default=None, description="The last day of the test.")
     outcome: Outcome = Field(description="What YouTube says of the test.")
     winner: int | None = Field(
         default=None,
