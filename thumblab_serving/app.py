@@ -61,7 +61,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.api_key = api_key(settings)
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))
-    app.state.experiments_limiter = CapacityLimiter(experiments.CONCURRENT)
+    app.state.experiments_limiters = {
+        queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
+    }
     for router in (score.router, experiments.router, health.router, page.router):
         app.include_router(router)
     problems.install(app)

@@ -28,7 +28,10 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["experiments"])
 
 CONCURRENT = 4
-"""Number of requests about experiments that are worked on at the same time. Further requests wait in a queue."""
+"""Number of experiments that are stored at the same time, and of lists that are read. Further requests wait in a queue.
+
+Lists have a queue of their own, because a request that stores an experiment may wait long for pictures by URL.
+"""
 
 _RETRY_S = 5
 
@@ -57,7 +60,7 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     given = await experiment_submission.read(request)
-    stored, state = await _run(request, lambda: stored_experiments.add(given))
+    stored, state = await _run(request, "storing", lambda: stored_experiments.add(given))
     response.status_code = HTTPStatus.CREATED if state == "new" else HTTPStatus.OK
     return StoredExperimentOut.model_validate(facts_of(stored) | {"state": state})
 
@@ -79,13 +82,13 @@ async def page(request: Request) -> ExperimentsOut:
     query = experiment_submission.query(request)
     after = None if query.cursor is None else place_of(query.cursor)
     # One more experiment is read than shown. If it exists, there is another page.
-    stored = await _run(request, lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))
+    stored = await _run(request, "listing", lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))
     return page_of(stored, query.limit)
 
 
-async def _run(request: Request, work: Callable[[], T]) -> T:
-    """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab."""
-    limiter: CapacityLimiter = request.app.state.experiments_limiter
+async def _run(request: Request, queue: str, work: Callable[[], T]) -> T:
+    """Return the result of `work`, which waits in a queue and runs in a thread. Raises a `Problem` for an error of the lab."""
+    limiter: CapacityLimiter = request.app.state.experiments_limiters[queue]
     scorer: Scorer = request.app.state.scorer
     try:
         return await to_thread.run_sync(work, limiter=limiter)

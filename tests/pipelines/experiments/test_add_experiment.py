@@ -3,7 +3,9 @@
 The channel, the video and the pictures of an experiment are checked. An experiment that is added twice is stored once.
 """
 
+import http.server
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -148,6 +150,37 @@ def test_youtube_is_asked_once_for_a_handle(
         with pytest.raises(LabError, match="YouTube knows no channel '@nobody'"):
             writer.channel_id("@nobody")
     assert sum(emulator.counts.calls.values()) == 2
+
+
+def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Callable[..., Lab]) -> None:
+    asked: list[str] = []
+
+    class Broken(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(500)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}/"
+        offline = open_lab(beside=lab, youtube_endpoint=endpoint, youtube_api_key="key", youtube_first_wait_s=0)
+        writer = ExperimentWriter(offline)
+        with pytest.raises(LabError) as first:
+            writer.channel_id("@first")
+        calls = len(asked)
+        with pytest.raises(LabError) as second:
+            writer.channel_id("@second")
+        server.shutdown()
+    assert calls > 0
+    assert len(asked) == calls
+    assert str(second.value) == (
+        "YouTube was not asked for the channel '@second', because it could not be asked for '@first' before "
+        f"({first.value})"
+    )
+    assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle needs YouTube.
 
 
 def test_a_video_must_be_of_youtube_or_of_the_lab_and_of_the_channel(lab: Lab) -> None:
