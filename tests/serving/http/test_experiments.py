@@ -291,6 +291,9 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
     post(with_database, channel_id=other)
     page = with_database.client.get("/v1/experiments", params={"channel_id": other}).json()
     assert [one["channel_id"] for one in page["experiments"]] == [other]
+    for cursor in ("9999-12-31.9999999999", "0001-01-01.0"):
+        page = with_database.client.get("/v1/experiments", params={"cursor": cursor})
+        assert len(page.json()["experiments"]) == (2 if cursor > "5" else 0)
     none = with_database.client.get("/v1/experiments", params={"channel_id": "UC" + "c" * 22})
     assert none.json() == {"experiments": [], "next_cursor": None}
 
@@ -307,6 +310,7 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
         ("cursor=2026-11-01.5;DROP", "cursor: give the next_cursor"),
         ("channel_id=@me", "channel_id: give the id of a channel"),
         ("channel_id=nobody", "channel_id: the lab knows no channel called 'nobody'"),
+        ("channel_id=%ed%a0%80%00", "channel_id: give the id of a channel"),
         ("channel=x", "channel: there is no such field; use channel_id"),
         ("limit=1&limit=2", "a field is given twice"),
     ],
