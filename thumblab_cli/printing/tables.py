@@ -76,14 +76,17 @@ def _no_lines(what: str, done: int, total: int) -> None:
 def progress_lines() -> "ProgressListener":
     """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
 
-    Work that takes less time prints nothing.
+    The time counts from the first report, so work that takes less time prints nothing.
     """
-    last = time.monotonic()
+    last: float | None = None
 
     def listen(what: str, done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LINE_SECONDS:
-            last = time.monotonic()
+        now = time.monotonic()
+        if last is None:
+            last = now
+        elif now - last >= _LINE_SECONDS:
+            last = now
             print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
 
     return listen
