@@ -52,6 +52,19 @@ def test_candidates_that_look_the_same_are_named_and_not_proposed(service: Any, 
     assert "p2.jpg" in (three["pair"]["first"], three["pair"]["second"])
 
 
+def test_a_model_without_proven_skill_chooses_no_pair_and_the_plan_says_how_many_impressions(
+    new_lab: Any, run: Any, draw: Draw
+) -> None:
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model(evaluated={"skills": {"new_channels": (0.5, 0.4, 0.6)}}))
+    with run(lab.settings) as service:
+        answer = service.score(draw(1), draw(2), draw(3))
+    plan = answer["test_plan"]
+    assert (answer["verdict"], plan["pair"], plan["impressions_per_variant"]) == ("no_skill", None, 31_234)
+    assert plan["advice"].startswith("The model gives a chance to fewer than two of the candidates.")
+
+
 def test_there_is_no_plan_for_fewer_than_two_pictures(service: Any, draw: Draw) -> None:
     assert service.score(draw(1))["test_plan"] is None
     assert service.score(draw(1), b"no picture")["test_plan"] is None
