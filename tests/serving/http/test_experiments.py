@@ -248,6 +248,10 @@ def test_a_form_that_is_not_as_documented_is_refused(with_database: Any, engine:
     as_file = with_database.client.post("/v1/experiments", files={"experiment": ("e.json", b"{}")})
     assert "experiment: send the experiment as JSON" in problem(as_file)
     assert "far more fields" in problem(upload(with_database, two, {"x": [""] * 60_000}))
+    part = b'--b\r\nContent-Disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n'  # A lone surrogate in UTF-7.
+    headers = {"Content-Type": "multipart/form-data; charset=utf-7; boundary=b"}
+    surrogate = with_database.client.post("/v1/experiments", content=part, headers=headers)
+    assert "?: there is no such field" in problem(surrogate)
     plain = with_database.client.post("/v1/experiments", content=b"x", headers={"Content-Type": "text/plain"})
     assert problem(plain, 415)
     assert counts(engine) == (0, 0)
