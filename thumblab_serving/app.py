@@ -13,8 +13,10 @@ from fastapi.openapi.utils import get_openapi
 import thumblab_core.settings
 from thumblab_core.api_key import api_key
 from thumblab_core.hosts import is_loopback
+from thumblab_core.images import ImageStore
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.settings import Settings
+from thumblab_serving.experiments.stored_experiments import StoredExperiments
 from thumblab_serving.http import problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
 from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
@@ -22,7 +24,8 @@ from thumblab_serving.http.guards import LOOPBACK, LocalNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.served_releases import NotReadyError
-from thumblab_serving.routes import health, page, score
+from thumblab_serving.routes import experiments, health, page, score
+from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
@@ -57,7 +60,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics(scorer, budget)
     app.state.api_key = api_key(settings)
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
-    for router in (score.router, health.router, page.router):
+    app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))
+    app.state.experiments_limiters = {
+        queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
+    }
+    for router in (score.router, experiments.router, health.router, page.router):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
@@ -117,9 +124,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
-        request = ScoreRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= request.pop("$defs", {})
-        schemas["ScoreRequest"] = request
+        for model in (ScoreRequest, ExperimentRequest):
+            body = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= body.pop("$defs", {})
+            schemas[model.__name__] = body
         schemas["ProblemOut"] = problems.ProblemOut.model_json_schema()
         app.openapi_schema = document
     return app.openapi_schema

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from thumblab_cli.commands import score
 from thumblab_cli.main import cli
+from thumblab_cli.printing import tables
 from thumblab_core.database.tables import channels, experiments, video_reach, videos
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
@@ -148,6 +149,49 @@ def test_a_table_is_imported_and_each_bad_row_is_named_with_file_and_line(shell:
     again = shell("import", table, "--json")
     report = json.loads(again.stdout)
     assert (again.exit_code, report["stored"], report["unchanged"], report["problems"][0]["line"]) == (0, 1, 1, 3)
+
+
+def test_a_list_has_a_limit_and_says_how_many_there_are(shell: Shell) -> None:
+    titles = ("--title", "One", "--title", "Two", "--outcome", "inconclusive")
+    for day in (1, 2, 3):
+        shell("add", "--channel", CHANNEL, "--video", "video_aaaaa", "--started", f"2026-11-0{day}", *titles)
+    two = shell("list", "--limit", "2")
+    assert two.stdout.count("video_aaaaa") == 2
+    assert ("2026-11-03" in two.stdout, "2026-11-01" in two.stdout) == (True, False)
+    assert two.stderr == "2 of 3 experiments are listed; --limit 3 lists all of them.\n"
+    assert len(json.loads(shell("list", "--json").stdout)) == 3
+    one = shell("list", "--json", "--limit", "1")
+    assert len(json.loads(one.stdout)) == 1
+    assert one.stderr.startswith("1 of 3 experiments are listed")
+    assert shell("list", "--limit", "3").stderr == ""
+    assert shell("list", "--limit", "0").exit_code == 2
+
+
+def test_an_import_prints_no_more_notes_and_problems_than_its_limit(shell: Shell, pictures: list[Path]) -> None:
+    table = pictures[0].parent / "tests.csv"
+    unknown = [f"note_{number}" for number in range(60)]
+    good = f"{CHANNEL},video_aaaaa,2026-11-01,inconclusive,a.jpg,b.jpg\n"
+    table.write_text(f"{HEADER.strip()},{','.join(unknown)}\n{good}" + good.replace(CHANNEL, "Nobody") * 60)
+    usual = shell("import", table)
+    assert (usual.stdout.count("is not used"), usual.stdout.count(": skipped: ")) == (50, 50)
+    assert "and 10 more notes; --limit 60 lists all of them" in usual.stdout
+    assert "and 10 more; --limit 60 lists all of them" in usual.stdout
+    three = shell("import", table, "--limit", "3")
+    assert (three.stdout.count("is not used"), three.stdout.count(": skipped: ")) == (3, 3)
+    assert len(json.loads(shell("import", table, "--json").stdout)["remarks"]) == 60
+
+
+def test_a_long_import_prints_lines_of_progress_where_there_is_no_terminal(
+    shell: Shell, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pictures[0].parent / "tests.csv"
+    table.write_text(HEADER + f"{CHANNEL},video_aaaaa,2026-11-01,inconclusive,a.jpg,b.jpg\n")
+    monkeypatch.setattr(tables, "_LINE_SECONDS", 3_600.0)
+    assert shell("import", table).stderr == ""
+    monkeypatch.setattr(tables, "_LINE_SECONDS", 0.0)
+    done = shell("import", table)
+    assert "importing experiments: 1 of 1\n" in done.stderr
+    assert "importing experiments" not in done.stdout
 
 
 def test_an_import_that_stores_nothing_fails_after_it_named_every_row(shell: Shell, pictures: list[Path]) -> None:

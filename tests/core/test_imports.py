@@ -40,6 +40,7 @@ ORDER = {
     ],
     "thumblab_core": [
         "ranking",
+        "experiments",
         "database",
         "index",
         "sub_scores",
@@ -49,7 +50,7 @@ ORDER = {
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "scoring", "loading", "schemas", "."],
+    "thumblab_serving": ["routes", "http", "experiments", "scoring", "loading", "schemas", "."],
     "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
 }
 

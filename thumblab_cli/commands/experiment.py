@@ -14,9 +14,11 @@ from thumblab_core.niches import NICHES
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from collections.abc import Sequence
 
+    from thumblab_core.experiments.records import GivenVariant, StoredExperiment
     from thumblab_pipelines.experiments.plan import ExperimentPlan
-    from thumblab_pipelines.experiments.records import GivenVariant
-    from thumblab_pipelines.experiments.store import StoredExperiment
+
+_SHOWN_LINES = 50
+"""How many experiments, notes or problems a command prints if nobody chose another number."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _day = click.DateTime(["%Y-%m-%d"])
@@ -60,18 +62,18 @@ def add(as_json: bool, **given: Any) -> None:
       thumblab experiment add --channel @me --video dQw4w9WgXcQ --started 2026-11-01 --outcome winner \\
         --picture a.jpg --picture b.jpg --share 46.1 --share 53.9
     """
+    from thumblab_core.experiments.records import GivenExperiment
     from thumblab_pipelines.experiments.add import ExperimentWriter
-    from thumblab_pipelines.experiments.records import GivenExperiment
     from thumblab_pipelines.lab import Lab
 
     ended: datetime | None = given["ended"]
     experiment = GivenExperiment(
         channel=given["channel"],
         video_id=given["video"],
-        started_on=_past(given["started"]).date(),
+        started_on=given["started"].date(),
         outcome=given["outcome"],
         variants=_variants(given["pictures"], given["titles"], given["shares"], given["impressions"]),
-        ended_on=None if ended is None else _past(ended).date(),
+        ended_on=None if ended is None else ended.date(),
         winner=given["winner"],
     )
     added = ExperimentWriter(Lab.open()).add(experiment)
@@ -87,8 +89,15 @@ def add(as_json: bool, **given: Any) -> None:
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=_SHOWN_LINES,
+    show_default=True,
+    help="Print at most this many notes, and at most this many problems. --json prints all of them.",
+)
 @_json
-def import_command(file: Path, as_json: bool) -> None:
+def import_command(file: Path, limit: int, as_json: bool) -> None:
     """Store the experiments of a CSV FILE. Each row holds one experiment.
 
     \b
@@ -110,7 +119,7 @@ def import_command(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report) | {"stored": report.stored}, indent=2))
     else:
-        print_experiment_import(console, report)
+        print_experiment_import(console, report, limit)
     if not report.stored:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
         raise LabError(f"none of the {report.rows} experiments of {file} was stored{first}")
@@ -118,18 +127,21 @@ def import_command(file: Path, as_json: bool) -> None:
 
 @command.command("list")
 @_only_channel
+@click.option("--limit", type=click.IntRange(1), help="List at most this many. Default: 50, and all with --json.")
 @_json
-def list_command(channel: str | None, as_json: bool) -> None:
+def list_command(channel: str | None, limit: int | None, as_json: bool) -> None:
     """List the experiments, the newest first."""
     from thumblab_cli.printing.experiments import print_experiments
     from thumblab_cli.printing.tables import wide_console
 
-    stored = _stored(channel)
+    stored, count = _stored(channel, limit or (None if as_json else _SHOWN_LINES))
     if as_json:
         click.echo(json.dumps([asdict(one) for one in stored], indent=2, default=str))
     elif stored:
         print_experiments(wide_console(), stored)
-    else:
+    if stored and len(stored) < count:
+        click.echo(f"{len(stored)} of {count} experiments are listed; --limit {count} lists all of them.", err=True)
+    if not stored and not as_json:
         of_channel = "" if channel is None else " of this channel"
         click.echo(
             f"No experiment{of_channel} is stored; `thumblab experiment add` and `thumblab experiment import` store them."
@@ -150,7 +162,7 @@ def report(channel: str | None, as_json: bool) -> None:
     from thumblab_pipelines.experiments.report import report_channels
     from thumblab_pipelines.lab import Lab
 
-    stored = _stored(channel)
+    stored, _ = _stored(channel)
     scores = served_scores(Lab.open(), stored) if stored else None
     reports = report_channels(stored, scores)
     if as_json:
@@ -172,10 +184,12 @@ def report(channel: str | None, as_json: bool) -> None:
 def remove(experiment_id: int) -> None:
     """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes its
     pictures."""
-    from thumblab_pipelines.experiments.store import remove_experiment
+    from thumblab_core.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 
-    if not remove_experiment(Lab.open(), experiment_id):
+    with Lab.open().engine.begin() as connection:
+        removed = remove_experiment(connection, experiment_id)
+    if not removed:
         raise LabError(f"there is no experiment {experiment_id}; `thumblab experiment list` shows the ids")
     click.echo(f"Experiment {experiment_id} is removed.")
 
@@ -201,9 +215,10 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
     difference with a probability of 5 %.
     """
+    from thumblab_core.experiments.planning import ASSUMED_CTR
+    from thumblab_core.experiments.usual_ctr import usual_ctr
     from thumblab_pipelines.experiments.add import find_channel_id
     from thumblab_pipelines.experiments.plan import plan_experiment
-    from thumblab_pipelines.experiments.usual_ctr import ASSUMED_CTR, usual_ctr
     from thumblab_pipelines.lab import Lab
 
     title, niche = options["title"], options["niche"]
@@ -212,7 +227,10 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     images = tuple(dict.fromkeys(images))
     lab = None if channel is None and title is None else Lab.open()
     channel_id = None if channel is None or lab is None else find_channel_id(lab, channel)
-    usual = None if channel_id is None or lab is None else usual_ctr(lab, channel_id)
+    usual = None
+    if channel_id is not None and lab is not None:
+        with lab.engine.connect() as connection:
+            usual = usual_ctr(connection, channel_id)
     ctr, source = ASSUMED_CTR, "assumed, because the lab knows no click-through rates of the channel"
     if options["ctr"] is not None:
         ctr, source = options["ctr"] / 100, "as given"
@@ -267,35 +285,29 @@ def _logs(probabilities: "Sequence[float | None]") -> list[float | None]:
     return [None if probability is None else log(max(probability, least)) for probability in probabilities]
 
 
-def _stored(channel: str | None) -> "list[StoredExperiment]":
+def _stored(channel: str | None, limit: int | None = None) -> "tuple[list[StoredExperiment], int]":
+    """Return the newest experiments of a channel, or of all channels, and the number of all of them.
+
+    At most `limit` experiments are returned.
+    """
+    from thumblab_core.experiments.store import count_experiments, read_experiments
     from thumblab_pipelines.experiments.add import find_channel_id
-    from thumblab_pipelines.experiments.store import read_experiments
     from thumblab_pipelines.lab import Lab
 
     lab = Lab.open()
-    return read_experiments(lab, None if channel is None else find_channel_id(lab, channel))
-
-
-def _past(day: datetime) -> datetime:
-    """Return the day unchanged. Raises `LabError` if it is in the future.
-
-    The day after the present UTC day is accepted, because it has already begun in time zones ahead of UTC.
-    """
-    from datetime import UTC, timedelta
-
-    if day.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
-        raise LabError(f"{day:%Y-%m-%d} is in the future; give the days on which the variants were shown")
-    return day
+    channel_id = None if channel is None else find_channel_id(lab, channel)
+    with lab.engine.connect() as connection:
+        return read_experiments(connection, channel_id, limit=limit), count_experiments(connection, channel_id)
 
 
 def _variants(
     pictures: "Sequence[Path]", titles: "Sequence[str]", shares: "Sequence[float]", impressions: "Sequence[int]"
-) -> "list[GivenVariant]":
+) -> "list[GivenVariant[Path]]":
     """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
 
     Raise `LabError` if another option is given, but not once for each variant.
     """
-    from thumblab_pipelines.experiments.records import GivenVariant
+    from thumblab_core.experiments.records import GivenVariant
 
     count = len(pictures) or len(titles)
     if len(titles) == 1 and count > 1:

@@ -9,22 +9,25 @@ from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
+    from thumblab_core.experiments.records import StoredExperiment
     from thumblab_pipelines.experiments.import_csv import ExperimentImport
     from thumblab_pipelines.experiments.report import ChannelReport
-    from thumblab_pipelines.experiments.store import StoredExperiment
-
-_MOST_PROBLEMS = 50
 
 
-def print_experiment_import(console: Console, report: "ExperimentImport") -> None:
-    """Print a line for each remark and each row that has a problem, and the totals."""
-    lines = [f"note: {remark}" for remark in report.remarks]
+def print_experiment_import(console: Console, report: "ExperimentImport", limit: int) -> None:
+    """Print a line for each remark and each row that has a problem, and the totals.
+
+    At most `limit` remarks and at most `limit` problems are printed.
+    """
+    lines = [f"note: {remark}" for remark in report.remarks[:limit]]
+    if len(report.remarks) > limit:
+        lines.append(f"and {len(report.remarks) - limit} more notes; --limit {len(report.remarks)} lists all of them")
     lines += [
         f"{report.file} line {problem.line}: {'skipped' if problem.skipped else 'taken'}: {problem.problem}"
-        for problem in report.problems[:_MOST_PROBLEMS]
+        for problem in report.problems[:limit]
     ]
-    if len(report.problems) > _MOST_PROBLEMS:
-        lines.append(f"and {len(report.problems) - _MOST_PROBLEMS} more; --json lists all of them")
+    if len(report.problems) > limit:
+        lines.append(f"and {len(report.problems) - limit} more; --limit {len(report.problems)} lists all of them")
     skipped = sum(problem.skipped for problem in report.problems)
     lines.append(
         f"{report.stored} of {report.rows} experiments stored ({report.new} new, {report.changed} changed, "

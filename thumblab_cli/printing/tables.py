@@ -1,5 +1,7 @@
 """The console, the tables and the progress bars of all commands."""
 
+import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 _NO_WIDTH = 100_000
 """The width in columns of a console that is not a terminal. Every line that the lab prints is shorter."""
+
+_LINE_SECONDS = 10.0
+"""Seconds between two lines of progress, if the output is not a terminal."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
@@ -43,10 +48,14 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 def progress_bars(console: Console) -> Iterator["ProgressListener"]:
     """Yield a progress listener for pipeline steps. On a terminal, it draws a progress bar for the current task.
 
-    The bar of the next task replaces the bar of the task before. Without a terminal, nothing is drawn.
+    The bar of the next task replaces the bar of the task before. Without a terminal, the listener prints a line to
+    standard error every few seconds, unless the console is quiet.
     """
+    if not console.is_terminal:
+        yield _no_lines if console.quiet else progress_lines()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
         current = ""
 
@@ -58,3 +67,26 @@ def progress_bars(console: Console) -> Iterator["ProgressListener"]:
             bars.update(task, completed=done, total=total)
 
         yield listen
+
+
+def _no_lines(what: str, done: int, total: int) -> None:
+    """Print nothing."""
+
+
+def progress_lines() -> "ProgressListener":
+    """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
+
+    The time counts from the first report, so work that takes less time prints nothing.
+    """
+    last: float | None = None
+
+    def listen(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if last is None:
+            last = now
+        elif now - last >= _LINE_SECONDS:
+            last = now
+            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+    return listen

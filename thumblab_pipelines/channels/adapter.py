@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Floats
+from thumblab_core.database.channels import Channel, find_channel
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
@@ -34,7 +35,6 @@ from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, fit_adapters
-from thumblab_pipelines.videos.channels import Channel, find_channel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,7 +198,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
     for done, channel_id in enumerate(channel_ids):
         progress("channel adapters", done, len(channel_ids))
         try:
-            channel = find_channel(lab, channel_id)
+            with lab.engine.connect() as connection:
+                channel = find_channel(connection, channel_id)
             if channel is None or channel.channel_id != channel_id:
                 # The channel and all its videos were deleted from the lab. The adapter was fitted to these videos, so
                 # it is deleted too.

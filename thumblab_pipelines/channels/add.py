@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from thumblab_core.database.channels import Channel, find_channel, near_title
 from thumblab_core.errors import LabError
 from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
@@ -15,7 +16,6 @@ from thumblab_pipelines.channels.collect import collect_channel, is_name_for_you
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
-from thumblab_pipelines.videos.channels import Channel, find_channel, near_title
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
 
 _NAMED = 5
@@ -119,7 +119,9 @@ def _known_or_collected(
 
     The channel is collected first if the lab has no video of it, or if `refresh` is true.
     """
-    channel = find_channel(lab, name)
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, name)
+        near = "" if channel is not None else near_title(connection, name)
     has_videos = channel is not None and niche_of(lab, channel.channel_id) is not None
     if channel is not None and has_videos and not refresh:
         return channel, None
@@ -128,11 +130,10 @@ def _known_or_collected(
         if has_videos:
             raise LabError(f"the lab has no newer videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them")
         raise LabError(
-            f"the lab has no videos of {name!r}{near_title(lab, name)}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
+            f"the lab has no videos of {name!r}{near}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
             "or give a --catalogue of them"
         )
     if not is_name_for_youtube(name_or_id):
-        near = near_title(lab, name)
         raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...) or its @handle")
     return collect_channel(lab, name_or_id, niche, progress)
 

@@ -5,6 +5,7 @@ import re
 
 from sqlalchemy import func, select
 
+from thumblab_core.database.channels import Channel, near_title
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import CHANNEL_ID
@@ -12,7 +13,6 @@ from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.refetch import observe_counts
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
-from thumblab_pipelines.videos.channels import Channel, near_title
 from thumblab_pipelines.videos.records import VIDEO, ChannelRecord, save_channels, save_videos
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError
@@ -54,7 +54,8 @@ def collect_channel(
         records = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
         record = records[0] if records else None
         if record is None:
-            near = near_title(lab, name)
+            with lab.engine.connect() as connection:
+                near = near_title(connection, name)
             raise LabError(f"YouTube knows no channel {name!r}{near}; give its id (UC...) or its @handle")
         niche = niche_of(lab, record.channel_id) or niche
         if niche is None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import not_utf8, visible
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
 from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import not_utf8
-from thumblab_pipelines.videos.names import channel_id_of, plain_text, visible
+from thumblab_pipelines.videos.names import channel_id_of, plain_text
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from thumblab_core.experiments.planning import ASSUMED_CTR
+from thumblab_core.experiments.records import INCONCLUSIVE, PERFORMED_THE_SAME, WINNER, known_shares
 from thumblab_core.ranking.skill import EXPERIMENT
-from thumblab_pipelines.experiments.records import INCONCLUSIVE, PERFORMED_THE_SAME, WINNER, known_shares
-from thumblab_pipelines.experiments.usual_ctr import ASSUMED_CTR
 from thumblab_pipelines.features.compared import variants_query
 from thumblab_pipelines.lab import Lab
 

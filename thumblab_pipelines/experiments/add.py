@@ -1,31 +1,19 @@
 """Add an experiment: find its channel, check its video, read its pictures, and store it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
-
-from thumblab_core.database.engine import reason_of
-from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
+from thumblab_core.experiments.channels import known_channel_id
+from thumblab_core.experiments.records import Experiment, GivenExperiment
+from thumblab_core.experiments.rules import check_rules
+from thumblab_core.experiments.store import require_video, save
 from thumblab_pipelines.experiments.pictures import read_variant
-from thumblab_pipelines.experiments.records import (
-    Experiment,
-    GivenExperiment,
-    Variant,
-    require_different,
-    require_rules,
-)
-from thumblab_pipelines.experiments.store import save
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.owner_ctr.video_ids import VIDEO_ID
-from thumblab_pipelines.tables.rows import not_utf8
-from thumblab_pipelines.videos.channels import find_channel, near_title
 from thumblab_pipelines.youtube.client import YouTube
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
+from thumblab_pipelines.youtube.quota import QuotaError
 
-_YOUTUBE_CHANNEL = re.compile("UC[A-Za-z0-9_-]{22}")
 _SHOWN = 40
 """A message shows at most this many characters of a value."""
 
@@ -42,34 +30,30 @@ class AddedExperiment:
 class ExperimentWriter:
     """A writer that stores experiments in a lab.
 
-    It looks up each channel name only once. If no channel was found for a name, it remembers the error.
+    It looks up each channel name only once. If no channel was found for a name, it remembers the error. If YouTube
+    cannot be asked for one @handle, the writer does not ask YouTube for any other @handle.
     """
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._channel_ids: dict[str, str | LabError] = {}
+        self._unanswered: tuple[str, LabError] | None = None
+        """The first @handle for which YouTube could not be asked, and the error. None if there was no such error."""
 
-    def add(self, given: GivenExperiment) -> AddedExperiment:
+    def add(self, given: GivenExperiment[Path]) -> AddedExperiment:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
         picture cannot be found or read. Nothing is then stored in the database.
         """
-        outcome, winner, shares = require_rules(given)
+        checked = check_rules(given)
         channel_id = self.channel_id(given.channel)
-        self._require_video(given.video_id, channel_id)
+        with self._lab.engine.connect() as connection:
+            require_video(connection, given.video_id, channel_id)
         pictures = [self._put(at, variant.picture) for at, variant in enumerate(given.variants, 1)]
-        variants = tuple(
-            Variant(sha256, variant.title, share, variant.impressions)
-            for sha256, variant, share in zip(pictures, given.variants, shares, strict=True)
-        )
-        require_different(variants)
-        experiment = Experiment(channel_id, given.video_id, given.started_on, given.ended_on, outcome, winner, variants)
-        try:
-            with self._lab.engine.begin() as connection:
-                experiment_id, state = save(connection, experiment)
-        except IntegrityError as error:
-            raise LabError(f"the database refuses the experiment ({reason_of(error)}); check its facts") from None
+        experiment = checked.with_pictures(channel_id, pictures)
+        with self._lab.engine.begin() as connection:
+            experiment_id, state = save(connection, experiment)
         return AddedExperiment(experiment_id, state, experiment)
 
     def channel_id(self, name: str) -> str:
@@ -80,7 +64,7 @@ class ExperimentWriter:
         """
         if name not in self._channel_ids:
             try:
-                self._channel_ids[name] = find_channel_id(self._lab, name)
+                self._channel_ids[name] = self._found(name)
             except LabError as error:
                 self._channel_ids[name] = error
         found = self._channel_ids[name]
@@ -88,22 +72,23 @@ class ExperimentWriter:
             raise found
         return found
 
-    def _require_video(self, video_id: str, channel_id: str) -> None:
-        """Raise `LabError` if the lab knows that the video belongs to a channel other than `channel_id`.
-
-        An id that the lab does not know must have the form of YouTube's video ids. Otherwise `LabError` is raised too.
-        """
+    def _found(self, name: str) -> str:
         with self._lab.engine.connect() as connection:
-            known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
-        if known is None and not VIDEO_ID.fullmatch(video_id):
+            known = known_channel_id(connection, name)
+        if known is not None:
+            return known
+        if self._unanswered is not None:
+            handle, error = self._unanswered
             raise LabError(
-                f"video {video_id[:_SHOWN]!r} is neither a video of the lab nor the id of one on YouTube; "
-                "give the 11 characters after watch?v="
+                f"YouTube was not asked for the channel {name[:_SHOWN]!r}, because it could not be asked for "
+                f"{handle[:_SHOWN]!r} before ({error})"
             )
-        if known not in (None, channel_id):
-            raise LabError(
-                f"video {video_id[:_SHOWN]!r} belongs to the channel {known}, not to {channel_id}; check both"
-            )
+        try:
+            return _channel_id_on_youtube(self._lab, name)
+        except (YouTubeError, QuotaError) as error:
+            if not _is_about_the_handle(error):
+                self._unanswered = name, error
+            raise
 
     def _put(self, position: int, picture: Path | None) -> str | None:
         """Put the file `picture` into the image store. Return its SHA-256, or None if `picture` is None.
@@ -119,30 +104,30 @@ class ExperimentWriter:
 def find_channel_id(lab: Lab, name: str) -> str:
     """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-    An id that has the form of YouTube's channel ids is returned even if the lab does not know the channel. Raises
-    `LabError` if no channel is found, or if several channels have the title.
+    See `known_channel_id` for names that are not asked for on YouTube. Raises `LabError` if no channel is found, or if
+    several channels have the title.
     """
-    if not_utf8(name):
-        raise LabError(f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")
-    channel = find_channel(lab, name)
-    if channel is not None:
-        return channel.channel_id
-    if _YOUTUBE_CHANNEL.fullmatch(name):
-        return name
-    if not name.startswith("@"):
-        raise LabError(
-            f"the lab knows no channel called {name[:_SHOWN]!r}{near_title(lab, name)}; "
-            "give its id (UC...), its exact title or its @handle"
-        )
+    return ExperimentWriter(lab).channel_id(name)
+
+
+def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
+    """Return whether YouTube answered and refused only the handle. It may then answer for another handle."""
+    if isinstance(error, QuotaError):
+        return False
+    return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
+
+
+def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
+    """Return the id of the channel that has a @handle on YouTube. Raises `LabError` if there is none."""
     if lab.settings.youtube_api_key is None:
         raise LabError(
-            f"only YouTube knows the channel {name[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's id "
-            "(UC...)"
+            f"only YouTube knows the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's "
+            "id (UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:
-        record = youtube.channel_of(name)
+        record = youtube.channel_of(handle)
     if record is None:
         raise LabError(
-            f"YouTube knows no channel {name[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
+            f"YouTube knows no channel {handle[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
         )
     return record.channel_id

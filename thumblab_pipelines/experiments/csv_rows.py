@@ -7,11 +7,11 @@ from datetime import date
 from pathlib import Path
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
+from thumblab_core.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
+from thumblab_core.given_text import not_utf8
 from thumblab_pipelines.tables.cells import is_nothing, moment, whole
 from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import not_utf8
 
 REQUIRED = ("channel", "video_id", "started_on", "outcome")
 _OF_A_VARIANT = ("picture", "title", "share", "impressions")
@@ -40,7 +40,7 @@ class CsvRow:
     """A row that could be read. `line` is its line number in the file. The first line has the number 1."""
 
     line: int
-    given: GivenExperiment
+    given: GivenExperiment[Path]
 
 
 @dataclass
@@ -107,7 +107,7 @@ class ExperimentTable(ReadTable):
             return RowProblem(line, video_id, str(error))
 
 
-def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
+def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment[Path]:
     """Convert the cells of one line to an experiment. `cells` has the text of each cell by the name of its column.
 
     `folder` is the folder of the table. Raises `ValueError` if a cell cannot be read. Its message is shown to the

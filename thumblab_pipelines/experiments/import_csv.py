@@ -6,9 +6,9 @@ from datetime import date
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.experiments.store import CHANGED, NEW, UNCHANGED
 from thumblab_pipelines.experiments.add import ExperimentWriter
 from thumblab_pipelines.experiments.csv_rows import ExperimentTable
-from thumblab_pipelines.experiments.store import CHANGED, NEW, UNCHANGED
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.tables.problems import RowProblem

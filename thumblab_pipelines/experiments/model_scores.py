@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.experiments.records import Experiment, StoredExperiment
 from thumblab_core.images import digest
 from thumblab_core.releases.release import ALL, MODEL
-from thumblab_pipelines.experiments.records import Experiment
-from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
 

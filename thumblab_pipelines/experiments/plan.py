@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumblab_core.errors import LabError
-from thumblab_core.images.perceptual import perceptual_hash
-from thumblab_pipelines.experiments.pictures import read_variant
-from thumblab_pipelines.experiments.planning import (
+from thumblab_core.experiments.planning import (
+    ALL_ALIKE,
     ALPHA,
     POWER,
     AlikePair,
     PairToTest,
+    advice_without_pair,
     alike_pairs,
+    all_alike,
     impressions_per_variant,
     pair_to_test,
 )
+from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_pipelines.experiments.pictures import read_variant
 
 MOST_CANDIDATES = 20
 
@@ -61,15 +64,13 @@ def plan_experiment(
 
 def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair]) -> str:
     """Return a sentence that says what to do when no two candidates could be chosen."""
-    if len(alike) == candidates * (candidates - 1) // 2:
-        return "All candidates are too alike. A test would hardly find a difference; make one that looks different."
-    if scores is None:
-        if candidates == 2:
-            return "Test the two candidates against each other."
-        return "Test two candidates that are not too alike. With --title and --niche, the model chooses which two."
-    if sum(score is not None for score in scores) < 2:
-        return "The model gives a chance to fewer than two of the candidates. Test two that are not too alike."
-    return "Every other candidate is too alike the best one; make a candidate that looks different from it."
+    if scores is not None:
+        return advice_without_pair(scores, alike)
+    if all_alike(candidates, alike):
+        return ALL_ALIKE
+    if candidates == 2:
+        return "Test the two candidates against each other."
+    return "Test two candidates that are not too alike. With --title and --niche, the model chooses which two."
 
 
 def _hash_of(path: Path) -> int:

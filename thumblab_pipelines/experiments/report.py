@@ -5,9 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thumblab_core.experiments.records import (
+    INCONCLUSIVE,
+    OUTCOMES,
+    PERFORMED_THE_SAME,
+    WINNER,
+    Experiment,
+    StoredExperiment,
+)
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.experiments.records import INCONCLUSIVE, OUTCOMES, PERFORMED_THE_SAME, WINNER, Experiment
-from thumblab_pipelines.experiments.store import StoredExperiment
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]

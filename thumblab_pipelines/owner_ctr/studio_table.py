@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import VIDEO_ID, not_utf8
 from thumblab_pipelines.owner_ctr.studio_file import LANGUAGE_SETTING, TableText, listed, read_texts, shown
-from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID, VIDEO_ID
+from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
+from thumblab_pipelines.tables.rows import read_rows, separator_of
 
 MAX_LINES = 20_000
 """A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""

@@ -1,8 +1,6 @@
 """Check the video ids in imported tables."""
 
-import re
-
-VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+from thumblab_core.given_text import VIDEO_ID
 
 MAX_SHOWN_ID = 200
 """The list of a table's problems shows at most this many characters of a row's video id.

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import not_utf8
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import IsRow, header_line, not_utf8, read_rows, separator_of
+from thumblab_pipelines.tables.rows import IsRow, header_line, read_rows, separator_of
 
 Row = TypeVar("Row")
 

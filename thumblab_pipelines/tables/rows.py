@@ -65,10 +65,3 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
                 start = first + 1
                 break
             yield first + 1, row
-
-
-def not_utf8(text: str) -> bool:
-    """Return whether the text contains a lone surrogate. Python puts a lone surrogate in place of a byte that is not
-    valid UTF-8.
-    """
-    return any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -52,13 +52,6 @@ def channel_id_of(name: str) -> str:
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(channel_key(name).encode()).digest()).decode()[:22]
 
 
-def visible(text: str) -> bool:
-    """Return whether the text has a visible character. A title that consists of one zero-width space, for example, has
-    none.
-    """
-    return any(letter.isprintable() and not letter.isspace() for letter in text)
-
-
 def _decoded(entity: re.Match[str]) -> str:
     text = html.unescape(entity[0])
     unusable = not text or any(letter == "\ufffd" or unicodedata.category(letter) in ("Cc", "Cs") for letter in text)

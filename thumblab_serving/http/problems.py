@@ -51,7 +51,9 @@ def response(error: HTTPException) -> JSONResponse:
         "type": f"urn:thumblab:{kind}" if kind else "about:blank",
         "title": kind.replace("-", " ").capitalize() if kind else HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
-        "detail": error.detail,
+        # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may hold a lone surrogate,
+        # which no JSON can hold.
+        "detail": str(error.detail).encode(errors="replace").decode(),
     }
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
 

@@ -57,7 +57,7 @@ async def metrics(request: Request) -> Response:
 
 def describe(scorer: Scorer) -> HealthOut:
     """Return the state of every component. Loads nothing."""
-    releases, database_failure = scorer.releases, scorer.stored_libraries.failure
+    releases, database_failure = scorer.releases, scorer.database.failure
     model = _served(releases.model)
     indices = {niche.value: _served(slot) for niche, slot in releases.indices.items()}
     encoders, meter = _encoders(releases), _meter(scorer)

@@ -8,6 +8,7 @@ from pydantic import Field
 from thumblab_core.index import WINNER_RULE
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.plan import PlanOut
 from thumblab_serving.schemas.strict import StrictModel
 
 
@@ -250,5 +251,12 @@ class ScoreAnswer(StrictModel):
     )
     channel: ChannelOut | None = Field(default=None, description="Null where the request names no channel.")
     thumbnails: list[ThumbnailScore]
+    test_plan: PlanOut | None = Field(
+        default=None,
+        description=(
+            "How to test two of the candidates on YouTube. Null where fewer than two could be read, or where the request "
+            "names a channel and the database with its figures cannot be asked."
+        ),
+    )
     releases: Releases
     degraded: list[str]

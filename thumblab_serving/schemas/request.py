@@ -20,7 +20,8 @@ from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
 MAX_THUMBNAILS = 20
-_MAX_URL = 2048
+MAX_URL = 2048
+"""Maximum number of characters of a URL or an id."""
 
 CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
 """Regular expression of a channel id, or of a channel URL that contains the id."""
@@ -39,7 +40,7 @@ def _channel_id(channel: str) -> str:
 
 ChannelId = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=_MAX_URL),
+    StringConstraints(strip_whitespace=True, max_length=MAX_URL),
     AfterValidator(_channel_id),
     WithJsonSchema({"type": "string", "pattern": f"^({CHANNEL})$"}),
 ]
@@ -62,10 +63,8 @@ class ScoreForm(StrictModel):
 class ThumbnailIn(StrictModel):
     """One candidate: a URL of an allowed image host, or the picture itself."""
 
-    id: str = Field(
-        min_length=1, max_length=_MAX_URL, description="Your name for the candidate, unique in the request."
-    )
-    url: str | None = Field(default=None, max_length=_MAX_URL, description="https URL of an allowed image host.")
+    id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the candidate, unique in the request.")
+    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
     image_base64: str | None = Field(
         default=None,
         description=(

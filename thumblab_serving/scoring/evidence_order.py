@@ -49,7 +49,7 @@ def evidence_of(pictures: Mapping[str, ExaminedPicture], placements: Placements)
 
 
 def order_by_evidence(ranking: Ranking, evidence: Evidence) -> Ranking:
-    """Return the ranking without a winner and without win probabilities. The ranks are those of the evidence.
+    """Return the ranking without a winner, strengths and win probabilities. The ranks are those of the evidence.
 
     Near-identical pictures share the rank of their mean evidence. Equal pictures keep the order of the request. Without
     evidence, no picture has a rank.
@@ -75,6 +75,7 @@ def order_by_evidence(ranking: Ranking, evidence: Evidence) -> Ranking:
         verdict=Verdict.ONLY_ONE if len(names) == 1 else Verdict.NO_SKILL,
         ordered_by=OrderedBy.EVIDENCE if ranks else None,
         evidence=evidence.percentiles,
+        strengths={},
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineError
 from dataclasses import dataclass
+from typing import TypeVar
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
@@ -22,6 +23,8 @@ from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
 EXAMINING = min(4, os.cpu_count() or 1)
 """Maximum number of pictures that are decoded, encoded and measured at the same time."""
+
+T = TypeVar("T")
 
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
@@ -50,7 +53,8 @@ class Source:
 class ExaminedPicture:
     """A picture's size in pixels, its vectors, its perceptual hash and its sub-scores.
 
-    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder.
+    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. The perceptual hash
+    is the one of `thumblab_core.images.perceptual`.
     """
 
     width: int
@@ -100,7 +104,6 @@ class Intake:
         Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
         these encoders.
         """
-        deadline = time.monotonic() + self._patience
 
         def examine_bytes(data: bytes) -> ExaminedPicture:
             picture = decode(data)
@@ -110,30 +113,48 @@ class Intake:
             phash = self.hashes.get(picture.sha256, lambda: perceptual_hash(picture.pixels))
             return ExaminedPicture(picture.width, picture.height, vectors, phash, measurement)
 
-        def fetch(url: str) -> Future[ExaminedPicture]:
+        started = self._start(sources, examine_bytes)
+        return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
+
+    def read(self, sources: Sequence[Source]) -> list[bytes | LabError]:
+        """Return the bytes of each picture, or the error because of which it cannot be read or decoded."""
+
+        def decode_bytes(data: bytes) -> bytes:
+            decode(data)
+            return data
+
+        return [_bytes_or_error(wait) for wait in self._start(sources, decode_bytes)]
+
+    def _start(self, sources: Sequence[Source], work: Callable[[bytes], T]) -> list[Callable[[], T]]:
+        """Start `work` on the bytes of each picture, in the examining threads.
+
+        Each of the returned functions waits for the result of one picture, and returns it or raises its error.
+        """
+        deadline = time.monotonic() + self._patience
+
+        def fetch(url: str) -> Future[T]:
             self._fetch_slots.acquire()
             try:
                 body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
                 if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
-                examined = self._examining.submit(examine_bytes, body)
+                examined = self._examining.submit(work, body)
             except BaseException:
                 self._fetch_slots.release()
                 raise
             examined.add_done_callback(lambda _: self._fetch_slots.release())
             return examined
 
-        def start(source: Source) -> Callable[[], ExaminedPicture]:
+        def start(source: Source) -> Callable[[], T]:
             """Start to examine a source. The returned function waits for the result and returns it."""
             if source.url is None:
-                return self._examining.submit(lambda: examine_bytes(_bytes_of(source))).result
+                return self._examining.submit(lambda: work(_bytes_of(source))).result
             fetched = self._fetching.submit(fetch, source.url)
             return lambda: self._wait_for_arrival(fetched, deadline).result()
 
-        started = [(source, start(source)) for source in sources]
-        return [_candidate(source, wait) for source, wait in started]
+        return [start(source) for source in sources]
 
-    def _wait_for_arrival(self, fetched: Future[Future[ExaminedPicture]], deadline: float) -> Future[ExaminedPicture]:
+    def _wait_for_arrival(self, fetched: Future[Future[T]], deadline: float) -> Future[T]:
         try:
             return fetched.result(max(0.0, deadline - time.monotonic()))
         except DeadlineError:  # The fetch hangs in a step that has no deadline, or other fetches occupy all threads.
@@ -149,6 +170,13 @@ def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate
         return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
+
+
+def _bytes_or_error(wait: Callable[[], bytes]) -> bytes | LabError:
+    try:
+        return wait()
+    except LabError as error:
+        return error
 
 
 def _bytes_of(source: Source) -> bytes:

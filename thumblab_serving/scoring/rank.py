@@ -66,7 +66,9 @@ class Ranking:
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
     picture. The model does not rank these pictures. `near_identical` has the groups of near-identical pictures.
     `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses. It
-    is None if the model's order is used.
+    is None if the model's order is used. `strengths` has the log odds of each picture that the model ranks: by the
+    Bradley-Terry model, the difference of two strengths gives the probability that one of the two pictures beats the
+    other. It is empty if the model's order is not used.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Ranking:
     ordered_by: OrderedBy | None = None
     near_identical: Sequence[Sequence[str]] = ()
     evidence: Sequence[str] | None = None
+    strengths: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank(
@@ -131,8 +134,14 @@ def rank(
     made = Ranking(ranked, unfamiliar, winner, ordered_by=OrderedBy.MODEL, near_identical=near_identical)
     if len(rows) == 1:
         return replace(made, verdict=Verdict.ONLY_ONE)
-    confidence = winner_confidence(candidate_scores, ranker.calibration.slope_of(adapted))
-    return replace(made, verdict=verdict_of(confidence), confidence=confidence)
+    slope = ranker.calibration.slope_of(adapted)
+    confidence = winner_confidence(candidate_scores, slope)
+    strengths = {
+        names[rows[position]]: slope * float(score)
+        for members, score in zip(candidates, candidate_scores, strict=True)
+        for position in members
+    }
+    return replace(made, verdict=verdict_of(confidence), confidence=confidence, strengths=strengths)
 
 
 def places_of(values: Float64s) -> list[int]:

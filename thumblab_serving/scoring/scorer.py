@@ -18,6 +18,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import ServedAdapters
+from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
 from thumblab_serving.loading.stored_library import StoredLibraries
@@ -28,6 +29,7 @@ from thumblab_serving.scoring.answer import compose_answer
 from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
 from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
 from thumblab_serving.scoring.near_identical import group_near_identical
+from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import RankingContext, rank
 from thumblab_serving.scoring.similarity import choose_similarity
@@ -45,9 +47,10 @@ class Scorer:
         self.library_note = read_note(settings.data_dir)
         self.releases = ServedReleases(settings)
         self.measuring = SubScoreMeters(settings)
-        self.stored_libraries = StoredLibraries(settings)
+        self.database = ServiceDatabase(settings)
+        self.stored_libraries = StoredLibraries(self.database, settings.library_days)
         self.adapters = ServedAdapters(ReleaseStore(settings.releases))
-        self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
+        self.intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -73,15 +76,15 @@ class Scorer:
 
         The caches of the encoders appear once the encoders are warm.
         """
-        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "hashes": self._intake.hashes}
+        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "hashes": self.intake.hashes}
         caches = own | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
-        self._intake.close()
-        self.stored_libraries.close()
+        self.intake.close()
+        self.database.close()
 
     def load(self) -> None:
         """Load encoders, meters and promoted releases. Raises `NotReadyError` if encoders or meters fail to load."""
@@ -128,7 +131,7 @@ class Scorer:
         except LabError as error:  # The fault is in the settings, and not in a picture.
             raise NotReadyError(str(error)) from None
         similarity = choose_similarity(form.category, releases, self.stored_libraries, meter_version)
-        candidates = self._intake.examine(sources, form.title, encoders, fingerprints)
+        candidates = self.intake.examine(sources, form.title, encoders, fingerprints)
         pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
         placements = similarity.place(pictures)
         channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
@@ -138,7 +141,9 @@ class Scorer:
         ranking = rank(pictures, near_identical, query, releases.model.value)
         if not has_proven_skill(releases.model.value, channel):
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
-        return compose_answer(candidates, query, releases, ranking, placements)
+        answer = compose_answer(candidates, query, releases, ranking, placements)
+        plan = plan_test(pictures, ranking, form.channel_id, self.database)
+        return answer.model_copy(update={"test_plan": plan})
 
     def _rehearse(self) -> None:
         niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)

@@ -16,6 +16,7 @@ import pytest
 from channel_catalogue import FEW, TASTE, TASTE_ID, picture
 from sqlalchemy import delete, func, select, update
 
+from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import embeddings, thumbnail_versions, videos
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
@@ -29,7 +30,6 @@ from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels, remove_channel
 from thumblab_pipelines.dataset.corpus import read_corpus
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.videos.channels import Channel
 
 CHANNEL = Channel(TASTE_ID, TASTE)
 

@@ -12,6 +12,7 @@ import pytest
 from channel_catalogue import FEW, FEW_ID, TASTE, TASTE_ID
 from sqlalchemy import delete
 
+from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
@@ -22,7 +23,6 @@ from thumblab_pipelines.channels.add import add_channel, list_channels, remove_c
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.videos.channels import Channel
 
 CHANNEL = Channel(TASTE_ID, TASTE)
 

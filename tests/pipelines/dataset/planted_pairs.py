@@ -9,12 +9,12 @@ from demo.catalogues.effects import PlantedEffects
 from demo.catalogues.experiments import PlantedExperiment, planted_experiments
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
+from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.observe import observe
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.experiments.add import ExperimentWriter
-from thumblab_pipelines.experiments.records import GivenExperiment, GivenVariant
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import insert
 
 from thumblab_core.database.tables import channels, experiments, thumbnail_versions, videos
+from thumblab_core.experiments.records import Experiment, Variant
+from thumblab_core.experiments.store import save
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import ASSUMED_VARIANCE, LEAST_VARIANCE, Counts, Unchanged
 from thumblab_pipelines.dataset.experiment_pairs import (
@@ -20,8 +22,6 @@ from thumblab_pipelines.dataset.experiment_pairs import (
 )
 from thumblab_pipelines.dataset.one_video import COLUMNS
 from thumblab_pipelines.dataset.one_video_build import OneVideoInputs
-from thumblab_pipelines.experiments.records import Experiment, Variant
-from thumblab_pipelines.experiments.store import save
 from thumblab_pipelines.lab import Lab
 
 DAY = date(2026, 11, 1)

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.settings import settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.experiments.add import ExperimentWriter
-from thumblab_pipelines.experiments.records import GivenExperiment, GivenVariant
 from thumblab_pipelines.lab import Lab
 
 

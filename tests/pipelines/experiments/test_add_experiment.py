@@ -3,14 +3,16 @@
 The channel, the video and the pictures of an experiment are checked. An experiment that is added twice is stored once.
 """
 
+import http.server
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from given_experiments import CHANNEL, START, VIDEO, given, put_channel
+from given_experiments import CHANNEL, START, VIDEO, given, kept, put_channel, remove
 from sqlalchemy import func, select
 
 from demo.catalogues.synthetic import SyntheticCatalogue
@@ -19,7 +21,6 @@ from thumblab_core.database.tables import experiment_variants, experiments
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_pipelines.experiments.add import ExperimentWriter
-from thumblab_pipelines.experiments.store import read_experiments, remove_experiment
 from thumblab_pipelines.lab import Lab
 
 
@@ -38,7 +39,7 @@ def test_an_experiment_is_stored_with_its_pictures(lab: Lab, pictures: list[Path
     ]
     ended = START + timedelta(days=13)
     added = ExperimentWriter(lab).add(given(variants, outcome="winner", ended_on=ended))
-    (one,) = read_experiments(lab)
+    (one,) = kept(lab)
     assert (added.state, added.experiment, one.experiment_id) == ("new", one.experiment, added.experiment_id)
     experiment = one.experiment
     assert (experiment.channel_id, experiment.video_id, experiment.started_on) == (CHANNEL, VIDEO, START)
@@ -56,16 +57,16 @@ def test_an_experiment_is_stored_with_its_pictures(lab: Lab, pictures: list[Path
 
 def test_titles_can_be_tested_without_pictures(lab: Lab) -> None:
     ExperimentWriter(lab).add(given(["One", "Two"]))
-    (one,) = read_experiments(lab)
+    (one,) = kept(lab)
     assert [(v.sha256, v.title) for v in one.experiment.variants] == [(None, "One"), (None, "Two")]
 
 
 def test_the_same_experiment_again_changes_nothing(lab: Lab, pictures: list[Path]) -> None:
     first = ExperimentWriter(lab).add(given(pictures[:2]))
-    before = read_experiments(lab)
+    before = kept(lab)
     again = ExperimentWriter(lab).add(given(pictures[:2]))
     assert (first.state, again.state, again.experiment_id) == ("new", "unchanged", first.experiment_id)
-    assert read_experiments(lab) == before
+    assert kept(lab) == before
 
 
 def test_an_experiment_of_the_same_channel_video_and_start_is_updated_and_not_doubled(
@@ -75,7 +76,7 @@ def test_an_experiment_of_the_same_channel_video_and_start_is_updated_and_not_do
     final = given(pictures[:2], outcome="winner", winner=2, ended_on=date(2026, 11, 9))
     again = ExperimentWriter(lab).add(final)
     assert (again.state, again.experiment_id, counts(lab)) == ("changed", first.experiment_id, (1, 2))
-    assert read_experiments(lab)[0].experiment == again.experiment
+    assert kept(lab)[0].experiment == again.experiment
     other = ExperimentWriter(lab).add(given(pictures, started_on=START + timedelta(days=20)))
     assert (other.state, counts(lab)) == ("new", (2, 5))
 
@@ -86,17 +87,17 @@ def test_experiments_are_listed_by_channel_the_newest_first(lab: Lab) -> None:
     for day in (1, 3, 2):
         writer.add(given(["One", "Two"], started_on=date(2026, 11, day)))
     writer.add(given(["One", "Two"], channel="Beta"))
-    assert [one.experiment.started_on.day for one in read_experiments(lab, CHANNEL)] == [3, 2, 1]
-    (beta,) = read_experiments(lab, "UC" + "b" * 22)
+    assert [one.experiment.started_on.day for one in kept(lab, CHANNEL)] == [3, 2, 1]
+    (beta,) = kept(lab, "UC" + "b" * 22)
     assert beta.channel_title == "Beta"
-    assert len(read_experiments(lab)) == 4
+    assert len(kept(lab)) == 4
 
 
 def test_a_removed_experiment_is_gone_with_its_variants(lab: Lab) -> None:
     added = ExperimentWriter(lab).add(given(["One", "Two"]))
-    assert remove_experiment(lab, added.experiment_id)
+    assert remove(lab, added.experiment_id)
     assert counts(lab) == (0, 0)
-    assert not remove_experiment(lab, added.experiment_id)
+    assert not remove(lab, added.experiment_id)
 
 
 def refused(lab: Lab, variants: Any, **values: Any) -> str:
@@ -149,6 +150,37 @@ def test_youtube_is_asked_once_for_a_handle(
         with pytest.raises(LabError, match="YouTube knows no channel '@nobody'"):
             writer.channel_id("@nobody")
     assert sum(emulator.counts.calls.values()) == 2
+
+
+def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Callable[..., Lab]) -> None:
+    asked: list[str] = []
+
+    class Broken(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(500)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}/"
+        offline = open_lab(beside=lab, youtube_endpoint=endpoint, youtube_api_key="key", youtube_first_wait_s=0)
+        writer = ExperimentWriter(offline)
+        with pytest.raises(LabError) as first:
+            writer.channel_id("@first")
+        calls = len(asked)
+        with pytest.raises(LabError) as second:
+            writer.channel_id("@second")
+        server.shutdown()
+    assert calls > 0
+    assert len(asked) == calls
+    assert str(second.value) == (
+        "YouTube was not asked for the channel '@second', because it could not be asked for '@first' before "
+        f"({first.value})"
+    )
+    assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle needs YouTube.
 
 
 def test_a_video_must_be_of_youtube_or_of_the_lab_and_of_the_channel(lab: Lab) -> None:

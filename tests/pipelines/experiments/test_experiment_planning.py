@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from thumblab_core.errors import LabError
+from thumblab_core.experiments.planning import AlikePair, alike_pairs, impressions_per_variant, pair_to_test
 from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.experiments.plan import plan_experiment
-from thumblab_pipelines.experiments.planning import AlikePair, alike_pairs, impressions_per_variant, pair_to_test
 
 
 def significant_share(first: float, second: float, impressions: int, tests: int = 20_000) -> float:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from given_experiments import CHANNEL, put_channel
+from given_experiments import CHANNEL, kept, put_channel
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.experiments import csv_rows
 from thumblab_pipelines.experiments.import_csv import ExperimentImport, import_experiments
-from thumblab_pipelines.experiments.store import read_experiments
 from thumblab_pipelines.lab import Lab
 
 HEADER = "channel,video_id,started_on,ended_on,outcome,winner,picture_1,picture_2,picture_3,share_1,share_2,share_3\n"
@@ -37,7 +36,7 @@ def table(lab: Lab, pictures: list[Path]) -> Import:
 def test_each_row_is_an_experiment_with_two_or_three_variants(lab: Lab, table: Import) -> None:
     report = table(HEADER + "".join(GOOD))
     assert (report.rows, report.new, report.stored, report.problems, report.remarks) == (3, 3, 3, [], [])
-    newest, second, third = (one.experiment for one in read_experiments(lab))
+    newest, second, third = (one.experiment for one in kept(lab))
     assert (newest.winner, [v.watch_time_share for v in newest.variants]) == (2, pytest.approx([0.461, 0.539]))
     assert (second.outcome, len(second.variants)) == ("performed_the_same", 3)
     assert (third.ended_on, [v.watch_time_share for v in third.variants]) == (None, [None, None])
@@ -55,14 +54,14 @@ def test_a_header_with_a_quote_that_is_never_closed_is_refused_in_a_sentence(tab
 
 def test_a_second_import_changes_nothing_and_a_corrected_row_is_updated(lab: Lab, table: Import) -> None:
     table(HEADER + "".join(GOOD))
-    before = read_experiments(lab)
+    before = kept(lab)
     again = table(HEADER + "".join(GOOD))
     assert (again.new, again.changed, again.unchanged) == (0, 0, 3)
-    assert read_experiments(lab) == before
+    assert kept(lab) == before
     corrected = table(HEADER + GOOD[0].replace("46.1%,53.9%", "53.9%,46.1%"))
     assert (corrected.new, corrected.changed, corrected.unchanged) == (0, 1, 0)
-    assert len(read_experiments(lab)) == 3
-    assert read_experiments(lab)[0].experiment.winner == 1
+    assert len(kept(lab)) == 3
+    assert kept(lab)[0].experiment.winner == 1
 
 
 BAD = {
@@ -115,7 +114,7 @@ def test_a_bad_row_is_named_with_its_line_and_the_others_are_stored(lab: Lab, ta
     (problem,) = report.problems
     assert (problem.line, problem.skipped) == (3, True)
     assert sentence in problem.problem
-    assert len(read_experiments(lab)) == 3
+    assert len(kept(lab)) == 3
 
 
 def test_a_winner_without_the_largest_share_is_stored_with_a_remark(lab: Lab, table: Import) -> None:
@@ -123,7 +122,7 @@ def test_a_winner_without_the_largest_share_is_stored_with_a_remark(lab: Lab, ta
     (problem,) = report.problems
     assert (report.new, problem.line, problem.skipped) == (1, 2, False)
     assert "variant 1 won, but variant 2 has the largest share of watch time" in problem.problem
-    assert read_experiments(lab)[0].experiment.winner == 1
+    assert kept(lab)[0].experiment.winner == 1
 
 
 def test_spreadsheets_of_other_countries_can_be_read(lab: Lab, table: Import) -> None:
@@ -132,7 +131,7 @@ def test_spreadsheets_of_other_countries_can_be_read(lab: Lab, table: Import) ->
     text = f"sep=;\r\n{columns}\r\n{row}\r\n;;;;;;;;;;\r\n"
     report = table(text, "utf-8-sig")
     assert (report.rows, report.new, report.problems) == (1, 1, [])
-    first, second = read_experiments(lab)[0].experiment.variants
+    first, second = kept(lab)[0].experiment.variants
     assert (first.title, first.watch_time_share, first.impressions) == ("Ein Titel", pytest.approx(0.405), 1_200)
     assert (second.title, second.watch_time_share, second.impressions) == (
         "Noch ein Titel",
@@ -146,7 +145,7 @@ def test_one_title_may_be_that_of_all_variants_and_unused_columns_are_named(lab:
     text = "channel,video_id,started_on,outcome,title,title_2,picture_1,picture_2,notes\n"
     report = table(text + "Beta,video_aaaaa,2026-11-01,inconclusive,Both,Second,a.jpg,b.jpg,hello\n")
     assert (report.new, report.remarks) == (1, ["the column notes is not used"])
-    assert [v.title for v in read_experiments(lab)[0].experiment.variants] == ["Both", "Second"]
+    assert [v.title for v in kept(lab)[0].experiment.variants] == ["Both", "Second"]
 
 
 def test_a_file_that_is_no_table_is_an_error_that_names_it(lab: Lab, table: Import, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from given_experiments import CHANNEL, given, put_channel, stored
+from given_experiments import CHANNEL, given, kept, put_channel, stored
 
 from thumblab_pipelines.experiments.add import ExperimentWriter
 from thumblab_pipelines.experiments.report import (
@@ -18,7 +18,6 @@ from thumblab_pipelines.experiments.report import (
     preview,
     report_channels,
 )
-from thumblab_pipelines.experiments.store import read_experiments
 from thumblab_pipelines.lab import Lab
 
 OTHER = "UC" + "b" * 22
@@ -59,7 +58,7 @@ def test_the_checks_pass_on_whole_experiments_and_on_none(lab: Lab, pictures: li
     assert all(check.passed for check in check_experiments(lab, []))
     ExperimentWriter(lab).add(given(pictures, outcome="winner", winner=1))
     ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_bbbbb"))
-    there, consistent = check_experiments(lab, read_experiments(lab))
+    there, consistent = check_experiments(lab, kept(lab))
     assert (there.passed, there.advisory, consistent.passed, consistent.advisory) == (True, False, True, True)
     assert there.explanation == "1 experiments have pictures, 1 tested titles without pictures"
 
@@ -67,7 +66,7 @@ def test_the_checks_pass_on_whole_experiments_and_on_none(lab: Lab, pictures: li
 def test_a_picture_that_is_missing_from_the_store_fails_a_check(lab: Lab, pictures: list[Path]) -> None:
     added = ExperimentWriter(lab).add(given(pictures))
     lab.images.remove(added.experiment.variants[1].sha256 or "")
-    there, _ = check_experiments(lab, read_experiments(lab))
+    there, _ = check_experiments(lab, kept(lab))
     assert not there.passed
     assert there.explanation.startswith(f"experiments {added.experiment_id} lack pictures")
 
@@ -75,7 +74,7 @@ def test_a_picture_that_is_missing_from_the_store_fails_a_check(lab: Lab, pictur
 def test_a_winner_without_the_largest_share_fails_a_check_that_only_warns(lab: Lab) -> None:
     variants = [{"title": "One", "share": 60.0}, {"title": "Two", "share": 40.0}]
     added = ExperimentWriter(lab).add(given(variants, outcome="winner", winner=2))
-    _, consistent = check_experiments(lab, read_experiments(lab))
+    _, consistent = check_experiments(lab, kept(lab))
     assert (consistent.passed, consistent.advisory) == (False, True)
     assert f"experiments {added.experiment_id} disagree: variant 2 won" in consistent.explanation
 
@@ -95,7 +94,7 @@ def test_a_check_names_at_most_five_experiments() -> None:
 def test_the_preview_shows_ten_experiments_and_no_markup_of_other_people(lab: Lab) -> None:
     put_channel(lab, OTHER, "<b>A|B</b>\n[x](y)")
     ExperimentWriter(lab).add(given(["One", "Two"], channel=OTHER, outcome="winner", winner=1))
-    made = [*read_experiments(lab), *(stored(number) for number in range(100, 120))]
+    made = [*kept(lab), *(stored(number) for number in range(100, 120))]
     lines = preview(made).splitlines()
     assert len(lines) == 12
     assert not set("<>[") & set(lines[2])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from given_experiments import CHANNEL, VIDEO, given, put_channel
+from given_experiments import CHANNEL, VIDEO, given, kept, put_channel
 from sqlalchemy import delete, insert
 
 from thumblab_core.database.tables import earlier_embeddings, embeddings
@@ -17,7 +17,6 @@ from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter
 from thumblab_pipelines.experiments.model_scores import served_scores
 from thumblab_pipelines.experiments.report import agreement_of
-from thumblab_pipelines.experiments.store import read_experiments
 from thumblab_pipelines.lab import Lab
 
 TITLE = "One title"
@@ -73,11 +72,11 @@ def test_the_variants_are_scored_by_the_served_model_in_their_order(
     for position, first in ((1, 0.1), (2, 0.9), (3, -0.5)):
         encode(position, first)
     serve_model(lab)
-    scores = served_scores(lab, read_experiments(lab))
+    scores = served_scores(lab, kept(lab))
     assert scores is not None
     (three,) = scores.values()
     assert list(np.argsort(three)) == [2, 0, 1]
-    assert (agreement_of(read_experiments(lab), scores).agreed, list(scores)) == (1.0, [experiment.experiment_id])
+    assert (agreement_of(kept(lab), scores).agreed, list(scores)) == (1.0, [experiment.experiment_id])
 
 
 def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores(
@@ -88,7 +87,7 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
     encode(2, 0.9)  # The third picture is not encoded.
     ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # The lab has no title for this video.
     ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # This experiment has no pictures.
-    assert served_scores(lab, read_experiments(lab)) == {}
+    assert served_scores(lab, kept(lab)) == {}
 
 
 def test_without_a_served_model_there_are_no_scores(open_lab: Callable[..., Lab]) -> None:

@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from given_experiments import kept, remove
 from sqlalchemy import delete
 
 from thumblab_core.database.tables import channels
+from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter
-from thumblab_pipelines.experiments.records import GivenExperiment, GivenVariant
-from thumblab_pipelines.experiments.store import read_experiments, remove_experiment
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.purge import clean_images
 from thumblab_pipelines.videos.deletion import delete_videos
@@ -53,13 +53,13 @@ def test_an_experiment_and_its_pictures_stay_when_video_and_channel_are_deleted(
         connection.execute(delete(channels))
     age_pictures(lab)
     assert clean_images(lab) == 0
-    (one,) = read_experiments(lab)
+    (one,) = kept(lab)
     assert (one.experiment, one.channel_title) == (added.experiment, None)
     assert all(lab.images.path(variant.sha256 or "").is_file() for variant in one.experiment.variants)
 
 
 def test_the_pictures_of_a_removed_experiment_are_deleted(lab: Lab, added: AddedExperiment) -> None:
     age_pictures(lab)
-    assert remove_experiment(lab, added.experiment_id)
+    assert remove(lab, added.experiment_id)
     assert clean_images(lab) == 2
     assert not any(lab.images.path(variant.sha256 or "").exists() for variant in added.experiment.variants)

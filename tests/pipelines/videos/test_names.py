@@ -18,10 +18,11 @@ from sqlalchemy import create_engine, event, select, text
 
 from thumblab_core.database import schema
 from thumblab_core.database.tables import channels, videos
+from thumblab_core.given_text import visible
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.catalogue_rows import REQUIRED
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.videos.names import channel_id_of, plain_text, unescaped, visible
+from thumblab_pipelines.videos.names import channel_id_of, plain_text, unescaped
 from thumblab_pipelines.youtube import answers
 
 WRITTEN = {

@@ -238,12 +238,16 @@ def test_the_page_runs_only_its_own_script_and_cannot_be_framed(service):
 
 def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     document = httpx.get(f"{service.url}/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/score", "/health", "/ready", "/metrics"}
-    score = document["paths"]["/v1/score"]["post"]
-    assert set(score["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
-    assert len(score["security"]) == 2
-    assert {"200", "401", "413", "422", "503"} <= set(score["responses"])
-    assert document["components"]["schemas"]["ScoreRequest"]["examples"]
+    assert set(document["paths"]) == {"/v1/score", "/v1/experiments", "/health", "/ready", "/metrics"}
+    for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):
+        post = document["paths"][path]["post"]
+        assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+        assert len(post["security"]) == 2
+        assert {"200", "401", "413", "422", "503"} <= set(post["responses"])
+        assert document["components"]["schemas"][schema]["examples"]
+    listing = document["paths"]["/v1/experiments"]["get"]
+    assert [parameter["name"] for parameter in listing["parameters"]] == ["channel_id", "limit", "cursor"]
+    assert len(listing["security"]) == 2
     text = json.dumps(document)
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(document["components"]["schemas"])

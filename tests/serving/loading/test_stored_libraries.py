@@ -31,7 +31,8 @@ from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.library.rows import read_library
-from thumblab_serving.loading import stored_library
+from thumblab_serving.loading import database, stored_library
+from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.stored_library import NothingStoredError, StoredLibraries
 
 PASSWORD = SECRETS[-1]
@@ -45,16 +46,17 @@ def vectors(count: int, dimension: int = 32, seed: int = 0) -> Vectors:
 
 @pytest.fixture
 def libraries_at() -> Iterator[Callable[..., StoredLibraries]]:
-    made: list[StoredLibraries] = []
+    made: list[ServiceDatabase] = []
 
     def make(url: str | None, **settings: Any) -> StoredLibraries:
         secret = None if url is None else SecretStr(url)
-        made.append(StoredLibraries(Settings(database_url=secret, image_encoder="builtin", **settings)))
-        return made[-1]
+        chosen = Settings(database_url=secret, image_encoder="builtin", **settings)
+        made.append(ServiceDatabase(chosen))
+        return StoredLibraries(made[-1], chosen.library_days)
 
     yield make
-    for libraries in made:
-        libraries.close()
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +236,7 @@ def test_a_database_that_recovers_is_asked_again(
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         with pytest.raises(NothingStoredError):
             libraries.placements(Niche.TECH, "e", query, 5)
-        monkeypatch.setattr(stored_library, "_RETRY_SECONDS", 0.0)
+        monkeypatch.setattr(database, "_RETRY_SECONDS", 0.0)
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
     engine.dispose()
 

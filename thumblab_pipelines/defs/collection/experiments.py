@@ -2,11 +2,11 @@
 
 import dagster as dg
 
+from thumblab_core.experiments.store import read_experiments
 from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import COLLECTION
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.experiments.report import check_experiments, count_outcomes, preview, report_channels
-from thumblab_pipelines.experiments.store import read_experiments
 
 
 @dg.asset(
@@ -24,7 +24,8 @@ from thumblab_pipelines.experiments.store import read_experiments
 def experiments(lab: LabResource) -> dg.MaterializeResult:
     with explained():
         opened = lab.open()
-        stored = read_experiments(opened)
+        with opened.engine.connect() as connection:
+            stored = read_experiments(connection)
     variants = [variant for one in stored for variant in one.experiment.variants]
     return dg.MaterializeResult(
         metadata={

@@ -13,7 +13,8 @@ import pytest
 from given_experiments import given, stored
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.experiments.records import Variant, fractions, outcome_of, require_different, require_rules
+from thumblab_core.experiments.records import Variant
+from thumblab_core.experiments.rules import RuleError, check_rules, fractions, outcome_of, require_different
 
 A, B, C, D = (Path(f"{name}.jpg") for name in "abcd")
 TWO = (A, B)
@@ -55,8 +56,8 @@ def test_an_outcome_may_be_written_as_studio_writes_it(text: str, outcome: str) 
 
 
 def test_the_variant_with_the_largest_share_is_the_winner_if_no_winner_is_given() -> None:
-    assert require_rules(given(shares(30, 40, 30), outcome="winner"))[:2] == ("winner", 2)
-    assert require_rules(given(TWO, outcome="winner", winner=1))[:2] == ("winner", 1)
+    assert check_rules(given(shares(30, 40, 30), outcome="winner")).winner == 2
+    assert check_rules(given(TWO, outcome="winner", winner=1)).winner == 1
 
 
 BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
@@ -71,6 +72,8 @@ BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no channel": (TWO, {"channel": ""}, "the channel is empty"),
     "a video of bytes": (TWO, {"video_id": "\udc80"}, "the video holds bytes"),
     "another outcome": (TWO, {"outcome": "won"}, "outcome 'won' is none of YouTube's three; write winner"),
+    "a day in the future": (TWO, {"ended_on": date(9999, 1, 1)}, "9999-01-01 is in the future; give the days"),
+    "a day before YouTube": (TWO, {"started_on": date(2005, 2, 13)}, "2005-02-13 is before YouTube existed; give"),
     "dates in reverse": (TWO, {"ended_on": date(2026, 10, 31)}, "ended on 2026-10-31, before it started on 2026-11-01"),
     "some shares": (shares(50, None), {}, "some variants have a share of watch time and others have none"),
     "shares of half": (shares(25, 25), {}, "add up to 50; give percentages"),
@@ -88,9 +91,31 @@ BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
 def test_a_broken_rule_is_a_sentence_that_says_what_is_wrong(name: str) -> None:
     variants, values, sentence = BROKEN[name]
     with pytest.raises(LabError) as error:
-        require_rules(given(variants, **values))
+        check_rules(given(variants, **values))
     assert sentence in str(error.value)
     assert ";" in str(error.value)  # The part after the semicolon says what to do.
+
+
+FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "variants": ((A,), {}),
+    "variants.1.picture": ((A, {"title": "t"}), {}),
+    "variants.1.title": (("one", "\u200b"), {}),
+    "variants.0.impressions": (({"picture": A, "impressions": -1}, B), {}),
+    "channel": (TWO, {"channel": ""}),
+    "video_id": (TWO, {"video_id": "\udc80"}),
+    "started_on": (TWO, {"started_on": date(2004, 1, 1)}),
+    "ended_on": (TWO, {"ended_on": date(9999, 1, 1)}),
+    "outcome": (TWO, {"outcome": "won"}),
+    "winner": (TWO, {"outcome": "winner", "winner": 3}),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_broken_rule_names_the_field(field: str) -> None:
+    variants, values = FIELDS[field]
+    with pytest.raises(RuleError) as error:
+        check_rules(given(variants, **values))
+    assert error.value.field == field
 
 
 def test_variants_must_differ_in_picture_or_title() -> None:

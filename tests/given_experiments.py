@@ -9,8 +9,8 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql
 
 from thumblab_core.database.tables import channels, videos
-from thumblab_pipelines.experiments.records import Experiment, GivenExperiment, GivenVariant, Variant
-from thumblab_pipelines.experiments.store import StoredExperiment
+from thumblab_core.experiments.records import Experiment, GivenExperiment, GivenVariant, StoredExperiment, Variant
+from thumblab_core.experiments.store import read_experiments, remove_experiment
 from thumblab_pipelines.lab import Lab
 
 CHANNEL = "UC" + "a" * 22
@@ -18,7 +18,7 @@ VIDEO = "video_aaaaa"
 START = date(2026, 11, 1)
 
 
-def given(variants: Sequence[Any], **values: Any) -> GivenExperiment:
+def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
     """Return an experiment as a user gives it to the lab.
 
     Each of `variants` is the path of a picture, a title, or a dictionary with the values of a `GivenVariant`.
@@ -51,3 +51,15 @@ def put_channel(lab: Lab, channel_id: str, title: str, *video_ids: str) -> None:
         for video_id in video_ids:
             row = {"video_id": video_id, "published_at": now, "refreshed_at": now, **facts}
             connection.execute(insert(videos).values(**row))
+
+
+def kept(lab: Lab, channel_id: str | None = None) -> list[StoredExperiment]:
+    """Return the experiments that a lab has stored, the newest first."""
+    with lab.engine.connect() as connection:
+        return read_experiments(connection, channel_id)
+
+
+def remove(lab: Lab, experiment_id: int) -> bool:
+    """Delete an experiment of a lab. Return whether there was one with this number."""
+    with lab.engine.begin() as connection:
+        return remove_experiment(connection, experiment_id)

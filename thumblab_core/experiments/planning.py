@@ -23,6 +23,17 @@ POWER, ALPHA = 0.8, 0.05
 """The usual probabilities that a test finds a difference that exists, and that it reports one that does not exist."""
 
 
+ASSUMED_CTR = 0.05
+"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
+and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
+
+ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
+"""The advice if each two of the candidates are too alike."""
+
+LIFT = 0.1
+"""The smallest relative difference of two click-through rates that a test should find, if nobody chose another."""
+
+
 @dataclass(frozen=True)
 class AlikePair:
     """Two candidates that look the same, by their positions in the list of candidates.
@@ -124,6 +135,23 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
             probability = 1 / (1 + math.exp(-slope * gap))  # The exponent is 0 or less, so it cannot overflow.
             pairs.append(PairToTest(best, other, probability, _entropy(probability)))
     return max(pairs, key=lambda pair: pair.information, default=None)
+
+
+def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair]) -> str:
+    """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
+
+    `scores` and `alike` are what `pair_to_test` was given.
+    """
+    if all_alike(len(scores), alike):
+        return ALL_ALIKE
+    if sum(score is not None for score in scores) < 2:
+        return "The model gives a chance to fewer than two of the candidates. Test two that are not too alike."
+    return "Every other candidate is too alike the best one; make a candidate that looks different from it."
+
+
+def all_alike(candidates: int, alike: Sequence[AlikePair]) -> bool:
+    """Return whether each two of the candidates are too alike. `candidates` is their number."""
+    return len(alike) == candidates * (candidates - 1) // 2
 
 
 def _entropy(probability: float) -> float:

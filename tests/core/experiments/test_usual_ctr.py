@@ -10,7 +10,7 @@ from given_experiments import CHANNEL, put_channel
 from sqlalchemy import insert
 
 from thumblab_core.database.tables import video_reach
-from thumblab_pipelines.experiments.usual_ctr import UsualCtr, usual_ctr
+from thumblab_core.experiments.usual_ctr import UsualCtr, usual_ctr
 from thumblab_pipelines.lab import Lab
 
 
@@ -21,6 +21,11 @@ def put_reach(lab: Lab, video_id: str, impressions: int, ctr: float, is_short: b
         connection.execute(insert(video_reach).values(**row))
 
 
+def usual(lab: Lab) -> UsualCtr | None:
+    with lab.engine.connect() as connection:
+        return usual_ctr(connection, CHANNEL)
+
+
 def test_the_usual_rate_weighs_videos_by_impressions_and_leaves_shorts_and_other_channels_out(lab: Lab) -> None:
     put_channel(lab, CHANNEL, "Alpha", "video_aaaaa", "video_bbbbb", "video_short")
     put_channel(lab, "UC" + "b" * 22, "Beta", "video_other")
@@ -29,17 +34,17 @@ def test_the_usual_rate_weighs_videos_by_impressions_and_leaves_shorts_and_other
     put_reach(lab, "video_short", 9_000, 0.90, is_short=True)
     put_reach(lab, "video_other", 9_000, 0.50)
     put_reach(lab, "not_in_the_lab", 9_000, 0.50)
-    assert usual_ctr(lab, CHANNEL) == UsualCtr(pytest.approx(0.04), 4_000, 2)
+    assert usual(lab) == UsualCtr(pytest.approx(0.04), 4_000, 2)
 
 
 def test_a_channel_without_a_thousand_impressions_has_no_usual_rate(lab: Lab) -> None:
     put_channel(lab, CHANNEL, "Alpha", "video_aaaaa")
-    assert usual_ctr(lab, CHANNEL) is None
+    assert usual(lab) is None
     put_reach(lab, "video_aaaaa", 999, 0.05)
-    assert usual_ctr(lab, CHANNEL) is None
+    assert usual(lab) is None
 
 
 def test_a_channel_that_nobody_clicked_has_no_usual_rate(lab: Lab) -> None:
     put_channel(lab, CHANNEL, "Alpha", "video_aaaaa")
     put_reach(lab, "video_aaaaa", 5_000, 0.0)
-    assert usual_ctr(lab, CHANNEL) is None
+    assert usual(lab) is None

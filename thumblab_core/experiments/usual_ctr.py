@@ -2,13 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
-from thumblab_pipelines.lab import Lab
-
-ASSUMED_CTR = 0.05
-"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
-and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
+from sqlalchemy import Connection, text
 
 _LEAST_IMPRESSIONS = 1_000
 """Minimum number of impressions. With fewer, the click-through rate of a channel depends too much on chance."""
@@ -30,13 +24,12 @@ class UsualCtr:
     videos: int
 
 
-def usual_ctr(lab: Lab, channel_id: str) -> UsualCtr | None:
+def usual_ctr(connection: Connection, channel_id: str) -> UsualCtr | None:
     """Return the usual click-through rate of a channel.
 
     Return None if fewer than 1,000 impressions are known, or if the rate is 0 or 1.
     """
-    with lab.engine.connect() as connection:
-        row = connection.execute(_USUAL, {"channel": channel_id}).one()
+    row = connection.execute(_USUAL, {"channel": channel_id}).one()
     if not row.impressions or row.impressions < _LEAST_IMPRESSIONS or not 0 < row.ctr < 1:
         return None
     return UsualCtr(float(row.ctr), int(row.impressions), int(row.videos))

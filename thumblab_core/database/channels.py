@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.near_names import nearest
-from thumblab_pipelines.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -18,25 +17,23 @@ class Channel:
     title: str
 
 
-def find_channel(lab: Lab, name: str) -> Channel | None:
+def find_channel(connection: Connection, name: str) -> Channel | None:
     """Return the channel whose id or exact title is `name`, or None if the lab has no such channel.
 
     Raises `LabError` when several channels have this title.
     """
     statement = select(channels.c.channel_id, channels.c.title)
-    with lab.engine.connect() as connection:
-        rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
-        rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
+    rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
+    rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:
         ids = ", ".join(row.channel_id for row in rows)
         raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
     return Channel(*rows[0]) if rows else None
 
 
-def near_title(lab: Lab, name: str) -> str:
+def near_title(connection: Connection, name: str) -> str:
     """Return " (do you mean TITLE?)" with the title of the lab's channel that is most similar to `name`. Return "" if
     no title is similar.
     """
-    with lab.engine.connect() as connection:
-        near = nearest(name, connection.scalars(select(channels.c.title)))
+    near = nearest(name, connection.scalars(select(channels.c.title)))
     return "" if near is None or near == name else f" (do you mean {near!r}?)"

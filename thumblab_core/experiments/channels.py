@@ -1,0 +1,39 @@
+"""Find the channel of an experiment by the name that a person gave."""
+
+from sqlalchemy import Connection
+
+from thumblab_core.database.channels import find_channel, near_title
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.rules import RuleError
+from thumblab_core.given_text import CHANNEL_ID, not_utf8
+
+_SHOWN = 40
+"""A message shows at most this many characters of a name."""
+
+
+_WAYS = "its id (UC...), its exact title or its @handle"
+
+
+def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
+    """Return the id of a channel, or None if `name` is a @handle that only YouTube knows.
+
+    `name` is the channel's id, its exact title or its @handle. An id that has the form of YouTube's channel ids is
+    returned even if the lab does not know the channel. Raises `RuleError` if the lab knows no such channel, or if
+    several channels have the title. The message about an unknown channel says that `ways` name a channel.
+    """
+    if "\0" in name or not_utf8(name):
+        raise RuleError("channel", f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")
+    try:
+        channel = find_channel(connection, name)
+    except LabError as error:
+        raise RuleError("channel", str(error)) from None
+    if channel is not None:
+        return channel.channel_id
+    if CHANNEL_ID.fullmatch(name):
+        return name
+    if name.startswith("@"):
+        return None
+    raise RuleError(
+        "channel",
+        f"the lab knows no channel called {name[:_SHOWN]!r}{near_title(connection, name)}; give {ways}",
+    )

@@ -1,0 +1,220 @@
+"""Check the rules that an experiment must follow to be stored."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.records import (
+    INCONCLUSIVE,
+    LEAST_VARIANTS,
+    MOST_VARIANTS,
+    OUTCOMES,
+    PERFORMED_THE_SAME,
+    WINNER,
+    Experiment,
+    GivenExperiment,
+    GivenVariant,
+    Variant,
+    known_shares,
+)
+from thumblab_core.given_text import not_utf8, visible
+
+MOST_IMPRESSIONS = 2**53 - 1
+"""The largest number of impressions of a variant. JSON and spreadsheets can hold no larger whole number exactly."""
+
+LONGEST_TEXT = 500
+"""Maximum number of characters of a title or a name. YouTube allows 100."""
+
+FIRST_DAY = date(2005, 2, 14)
+"""The first day of YouTube. No experiment can have an earlier day."""
+
+_ROUNDING = 0.02
+"""The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
+whole percentages can add up to any value from 0.985 to 1.015. The limit in the database is slightly larger, by
+0.000001."""
+
+_OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
+
+
+class RuleError(LabError):
+    """An error for an experiment that breaks a rule.
+
+    `field` names the attribute of `GivenExperiment` that is wrong. For the second variant's title, it is
+    `variants.1.title`.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class CheckedExperiment:
+    """An experiment that follows all rules that can be checked without the database and without its pictures.
+
+    `shares` are the shares of watch time as fractions.
+    """
+
+    given: GivenExperiment[Any]
+    outcome: str
+    winner: int | None
+    shares: tuple[float | None, ...]
+
+    def with_pictures(self, channel_id: str, sha256s: Sequence[str | None]) -> Experiment:
+        """Return the experiment to store. `sha256s` [n] names the picture of each variant in the image store.
+
+        Raises `RuleError` if two variants have the same picture and the same title.
+        """
+        variants = tuple(
+            Variant(sha256, variant.title, share, variant.impressions)
+            for sha256, variant, share in zip(sha256s, self.given.variants, self.shares, strict=True)
+        )
+        require_different(variants)
+        given = self.given
+        return Experiment(
+            channel_id, given.video_id, given.started_on, given.ended_on, self.outcome, self.winner, variants
+        )
+
+
+def check_rules(given: GivenExperiment[Any]) -> CheckedExperiment:
+    """Check all rules of an experiment that can be checked without the database and without reading its pictures.
+
+    Raises `RuleError` if a rule is broken. The message says which rule is broken, and what to do.
+    """
+    _require_text("channel", "channel", given.channel)
+    _require_text("video_id", "video", given.video_id)
+    _require_variants(given.variants)
+    _require_days(given.started_on, given.ended_on)
+    shares = fractions([variant.share for variant in given.variants])
+    outcome = outcome_of(given.outcome)
+    return CheckedExperiment(given, outcome, _winner(given, outcome, shares), tuple(shares))
+
+
+def require_different(variants: Sequence[Variant]) -> None:
+    """Raise `RuleError` if two variants have the same picture and the same title."""
+    seen: dict[tuple[str | None, str | None], int] = {}
+    for at, variant in enumerate(variants, 1):
+        first = seen.setdefault((variant.sha256, variant.title), at)
+        if first != at:
+            raise RuleError(
+                f"variants.{at - 1}",
+                f"variants {first} and {at} have the same picture and title; give each variant its own picture or title",
+            )
+
+
+def outcome_of(text: str) -> str:
+    """Return the outcome that a text names. Case, spaces and hyphens do not matter.
+
+    Raises `RuleError` if the text names none of the three outcomes.
+    """
+    name = re.sub(r"[\s_-]+", "_", text.strip().casefold())
+    name = _OTHER_NAMES.get(name, name)
+    if name not in OUTCOMES:
+        raise RuleError(
+            "outcome",
+            f"outcome {text[:40]!r} is none of YouTube's three; write {', '.join(OUTCOMES[:-1])} or {INCONCLUSIVE}",
+        )
+    return name
+
+
+def fractions(shares: Sequence[float | None]) -> list[float | None]:
+    """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
+
+    If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is negative,
+    or if the shares add up to neither 1 nor 100. `_ROUNDING` says which deviation from these sums is accepted.
+    """
+    known = known_shares(shares)
+    if known is None:
+        if any(share is not None for share in shares):
+            raise RuleError(
+                "variants", "some variants have a share of watch time and others have none; give all of them or none"
+            )
+        return list(shares)
+    total = sum(known)
+    for whole in (1.0, 100.0):
+        parts = [min(share / whole, 1.0) for share in known]
+        # Sums of binary fractions are not exact, so a sum may exceed the limit by 1e-9. The limit in the database is
+        # larger than that, so the database accepts every sum that passes here.
+        if abs(sum(parts) - 1) <= _ROUNDING + 1e-9 and min(known) >= 0:
+            return list(parts)
+    raise RuleError(
+        "variants", f"the shares of watch time add up to {total:g}; give percentages of 0 or more that add up to 100"
+    )
+
+
+def _require_days(started_on: date, ended_on: date | None) -> None:
+    # The day after the present UTC day has already begun in time zones ahead of UTC.
+    last = datetime.now(UTC).date() + timedelta(days=1)
+    for name, day in (("started_on", started_on), ("ended_on", ended_on)):
+        if day is not None and day > last:
+            raise RuleError(name, f"{day} is in the future; give the days on which the variants were shown")
+        if day is not None and day < FIRST_DAY:
+            raise RuleError(name, f"{day} is before YouTube existed; give the days on which the variants were shown")
+    if ended_on is not None and ended_on < started_on:
+        raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; check both days")
+
+
+def _require_variants(variants: Sequence[GivenVariant[Any]]) -> None:
+    if not LEAST_VARIANTS <= len(variants) <= MOST_VARIANTS:
+        raise RuleError(
+            "variants", f"a test has 2 or 3 variants, and {len(variants)} are given; give the variants of one test"
+        )
+    for what, values in (
+        ("picture", [variant.picture for variant in variants]),
+        ("title", [variant.title for variant in variants]),
+    ):
+        missing = [at for at, value in enumerate(values, 1) if value is None]
+        if 0 < len(missing) < len(values):
+            raise RuleError(
+                f"variants.{missing[0] - 1}.{what}",
+                f"variant {' and '.join(map(str, missing))} has no {what}; give a {what} for every variant, or for none",
+            )
+    for at, variant in enumerate(variants, 1):
+        if variant.title is not None:
+            _require_text(f"variants.{at - 1}.title", f"title of variant {at}", variant.title)
+        if variant.impressions is not None and not 0 <= variant.impressions <= MOST_IMPRESSIONS:
+            raise RuleError(
+                f"variants.{at - 1}.impressions",
+                f"the impressions of variant {at} are {variant.impressions}; give a count of 0 or more",
+            )
+    if variants[0].picture is None and variants[0].title is None:
+        raise RuleError("variants", "the variants have neither pictures nor titles; give what was tested")
+
+
+def _require_text(field: str, what: str, text: str) -> None:
+    if "\0" in text or not_utf8(text):
+        raise RuleError(field, f"the {what} holds bytes that are not text; write it in UTF-8")
+    if not visible(text):
+        raise RuleError(field, f"the {what} is empty; write it, or leave it out if it is optional")
+    if len(text) > LONGEST_TEXT:
+        raise RuleError(field, f"the {what} has {len(text)} characters; at most {LONGEST_TEXT} are kept")
+
+
+def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | None]) -> int | None:
+    """Return the position of the winner, or None if the outcome is not `winner`.
+
+    If no winner is given, the variant with the largest share is the winner. Raises `RuleError` if the given winner does
+    not fit the outcome or the number of variants, or if the shares do not show the winner.
+    """
+    if outcome != WINNER:
+        if given.winner is not None:
+            raise RuleError(
+                "winner", f"a winner is given, but the outcome is {outcome}; leave the winner out, or write winner"
+            )
+        return None
+    if given.winner is None:
+        known = known_shares(shares)
+        if known is None or known.count(max(known)) > 1:
+            raise RuleError(
+                "winner", "the outcome is winner, but it is not known which variant won; give its number, such as 1"
+            )
+        return known.index(max(known)) + 1
+    if not 1 <= given.winner <= len(given.variants):
+        raise RuleError(
+            "winner",
+            f"the winner is variant {given.winner}, but the test has {len(given.variants)} variants; count from 1",
+        )
+    return given.winner

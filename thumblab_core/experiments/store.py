@@ -1,0 +1,151 @@
+"""Store, read and delete experiments. An experiment is identified by its channel, its video and its first day."""
+
+from datetime import UTC, datetime
+from itertools import groupby
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from thumblab_core.database.engine import reason_of
+from thumblab_core.database.tables import channels, experiment_variants, experiments, videos
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.records import Experiment, Place, StoredExperiment, Variant
+from thumblab_core.experiments.rules import RuleError
+from thumblab_core.given_text import VIDEO_ID
+
+NEW, CHANGED, UNCHANGED = "new", "changed", "unchanged"
+"""The three possible results of storing an experiment."""
+
+_FACTS = ("channel_id", "video_id", "started_on", "ended_on", "outcome", "winner")
+_OF_A_VARIANT = ("sha256", "title", "watch_time_share", "impressions")
+_SHOWN = 40
+"""A message shows at most this many characters of a value."""
+
+
+def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
+    """Raise `RuleError` if the lab knows that the video belongs to a channel other than `channel_id`.
+
+    An id that the lab does not know must have the form of YouTube's video ids. Otherwise `RuleError` is raised too.
+    """
+    known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
+    if known is None and not VIDEO_ID.fullmatch(video_id):
+        raise RuleError(
+            "video_id",
+            f"video {video_id[:_SHOWN]!r} is neither a video of the lab nor the id of one on YouTube; "
+            "give the 11 characters after watch?v=",
+        )
+    if known not in (None, channel_id):
+        raise RuleError(
+            "video_id",
+            f"video {video_id[:_SHOWN]!r} belongs to the channel {known}, not to {channel_id}; check both",
+        )
+
+
+def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
+    """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
+
+    Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses the experiment.
+    The transaction can then only be rolled back.
+    """
+    # Without the lock, two imports at the same time could both find the experiment new, and one of them would fail.
+    connection.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
+    same = (
+        (experiments.c.channel_id == experiment.channel_id)
+        & (experiments.c.video_id == experiment.video_id)
+        & (experiments.c.started_on == experiment.started_on)
+    )
+    experiment_id = connection.scalar(select(experiments.c.experiment_id).where(same))
+    if experiment_id is not None and read_experiment(connection, experiment_id).experiment == experiment:
+        return experiment_id, UNCHANGED
+    try:
+        saved = _write(connection, experiment_id, experiment)
+        # The trigger that checks an experiment together with its variants usually runs at the end of the transaction.
+        # It runs now instead, so that its error is raised here.
+        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    except IntegrityError as error:
+        raise LabError(f"the database refuses the experiment ({reason_of(error)}); check its facts") from None
+    return saved, NEW if experiment_id is None else CHANGED
+
+
+def read_experiments(
+    connection: Connection, channel_id: str | None = None, after: Place | None = None, limit: int | None = None
+) -> list[StoredExperiment]:
+    """Return the experiments of a channel, or of all channels. The test that started last comes first.
+
+    With `after`, only the experiments that come after this place are returned. At most `limit` experiments are
+    returned.
+    """
+    where = _of_channel(channel_id)
+    if after is not None:
+        place = tuple_(experiments.c.started_on, experiments.c.experiment_id)
+        where.append(place < tuple_(after.started_on, after.experiment_id))
+    if limit is not None:
+        numbers = select(experiments.c.experiment_id).where(*where)
+        newest_first = (experiments.c.started_on.desc(), experiments.c.experiment_id.desc())
+        where = [experiments.c.experiment_id.in_(numbers.order_by(*newest_first).limit(limit))]
+    return _read(connection, *where)
+
+
+def read_experiment(connection: Connection, experiment_id: int) -> StoredExperiment:
+    """Return the experiment with this number, which must exist."""
+    (stored,) = _read(connection, experiments.c.experiment_id == experiment_id)
+    return stored
+
+
+def count_experiments(connection: Connection, channel_id: str | None = None) -> int:
+    """Return the number of experiments of a channel, or of all channels."""
+    statement = select(func.count()).select_from(experiments).where(*_of_channel(channel_id))
+    return int(connection.scalar(statement) or 0)
+
+
+def remove_experiment(connection: Connection, experiment_id: int) -> bool:
+    """Delete an experiment. Return whether there was an experiment with this number.
+
+    The next run of `retention` deletes the pictures of the experiment, unless a video or another experiment uses them.
+    """
+    statement = delete(experiments).where(experiments.c.experiment_id == experiment_id)
+    return bool(connection.execute(statement).rowcount)
+
+
+def _of_channel(channel_id: str | None) -> list[ColumnElement[bool]]:
+    return [] if channel_id is None else [experiments.c.channel_id == channel_id]
+
+
+def _write(connection: Connection, experiment_id: int | None, experiment: Experiment) -> int:
+    """Insert an experiment, or replace the one with the number `experiment_id`. Return the number."""
+    row = {name: getattr(experiment, name) for name in _FACTS} | {"changed_at": datetime.now(UTC)}
+    if experiment_id is None:
+        statement = insert(experiments).values(**row).returning(experiments.c.experiment_id)
+        experiment_id = connection.execute(statement).scalar_one()
+    else:
+        connection.execute(update(experiments).where(experiments.c.experiment_id == experiment_id).values(**row))
+        of_this = experiment_variants.c.experiment_id == experiment_id
+        connection.execute(delete(experiment_variants).where(of_this))
+    variants = [
+        {"experiment_id": experiment_id, "position": position}
+        | {name: getattr(variant, name) for name in _OF_A_VARIANT}
+        for position, variant in enumerate(experiment.variants, 1)
+    ]
+    connection.execute(insert(experiment_variants), variants)
+    return experiment_id
+
+
+def _read(connection: Connection, *where: ColumnElement[bool]) -> list[StoredExperiment]:
+    statement = (
+        select(experiments, channels.c.title.label("channel_title"), experiment_variants)
+        .join(experiment_variants, experiment_variants.c.experiment_id == experiments.c.experiment_id)
+        .outerjoin(channels, channels.c.channel_id == experiments.c.channel_id)
+        .where(*where)
+        .order_by(experiments.c.started_on.desc(), experiments.c.experiment_id.desc(), experiment_variants.c.position)
+    )
+    read = []
+    for experiment_id, group in groupby(connection.execute(statement), key=lambda row: row.experiment_id):
+        rows = list(group)
+        variants = tuple(Variant(*(getattr(row, name) for name in _OF_A_VARIANT)) for row in rows)
+        facts = {name: getattr(rows[0], name) for name in _FACTS}
+        read.append(
+            StoredExperiment(
+                experiment_id, rows[0].channel_title, rows[0].changed_at, Experiment(**facts, variants=variants)
+            )
+        )
+    return read

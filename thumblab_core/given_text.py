@@ -1,0 +1,23 @@
+"""Check text that a person gave: whether it is valid, whether it can be seen, and whether it is an id of YouTube."""
+
+import re
+
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+"""The form of YouTube's video ids."""
+
+CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
+"""The form of YouTube's channel ids."""
+
+
+def visible(text: str) -> bool:
+    """Return whether the text has a visible character. A title that consists of one zero-width space, for example, has
+    none.
+    """
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+def not_utf8(text: str) -> bool:
+    """Return whether the text contains a lone surrogate. Python puts a lone surrogate in place of a byte that is not
+    valid UTF-8.
+    """
+    return any("\ud800" <= letter <= "\udfff" for letter in text)

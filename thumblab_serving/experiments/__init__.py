@@ -1,0 +1,1 @@
+"""Store and list experiments that are sent to the service."""

@@ -1,0 +1,118 @@
+"""Store and list experiments in the lab's database, with pictures that came in a request."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.records import Experiment, GivenExperiment, Place, StoredExperiment
+from thumblab_core.experiments.rules import RuleError, check_rules
+from thumblab_core.images import ImageStore, digest
+from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.scoring.intake import Intake, Source
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
+_WAYS = "its id (UC...) on YouTube, or the id of a channel that the lab has"
+
+
+class NotStoredError(LabError):
+    """An error because the image store could not write a picture."""
+
+    transient = True
+
+
+class StoredExperiments:
+    """The experiments of the lab, as the service stores and lists them.
+
+    The methods block. Many threads may use this object at the same time. All methods raise `NoDatabaseError` if the
+    database cannot answer.
+    """
+
+    def __init__(self, database: ServiceDatabase, intake: Intake, images: ImageStore) -> None:
+        self._database = database
+        self._intake = intake
+        self._images = images
+
+    def add(self, given: GivenExperiment[Source]) -> tuple[StoredExperiment, str]:
+        """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
+
+        Returns what is now stored, and the state `new`, `changed` or `unchanged`. Raises `RuleError` if the experiment
+        breaks a rule, or if its channel or a picture cannot be used. Nothing is then stored. Raises `NotStoredError` if
+        a picture cannot be written. All facts are checked before a picture is fetched or decoded.
+        """
+        checked = check_rules(given)
+        channel_id = self._database.read(lambda connection: _channel_of(connection, given))
+        pictures = self._read([variant.picture for variant in given.variants])
+        experiment = checked.with_pictures(channel_id, [None if data is None else digest(data) for data in pictures])
+        self._put(pictures)
+        return self._database.write(lambda connection: _save(connection, experiment))
+
+    def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
+        """Return at most `limit` experiments that come after a place, the newest first.
+
+        With `channel`, only the experiments of this channel are returned. Raises `RuleError` if this channel is neither
+        in the lab nor has the form of an id of YouTube.
+        """
+        from thumblab_core.experiments.store import read_experiments
+
+        def read(connection: "Connection") -> list[StoredExperiment]:
+            channel_id = None if channel is None else _channel_id(connection, channel)
+            return read_experiments(connection, channel_id, after, limit)
+
+        return self._database.read(read)
+
+    def _read(self, sources: Sequence[Source | None]) -> list[bytes | None]:
+        """Return the bytes of each picture, or None for a variant without a picture."""
+        positions = [position for position, source in enumerate(sources) if source is not None]
+        read: list[bytes | None] = [None] * len(sources)
+        for position, data in zip(positions, self._intake.read([s for s in sources if s is not None]), strict=True):
+            if isinstance(data, LabError):
+                raise RuleError(_field_of(position, sources[position]), str(data))
+            read[position] = data
+        return read
+
+    def _put(self, pictures: Sequence[bytes | None]) -> None:
+        try:
+            for data in pictures:
+                if data is not None:
+                    self._images.put(data)
+        except OSError as error:
+            raise NotStoredError(
+                f"a picture could not be written to the lab's data folder ({error.strerror}); give the service the right "
+                "to write there and enough space"
+            ) from None
+
+
+def _field_of(position: int, source: Source | None) -> str:
+    """Return the field of a request that holds the picture of a variant."""
+    if source is not None and source.url is not None:
+        return f"variants.{position}.url"
+    if source is not None and source.base64 is not None:
+        return f"variants.{position}.image_base64"
+    return f"pictures.{position}"
+
+
+def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
+    """Return the channel's id. Raises `RuleError` if the channel is unknown, or if the video belongs to another one."""
+    from thumblab_core.experiments.store import require_video
+
+    channel_id = _channel_id(connection, given.channel)
+    require_video(connection, given.video_id, channel_id)
+    return channel_id
+
+
+def _channel_id(connection: "Connection", name: str) -> str:
+    from thumblab_core.experiments.channels import known_channel_id
+
+    channel_id = known_channel_id(connection, name, _WAYS)
+    if channel_id is None:
+        raise RuleError("channel", f"the service asks YouTube for no @handle; give {_WAYS}")
+    return channel_id
+
+
+def _save(connection: "Connection", experiment: Experiment) -> tuple[StoredExperiment, str]:
+    from thumblab_core.experiments.store import read_experiment, save
+
+    experiment_id, state = save(connection, experiment)
+    return read_experiment(connection, experiment_id), state

@@ -1,0 +1,139 @@
+"""Read a request that stores an experiment. Its content type says whether it is JSON or a form."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+
+from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, GivenExperiment, GivenVariant
+from thumblab_core.images import MAX_BYTES
+from thumblab_serving.http.bodies import MAX_BODY
+from thumblab_serving.http.problems import invalid_request
+from thumblab_serving.http.received import (
+    content_type,
+    fields_of,
+    files_of,
+    invalid,
+    json_body,
+    require_few_marks,
+    source_of,
+    unsupported_media_type,
+)
+from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequest, VariantIn
+from thumblab_serving.scoring.intake import Source
+
+_FACTS, _FILES = "experiment", "pictures"
+"""Names of the form fields that hold the experiment as JSON, and the picture files."""
+
+
+async def read(request: Request) -> GivenExperiment[Source]:
+    """Return the experiment of a request, with its pictures as they were sent.
+
+    Raises a 415 `Problem` if the request is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    """
+    kind = content_type(request)
+    try:
+        if kind == "application/json":
+            # The body is parsed in a thread, because parsing tens of megabytes of base64 takes long.
+            body = await to_thread.run_sync(ExperimentRequest.model_validate_json, await json_body(request))
+            return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
+        if kind == "multipart/form-data":
+            return await _form(request)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+    raise unsupported_media_type()
+
+
+def query(request: Request) -> ExperimentQuery:
+    """Return the query of a request for a list. Raises a 422 `Problem` if it breaks the schema."""
+    try:
+        return ExperimentQuery.model_validate(fields_of(request.query_params.multi_items()))
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def query_documentation() -> list[dict[str, Any]]:
+    """Return the description of the query for the OpenAPI document."""
+    properties = ExperimentQuery.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
+        for name, schema in properties.items()
+    ]
+
+
+def documentation() -> dict[str, Any]:
+    """Return the description of the request body for the OpenAPI document."""
+    form = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [_FACTS, _FILES],
+        "properties": {
+            _FACTS: {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/ExperimentRequest"},
+                "description": "The experiment as JSON, with neither `url` nor `image_base64` in its variants.",
+            },
+            _FILES: {
+                "type": "array",
+                "minItems": LEAST_VARIANTS,
+                "maxItems": MOST_VARIANTS,
+                "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
+                "description": "JPEG, PNG or WebP files, one for each variant, in the order of the variants.",
+            },
+        },
+    }
+    return {
+        "required": True,
+        "description": f"At most {MAX_BODY // 2**20} MiB, and at most {MOST_VARIANTS} pictures of {MAX_BYTES} bytes.",
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/ExperimentRequest"}},
+            "multipart/form-data": {"schema": form},
+        },
+    }
+
+
+async def _form(request: Request) -> GivenExperiment[Source]:
+    async with request.form(max_files=MOST_VARIANTS + 1, max_fields=8) as data:
+        fields = fields_of([(name, value) for name, value in data.multi_items() if name != _FILES])
+        unknown = sorted(set(fields) - {_FACTS})
+        if unknown:
+            raise invalid(f"{unknown[0][:80]}: there is no such field; the fields are {_FACTS}, {_FILES}")
+        text = fields.get(_FACTS)
+        if not isinstance(text, str):
+            raise invalid(f"{_FACTS}: send the experiment as JSON, in a field without a file name")
+        require_few_marks(_FACTS, text)
+        body = ExperimentRequest.model_validate_json(text)
+        uploads = files_of(_FILES, data.getlist(_FILES), MOST_VARIANTS)
+        if len(uploads) != len(body.variants):
+            raise invalid(
+                f"{_FILES}: {len(uploads)} files are sent for {len(body.variants)} variants; send one for each"
+            )
+        named = [at for at, v in enumerate(body.variants) if v.url is not None or v.image_base64 is not None]
+        if named:
+            raise invalid(f"variants.{named[0]}: its picture is sent as a file; leave out url and image_base64")
+        return _given(body, [await source_of(str(at), upload) for at, upload in enumerate(uploads)])
+
+
+def _source(position: int, variant: VariantIn) -> Source | None:
+    if variant.url is None and variant.image_base64 is None:
+        return None
+    return Source(str(position), base64=variant.image_base64, url=variant.url)
+
+
+def _given(body: ExperimentRequest, sources: Sequence[Source | None]) -> GivenExperiment[Source]:
+    variants = [
+        GivenVariant(source, variant.title, variant.watch_time_share, variant.impressions)
+        for source, variant in zip(sources, body.variants, strict=True)
+    ]
+    return GivenExperiment(
+        channel=body.channel_id,
+        video_id=body.video_id,
+        started_on=body.started_on,
+        outcome=body.outcome,
+        variants=variants,
+        ended_on=body.ended_on,
+        winner=body.winner,
+    )

@@ -1,0 +1,89 @@
+"""Read the parts of a request body that several routes share: JSON, form fields and uploaded pictures."""
+
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from thumblab_core.images import MAX_BYTES, too_long
+from thumblab_serving.http.problems import Problem
+from thumblab_serving.scoring.intake import Source
+
+_MARKS = (b'"', b",", b"[", b"{")
+_MOST_MARKS = 100_000
+"""Maximum number of double quotes, commas and opening brackets in a JSON body.
+
+A body with more of them is refused before it is parsed. In a valid request, the title, the ids and the URLs together
+have fewer characters than this, and base64 contains none of these marks.
+"""
+
+
+def content_type(request: Request) -> str:
+    """Return the media type of the body, such as `application/json`."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def unsupported_media_type() -> Problem:
+    """Return the `Problem` for a body that is neither JSON nor a form."""
+    detail = "send application/json or multipart/form-data"
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
+
+
+def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
+    """Return the `Problem` for a request that does not have the documented form."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, headers)
+
+
+async def json_body(request: Request) -> bytearray:
+    """Return the body. Raises a 422 `Problem` as soon as it has more marks than any valid request.
+
+    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory. The
+    reason is that each field is parsed and reported as unknown.
+    """
+    body, marks = bytearray(), 0
+    async for chunk in request.stream():
+        marks += count_marks(chunk)
+        if marks > _MOST_MARKS:
+            raise invalid("body: it has far more fields than a request can have", {"Connection": "close"})
+        body += chunk
+    return body
+
+
+def require_few_marks(field: str, text: str) -> None:
+    """Raise a 422 `Problem` if the JSON text in a form field has more marks than any valid request."""
+    if count_marks(text.encode(errors="replace")) > _MOST_MARKS:
+        raise invalid(f"{field}: it has far more fields than a request can have")
+
+
+def count_marks(data: bytes) -> int:
+    """Return the number of `_MARKS` in a part of a body."""
+    return sum(map(data.count, _MARKS))
+
+
+def fields_of(items: Sequence[tuple[str, object]], may_be_empty: Collection[str] = ()) -> dict[str, object]:
+    """Return the fields of a form or a query. An empty field is left out if its name is in `may_be_empty`.
+
+    A form cannot send null, so an empty field stands for null. Raises a 422 `Problem` if a field is given twice.
+    """
+    fields = dict(items)
+    if len(fields) != len(items):
+        raise invalid("a field is given twice")
+    return {name: value for name, value in fields.items() if value != "" or name not in may_be_empty}
+
+
+def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]:
+    """Return the 1 to `most` uploaded files of the form field `name`. Raises a 422 `Problem` for anything else."""
+    if not 1 <= len(values) <= most:
+        raise invalid(f"{name}: send 1 to {most} files")
+    uploads = [file for file in values if isinstance(file, UploadFile)]
+    if len(uploads) != len(values):
+        raise invalid(f"{name}: every part must be a file, with a file name")
+    return uploads
+
+
+async def source_of(id_: str, upload: UploadFile) -> Source:
+    """Return the picture of an uploaded file. A file that is too long is not read; the source has an error."""
+    if upload.size is not None and upload.size > MAX_BYTES:
+        return Source(id_, error=too_long(upload.size))
+    return Source(id_, data=await upload.read())

@@ -1,0 +1,178 @@
+"""Ask the lab's database from the service.
+
+The service must not depend on the database. So nothing here starts a server or waits long. No message contains the URL,
+the user or the password of the database.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as DeadlineError
+from typing import TYPE_CHECKING, TypeVar
+
+from thumblab_core.database.urls import running_database_url
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection, Engine
+
+_PATIENCE = 2.5
+"""Seconds after which a request stops waiting, even if the database, the network or the name resolver hangs."""
+_STATEMENT_MS = 2_000
+_CONNECT_SECONDS = 2  # This is the shortest limit that libpq allows for connecting.
+_RETRY_SECONDS = 30.0
+_THREADS = 4
+
+T = TypeVar("T")
+
+_log = logging.getLogger("thumblab_serving")
+
+
+class NoDatabaseError(LabError):
+    """An error because the database could not answer.
+
+    The message gives the reason as a clause that fits into a sentence.
+    """
+
+    transient = True
+
+
+class ServiceDatabase:
+    """The lab's database as the service asks it. The work is done in separate threads, so close this object after use.
+
+    Many threads may use this object at the same time. After a failure, the database is not asked again for half a
+    minute.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(_THREADS, "database")
+        self._engines: dict[str, Engine] = {}
+        self._making_engine = threading.Lock()
+        self._failure: str | None = None
+        self._failed_at = 0.0
+
+    @property
+    def failure(self) -> str | None:
+        """Why the database failed at the last attempt. None if it answered, or if it was not asked yet."""
+        return self._failure
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds until the database is asked again. 0 if it did not fail."""
+        if self._failure is None:
+            return 0.0
+        return max(0.0, self._failed_at + _RETRY_SECONDS - time.monotonic())
+
+    def warm(self) -> None:
+        """Import the modules that connect, so that no request waits for them. Does not ask the database."""
+        import psycopg  # noqa: F401
+
+        import thumblab_core.database.engine  # noqa: F401
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for engine in self._engines.values():
+            engine.dispose()
+
+    def ask(self, work: "Callable[[Engine], T]") -> T:
+        """Return the result of `work`. It runs in another thread, and gets an engine that waits at most two seconds.
+
+        Raises `NoDatabaseError` if the database cannot answer. A `LabError` of `work` is raised unchanged. Returns or
+        raises within three seconds.
+        """
+        return self._ask(work, refusals_are_failures=True)
+
+    def read(self, work: "Callable[[Connection], T]") -> T:
+        """Return the result of `work`, which gets a connection with a read-only transaction. See `ask` for errors."""
+        return self.ask(lambda engine: _in_transaction(engine, work, read_only=True))
+
+    def write(self, work: "Callable[[Connection], T]") -> T:
+        """Return the result of `work`, which gets a connection with a transaction. See `ask` for errors.
+
+        The transaction is committed if `work` returns, and rolled back if it raises an error. If the database does not
+        answer in time, the transaction may still be committed later. So only do work that may be repeated.
+        """
+        # A server that refuses a write, for example because the lab's role lacks a right, may still answer questions.
+        return self._ask(lambda engine: _in_transaction(engine, work, read_only=False), refusals_are_failures=False)
+
+    def _ask(self, work: "Callable[[Engine], T]", refusals_are_failures: bool) -> T:
+        if self._failure is not None and self.retry_seconds > 0:
+            raise NoDatabaseError(self._failure)
+        try:
+            url = running_database_url(self._settings)
+        except LabError as error:
+            raise NoDatabaseError(f"there is no database to ask ({str(error).rstrip('.')})") from None
+        if url is None:
+            raise NoDatabaseError("the database does not run")
+        running = self._threads.submit(lambda: work(self._engine(url)))
+        try:
+            result = running.result(_PATIENCE)
+        except LabError:
+            self._failure = None  # The database answered, and `work` refused what it was given.
+            raise
+        except DeadlineError:
+            # `cancel` has no effect on work that already runs. Such work goes on in its thread.
+            running.cancel()
+            raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
+        except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
+            # `from None` hides the error of the driver, because its message may contain the URL.
+            if not refusals_are_failures and _sqlstate(error) is not None:
+                raise NoDatabaseError(_message(error)) from None
+            raise self._failed(_message(error)) from None
+        self._failure = None
+        return result
+
+    def _failed(self, reason: str) -> NoDatabaseError:
+        self._failure, self._failed_at = reason, time.monotonic()
+        _log.warning("%s; it is asked again in %.0f seconds", reason, _RETRY_SECONDS)
+        return NoDatabaseError(reason)
+
+    def _engine(self, url: str) -> "Engine":
+        from thumblab_core.database.engine import make_engine
+
+        with self._making_engine:
+            if url not in self._engines:
+                timeouts = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _STATEMENT_MS}
+                self._engines[url] = make_engine(
+                    url, pool_size=_THREADS, pool_pre_ping=True, pool_timeout=_PATIENCE, connect_args=timeouts
+                )
+            return self._engines[url]
+
+
+def limit_statements(connection: "Connection", read_only: bool = True) -> None:
+    """Set a time limit for the statements of the transaction. Make the transaction read-only, if `read_only` is true."""
+    from sqlalchemy import text
+
+    connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))
+    if read_only:
+        connection.execute(text("SET LOCAL transaction_read_only = on"))
+
+
+def _in_transaction(engine: "Engine", work: "Callable[[Connection], T]", read_only: bool) -> T:
+    with engine.begin() as connection:
+        limit_statements(connection, read_only)
+        return work(connection)
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """Return the code of an error that the server sent, or None if the error has another cause."""
+    return getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+
+
+def _message(error: Exception) -> str:
+    """Return what went wrong, in words that depend only on the type of the error.
+
+    The message of the database driver is not used, because it may show the host and the user.
+    """
+    cause = getattr(error, "orig", None) or error
+    kinds = [kind.__name__ for kind in type(cause).__mro__]
+    if "QueryCanceled" in kinds:
+        return f"the database did not answer within {_STATEMENT_MS / 1000:g} seconds"
+    if "OperationalError" in kinds and _sqlstate(error) is None:
+        return "the database cannot be reached"
+    return f"the database could not answer ({kinds[0]})"

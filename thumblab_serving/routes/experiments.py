@@ -1,0 +1,113 @@
+"""The routes `POST /v1/experiments` and `GET /v1/experiments`."""
+
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request, Response
+
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.rules import RuleError
+from thumblab_serving.experiments.stored_experiments import NotStoredError, StoredExperiments
+from thumblab_serving.http import experiment_submission
+from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.received import invalid
+from thumblab_serving.loading.database import NoDatabaseError
+from thumblab_serving.schemas.experiments import (
+    ExperimentsOut,
+    StoredExperimentOut,
+    facts_of,
+    page_of,
+    place_of,
+)
+from thumblab_serving.scoring.scorer import Scorer
+
+router = APIRouter(tags=["experiments"])
+
+CONCURRENT = 4
+"""Number of experiments that are stored at the same time, and of lists that are read. Further requests wait in a queue.
+
+Lists have a queue of their own, because a request that stores an experiment may wait long for pictures by URL.
+"""
+
+_RETRY_S = 5
+
+T = TypeVar("T")
+
+
+@router.post(
+    "/v1/experiments",
+    summary="Store what happened when two or three variants were tested on one video",
+    response_model=StoredExperimentOut,
+    dependencies=[Depends(require_key)],
+    responses={
+        200: {
+            "description": "The same channel, video and first day were stored before. `state` says if facts changed."
+        },
+        201: {"description": "The experiment is new.", "model": StoredExperimentOut},
+        **error_responses(401, 408, 413, 415, 422, 503),
+    },
+    openapi_extra={"requestBody": experiment_submission.documentation()},
+)
+async def add(request: Request, response: Response) -> StoredExperimentOut:
+    """Send pictures as URLs of an allowed image host, in base64, or as uploaded files. Or test titles alone.
+
+    An experiment is known by its channel, its video and its first day. If you send it again, the new facts replace the
+    old ones. So a request may be repeated.
+    """
+    stored_experiments: StoredExperiments = request.app.state.experiments
+    given = await experiment_submission.read(request)
+    stored, state = await _run(request, "storing", lambda: stored_experiments.add(given))
+    response.status_code = HTTPStatus.CREATED if state == "new" else HTTPStatus.OK
+    return StoredExperimentOut.model_validate(facts_of(stored) | {"state": state})
+
+
+@router.get(
+    "/v1/experiments",
+    summary="List the stored experiments, the newest first",
+    response_model=ExperimentsOut,
+    dependencies=[Depends(require_key)],
+    responses=error_responses(401, 422, 503),
+    openapi_extra={"parameters": experiment_submission.query_documentation()},
+)
+async def page(request: Request) -> ExperimentsOut:
+    """Return a page of the experiments. `next_cursor` leads to the next page.
+
+    The order is by the first day. Experiments that are stored meanwhile do not shift the pages.
+    """
+    stored_experiments: StoredExperiments = request.app.state.experiments
+    query = experiment_submission.query(request)
+    after = None if query.cursor is None else place_of(query.cursor)
+    # One more experiment is read than shown. If it exists, there is another page.
+    stored = await _run(request, "listing", lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))
+    return page_of(stored, query.limit)
+
+
+async def _run(request: Request, queue: str, work: Callable[[], T]) -> T:
+    """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
+
+    `queue` names the queue in which the request waits, see `CONCURRENT`.
+    """
+    limiter: CapacityLimiter = request.app.state.experiments_limiters[queue]
+    scorer: Scorer = request.app.state.scorer
+    try:
+        return await to_thread.run_sync(work, limiter=limiter)
+    except NoDatabaseError as error:
+        detail = f"experiments need the lab's database, and {error}; `thumblab db status` says more"
+        retry_s = max(_RETRY_S, math.ceil(scorer.database.retry_seconds))
+        headers = {"Retry-After": str(retry_s)}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+    except RuleError as error:
+        raise invalid(f"{_field(error.field)}: {error}") from None
+    except NotStoredError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", str(error), {"Retry-After": "60"}) from None
+    except LabError as error:
+        raise invalid(str(error)) from None
+
+
+def _field(name: str) -> str:
+    """Return the name that a field has in requests. `name` is a `RuleError.field`."""
+    return "channel_id" if name == "channel" else name.removesuffix(".picture")

@@ -1,0 +1,194 @@
+"""The bodies and answers of `/v1/experiments`."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
+from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
+from thumblab_serving.schemas.request import MAX_URL, ChannelId
+from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.title import Title
+
+MOST_LISTED = 100
+"""Maximum number of experiments in an answer."""
+
+Outcome = Literal["winner", "performed_the_same", "inconclusive"]
+
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,10})")
+
+
+def place_of(cursor: str) -> Place:
+    """Return the place that a cursor names. Raises `ValueError` if the text is no cursor."""
+    match = _CURSOR.fullmatch(cursor)
+    try:
+        if match is None:
+            raise ValueError
+        return Place(date.fromisoformat(match[1]), int(match[2]))
+    except ValueError:
+        raise ValueError("give the next_cursor of the answer before, or leave it out") from None
+
+
+def _day(value: object) -> object:
+    """Return a text of the form YYYY-MM-DD unchanged. Without this check, pydantic takes a number for a moment."""
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        raise ValueError("write the day as YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+def _cursor(cursor: str) -> str:
+    place_of(cursor)
+    return cursor
+
+
+class VariantIn(StrictModel):
+    """A variant of an experiment: a picture, a title, or both. All variants have a picture, or none. So with titles."""
+
+    title: Title | None = None
+    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
+    image_base64: str | None = Field(
+        default=None, description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix."
+    )
+    watch_time_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        strict=True,
+        allow_inf_nan=False,
+        description="Share of watch time. Give percentages that add up to 100, or fractions that add up to 1.",
+    )
+    impressions: int | None = Field(default=None, ge=0, le=MOST_IMPRESSIONS, strict=True)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.url is not None and self.image_base64 is not None:
+            raise ValueError("give url or image_base64, not both")
+        return self
+
+
+class ExperimentRequest(StrictModel):
+    """What happened when two or three variants were tested on one video."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "channel_id": "UCBJycsmduvYEL83R_U4JriQ",
+                    "video_id": "dQw4w9WgXcQ",
+                    "started_on": "2026-11-01",
+                    "ended_on": "2026-11-09",
+                    "outcome": "winner",
+                    "variants": [
+                        {"url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxres1.jpg", "watch_time_share": 46.1},
+                        {"url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxres2.jpg", "watch_time_share": 53.9},
+                    ],
+                }
+            ]
+        }
+    )
+    channel_id: ChannelId = Field(description="The channel, by its id or its URL. The lab need not know it.")
+    video_id: str = Field(
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="The id of the video on YouTube, or of a video that the lab has.",
+    )
+    started_on: Day = Field(description="The first day of the test.")
+    ended_on: Day | None = Field(default=None, description="The last day of the test.")
+    outcome: Outcome = Field(description="What YouTube says of the test.")
+    winner: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_VARIANTS,
+        strict=True,
+        description="The number of the winning variant, from 1. Left out: the variant with the largest share.",
+    )
+    variants: list[VariantIn] = Field(min_length=LEAST_VARIANTS, max_length=MOST_VARIANTS)
+
+
+class ExperimentQuery(StrictModel):
+    """The query of `GET /v1/experiments`."""
+
+    channel_id: ChannelId | None = Field(default=None, description="Only the experiments of this channel.")
+    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="How many experiments the answer has at most.")
+    cursor: Annotated[str, StringConstraints(max_length=40), AfterValidator(_cursor)] | None = Field(
+        default=None, description="The `next_cursor` of the answer before."
+    )
+
+
+class VariantOut(StrictModel):
+    """A variant of a stored experiment."""
+
+    sha256: str | None = Field(description="The SHA-256 of the picture's file; null where only titles were tested.")
+    title: str | None
+    watch_time_share: float | None = Field(description="Fraction of the test's watch time, 0 to 1.")
+    impressions: int | None
+
+
+class ExperimentOut(StrictModel):
+    """A stored experiment."""
+
+    experiment_id: int
+    channel_id: str
+    channel_title: str | None = Field(description="Null where the lab has not collected the channel.")
+    video_id: str
+    started_on: date
+    ended_on: date | None
+    outcome: Outcome
+    winner: int | None = Field(description="The number of the winning variant, from 1.")
+    tested: Literal["pictures", "titles", "pictures and titles"] = Field(description="What the variants differ in.")
+    note: str | None = Field(description="How the shares of watch time contradict the outcome; null if they do not.")
+    changed_at: datetime = Field(description="When the lab stored or last changed the experiment.")
+    variants: list[VariantOut]
+
+
+class StoredExperimentOut(ExperimentOut):
+    """The experiment of a request as it is now stored."""
+
+    state: Literal["new", "changed", "unchanged"] = Field(
+        description=(
+            "`changed`: an experiment of the same channel, video and first day was replaced. `unchanged`: the same facts "
+            "were stored before."
+        )
+    )
+
+
+class ExperimentsOut(StrictModel):
+    """A page of the stored experiments, the newest first."""
+
+    experiments: list[ExperimentOut]
+    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last page.")
+
+
+def facts_of(stored: StoredExperiment) -> dict[str, object]:
+    """Return the fields of an `ExperimentOut`."""
+    experiment = stored.experiment
+    return {
+        "experiment_id": stored.experiment_id,
+        "channel_id": experiment.channel_id,
+        "channel_title": stored.channel_title,
+        "video_id": experiment.video_id,
+        "started_on": experiment.started_on,
+        "ended_on": experiment.ended_on,
+        "outcome": experiment.outcome,
+        "winner": experiment.winner,
+        "tested": experiment.tested,
+        "note": experiment.contradiction or None,
+        "changed_at": stored.changed_at,
+        "variants": [VariantOut(**vars(variant)) for variant in experiment.variants],
+    }
+
+
+def page_of(stored: list[StoredExperiment], limit: int) -> ExperimentsOut:
+    """Return a page of at most `limit` experiments. `stored` has one more experiment if there is another page."""
+    shown = stored[:limit]
+    last = shown[-1] if len(stored) > limit else None
+    return ExperimentsOut(
+        experiments=[ExperimentOut.model_validate(facts_of(one)) for one in shown],
+        next_cursor=None if last is None else f"{last.experiment.started_on}.{last.experiment_id}",
+    )

@@ -1,0 +1,43 @@
+"""The field `test_plan` of an answer: how to test two of the candidates on YouTube."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class PairOut(StrictModel):
+    """The two candidates to test."""
+
+    first: str = Field(description="The id of the candidate with the highest score. It would go live without a test.")
+    second: str = Field(description="The id of the candidate against which the outcome is the least certain.")
+    win_probability: float = Field(ge=0.5, le=1, description="The model's probability that `first` wins.")
+    information: float = Field(ge=0, le=1, description="The expected information of the outcome, in bits.")
+
+
+class AlikeOut(StrictModel):
+    """Two candidates that look the same."""
+
+    first: str
+    second: str
+    bits: int = Field(ge=0, le=64, description="In how many of 64 bits their perceptual hashes differ.")
+
+
+class PlanOut(StrictModel):
+    """How many impressions a test of two candidates needs, which two to test, and which are too alike."""
+
+    click_through_rate: float = Field(gt=0, lt=1, description="The rate on which the number of impressions is based.")
+    click_through_rate_of: Literal["channel", "assumed"] = Field(
+        description=(
+            "`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: the lab knows "
+            "fewer than 1,000 impressions of the channel, or the request names no channel."
+        )
+    )
+    lift: float = Field(description="The smallest relative difference of two rates that the test is to find.")
+    power: float = Field(description="The probability that the test finds this difference.")
+    alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
+    impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")
+    pair: PairOut | None = Field(description="Null if no two candidates are worth a test; `advice` then says why.")
+    too_alike: list[AlikeOut] = Field(description="Candidates whose test would hardly find a difference.")
+    advice: str | None = Field(description="What to do instead where `pair` is null.")
