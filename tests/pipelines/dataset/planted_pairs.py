@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from demo.catalogues.effects import PlantedEffects
 from demo.catalogues.experiments import PlantedExperiment, planted_experiments
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
+from thumblab_core.experiments import rules
 from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.download import download_thumbnails
@@ -66,4 +68,6 @@ def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExper
         variants.append(GivenVariant(path, variant.thumbnail.title, variant.watch_time_share, variant.impressions))
     winner = None if planted.winner is None else planted.winner + 1
     given = GivenExperiment(channel, planted.video_id, day, planted.outcome, variants, winner=winner)
-    return ExperimentWriter(lab).add(given).experiment_id
+    # The days of the synthetic catalogue do not depend on the day of the test, so they may be in the future.
+    with patch.object(rules, "last_day", return_value=date.max):
+        return ExperimentWriter(lab).add(given).experiment_id
