@@ -30,7 +30,7 @@ from thumblab_core.ranking.inputs import (
 _GAUSSIAN = IMAGE, TITLE, FACTS_BLOCK, WORDS_BLOCK
 """The blocks of inputs that the Gaussian compares. Its length scale is 1, the length of a picture's or title's block."""
 
-_VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
+VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
 """The variance of each linear part, as a multiple of the variance of the Gaussian. Title facts have the length 0.5, so
 0.4 means that they explain as much as other blocks with 0.1."""
 
@@ -53,7 +53,7 @@ class Kernel:
         for name in layout.sizes:
             columns = layout.columns(name)
             gaussian[columns] = name in _GAUSSIAN
-            linear[columns] = _VARIANCES.get(name, 0.0) if layout.version >= VERSION else 0.0
+            linear[columns] = VARIANCES.get(name, 0.0) if layout.version >= VERSION else 0.0
         return cls(gaussian, linear)
 
     @classmethod

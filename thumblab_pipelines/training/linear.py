@@ -30,7 +30,7 @@ from thumblab_pipelines.training.cross_fitting import held_out_predictions, resi
 
 CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
-_TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 UNDERSMOOTHING = 3.0
 """The context is predicted with the best penalty divided by this number.
 
@@ -114,10 +114,10 @@ def fit_line(
     if partialled:
         left_over = residuals(np.column_stack([y, pictures]), inputs.context, run, context)
         views, pictures = left_over[:, 0], left_over[:, 1:]
-    picture = _best_penalty(pictures, views, run, pairs, _PICTURE_PENALTIES)
+    picture = best_penalty(pictures, views, run, pairs, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
     left = y - np.asarray(inputs.picture, np.float64) @ of_picture
-    title = _best_penalty(inputs.title, left, run, pairs, _TITLE_PENALTIES)
+    title = best_penalty(inputs.title, left, run, pairs, TITLE_PENALTIES)
     of_title = fit_ridge(inputs.title, left, title)
     parameters = LineParameters(context, picture, title, partialled)
     return Line(of_picture, np.asarray(of_title, np.float64), parameters)
@@ -160,12 +160,13 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     return np.asarray(ridge.coef_, np.float64)
 
 
-def _best_penalty(
+def best_penalty(
     inputs: Floats, target: Float64s, run: Rows, pairs: tuple[Rows, Rows], penalties: tuple[float, ...]
 ) -> float:
     """Return the penalty whose held-out predictions order the most pairs as the target [n] does.
 
-    Only pairs within one run are used. If there is none, the largest penalty is returned.
+    `pairs`: the rows of the two videos of each pair. Only pairs within one run are used. If there is none, the largest
+    penalty is returned.
     """
     sample = _sample_of(len(target))
     position = np.full(len(target), -1)

@@ -46,7 +46,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
         torch.manual_seed(seed)
         model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
         model.fit_scale(model_inputs(vectors, titles.encode_texts(texts), texts))
-        model.start(np.zeros(model.config.inputs, np.float32), 1.0)
+        model.start(np.zeros(model.config.inputs, np.float32))
         trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
         info = {
             "image_encoder": images.fingerprint,

@@ -21,6 +21,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 
 WEEKS = 5
+SWAPS = PlantedEffects(swaps=0.5)
 FIRST_DAY = date(2026, 12, 1)
 
 
@@ -37,15 +38,22 @@ class PlantedLab:
     numbers: Sequence[int]
 
 
-def planted_lab(open_lab: Callable[..., Lab], folder: Path, videos: int, experiments: int) -> PlantedLab:
-    """Collect a catalogue once a week for five weeks, in which half of its videos change their thumbnail once.
+def planted_lab(
+    open_lab: Callable[..., Lab],
+    folder: Path,
+    videos: int,
+    experiments: int,
+    effects: PlantedEffects = SWAPS,
+    weeks: int = WEEKS,
+) -> PlantedLab:
+    """Collect a catalogue once a week. By default, half of its videos change their thumbnail once in five weeks.
 
     Then add experiments on the videos of the largest channel, and encode all pictures and titles.
     """
-    catalogue = synthetic_catalogue(videos, 3, PlantedEffects(swaps=0.5))
+    catalogue = synthetic_catalogue(videos, 3, effects)
     with Emulator(catalogue, key="k") as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k")
-        for _ in range(WEEKS):
+        for _ in range(weeks):
             for niche in NICHES:
                 collect(lab, niche)
                 download_thumbnails(lab, niche)

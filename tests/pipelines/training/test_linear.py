@@ -16,8 +16,8 @@ from thumblab_pipelines.training import linear
 from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
 from thumblab_pipelines.training.linear import (
     _PICTURE_PENALTIES,
-    _TITLE_PENALTIES,
     CONTEXT_PENALTIES,
+    TITLE_PENALTIES,
     UNDERSMOOTHING,
     Differences,
     Line,
@@ -194,7 +194,7 @@ def test_many_differences_teach_what_the_videos_are_too_noisy_to_teach() -> None
 def test_clear_data_gets_lower_penalties_than_noisy_data() -> None:
     clear = [planted(noise=0.05, seed=seed).fit().parameters for seed in range(4)]
     noisy = [planted(noise=8.0, seed=seed).fit().parameters for seed in range(4)]
-    assert {(line.picture, line.title) for line in clear} == {(min(_PICTURE_PENALTIES), min(_TITLE_PENALTIES))}
+    assert {(line.picture, line.title) for line in clear} == {(min(_PICTURE_PENALTIES), min(TITLE_PENALTIES))}
     assert np.mean([line.picture for line in noisy]) > 3 * min(_PICTURE_PENALTIES)
     assert np.mean([line.context for line in noisy]) > np.mean([line.context for line in clear])
 
@@ -212,7 +212,7 @@ def test_without_pairs_the_largest_penalties_are_chosen() -> None:
     one = np.arange(1)
     for inputs, target in ((rows.inputs, rows.target), (rows.inputs.only(one), rows.target[one])):
         chosen = fit_line(inputs, target, nothing).parameters
-        assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(_TITLE_PENALTIES))
+        assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(TITLE_PENALTIES))
 
 
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
