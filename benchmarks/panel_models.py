@@ -13,10 +13,13 @@ import numpy as np
 
 from benchmarks.panel_data import KNOWN_SHARE, PairSet, Panel
 from thumblab_core.arrays import Flags, Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.kernel import Kernel
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_pipelines.features.hashed_titles import hashed
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
-from thumblab_pipelines.training.linear import choose_line, fit_ridge
+from thumblab_pipelines.training.cross_fitting import runs_in_time
+from thumblab_pipelines.training.linear import TITLE_PENALTIES, best_penalty, fit_ridge
 
 _PENALTIES = (3.0, 10.0, 30.0)
 _OWN_PENALTIES = (1.0, 2.0, 4.0)
@@ -141,7 +144,8 @@ class LabTitles:
             out = channel % _FOLDS == fold
             unseen[known & out] = self._line(above, known & ~out)[0][known & out]
         slope = float(np.clip(_slope(unseen[known], above[known], channel[known]), 0.02, 1.0))
-        videos = ScoredVideos(self._inputs, scores, channel.astype(str), ranker.standardise)
+        kernel = Kernel.of(self._config.layout)
+        videos = ScoredVideos(self._inputs, scores, channel.astype(str), ranker.standardise, kernel)
         return adapted_scores(videos, fit_adapters(videos, above, np.flatnonzero(known), slope))
 
     def _line(self, above: Floats, known: Flags) -> tuple[Float64s, Ranker]:
@@ -162,8 +166,8 @@ class LabTitles:
         pairs = PairSet.of(panel, np.asarray(above), place >= 0)
         chosen = np.random.default_rng(0).permutation(len(pairs.winners))[:_LINE_PAIRS]
         winners, losers = place[pairs.winners[chosen]], place[pairs.losers[chosen]]
-        no_pictures = inputs[:, :0]
-        return choose_line(no_pictures, inputs, above[rows], panel.channel[rows].astype(str), winners, losers).penalty
+        run = runs_in_time(panel.channel[rows].astype(str))
+        return best_penalty(inputs, np.asarray(above[rows], np.float64), run, (winners, losers), TITLE_PENALTIES)
 
 
 def _slope(scores: Floats, above: Floats, channel: Rows) -> float:

@@ -1,20 +1,32 @@
-"""Measure how close the model comes to the planted quality, the true quality of the videos in the synthetic catalogue.
+"""Measure how close the model comes to what is planted in the synthetic catalogue.
 
-    python -m benchmarks.planted [--videos 1800 20000] [--seed 7]
+    python -m benchmarks.planted [--videos 1800 20000] [--seed 7] [--effects none|confounded|one_title] [--json]
 
-In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from this quality, so the best possible
-AUC is known. For each size of the catalogue, the lab trains two models with its default settings. One learns from the
-pictures, encoded by the built-in encoder. The other learns from the attributes that the program used to draw the
-pictures. This second model shows which AUC is possible with a perfect encoder.
+In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from the true quality of the videos. So
+the best possible AUC is known, for two questions:
+
+    package     Which of two videos of a channel got more views? They differ in title and picture.
+    one title   Which of their two pictures would get more views if both had the same title?
+
+For each size of the catalogue, the lab trains three models with its default settings. The first learns from the
+pictures, encoded by the built-in encoder. The second does too, but its picture part is fitted to the views themselves:
+nothing is partialled out (`TrainConfig.partial_out`). The third learns from the attributes that the program used to
+draw the pictures. It shows which AUC is possible with a perfect encoder.
+
+`--effects` plants more effects (`demo.catalogues.effects`): `confounded` a topic that affects picture and views,
+`one_title` also an interaction of the words in a picture with its title, and a taste of each channel. The words in the
+pictures come from the catalogue, and are not read from the pictures.
 """
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +35,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.planted_one_title import OneTitleFigures, one_title_figures
 from demo.catalogues.drafts import CLOCK
 from demo.catalogues.drawing import ATTRIBUTES
+from demo.catalogues.effects import CONFOUNDED, NO_EFFECTS, ONE_TITLE, PlantedEffects
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.arrays import Floats
 from thumblab_core.encoders.builtin import BuiltinEncoder
@@ -43,6 +57,8 @@ from thumblab_pipelines.training.linear import fit_ridge
 from thumblab_pipelines.training.train import train
 
 SIZES = (1_800, 5_400, 10_800, 20_000)
+EFFECTS = {"none": NO_EFFECTS, "confounded": CONFOUNDED, "one_title": ONE_TITLE}
+_STYLE: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD}
 _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 
@@ -112,17 +128,18 @@ class PlantedData:
         return best
 
 
-def planted_data(videos: int, seed: int, folder: Path) -> PlantedData:
+def planted_data(videos: int, seed: int, folder: Path, effects: PlantedEffects = NO_EFFECTS) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    The release of the pairs is written below `folder`.
+    The release of the pairs is written below `folder`. The words in the pictures are those of the catalogue.
     """
-    catalogue = synthetic_catalogue(videos, seed)
+    catalogue = synthetic_catalogue(videos, seed, effects)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
     fields = ("video_id", "niche", "channel_id", "title", "published_at", "duration_s", "views")
     corpus = pd.DataFrame({name: [getattr(video, name) for video in by_date] for name in fields})
     corpus["age_hours"] = (pd.Timestamp(CLOCK) - corpus.published_at).dt.total_seconds() / 3_600
     corpus = corpus.assign(target=Growth().target(corpus), learnt=True, era="one")
+    corpus["picture_words"] = [" ".join(catalogue.words(video_id)) for video_id in corpus.video_id]
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
 
     def write(release_folder: Path) -> None:
@@ -149,37 +166,77 @@ def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
     return encoder.encode_prepared(prepared)
 
 
-def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
-    """Train models on catalogues of all sizes, and return two tables.
+@dataclass(frozen=True)
+class Result:
+    """What one model on one catalogue reached.
 
-    One table has the results of `PlantedData.way`, and the other the results of `PlantedData.legible`.
+    `package`: the results of `PlantedData.way` for known channels, for known channels without adapters, and for unseen
+    channels. `one_title`: the figures of the question of one title.
     """
-    ways = Table(title="share of the way from 0.5 to the planted ceiling", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("videos", "pictures", "test pairs", "known channels", "not adapted", "never seen"):
-        ways.add_column(column, justify="left" if column == "pictures" else "right")
-    legible = Table(title="attributes read off the vectors (correlation)", title_justify="left", box=SIMPLE_HEAD)
-    legible.add_column("videos", justify="right")
-    for name in ATTRIBUTES:
-        legible.add_column(name, justify="right")
-    for videos in sizes:
-        with TemporaryDirectory() as folder, console.status(f"{videos:,} videos"):
-            data = planted_data(videos, seed, Path(folder))
-            legible.add_row(f"{videos:,}", *(f"{value:.2f}" for value in data.legible()))
-            held_out = int((data.data.pairs.part == TEST).sum())
-            for encoder, dataset in (("built-in", data.data), ("perfect eye", data.with_perfect_eye())):
-                held = train(dataset, TrainConfig()).held
-                shares = (data.way(held.future, TEST), data.way(held.future_unadapted, TEST), data.way(held.new, None))
-                ways.add_row(f"{videos:,}", encoder, f"{held_out:,}", *(f"{100 * share:.1f} %" for share in shares))
-    return [ways, legible]
+
+    videos: int
+    model: str
+    test_pairs: int
+    package: tuple[float, float, float]
+    one_title: list[OneTitleFigures]
+
+
+def results(data: PlantedData) -> Iterator[Result]:
+    """Train the three models on a catalogue, and yield what each of them reached."""
+    held_out = int((data.data.pairs.part == TEST).sum())
+    for model, dataset, config in (
+        ("built-in", data.data, TrainConfig()),
+        ("not partialled out", data.data, TrainConfig(partial_out=False)),
+        ("perfect eye", data.with_perfect_eye(), TrainConfig()),
+    ):
+        held = train(dataset, config).held
+        ways = (data.way(held.future, TEST), data.way(held.future_unadapted, TEST), data.way(held.new, None))
+        yield Result(len(data.ids), model, held_out, ways, one_title_figures(data.catalogue, dataset, held))
+
+
+def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table]:
+    """Return a table for each question, and one with the results of `PlantedData.legible` by number of videos."""
+    package = Table(title="package: share of the way from 0.5 to the planted ceiling", **_STYLE)
+    for column in ("videos", "model", "test pairs", "known channels", "not adapted", "unseen channels"):
+        package.add_column(column, justify="left" if column == "model" else "right")
+    one_title = Table(title="one title: expected figures on the test pairs", **_STYLE)
+    columns = ("videos", "model", "split", "pairs", "AUC", "ceiling", "way", "ECE", "changes", "planted changes")
+    for column in columns:
+        one_title.add_column(column, justify="left" if column in ("model", "split") else "right")
+    for result in found:
+        start = f"{result.videos:,}", result.model
+        package.add_row(*start, f"{result.test_pairs:,}", *(f"{100 * way:.1f} %" for way in result.package))
+        for row in result.one_title:
+            aucs = f"{row.auc:.3f}", f"{row.ceiling:.3f}", f"{100 * row.way:.1f} %", f"{row.ece:.3f}"
+            changes = f"{100 * row.changes:.1f} %", f"{100 * row.planted_changes:.1f} %"
+            one_title.add_row(*start, row.split, f"{row.pairs:,}", *aucs, *changes)
+    read = Table(title="attributes read off the vectors (correlation)", **_STYLE)
+    for name in ("videos", *ATTRIBUTES):
+        read.add_column(name, justify="right")
+    for videos, values in legible.items():
+        read.add_row(f"{videos:,}", *(f"{value:.2f}" for value in values))
+    return [package, one_title, read]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, nargs="+", default=SIZES, help="sizes of the catalogues")
     parser.add_argument("--seed", type=int, default=7, help="seed of the catalogue (default: %(default)s)")
+    parser.add_argument("--effects", choices=EFFECTS, default="none", help="more planted effects (default: none)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
-    console = Console()
-    for table in planted(options.videos, options.seed, console):
+    console, found, legible = Console(stderr=options.json), list[Result](), dict[int, Floats]()
+    for videos in options.videos:
+        with TemporaryDirectory() as folder, console.status(f"{videos:,} videos"):
+            data = planted_data(videos, options.seed, Path(folder), EFFECTS[options.effects])
+            legible[videos] = data.legible()
+            found.extend(results(data))
+    if options.json:
+        rows = [dataclasses.asdict(result) for result in found]
+        read = {videos: dict(zip(ATTRIBUTES, values.tolist(), strict=True)) for videos, values in legible.items()}
+        print(json.dumps({"effects": options.effects, "seed": options.seed, "results": rows, "legible": read}))
+        return
+    for table in tables(found, legible):
         console.print(table)
 
 

@@ -32,11 +32,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from thumblab_core.arrays import Floats
+from thumblab_core.arrays import Floats, Rows
 from thumblab_core.embedded_postgres import server
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
-from thumblab_core.ranking.title_facts import FACTS, WORDS
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, LENGTH_BLOCK, WORDS_BLOCK, InputLayout
+from thumblab_core.ranking.kernel import VARIANCES
 from thumblab_core.settings import settings
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
@@ -52,6 +53,7 @@ from thumblab_pipelines.training import global_model, linear
 from thumblab_pipelines.training.config import NO_FOLDERS, TrainConfig
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel
+from thumblab_pipelines.training.linear import Line, LineInputs
 from thumblab_pipelines.training.train import Training, adapt, measure_score_slope, scores_of_unseen_channels
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
@@ -77,9 +79,11 @@ class Variant:
 
     Args:
         config: values for fields of `TrainConfig`.
-        without: the name of a block of the inputs that is set to zero.
+        without: the name of a block of the inputs that is set to zero, see `thumblab_core.ranking.inputs`. The context
+            of the videos, which is partialled out, keeps the block.
         components: whether 64 principal components, fitted to the training part, replace the image vectors.
-        kernel: values for constants of `thumblab_core.ranking.adapters`.
+        linear_parts: variances of linear parts of the adapters' kernel, see `thumblab_core.ranking.kernel`.
+        noise: a value that replaces the noise of the adapters.
         kept: a value that replaces the measured share of the global model's score that the adapters keep.
         together: whether the scores of all seeds are averaged.
     """
@@ -87,7 +91,8 @@ class Variant:
     config: dict[str, Any] = field(default_factory=dict)
     without: str = ""
     components: bool = False
-    kernel: dict[str, float] = field(default_factory=dict)
+    linear_parts: dict[str, float] = field(default_factory=dict)
+    noise: float | None = None
     kept: float | None = None
     together: bool = False
 
@@ -114,18 +119,22 @@ VARIANTS: dict[str, Variant] = {
     "learning rate 1e-3": Variant({"learning_rate": 1e-3}),
     "no auxiliary heads": Variant({"auxiliary_weight": 0.0}),
     "no absolute head": Variant({"absolute_weight": 0.0}),
-    "without words": Variant(without="words"),
-    "without facts": Variant(without="facts"),
-    "without pictures": Variant(without="pictures"),
+    "pictures not partialled out": Variant({"partial_out": False}),
+    "without words": Variant(without=WORDS_BLOCK),
+    "without facts": Variant(without=FACTS_BLOCK),
+    "without pictures": Variant(without=IMAGE),
+    "without agreement": Variant(without=AGREEMENT_BLOCK),
+    "without length": Variant(without=LENGTH_BLOCK),
     "64 principal components": Variant(components=True),
     "histories alone (kept 0.02)": Variant(kept=0.02),
     "kept 1": Variant(kept=1.0),
-    "kernel length 0.7": Variant(kernel={"_LENGTH": 0.7}),
-    "kernel length 1.5": Variant(kernel={"_LENGTH": 1.5}),
-    "kernel length 2": Variant(kernel={"_LENGTH": 2.0}),
-    "kernel noise 0.25": Variant(kernel={"_NOISE": 0.25}),
-    "kernel noise 1": Variant(kernel={"_NOISE": 1.0}),
-    "kernel noise 2": Variant(kernel={"_NOISE": 2.0}),
+    "kernel without linear parts": Variant(linear_parts=dict.fromkeys(VARIANCES, 0.0)),
+    "kernel without linear part of pictures": Variant(linear_parts={IMAGE: 0.0}),
+    "kernel with half of the linear parts": Variant(linear_parts={name: v / 2 for name, v in VARIANCES.items()}),
+    "kernel with twice the linear parts": Variant(linear_parts={name: v * 2 for name, v in VARIANCES.items()}),
+    "kernel noise 0.25": Variant(noise=0.25),
+    "kernel noise 1": Variant(noise=1.0),
+    "kernel noise 2": Variant(noise=2.0),
     "ensemble of the seeds": Variant(together=True),
 }
 
@@ -134,7 +143,8 @@ def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
     Two things were estimated on the training part of the whole catalogue: which videos are outliers, and how views grow
-    with age. They are not estimated anew for the window.
+    with age. They are not estimated anew for the window. One-video pairs are left out, because some of them happened
+    after the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -168,23 +178,21 @@ class Window:
         if variant.together:
             models = [(models[0][0], replace(models[0][1], scores=np.mean([m.scores for _, m in models], axis=0)))]
         kept = self.kept if variant.kept is None else variant.kept
-        unchanged: dict[str, Any] = {"_LENGTH": adapters._LENGTH, "_NOISE": adapters._NOISE}
-        with patch.multiple(adapters, **unchanged | variant.kernel):
+        noise = adapters._NOISE if variant.noise is None else variant.noise
+        with patch.object(adapters, "_NOISE", noise), patch.dict(VARIANCES, variant.linear_parts):
             adapted = [adapt(corpus, model, self.usual.known, kept)[1] for corpus, model in models]
         return [self.figures(scores, model.scores) for scores, (_, model) in zip(adapted, models, strict=True)]
 
     def _fit(self, variant: Variant, seed: int) -> tuple[Corpus, GlobalModel]:
         corpus = self.usual
-        learnt, pictures, titles = self.data.learnt(TRAIN), self.data.images.shape[1], self.data.titles.shape[1]
+        learnt, pictures = self.data.learnt(TRAIN), self.data.images.shape[1]
         if variant.components:
             images = image_components(self.data, learnt).astype(np.float32)
             inputs = np.concatenate([images, corpus.inputs[:, pictures:]], axis=1)
             corpus = replace(corpus, data=replace(self.data, images=images), inputs=inputs)
         if variant.without:
-            ends = np.cumsum([0, pictures, titles, FACTS, WORDS])
-            block = ("pictures", "titles", "facts", "words").index(variant.without)
             inputs = corpus.inputs.copy()
-            inputs[:, ends[block] : ends[block + 1]] = 0
+            inputs[:, InputLayout(pictures, self.data.titles.shape[1]).columns(variant.without)] = 0
             corpus = replace(corpus, inputs=inputs)
         training = _training(replace(TrainConfig(), seed=seed, **variant.config))
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
@@ -209,20 +217,22 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     The reference model is evaluated once for each window, so its array has one seed.
     """
     figures_by_name = defaultdict(list)
-    cache: dict[bytes, Any] = {}
+    cache: dict[bytes, Line] = {}
 
-    def choose_once(*arrays: Any) -> Any:
-        """Return the parameters that `linear.choose_line` finds by cross-validation.
+    def fit_once(inputs: LineInputs, target: Floats, pairs: tuple[Rows, Rows], *options: Any) -> Line:
+        """Return the linear model of `linear.fit_line`.
 
-        Most variants and seeds have the same inputs. If `choose_line` was called with the same inputs before, its
-        stored result is returned.
+        Most variants and seeds have the same inputs. If the model was fitted to the same inputs before, the stored
+        model is returned. A window has no compared pairs of pictures.
         """
+        assert options[0] is None
+        arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, *pairs, np.array(options[1])
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in cache:
-            cache[digest] = linear.choose_line(*arrays)
+            cache[digest] = linear.fit_line(inputs, target, pairs, *options)
         return cache[digest]
 
-    with patch.object(global_model, "choose_line", choose_once):
+    with patch.object(global_model, "fit_line", fit_once):
         for number, share in enumerate(SHARES, 1):
             window = Window(truncated(data, share), range(TrainConfig.seed, TrainConfig.seed + seeds))
             pooled = references(window.data, window.usual.known)

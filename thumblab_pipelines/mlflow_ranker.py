@@ -4,7 +4,7 @@ MLflow loads the model from this file and the release's safetensors files, witho
 
 `mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns one score for each of n
 thumbnails, as float32 [n]. The inputs are float32 [n, d], one row of d numbers for each thumbnail.
-`thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
+`thumblab_core.ranking.inputs.model_inputs` makes them. No channel adapter is applied.
 """
 
 from pathlib import Path

@@ -8,7 +8,8 @@ import numpy as np
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
@@ -26,7 +27,7 @@ def publish_model(store: ReleaseStore, proven: bool = True) -> None:
     texts = [f"Episode {n} of {n % 5}" for n in range(32)]
     model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
     model.fit_scale(model_inputs(images.encode_images(list(blocks)), titles.encode_texts(texts), texts))
-    model.start(np.zeros(model.config.inputs, np.float32), 1.0)
+    model.start(np.zeros(model.config.inputs, np.float32))
     trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
     info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
 

@@ -87,6 +87,22 @@ def test_the_question_of_one_title_has_a_table_of_its_own(all_figures: list[Eval
     assert "0.531" not in "\n".join(lines[:title]), "the tables of packages have other figures"
 
 
+def test_the_question_of_one_video_has_a_table_with_a_column_for_each_source(all_figures: list[Evaluation]) -> None:
+    asked = [
+        Evaluation("future", slice_, scorer, "auc", value, value - 0.02, value + 0.02, pairs, 4, "one_video")
+        for slice_, pairs in (("experiment", 1_060), ("changed_thumbnail", 37))
+        for scorer, value in (("model", 0.642), ("global", 0.588))
+    ]
+    text = printed_evaluation([*all_figures, *asked])
+    lines = text.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert "two pictures of one video" in text
+    assert "1,060" in text and "37" in text
+    [model] = [line for line in lines if "0.642" in line]
+    assert "known" in model and model.count("0.642") == 2
+    assert "one video" not in printed_evaluation(all_figures)
+
+
 def test_what_was_not_measured_is_not_printed() -> None:
     auc_only = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
     auc_only.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))

@@ -67,7 +67,7 @@ def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
 
     The adapter is fitted to `videos` videos.
     """
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_core.ranking.inputs import model_inputs
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
     vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])
@@ -139,6 +139,7 @@ class Lab:
         import torch
 
         from thumblab_core.ranking import ranker
+        from thumblab_core.ranking.inputs import model_inputs
         from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
@@ -149,7 +150,7 @@ class Lab:
         model = ranker.Ranker(config)
         vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
-        inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
+        inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
         # Some inputs hardly vary among these 24 pictures, so `fit_scale` makes the model multiply them by up to 8. The
         # next line limits these factors to 2.

@@ -48,6 +48,9 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
     pictures = one_title_table(evaluations)
     if pictures.row_count:
         console.print(pictures)
+    one_video = one_video_table(evaluations)
+    if one_video.row_count:
+        console.print(one_video)
     channels = channel_table(evaluations)
     if channels.row_count:
         console.print(channels)
@@ -96,9 +99,26 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
     title and not for its picture.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
+    title = "Held-out AUC of two pictures under one title"
+    return _picture_table(title, columns, [e for e in evaluations if (e.question, e.metric) == ("one_title", "auc")])
+
+
+def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
+    """Return a table of AUCs with their 95 % intervals for two pictures that one video showed, by split and scorer.
+
+    The title of the table gives the largest number of pairs of each column, which differs between the splits.
+    """
+    aucs = [e for e in evaluations if (e.question, e.metric) == ("one_video", "auc")]
+    names = {"experiment": "experiments", "changed_thumbnail": "changed thumbnails"}
+    most = {slice_: max((e.pairs for e in aucs if e.slice == slice_), default=0) for slice_ in names}
+    counts = ", ".join(f"{name}: up to {most[slice_]:,} pairs" for slice_, name in names.items() if most[slice_])
+    return _picture_table(f"Held-out AUC of two pictures of one video ({counts})", names, aucs)
+
+
+def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluation"]) -> Table:
+    """Return a table with the given AUCs. `columns` has the head of the column of each slice."""
     words = ("channels", "", *columns.values())
-    made = table(*words, words=words, title="Held-out AUC of two pictures under one title")
-    aucs = [e for e in evaluations if (e.question, e.metric) == ("one_title", "auc")]
+    made = table(*words, words=words, title=title)
     for split, name in _SHORT_SPLITS.items():
         scorers = list(dict.fromkeys(e.scorer for e in aucs if e.split == split))
         for scorer in scorers:

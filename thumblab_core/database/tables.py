@@ -142,7 +142,7 @@ earlier_embeddings = Table(
     Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
     Column("source_digest", String(64), primary_key=True, comment="SHA-256 of the picture or title that was encoded"),
     Column("vector", Vector(), nullable=False),
-    comment="vectors of pictures and titles that a video had while its views were counted, and has no longer",
+    comment="vectors of pictures and titles that a video had earlier, or that an experiment tested",
 )
 
 encoding_failures = Table(
@@ -218,7 +218,7 @@ model_evaluations = Table(
         String,
         primary_key=True,
         server_default="package",
-        comment="package or one_title, see docs/evaluation.md",
+        comment="package, one_title or one_video, see docs/evaluation.md",
     ),
     Column("value", Float, comment="NULL where nothing could be measured"),
     Column("low", Float, comment="lower end of the 95 % interval; NULL where there is none"),

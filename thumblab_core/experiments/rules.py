@@ -145,9 +145,16 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     )
 
 
+def last_day() -> date:
+    """Return the latest day on which variants may have been shown: tomorrow, by UTC.
+
+    That day has already begun in time zones ahead of UTC.
+    """
+    return datetime.now(UTC).date() + timedelta(days=1)
+
+
 def _require_days(started_on: date, ended_on: date | None) -> None:
-    # The day after the present UTC day has already begun in time zones ahead of UTC.
-    last = datetime.now(UTC).date() + timedelta(days=1)
+    last = last_day()
     for name, day in (("started_on", started_on), ("ended_on", ended_on)):
         if day is not None and day > last:
             raise RuleError(name, f"{day} is in the future; give the days on which the variants were shown")

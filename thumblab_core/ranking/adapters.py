@@ -3,8 +3,12 @@
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
 which was measured on unseen channels at training. Then the adapter adds a prediction of what the model's score misses
 on this channel. This prediction is a kernel ridge regression over the model's inputs, fitted on the channel's own
-videos alone. The kernel is Gaussian, so a video that is unlike all videos of the channel gets almost nothing added. If
-the channel has more videos, a new video is more often like one of them. So the adapter then has more effect.
+videos alone. See `thumblab_core.ranking.kernel`. With more videos, more pictures are like one of them, so the adapter
+has more effect.
+
+The regression can also learn from pairs of pictures that were compared on one video, such as experiments. Such a pair
+does not tell how good each picture is, but how much better one of them is. Its two pictures therefore enter the fit as
+one observation of a difference.
 """
 
 from collections.abc import Mapping
@@ -17,6 +21,7 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentile_of, percentiles
 
 LEAST_VIDEOS = 5
@@ -28,45 +33,68 @@ MOST_VIDEOS = 1_000
 A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
-_LENGTH = 1.0
-"""Length scale of the kernel. Pictures, titles and words in the standardised inputs have length 1 each."""
-
 _NOISE = 0.5
 """Variance of views that is due to chance, divided by the variance that the taste of a channel's viewers explains.
 
 See docs/training-recipe.md.
 """
 
+_LEAST_NOISE = 0.01
+"""Smallest noise of a difference, in the unit of `_NOISE`. So no single experiment decides how a channel is adapted."""
+
 FILE = "adapters.safetensors"
+_KERNEL = "#kernel"
+"""Name of the kernel among the channel ids of a file. It is no channel id, because ids have no `#`."""
+
+
+@dataclass(frozen=True)
+class ComparedPictures:
+    """k pairs of pictures that were compared on one video of a channel.
+
+    `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
+    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the measured
+    logarithm of the ratio of their success. `variances` [k]: the variance of the error of each gap.
+    """
+
+    first: Floats
+    second: Floats
+    score_gaps: Floats
+    gaps: Floats
+    variances: Floats
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """The adapter of one channel, fitted on m of its videos.
+    """The adapter of one channel, fitted on m pictures: those of its videos, and those of compared pairs.
 
-    `inputs`: standardised inputs of the videos, float16 [m, d]. `weights`: their weights, float32 [m].
+    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: their weights, float32 [m].
     `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
     `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
     adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
     an older version of the lab made the adapter.
+    `kernel`: the kernel of the regression. None means that it is only a Gaussian, as in older versions of the lab.
+    `compared`: number of compared pairs. Their pictures are the last rows of `inputs`, two for each pair.
     """
 
     inputs: npt.NDArray[np.float16]
     weights: npt.NDArray[np.float32]
     score_slope: float
     quantiles: npt.NDArray[np.float32] | None = None
+    kernel: Kernel | None = None
+    compared: int = 0
 
     @property
     def videos(self) -> int:
         """Number of videos that the adapter was fitted on."""
-        return len(self.weights)
+        return len(self.weights) - 2 * self.compared
 
     def adjust(self, inputs: Floats, scores: Floats) -> npt.NDArray[np.float32]:
         """Return the scores [n] for this channel in log views.
 
         `inputs` [n, d] are standardised. `scores` [n] are the scores of the model.
         """
-        added = _kernel(inputs, self.inputs) @ self.weights
+        kernel = self.kernel or Kernel.without_linear_parts(self.inputs.shape[1])
+        added = kernel(inputs, self.inputs) @ self.weights
         adjusted: npt.NDArray[np.float32] = (self.score_slope * scores + added).astype(np.float32)
         return adjusted
 
@@ -78,12 +106,19 @@ class Adapter:
         return None if self.quantiles is None else percentile_of(score, self.quantiles)
 
 
-def fit_adapter(inputs: Floats, scores: Floats, above: Floats, score_slope: float) -> Adapter | None:
+def fit_adapter(
+    inputs: Floats,
+    scores: Floats,
+    above: Floats,
+    score_slope: float,
+    kernel: Kernel | None = None,
+    compared: ComparedPictures | None = None,
+) -> Adapter | None:
     """Fit the adapter of one channel. Return None if the channel has fewer than five videos.
 
     The rows are the channel's videos, oldest first. `inputs` [m, d] are standardised. `scores` [m] are the scores of
-    the model. `above` [m] says how far the log views of each video are above the channel's trend. For `score_slope`,
-    see `Adapter`.
+    the model. `above` [m] says how far the log views of each video are above the channel's trend. `compared`: pairs of
+    pictures that were compared on one video of the channel. For `score_slope` and `kernel`, see `Adapter`.
     """
     inputs, scores, above = (values[-MOST_VIDEOS:] for values in (inputs, scores, above))
     if len(above) < LEAST_VIDEOS:
@@ -91,24 +126,32 @@ def fit_adapter(inputs: Floats, scores: Floats, above: Floats, score_slope: floa
     model_part = score_slope * np.asarray(scores, np.float64)
     residuals = above - model_part
     centred = residuals - residuals.mean()
-    stored = inputs.astype(np.float16)
-    kernel = _kernel(stored, stored) + _NOISE * np.eye(len(centred))
-    weights = np.linalg.solve(kernel, centred)
+    videos = len(centred)
+    if compared is not None and len(compared.gaps):
+        stored = np.concatenate([inputs, compared.first, compared.second]).astype(np.float16)
+        observed = np.concatenate([centred, compared.gaps - score_slope * np.asarray(compared.score_gaps, np.float64)])
+        # The views of the channel's videos vary by `_NOISE` and by the variance that the Gaussian explains, which is
+        # the unit of the kernel. This gives the variance of a gap in the same unit.
+        unit = max(float(np.var(centred)), 1e-9) / (1 + _NOISE)
+        noise = np.concatenate([np.full(videos, _NOISE), np.maximum(compared.variances / unit, _LEAST_NOISE)])
+    else:
+        stored, observed, noise = inputs.astype(np.float16), centred, np.full(videos, _NOISE)
+    pairs = len(observed) - videos
+    of_points = (kernel or Kernel.without_linear_parts(stored.shape[1]))(stored, stored)
+    # Each row of `difference` turns values at the pictures into one observation: the value at a video, or the value at
+    # the first picture of a pair minus the value at the second.
+    difference = np.eye(videos + pairs, videos + 2 * pairs)
+    difference[np.arange(videos, videos + pairs), np.arange(videos + pairs, videos + 2 * pairs)] = -1.0
+    matrix = difference @ of_points @ difference.T + np.diag(noise)
+    solution = np.linalg.solve(matrix, observed)
     quantiles = None
-    if len(centred) >= LEAST_PLACED:
-        # `left_out` is the prediction for each video by a regression that was fitted on all other videos of the
+    if videos >= LEAST_PLACED:
+        # `left_out` is the prediction for each video by a regression that was fitted on all other observations of the
         # channel. This closed form gives it without fitting a regression for each video.
-        left_out = centred - weights / np.diagonal(np.linalg.inv(kernel))
+        left_out = (observed - solution / np.diagonal(np.linalg.inv(matrix)))[:videos]
         quantiles = percentiles(model_part + left_out).astype(np.float32)
-    return Adapter(stored, weights.astype(np.float32), score_slope, quantiles)
-
-
-def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
-    """Return the Gaussian kernel [n, m] of inputs [n, d] and [m, d]: 1 for equal rows, near 0 for unlike ones."""
-    a, b = first.astype(np.float32), second.astype(np.float32)
-    squared_distance = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
-    kernel: npt.NDArray[np.float64] = np.exp(-np.maximum(squared_distance, 0).astype(np.float64) / (2 * _LENGTH**2))
-    return kernel
+    weights = (difference.T @ solution).astype(np.float32)
+    return Adapter(stored, weights, score_slope, quantiles, kernel, pairs)
 
 
 class Adapters:
@@ -123,7 +166,8 @@ class Adapters:
         self.channels = frozenset(self._in_memory)
         if path is not None:
             with _opened(path) as file:
-                self.channels = frozenset(name.rpartition("/")[0] for name in file.keys())  # noqa: SIM118  (no mapping)
+                names = {name.rpartition("/")[0] for name in file.keys()}  # noqa: SIM118  (no mapping)
+            self.channels = frozenset(names - {_KERNEL})
 
     def save(self, folder: Path) -> None:
         """Write the adapters file of a release."""
@@ -137,6 +181,11 @@ class Adapters:
             tensors[f"{channel}/kept"] = np.array([adapter.score_slope], np.float32)
             if adapter.quantiles is not None:
                 tensors[f"{channel}/quantiles"] = adapter.quantiles
+            if adapter.compared:
+                tensors[f"{channel}/compared"] = np.array([adapter.compared], np.float32)
+            if adapter.kernel is not None:  # All adapters of a model have the same kernel.
+                tensors[f"{_KERNEL}/gaussian"] = adapter.kernel.gaussian
+                tensors[f"{_KERNEL}/linear"] = adapter.kernel.linear
         save_file(tensors, folder / FILE)
 
     @classmethod
@@ -153,10 +202,13 @@ class Adapters:
         if channel not in self.channels:
             return None
         adapter = self._read(channel)
+        kernel = adapter.kernel
         if (
-            adapter.inputs.shape != (adapter.videos, inputs)
+            adapter.inputs.shape != (len(adapter.weights), inputs)
+            or adapter.videos < 0
             or not np.isfinite(adapter.weights).all()
             or not _valid(adapter.quantiles)
+            or (kernel is not None and not (kernel.gaussian.shape == kernel.linear.shape == (inputs,)))
         ):
             raise LabError(f"the adapter of channel {channel} does not fit this model")
         return adapter
@@ -167,10 +219,16 @@ class Adapters:
         with _opened(self._path) as file:
             parts = ("history", "weights", "kept")
             inputs, weights, score_slope = (file.get_tensor(f"{channel}/{part}") for part in parts)
-            quantiles_name = f"{channel}/quantiles"
-            stored = quantiles_name in file.keys()  # noqa: SIM118  (no mapping)
-            quantiles = file.get_tensor(quantiles_name) if stored else None
-            return Adapter(inputs, weights, float(score_slope[0]), quantiles)
+            stored = frozenset(file.keys())
+            quantiles, compared = (
+                file.get_tensor(name) if name in stored else None
+                for name in (f"{channel}/quantiles", f"{channel}/compared")
+            )
+            kernel = None
+            if f"{_KERNEL}/linear" in stored:
+                kernel = Kernel(file.get_tensor(f"{_KERNEL}/gaussian"), file.get_tensor(f"{_KERNEL}/linear"))
+            pairs = 0 if compared is None else int(compared[0])
+            return Adapter(inputs, weights, float(score_slope[0]), quantiles, kernel, pairs)
 
 
 def _valid(quantiles: npt.NDArray[np.float32] | None) -> bool:

@@ -1,10 +1,10 @@
-"""The ranking model: a network whose inputs are the picture, the title, and the title's facts and words.
+"""The ranking model: a network whose inputs describe the picture, the title, and how the two agree.
 
 A linear model and a trunk read the inputs. Three kinds of heads (small networks) read the output of the trunk:
 
-    inputs      d = d_i (picture) + d_t (title) + FACTS + WORDS; see `model_inputs` and `Ranker.fit_scale`
+    inputs      d columns in blocks, see `thumblab_core.ranking.inputs` and `Ranker.fit_scale`
     linear      d -> 1                      a linear model; a few thousand videos can teach no more than this
-    trunk       d without WORDS -> 512      gets no WORDS, because it would only memorise their two thousand columns
+    trunk       the dense blocks -> 512     gets no words, because it would only memorise their two thousand columns
     pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses; the score is linear + pairwise
     absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
@@ -14,7 +14,6 @@ as many expected views. See `thumblab_core.ranking.adapters` for what a channel 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from thumblab_core.arrays import Float32s
-from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts, title_words
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TITLE, VERSION, InputLayout
 from thumblab_core.sub_scores import NAMES
 
 FACTS_LENGTH = 0.5
 """Length of the title facts in the standardised inputs. The vectors of pictures and titles have length 1 there."""
+_LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 1.0}
 CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
 FARTHEST = 5.0
@@ -43,24 +42,29 @@ usual learning rates.
 
 @dataclass(frozen=True)
 class RankerConfig:
-    """The architecture of a model, the fingerprints of its encoders, and the version of its title facts."""
+    """The architecture of a model, the fingerprints of its encoders, and the version of its inputs."""
 
     image_encoder: str
     title_encoder: str
     image_dimension: int
     title_dimension: int
     hidden: int = 512
-    title_facts: int = VERSION
+    version: int = VERSION
+
+    @property
+    def layout(self) -> InputLayout:
+        """Which columns of the inputs mean what."""
+        return InputLayout(self.image_dimension, self.title_dimension, self.version)
 
     @property
     def dense(self) -> int:
-        """Number of inputs without the words of the title."""
-        return self.image_dimension + self.title_dimension + FACTS
+        """Number of the inputs that the trunk reads."""
+        return self.layout.dense
 
     @property
     def inputs(self) -> int:
         """Number of all inputs: d."""
-        return self.dense + WORDS
+        return self.layout.total
 
 
 @dataclass(frozen=True)
@@ -117,18 +121,20 @@ class Ranker(nn.Module):
     def fit_scale(self, inputs: Float32s) -> None:
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
-        Pictures and titles get length 1, and title facts 0.5. The inputs for words are not changed. An input that is
-        constant in training is set to 0. Nothing can be learnt from such an input. If it were divided by its tiny
-        standard deviation, its first change after training would outweigh all other inputs.
+        Each dense block gets the length that `_LENGTHS` gives, title facts 0.5 and all others 1. The inputs for words
+        and for the length of the video are not changed. An input that is constant in training is set to 0. Nothing can
+        be learnt from such an input. If it were divided by its tiny standard deviation, its first change after training
+        would outweigh all other inputs.
         """
-        sizes = self.config.image_dimension, self.config.title_dimension, FACTS
-        dense = inputs[:, : self.config.dense]
-        lengths = np.repeat([1.0, 1.0, FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
-        self.mean[: self.config.dense] = torch.from_numpy(dense.mean(axis=0))
+        layout = self.config.layout
+        blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]
+        lengths = np.concatenate([np.full(size, length / np.sqrt(size)) for length, size in blocks])
+        dense = inputs[:, : layout.dense]
+        self.mean[: layout.dense] = torch.from_numpy(dense.mean(axis=0))
         spread = dense.std(axis=0)
         scale = np.where(spread > CONSTANT, lengths / np.maximum(spread, CONSTANT), 0.0)
-        self.scale[: self.config.dense] = torch.from_numpy(scale.astype(np.float32))
-        self.reach[: self.config.dense] = torch.from_numpy(lengths.astype(np.float32))
+        self.scale[: layout.dense] = torch.from_numpy(scale.astype(np.float32))
+        self.reach[: layout.dense] = torch.from_numpy(lengths.astype(np.float32))
 
     def standardise(self, inputs: Float32s) -> Float32s:
         """Return the standardised inputs [n, d]."""
@@ -137,17 +143,15 @@ class Ranker(nn.Module):
         return standardised
 
     @torch.no_grad()
-    def start(self, line: Float32s, image_length: float, usual: float = 0.5) -> None:
+    def start(self, line: Float32s, usual: float = 0.5) -> None:
         """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
 
-        `image_length`: weight of the pictures relative to the other inputs. `usual`: the value above 0 and below 1 that
-        the absolute head predicts for every picture at first.
+        `usual`: the value above 0 and below 1 that the absolute head predicts for every picture at first.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)
         expected.weight.mul_(0.1)
         expected.bias.fill_(math.log(usual / (1 - usual)))
-        self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
         # The weights of the linear model are not trained any further. Training on pairs would only make them memorise
         # single words.
@@ -186,14 +190,3 @@ class Ranker(nn.Module):
         self.eval()
         score, engagement, auxiliary = self(torch.from_numpy(inputs))
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
-
-
-def model_inputs(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
-    """Return the inputs of the model, float32 [n, d].
-
-    The inputs are made from the image vectors `images` [n, d_i], the title vectors `titles` [n, d_t] and the n titles
-    `texts`.
-    `facts`: the version of the title facts that the model was trained with, see `RankerConfig.title_facts`.
-    """
-    parts = images, titles, title_facts(texts, facts), title_words(texts)
-    return np.concatenate(parts, axis=1, dtype=np.float32)

@@ -15,8 +15,9 @@ from thumblab_core.errors import LabError
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
-PACKAGE, ONE_TITLE = "package", "one_title"
-"""Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""
+PACKAGE, ONE_TITLE, ONE_VIDEO = "package", "one_title", "one_video"
+"""Questions of the evaluation: which of two videos got more views, which of two pictures is better under one title, and
+which of two pictures that one video showed is better."""
 
 RESIDUAL = "residual"
 """Name of the slice of `ONE_TITLE` in which the winner of a pair is the video with the higher residual.
@@ -24,8 +25,14 @@ RESIDUAL = "residual"
 A slice is a subset of the held-out pairs, with a rule that says which video of a pair is the winner.
 """
 
-_SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL}
+EXPERIMENT = "experiment"
+"""Name of the slice of `ONE_VIDEO` in which experiments say which picture is better."""
+
+_SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
+
+LEAST_EXPERIMENT_PAIRS = 50
+"""Minimum number of pairs for the skill to be that of `ONE_VIDEO`."""
 
 FILE = "evaluation.json"
 
@@ -34,8 +41,8 @@ FILE = "evaluation.json"
 class Skill:
     """The accuracy of a model's ranking. `auc` is the share of held-out pairs that the model orders correctly.
 
-    `question`: what the pairs were asked, `ONE_TITLE` or `PACKAGE`. `low`, `high`: the ends of the 95 % interval, or
-    None if there is no interval. `pairs`, `channels`: how many pairs and channels were evaluated.
+    `question`: what the pairs were asked, `ONE_VIDEO`, `ONE_TITLE` or `PACKAGE`. `low`, `high`: the ends of the 95 %
+    interval, or None if there is no interval. `pairs`, `channels`: how many pairs and channels were evaluated.
     """
 
     question: str
@@ -54,8 +61,9 @@ class Skill:
 def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
-    The service ranks pictures under one title, so the skill is that of the question `ONE_TITLE`. The evaluation of
-    older releases did not ask this question, so their skill is that of `PACKAGE`.
+    The service ranks pictures of one video. If a split has enough pairs of experiments, and their figure has an
+    interval, the skill is that of the question `ONE_VIDEO`. Otherwise it is that of `ONE_TITLE`. The evaluation of older
+    releases did not ask this question, so their skill is that of `PACKAGE`.
 
     Raises `LabError` if the file is not valid.
     """
@@ -68,9 +76,16 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
         # its place.
         asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
         found = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, asked)}
+        tested = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, ONE_VIDEO)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{folder.name}: {FILE} is not valid ({type(error).__name__}: {error})") from None
-    return {split: skill for split, skill in found.items() if skill is not None}
+    enough = {split: skill for split, skill in tested.items() if skill is not None and _is_enough(skill)}
+    return {split: skill for split, skill in (found | enough).items() if skill is not None}
+
+
+def _is_enough(skill: Skill) -> bool:
+    """Return whether a skill of `ONE_VIDEO` was measured on enough pairs, and has an interval."""
+    return skill.pairs >= LEAST_EXPERIMENT_PAIRS and skill.low is not None and skill.high is not None
 
 
 def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:

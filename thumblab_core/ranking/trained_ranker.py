@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.percentiles import percentile_of
-from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
@@ -27,6 +28,16 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """The two values that an absolute head may predict. A model is trained on one of them.
 
 `ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
+"""
+
+FittedTo = Literal["residuals", "experiments", "packages"]
+RESIDUALS: FittedTo = "residuals"
+EXPERIMENTS: FittedTo = "experiments"
+PACKAGES: FittedTo = "packages"
+"""What the slope of win probabilities was fitted to.
+
+`RESIDUALS`: what the context leaves of the views of pairs of videos. `EXPERIMENTS`: tests of pictures on one video.
+`PACKAGES`: the views of pairs of videos, in models of older versions of the lab.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -57,6 +68,7 @@ class Calibration:
     `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
     `slope_adapted`: the same slope for channels with an adapter.
     `one_title`: these two slopes for two pictures under one title. None in older releases.
+    `one_title_from`: what these two slopes were fitted to, `RESIDUALS` or `EXPERIMENTS`. None in older releases.
     `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
     score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
@@ -67,6 +79,7 @@ class Calibration:
     slope_adapted: float
     too_close: tuple[float | None, float | None] = (None, None)
     one_title: tuple[float, float] | None = None
+    one_title_from: tuple[FittedTo, FittedTo] | None = None
 
     def percentile(self, score: float, niche: str) -> float | None:
         """Return the percentile of an unadapted score in the niche, 0 to 100.
@@ -87,6 +100,12 @@ class Calibration:
         """
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope
+
+    def fitted_to(self, adapted: bool) -> FittedTo:
+        """Return what `slope_of` was fitted to: `RESIDUALS`, `EXPERIMENTS` or `PACKAGES`."""
+        if self.one_title is None:
+            return PACKAGES
+        return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
         """Return the win probability [n] of each of n candidates, from their scores [n].
@@ -115,16 +134,23 @@ class TrainedRanker:
     skills: Mapping[str, Skill] = field(default_factory=dict)
 
     def predict(
-        self, images: Vectors, titles: Vectors, texts: Sequence[str], adapter: Adapter | None = None
+        self,
+        images: Vectors,
+        titles: Vectors,
+        texts: Sequence[str],
+        adapter: Adapter | None = None,
+        in_pictures: Sequence[str | None] | None = None,
     ) -> Predictions:
         """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
 
-        `adapter`: the adapter of the channel that the scores are adapted to, or None.
+        `adapter`: the adapter of the channel that the scores are adapted to, or None. `in_pictures` [n]: the words in
+        each picture, see `model_inputs`.
         """
-        return self.predict_inputs(model_inputs(images, titles, texts, self.model.config.title_facts), adapter)
+        inputs = model_inputs(images, titles, texts, self.model.config.version, in_pictures)
+        return self.predict_inputs(inputs, adapter)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
-        """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.model_inputs`."""
+        """Return predictions from inputs [n, d], see `thumblab_core.ranking.inputs.model_inputs`."""
         predictions = self.model.predict(inputs)
         if adapter is None:
             return predictions
@@ -185,8 +211,7 @@ class TrainedRanker:
         config = json.loads((folder / "config.json").read_text())
         stored = json.loads((folder / "calibration.json").read_text())
         try:
-            # Models without a version of the title facts were trained with version 1.
-            model = Ranker(RankerConfig(**{"title_facts": 1, **config["architecture"]}))
+            model = Ranker(_architecture(config["architecture"]))
             calibration = Calibration(**{**stored, **_tuples(stored)})
         except TypeError:
             raise LabError(f"{folder.name} was made by another version of the lab; train again") from None
@@ -199,10 +224,21 @@ class TrainedRanker:
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))
 
 
+def _architecture(stored: Mapping[str, Any]) -> RankerConfig:
+    """Return the architecture of a stored model. Older models name the version of their inputs `title_facts`.
+
+    The oldest models name no version. They were trained with version 1.
+    """
+    fields = dict(stored)
+    older = fields.pop("title_facts", 1)
+    return RankerConfig(**{"version": older, **fields})
+
+
 def _tuples(calibration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a stored calibration that must be tuples. JSON stores them as lists."""
-    one_title = calibration.get("one_title")
+    one_title, fitted_to = calibration.get("one_title"), calibration.get("one_title_from")
     return {
         "too_close": tuple(calibration.get("too_close", (None, None))),
         "one_title": None if one_title is None else tuple(one_title),
+        "one_title_from": None if fitted_to is None else tuple(fitted_to),
     }

@@ -138,6 +138,11 @@ class Evidence:
         """All lines of text, read and unread."""
         return (*(self.texts or ()), *self.unread)
 
+    @property
+    def words(self) -> str | None:
+        """The words that were read, separated by spaces. None if the text reader is not installed."""
+        return None if self.texts is None else " ".join(line.text for line in self.texts)
+
     def as_json(self) -> dict[str, Any]:
         """Return the evidence as rounded JSON values, as it is stored and served."""
         return {

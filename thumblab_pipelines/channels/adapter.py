@@ -24,6 +24,7 @@ from thumblab_core.database.channels import Channel, find_channel
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
@@ -97,12 +98,14 @@ class ChannelData:
     `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
     `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
     `score_slope`: the factor by which an adapter multiplies the scores (see `thumblab_core.ranking.adapters.Adapter`).
+    `kernel`: the kernel of the adapter.
     """
 
     videos: pd.DataFrame
     inputs: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     score_slope: float
+    kernel: Kernel
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
         """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few."""
@@ -112,7 +115,7 @@ class ChannelData:
         known[rows] = True
         channel = np.full(len(self.videos), "own")
         above = above_trend(channel, publication_days(self.videos), self.videos.target, known)
-        videos = ScoredVideos(self.inputs, self.scores, channel)
+        videos = ScoredVideos(self.inputs, self.scores, channel, kernel=self.kernel)
         return fit_adapters(videos, above, rows, self.score_slope).get("own")
 
 
@@ -221,17 +224,19 @@ def channel_data(
     `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
     in the same order.
     """
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_core.ranking.inputs import model_inputs
 
-    score_slope = float(ranker.training.get("kept", 1.0))
+    score_slope, kernel = float(ranker.training.get("kept", 1.0)), Kernel.of(ranker.model.config.layout)
     if videos.empty:
         nothing = np.zeros((0, ranker.model.config.inputs), np.float32)
-        return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope)
-    facts = ranker.model.config.title_facts
-    inputs = model_inputs(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist(), facts)
+        return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope, kernel)
+    vectors = images.astype(np.float32), titles.astype(np.float32)
+    version, seconds = ranker.model.config.version, videos.duration_s.to_numpy(float)
+    words = [words if isinstance(words, str) else None for words in videos.picture_words]
+    inputs = model_inputs(*vectors, videos.title.tolist(), version, words, seconds)
     scores = ranker.model.predict(inputs).score
     with_target = videos.assign(target=growth.target(videos))
-    return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope)
+    return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope, kernel)
 
 
 def growth_of(ranker: TrainedRanker) -> Growth:

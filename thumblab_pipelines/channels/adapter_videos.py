@@ -25,6 +25,7 @@ from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import SHORTEST_S
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.features.encoding import PICTURE, TITLE, Made, encode_pictures, encode_titles, without_vector
+from thumblab_pipelines.features.picture_words import PICTURE_WORDS
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -46,7 +47,8 @@ SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v
        s.view_count AS views, s.era, s.observed_at,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
-       v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, {LACKS_COUNT} AS lacks_count
+       v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, {LACKS_COUNT} AS lacks_count,
+       {PICTURE_WORDS} AS picture_words
 FROM videos v
 LEFT JOIN learnt p ON p.video_id = v.video_id
 LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
@@ -54,6 +56,7 @@ LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
                      AND (p.until IS NULL OR observed_at <= p.until)
                    ORDER BY observed_at DESC LIMIT 1) s ON true
 LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
+LEFT JOIN visual_features f ON f.video_id = v.video_id AND f.sha256 = p.sha256
 LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.channel_id = :channel
 ORDER BY v.published_at, v.video_id

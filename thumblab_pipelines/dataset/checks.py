@@ -19,6 +19,7 @@ from thumblab_core.releases.release import Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth, views_at
 from thumblab_pipelines.dataset.near_duplicates import Pictures
+from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.pairing import COLUMNS, compare_views
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
@@ -38,6 +39,7 @@ CHECKS = (
     "no_future_observation",
     "labels_hold",
     "target_of_training_rows",
+    "one_video",
 )
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
@@ -77,6 +79,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
         _result("no_future_observation", f"no count is from after {as_of}", _observations(corpus, as_of)),
         _result("labels_hold", "the views confirm every winner, label and margin", _labels(corpus, sides)),
         _result("target_of_training_rows", "the targets follow from the training videos alone", _targets(corpus)),
+        _result("one_video", "the pairs of pictures on one video are complete", _one_video(corpus, release)),
     ]
 
 
@@ -199,6 +202,13 @@ def _labels(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
     margin, expected = sides.pairs.margin.to_numpy(float), 1 - loser_views / winner_views
     for row, name in sides.named((np.abs(expected - margin) > _ROUNDING) & (winner_views > loser_views)):
         yield f"{name} has the margin {margin[row]:.3f} instead of {expected[row]:.3f}"
+
+
+def _one_video(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
+    try:
+        yield from OneVideoPairs.load(release).faults(corpus)
+    except LabError as error:
+        yield str(error)
 
 
 def _targets(corpus: pd.DataFrame) -> Iterator[str]:

@@ -16,6 +16,7 @@ from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, S
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
+from thumblab_pipelines.features.picture_words import PICTURE_WORDS
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
 from thumblab_pipelines.lab import Lab
@@ -48,7 +49,7 @@ SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
-       k.outcome, {LACKS_COUNT} AS lacks_count
+       k.outcome, {LACKS_COUNT} AS lacks_count, {PICTURE_WORDS} AS picture_words
 FROM videos v
 JOIN channels h USING (channel_id)
 LEFT JOIN learnt p ON p.video_id = v.video_id
@@ -63,6 +64,7 @@ LEFT JOIN (SELECT b.video_id, b.era, {_AT_AGES}
        ON a.video_id = v.video_id AND a.era = s.era
 LEFT JOIN true_ctr c ON c.video_id = v.video_id
 LEFT JOIN crawl_videos k ON k.video_id = v.video_id
+LEFT JOIN visual_features f ON f.video_id = v.video_id AND f.sha256 = p.sha256
 LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
 LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.niche = ANY(:niches)
@@ -81,6 +83,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     - `age_hours` is the age of the video at the latest count, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
       count, and are never larger than the latest count.
+    - `picture_words` are the words in the picture, or None if nobody has looked for words yet.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
 
     Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release import Release
+from thumblab_pipelines.dataset.one_video import OneVideoPairs, read_pair_vectors
 from thumblab_pipelines.dataset.retained_pairs import deleted_videos
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.stored_vectors import digests, read_vectors
@@ -38,6 +39,8 @@ class Dataset:
         Sub-scores [n, 6], NaN where not measured.
     forgotten
         How many videos of the release are left out because they were deleted from the lab.
+    one_video
+        The pairs of pictures that were compared on one video.
     """
 
     release: Release
@@ -47,6 +50,14 @@ class Dataset:
     titles: Vectors
     sub_scores: Float32s
     forgotten: int = 0
+    one_video: OneVideoPairs = field(default_factory=OneVideoPairs.none)
+
+    @property
+    def picture_words(self) -> list[str | None]:
+        """The words in each picture [n]. None for a picture in which the lab has not looked for words yet."""
+        if "picture_words" not in self.videos:
+            return [None] * len(self.videos)
+        return [words if isinstance(words, str) else None for words in self.videos.picture_words]
 
     def rows(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part."""
@@ -88,7 +99,14 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
         pairs = pairs[kept].assign(winner=new_row[winner[kept]], loser=new_row[loser[kept]]).reset_index(drop=True)
         videos, snapshot = videos[~deleted].reset_index(drop=True), snapshot.only(~deleted)
     return Dataset(
-        release, videos, pairs, snapshot.images, snapshot.titles, snapshot.sub_scores, forgotten=int(deleted.sum())
+        release,
+        videos,
+        pairs,
+        snapshot.images,
+        snapshot.titles,
+        snapshot.sub_scores,
+        forgotten=int(deleted.sum()),
+        one_video=OneVideoPairs.load(release).without_videos(deleted_ids),
     )
 
 
@@ -96,9 +114,12 @@ def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, F
     """Return the dataset with vectors from the encoders of `model`, and a flag for each video [n].
 
     The flag says whether the database has both vectors of the video, for its picture and for its title. A missing
-    vector is returned as zeros.
+    vector is returned as zeros, also in the one-video pairs.
     """
     ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
-    images, has_image = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))
-    title_vectors, has_title = read_vectors(lab, ids, titles, str(model.info["title_encoder"]))
-    return replace(data, images=images, titles=title_vectors), has_image & has_title
+    encoders = str(model.info["image_encoder"]), str(model.info["title_encoder"])
+    images, has_image = read_vectors(lab, ids, pictures, encoders[0])
+    title_vectors, has_title = read_vectors(lab, ids, titles, encoders[1])
+    compared = read_pair_vectors(lab, data.one_video.pairs, *encoders)
+    one_video = replace(data.one_video, images=compared[0], titles=compared[1])
+    return replace(data, images=images, titles=title_vectors, one_video=one_video), has_image & has_title

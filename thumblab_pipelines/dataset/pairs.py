@@ -1,7 +1,8 @@
 """Build a pairs release: the corpus with its parts and folds, and the pairs of videos of the same channel.
 
 A release has three files. `videos.parquet` has a row per video. `pairs.parquet` has a row per pair, in which `winner`
-and `loser` are row numbers of `videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video.
+and `loser` are row numbers of `videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. If
+the lab knows pictures that were compared on one video, the release has two more files, see `one_video`.
 docs/training-pairs.md describes the files and the rules.
 """
 
@@ -17,10 +18,12 @@ from thumblab_core.encoders.load import image_encoder, image_encoder_name, title
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import OUTLIER_SIGMAS
 from thumblab_core.releases.release import ALL, PAIRS, Release
-from thumblab_pipelines.dataset.ageing import age_exponent, fit_growth
+from thumblab_pipelines.dataset.ageing import Growth, age_exponent, fit_growth
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.near_duplicates import Pictures
+from thumblab_pipelines.dataset.one_video import OneVideoPairs
+from thumblab_pipelines.dataset.one_video_build import OneVideoInputs, counted
 from thumblab_pipelines.dataset.outliers import training_outliers
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.retained_pairs import holding_pairs, prune_pairs
@@ -38,7 +41,7 @@ A successor is a release that replaces another one after videos were deleted. Th
 this successor and earlier successors have left out.
 """
 
-_VERSION = 6
+_VERSION = 7
 """Version of the rules for pairs and of the files of a release. It is part of the digest of the inputs.
 
 A new version therefore makes a new release, even if the videos of the lab have not changed.
@@ -67,7 +70,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     corpus, snapshot = corpus[complete].reset_index(drop=True), snapshot.only(complete)
     threshold, days = image.near_duplicate, lab.settings.pair_days
     made_with = (_VERSION, image.fingerprint, title.fingerprint, threshold, days)
-    inputs = inputs_digest(*made_with, corpus.to_csv(index=False), blobs=snapshot.buffers())
+    one_video_inputs = OneVideoInputs.read(lab, image.fingerprint, title.fingerprint)
+    read = (corpus.to_csv(index=False), one_video_inputs.inputs)
+    inputs = inputs_digest(*made_with, *read, blobs=snapshot.buffers())
     release = lab.releases.unchanged(PAIRS, ALL, inputs)
     if release is not None:
         return BuiltPairs(release, reused=True)
@@ -78,6 +83,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     corpus, outliers = _split(corpus)
     excluded[f"over {OUTLIER_SIGMAS:g} standard deviations from its channel, training part"] = int(outliers.sum())
     corpus, pairs, counts = _paired(corpus, days)
+    one_video, one_video_counts = one_video_inputs.pairs(Growth(**counts["growth"]), corpus)
     info = {
         "inputs": inputs,
         "image_encoder": image.fingerprint,
@@ -88,8 +94,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "near_duplicate": threshold,
         "as_of": everything.observed_at.max().isoformat() if everything.observed_at.notna().any() else None,
         "excluded": excluded,
+        "one_video": one_video_counts,
     }
-    write = _writer(corpus, pairs, snapshot.only(~outliers))
+    write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
     # After a deletion of videos, another process may be replacing an older release by a successor without these videos.
     # If it published the successor after the new release, the lab would take the successor for the newest pairs. The
     # lock prevents this.
@@ -102,18 +109,20 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
 def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = None) -> Release | None:
     """Publish a new pairs release in `scope` with the videos that are left after deletions.
 
-    `data` is the old release without its deleted videos. The videos keep their parts and folds. Growth, targets and
-    pairs are computed again from these videos. Return None, and publish nothing, if no pair is left.
+    `data` is the old release without its deleted videos. The videos and the one-video pairs keep their parts and folds.
+    Growth, targets and pairs are computed again from these videos. Return None, and publish nothing, if no pair is left.
     """
     replaced = data.release.info
     corpus, pairs, counts = _paired(data.videos, float(replaced["pair_days"]))
     if pairs.empty:
         return None
     info = replaced | counts
+    if "one_video" in replaced:
+        info["one_video"] = counted(data.one_video, replaced["one_video"]["left_out"])
     info["inputs"] = inputs_digest("successor", replaced["inputs"], corpus.video_id.tolist())
     info["succeeds"] = [*replaced.get("succeeds", []), data.release.release_id]
     info["excluded"] = replaced["excluded"] | {FORGOTTEN: replaced["excluded"].get(FORGOTTEN, 0) + data.forgotten}
-    write = _writer(corpus, pairs, Snapshot(data.images, data.titles, data.sub_scores))
+    write = _writer(corpus, pairs, Snapshot(data.images, data.titles, data.sub_scores), data.one_video)
     return lab.releases.publish(PAIRS, scope, write, info, run_id)
 
 
@@ -159,10 +168,14 @@ def _largest_share(pairs: pd.DataFrame) -> float:
     return round(float(share.iloc[0]), 4) if len(share) else 0.0
 
 
-def _writer(corpus: pd.DataFrame, pairs: pd.DataFrame, snapshot: Snapshot) -> Callable[[Path], None]:
+def _writer(
+    corpus: pd.DataFrame, pairs: pd.DataFrame, snapshot: Snapshot, one_video: OneVideoPairs | None = None
+) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         corpus.to_parquet(folder / "videos.parquet", index=False)
         pairs.to_parquet(folder / "pairs.parquet", index=False)
         snapshot.save(folder)
+        if one_video is not None:
+            one_video.save(folder)
 
     return write

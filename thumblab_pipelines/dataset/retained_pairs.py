@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
+from thumblab_pipelines.dataset.one_video import PAIRS_FILE
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
@@ -69,16 +70,18 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    # The file is read before it is parsed. An error of `read_table` therefore always means that the file is damaged.
-    content = pa.BufferReader(release.read("videos.parquet"))
-    try:
-        ids = parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist()
-    except (OSError, ValueError, KeyError) as error:
-        raise LabError(
-            f"{release}: videos.parquet cannot be read ({error}); materialize training_pairs again"
-        ) from None
+    ids: set[str] = set()
+    for name in ("videos.parquet", PAIRS_FILE):
+        if name == PAIRS_FILE and name not in release.files:
+            continue
+        # The file is read before it is parsed. An error of `read_table` therefore always means that the file is damaged.
+        content = pa.BufferReader(release.read(name))
+        try:
+            ids.update(parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist())
+        except (OSError, ValueError, KeyError) as error:
+            raise LabError(f"{release}: {name} cannot be read ({error}); materialize training_pairs again") from None
     with lab.engine.connect() as connection:
-        return list(connection.scalars(_DELETED, {"ids": ids}))
+        return list(connection.scalars(_DELETED, {"ids": sorted(ids)}))
 
 
 def is_needed(lab: Lab, release: Release) -> bool:

@@ -26,6 +26,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
 from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.evaluation.one_title import evaluate_one_title, gaps_of_scores
+from thumblab_pipelines.evaluation.one_video import evaluate_one_video
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
@@ -39,7 +40,7 @@ GLOBAL = "global"
 
 
 def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
-    """Return the figures of the model and of its reference models on all three splits, for both questions.
+    """Return the figures of the model and of its reference models on all three splits, for all questions.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
     some of the channels. They are left out if no such model could be trained.
@@ -58,7 +59,8 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
         adapted = {MODEL: held.adapted, GLOBAL: held.new, **adapted_references}
         test_rows = np.intersect1d(data.rows(TEST), rows)
         evaluations += _evaluate_split(scored, ADAPTED, adapted, POOLED, held.slope_adapted, test_rows)
-    return evaluations + _evaluate_pictures(data, held, future_references.get("image"), unseen_references.get("image"))
+    evaluations += _evaluate_pictures(data, held, future_references.get("image"), unseen_references.get("image"))
+    return evaluations + _evaluate_one_video(data, held)
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
@@ -153,6 +155,23 @@ def _evaluate_pictures(
         if image is not None:
             scorers["image"] = gaps_of_scores(data, gaps, np.asarray(image, np.float64))
         evaluations += evaluate_one_title(split, data, context, scorers, slope)
+    return evaluations
+
+
+def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
+    """Return the figures of the question of one video, on the splits that have one-video pairs."""
+    unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
+    splits = {
+        FUTURE: ("future", "future_unadapted", adapted_slope),
+        NEW_CHANNELS: ("new", None, unadapted_slope),
+        ADAPTED: ("adapted", "adapted_unadapted", adapted_slope),
+    }
+    evaluations: list[Evaluation] = []
+    for split, (model, unadapted, slope) in splits.items():
+        names = {MODEL: model} if unadapted is None else {MODEL: model, GLOBAL: unadapted}
+        scorers = {scorer: held.one_video[key] for scorer, key in names.items() if key in held.one_video}
+        if scorers:
+            evaluations += evaluate_one_video(split, data.one_video, scorers, slope)
     return evaluations
 
 

@@ -76,8 +76,8 @@ class Evaluation:
     channels
         The number of channels that these pairs or videos belong to.
     question
-        What the pairs are asked: `PACKAGE` or `ONE_TITLE` of `thumblab_core.ranking.skill`. Evaluations of older
-        releases have only `PACKAGE`.
+        What the pairs are asked: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`. Evaluations of
+        older releases have only `PACKAGE`.
     """
 
     split: str

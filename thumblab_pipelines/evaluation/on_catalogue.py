@@ -20,6 +20,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
@@ -186,10 +187,10 @@ class _ScoredCatalogue:
     """The scores that a model gives the videos of a catalogue. The methods evaluate the scores on the given pairs."""
 
     def __init__(self, data: Dataset, trained: TrainedRanker, pairs: pd.DataFrame) -> None:
-        from thumblab_core.ranking.ranker import model_inputs
+        from thumblab_pipelines.training.corpus import dataset_inputs
 
         self._data, self._trained, self._pairs = data, trained, pairs
-        inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
+        inputs = dataset_inputs(data, trained.model.config.version)
         self._inputs, self._scores = inputs, trained.predict_inputs(inputs).score
 
     def unadapted(self) -> Iterator[Evaluation]:
@@ -201,7 +202,9 @@ class _ScoredCatalogue:
         data, score_slope = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)
-        videos = ScoredVideos(self._inputs, self._scores, channel, self._trained.model.standardise)
+        model = self._trained.model
+        kernel = Kernel.of(model.config.layout)
+        videos = ScoredVideos(self._inputs, self._scores, channel, model.standardise, kernel)
         adapters = fit_adapters(videos, above, np.flatnonzero(known), score_slope)
         scores = adapted_scores(videos, adapters)
         return list(self._figures(ADAPTED, scores, self._trained.calibration.slope_adapted)), len(adapters)

@@ -58,9 +58,9 @@ class OneTitlePairs:
         """Yield the AUC of a scorer in each slice, and its mean over channels.
 
         A pair counts 1 if the winner's picture scores higher under both titles. It counts 0.5 if the winner's picture
-        scores higher under one title, and lower under the other. See `_wins` for equal scores.
+        scores higher under one title, and lower under the other. See `title_wins` for equal scores.
         """
-        sides, wins = self._sides(pictures), _wins(pictures.gaps)
+        sides, wins = self._sides(pictures), title_wins(pictures.gaps)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
         residual_wins = np.where(residual > 0, wins, 1 - wins)
         slices: dict[str, tuple[Flags, Float64s]] = {
@@ -130,7 +130,7 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
     return PictureGaps(like.pairs, np.stack([gaps, gaps], axis=1))
 
 
-def _wins(gaps: Float64s) -> Float64s:
+def title_wins(gaps: Float64s) -> Float64s:
     """Return for each pair [k] the share of its two titles under which the winner's picture scores higher.
 
     If both pictures have the same score under a title, this title counts half. The share is a value from 0 to 1.

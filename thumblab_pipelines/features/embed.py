@@ -16,6 +16,7 @@ from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_preci
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.features.compared import compared_without_vector
 from thumblab_pipelines.features.encoding import PICTURE, TITLE, Source, encode_pictures, encode_titles, without_vector
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -32,8 +33,8 @@ class Encoded:
         had: number of current thumbnails and titles that already had a vector.
         images: number of current thumbnails that were encoded.
         titles: number of current titles that were encoded.
-        earlier: number of earlier thumbnails and titles that were encoded. Videos no longer show them, but training
-            uses them.
+        earlier: number of other thumbnails and titles that were encoded. Videos showed them earlier, or an experiment
+            tested them. Training uses them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
         without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Thumbnails and
@@ -69,6 +70,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
     # The pictures and titles that videos show now were encoded above. Those that videos showed before are encoded here.
+    # The pictures of an experiment, and the titles with which they were tested, are encoded here too.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
@@ -76,8 +78,8 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     without = {
         "its thumbnail": pictures.without + made_pictures.without,
         "its title": titles.without + made_titles.without,
-        "its earlier thumbnail": made_earlier.without,
-        "its earlier title": made_earlier_titles.without,
+        "its earlier or tested thumbnail": made_earlier.without,
+        "its earlier or tested title": made_earlier_titles.without,
     }
     return Encoded(
         had=pictures.had + titles.had,
@@ -204,12 +206,15 @@ def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> Column
 
 
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
-    """Return the pictures or titles that videos of the niche showed before their present ones, if they lack a vector.
+    """Return the pictures or titles without a vector that training needs, and that the videos do not show at present.
 
-    `what` says whether pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vector they
-    lack.
+    Videos of the niche showed them before their present ones, or an experiment tested them. `what` says whether
+    pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vector they lack.
     """
-    return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
+    first = [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
+    known = {(source.video_id, source.digest) for source in first}
+    compared = compared_without_vector(lab, what, encoder, niche)
+    return first + [source for source in compared if (source.video_id, source.digest) not in known]
 
 
 def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:

@@ -31,7 +31,7 @@ def stored_vectors_query(where: str = "true") -> str:
 # COPY sends the vectors in PostgreSQL's binary format. Reading a vector of 768 numbers as decimal text would take five
 # times as long.
 _COPY = f"""
-COPY (SELECT asked.video_id, stored.vector
+COPY (SELECT asked.video_id, asked.source_digest, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
       JOIN ({stored_vectors_query()}) stored USING (video_id, source_digest)
       WHERE stored.encoder = %(encoder)s)
@@ -55,7 +55,7 @@ def read_vectors(
 
     Args:
         lab: the lab.
-        ids: the ids of the videos, [n].
+        ids: the ids of the videos, [n]. A video may appear several times, with different pictures or titles.
         digests: the SHA-256 of their pictures or titles, [n].
         encoder: the fingerprint of the encoder.
 
@@ -63,17 +63,18 @@ def read_vectors(
         The vectors, float32 [n, d], and which of them are stored, bool [n]. A vector that is not stored is returned as
         zeros. This happens, for example, if the video was deleted in the meantime.
     """
-    stored: dict[str, bytes] = {}
+    stored: dict[tuple[str, str], bytes] = {}
     with lab.engine.connect() as connection:
         cursor: Any = connection.connection.cursor()
         for start in range(0, len(ids), _CHUNK):
             part = {"ids": list(ids[start : start + _CHUNK]), "digests": list(digests[start : start + _CHUNK])}
             with cursor.copy(_COPY, {**part, "encoder": encoder}) as copy:
-                copy.set_types(("text", "bytea"))
-                stored |= {video_id: vector[_HEADER:] for video_id, vector in copy.rows()}
-    is_stored = np.array([video_id in stored for video_id in ids], bool)
+                copy.set_types(("text", "text", "bytea"))
+                stored |= {(video_id, source): vector[_HEADER:] for video_id, source, vector in copy.rows()}
+    asked = list(zip(ids, digests, strict=True))
+    is_stored = np.array([key in stored for key in asked], bool)
     zeros = bytes(len(next(iter(stored.values()), b"")))
-    return _as_array([stored.get(video_id, zeros) for video_id in ids]), is_stored
+    return _as_array([stored.get(key, zeros) for key in asked]), is_stored
 
 
 def _as_array(vectors: Sequence[bytes]) -> Vectors:

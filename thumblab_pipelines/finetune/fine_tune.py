@@ -256,9 +256,10 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     """Return the ranker of the release `start`, or a new ranker that standardises its inputs by the training videos."""
     import torch
 
-    from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+    from thumblab_core.ranking.ranker import Ranker, RankerConfig
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.dataset.splits import TRAIN
+    from thumblab_pipelines.training.corpus import dataset_inputs
 
     if start is not None:
         return TrainedRanker.load(start).model
@@ -267,5 +268,5 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     sizes = data.images.shape[1], data.titles.shape[1]
     heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
     rows = data.learnt(TRAIN)
-    heads.fit_scale(model_inputs(data.images[rows], data.titles[rows], data.videos.title.iloc[rows].tolist()))
+    heads.fit_scale(dataset_inputs(data)[rows])
     return heads

@@ -8,7 +8,7 @@ computed on every training pair within the batch. An epoch uses each picture at 
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import Ranker, model_inputs
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig, TunedEpoch
@@ -25,6 +25,7 @@ from thumblab_pipelines.finetune.tower_inputs import TowerInputs
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.checkpoints import Checkpoint, State, optimiser_state, restore_optimiser
 from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.corpus import dataset_inputs
 from thumblab_pipelines.training.fitting import learning_rate
 from thumblab_pipelines.training.losses import pair_loss
 
@@ -88,9 +89,7 @@ class TowerTraining:
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
-        without_pictures = model_inputs(
-            data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts
-        )
+        without_pictures = dataset_inputs(replace(data, images=data.images[:, :0]), heads.config.version)
         self._titles = torch.from_numpy(without_pictures).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
         self._train, dropped = self._readable(pairs_of(data, TRAIN, config.least_margin))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
     from thumblab_pipelines.training.train import TrainedRanking
 
-_VERSION = 8
+_VERSION = 9
 """The version of the training code, which is a part of the digest of a model's inputs.
 
 Raise this number when a change of the code gives a different model for the same inputs. Otherwise a release of the old
@@ -111,13 +111,15 @@ def build_model(
 
 def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, run_id: str | None) -> Release:
     """Evaluate the trained model and publish it with its evaluation."""
-    from thumblab_pipelines.dataset.splits import TEST
+    from thumblab_pipelines.dataset.splits import TEST, TRAIN
 
     source, held = data.release, trained.held
     evaluations = evaluate(data, held)
     test = data.pairs[data.pairs.part == TEST]
     gaps = held.future[test.winner.to_numpy()] - held.future[test.loser.to_numpy()]
-    own = fingerprints(data.videos.video_id[data.videos.part != TEST])
+    one_video = data.one_video.pairs
+    learnt_pairs = one_video.pair_id[one_video.part == TRAIN].tolist()
+    own = fingerprints([*data.videos.video_id[data.videos.part != TEST], *learnt_pairs])
     seen = np.union1d(own, encoder_fingerprints(source.info.get("image_encoder_name") or ""))
 
     def write(folder: Path) -> None:

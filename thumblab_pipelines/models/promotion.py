@@ -3,9 +3,8 @@
 The newest model is the challenger, and the served one is the champion. The challenger replaces the champion if it is
 not worse.
 
-Both models order the same held-out pairs. Neither model was trained on the videos of these pairs. d is the challenger's
-AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d
-is above -0.01. `thumblab_pipelines.statistics.intervals` computes the bound, and docs/mlflow.md gives the reasons.
+Both models order the same held-out pairs, for each question of the evaluation. Neither model was trained on these pairs.
+The challenger must not be worse on any question that has enough pairs. `comparison` says when a model is not worse.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thumblab_core.arrays import Floats
+from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.checks import CheckResult
@@ -26,83 +25,25 @@ from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import check_model
-from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval
-from thumblab_pipelines.statistics.metrics import pair_wins
+from thumblab_pipelines.models.comparison import LEAST_COMPARED_PAIRS, Comparison, Contender, compare_questions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
-LEAST_COMPARED_PAIRS = 50
-"""Minimum number of pairs for comparing two models."""
-
-TOLERATED = 0.01
-"""Tolerated loss of AUC. A challenger is not worse if the lower bound of the AUC difference is above -TOLERATED."""
-
-_LEVEL = 0.90
-"""The probability that the interval covers the true difference. Each end is a one-sided 95 % bound."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The AUC of the challenger minus that of the champion on the same pairs.
-
-    `low` and `high` are the ends of the 90 % interval. Each of them is therefore a one-sided 95 % bound.
-    """
-
-    difference: float
-    low: float
-    high: float
-    pairs: int
-    channels: int
-    not_worse: bool
-    explanation: str
-
 
 @dataclass(frozen=True)
 class Decision:
-    """The decision whether the challenger is served, and its reason. Without a comparison, `comparison` is None."""
+    """The decision whether the challenger is served, and its reason.
+
+    `comparisons` has a comparison for each question on which the two models were compared. Without a comparison, it is
+    empty.
+    """
 
     promoted: bool
     reason: str
-    comparison: Comparison | None = None
-
-
-def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
-    """Compare two models on the same pairs. See `thumblab_pipelines.statistics.intervals` for the interval.
-
-    `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the columns
-    `winner` and `loser`, which are rows of these scores, and `channel_id`. Return None if there are fewer than
-    `LEAST_COMPARED_PAIRS` pairs.
-    """
-    if len(pairs) < LEAST_COMPARED_PAIRS:
-        return None
-    winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-    champion_wins, challenger_wins = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
-    gains = challenger_wins - champion_wins
-    names, channel = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
-    low, high = interval(gains, winner, loser, channel, DIFFERENCE, _LEVEL)
-    difference = float(gains.mean())
-    not_worse = difference >= 0 or low > -TOLERATED
-    explanation = (
-        f"AUC {challenger_wins.mean():.3f} and the champion's {champion_wins.mean():.3f} on the same {len(pairs):,} "
-        f"held-out pairs of {len(names)} channels: {difference:+.3f}, 90 % interval {low:+.3f} to {high:+.3f}"
-    )
-    return Comparison(difference, low, high, len(pairs), len(names), not_worse, explanation)
-
-
-def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
-    """Return the model's score of each video [n]. If the model has an adapter for the video's channel, apply it."""
-    from thumblab_core.ranking.ranker import model_inputs
-
-    inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
-    scores = trained.predict_inputs(inputs).score
-    for channel, rows in data.videos.groupby("channel_id").indices.items():
-        adapter = trained.adapter(str(channel))
-        if adapter is not None:
-            scores[rows] = trained.predict_inputs(inputs[rows], adapter).score
-    return scores
+    comparisons: tuple[Comparison, ...] = ()
 
 
 def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
@@ -149,14 +90,17 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     if len(pairs) < LEAST_COMPARED_PAIRS:  # Here, `champion_data` may lack the vectors of the champion's encoders.
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
-    comparison = compare_models(
-        model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs
-    )
-    assert comparison is not None  # The number of pairs was checked above.
-    outcome = "not worse than" if comparison.not_worse else "worse than"
-    return Decision(
-        comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
-    )
+    contenders = Contender(champion_model, champion_data), Contender(challenger_model, data)
+    comparisons = compare_questions(*contenders, pairs, unseen_one_video_pairs(champion_data, [champion, challenger]))
+    return _decided(champion, comparisons, caveat)
+
+
+def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> Decision:
+    """Return the decision. The reason names the questions on which the challenger is worse, or else all questions."""
+    worse = [comparison for comparison in comparisons if not comparison.not_worse]
+    outcome = "worse than" if worse else "not worse than"
+    reasons = "; ".join(f"{comparison.question}: {comparison.explanation}" for comparison in worse or comparisons)
+    return Decision(not worse, f"{outcome} {champion.release_id} on {reasons}{caveat}", tuple(comparisons))
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
@@ -174,6 +118,20 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
         else:
             pairs = pairs[~(seen[pairs.winner] | seen[pairs.loser])]
     return pairs, caveat
+
+
+def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
+    """Return the rows of the decided one-video test pairs whose vectors are known, and that no model was trained on.
+
+    A model that is trained on one-video pairs records their ids beside those of its training videos.
+    """
+    pairs = data.one_video.pairs
+    unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
+    for release in models:
+        seen = was_trained_on(release, pairs.pair_id.tolist())
+        if seen is not None:
+            unseen &= ~seen
+    return np.flatnonzero(unseen)
 
 
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:

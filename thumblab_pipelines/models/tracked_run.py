@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE, RESIDUAL
+from thumblab_core.ranking.skill import EXPERIMENT, ONE_TITLE, ONE_VIDEO, PACKAGE, RESIDUAL
 from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
@@ -81,9 +81,10 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
-    views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given.
+    views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`, the AUC
+    on the pairs of experiments is given.
     """
-    slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL)}
+    slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL), (ONE_VIDEO, EXPERIMENT)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
 
 
@@ -175,7 +176,7 @@ def example(release: Release) -> Any:
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
-    from thumblab_core.ranking.ranker import model_inputs
+    from thumblab_core.ranking.inputs import model_inputs
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     config = TrainedRanker.load(release).model.config
@@ -183,7 +184,7 @@ def example(release: Release) -> Any:
     sides = (config.image_dimension, config.title_dimension)
     images, titles = (unit(random.standard_normal((2, side)).astype(np.float32)) for side in sides)
     return model_inputs(
-        images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts
+        images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.version
     )
 
 

@@ -26,6 +26,22 @@ class PictureGaps:
 
 
 @dataclass(frozen=True)
+class OneVideoGaps:
+    """The gaps of one-video pairs: by how much picture a scores above picture b, each with the title it was shown with.
+
+    Parameters
+    ----------
+    pairs
+        The k evaluated pairs, as row numbers of the one-video pairs of the dataset.
+    gaps
+        The differences of the scores [k].
+    """
+
+    pairs: Rows
+    gaps: Float64s
+
+
+@dataclass(frozen=True)
 class HeldOutScores:
     """Scores of the n videos of a dataset, on which an evaluation is based.
 
@@ -53,6 +69,8 @@ class HeldOutScores:
     one_title_slopes
         The two slopes for pictures under one title, without and with adapters. If it is None, `slope` and
         `slope_adapted` are used for them too.
+    one_video
+        The gaps of held-out one-video pairs, with the same keys as `pictures`.
     """
 
     future: Floats
@@ -63,3 +81,4 @@ class HeldOutScores:
     slope_adapted: float
     pictures: Mapping[str, PictureGaps] = field(default_factory=dict)
     one_title_slopes: tuple[float, float] | None = None
+    one_video: Mapping[str, OneVideoGaps] = field(default_factory=dict)

@@ -97,7 +97,7 @@ class ChannelMeans:
         Parameters
         ----------
         winners, losers
-            The rows of the two videos of each pair [m].
+            The rows of the two videos of each pair [m]. If a pair has two pictures of one video, both rows are equal.
         channel
             The channel of each pair [m], as names or as numbers from `numbered`. Numbers are faster.
         within
@@ -110,8 +110,10 @@ class ChannelMeans:
         winner, loser = np.split(videos, 2)
         size = int(videos.max()) + 1
         error = values - means[place]
-        influence = np.bincount(winner, error, size) + np.bincount(loser, error, size)
-        degree = np.bincount(videos, minlength=size).astype(np.float64)
+        # A pair of two pictures of one video counts once for this video.
+        two = winner != loser
+        influence = np.bincount(winner, error, size) + np.bincount(loser, error * two, size)
+        degree = np.bincount(winner, minlength=size) + np.bincount(loser, two.astype(np.float64), size)
         channel_of_video = np.zeros(size, np.intp)
         channel_of_video[winner] = place
         channel_of_video[loser] = place
@@ -122,7 +124,8 @@ class ChannelMeans:
         # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
-        spread = _spread(values, size / 2, (within[0] + within[1]) / 2)
+        videos_of_a_pair = 1 + float(two.mean())
+        spread = _spread(values, size / videos_of_a_pair, (within[0] + within[1]) / 2)
         return cls(means, pairs, np.maximum(jackknife, random * spread / _RANDOM_VARIANCE), size, within)
 
     def over_pairs(self) -> Float64s:

@@ -1,13 +1,14 @@
 """Fit channel adapters, for the channels of the training data and for channels that are added later."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.adapters import Adapter, fit_adapter
+from thumblab_core.ranking.adapters import Adapter, ComparedPictures, fit_adapter
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_pipelines.statistics.trend import local_trend
 
 Standardise = Callable[[Float32s], Float32s]
@@ -21,13 +22,16 @@ class ScoredVideos:
     The videos of each channel are in order of publication.
     `inputs` [n, d]: the inputs of the model. `scores` [n]: the model's scores, in log views. `channel` [n]: the channel
     of each video. `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a
-    whole corpus take gigabytes.
+    whole corpus take gigabytes. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: the pairs of pictures
+    that were compared on one video and that adapters may learn from, by channel.
     """
 
     inputs: Float32s
     scores: Floats
     channel: npt.NDArray[np.str_]
     standardise: Standardise = np.asarray
+    kernel: Kernel | None = None
+    compared: Mapping[str, ComparedPictures] = field(default_factory=dict)
 
 
 def above_trend(
@@ -58,7 +62,8 @@ def fit_adapters(
     for name, rows in zip(names, np.split(known[order], np.cumsum(np.bincount(number))[:-1]), strict=True):
         if wanted is not None and name not in wanted:
             continue
-        adapter = fit_adapter(videos.standardise(videos.inputs[rows]), videos.scores[rows], above[rows], score_slope)
+        inputs, compared = videos.standardise(videos.inputs[rows]), videos.compared.get(str(name))
+        adapter = fit_adapter(inputs, videos.scores[rows], above[rows], score_slope, videos.kernel, compared)
         if adapter is not None:
             adapters[str(name)] = adapter
     return adapters

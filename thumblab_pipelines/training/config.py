@@ -33,6 +33,9 @@ class TrainConfig:
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
                  0 turns mixup off. With mixup, two rows are computed for every pair, even if pairs share videos. A step
                  therefore takes several times longer.
+    Pictures     With `partial_out`, the weights of the pictures in the linear model are fitted to what the title and the
+                 rest of the context leave of the views. False turns this off, for comparison. See
+                 `thumblab_pipelines.training.linear`.
     Averaging    This is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
                  early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The
                  average is kept if its validation AUC is at least the validation AUC of the last epoch.
@@ -53,6 +56,7 @@ class TrainConfig:
     label_smoothing: float = 0.15
     mixup_alpha: float = 0.0
     swa_start: int = 0
+    partial_out: bool = True
     absolute_weight: float = 0.2
     auxiliary_weight: float = 0.2
     seed: int = 7

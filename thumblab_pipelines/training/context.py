@@ -26,10 +26,8 @@ from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
-from thumblab_pipelines.training.linear import RUNS, fit_ridge, runs_in_time
-
-PENALTY = 30.0
-"""The ridge penalty. On 1,974 real videos, penalties of 30 and 100 predicted held-out views equally well."""
+from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
+from thumblab_pipelines.training.linear import UNDERSMOOTHING, best_context_penalty, fit_ridge
 
 _DAY, _WEEK = 1.0, 7.0
 """The periods, in days, of the features that come from the hour and the weekday of publication."""
@@ -72,7 +70,8 @@ class Context:
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
         # A run is left out if it has no videos, or if it has all of them. Then no video is left to learn from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
-        linear = [_predict_linearly(features, target, known) for _, known in folds]
+        penalty = best_context_penalty(features[chosen], target[chosen], run[chosen]) / UNDERSMOOTHING
+        linear = [_predict_linearly(features, target, known, penalty) for _, known in folds]
         general = np.zeros(len(videos))
         for (out, _), scores in zip(folds, linear, strict=True):
             general[out] = scores[out]
@@ -107,9 +106,9 @@ def context_features(data: Dataset, rows: Rows) -> Float32s:
     return np.concatenate(blocks, axis=1, dtype=np.float32)
 
 
-def _predict_linearly(features: Float32s, target: Float64s, known: Rows) -> Float64s:
+def _predict_linearly(features: Float32s, target: Float64s, known: Rows, penalty: float) -> Float64s:
     """Return the predictions [n] of a ridge regression that is fitted to the known rows."""
-    weights = fit_ridge(features[known], target[known], PENALTY)
+    weights = fit_ridge(features[known], target[known], penalty)
     return np.asarray((features - features[known].mean(axis=0)) @ weights + target[known].mean(), np.float64)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.ranker import model_inputs
+from thumblab_core.ranking.inputs import VERSION, model_inputs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.statistics.trend import publication_days
@@ -47,7 +47,7 @@ class Corpus:
         validation = data.rows(VALIDATION)
         return cls(
             data,
-            inputs=model_inputs(data.images, data.titles, data.videos.title.tolist()),
+            inputs=dataset_inputs(data),
             channel=data.videos.channel_id.to_numpy(str),
             target=data.videos.target.to_numpy(float),
             published=publication_days(data.videos),
@@ -93,3 +93,24 @@ class Corpus:
         size = videos.groupby("channel_id").target.transform("size")
         target[rows] = np.where(size >= _LEAST_FOR_ENGAGEMENT, rank / size, np.nan)
         return target
+
+
+def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = VERSION) -> Float32s:
+    """Return the inputs of the ranking model for k pictures under k titles, float32 [k, d].
+
+    `pictures` and `titles` [k] are rows of the videos that have the picture and the title.
+    """
+    words, texts = data.picture_words, data.videos.title.tolist()
+    shown, under = [words[row] for row in pictures], [texts[row] for row in titles]
+    seconds = data.videos.duration_s.to_numpy(float)[titles]
+    return model_inputs(data.images[pictures], data.titles[titles], under, version, shown, seconds)
+
+
+def dataset_inputs(data: Dataset, version: int = VERSION) -> Float32s:
+    """Return the inputs of the ranking model for all n videos of a dataset, float32 [n, d].
+
+    `version`: the version of the inputs that the model was trained with.
+    """
+    seconds = data.videos.duration_s.to_numpy(float)
+    titles = data.videos.title.tolist()
+    return model_inputs(data.images, data.titles, titles, version, data.picture_words, seconds)

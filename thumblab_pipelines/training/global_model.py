@@ -11,14 +11,17 @@ import torch
 
 from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.errors import LabError
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK
 from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.context import context_features
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.fitting import fit
-from thumblab_pipelines.training.linear import LineParameters, choose_line, fit_ridge
+from thumblab_pipelines.training.linear import LineInputs, LineParameters, fit_line
+from thumblab_pipelines.training.one_video_inputs import differences
 
 _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -63,7 +66,7 @@ def fit_global_model(
     winners, losers, margins = corpus.pairs_within(train)
     measured = corpus.learns_ctr(train)
     absolute = corpus.absolute_target(train, measured)
-    line = _start_from_line(model, corpus, train, (winners, losers), absolute)
+    line = _start_from_line(model, corpus, train, (winners, losers), absolute, config.partial_out)
     held_winners, held_losers, _ = corpus.pairs_within(validation)
     arrays = TrainingArrays(
         corpus.inputs,
@@ -84,26 +87,32 @@ def fit_global_model(
 
 
 def _start_from_line(
-    model: Ranker, corpus: Corpus, train: Rows, pairs: tuple[Rows, Rows], absolute: Float32s
+    model: Ranker, corpus: Corpus, train: Rows, pairs: tuple[Rows, Rows], absolute: Float32s, partialled: bool
 ) -> LineParameters:
     """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
     `pairs`: the rows of the winners and losers of pairs. Only the rows `train` are in these pairs. `absolute` [n]: the
     target of the absolute head. The initialised absolute head predicts the mean of this target for every input.
+    `partialled`: see `fit_line`.
     """
-    pictures = corpus.data.images.shape[1]
+    layout = model.config.layout
+    picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
+    # Candidates have one video, so its length is the same for all of them. Only the channel adapters use it.
+    title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     position = np.full(len(corpus.target), -1)
     position[train] = np.arange(len(train))
     inputs = model.standardise(corpus.inputs[train])
-    winners, losers = (position[side] for side in pairs)
-    line = choose_line(inputs[:, :pictures], inputs[:, pictures:], above, corpus.channel[train], winners, losers)
-    lengths = np.ones(inputs.shape[1], np.float32)
-    lengths[:pictures] = line.length
+    context = context_features(corpus.data, train)[train]
+    rows = LineInputs(inputs[:, picture], inputs[:, title], context, corpus.channel[train])
+    sides = (position[pairs[0]], position[pairs[1]])
+    line = fit_line(rows, above, sides, differences(corpus, model, train, picture), partialled)
+    weights = np.zeros(layout.total, np.float32)
+    weights[picture], weights[title] = line.picture, line.title
     known = absolute[np.isfinite(absolute)]
     usual = float(np.clip(known.mean(), 0.001, 0.999)) if len(known) else 0.5
-    model.start(lengths * fit_ridge(inputs * lengths, above, line.penalty), line.length, usual)
-    return line
+    model.start(weights, usual)
+    return line.parameters
 
 
 def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers: Rows) -> None:

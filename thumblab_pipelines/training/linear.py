@@ -1,69 +1,126 @@
-"""Fit the linear part of the ranking model, and choose its two parameters.
+"""Fit the linear part of the ranking model, so that the weights of the pictures say what a picture adds under one title.
 
-The training of the network starts with this linear model. Its parameters are the length of the pictures' vectors and
-the ridge penalty. They are chosen by cross-validation on the training part. Each channel's videos are divided into five
-runs in order of time. A linear model that is fitted to four runs predicts the fifth. The chosen parameters are those
-whose predictions order the most pairs within the runs correctly.
+The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
+pictures with the views that the topic caused. A joint ridge regression on pictures and titles does so in part, because
+the penalty makes its weights of the titles too small. The picture part is therefore estimated in two steps, *partialling
+out* [1]_ [2]_:
+
+    1. The context (title, length, age, moment of publication) predicts the views, and every column of the picture part.
+       What is left of both are residuals. The predictions are cross-fitted: each channel's videos are divided into five
+       runs in order of time, and each run is predicted from the other four.
+    2. A ridge regression of the residual views on the residual columns gives the weights of the picture part.
+
+The title part is a ridge regression on what the picture part leaves of the views. The picture part has the picture's
+vector, and how the words in the picture agree with the title.
+
+The three penalties are chosen by cross-validation over the same runs, inside the training part.
+
+.. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
+.. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
+   Econometrics Journal, 2018.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Floats, Rows
+from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
 
-RUNS = 5
-_LENGTHS = (0.3, 1.0, 2.0)
-_PENALTIES = (10.0, 30.0, 100.0)
-_ROWS = 3_000
-"""Maximum number of videos for choosing the parameters.
+CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+_PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
+TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+UNDERSMOOTHING = 3.0
+"""The context is predicted with the best penalty divided by this number.
 
-The choice solves 45 linear systems: one for each of nine pairs of parameters and each of five runs. The size of a
-system is about four fifths of the number of videos.
+The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
+leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004).
 """
+_ROWS = 2_000
+"""Maximum number of videos for choosing the penalties. The fit itself uses all videos."""
 
 
 @dataclass(frozen=True)
 class LineParameters:
-    """The parameters of the linear model.
+    """The penalties of the three ridge regressions, see the docstring of the module.
 
-    `length` is the length of the pictures' vectors. The titles' vectors have length 1. `penalty` is the penalty of the
-    ridge regression.
+    `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
     """
 
-    length: float
-    penalty: float
+    context: float
+    picture: float
+    title: float
+    partialled: bool = True
 
 
-def choose_line(
-    pictures: Floats, rest: Floats, target: Floats, channel: npt.NDArray[np.str_], winners: Rows, losers: Rows
-) -> LineParameters:
-    """Return the parameters that order the pairs best in cross-validation.
+@dataclass(frozen=True)
+class LineInputs:
+    """The inputs of n videos. The rows of a channel are in order of time.
 
-    `pictures` [n, d_i] are the inputs from pictures, and `rest` [n, r] are all other inputs. `target` [n] and `channel`
-    [n] are the target and the channel of each row. The rows of a channel must be in order of time. `winners` and
-    `losers` are the rows of the pairs.
+    `picture` [n, p]: the picture part. `title` [n, t]: the title part. `context` [n, c]: see `context_features`.
+    `channel` [n]: the channel of each row.
     """
-    chosen = _subsample(len(target))
-    position = np.full(len(target), -1)
-    position[chosen] = np.arange(len(chosen))
-    winners, losers = position[winners], position[losers]
-    run = runs_in_time(channel[chosen])
-    inside = (winners >= 0) & (losers >= 0)
-    winners, losers = winners[inside], losers[inside]
-    same_run = run[winners] == run[losers]
-    winners, losers = winners[same_run], losers[same_run]
-    y = np.asarray(target, np.float64)[chosen]
-    gram_of_pictures, gram_of_rest = _gram(pictures[chosen]), _gram(rest[chosen])
-    best, best_share = LineParameters(_LENGTHS[0], _PENALTIES[-1]), -1.0
-    for length, penalty in product(_LENGTHS, _PENALTIES):
-        predicted = _predict_held_out(gram_of_rest + length**2 * gram_of_pictures, y, run, penalty)
-        share = float((predicted[winners] > predicted[losers]).mean()) if len(winners) else 0.0
-        if share > best_share + 1e-9:
-            best, best_share = LineParameters(length, penalty), share
-    return best
+
+    picture: Floats
+    title: Floats
+    context: Floats
+    channel: npt.NDArray[np.str_]
+
+    def only(self, rows: Rows) -> "LineInputs":
+        """Return the inputs of these rows."""
+        return LineInputs(self.picture[rows], self.title[rows], self.context[rows], self.channel[rows])
+
+
+@dataclass(frozen=True)
+class Differences:
+    """k pairs of pictures that were compared on one video, as further rows for the picture part.
+
+    `picture` [k, p]: the inputs of the first picture minus those of the second. `gaps` [k]: the measured logarithm of
+    the ratio of their success. `variances` [k]: the variance of the error of each gap.
+    """
+
+    picture: Floats
+    gaps: Floats
+    variances: Floats
+
+
+@dataclass(frozen=True)
+class Line:
+    """The weights of the picture part [p] and of the title part [t], and how they were fitted."""
+
+    picture: Float64s
+    title: Float64s
+    parameters: LineParameters
+
+
+def fit_line(
+    inputs: LineInputs,
+    target: Floats,
+    pairs: tuple[Rows, Rows],
+    differences: Differences | None = None,
+    partialled: bool = True,
+) -> Line:
+    """Fit the linear model to n rows.
+
+    `target` [n]: how far the log views are above the channel's trend. `pairs`: the rows of the winners and of the
+    losers, by which the penalties are chosen. `partialled`: False fits the picture part to the views themselves, for
+    comparison.
+    """
+    y = np.asarray(target, np.float64)
+    run = runs_in_time(inputs.channel)
+    context = best_context_penalty(inputs.context, y, run) / UNDERSMOOTHING
+    views, pictures = y, np.asarray(inputs.picture, np.float64)
+    if partialled:
+        left_over = residuals(np.column_stack([y, pictures]), inputs.context, run, context)
+        views, pictures = left_over[:, 0], left_over[:, 1:]
+    picture = best_penalty(pictures, views, run, pairs, _PICTURE_PENALTIES)
+    of_picture = _fit_picture(pictures, views, picture, differences)
+    left = y - np.asarray(inputs.picture, np.float64) @ of_picture
+    title = best_penalty(inputs.title, left, run, pairs, TITLE_PENALTIES)
+    of_title = fit_ridge(inputs.title, left, title)
+    parameters = LineParameters(context, picture, title, partialled)
+    return Line(of_picture, np.asarray(of_title, np.float64), parameters)
 
 
 def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
@@ -77,40 +134,62 @@ def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.
     return np.asarray(ridge.coef_, np.float32)
 
 
-def _predict_held_out(gram: Floats, target: Floats, run: Rows, penalty: float) -> Floats:
-    """Return predictions [n] of the target [n]. Each run is predicted from the rows of the other runs.
+def best_context_penalty(context: Floats, target: Floats, run: Rows) -> float:
+    """Return the penalty with which the context predicts the target [n] best in cross-validation over the runs [n]."""
+    rows = _sample_of(len(target))
+    y = np.asarray(target, np.float64)[rows]
+    predicted = held_out_predictions(context[rows], y, run[rows], CONTEXT_PENALTIES)
+    errors = ((y - predicted) ** 2).mean(axis=1)
+    return CONTEXT_PENALTIES[int(np.argmin(errors))]
 
-    `gram` [n, n] is the Gram matrix of the inputs.
+
+def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
+    """Return the weights [p] of the picture part. Each difference is a row, weighted by its precision.
+
+    A difference has no mean of its own to subtract, so the other rows are centred before, and there is no intercept.
     """
-    predicted = np.zeros(len(target))
-    for number in range(RUNS):
-        out = run == number
-        known = ~out
-        if out.any() and known.any():
-            matrix = gram[np.ix_(known, known)] + penalty * np.eye(int(known.sum()))
-            predicted[out] = gram[np.ix_(out, known)] @ np.linalg.solve(matrix, target[known])
-    return predicted
+    from sklearn.linear_model import Ridge
+
+    rows, y, weights = inputs - inputs.mean(axis=0), target - target.mean(), np.ones(len(target))
+    if differences is not None and len(differences.gaps):
+        noise = max(float(np.var(y)), 1e-9)
+        rows = np.concatenate([rows, differences.picture])
+        y = np.concatenate([y, differences.gaps])
+        weights = np.concatenate([weights, noise / np.maximum(differences.variances, 0.01 * noise)])
+    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y, sample_weight=weights)
+    return np.asarray(ridge.coef_, np.float64)
 
 
-def _gram(inputs: Floats) -> Floats:
-    centred = inputs - inputs.mean(axis=0)
-    return np.asarray(centred @ centred.T, np.float64)
+def best_penalty(
+    inputs: Floats, target: Float64s, run: Rows, pairs: tuple[Rows, Rows], penalties: tuple[float, ...]
+) -> float:
+    """Return the penalty whose held-out predictions order the most pairs as the target [n] does.
 
-
-def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
-    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's rows.
-
-    The rows of each channel must be in order of time. Run 0 has the first rows.
+    `pairs`: the rows of the two videos of each pair. Only pairs within one run are used. If there is none, the largest
+    penalty is returned.
     """
-    _, number_of_channel = np.unique(channel, return_inverse=True)
-    run = np.zeros(len(channel), np.intp)
-    for number in range(int(number_of_channel.max(initial=-1)) + 1):
-        rows = np.flatnonzero(number_of_channel == number)
-        run[rows] = np.arange(len(rows)) * RUNS // max(len(rows), 1)
-    return run
+    sample = _sample_of(len(target))
+    position = np.full(len(target), -1)
+    position[sample] = np.arange(len(sample))
+    first, second = (position[side] for side in pairs)
+    runs, y = run[sample], target[sample]
+    inside = (first >= 0) & (second >= 0)
+    first, second = first[inside], second[inside]
+    same_run = runs[first] == runs[second]
+    first, second = first[same_run], second[same_run]
+    order = np.sign(y[first] - y[second])
+    if not len(order):
+        return penalties[-1]
+    best, best_share = penalties[-1], -1.0
+    predictions = held_out_predictions(inputs[sample], y, runs, penalties)
+    for penalty, predicted in zip(reversed(penalties), predictions[::-1], strict=True):
+        share = float((np.sign(predicted[first] - predicted[second]) == order).mean())
+        if share > best_share + 1e-9:
+            best, best_share = penalty, share
+    return best
 
 
-def _subsample(count: int) -> Rows:
+def _sample_of(count: int) -> Rows:
     """Return a random sample of at most `_ROWS` of the row numbers below `count`, in increasing order.
 
     The sample for a `count` is the same in every call.

@@ -2,14 +2,15 @@
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
 whole videos would therefore be too steep or too flat for pictures alone. Of a pair, the video with the higher residual
-of `Context` counts as the winner.
+of `Context` counts as the winner. If enough experiments are known, the slopes are fitted to them instead.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from thumblab_core.arrays import Flags
+from thumblab_core.arrays import Flags, Float64s
+from thumblab_core.ranking.trained_ranker import EXPERIMENTS, RESIDUALS, FittedTo
 from thumblab_pipelines.dataset.splits import VALIDATION
 from thumblab_pipelines.statistics.calibration import fit_slope
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
@@ -22,12 +23,16 @@ LEAST_PAIRS_FOR_SLOPE = 50
 
 
 def one_title_slopes(
-    corpus: Corpus, unseen: PictureGaps, early: OneTitleScorer, slopes: tuple[float, float]
-) -> tuple[float, float]:
-    """Return the slope for unadapted and for adapted scores of pictures under one title.
+    corpus: Corpus,
+    unseen: PictureGaps,
+    early: OneTitleScorer,
+    slopes: tuple[float, float],
+    experiments: tuple[Float64s, Float64s],
+) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
+    """Return the slope for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
-    No slope is above the slope of whole videos. A steeper slope would claim more certainty, and there are too few real
-    tests of pictures under one title to justify it.
+    With fewer than 50 experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A
+    steeper slope would claim more certainty, and only tests of pictures under one title could justify it.
 
     Parameters
     ----------
@@ -39,15 +44,22 @@ def one_title_slopes(
         give the slope for adapted scores.
     slopes
         The slopes of whole videos, for unadapted and for adapted scores.
+    experiments
+        For unadapted and for adapted scores: how far the better picture of each experiment scores above the other one.
+        See `training_experiment_gaps`.
     """
     context = Context.of(corpus.data, corpus.known)
     parts = corpus.data.pairs.part.to_numpy(object)
     validation = np.flatnonzero(parts == VALIDATION)
     adapted = PictureGaps(validation, early.gaps(validation))
-    unadapted_slope, adapted_slope = (
-        _slope(corpus, context, gaps, slope) for gaps, slope in zip((unseen, adapted), slopes, strict=True)
-    )
-    return unadapted_slope, adapted_slope
+    fitted = [
+        (fit_slope(tested), EXPERIMENTS)
+        if len(tested) >= LEAST_PAIRS_FOR_SLOPE
+        else (_slope(corpus, context, gaps, slope), RESIDUALS)
+        for gaps, slope, tested in zip((unseen, adapted), slopes, experiments, strict=True)
+    ]
+    (unadapted, unadapted_from), (with_adapter, adapted_from) = fitted
+    return (unadapted, with_adapter), (unadapted_from, adapted_from)
 
 
 def _slope(corpus: Corpus, context: Context, pictures: PictureGaps, most: float) -> float:

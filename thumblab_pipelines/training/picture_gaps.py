@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.arrays import Flags, Float32s, Float64s, Rows
 from thumblab_core.ranking.adapters import Adapter
+from thumblab_core.ranking.agreement import agreement
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
 from thumblab_pipelines.training.corpus import Corpus
@@ -50,24 +53,34 @@ class OneTitleScorer:
 
         The two rows of a score belong to the same channel.
         """
-        scores = np.zeros(len(pictures))
+        scores, inputs = np.zeros(len(pictures)), self.corpus.inputs
+        layout = self.model.model.config.layout
+        end = layout.image
         for start in range(0, len(pictures), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            scores[part] = self._scores_together(pictures[part], titles[part])
+            mixed = np.concatenate([inputs[pictures[part], :end], inputs[titles[part], end:]], axis=1)
+            mixed[:, layout.columns(AGREEMENT_BLOCK)] = self._agreement(pictures[part], titles[part])
+            scores[part] = self.scores_of(mixed, self.corpus.channel[pictures[part]])
         return scores
 
-    def _scores_together(self, pictures: Rows, titles: Rows) -> Float64s:
-        model, inputs = self.model.model, self.corpus.inputs
-        end = model.config.image_dimension
-        mixed = np.concatenate([inputs[pictures, :end], inputs[titles, end:]], axis=1)
-        scores = model.predict(mixed).score.astype(np.float64)
-        channel = self.corpus.channel[pictures]
+    def scores_of(self, inputs: Float32s, channel: npt.NDArray[np.str_]) -> Float64s:
+        """Return the scores [k] of pictures with titles, given as inputs of the model [k, d], on channels [k].
+
+        If there is an adapter of the channel, it is applied.
+        """
+        model = self.model.model
+        scores = model.predict(inputs).score.astype(np.float64)
         for name in np.unique(channel):
             adapter = self.adapters.get(str(name))
             if adapter is not None:
                 rows = np.flatnonzero(channel == name)
-                scores[rows] = adapter.adjust(model.standardise(mixed[rows]), scores[rows])
+                scores[rows] = adapter.adjust(model.standardise(inputs[rows]), scores[rows])
         return scores
+
+    def _agreement(self, pictures: Rows, titles: Rows) -> Float32s:
+        """Return how the words in k pictures agree with k titles, see `agreement`."""
+        words, texts = self.corpus.data.picture_words, self.corpus.data.videos.title.tolist()
+        return agreement([words[row] for row in pictures], [texts[row] for row in titles])
 
 
 def held_out_picture_gaps(

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from thumblab_core.arrays import Flags, Floats, Rows
+from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
@@ -27,6 +28,8 @@ from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, T
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
 from thumblab_pipelines.training.one_title_slopes import one_title_slopes
+from thumblab_pipelines.training.one_video_gaps import held_out_one_video_gaps, training_experiment_gaps
+from thumblab_pipelines.training.one_video_inputs import compared_pictures
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
 
 EpochListener = Callable[[str, Epoch], None]
@@ -75,7 +78,9 @@ def train(
         adapted[left_out] = scores[left_out]
         adapted_others.append((left_out, OneTitleScorer(corpus, other, of_left_out)))
     pictures = held_out_picture_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
-    calibration = _calibrate(corpus, model, unseen, pictures["new"], score_slope)
+    without_adapters = [(left_out, OneTitleScorer(corpus, other, {})) for left_out, other in others]
+    tested = training_experiment_gaps(corpus, without_adapters)
+    calibration = _calibrate(corpus, model, (unseen, pictures["new"], tested), score_slope)
     facts: dict[str, Any] = {
         "config": asdict(config),
         "choice": asdict(model.line),
@@ -91,8 +96,9 @@ def train(
     familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
+    one_video = held_out_one_video_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
     held = HeldOutScores(
-        future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title
+        future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title, one_video
     )
     return TrainedRanking(ranker, model.history, held)
 
@@ -158,36 +164,53 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
 
 
 def adapt(
-    corpus: Corpus, model: GlobalModel, known: Rows, score_slope: float, only: set[str] | None = None
+    corpus: Corpus,
+    model: GlobalModel,
+    known: Rows,
+    score_slope: float,
+    only: set[str] | None = None,
+    experiments: bool = True,
 ) -> tuple[dict[str, Adapter], Floats]:
-    """Return adapters that are fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
-    videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise)
+    """Return adapters that are fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`.
+
+    `experiments`: whether the adapters are also fitted to the one-video pairs of the part `TRAIN`.
+    """
+    kernel = Kernel.of(model.model.config.layout)
+    compared = compared_pictures(corpus.data, model.model) if experiments else {}
+    videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise, kernel, compared)
     adapters = fit_adapters(videos, corpus.above_trend(known), known, score_slope, only)
     return adapters, adapted_scores(videos, adapters)
 
 
 def _calibrate(
-    corpus: Corpus, model: GlobalModel, unseen: Floats, unseen_pictures: PictureGaps, score_slope: float
+    corpus: Corpus, model: GlobalModel, of_unseen: tuple[Floats, PictureGaps, Float64s], score_slope: float
 ) -> Calibration:
     """Return the calibration of the model's scores.
 
-    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
+    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` comes
+    from models that were trained without the channel: the scores of videos [n], the picture gaps of pairs, and the gaps
+    of experiments.
     """
-    # Adapters that are fitted to validation videos would know the outcome of the validation pairs. The adapters used
-    # here are therefore fitted only to the training part.
-    early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)
+    unseen, unseen_pictures, tested = of_unseen
+    # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here
+    # are therefore fitted only to the videos of the training part.
+    early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
     # If no model was trained without a third of the channels, `slope` cannot be measured. The slope that was measured
     # on known channels is then the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     scorer = OneTitleScorer(corpus, model, early_adapters)
+    adapted_tested = training_experiment_gaps(corpus, [(np.ones(len(corpus.target), bool), scorer)])
+    slopes, experiments = (slope, slope_adapted), (tested, adapted_tested)
+    one_title, fitted_to = one_title_slopes(corpus, unseen_pictures, scorer, slopes, experiments)
     return Calibration(
         slope=slope,
         slope_adapted=slope_adapted,
         quantiles=_quantiles(corpus, model.scores),
         too_close=(_too_close(gaps, slope), _too_close(gaps_adapted, slope_adapted)),
-        one_title=one_title_slopes(corpus, unseen_pictures, scorer, (slope, slope_adapted)),
+        one_title=one_title,
+        one_title_from=fitted_to,
     )
 
 

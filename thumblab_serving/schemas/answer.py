@@ -161,12 +161,13 @@ class SkillOut(StrictModel):
     """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
-    interval of `auc`. A pair consists of the pictures of two videos of one channel. A random order has an `auc` of 0.5.
+    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
     """
 
-    question: Literal["one_title", "package"] = Field(
+    question: Literal["one_video", "one_title", "package"] = Field(
         default="package",
         description=(
+            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs. "
             "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
             "title. `package`: which video got more views, each with its own title; only of older models."
         ),
@@ -233,6 +234,14 @@ class ScoreAnswer(StrictModel):
         ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
+    probabilities_from: Literal["residuals", "experiments", "packages"] | None = Field(
+        default=None,
+        description=(
+            "What the win probabilities were fitted to. `experiments`: tests of pictures on one video, from 50 on. "
+            "`residuals`: what everything but the picture leaves of the views; never more certain than for whole videos. "
+            "`packages`: whole videos, in older models. Null where there are no win probabilities."
+        ),
+    )
     score_among: Literal["niche", "channel"] = Field(
         default="niche",
         description=(

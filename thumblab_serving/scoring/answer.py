@@ -34,6 +34,9 @@ def compose_answer(
         ordered_by=ranking.ordered_by,
         near_identical=[list(group) for group in ranking.near_identical],
         skill=degraded_sentences.skill(ranker, query.channel),
+        probabilities_from=None
+        if ranking.confidence is None
+        else ranker.calibration.fitted_to(query.adapter is not None),
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
         thumbnails=[

@@ -4,12 +4,12 @@ The sentences about a missing library are in `similarity`, about a missing adapt
 about a missing text reader or face model in `thumblab_core.sub_scores`. `answer` collects all of them.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.percentiles import LEAST_PLACED
-from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, Skill
+from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, ONE_VIDEO, PACKAGE, Skill
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.evidence_order import SIMILARITY
@@ -23,6 +23,16 @@ _EVALUATED_ON = {
     FUTURE: "later videos of channels that it was trained on",
     NEW_CHANNELS: "unseen channels",
     ADAPTED: "unseen channels with a channel adapter",
+}
+_PAIRS = {
+    ONE_VIDEO: "pairs of pictures from experiments",
+    ONE_TITLE: "pairs of pictures under one title",
+    PACKAGE: "pairs of videos",
+}
+_QUESTIONS: Mapping[str, Literal["one_video", "one_title", "package"]] = {
+    ONE_VIDEO: "one_video",
+    ONE_TITLE: "one_title",
+    PACKAGE: "package",
 }
 _NO_WINNER = "so it names no winner"
 
@@ -40,7 +50,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
     if evaluated is None:
         return None
     return SkillOut(
-        question="one_title" if evaluated.question == ONE_TITLE else "package",
+        question=_QUESTIONS[evaluated.question],
         summary=f"On {_EVALUATED_ON[split]}, the model ordered {_figures(evaluated)} correctly.",
         measured_on=split,
         auc=evaluated.auc,
@@ -108,7 +118,7 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
         won = ", which is the winner" if ranking.winner in group else ""
         sentences.append(
             f"the pictures {listed} are near-identical: they count as one candidate{won}, and a test between them would "
-            "learn nothing, unless they differ in a detail that you want to test, such as a word"
+            "learn nothing, unless they differ in a small detail that you want to test"
         )
     return sentences
 
@@ -127,7 +137,7 @@ def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     if evaluated is None:
         return [f"this model was not evaluated on {_EVALUATED_ON[split]}, {_NO_WINNER}"]
     sentences = []
-    if evaluated.question != ONE_TITLE:
+    if evaluated.question == PACKAGE:
         sentences.append(
             "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures under one "
             f"title, {_NO_WINNER}: train it again"
@@ -145,10 +155,9 @@ def _figures(skill: Skill) -> str:
 
     The percentage is the share of the pairs that the model ordered correctly.
     """
-    pairs = "pairs of pictures under one title" if skill.question == ONE_TITLE else "pairs of videos"
     return (
-        f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {pairs} of {_number_of(skill.channels, 'channel')}"
-        f"{_interval(skill.low, skill.high)}"
+        f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {_PAIRS[skill.question]} of "
+        f"{_number_of(skill.channels, 'channel')}{_interval(skill.low, skill.high)}"
     )
 
 

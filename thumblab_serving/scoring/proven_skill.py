@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE
+from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, PACKAGE
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
@@ -17,10 +17,10 @@ def split_of(channel: AdapterChoice | None) -> str:
 
 
 def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> bool:
-    """Return whether the model was shown to order pictures under one title better than chance.
+    """Return whether the model was shown to order pictures under one title, or of one video, better than chance.
 
     The whole 95 % interval must be above chance, on channels like that of the request. The skill of older models was
     measured on pairs of whole videos only. This is another question, so it proves nothing here.
     """
     skill = ranker.skills.get(split_of(channel))
-    return skill is not None and skill.question == ONE_TITLE and skill.proven
+    return skill is not None and skill.question != PACKAGE and skill.proven

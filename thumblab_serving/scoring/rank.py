@@ -112,7 +112,8 @@ def rank(
         return Ranking(ranked, unfamiliar, verdict=Verdict.NO_VERDICT, near_identical=near_identical)
 
     titles = np.repeat(query.title_vector[None], len(rows), axis=0)
-    predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter)
+    in_pictures = [pictures[names[row]].measurement.evidence.words for row in rows]
+    predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter, in_pictures)
     scores = merge_equal_scores(predictions.score)
     candidates = count_groups_once([names[row] for row in rows], near_identical)
     candidate_scores = merge_equal_scores(np.array([scores[members].mean() for members in candidates]))

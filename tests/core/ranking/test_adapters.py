@@ -14,6 +14,7 @@ from thumblab_core.arrays import Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import adapters as module
 from thumblab_core.ranking.adapters import FILE, LEAST_VIDEOS, MOST_VIDEOS, Adapter, Adapters, fit_adapter
+from thumblab_core.ranking.kernel import Kernel
 
 WIDTH = 12
 
@@ -128,8 +129,7 @@ def test_an_adapter_equals_kernel_ridge_regression_of_scikit_learn() -> None:
     adapter = fit_adapter(inputs, scores, above, 0.5)
     assert adapter is not None
     residuals = above - 0.5 * scores
-    gamma = 1 / (2 * module._LENGTH**2)
-    reference = KernelRidge(alpha=module._NOISE, kernel="rbf", gamma=gamma).fit(inputs, residuals - residuals.mean())
+    reference = KernelRidge(alpha=module._NOISE, kernel="rbf", gamma=0.5).fit(inputs, residuals - residuals.mean())
     np.testing.assert_allclose(adapter.adjust(later, np.zeros(30)), reference.predict(later), atol=2e-3)
 
 
@@ -139,14 +139,12 @@ def test_quantiles_are_those_of_the_leave_one_out_predictions() -> None:
     adapter = fit_adapter(inputs, scores, above, 0.5)
     assert adapter is not None
     assert adapter.quantiles is not None
-    left_out = []
+    kernel, left_out = Kernel.without_linear_parts(WIDTH), []
     for row in range(30):
         rest = np.delete(np.arange(30), row)
         residuals = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
-        kernel = module._kernel(adapter.inputs[rest], adapter.inputs[rest]) + module._NOISE * np.eye(29)
-        prediction = module._kernel(adapter.inputs[row : row + 1], adapter.inputs[rest]) @ np.linalg.solve(
-            kernel, residuals
-        )
+        matrix = kernel(adapter.inputs[rest], adapter.inputs[rest]) + module._NOISE * np.eye(29)
+        prediction = kernel(adapter.inputs[row : row + 1], adapter.inputs[rest]) @ np.linalg.solve(matrix, residuals)
         left_out.append(0.5 * scores[row] + prediction[0])
     np.testing.assert_allclose(adapter.quantiles, np.percentile(left_out, np.arange(101)), atol=1e-4)
     assert adapter.percentile(float(np.median(left_out))) == pytest.approx(50, abs=0.5)

@@ -17,8 +17,10 @@ from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import ranker
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
-from thumblab_core.ranking.title_facts import FACTS, WORDS
+from thumblab_core.ranking.agreement import AGREEMENT
+from thumblab_core.ranking.inputs import LENGTH_BLOCK, WORDS_BLOCK, model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.title_facts import FACTS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -65,19 +67,11 @@ def published(root: Path, trained: TrainedRanker) -> Release:
     return ReleaseStore(root).publish("model", "all", trained.save, {})
 
 
-def test_the_inputs_are_picture_title_and_title_features() -> None:
-    assert INPUTS.shape == (9, CONFIG.inputs) == (9, 12 + 6 + FACTS + WORDS)
-    assert INPUTS.dtype == np.float32
-    other = model_inputs(IMAGES, VECTORS, ["another title altogether?"] * 9)
-    np.testing.assert_array_equal(other[:, :18], INPUTS[:, :18])
-    assert (other[:, 18:] != INPUTS[:, 18:]).any(axis=1).all()
-
-
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
     """Check that `standardise` gives each kind of input a fixed mean length, whatever its scale was before.
 
-    The mean squared length becomes 1 for the vectors of pictures, 1 for those of titles, and less than 1 for the title
-    facts. The hashed words do not change.
+    The mean squared length becomes 1 for the vectors of pictures, for those of titles and for the agreement, and less
+    than 1 for the title facts. The hashed words and the length of the video do not change.
     """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)
@@ -87,11 +81,11 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
     model.fit_scale(inputs)
     standardised = model.standardise(inputs)
     np.testing.assert_allclose(standardised[:, :dense].mean(axis=0), 0, atol=1e-5)
-    blocks = np.split(standardised, np.cumsum([12, 6, FACTS]), axis=1)
-    lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:3]]
-    assert lengths == pytest.approx([1, 1, ranker.FACTS_LENGTH**2], rel=1e-3)
+    blocks = np.split(standardised, np.cumsum([12, 6, FACTS, AGREEMENT]), axis=1)
+    lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:4]]
+    assert lengths == pytest.approx([1, 1, ranker.FACTS_LENGTH**2, 1], rel=1e-3)
     assert 0 < ranker.FACTS_LENGTH < 1
-    np.testing.assert_array_equal(blocks[3], inputs[:, dense:])
+    np.testing.assert_array_equal(blocks[4], inputs[:, dense:])
 
 
 def test_an_input_that_is_constant_in_training_stays_finite() -> None:
@@ -102,30 +96,20 @@ def test_an_input_that_is_constant_in_training_stays_finite() -> None:
     assert np.isfinite(model.standardise(inputs)).all()
 
 
-@pytest.mark.parametrize("image_length", [0.3, 1.0])
-def test_an_untrained_network_scores_exactly_as_its_linear_model(image_length: float) -> None:
+@pytest.mark.parametrize("usual", [0.03, 0.5])
+def test_an_untrained_network_scores_exactly_as_its_linear_model(usual: float) -> None:
     line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
     model = untrained()
     assert not np.allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=0.1)
-    model.start(line, image_length)
-    np.testing.assert_allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=2e-5)
-
-
-def test_the_network_gets_the_inputs_of_the_picture_times_image_length() -> None:
-    """Check that the network gets the picture's inputs multiplied by `image_length`, and its other inputs unchanged."""
-    parts = []
-    for image_length in (1.0, 0.3):
-        model = untrained()
-        model.start(np.zeros(CONFIG.inputs, np.float32), image_length)
-        dense = (torch.from_numpy(INPUTS) - model.mean) * model.scale * model.gain
-        parts.append(dense[:, : CONFIG.dense].numpy())
-    np.testing.assert_allclose(parts[1][:, :12], 0.3 * parts[0][:, :12], rtol=1e-5)
-    np.testing.assert_array_equal(parts[1][:, 12:], parts[0][:, 12:])
+    model.start(line, usual)
+    predicted = model.predict(INPUTS)
+    np.testing.assert_allclose(predicted.score, model.standardise(INPUTS) @ line, atol=2e-5)
+    np.testing.assert_allclose(predicted.engagement, usual, atol=0.1)
 
 
 def test_training_does_not_change_the_linear_model() -> None:
     model = untrained()
-    model.start(np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32), 1.0)
+    model.start(np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32))
     line, score = model.linear.weight.detach().clone(), model.predict(INPUTS).score
     optimiser = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.5)
     model.train()
@@ -137,17 +121,18 @@ def test_training_does_not_change_the_linear_model() -> None:
     assert not np.allclose(model.predict(INPUTS).score, score, atol=1e-3)
 
 
-def test_hashed_words_change_predictions_only_through_the_linear_model(trained: TrainedRanker) -> None:
-    silent, worded = INPUTS.copy(), INPUTS.copy()
-    silent[:, CONFIG.dense :] = 0
-    with_words, without_words = trained.model.predict(worded), trained.model.predict(silent)
-    np.testing.assert_array_equal(with_words.engagement, without_words.engagement)
-    np.testing.assert_array_equal(with_words.sub_scores, without_words.sub_scores)
-    weights = (
-        trained.model.linear.weight.detach().numpy()[0, CONFIG.dense :] * trained.model.gain.numpy()[CONFIG.dense :]
-    )
-    expected = 0.5 * INPUTS[:, CONFIG.dense :] @ weights
-    np.testing.assert_allclose(with_words.score - without_words.score, expected, atol=1e-4)
+@pytest.mark.parametrize("block", [WORDS_BLOCK, LENGTH_BLOCK])
+def test_words_and_lengths_change_predictions_only_through_the_linear_model(trained: TrainedRanker, block: str) -> None:
+    columns, random = CONFIG.layout.columns(block), np.random.default_rng(2)
+    without, given = INPUTS.copy(), INPUTS.copy()
+    without[:, columns] = 0
+    given[:, columns] = random.standard_normal(given[:, columns].shape)
+    after, before = trained.model.predict(given), trained.model.predict(without)
+    np.testing.assert_array_equal(after.engagement, before.engagement)
+    np.testing.assert_array_equal(after.sub_scores, before.sub_scores)
+    weights = trained.model.linear.weight.detach().numpy()[0, columns] * trained.model.gain.numpy()[columns]
+    expected = 0.5 * given[:, columns] @ weights
+    np.testing.assert_allclose(after.score - before.score, expected, atol=2e-4)
 
 
 def test_the_buffer_unit_scales_only_the_score(trained: TrainedRanker) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.skill import FILE, ONE_TITLE, PACKAGE, read_skills
+from thumblab_core.ranking.skill import EXPERIMENT, FILE, ONE_TITLE, ONE_VIDEO, PACKAGE, read_skills
 
 
 def row(question: str | None, slice_: str, value: float | None, **changes: Any) -> dict[str, Any]:
@@ -45,3 +45,20 @@ def test_an_invalid_evaluation_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('[{"split": "future"}]')
     with pytest.raises(LabError, match=r"evaluation\.json is not valid"):
         read_skills(tmp_path)
+
+
+def test_the_skill_is_that_of_experiments_where_there_are_enough_with_an_interval(tmp_path: Path) -> None:
+    other = row(ONE_TITLE, "residual", 0.57)
+    enough = row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50)
+    assert skills(tmp_path, other, enough) == {"future": (ONE_VIDEO, 0.7)}
+    assert skills(tmp_path, enough) == {"future": (ONE_VIDEO, 0.7)}
+    for without in (
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=49),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50, low=None),
+        row(ONE_VIDEO, EXPERIMENT, None, pairs=50),
+        row(ONE_VIDEO, "changed_thumbnail", 0.7, pairs=500),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, scorer="global"),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, split="adapted"),
+    ):
+        found = skills(tmp_path, other, without)
+        assert found["future"] == (ONE_TITLE, 0.57), without

@@ -15,7 +15,8 @@ from channel_catalogue import FEW, TASTE, picture, write_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.add import AddedChannel, add_channel
@@ -45,7 +46,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
         torch.manual_seed(seed)
         model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
         model.fit_scale(model_inputs(vectors, titles.encode_texts(texts), texts))
-        model.start(np.zeros(model.config.inputs, np.float32), 1.0)
+        model.start(np.zeros(model.config.inputs, np.float32))
         trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
         info = {
             "image_encoder": images.fingerprint,

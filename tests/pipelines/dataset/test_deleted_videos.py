@@ -110,7 +110,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert second.forgotten == 3
     gone.append(delete_one(lab, TEST))
     decision = promote_newest(lab)[2]
-    assert decision.comparison is not None
+    assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
     # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos, and each model still
@@ -126,7 +126,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert all(check.passed for check in check_pairs(successor)), check_pairs(successor)
     again = build_model(lab, TrainConfig(epochs=1, seed=9))
     assert (again.reused, again.forgotten, again.release.info["pairs_release"]) == (False, 0, successor.release_id)
-    assert promote_newest(lab)[2].comparison is not None
+    assert promote_newest(lab)[2].comparisons
     assert clean_pairs(lab) == 0
 
 

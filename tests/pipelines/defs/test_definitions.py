@@ -76,6 +76,7 @@ CHECKS = {
     ("training_pairs", "no_future_observation"),
     ("training_pairs", "labels_hold"),
     ("training_pairs", "target_of_training_rows"),
+    ("training_pairs", "one_video"),
     ("ranking_model", "intact"),
     ("ranking_model", "encoders"),
     ("ranking_model", "alive"),

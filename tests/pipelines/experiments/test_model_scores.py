@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert
 
 from thumblab_core.database.tables import earlier_embeddings, embeddings
 from thumblab_core.images import digest
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter
@@ -29,7 +30,7 @@ def serve_model(lab: Lab) -> None:
     model.fit_scale(model_inputs(vectors.astype(np.float32), words.astype(np.float32), ["A title"] * 32))
     line = np.zeros(model.config.inputs, np.float32)
     line[0] = 1.0
-    model.start(line, 1.0)
+    model.start(line)
     trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {})
     info = {"image_encoder": "images", "title_encoder": "titles"}
     lab.releases.serving.promote(lab.releases.publish(MODEL, ALL, trained.save, info))

@@ -29,7 +29,7 @@ from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -39,6 +39,7 @@ from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fin
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.finetune.fine_tune import WEIGHTS, FineTuneConfig, encoder_setting, fine_tune
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.training.corpus import dataset_inputs
 
 NICHE = "tech"
 CHANNELS, PER_CHANNEL = 4, 20
@@ -83,6 +84,7 @@ def coloured(open_lab: Callable[..., Lab], tiny: TinyClip) -> Coloured:
             "channel_id": np.repeat([f"c{i}" for i in range(CHANNELS)], PER_CHANNEL),
             "title": [f"video {i}" for i in range(n)],
             "published_at": [start + timedelta(days=i) for i in range(n)],
+            "duration_s": 600 + np.arange(n),
             "sha256": [lab.images.put(picture(random, redness)) for redness in red],
             "part": part,
             "fold": np.repeat([0, 1, 2, 0], PER_CHANNEL),
@@ -292,7 +294,7 @@ def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_p
     heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384))
     model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}, 1.0), {}).save, info)
     data = load_dataset(lab, coloured.pairs)
-    scores = heads.predict(model_inputs(data.images, data.titles, data.videos.title.tolist())).score
+    scores = heads.predict(dataset_inputs(data)).score
     held = data.pairs[data.pairs.part == "validation"]
     expected = float((scores[held.winner] > scores[held.loser]).mean())
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained", epochs=1))

@@ -8,27 +8,40 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from compared_pictures import with_pairs
 
+from thumblab_core.arrays import Float32s, Float64s
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.models import promotion
+from thumblab_pipelines.models import comparison, promotion
+
+
+def stored_scores(release: Release, vectors: tuple[Float32s, Float32s], texts: list[str], channels: Any) -> Float64s:
+    """Return the scores [k] of pictures, as the function `scores_of` does for a real model.
+
+    The file of the release has a score and a vector for each picture. A picture has the score of the same vector.
+    """
+    pictures, scores = np.load(release.path / "pictures.npy"), np.load(release.path / "scores.npy")
+    place = {vector.tobytes(): row for row, vector in enumerate(pictures)}
+    return np.asarray(scores[[place[vector.tobytes()] for vector in vectors[0]]], np.float64)
 
 
 @pytest.fixture
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab in which a model release holds a file of scores instead of a network.
+    """A lab in which a model release holds a file of scores instead of a network, see `stored_scores`.
 
     If the info of a release has a true value for `broken`, the release cannot be loaded. If it has a true value for
     `dead`, the release fails its check.
     """
     monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
-    monkeypatch.setattr(promotion, "model_scores", lambda release, data: np.load(release.path / "scores.npy"))
+    monkeypatch.setattr(comparison, "scores_of", stored_scores)
     monkeypatch.setattr(
         promotion,
         "check_model",
@@ -42,7 +55,7 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
     """The dataset that the lab loads from its newest release of pairs."""
     planted = plant(channels=8, videos=60)
     release = scored_lab.releases.publish(PAIRS, ALL, lambda folder: (folder / "x").touch(), planted.release.info)
-    data = dataclasses.replace(planted, release=release)
+    data = with_pairs(dataclasses.replace(planted, release=release), 40)
     monkeypatch.setattr(promotion, "load_dataset", lambda lab, release: data)
     return data
 
@@ -51,13 +64,23 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     """A function that publishes a model. The score of a video is its target plus noise.
 
-    `noise` is the standard deviation of the noise, and `seen` are the ids of the model's training videos.
+    `noise` is the standard deviation of the noise, and `seen` are the ids of the model's training videos. The score of
+    a picture of a one-video pair is its true value times `one_video`, plus the same noise.
     """
     target = newest_pairs.videos.target.to_numpy(float)
+    pairs = newest_pairs.one_video
+    # The pictures of the one-video pairs come after those of the videos. The true values of a and b differ by the gap.
+    half = pairs.pairs.gap.to_numpy(float) / 2
+    pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])
 
-    def publish(noise: float, seen: list[str] | None = None, seed: int = 0, **facts: object) -> Release:
+    def publish(
+        noise: float, seen: list[str] | None = None, seed: int = 0, one_video: float = 1.0, **facts: object
+    ) -> Release:
         def write(folder: Path) -> None:
-            np.save(folder / "scores.npy", target + noise * np.random.default_rng(seed).standard_normal(len(target)))
+            random = np.random.default_rng(seed)
+            truth = np.concatenate([target, one_video * half, -one_video * half])
+            np.save(folder / "scores.npy", truth + noise * random.standard_normal(len(truth)))
+            np.save(folder / "pictures.npy", pictures)
             if seen is not None:
                 np.save(folder / FINGERPRINTS_FILE, fingerprints(seen))
 

@@ -110,7 +110,7 @@ def test_a_choice_that_fails_a_check_is_not_compared_and_keeps_its_alias(scored_
     choice = champion("1", dead.release_id, None)
     registry = Registry(choice, dead)
     served = serve_newest(scored_lab, registry)  # type: ignore[arg-type]
-    assert (served.release, served.decision.promoted, served.decision.comparison) == (fit, True, None)
+    assert (served.release, served.decision.promoted, served.decision.comparisons) == (fit, True, ())
     assert registry.alias == choice
 
 

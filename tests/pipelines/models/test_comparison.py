@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thumblab_pipelines.models.promotion import LEAST_COMPARED_PAIRS, Comparison, compare_models
+from thumblab_pipelines.models.comparison import LEAST_COMPARED_PAIRS, Comparison, compare_models
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:

@@ -23,16 +23,10 @@ from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints, was_trained_on
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.models import promotion
+from thumblab_pipelines.models import comparison
 from thumblab_pipelines.models.build import build_model
-from thumblab_pipelines.models.promotion import (
-    check_served_model,
-    compare_models,
-    decide,
-    model_scores,
-    promote_by_hand,
-    promote_newest,
-)
+from thumblab_pipelines.models.comparison import compare_models, model_scores
+from thumblab_pipelines.models.promotion import check_served_model, decide, promote_by_hand, promote_newest
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.videos.names import channel_id_of
 
@@ -65,11 +59,45 @@ def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(score
     assert scored_lab.releases.serving.current_id(MODEL, ALL) == good.release_id
     pointer, promoted = check_served_model(scored_lab, served, decision)
     assert (pointer.passed, promoted.passed, promoted.advisory) == (True, False, True)
-    assert promoted.explanation.startswith(f"worse than {good.release_id}: AUC 0.")
+    assert promoted.explanation.startswith(f"worse than {good.release_id} on package: AUC 0.")
 
     better = publish(0.1)
     assert promote_newest(scored_lab)[:2] == (better, better)
     assert promote_newest(scored_lab)[2].reason == "it is served already"
+
+
+def test_a_model_that_is_worse_on_one_question_is_not_promoted_and_the_question_is_named(
+    scored_lab: Lab, publish: Publish
+) -> None:
+    champion = publish(0.3)
+    promote_newest(scored_lab)
+    publish(0.3, one_video=-1.0)
+    _, served, decision = promote_newest(scored_lab)
+    assert (served, decision.promoted) == (champion, False)
+    assert [(one.question, one.not_worse) for one in decision.comparisons] == [
+        ("package", True), ("one_title", True), ("one_video", False),
+    ]  # fmt: skip
+    assert decision.reason.startswith(f"worse than {champion.release_id} on one_video: AUC 0.")
+    assert "package" not in decision.reason
+
+    better = publish(0.1)
+    _, served, decision = promote_newest(scored_lab)
+    assert served == better
+    questions = ("package", "one_title", "one_video")
+    assert decision.reason.startswith(f"not worse than {champion.release_id} on package: AUC 0.")
+    assert all(f"{question}: AUC" in decision.reason for question in questions)
+
+
+def test_a_one_video_pair_that_a_model_was_trained_on_is_not_compared(
+    scored_lab: Lab, publish: Publish, newest_pairs: Dataset
+) -> None:
+    pairs = newest_pairs.one_video.pairs
+    test = pairs.pair_id[pairs.part == TEST].tolist()
+    champion, challenger = publish(0.3, seen=test[:9]), publish(0.3, seed=1, seen=test[5:20])
+    comparisons = {one.question: one for one in decide(scored_lab, challenger, champion).comparisons}
+    assert comparisons["one_video"].pairs == len(test) - 20
+    all_but_49 = publish(0.3, seed=2, seen=test[49:])
+    assert [one.question for one in decide(scored_lab, all_but_49, champion).comparisons] == ["package", "one_title"]
 
 
 def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, publish: Publish) -> None:
@@ -114,7 +142,7 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
     scored_lab.releases.serving.promote(publish(0.1, **champion))
     new = publish(1.0)
     _, served, decision = promote_newest(scored_lab)
-    assert (served, decision.promoted, decision.comparison) == (new, True, None)
+    assert (served, decision.promoted, decision.comparisons) == (new, True, ())
     assert reason in decision.reason
 
 
@@ -163,12 +191,12 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     pairs = data.pairs[data.pairs.part == TEST]
     pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
     model = TrainedRanker.load(first)
-    assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
-    assert decision.comparison is not None
+    expected = compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
+    assert decision.comparisons[0] == expected
     # `other` is a copy of `first`, which was trained on vectors of the lab's encoder. The vectors of `another` have the
     # opposite signs, so `other` ranks badly.
-    assert decision.comparison.difference > 0.1
-    assert decision.comparison.channels == 7
+    assert decision.comparisons[0].difference > 0.1
+    assert decision.comparisons[0].channels == 7
     assert "each model with its own encoders" in decision.reason
 
 
@@ -192,19 +220,17 @@ def test_only_pairs_that_neither_model_has_seen_are_compared(
     by_channel = newest_pairs.videos.groupby("channel_id").video_id.agg(list)
     champion = publish(0.5, seen=by_channel["c0"])
     challenger = publish(0.5, seen=by_channel["c1"], seed=2)
-    comparison = decide(scored_lab, challenger, champion).comparison
-    assert comparison is not None
-    assert (comparison.channels, comparison.pairs) == (6, int((~test.channel_id.isin(["c0", "c1"])).sum()))
+    package = decide(scored_lab, challenger, champion).comparisons[0]
+    assert (package.channels, package.pairs) == (6, int((~test.channel_id.isin(["c0", "c1"])).sum()))
 
     unrecorded = publish(0.5, seed=3)
     decision = decide(scored_lab, unrecorded, champion)
-    assert decision.comparison is not None
-    assert decision.comparison.channels == 7
+    assert decision.comparisons[0].channels == 7
     assert f"{unrecorded.release_id} does not record its training videos" in decision.reason
 
     everything = publish(0.1, seen=newest_pairs.videos.video_id.tolist(), seed=4)
     decision = decide(scored_lab, everything, champion)
-    assert (decision.promoted, decision.comparison) == (False, None)
+    assert (decision.promoted, decision.comparisons) == (False, ())
     assert "only 0 held-out pairs" in decision.reason
 
 
@@ -213,9 +239,7 @@ def test_with_no_unseen_pair_a_champion_of_other_encoders_stays(
 ) -> None:
     champion = publish(1.0, image_encoder="another", image_encoder_name="onnx:another")
     challenger = publish(0.1, seen=newest_pairs.videos.video_id.tolist())
-    monkeypatch.setattr(
-        promotion, "model_scores", lambda model, data: pytest.fail("scored with vectors of another encoder")
-    )
+    monkeypatch.setattr(comparison, "scores_of", lambda *given: pytest.fail("scored with vectors of another encoder"))
     decision = decide(scored_lab, challenger, champion)
-    assert (decision.promoted, decision.comparison) == (False, None)
+    assert (decision.promoted, decision.comparisons) == (False, ())
     assert "only 0 held-out pairs were seen by neither" in decision.reason

@@ -160,6 +160,23 @@ def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs(
     assert np.mean(widths) > 2 * as_if_independent
 
 
+@pytest.mark.parametrize("channels", [1, 3, 10])
+def test_intervals_of_pairs_of_one_video_cover_the_true_mean(channels: int) -> None:
+    """Draw channels with 20 videos, each with up to five pairs of its own pictures, such as those of experiments.
+
+    The pairs of a video are right with the same probability, so they are not independent.
+    """
+    random = np.random.default_rng(channels)
+    covered = 0
+    for _ in range(SAMPLES):
+        video = np.repeat(np.arange(20 * channels), random.integers(1, 6, 20 * channels))
+        right = random.beta(3, 2, 20 * channels)[video]
+        wins = (random.random(len(video)) < right).astype(np.float64)
+        low, high = interval(wins, video, video, video // 20, SHARE)
+        covered += low <= 0.6 <= high
+    assert 0.90 <= covered / SAMPLES <= 1.0
+
+
 def test_few_channels_that_disagree_have_a_wide_interval() -> None:
     wins, winners, losers, channel = sample(np.random.default_rng(1), np.array([60, 60, 60]), 0.3, 0.0)
     narrow = interval(wins, winners, losers, channel, SHARE)

@@ -1,33 +1,72 @@
-"""Tests of the linear model. It is a ridge regression, and the training of the network starts from its coefficients."""
+"""Tests of the linear model, whose picture part says what a picture adds under one title.
 
+The training of the network starts from its weights.
+"""
+
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from thumblab_core.arrays import Float32s
+from thumblab_core.arrays import Float32s, Float64s, Rows
 from thumblab_pipelines.training import linear
-from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, choose_line, fit_ridge
+from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
+from thumblab_pipelines.training.linear import (
+    _PICTURE_PENALTIES,
+    CONTEXT_PENALTIES,
+    TITLE_PENALTIES,
+    UNDERSMOOTHING,
+    Differences,
+    Line,
+    LineInputs,
+    best_context_penalty,
+    fit_line,
+    fit_ridge,
+)
+
+PICTURE = np.eye(20)[0] * np.sqrt(20)
+"""The planted weights of a picture [20]. Only the first input matters."""
 
 
-def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
-    """Draw the videos of eight channels, and return the arguments of `choose_line`.
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    """Videos of eight channels. The arguments of `fit_line` are `inputs`, `target` and `pairs`."""
 
-    These are the vectors of the pictures [n, 30], the other inputs [n, 30], the targets and channels of the videos [n],
-    and the winners and losers of all pairs. `by_picture` and `by_rest` are the weights of a picture and of the other
-    inputs in the target.
+    inputs: LineInputs
+    target: Float64s
+    pairs: tuple[Rows, Rows]
+
+    def fit(self, differences: Differences | None = None, partialled: bool = True) -> Line:
+        return fit_line(self.inputs, self.target, self.pairs, differences, partialled)
+
+    def change(self, target: Float64s) -> "Planted":
+        return dataclasses.replace(self, target=target)
+
+
+def planted(
+    confounding: float = 0.0, by_title: float = 0.6, noise: float = 0.4, seed: int = 0, videos: int = 60
+) -> Planted:
+    """Draw the videos of eight channels.
+
+    `confounding` is the correlation of the title's first input with the picture's second input, which has no effect on
+    the views. `by_title` is the effect of the title's first input. The context of a video is its title.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos
-    pictures, rest = ((random.standard_normal((n, 30)) / np.sqrt(30)).astype(np.float32) for _ in range(2))
-    target = np.sqrt(30) * (by_picture * pictures[:, 0] + by_rest * rest[:, 0]) + noise * random.standard_normal(n)
+    pictures, titles = (random.standard_normal((n, 20)) for _ in range(2))
+    pictures[:, 1] = confounding * titles[:, 0] + np.sqrt(1 - confounding**2) * pictures[:, 1]
+    target = pictures[:, 0] + by_title * titles[:, 0] + noise * random.standard_normal(n)
     channel = np.repeat([f"c{number}" for number in range(8)], videos)
     first, second = np.triu_indices(videos, 1)
     left = np.concatenate([first + videos * number for number in range(8)])
     right = np.concatenate([second + videos * number for number in range(8)])
     ahead = target[left] > target[right]
-    return pictures, rest, target, channel, np.where(ahead, left, right), np.where(ahead, right, left)
+    scaled = [(values / np.sqrt(20)).astype(np.float32) for values in (pictures, titles)]
+    inputs = LineInputs(scaled[0], scaled[1], scaled[1], channel)
+    return Planted(inputs, target, (np.where(ahead, left, right), np.where(ahead, right, left)))
 
 
 def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
@@ -50,85 +89,166 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
     np.testing.assert_allclose(coefficients, ridge(inputs, target, penalty), atol=1e-4)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_pictures_get_the_greatest_length_if_they_decide(seed: int) -> None:
-    assert choose_line(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
+@pytest.mark.parametrize("columns", [12, 200])
+def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
+    """Compare with one regression for each run. With 200 columns there are more columns than rows."""
+    random = np.random.default_rng(1)
+    x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))
+    run = runs_in_time(np.repeat(["a", "b"], 30))
+    centred = (x - x.mean(axis=0)).astype(np.float64)
+    predicted = held_out_predictions(x, y[:, 0], run, (1.0, 30.0))
+    left = residuals(y, x, run, 4.0)
+    for number in range(5):
+        out, known = run == number, run != number
+        for row, penalty in enumerate((1.0, 30.0)):
+            seen = centred[known]
+            weights = np.linalg.solve(seen.T @ seen + penalty * np.eye(columns), seen.T @ y[known, 0])
+            np.testing.assert_allclose(predicted[row, out], centred[out] @ weights, atol=1e-3)
+        for column in range(3):
+            weights = ridge(x[known], y[known, column].astype(np.float64), 4.0)
+            expected = (x[out] - x[known].mean(axis=0)) @ weights + y[known, column].mean()
+            np.testing.assert_allclose(left[out, column], y[out, column] - expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_pictures_get_the_least_length_if_the_other_inputs_decide(seed: int) -> None:
-    assert choose_line(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
-
-
-def test_clear_data_gets_a_lower_penalty_than_noisy_data() -> None:
-    clear = [choose_line(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
-    noisy = [choose_line(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
-    assert clear == [min(_PENALTIES)] * 4
-    assert np.mean(noisy) > 2 * min(_PENALTIES)
-
-
-def test_without_pairs_the_least_length_is_chosen() -> None:
-    pictures, rest, target, channel, winners, losers = planted(1.0, 1.0)
-    assert choose_line(pictures, rest, target, channel, winners[:0], losers[:0]).length == min(_LENGTHS)
-    of_one_row = choose_line(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
-    assert of_one_row.length == min(_LENGTHS)
-
-
-def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
-    """Return the predictions [n] that `choose_line` makes, for each combination of a length and a penalty.
-
-    The length is that of the pictures' vectors. The penalty is that of the ridge regression.
-    """
-    predicted = []
-    real = linear._predict_held_out
-
-    def record(*arguments: Any) -> Any:
-        predicted.append(real(*arguments))
-        return predicted[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(linear, "_predict_held_out", record)
-        choose_line(*rows)
-    return predicted
-
-
-def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_never_predicted_from_its_own_views() -> None:
     """Change the views of the first run of each channel. A run is a fifth of a channel's videos, in order of time.
 
     The predictions for the first runs must stay the same. The predictions for the other runs must change.
     """
-    pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
-    first = np.arange(len(target)) % 25 < 5
-    before = predictions(monkeypatch, (pictures, rest, target, channel, winners, losers))
-    changed = np.where(first, 7 - 3 * target, target)
-    after = predictions(monkeypatch, (pictures, rest, changed, channel, winners, losers))
-    assert len(before) == len(_LENGTHS) * len(_PENALTIES)
-    for predicted_before, predicted_after in zip(before, after, strict=True):
-        np.testing.assert_array_equal(predicted_before[first], predicted_after[first])
-        assert not np.allclose(predicted_before[~first], predicted_after[~first])
+    rows = planted(videos=25)
+    run = runs_in_time(rows.inputs.channel)
+    first = np.arange(len(rows.target)) % 25 < 5
+    np.testing.assert_array_equal(run == 0, first)
+    changed = np.where(first, 7 - 3 * rows.target, rows.target)
+    context = rows.inputs.context
+    before, after = (held_out_predictions(context, target, run, (3.0,))[0] for target in (rows.target, changed))
+    np.testing.assert_array_equal(before[first], after[first])
+    assert not np.allclose(before[~first], after[~first])
+    predicted = [target - residuals(target[:, None], context, run, 3.0)[:, 0] for target in (rows.target, changed)]
+    np.testing.assert_allclose(predicted[0][first], predicted[1][first], atol=1e-4)
+    assert not np.allclose(predicted[0][~first], predicted[1][~first], atol=1e-2)
+
+
+def test_if_all_videos_are_in_one_run_nothing_is_predicted() -> None:
+    values, context = np.arange(6.0).reshape(3, 2), np.ones((3, 4), np.float32)
+    np.testing.assert_array_equal(residuals(values, context, np.zeros(3, np.intp), 1.0), values)
+    np.testing.assert_array_equal(held_out_predictions(context, values[:, 0], np.zeros(3, np.intp), (1.0,)), 0)
+
+
+def errors(rows: Planted) -> tuple[float, float]:
+    """Return how far the weights of the picture part are from the planted ones, with and without partialling out."""
+    with_it, without_it = (float(np.linalg.norm(rows.fit(partialled=flag).picture - PICTURE)) for flag in (True, False))
+    return with_it, without_it
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_planted_confounding_the_partialled_weights_are_nearer_to_the_planted_ones(seed: int) -> None:
+    rows = planted(confounding=0.8, by_title=1.5, seed=seed)
+    with_it, without_it = errors(rows)
+    assert with_it < 0.5 * without_it
+    confounded = [abs(float(rows.fit(partialled=flag).picture[1])) for flag in (True, False)]
+    assert confounded[0] < 0.2 * confounded[1], "the second input of the picture has no effect"
+
+
+def test_without_confounding_partialling_out_costs_little() -> None:
+    with_it, without_it = errors(planted(by_title=0.0))
+    assert with_it < 1.5 * without_it + 0.2
+
+
+def test_the_title_part_learns_what_the_picture_part_leaves() -> None:
+    line = planted(confounding=0.6, by_title=0.6).fit()
+    assert line.title[0] > 1
+    assert np.abs(line.title[1:]).max() < 0.25 * line.title[0], "only the first input of the title has an effect"
+
+
+def one_difference(gap: float, variance: float) -> Differences:
+    """Return one compared pair of pictures, which differ in the third input of the picture part."""
+    return Differences(np.eye(20)[[2]], np.array([gap]), np.array([variance]))
+
+
+def test_a_difference_moves_the_weights_by_its_precision() -> None:
+    rows = planted()
+    plain = rows.fit().picture[2]
+    moves = [abs(rows.fit(one_difference(8.0, variance)).picture[2] - plain) for variance in (0.01, 0.1, 1.0, 1e6)]
+    assert moves == sorted(moves, reverse=True)
+    assert moves[0] > 3 * moves[2]
+    assert moves[-1] < 1e-3
+
+
+def test_the_order_of_the_two_pictures_of_a_difference_does_not_matter() -> None:
+    rows, one = planted(), one_difference(1.0, 0.1)
+    turned = Differences(-one.picture, -one.gaps, one.variances)
+    np.testing.assert_allclose(rows.fit(one).picture, rows.fit(turned).picture, atol=1e-9)
+
+
+def test_many_differences_teach_what_the_videos_are_too_noisy_to_teach() -> None:
+    rows, random = planted(noise=6.0), np.random.default_rng(5)
+    gaps = random.standard_normal((200, 20)) / np.sqrt(10)
+    differences = Differences(gaps, gaps @ PICTURE + 0.1 * random.standard_normal(200), np.full(200, 0.01))
+    before, after = (np.linalg.norm(rows.fit(pairs).picture - PICTURE) for pairs in (None, differences))
+    assert after < 0.5 * before
+    nothing = Differences(gaps[:0], np.zeros(0), np.zeros(0))
+    np.testing.assert_array_equal(rows.fit(nothing).picture, rows.fit().picture)
+
+
+def test_clear_data_gets_lower_penalties_than_noisy_data() -> None:
+    clear = [planted(noise=0.05, seed=seed).fit().parameters for seed in range(4)]
+    noisy = [planted(noise=8.0, seed=seed).fit().parameters for seed in range(4)]
+    assert {(line.picture, line.title) for line in clear} == {(min(_PICTURE_PENALTIES), min(TITLE_PENALTIES))}
+    assert np.mean([line.picture for line in noisy]) > 3 * min(_PICTURE_PENALTIES)
+    assert np.mean([line.context for line in noisy]) > np.mean([line.context for line in clear])
+
+
+def test_the_context_gets_a_smaller_penalty_than_the_one_that_predicts_best() -> None:
+    rows = planted()
+    best = best_context_penalty(rows.inputs.context, rows.target, runs_in_time(rows.inputs.channel))
+    assert best in CONTEXT_PENALTIES
+    assert rows.fit().parameters.context == best / UNDERSMOOTHING
+
+
+def test_without_pairs_the_largest_penalties_are_chosen() -> None:
+    rows = planted()
+    nothing = rows.pairs[0][:0], rows.pairs[1][:0]
+    one = np.arange(1)
+    for inputs, target in ((rows.inputs, rows.target), (rows.inputs.only(one), rows.target[one])):
+        chosen = fit_line(inputs, target, nothing).parameters
+        assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(TITLE_PENALTIES))
 
 
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
-    """Swap winner and loser in pairs whose videos are of two runs. The choice must stay the same.
+    """Leave out the pairs whose videos are of two runs. The choice must stay the same.
 
-    A run is a fifth of a channel's videos, in order of time. Videos of different runs are predicted by different
-    models, so their predictions cannot be compared. Then swap winner and loser in the pairs within a run, which must
-    change the choice.
+    Videos of different runs are predicted by different models, so their predictions cannot be compared. Leaving out the
+    pairs within a run must change the choice.
     """
-    pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
-    run = np.arange(len(target)) % 60 // 12
-    across = run[winners] != run[losers]
-    sides = np.where(across, losers, winners), np.where(across, winners, losers)
-    rows = pictures, rest, target, channel
-    assert choose_line(*rows, *sides) == choose_line(*rows, winners, losers)
-    inside = ~across
-    reversed_inside = np.where(inside, losers, winners), np.where(inside, winners, losers)
-    assert choose_line(*rows, *reversed_inside) != choose_line(*rows, winners, losers)
+    rows = planted()
+    run = runs_in_time(rows.inputs.channel)
+    inside = run[rows.pairs[0]] == run[rows.pairs[1]]
+
+    def chosen(pairs: npt.NDArray[np.bool_]) -> Any:
+        return fit_line(rows.inputs, rows.target, (rows.pairs[0][pairs], rows.pairs[1][pairs])).parameters
+
+    assert chosen(inside) == rows.fit().parameters
+    assert chosen(~inside).picture == max(_PICTURE_PENALTIES)
 
 
 def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = planted(1.0, 0.3)
+    """Lower the number of videos that the choice may use. The fit must still use all videos."""
+    rows, sizes = planted(), []
+    whole = rows.fit()
+
+    def record(inputs: Float32s, target: Float64s, run: Rows, penalties: Sequence[float]) -> Float64s:
+        sizes.append(len(target))
+        return held_out_predictions(inputs, target, run, penalties)
+
+    monkeypatch.setattr(linear, "held_out_predictions", record)
     monkeypatch.setattr(linear, "_ROWS", 240)
-    assert {len(predicted) for predicted in predictions(monkeypatch, rows)} == {240}
-    assert choose_line(*rows) == choose_line(*rows)
-    assert choose_line(*rows).length == max(_LENGTHS)
+    line = rows.fit()
+    assert sizes == [240] * 3, "one choice for the context, one for the picture part and one for the title part"
+    assert rows.fit().parameters == line.parameters
+    outside = np.setdiff1d(np.arange(len(rows.target)), linear._sample_of(len(rows.target)))
+    assert len(outside) == len(rows.target) - 240
+    changed = rows.target.copy()
+    changed[outside] += np.random.default_rng(2).standard_normal(len(outside))
+    assert not np.allclose(rows.change(changed).fit().picture, line.picture, atol=1e-3)
+    assert np.corrcoef(line.picture, whole.picture)[0, 1] > 0.99

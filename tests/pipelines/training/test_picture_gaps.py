@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from thumblab_core.ranking.ranker import model_inputs
+from thumblab_core.ranking.inputs import model_inputs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.training import picture_gaps

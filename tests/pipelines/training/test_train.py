@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import model_inputs
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.load import Dataset
@@ -21,6 +20,7 @@ from thumblab_pipelines.statistics.calibration import expected_calibration_error
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.checkpoints import TrainingStoppedError
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.corpus import dataset_inputs
 from thumblab_pipelines.training.train import TrainedRanking, train
 
 Plant = Callable[..., Dataset]
@@ -105,7 +105,7 @@ def test_the_scores_are_log_views(data: Dataset, trained: TrainedRanking) -> Non
 
 
 def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: TrainedRanking) -> None:
-    inputs = model_inputs(data.images, data.titles, data.videos.title.tolist())
+    inputs = dataset_inputs(data)
     unadapted = trained.ranker.predict_inputs(inputs).score
     np.testing.assert_allclose(unadapted, trained.held.future_unadapted, atol=1e-5)
     for channel, rows in data.videos.groupby("channel_id").indices.items():
@@ -297,7 +297,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
     assert loaded.training == brief.ranker.training
     assert loaded.training["pairs_release"] == little.release.release_id
     assert loaded.calibration == brief.ranker.calibration
-    inputs = model_inputs(little.images, little.titles, little.videos.title.tolist())
+    inputs = dataset_inputs(little)
     for channel in (None, "c0"):
         before, after = (r.predict_inputs(inputs, channel and r.adapter(channel)) for r in (brief.ranker, loaded))
         np.testing.assert_allclose(before.score, after.score, atol=1e-6)

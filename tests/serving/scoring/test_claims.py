@@ -88,6 +88,16 @@ def test_the_answer_says_so_where_an_older_model_was_only_evaluated_on_whole_vid
     assert "held-out pairs of videos of 40 channels" in answer["skill"]["summary"]
 
 
+def test_the_skill_is_that_of_experiments_where_the_model_was_evaluated_on_enough(changing, draw):
+    questions = [("package", "all"), ("one_title", "residual"), ("one_video", "experiment")]
+    changing.lab.promote(changing.lab.model(evaluated={"skills": {"new_channels": GOOD}, "questions": questions}))
+    answer = changing.score(draw(1), draw(2))
+    assert answer["skill"]["question"] == "one_video"
+    assert "held-out pairs of pictures from experiments of 40 channels" in answer["skill"]["summary"]
+    assert answer["ordered_by"] == "model"
+    assert not degraded_with(answer, "only evaluated on pairs of videos")
+
+
 def test_the_answer_says_so_where_a_model_was_not_evaluated(changing, draw):
     changing.lab.promote(changing.lab.model(evaluated={"skills": {}}))
     answer = changing.score(draw(1), draw(2))

@@ -118,8 +118,9 @@ def test_pictures_with_near_hashes_and_unlike_vectors_are_in_no_group(service, d
     assert answer["near_identical"] == []
 
 
-def examined(vector, phash):
-    return SimpleNamespace(vectors={"e": np.array(vector, np.float32)}, perceptual_hash=phash)
+def examined(vector, phash, words=None):
+    measurement = SimpleNamespace(evidence=SimpleNamespace(words=words))
+    return SimpleNamespace(vectors={"e": np.array(vector, np.float32)}, perceptual_hash=phash, measurement=measurement)
 
 
 def test_both_the_encoder_and_the_hash_must_call_two_pictures_near_identical():
@@ -129,6 +130,36 @@ def test_both_the_encoder_and_the_hash_must_call_two_pictures_near_identical():
     assert group_near_identical(pictures, "e", 0.97) == [("a", "near")]
     assert group_near_identical(pictures, "e", 0.99) == []
     assert group_near_identical({"a": examined([1, 0], 0), "far": examined([1, 0], seven_bits)}, "e", 0.97) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("FREE PHONE", "NEW PHONE", False),
+        ("FREE PHONE", "", False),
+        ("I TESTED 50 PHONES", "I TESTD 50 phones", True),
+        (None, "FREE PHONE", False),
+        (None, None, True),
+    ],
+)
+def test_pictures_with_other_words_are_in_no_group(first, second, same):
+    pictures = {"a": examined([1, 0], 0, first), "b": examined([1, 0], 0, second)}
+    assert bool(group_near_identical(pictures, "e", 0.97)) is same
+
+
+def written(data, text):
+    """Return the picture with a text in large letters near its upper edge."""
+    image = Image.open(io.BytesIO(data)).convert("RGB").resize((640, 360))
+    ImageDraw.Draw(image).text((30, 20), text, "white", ImageFont.load_default(70), stroke_width=4, stroke_fill="black")
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def test_a_picture_with_another_word_is_a_candidate_of_its_own(service, draw):
+    first, second = written(draw(1), "FREE PHONE"), written(draw(1), "OLD CAMERA")
+    answer = service.score(first, second, again(first))
+    assert answer["near_identical"] == [["p0.jpg", "p2.jpg"]]
 
 
 def test_pictures_that_are_linked_by_a_third_are_one_group():

@@ -44,7 +44,7 @@ def served_model(
         context.log.warning(f"the channel adapter of {channel} was not fitted for this model: {reason}")
     release, decision, version = served.release, served.decision, served.version
     context.log.info(f"{served.challenger.release_id}: {decision.reason}")
-    comparison = decision.comparison
+    differences = {comparison.question: comparison for comparison in decision.comparisons}
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["videos"],
@@ -56,7 +56,8 @@ def served_model(
             "histories": {"learnt": len(adapters.fitted), "failed": adapters.failed},
             **({"mlflow_run": dg.MetadataValue.url(tracker.url(version.run_id))} if version else {}),
             **({"mlflow_version": version.number} if version else {}),
-            **({"auc_difference": comparison.difference, "auc_difference_low": comparison.low} if comparison else {}),
+            **{f"auc_difference_{question}": one.difference for question, one in differences.items()},
+            **{f"auc_difference_{question}_low": one.low for question, one in differences.items()},
         },
         check_results=results(check_served_model(lab.open(), release, decision)),
     )

@@ -23,6 +23,7 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
     with explained():
         built = build_pairs(lab.open(), context.run.run_id)
     info = built.release.info
+    one_video = info["one_video"]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": sum(info["pairs"].values()),
@@ -36,6 +37,9 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             **{f"pairs_{part}": count for part, count in info["pairs"].items()},
             "labels": info["labels"],
             "excluded": info["excluded"],
+            **{f"one_video_{source}_pairs": count for source, count in one_video["pairs"].items()},
+            **{f"one_video_{source}_decided": count for source, count in one_video["decided"].items()},
+            "one_video_left_out": one_video["left_out"],
         },
         check_results=results(check_pairs(built.release)),
     )

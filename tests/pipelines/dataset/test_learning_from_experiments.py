@@ -1,0 +1,117 @@
+"""Test that a channel's experiments teach the model which pictures the viewers of this channel like.
+
+The experiments are recorded in a lab with PostgreSQL. The pairs release and the training make of them what they make of
+every lab's experiments.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from planted_pairs import PlantedLab, planted_lab
+
+from demo.catalogues.effects import PlantedEffects
+from thumblab_core.arrays import Float64s
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.images import decode
+from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_pipelines.dataset.load import Dataset, load_dataset
+from thumblab_pipelines.dataset.one_video import OneVideoPairs
+from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.dataset.splits import TEST, TRAIN
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
+from thumblab_pipelines.training.train import train
+
+EXPERIMENTS = 40
+NEW_PAIRS = 300
+BRIEF = TrainConfig(epochs=2)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The model that learnt from the experiments, and the model that did not. Both learnt from the same videos."""
+
+    data: Dataset
+    channel: str
+    informed: TrainedRanker
+    uninformed: TrainedRanker
+
+    def models(self) -> tuple[TrainedRanker, TrainedRanker]:
+        return self.informed, self.uninformed
+
+
+@pytest.fixture(scope="module")
+def planted(open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) -> PlantedLab:
+    folder = tmp_path_factory.mktemp("variants")
+    return planted_lab(open_lab, folder, 150, EXPERIMENTS, PlantedEffects(taste=2.0), weeks=1)
+
+
+@pytest.fixture(scope="module")
+def learnt(planted: PlantedLab) -> Learnt:
+    data = load_dataset(planted.lab, build_pairs(planted.lab).release)
+    (channel,) = data.one_video.pairs.channel_id.unique()
+    without = dataclasses.replace(data, one_video=OneVideoPairs.none())
+    return Learnt(data, str(channel), train(data, BRIEF).ranker, train(without, BRIEF).ranker)
+
+
+def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(learnt: Learnt) -> None:
+    pairs = learnt.data.one_video.pairs
+    assert len(pairs) >= EXPERIMENTS
+    learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
+    assert len(learnt_pairs) >= 15
+    assert learnt_pairs.happened_on.max() <= held_out.happened_on.max()
+    compared = [model.adapter(learnt.channel) for model in learnt.models()]
+    assert compared[0] is not None and compared[1] is not None
+    assert (compared[0].compared, compared[1].compared) == (len(learnt_pairs), 0)
+    assert compared[0].videos == compared[1].videos
+
+
+def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Float64s) -> Float64s:
+    """Return for each pair whether the adapted model prefers the picture that is better, 0 or 1. `gaps` has the truth."""
+    adapter = model.adapter(channel)
+    first, second = (model.predict_inputs(side, adapter).score for side in (inputs.first, inputs.second))
+    return np.asarray(np.sign(first - second) == np.sign(gaps), np.float64)
+
+
+def test_forty_experiments_raise_the_accuracy_on_held_out_experiments_of_the_channel(learnt: Learnt) -> None:
+    pairs = learnt.data.one_video.pairs
+    held_out = ((pairs.part == TEST) & pairs.decided).to_numpy(bool)
+    inputs = OneVideoInputs.of(learnt.data, held_out)
+    gaps = pairs.gap.to_numpy(float)[held_out]
+    informed, uninformed = (right(model, learnt.channel, inputs, gaps).mean() for model in learnt.models())
+    assert held_out.sum() >= 10
+    assert informed > uninformed
+
+
+def vectors(images: list[bytes]) -> Vectors:
+    encoder = BuiltinEncoder()
+    return encoder.encode_prepared([encoder.prepare(decode(image).pixels) for image in images])
+
+
+def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_measurably(
+    planted: PlantedLab, learnt: Learnt
+) -> None:
+    """Compare 300 pairs of pictures that were never tested, by their planted quality. The lead must be significant."""
+    ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
+    drawn = [
+        [planted.catalogue.new_picture(ids[n % len(ids)], f"{n}{side}") for side in "ab"] for n in range(NEW_PAIRS)
+    ]
+    gaps = np.array([first.quality - second.quality for first, second in drawn])
+    videos = learnt.data.videos.set_index("video_id")
+    rows = [videos.index.get_loc(one) for one in ids if one in videos.index]
+    titles = learnt.data.titles[np.resize(rows, NEW_PAIRS)]
+    texts = learnt.data.videos.title.iloc[np.resize(rows, NEW_PAIRS)].tolist()
+    sides = [vectors([pair[side].image for pair in drawn]) for side in (0, 1)]
+    wins = []
+    for model in learnt.models():
+        adapter = model.adapter(learnt.channel)
+        first, second = (model.predict(side, titles, texts, adapter).score for side in sides)
+        wins.append((np.sign(first - second) == np.sign(gaps)).astype(np.float64))
+    lead = wins[0] - wins[1]
+    assert lead.mean() > 0.03, [float(side.mean()) for side in wins]
+    assert lead.mean() > 1.96 * lead.std() / np.sqrt(NEW_PAIRS), [float(side.mean()) for side in wins]

@@ -1,0 +1,169 @@
+"""Tests of the rules by which experiments and changed thumbnails become one-video pairs, and of those left out."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import insert
+
+from thumblab_core.database.tables import channels, experiments, thumbnail_versions, videos
+from thumblab_core.experiments.records import Experiment, Variant
+from thumblab_core.experiments.store import save
+from thumblab_pipelines.dataset.ageing import Growth
+from thumblab_pipelines.dataset.changed_thumbnails import ASSUMED_VARIANCE, LEAST_VARIANCE, Counts, Unchanged
+from thumblab_pipelines.dataset.experiment_pairs import (
+    SAME_VARIANCE,
+    UNKNOWN_WIN,
+    UNKNOWN_WIN_VARIANCE,
+    read_experiment_pairs,
+)
+from thumblab_pipelines.dataset.one_video import COLUMNS
+from thumblab_pipelines.dataset.one_video_build import OneVideoInputs
+from thumblab_pipelines.lab import Lab
+
+DAY = date(2026, 11, 1)
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]]
+
+
+@pytest.fixture
+def read(emptied_lab: Callable[..., Lab]) -> Read:
+    """A function that stores an experiment and returns the lab's pairs, and the counts of what was left out.
+
+    Its arguments are the variants, and fields of `Experiment` that differ from the default. A pair is returned as its
+    id after the number of the experiment, its gap, its variance, and whether it is decided.
+    """
+    lab = emptied_lab(experiments, videos, channels)
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    facts = {"niche": "tech", "title": "Now", "tags": [], "source": "youtube", "published_at": now}
+    version = {"video_id": "v", "sha256": A, "first_seen": datetime(2026, 10, 1, tzinfo=UTC), "last_seen": now}
+    with lab.engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="c", title="c"))
+        connection.execute(insert(videos).values(video_id="v", channel_id="c", refreshed_at=now, **facts))
+        connection.execute(insert(thumbnail_versions).values(title="Then", **version))
+
+    def run(*variants: Variant, **given: Any) -> tuple[list[tuple[str, float, float, bool]], dict[str, int]]:
+        outcome = "winner" if given.get("winner") else "inconclusive"
+        facts = {"channel_id": "c", "video_id": "v", "started_on": DAY, "ended_on": None, "outcome": outcome}
+        with lab.engine.begin() as connection:
+            save(connection, Experiment(**({"winner": None, "variants": variants} | facts | given)))
+        pairs, left_out = read_experiment_pairs(lab)
+        found: Any = pairs.itertuples()
+        assert all((row.title_a, row.title_b) == ("Then", "Then") for row in found)
+        found = pairs.itertuples()
+        return [(row.pair_id.split(": ")[1], row.gap, row.variance, row.decided) for row in found], left_out
+
+    return run
+
+
+def variants(*shares: float | None, impressions: int | None = None) -> list[Variant]:
+    return [Variant(sha256, None, share, impressions) for sha256, share in zip((A, B, C), shares, strict=False)]
+
+
+def test_a_winner_without_shares_has_an_assumed_gap_with_its_sign(read: Read) -> None:
+    pairs, left_out = read(*variants(None, None, None), winner=2)
+    assert pairs == [
+        ("1-2", -UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE, True),
+        ("2-3", UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE, True),
+    ]
+    assert left_out == {}
+
+
+def test_the_gap_is_the_log_ratio_of_the_shares_and_more_impressions_give_less_variance(read: Read) -> None:
+    ((_, gap, variance, decided),), _ = read(*variants(0.6, 0.4, impressions=10_000), winner=1)
+    # 20,000 impressions with a click-through rate of 5 % are 1,000 clicks, 600 and 400. Watch time doubles the variance.
+    assert (gap, decided) == (pytest.approx(np.log(1.5)), True)
+    assert variance == pytest.approx(2 * (1 / 600 + 1 / 400))
+    ((_, _, without, _),), _ = read(*variants(0.6, 0.4), winner=1)
+    assert without == pytest.approx(2 * (1 / 600 + 1 / 400)), "500 clicks are assumed for each variant"
+    ((_, _, with_more, _),), _ = read(*variants(0.6, 0.4, impressions=100_000), winner=1)
+    assert with_more == pytest.approx(variance / 10)
+
+
+def test_variants_that_performed_the_same_have_no_gap_and_an_inconclusive_test_is_not_decided(read: Read) -> None:
+    assert read(*variants(0.51, 0.49), outcome="performed_the_same")[0] == [("1-2", 0.0, SAME_VARIANCE, False)]
+    ((name, gap, _, decided),), _ = read(*variants(0.55, 0.45))
+    assert (name, gap, decided) == ("1-2", pytest.approx(np.log(55 / 45)), False)
+
+
+def test_a_share_that_is_shown_as_0_percent_gives_a_finite_gap(read: Read) -> None:
+    ((_, gap, variance, _),), _ = read(*variants(1.0, 0.0), winner=1)
+    assert np.isfinite(gap) and np.isfinite(variance) and gap > 5
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"variants": variants(None, None)}, "inconclusive experiment without shares"),
+        ({"variants": variants(0.4, 0.6), "winner": 1}, "experiment whose shares do not confirm its winner"),
+        ({"variants": (Variant(A, "One"), Variant(A, "Two")), "winner": 1}, "experiment with one picture"),
+        ({"variants": variants(0.6, 0.4), "video_id": "w"}, "experiment on a video that the lab does not have"),
+        ({"variants": variants(0.6, 0.4), "channel_id": "d"}, "experiment on a video that the lab does not have"),
+    ],
+)
+def test_an_experiment_that_says_nothing_about_pictures_is_left_out_and_counted(
+    read: Read, given: dict[str, Any], reason: str
+) -> None:
+    assert read(**given) == ([], {reason: 1})
+
+
+def test_pairs_without_vectors_and_of_channels_outside_the_corpus_are_left_out_and_counted(
+    read: Read, module_lab: Lab
+) -> None:
+    read(*variants(0.6, 0.4), winner=1)
+    inputs = OneVideoInputs.read(module_lab, "images", "titles")
+    for channel, reason in (("c", "not encoded"), ("d", "channel without videos in the corpus")):
+        corpus = pd.DataFrame({"video_id": ["v"], "channel_id": [channel], "part": ["train"], "fold": [0]})
+        made, counts = inputs.pairs(Growth(), corpus)
+        assert (len(made), set(made.pairs)) == (0, set(COLUMNS))
+        assert counts["left_out"] == {reason: 1}
+        assert counts["pairs"] == {"experiment": 0, "changed_thumbnail": 0}
+
+
+HOURS = np.arange(24.0, 24 * 30, 24)
+BEFORE, AFTER = (24.0, 24 * 14.0), (24 * 15.0, 24 * 29.0)
+
+
+def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> Counts:
+    """Return daily counts of a video that gains views `factor` times as fast after the age of 14.5 days."""
+    views = level * np.exp(Growth(half_age).log_share(HOURS))
+    gained = np.diff(views, prepend=0.0) * np.where(HOURS > 24 * 14.5, factor, 1.0)
+    return Counts(HOURS, np.cumsum(gained).round(), ("one",) * len(HOURS))
+
+
+def test_the_excess_is_by_how_much_faster_views_were_gained_than_the_growth_law_expects() -> None:
+    assert counts(1.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(0.0, abs=0.01)
+    assert counts(2.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
+    law = Growth(24.0)  # The videos grow with a half age of 96 hours.
+    unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
+    excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)
+    drift, variance = unchanged.near(24 * 15.0)
+    assert excess is not None
+    assert abs(excess - np.log(1.5)) > 0.3
+    assert excess - drift == pytest.approx(np.log(1.5), abs=0.15)
+    assert variance >= LEAST_VARIANCE
+    assert unchanged.near(24 * 200.0) == (0.0, ASSUMED_VARIANCE), "no unchanged video is so old"
+    assert Unchanged.of([], law).near(100.0) == (0.0, ASSUMED_VARIANCE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((24.0, 30.0), AFTER), (BEFORE, (24 * 29.0, 24 * 40.0)), ((2.0, 20.0), AFTER)]
+)
+def test_a_side_with_fewer_than_two_counts_gives_no_figure(
+    before: tuple[float, float], after: tuple[float, float]
+) -> None:
+    assert counts().excess(Growth(), before, after) is None
+
+
+def test_counts_of_two_definitions_of_a_view_or_lost_views_give_no_figure() -> None:
+    same = counts()
+    changed_era = Counts(same.ages, same.views, ("one",) * 20 + ("two",) * (len(HOURS) - 20))
+    assert changed_era.excess(Growth(), BEFORE, AFTER) is None
+    lost = Counts(same.ages, np.where(HOURS > 24 * 20, 1e5, same.views), same.eras)
+    assert lost.excess(Growth(), BEFORE, AFTER) is None

@@ -1,0 +1,25 @@
+"""Reword two comments: there is a question of one video, and the pictures of experiments have vectors."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+_BEFORE = "package or one_title, see docs/evaluation.md"
+_AFTER = "package, one_title or one_video, see docs/evaluation.md"
+_VECTORS_BEFORE = "vectors of pictures and titles that a video had while its views were counted, and has no longer"
+_VECTORS_AFTER = "vectors of pictures and titles that a video had earlier, or that an experiment tested"
+
+
+def upgrade() -> None:
+    op.alter_column("model_evaluations", "question", comment=_AFTER)
+    op.create_table_comment("earlier_embeddings", _VECTORS_AFTER)
+
+
+def downgrade() -> None:
+    # The version before this one does not know the question. The releases still hold its figures.
+    op.execute("DELETE FROM model_evaluations WHERE question = 'one_video'")
+    op.alter_column("model_evaluations", "question", comment=_BEFORE)
+    op.create_table_comment("earlier_embeddings", _VECTORS_BEFORE)

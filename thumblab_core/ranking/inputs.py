@@ -1,0 +1,111 @@
+"""Make the inputs of the ranking model, and say which columns of them mean what.
+
+The columns are in blocks, in this order:
+
+    image       vector of the picture
+    title       vector of the title
+    facts       facts about the wording of the title, see `title_facts`
+    agreement   how the words in the picture agree with the title, see `agreement`
+    words       hashed words and groups of characters of the title, see `title_words`
+    length      how long the video is, see `length_columns`
+
+Models of versions 1 and 2 have neither `agreement` nor `length`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Floats
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.ranking.agreement import AGREEMENT, agreement
+from thumblab_core.ranking.title_facts import FACTS, WORDS, title_facts, title_words
+
+VERSION = 3
+"""Version of the inputs. A model stores the version that it was trained with, and gets inputs of that version.
+
+Version 2 changed the title facts. Version 3 added the blocks `agreement` and `length`.
+"""
+
+LENGTH = 2
+"""Number of columns about the length of the video."""
+
+IMAGE, TITLE, FACTS_BLOCK, AGREEMENT_BLOCK, WORDS_BLOCK, LENGTH_BLOCK = (
+    "image", "title", "facts", "agreement", "words", "length"
+)  # fmt: skip
+
+_USUAL_S, _SPREAD, _FARTHEST = 600.0, 1.1, 3.0
+"""A usual length in seconds, and the standard deviation of ln seconds, of 1,974 real videos. Longer or shorter videos
+are clipped at `_FARTHEST` standard deviations."""
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """Which columns belong to which block, for vectors of `image` and `title` dimensions and a version of the inputs."""
+
+    image: int
+    title: int
+    version: int = VERSION
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of columns of each block, in the order of the blocks."""
+        new = self.version >= VERSION
+        counts = self.image, self.title, FACTS, AGREEMENT if new else 0, WORDS, LENGTH if new else 0
+        names = IMAGE, TITLE, FACTS_BLOCK, AGREEMENT_BLOCK, WORDS_BLOCK, LENGTH_BLOCK
+        return dict(zip(names, counts, strict=True))
+
+    @property
+    def dense(self) -> int:
+        """Number of columns before the block `words`."""
+        return int(self.columns(WORDS_BLOCK).start)
+
+    @property
+    def total(self) -> int:
+        """Number of all columns: d."""
+        return sum(self.sizes.values())
+
+    def columns(self, block: str) -> slice:
+        """Return the columns of a block."""
+        start = 0
+        for name, size in self.sizes.items():
+            if name == block:
+                return slice(start, start + size)
+            start += size
+        raise KeyError(block)
+
+
+def model_inputs(
+    images: Vectors,
+    titles: Vectors,
+    texts: Sequence[str],
+    version: int = VERSION,
+    in_pictures: Sequence[str | None] | None = None,
+    seconds: Floats | None = None,
+) -> Float32s:
+    """Return the inputs of the model, float32 [n, d].
+
+    `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `in_pictures` [n]: the words in
+    each picture, None for a picture that was not read. `seconds` [n]: the length of each video, NaN if unknown. Both
+    may be left out. `version`: the version of the inputs that the model was trained with.
+    """
+    words, facts = title_words(texts), title_facts(texts, min(version, 2))
+    if version < VERSION:
+        return np.concatenate((images, titles, facts, words), axis=1, dtype=np.float32)
+    agreeing = agreement([None] * len(texts) if in_pictures is None else in_pictures, texts)
+    lengths = length_columns(np.full(len(texts), np.nan) if seconds is None else seconds)
+    return np.concatenate((images, titles, facts, agreeing, words, lengths), axis=1, dtype=np.float32)
+
+
+def length_columns(seconds: Floats) -> Float32s:
+    """Return two columns about the length of each video, float32 [n, LENGTH].
+
+    The first is z, the standardised logarithm of the seconds. The second is (z^2 - 1) / sqrt(2), so that a linear model
+    can prefer a middle length. Both are 0 if the length is unknown.
+    """
+    known = np.isfinite(seconds) & (np.nan_to_num(np.asarray(seconds, np.float64)) > 0)
+    logarithm = np.log(np.where(known, seconds, _USUAL_S) / _USUAL_S)
+    z = np.clip(logarithm / _SPREAD, -_FARTHEST, _FARTHEST)
+    columns = np.stack([z, (z**2 - 1) / np.sqrt(2)], axis=1)
+    return np.where(known[:, None], columns, 0.0).astype(np.float32)

@@ -1,0 +1,73 @@
+"""The kernel of channel adapters: how much two videos of a channel tell about each other.
+
+The kernel is the sum of a Gaussian and of linear parts (a Gaussian process with an additive kernel, Duvenaud et al.,
+NIPS 2011):
+
+    k(x, y) = exp(-|x - y|^2 / 2) + sum over blocks of variance(block) * x(block) . y(block)
+
+The Gaussian compares picture and title as a whole. The linear parts let a channel have weights of its own: which
+pictures its viewers like under any title, which words and which wording of titles, and how long its videos should be.
+docs/training-recipe.md says how the variances were chosen.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Float32s, Floats
+from thumblab_core.ranking.inputs import (
+    FACTS_BLOCK,
+    IMAGE,
+    LENGTH_BLOCK,
+    TITLE,
+    VERSION,
+    WORDS_BLOCK,
+    InputLayout,
+)
+
+_GAUSSIAN = IMAGE, TITLE, FACTS_BLOCK, WORDS_BLOCK
+"""The blocks of inputs that the Gaussian compares. Its length scale is 1, the length of a picture's or title's block."""
+
+VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
+"""The variance of each linear part, as a multiple of the variance of the Gaussian. Title facts have the length 0.5, so
+0.4 means that they explain as much as other blocks with 0.1."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel for standardised inputs of d columns.
+
+    `gaussian` [d] is 1 for the columns that the Gaussian compares, and 0 for the others. `linear` [d] has the variance
+    of the linear part of each column.
+    """
+
+    gaussian: Float32s
+    linear: Float32s
+
+    @classmethod
+    def of(cls, layout: InputLayout) -> Self:
+        """Return the kernel for inputs of this layout. For inputs of an old version, it has no linear parts."""
+        gaussian, linear = np.zeros(layout.total, np.float32), np.zeros(layout.total, np.float32)
+        for name in layout.sizes:
+            columns = layout.columns(name)
+            gaussian[columns] = name in _GAUSSIAN
+            linear[columns] = VARIANCES.get(name, 0.0) if layout.version >= VERSION else 0.0
+        return cls(gaussian, linear)
+
+    @classmethod
+    def without_linear_parts(cls, columns: int) -> Self:
+        """Return the kernel that is only the Gaussian, of all columns."""
+        return cls(np.ones(columns, np.float32), np.zeros(columns, np.float32))
+
+    def __call__(self, first: Floats, second: Floats) -> npt.NDArray[np.float64]:
+        """Return the kernel of each row of `first` [n, d] with each row of `second` [m, d], as [n, m]."""
+        a, b = first.astype(np.float32), second.astype(np.float32)
+        compared, added = self.gaussian > 0, self.linear > 0
+        left, right = a[:, compared], b[:, compared]
+        squared_distance = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T
+        kernel: npt.NDArray[np.float64] = np.exp(-np.maximum(squared_distance, 0).astype(np.float64) / 2)
+        if added.any():
+            kernel += (a[:, added] * self.linear[added]) @ b[:, added].T
+        return kernel

@@ -1,0 +1,241 @@
+"""Make one-video pairs of changed thumbnails, from the views that a video gained before and after the change.
+
+Let D be the views that a video gained between two ages, and S(age) the share of its final views that the growth law
+expects at an age. `gap` of a pair is
+
+    ln(D after / D before) - ln(S gained after / S gained before) - drift
+
+So it is by how much faster than expected the video gained views after the change. Its sides are the new picture (a) and
+the old picture (b). `drift` is the median of the same figure, without `drift`, of videos that changed nothing, at a
+similar age. It removes the errors of the growth law. The scatter of these figures is the variance of `gap`. Such a
+comparison of changed with unchanged videos is known as "difference in differences".
+
+A count is used only if the video is known to have shown the same thumbnail and title since the first count that it is
+compared with. The owner of a channel may change a thumbnail because the video gains views too slowly. This selection is
+not corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import text
+
+from thumblab_core.arrays import Float64s
+from thumblab_pipelines.dataset.ageing import Growth
+from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL
+from thumblab_pipelines.lab import Lab
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WINDOW_HOURS = 14 * 24.0
+"""Counts that are further away from the change are not used."""
+
+LEAST_HOURS, LEAST_GAINED = 12.0, 20
+"""Minimum of the hours between the first and the last count on each side of the change, and of the views gained."""
+
+LEAST_UNCHANGED = 30
+"""Minimum number of figures of unchanged videos. With fewer, `drift` is 0 and the variance is `ASSUMED_VARIANCE`."""
+
+SIMILAR_AGE = 1.5
+"""Two ages are similar if one is at most this many times the other."""
+
+ASSUMED_VARIANCE = 0.5**2
+"""The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
+
+LEAST_VARIANCE = 0.05**2
+"""Minimum of the variance of `gap`. YouTube corrects counts now and then, even if other videos show no scatter."""
+
+DECIDED_AT = 1.96
+"""A pair is decided if its gap is at least this many standard deviations away from 0."""
+
+TITLE_TOO = "changed thumbnail with a changed title"
+FEW_COUNTS = "changed thumbnail with too few counts before or after"
+"""`TITLE_TOO` and `FEW_COUNTS` are reasons why a change is left out."""
+
+_MOST_UNCHANGED = 2_000
+"""Maximum number of unchanged videos that are read. They are chosen by a digest of their ids, so as if by chance."""
+
+_MOST_MOMENTS = 3
+"""Maximum number of moments at which an unchanged video is compared with itself."""
+
+_MAY_TRAIN = "(v.may_train IS TRUE OR v.source = 'catalogue' OR NOT :only_opted_in)"
+_HOURS = "(EXTRACT(EPOCH FROM {} - v.published_at) / 3600)::float8"
+_SERIES = f"""
+SELECT v.video_id, array_agg({_HOURS.format("s.observed_at")} ORDER BY s.observed_at) AS ages,
+       array_agg(s.view_count::float8 ORDER BY s.observed_at) AS views, array_agg(s.era ORDER BY s.observed_at) AS eras
+FROM videos v JOIN video_stats s ON s.video_id = v.video_id
+WHERE s.view_count IS NOT NULL AND s.observed_at > v.published_at AND v.video_id IN ({{}})
+GROUP BY v.video_id ORDER BY v.video_id
+"""  # noqa: S608  (constant expressions)
+_CHANGES = f"""
+SELECT n.video_id, v.channel_id, o.title AS title_b, n.title AS title_a, o.sha256 AS sha256_b, n.sha256 AS sha256_a,
+       n.first_seen AS happened_at,
+       {_HOURS.format("o.first_seen")} AS old_from, {_HOURS.format("o.last_seen")} AS old_until,
+       {_HOURS.format("n.first_seen")} AS new_from, {_HOURS.format("n.last_seen")} AS new_until
+FROM (SELECT *, lag(first_seen) OVER (PARTITION BY video_id ORDER BY first_seen) AS before
+      FROM thumbnail_versions) n
+JOIN thumbnail_versions o ON o.video_id = n.video_id AND o.first_seen = n.before
+JOIN videos v ON v.video_id = n.video_id
+WHERE o.sha256 <> n.sha256 AND v.format = 'video' AND {_MAY_TRAIN}
+ORDER BY n.video_id, n.first_seen
+"""  # noqa: S608  (constant expressions)
+_CHANGED_VIDEOS = "SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) > 1"
+_UNCHANGED_VIDEOS = f"""
+SELECT v.video_id FROM videos v
+JOIN (SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) = 1) same ON same.video_id = v.video_id
+JOIN (SELECT video_id FROM video_stats GROUP BY video_id HAVING count(view_count) > 3) counted
+     ON counted.video_id = v.video_id
+WHERE v.format = 'video' AND {_MAY_TRAIN} ORDER BY md5(v.video_id) LIMIT {_MOST_UNCHANGED}
+"""  # noqa: S608  (constant expressions)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of one video: its age in hours [c], its views [c] and the definition of a view [c] at each count."""
+
+    ages: Float64s
+    views: Float64s
+    eras: tuple[str, ...]
+
+    def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> float | None:
+        """Return by how much faster than expected the video gained views in `after`, compared with `before`.
+
+        The result is the figure `gap` without `drift`, see the top of this module. `before` and `after` are the first
+        and the last age of an interval in hours. Return None if an interval has too few counts or gained views, or if
+        the counts have different definitions of a view.
+        """
+        gained, shares = [], []
+        used: set[str] = set()
+        for start, end in (before, after):
+            rows = np.flatnonzero((self.ages >= start) & (self.ages <= end))
+            if len(rows) < 2 or self.ages[rows[-1]] - self.ages[rows[0]] < LEAST_HOURS:
+                return None
+            ends = rows[[0, -1]]
+            used.update(self.eras[row] for row in ends)
+            gained.append(float(np.diff(self.views[ends])[0]))
+            shares.append(float(np.diff(np.exp(growth.log_share(self.ages[ends])))[0]))
+        if min(gained) < LEAST_GAINED or len(used) > 1:
+            return None
+        return float(np.log(gained[1] / gained[0]) - np.log(shares[1] / shares[0]))
+
+    def moments(self) -> list[tuple[float, float]]:
+        """Return the ages at two neighbouring counts between which an unchanged video is compared with itself."""
+        rows = np.arange(1, len(self.ages) - 2)
+        chosen = rows if len(rows) <= _MOST_MOMENTS else rows[np.linspace(0, len(rows) - 1, _MOST_MOMENTS).astype(int)]
+        return [(float(self.ages[row]), float(self.ages[row + 1])) for row in chosen]
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The figures `excess` of videos that changed nothing [p], and the ages of these videos in hours [p]."""
+
+    ages: Float64s
+    excess: Float64s
+
+    @classmethod
+    def of(cls, videos: Sequence[Counts], growth: Growth) -> Unchanged:
+        found = []
+        for video in videos:
+            for last_before, first_after in video.moments():
+                before, after = (last_before - WINDOW_HOURS, last_before), (first_after, first_after + WINDOW_HOURS)
+                excess = video.excess(growth, before, after)
+                if excess is not None:
+                    found.append((first_after, excess))
+        ages, excesses = np.array(found, np.float64).reshape(-1, 2).T
+        return cls(ages, excesses)
+
+    def near(self, age: float) -> tuple[float, float]:
+        """Return the median of the figures of videos of a similar age, and their variance.
+
+        The variance is that of a normal distribution with the same median absolute deviation, and at least
+        `LEAST_VARIANCE`.
+        """
+        near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
+        if len(near) < LEAST_UNCHANGED:
+            return 0.0, ASSUMED_VARIANCE
+        drift = float(np.median(near))
+        return drift, max(float(1.4826 * np.median(np.abs(near - drift))) ** 2, LEAST_VARIANCE)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The changed thumbnails of the lab, with the counts of their videos and of unchanged videos.
+
+    `rows` has a row per change. `counts` has the counts of each changed video, by its id.
+    """
+
+    rows: pd.DataFrame
+    counts: dict[str, Counts]
+    unchanged: tuple[Counts, ...]
+
+    @property
+    def inputs(self) -> list[Any]:
+        """All values from which the pairs are made, for a digest."""
+        counts = [*self.counts.values(), *self.unchanged]
+        return [self.rows.to_csv(index=False), [[c.ages.tolist(), c.views.tolist(), c.eras] for c in counts]]
+
+    def pairs(self, growth: Growth) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Return the one-video pairs, and how many changes were left out for each reason.
+
+        The result lacks the columns `words_a`, `words_b`, `part` and `fold`.
+        """
+        import pandas as pd
+
+        unchanged = Unchanged.of(self.unchanged, growth)
+        left_out = {TITLE_TOO: 0, FEW_COUNTS: 0}
+        pairs = []
+        rows: Any = self.rows.itertuples()
+        for row in rows:
+            before = max(row.old_from, row.old_until - WINDOW_HOURS), row.old_until
+            after = row.new_from, min(row.new_until, row.new_from + WINDOW_HOURS)
+            counts = self.counts.get(str(row.video_id))
+            excess = None if counts is None else counts.excess(growth, before, after)
+            if row.title_a != row.title_b:
+                left_out[TITLE_TOO] += 1
+            elif excess is None:
+                left_out[FEW_COUNTS] += 1
+            else:
+                drift, variance = unchanged.near(row.new_from)
+                pairs.append(_row(row, excess - drift, variance))
+        return pd.DataFrame(pairs), {reason: count for reason, count in left_out.items() if count}
+
+
+def read_changes(lab: Lab) -> Changes:
+    """Return the changed thumbnails of all videos that a model may be trained on."""
+    import pandas as pd
+
+    given = {"only_opted_in": lab.settings.train_only_on_opted_in}
+    with lab.engine.connect() as connection:
+        result = connection.execute(text(_CHANGES), given)
+        rows = pd.DataFrame(result.all(), columns=list(result.keys()))
+        if rows.empty:
+            return Changes(rows, {}, ())
+        changed = connection.execute(text(_SERIES.format(_CHANGED_VIDEOS))).all()
+        unchanged = connection.execute(text(_SERIES.format(_UNCHANGED_VIDEOS)), given).all()
+    return Changes(rows, {row.video_id: _counts(row) for row in changed}, tuple(_counts(row) for row in unchanged))
+
+
+def _counts(row: Any) -> Counts:
+    return Counts(np.array(row.ages, np.float64), np.array(row.views, np.float64), tuple(row.eras))
+
+
+def _row(change: Any, gap: float, variance: float) -> dict[str, Any]:
+    return {
+        "pair_id": f"change {change.video_id}: {change.happened_at.isoformat()}",
+        "channel_id": change.channel_id,
+        "video_id": change.video_id,
+        "source": CHANGED_THUMBNAIL,
+        "happened_on": change.happened_at.date(),
+        "title_a": change.title_a,
+        "title_b": change.title_b,
+        "gap": gap,
+        "variance": variance,
+        "decided": abs(gap) >= DECIDED_AT * np.sqrt(variance),
+        "sha256_a": change.sha256_a,
+        "sha256_b": change.sha256_b,
+    }

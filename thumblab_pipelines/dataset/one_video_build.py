@@ -1,0 +1,132 @@
+"""Read what one-video pairs are made of from the database, and make the pairs of a pairs release from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import text
+
+from thumblab_core.arrays import Flags, Float32s
+from thumblab_core.images import digest
+from thumblab_core.ranking.skill import EXPERIMENT
+from thumblab_pipelines.dataset.ageing import Growth
+from thumblab_pipelines.dataset.changed_thumbnails import Changes, read_changes
+from thumblab_pipelines.dataset.experiment_pairs import read_experiment_pairs
+from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs, read_pair_vectors, with_parts
+from thumblab_pipelines.lab import Lab
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_ENCODED = "not encoded"
+OTHER_CHANNEL = "channel without videos in the corpus"
+"""`NOT_ENCODED` and `OTHER_CHANNEL` are reasons why a one-video pair is left out."""
+
+Texts = npt.NDArray[np.object_]
+
+_WORDS = text("""
+SELECT f.video_id, f.sha256, coalesce(
+         (SELECT string_agg(line ->> 'text', ' ') FROM jsonb_array_elements(f.evidence -> 'texts') AS line), '') AS words
+FROM visual_features f
+JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
+WHERE jsonb_typeof(f.evidence -> 'texts') = 'array'
+""")
+
+
+@dataclass(frozen=True)
+class OneVideoInputs:
+    """What the one-video pairs of a release are made of.
+
+    `experiments` has the pairs of experiments, and `left_out` counts the experiments and pairs without use. `encoders`
+    are the fingerprints of the encoders of pictures and of titles.
+    """
+
+    lab: Lab
+    experiments: pd.DataFrame
+    left_out: dict[str, int]
+    changes: Changes
+    encoders: tuple[str, str]
+
+    @classmethod
+    def read(cls, lab: Lab, image_encoder: str, title_encoder: str) -> OneVideoInputs:
+        """Read the inputs from the database."""
+        experiments, left_out = read_experiment_pairs(lab)
+        return cls(lab, experiments, left_out, read_changes(lab), (image_encoder, title_encoder))
+
+    @property
+    def inputs(self) -> list[Any]:
+        """All values from which the pairs are made, for a digest.
+
+        Which pictures and titles have vectors counts too, because a pair without vectors is left out.
+        """
+        encoded = []
+        for rows in (self.experiments, self.changes.rows):
+            if len(rows):
+                images, titles, complete, words = self._read(rows)
+                encoded.append(
+                    (
+                        digest(images.tobytes()),
+                        digest(titles.tobytes()),
+                        complete.tolist(),
+                        [side.tolist() for side in words],
+                    )
+                )
+        return [self.experiments.to_csv(index=False), self.left_out, self.changes.inputs, encoded]
+
+    def pairs(self, growth: Growth, corpus: pd.DataFrame) -> tuple[OneVideoPairs, dict[str, Any]]:
+        """Return the one-video pairs, and the entry of the manifest about them.
+
+        `corpus` has the videos of the release, with their parts and folds. `growth` was fitted to its training part.
+        """
+        import pandas as pd
+
+        changed, without = self.changes.pairs(growth)
+        left_out = self.left_out | without
+        known = [pairs for pairs in (self.experiments, changed) if len(pairs)]
+        if not known:
+            return OneVideoPairs.none(), counted(OneVideoPairs.none(), left_out)
+        pairs = pd.concat(known, ignore_index=True)
+        pairs["happened_on"] = pd.to_datetime(pairs.happened_on).astype("datetime64[ns]")
+        pairs = pairs.sort_values(["happened_on", "pair_id"], ignore_index=True)
+        inside = pairs.channel_id.isin(corpus.channel_id).to_numpy(bool)
+        left_out[OTHER_CHANNEL] = int((~inside).sum())
+        pairs = pairs[inside].reset_index(drop=True)
+        images, titles, complete, words = self._read(pairs)
+        left_out[NOT_ENCODED] = int((~complete).sum())
+        made = OneVideoPairs(pairs.assign(words_a=words[0], words_b=words[1]), images, titles).only(complete)
+        made = replace(made, pairs=with_parts(made.pairs, corpus))
+        return made, counted(made, {reason: count for reason, count in left_out.items() if count})
+
+    def _read(self, pairs: pd.DataFrame) -> tuple[Float32s, Float32s, Flags, tuple[Texts, Texts]]:
+        """Return the vectors of the pictures and of the titles [k, 2, d], whether all of a pair's vectors are stored
+        [k], and the words in the pictures a and b [k].
+        """
+        ids = pairs.video_id.tolist()
+        images, titles, complete = read_pair_vectors(self.lab, pairs, *self.encoders)
+        words = self._words(ids, pairs.sha256_a.tolist()), self._words(ids, pairs.sha256_b.tolist())
+        return images, titles, complete, words
+
+    def _words(self, ids: Sequence[str], pictures: Sequence[str]) -> Texts:
+        """Return the words that were read in each picture [k].
+
+        Return an empty text if there are none, and None if the picture was not measured.
+        """
+        with self.lab.engine.connect() as connection:
+            rows = connection.execute(_WORDS, {"ids": list(ids), "pictures": list(pictures)}).all()
+        words = {(row.video_id, row.sha256): row.words for row in rows}
+        return np.array([words.get(key) for key in zip(ids, pictures, strict=True)], object)
+
+
+def counted(made: OneVideoPairs, left_out: dict[str, int]) -> dict[str, Any]:
+    """Return the entry of the manifest: the number of pairs and of decided pairs by source, and what was left out."""
+    of_source = made.pairs.groupby("source").decided
+    decided, pairs = of_source.sum(), of_source.size()
+    return {
+        "pairs": {source: int(pairs.get(source, 0)) for source in (EXPERIMENT, CHANGED_THUMBNAIL)},
+        "decided": {source: int(decided.get(source, 0)) for source in (EXPERIMENT, CHANGED_THUMBNAIL)},
+        "left_out": left_out,
+    }

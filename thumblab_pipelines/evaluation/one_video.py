@@ -1,0 +1,88 @@
+"""Evaluate the question of one video: it showed two pictures. Which one is better?
+
+The answer is known from an experiment, or from the views that a video gained before and after its thumbnail was
+changed. Each source is a slice. Only decided pairs are evaluated, see docs/training-pairs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.ranking.skill import EXPERIMENT, ONE_VIDEO
+from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs
+from thumblab_pipelines.dataset.splits import TEST
+from thumblab_pipelines.evaluation.figures import (
+    MODEL,
+    Evaluation,
+    Place,
+    Sides,
+    calibration_figures,
+    channel_mean_figure,
+    mean_figure,
+)
+from thumblab_pipelines.statistics.calibration import too_close
+from thumblab_pipelines.statistics.held_out_scores import OneVideoGaps
+from thumblab_pipelines.statistics.metrics import numbered
+
+SOURCES = (EXPERIMENT, CHANGED_THUMBNAIL)
+"""The slices of the question. Each has the pairs of one source."""
+
+
+def evaluate_one_video(
+    split: str, pairs: OneVideoPairs, scorers: Mapping[str, OneVideoGaps], slope: float
+) -> Iterator[Evaluation]:
+    """Yield the figures of one split for the question of one video, for each slice that has pairs.
+
+    For each scorer, these are the AUC and its mean over channels. For the model, they are also the calibration of its
+    win probabilities, and the share of pairs that are too close to call.
+
+    `scorers` has the gaps of each scorer by its name, and must contain the model. `slope` turns a difference of the
+    model's scores into the log odds of winning.
+    """
+    for source in SOURCES:
+        for scorer, gaps in scorers.items():
+            rows = pairs.pairs.iloc[gaps.pairs]
+            chosen = (rows.source == source).to_numpy(bool)
+            if not chosen.any():
+                continue
+            place = Place(split, source, scorer, "auc", ONE_VIDEO)
+            right = signed_gaps(pairs, gaps)
+            sides = sides_of(pairs, gaps.pairs)
+            wins = wins_of(right)[chosen]
+            yield mean_figure(place, wins, _only(sides, chosen))
+            yield channel_mean_figure(replace(place, metric="auc_over_channels"), wins, _only(sides, chosen))
+            if scorer == MODEL:
+                # For unseen channels, the slope was fitted to pairs of the training part and the validation part.
+                held_out = chosen & (rows.part == TEST).to_numpy(bool)
+                yield from calibration_figures(place, right[held_out], slope, sides.channels[held_out])
+                close = too_close(right[held_out], slope).astype(np.float64)
+                yield mean_figure(replace(place, metric="abstained"), close, _only(sides, held_out))
+
+
+def signed_gaps(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Float64s:
+    """Return by how much the better picture of each evaluated pair scores above the other [k]."""
+    better = np.sign(pairs.pairs.gap.to_numpy(float)[gaps.pairs])
+    return np.asarray(better * gaps.gaps, np.float64)
+
+
+def wins_of(signed: Float64s) -> Float64s:
+    """Return 1 for each pair [k] whose better picture scores higher, 0.5 for equal scores, and 0 otherwise."""
+    return np.asarray((signed > 0) + 0.5 * (signed == 0), np.float64)
+
+
+def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
+    """Return the video of each pair in `rows` [k] as its winner and as its loser, and its channel.
+
+    Several pairs of one video are not independent, and the intervals respect this.
+    """
+    chosen = pairs.pairs.iloc[rows]
+    video = numbered(chosen.video_id)[0]
+    return Sides(video, video, numbered(chosen.channel_id)[0])
+
+
+def _only(sides: Sides, chosen: Flags) -> Sides:
+    return Sides(*(side[chosen] for side in sides))

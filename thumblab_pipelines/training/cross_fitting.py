@@ -1,0 +1,94 @@
+"""Predict each video by ridge regressions that were fitted to other videos.
+
+Each channel's videos are divided into five runs in order of time. A run is predicted from the other four runs. Nothing
+is ever predicted from itself, so the predictions show what a regression has really learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Float64s, Floats, Rows
+
+RUNS = 5
+
+
+def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
+    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's rows.
+
+    The rows of each channel must be in order of time. Run 0 has the first rows.
+    """
+    _, number_of_channel = np.unique(channel, return_inverse=True)
+    run = np.zeros(len(channel), np.intp)
+    for number in range(int(number_of_channel.max(initial=-1)) + 1):
+        rows = np.flatnonzero(number_of_channel == number)
+        run[rows] = np.arange(len(rows)) * RUNS // max(len(rows), 1)
+    return run
+
+
+def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
+    """Return the predictions of the target [n] from the inputs [n, d] with each penalty, as [len(penalties), n].
+
+    The inputs are centred over all rows, and there is no intercept. A run is predicted as 0 if it has all rows. The
+    size of the linear systems that are solved is n or d, whichever is smaller.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    centred, y = inputs - inputs.mean(axis=0), np.asarray(target, np.float64)
+    gram = np.asarray(centred @ centred.T, np.float64) if centred.shape[1] > len(y) else None
+    centred = centred.astype(np.float64)
+    predicted = np.zeros((len(penalties), len(y)))
+    for out, known in _held_out_runs(run):
+        if gram is not None:
+            matrix, values, seen = gram[np.ix_(known, known)], y[known], gram[np.ix_(out, known)]
+        else:
+            matrix, values, seen = centred[known].T @ centred[known], centred[known].T @ y[known], centred[out]
+        for row, penalty in enumerate(penalties):
+            factor = cho_factor(_with_penalty(matrix, penalty), lower=True, overwrite_a=True, check_finite=False)
+            predicted[row, out] = seen @ cho_solve(factor, values, check_finite=False)
+    return predicted
+
+
+def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Float64s:
+    """Return what is left of each column of `values` [n, k] after its prediction from the context [n, c].
+
+    Each run is predicted by ridge regressions with an intercept, which are fitted to the other runs. If all rows are in
+    one run, nothing can be predicted, and the result is `values`.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    left = np.asarray(values, np.float64).copy()
+    # Means are subtracted before the numbers are rounded to 32 bits, so that large means cost no accuracy.
+    value_mean = left.mean(axis=0)
+    x, y = (context - context.mean(axis=0)).astype(np.float32), (left - value_mean).astype(np.float32)
+    products = x @ x.T if x.shape[1] > len(x) else None
+    for out, known in _held_out_runs(run):
+        x_mean, y_mean = x[known].mean(axis=0), y[known].mean(axis=0)
+        y_known = y[known] - y_mean
+        if products is not None:
+            among, across = products[np.ix_(known, known)], products[np.ix_(out, known)]
+            mean_of_row, mean = among.mean(axis=1), among.mean()
+            matrix = among - mean_of_row[:, None] - mean_of_row[None] + mean
+            right, seen = y_known, across - across.mean(axis=1)[:, None] - mean_of_row[None] + mean
+        else:
+            x_known = x[known] - x_mean
+            matrix, right, seen = x_known.T @ x_known, x_known.T @ y_known, x[out] - x_mean
+        factor = cho_factor(_with_penalty(matrix, penalty), lower=True, overwrite_a=True, check_finite=False)
+        left[out] -= seen @ cho_solve(factor, right, check_finite=False) + y_mean + value_mean
+    return left
+
+
+def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:
+    """Return the rows of each run, and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
+    runs = [np.flatnonzero(run == number) for number in np.unique(run)]
+    return [(rows, np.setdiff1d(np.arange(len(run)), rows)) for rows in runs if len(rows) < len(run)]
+
+
+def _with_penalty(matrix: npt.NDArray[np.floating], penalty: float) -> npt.NDArray[np.floating]:
+    """Return a copy of the square matrix in which the penalty is added to the diagonal."""
+    copy = matrix.copy()
+    copy.flat[:: len(copy) + 1] += penalty
+    return copy

@@ -1,0 +1,83 @@
+"""Score the two pictures of held-out one-video pairs. Each picture is scored with the title it was shown with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.ranking.skill import EXPERIMENT
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
+from thumblab_pipelines.statistics.held_out_scores import OneVideoGaps
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
+from thumblab_pipelines.training.picture_gaps import OneTitleScorer
+
+
+def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer) -> Float64s:
+    """Return by how much picture a scores above picture b [k], for each one-video pair of the corpus."""
+    channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)
+    if not len(channel):
+        return np.zeros(0)
+    inputs = OneVideoInputs.of(corpus.data, np.arange(len(channel)))
+    return scorer.scores_of(inputs.first, channel) - scorer.scores_of(inputs.second, channel)
+
+
+def held_out_one_video_gaps(
+    corpus: Corpus, known: OneTitleScorer, unseen: Sequence[tuple[Flags, OneTitleScorer]]
+) -> dict[str, OneVideoGaps]:
+    """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
+
+    `known` and `unseen` are those of `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
+    part, and if it happened after the channel published the videos that the model and its adapter were fitted to. If a
+    model was trained without a channel, all decided pairs of this channel are held out.
+    """
+    pairs = corpus.data.one_video.pairs
+    decided = np.flatnonzero(pairs.decided.to_numpy(bool))
+    if not len(decided):
+        return {}
+    later = decided[_happened_later(corpus)[decided]]
+    plain = [(rows, OneTitleScorer(corpus, scorer.model, {})) for rows, scorer in unseen]
+    unadapted = OneTitleScorer(corpus, known.model, {})
+    return {
+        "future": OneVideoGaps(later, one_video_gaps(corpus, known)[later]),
+        "future_unadapted": OneVideoGaps(later, one_video_gaps(corpus, unadapted)[later]),
+        "new": _of_left_out(corpus, plain, decided),
+        "adapted": _of_left_out(corpus, unseen, later),
+        "adapted_unadapted": _of_left_out(corpus, plain, later),
+    }
+
+
+def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
+    """Return how far the better picture of each decided experiment scores above the other one.
+
+    Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
+    scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+    """
+    pairs = corpus.data.one_video.pairs
+    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool) & pairs.decided)
+    scored = _of_left_out(corpus, scorers, chosen)
+    return np.asarray(np.sign(pairs.gap.to_numpy(float)[scored.pairs]) * scored.gaps, np.float64)
+
+
+def _happened_later(corpus: Corpus) -> Flags:
+    """Return which one-video pairs [k] are in the test part, and later than their channel's known videos."""
+    pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
+    known = videos[videos.part.isin([TRAIN, VALIDATION])]
+    published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
+    latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
+    # A channel without known videos has no latest date. All of its pairs are later.
+    return np.asarray((pairs.part == TEST) & ~(pairs.happened_on <= latest), bool)
+
+
+def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
+    """Return the gaps of those `pairs` whose channel is one that a model was trained without, by this model."""
+    channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
+    chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]
+    for left_out, scorer in scorers:
+        rows = pairs[np.isin(channel, np.unique(corpus.channel[left_out]))]
+        chosen.append(rows)
+        gaps.append(one_video_gaps(corpus, scorer)[rows])
+    return OneVideoGaps(np.concatenate(chosen), np.concatenate(gaps))

@@ -1,0 +1,82 @@
+"""Turn one-video pairs into what the training learns from: differences for the model, compared pictures for adapters.
+
+Only pairs of the part `TRAIN` are used. All other pairs are held out for evaluation and calibration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float32s, Rows
+from thumblab_core.ranking.adapters import ComparedPictures
+from thumblab_core.ranking.inputs import VERSION, model_inputs
+from thumblab_core.ranking.ranker import Ranker
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.splits import TRAIN
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.linear import Differences
+
+
+@dataclass(frozen=True)
+class OneVideoInputs:
+    """The inputs of the ranking model for k one-video pairs: `first` [k, d] of picture a, `second` [k, d] of picture b.
+
+    Each picture has the title that it was shown with.
+    """
+
+    first: Float32s
+    second: Float32s
+
+    @classmethod
+    def of(cls, data: Dataset, rows: Rows, version: int = VERSION) -> OneVideoInputs:
+        """Return the inputs of the pairs in `rows`, which are row numbers in `Dataset.one_video`.
+
+        `version`: the version of the inputs that the model was trained with.
+        """
+        one_video, sides = data.one_video, []
+        for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
+            table = one_video.pairs.iloc[rows]
+            shown = [words if isinstance(words, str) else None for words in table[words]]
+            images, titles = one_video.images[rows, side], one_video.titles[rows, side]
+            sides.append(model_inputs(images, titles, table[title].tolist(), version, shown))
+        return cls(*sides)
+
+
+def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
+    """Return the training pairs of the channels of the rows `train` as differences. Return None if there are none.
+
+    `picture`: the columns of the picture part. Pairs with two titles are left out, because the title may have decided.
+    """
+    pairs = corpus.data.one_video.pairs
+    one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)
+    inside = pairs.channel_id.isin(np.unique(corpus.channel[train])).to_numpy(bool)
+    chosen = _for_training(corpus.data) & one_title & inside
+    if not chosen.any():
+        return None
+    inputs = OneVideoInputs.of(corpus.data, np.flatnonzero(chosen))
+    first, second = (model.standardise(side)[:, picture] for side in (inputs.first, inputs.second))
+    gaps, variances = (pairs[name].to_numpy(float)[chosen] for name in ("gap", "variance"))
+    return Differences(first - second, gaps, variances)
+
+
+def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPictures]:
+    """Return the pairs that the adapters of each channel may learn from, by channel."""
+    chosen = _for_training(data)
+    if not chosen.any():
+        return {}
+    inputs, pairs = OneVideoInputs.of(data, np.flatnonzero(chosen)), data.one_video.pairs[chosen]
+    gaps, variances = pairs.gap.to_numpy(float), pairs.variance.to_numpy(float)
+    channel = pairs.channel_id.to_numpy(str)
+    score_gaps = model.predict(inputs.first).score - model.predict(inputs.second).score
+    first, second = model.standardise(inputs.first), model.standardise(inputs.second)
+    return {
+        str(name): ComparedPictures(first[rows], second[rows], score_gaps[rows], gaps[rows], variances[rows])
+        for name in np.unique(channel)
+        for rows in [np.flatnonzero(channel == name)]
+    }
+
+
+def _for_training(data: Dataset) -> Flags:
+    return np.asarray((data.one_video.pairs.part == TRAIN).to_numpy(bool), bool)
