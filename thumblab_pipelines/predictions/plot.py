@@ -26,7 +26,7 @@ def quality_plot(qualities: Sequence[ReleaseQuality]) -> str | None:
         return None
     from matplotlib.figure import Figure
 
-    plot: Figure = Figure(figsize=(9, 4), layout="constrained")
+    plot: Figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = plot.subplots(1, 2)
     _draw_calibration(left, shown[0])
     _draw_accuracies(right, shown)
@@ -59,4 +59,4 @@ def _draw_accuracies(axes: "Axes", qualities: Sequence[ReleaseQuality]) -> None:
     axes.set_yticks(range(len(qualities)), [quality.release for quality in qualities])
     axes.set_ylim(len(qualities) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set(title="Experiments", xlabel="share of pairs ordered correctly, 95 % interval", ylabel="release")
+    axes.set(title="Pairs in the right order", xlabel="share, with 95 % interval")
