@@ -37,6 +37,7 @@ COMMANDS = {
     "quota": ("quota", "Show the YouTube quota that is left today."),
     "channel": ("channel", "Learn from the videos of your own channel."),
     "experiment": ("experiment", "Keep, report and plan tests of two or three thumbnails on one video."),
+    "predictions": ("predictions", "Show and delete what the scoring service kept of its answers."),
     "score": ("score", "Rank thumbnails against each other and their niche."),
     "evaluate": ("evaluate", "Evaluate the ranking model beside its baselines."),
     "train": ("train", "Train the ranking model on the newest pairs of the lab."),

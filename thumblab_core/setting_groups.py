@@ -150,6 +150,13 @@ class RetentionSettings(BaseSettings):
         gt=0,
         le=_MOST_DAYS,
     )
+    prediction_days: int = setting(
+        365,
+        "Kept predictions (`THUMBLAB_KEEP_PREDICTIONS`) are deleted after this long, see [Predictions](predictions.md).",
+        "days",
+        ge=1,
+        le=_MOST_DAYS,
+    )
     train_only_on_opted_in: bool = setting(
         False,
         "The stricter choice: learn only from videos whose uploader lets everybody train on them (`videoTrainability`).",
@@ -231,6 +238,11 @@ class ServingSettings(BaseSettings):
         "processes",
         ge=1,
         le=32,
+    )
+    keep_predictions: bool = setting(
+        False,
+        "Whether the scoring service keeps what it answered: titles, hashes of pictures, scores and probabilities, but no "
+        "pictures. See [Predictions](predictions.md).",
     )
     serving_header_s: float = setting(
         10.0,

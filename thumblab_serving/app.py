@@ -23,6 +23,7 @@ from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
 from thumblab_serving.http.guards import LOOPBACK, LocalNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.loading.faults import message
+from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.routes import experiments, health, page, score
 from thumblab_serving.schemas.experiments import ExperimentRequest
@@ -53,11 +54,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # FastAPI's page of documentation loads scripts from another host.
         redoc_url=None,
     )
-    scorer = Scorer(settings)
+    keeper = PredictionKeeper(settings) if settings.keep_predictions else None
+    scorer = Scorer(settings, keeper)
     app.state.scorer = scorer
     budget = Budget(settings.serving_bodies_mib * 2**20)
     app.state.settings, app.state.budget = settings, budget
     app.state.metrics = Metrics(scorer, budget)
+    if keeper is not None:
+        app.state.metrics.watch(keeper)
     app.state.api_key = api_key(settings)
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))

@@ -24,6 +24,7 @@ ORDER = {
         "evaluation",
         "finetune",
         "retention",
+        "predictions",
         "channels",
         "training",
         "dataset",

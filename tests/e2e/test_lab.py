@@ -60,7 +60,7 @@ def test_up_prints_four_addresses_that_all_answer(lab: RunningLab) -> None:
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
 
 
-def test_all_schedules_but_the_crawls_run_by_default_and_on_hobart_time(
+def test_all_schedules_but_two_run_by_default_and_all_on_hobart_time(
     schedules: list[dict[str, Any]],
 ) -> None:
     assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in schedules} == {
@@ -68,10 +68,12 @@ def test_all_schedules_but_the_crawls_run_by_default_and_on_hobart_time(
         "daily_retention": ("apply_retention", "30 4 * * *"),
         "frequent_observation": ("observe_views", "15 */6 * * *"),
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),
+        "daily_prediction_quality": ("judge_predictions", "0 6 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
     }
     assert {s["executionTimezone"] for s in schedules} == {"Australia/Hobart"}
-    assert [s["name"] for s in schedules if s["scheduleState"]["status"] != "RUNNING"] == ["daily_crawl"]
+    stopped = {s["name"] for s in schedules if s["scheduleState"]["status"] != "RUNNING"}
+    assert stopped == {"daily_crawl", "daily_prediction_quality"}
 
 
 def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:

@@ -28,6 +28,9 @@ from thumblab_core.database.experiment_tables import experiment_variants as expe
 from thumblab_core.database.experiment_tables import experiments as experiments
 from thumblab_core.database.metadata import MOMENT
 from thumblab_core.database.metadata import metadata as metadata
+from thumblab_core.database.prediction_tables import prediction_candidates as prediction_candidates
+from thumblab_core.database.prediction_tables import prediction_outcomes as prediction_outcomes
+from thumblab_core.database.prediction_tables import predictions as predictions
 
 channels = Table(
     "channels",

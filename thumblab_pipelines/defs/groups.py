@@ -43,3 +43,6 @@ RANKING: dict[str, Any] = {
     "retry_policy": RETRY,
     "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
 }
+
+PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
+"""Arguments of assets about kept predictions. A person turns their schedule on."""

@@ -17,6 +17,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.predictions.store import delete_old_predictions
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
 from thumblab_pipelines.retention.purge import (
@@ -54,7 +55,7 @@ class Retained:
     `unfinished_deleted` count the deleted pictures, releases and abandoned trainings. `adapters` counts the channel
     adapters that were fitted anew or removed. `quota` is what the run spent. `stopped` says why the run ended early, or
     is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube
-    was not asked, `remarks` says why.
+    was not asked, `remarks` says why. `predictions_deleted` counts the kept predictions that were too old.
     """
 
     videos: int
@@ -68,6 +69,7 @@ class Retained:
     stopped: str | None
     withheld: CheckResult
     remarks: Sequence[str] = ()
+    predictions_deleted: int = 0
 
 
 def retain(
@@ -122,6 +124,7 @@ def retain(
     images_deleted = _attempt(failures, 0, lambda: clean_images(lab, ahead))
     adapters = _attempt(failures, CleanedAdapters(), lambda: clean_adapters(lab, progress))
     unfinished_deleted = _attempt(failures, 0, lambda: clean_unfinished(lab, ahead))
+    predictions_deleted = _attempt(failures, 0, lambda: delete_old_predictions(lab))
     if failures:
         _raise(failures, deletion)
     assert refreshed is not None
@@ -139,6 +142,7 @@ def retain(
         refreshed.stopped,
         deletion.check(),
         [] if not_asked is None else [not_asked],
+        predictions_deleted,
     )
 
 

@@ -1,4 +1,4 @@
-"""Collect metrics for Prometheus: latencies, numbers of scored thumbnails, served and refused releases, and memory.
+"""Collect metrics for Prometheus: latencies, scored thumbnails, kept predictions, served releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
 `/metrics` returns the metrics of all workers. The metrics of served and refused releases are an exception: they are
@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from thumblab_serving.http.bodies import Budget
+from thumblab_serving.loading.kept_predictions import KEPT, LOST, PredictionKeeper
 from thumblab_serving.loading.served_releases import ServedReleases
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.scoring.scorer import Scorer
@@ -45,6 +46,12 @@ class Metrics:
             ["niche", "outcome"],
             registry=self._registry,
         )
+        self._predictions = Counter(
+            "thumblab_predictions",
+            "Answers that were kept as predictions, or that were to be kept and are lost.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, by what uses them.")
         self._limit = self._gauge(
             "thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them."
@@ -60,6 +67,12 @@ class Metrics:
         failed = sum(thumbnail.error is not None for thumbnail in answer.thumbnails)
         self._thumbnails.labels(answer.niche.value, "scored").inc(len(answer.thumbnails) - failed)
         self._thumbnails.labels(answer.niche.value, "error").inc(failed)
+
+    def watch(self, keeper: PredictionKeeper) -> None:
+        """Count the predictions that are kept and that are lost."""
+        for outcome in (KEPT, LOST):
+            self._predictions.labels(outcome)
+        keeper.report_to(lambda outcome, count: self._predictions.labels(outcome).inc(count))
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

@@ -122,8 +122,8 @@ class ServiceDatabase:
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
             # `from None` hides the error of the driver, because its message may contain the URL.
             if not refusals_are_failures and _sqlstate(error) is not None:
-                raise NoDatabaseError(_message(error)) from None
-            raise self._failed(_message(error)) from None
+                raise NoDatabaseError(database_message(error)) from None
+            raise self._failed(database_message(error)) from None
         self._failure = None
         return result
 
@@ -164,7 +164,7 @@ def _sqlstate(error: Exception) -> str | None:
     return getattr(getattr(error, "orig", None) or error, "sqlstate", None)
 
 
-def _message(error: Exception) -> str:
+def database_message(error: Exception) -> str:
     """Return what went wrong, in words that depend only on the type of the error.
 
     The message of the database driver is not used, because it may show the host and the user.
@@ -175,4 +175,5 @@ def _message(error: Exception) -> str:
         return f"the database did not answer within {_STATEMENT_MS / 1000:g} seconds"
     if "OperationalError" in kinds and _sqlstate(error) is None:
         return "the database cannot be reached"
-    return f"the database could not answer ({kinds[0]})"
+    advice = "; run `thumblab db migrate`" if "UndefinedTable" in kinds else ""
+    return f"the database could not answer ({kinds[0]}){advice}"

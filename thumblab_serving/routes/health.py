@@ -1,7 +1,7 @@
 """The routes `/health` (what is loaded), `/ready` (whether the service can answer) and `/metrics`."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
@@ -16,6 +16,7 @@ from thumblab_serving.schemas.health import (
     EncodersOut,
     HealthOut,
     MeterOut,
+    PredictionsOut,
     RefusedOut,
     RehearsalOut,
     ServedOut,
@@ -70,6 +71,7 @@ def describe(scorer: Scorer) -> HealthOut:
         indices=indices,
         rehearsal=_rehearsal(scorer),
         database=DatabaseOut(state="failed" if database_failure else "fine", reason=database_failure),
+        predictions=_predictions(scorer),
         library_note=scorer.library_note,
     )
 
@@ -111,6 +113,14 @@ def _meter(scorer: Scorer) -> MeterOut:
 def _rehearsal(scorer: Scorer) -> RehearsalOut:
     failure = scorer.rehearsal_failure
     return RehearsalOut(state="done" if scorer.rehearsed else "failed" if failure else "waiting", reason=failure)
+
+
+def _predictions(scorer: Scorer) -> PredictionsOut:
+    if scorer.keeper is None:
+        return PredictionsOut(state="off", kept=0, lost=0, waiting=0, reason=None)
+    kept = scorer.keeper.state()
+    state: Literal["fine", "failed"] = "fine" if kept.failure is None else "failed"
+    return PredictionsOut(state=state, kept=kept.kept, lost=kept.lost, waiting=kept.waiting, reason=kept.failure)
 
 
 def _not_ready_reason(state: HealthOut) -> str:

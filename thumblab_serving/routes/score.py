@@ -42,7 +42,7 @@ async def score(request: Request) -> ScoreAnswer:
     limiter: CapacityLimiter = request.app.state.limiter
     form, sources = await submission.read(request)
     try:
-        answer = await to_thread.run_sync(scorer.score, sources, form, limiter=limiter)
+        answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
     except NotReadyError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     metrics.answer(answer)

@@ -58,6 +58,16 @@ class DatabaseOut(BaseModel):
     reason: str | None = Field(description="Why it did not answer when it was last asked.")
 
 
+class PredictionsOut(BaseModel):
+    """The keeping of predictions. The counts are those of this process since it started."""
+
+    state: Literal["off", "fine", "failed"]
+    kept: int
+    lost: int = Field(description="How many were to be kept and are lost.")
+    waiting: int = Field(description="How many wait to be written to the database.")
+    reason: str | None = Field(description="Why the last attempt failed, or why predictions were lost.")
+
+
 class HealthOut(BaseModel):
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -69,4 +79,5 @@ class HealthOut(BaseModel):
     indices: dict[str, ServedOut]
     rehearsal: RehearsalOut
     database: DatabaseOut
+    predictions: PredictionsOut
     library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

@@ -54,7 +54,7 @@ class ExaminedPicture:
     """A picture's size in pixels, its vectors, its perceptual hash and its sub-scores.
 
     `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. The perceptual hash
-    is the one of `thumblab_core.images.perceptual`.
+    is the one of `thumblab_core.images.perceptual`. `sha256` is the digest of the picture's file.
     """
 
     width: int
@@ -62,6 +62,7 @@ class ExaminedPicture:
     vectors: dict[str, Vectors]
     perceptual_hash: int
     measurement: Measurement
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Intake:
             first = fingerprints[0]
             measurement = self._measuring.measure(picture, title, vectors[first], encoders, first)
             phash = self.hashes.get(picture.sha256, lambda: perceptual_hash(picture.pixels))
-            return ExaminedPicture(picture.width, picture.height, vectors, phash, measurement)
+            return ExaminedPicture(picture.width, picture.height, vectors, phash, measurement, picture.sha256)
 
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]

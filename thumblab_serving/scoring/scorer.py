@@ -20,6 +20,7 @@ from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import ServedAdapters
 from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.faults import Backoff, message
+from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
 from thumblab_serving.loading.stored_library import StoredLibraries
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
@@ -28,6 +29,7 @@ from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
 from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
 from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
+from thumblab_serving.scoring.kept_answer import kept_prediction
 from thumblab_serving.scoring.near_identical import group_near_identical
 from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
@@ -40,10 +42,12 @@ _log = logging.getLogger("thumblab_serving")
 class Scorer:
     """An object that scores thumbnails with the promoted releases.
 
-    Its methods block. Many threads may use it at the same time. Close it after use.
+    Its methods block. Many threads may use it at the same time. Close it after use. With a `keeper`, answers can
+    be kept as predictions. The keeper is closed together with the scorer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keeper: PredictionKeeper | None = None) -> None:
+        self.keeper = keeper
         self.library_note = read_note(settings.data_dir)
         self.releases = ServedReleases(settings)
         self.measuring = SubScoreMeters(settings)
@@ -85,6 +89,8 @@ class Scorer:
         """Stop the threads and close the connections."""
         self.intake.close()
         self.database.close()
+        if self.keeper is not None:
+            self.keeper.close()
 
     def load(self) -> None:
         """Load encoders, meters and promoted releases. Raises `NotReadyError` if encoders or meters fail to load."""
@@ -95,6 +101,8 @@ class Scorer:
             raise NotReadyError(str(error)) from None
         self.releases.load()
         self.stored_libraries.warm()
+        if self.keeper is not None:
+            self.keeper.warm()
         self.follow_pointers()
 
     def follow_pointers(self) -> None:
@@ -114,10 +122,11 @@ class Scorer:
             finally:
                 self._rehearsing.release()
 
-    def score(self, sources: Sequence[Source], form: ScoreForm) -> ScoreAnswer:
+    def score(self, sources: Sequence[Source], form: ScoreForm, keep: bool = False) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
-        Raises `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
+        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Raises
+        `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
@@ -142,6 +151,8 @@ class Scorer:
         if not has_proven_skill(releases.model.value, channel):
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
         answer = compose_answer(candidates, query, releases, ranking, placements)
+        if keep and self.keeper is not None and pictures:
+            self.keeper.keep(kept_prediction(form, answer, pictures))
         plan = plan_test(pictures, ranking, form.channel_id, self.database)
         return answer.model_copy(update={"test_plan": plan})
 

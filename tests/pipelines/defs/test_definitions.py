@@ -16,8 +16,17 @@ TABLES = {"videos"}
 """The tables that Dagster shows as assets but does not materialize. `raw_videos` and `crawled_videos` write to them."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
+PREDICTIONS = {"prediction_quality"}
 
-GROUPS = {"collection": COLLECTION, "library": LIBRARY | TABLES, "upkeep": UPKEEP, "ranking": RANKING}
+GROUPS = {
+    "collection": COLLECTION,
+    "library": LIBRARY | TABLES,
+    "upkeep": UPKEEP,
+    "ranking": RANKING,
+    "predictions": PREDICTIONS,
+}
+ON_REQUEST = {"true_ctr", "experiments", "prediction_quality"}
+"""The assets that are materialized only if a person wants it. They are not partitioned."""
 
 GRAPH = {
     "raw_videos": set(),
@@ -36,6 +45,7 @@ GRAPH = {
     "training_pairs": {"channel_baselines", "visual_features", "embeddings", "faiss_index"},
     "ranking_model": {"training_pairs"},
     "served_model": {"ranking_model"},
+    "prediction_quality": {"experiments", "videos", "thumbnails", "view_history", "served_model"},
 }
 
 CHECKS = {
@@ -84,6 +94,8 @@ CHECKS = {
     ("ranking_model", "beats_chance"),
     ("served_model", "pointer"),
     ("served_model", "promoted"),
+    ("prediction_quality", "enough_outcomes"),
+    ("prediction_quality", "calibrated"),
 }
 
 
@@ -103,7 +115,7 @@ def graph(definitions: dg.Definitions) -> Any:
 
 
 def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING == set(GRAPH)
+    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS == set(GRAPH)
 
 
 def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
@@ -122,7 +134,7 @@ def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) ->
     checks = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert set(checks) == CHECKS
     advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
-    assert advisory == {"finished", "promoted", "consistent"}
+    assert advisory == {"finished", "promoted", "consistent", "enough_outcomes", "calibrated"}
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
@@ -134,7 +146,7 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
-    assert all(specs[name].partitions_def is None for name in RANKING | {"true_ctr", "experiments"})
+    assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST)
 
 
 def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
@@ -144,10 +156,9 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # A freshness policy says how often an asset must be made. `true_ctr` and `experiments` have none, because they
-        # are imported only when a channel's owner wants it. The tables have none, because Dagster does not
-        # materialize them.
-        assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr", "experiments"}), name
+        # A freshness policy says how often an asset must be made. The assets in `ON_REQUEST` have none, because they
+        # are made only when a person wants it. The tables have none, because Dagster does not materialize them.
+        assert (spec.freshness_policy is not None) == (name not in TABLES | ON_REQUEST), name
         assert spec.automation_condition is None, (
             "the schedules start the work already; a condition would start it twice"
         )
@@ -170,6 +181,7 @@ JOBS = {
     "train_ranker": RANKING,
     "rebuild_index": {"faiss_index", "served_index"},
     "serve_model": {"served_model"},
+    "judge_predictions": PREDICTIONS,
 }
 
 
@@ -181,7 +193,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     assert selected == JOBS | {"roll_back_index": set(), "refresh_imported": set()}
     for name, job in jobs.items():
         partitions = job.partitions_def
-        if name in ("train_ranker", "serve_model", "refresh_imported"):
+        if name in ("train_ranker", "serve_model", "refresh_imported", "judge_predictions"):
             assert partitions is None
         else:
             assert partitions is not None
@@ -218,6 +230,8 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         # The crawl may spend most of a day's quota, so a person has to turn it on.
         "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
         "weekly_training": ("train_ranker", "0 5 * * 1", running),
+        # By default, no predictions are kept that could be judged.
+        "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}

@@ -42,6 +42,7 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
             "releases_deleted": retained.releases_deleted,
             "histories_cleaned": retained.adapters.cleaned,
             "histories_failed": len(retained.adapters.failed),
+            "predictions_deleted": retained.predictions_deleted,
             "unfinished_trainings_deleted": retained.unfinished_deleted,
             "remarks": "; ".join(retained.remarks) or "none",
             "state": retained.stopped or "complete",

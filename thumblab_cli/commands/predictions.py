@@ -1,0 +1,82 @@
+"""`thumblab predictions`: show and delete what the scoring service kept of its answers."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def command() -> None:
+    """Show and delete what the scoring service kept of its answers.
+
+    The service keeps its answers if THUMBLAB_KEEP_PREDICTIONS is true. The Dagster asset `prediction_quality` compares
+    them with what happened. See docs/predictions.md.
+    """
+
+
+@command.command("list")
+@click.option("--channel", help="Only this channel: its id, its exact title or its @handle.")
+@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
+@_json
+def list_command(channel: str | None, most: int, as_json: bool) -> None:
+    """List the kept predictions, the newest first, with their candidates and what happened to them."""
+    from thumblab_cli.printing.predictions import print_predictions
+    from thumblab_cli.printing.tables import wide_console
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.predictions.store import (
+        channel_of_predictions,
+        count_predictions,
+        read_outcomes,
+        read_predictions,
+    )
+
+    lab = Lab.open()
+    channel_id = None if channel is None else channel_of_predictions(lab, channel)
+    with lab.engine.connect() as connection:
+        total = count_predictions(connection, channel_id)
+        kept = read_predictions(connection, channel_id, most)
+        outcomes = read_outcomes(connection, [prediction.prediction_id for prediction in kept])
+    if as_json:
+        listed = [asdict(prediction) | {"outcomes": outcomes.get(prediction.prediction_id, [])} for prediction in kept]
+        keeps = lab.settings.keep_predictions
+        click.echo(json.dumps({"keeps": keeps, "total": total, "predictions": listed}, indent=2, default=str))
+        return
+    if kept:
+        print_predictions(wide_console(), kept, outcomes)
+        if total > len(kept):
+            click.echo(f"{len(kept)} of {total:,} predictions are shown; --most shows more.")
+        return
+    of_channel = "" if channel is None else " of this channel"
+    hint = (
+        "" if lab.settings.keep_predictions else "; THUMBLAB_KEEP_PREDICTIONS=true makes the scoring service keep them"
+    )
+    click.echo(f"No prediction{of_channel} is kept{hint}.")
+
+
+@command.command()
+@click.option("--channel", help="Only those of this channel: its id, its exact title or its @handle.")
+@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Only those from before this day (YYYY-MM-DD, UTC).")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@_json
+def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool) -> None:
+    """Delete kept predictions, with their candidates and outcomes. Without options, delete all of them.
+
+    A running service may still write answers of the last seconds afterwards.
+    """
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.predictions.store import channel_of_predictions, purge_predictions
+
+    lab = Lab.open()
+    channel_id = None if channel is None else channel_of_predictions(lab, channel)
+    if not yes:
+        which = "all kept predictions" if channel is None and before is None else "these kept predictions"
+        click.confirm(f"Delete {which}?", abort=True, err=True)
+    deleted = purge_predictions(lab, channel_id, None if before is None else before.replace(tzinfo=UTC))
+    if as_json:
+        click.echo(json.dumps({"deleted": deleted}))
+    else:
+        click.echo(f"{deleted:,} predictions are deleted.")

@@ -1,0 +1,100 @@
+"""The tables of kept predictions: what the scoring service answered, and what happened afterwards.
+
+The service fills the first two tables if the setting `keep_predictions` is on (`thumblab_core.database.predictions`).
+The asset `prediction_quality` fills `prediction_outcomes`.
+
+A prediction has no foreign key to a channel. It is the user's own data, and the user may ask about a channel that the
+lab has not collected. An outcome has foreign keys to what it was taken from. So it is deleted together with the video
+or the experiment (docs/retention.md).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+
+from thumblab_core.database.metadata import MOMENT, metadata
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", Uuid, primary_key=True, comment="chosen by the service"),
+    Column("scored_at", MOMENT, nullable=False, comment="by the clock of the service"),
+    Column("model_release", String, nullable=False),
+    Column("channel_id", String, comment="as the request named it; NULL where it named none"),
+    Column("niche", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("verdict", String, comment="as answered; NULL where no candidate could be ranked"),
+    Column("confidence", Float, comment="probability that the winner beats the second; NULL without a second"),
+    Column(
+        "knowledge",
+        String,
+        nullable=False,
+        comment="new_channels: ranked like an unseen channel; future: adapted by the model; adapted: by an added adapter",
+    ),
+    Column("ordered_by", String, comment="what the ranks follow: model or evidence; NULL where nothing is ranked"),
+    CheckConstraint("ordered_by IN ('model', 'evidence')", name="ordered_by"),
+    CheckConstraint("knowledge IN ('new_channels', 'future', 'adapted')", name="knowledge"),
+    Index("ix_predictions_scored_at", "scored_at"),
+    Index("ix_predictions_channel_id", "channel_id"),
+    comment="the user's own data: requests that the scoring service answered",
+)
+
+prediction_candidates = Table(
+    "prediction_candidates",
+    metadata,
+    Column("prediction_id", Uuid, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="in the request, from 1"),
+    Column("sha256", String(64), nullable=False, comment="of the picture's file, which is not kept"),
+    Column("phash", BigInteger, nullable=False, comment="64-bit perceptual hash, as a signed number"),
+    Column("score", Float, comment="percentile, 0 to 100; NULL where none was answered"),
+    Column("win_probability", Float, comment="NULL where the candidate was not ranked against others"),
+    Column("rank", SmallInteger, comment="1 is best; NULL where the candidate was not ranked"),
+    CheckConstraint("position >= 1", name="position"),
+    CheckConstraint("win_probability BETWEEN 0 AND 1", name="win_probability"),
+    comment="the readable candidates of a prediction",
+)
+
+prediction_outcomes = Table(
+    "prediction_outcomes",
+    metadata,
+    Column("outcome_id", BigInteger, Identity(), primary_key=True),
+    Column("prediction_id", Uuid, nullable=False),
+    Column("position", SmallInteger, nullable=False, comment="of the candidate"),
+    Column("experiment_id", Integer, ForeignKey("experiments.experiment_id", ondelete="CASCADE")),
+    Column("variant", SmallInteger, comment="position of the variant that shows the candidate's picture"),
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE")),
+    Column(
+        "result", String, nullable=False, comment="of the variant in its experiment, or published as a video's picture"
+    ),
+    Column("excess", Float, comment="log views at age_hours above the channel's trend; NULL where not known"),
+    Column("age_hours", Integer, comment="age of the video at which its views were compared"),
+    Column("joined_at", MOMENT, nullable=False),
+    ForeignKeyConstraint(
+        ["prediction_id", "position"],
+        ["prediction_candidates.prediction_id", "prediction_candidates.position"],
+        ondelete="CASCADE",
+        name="fk_prediction_outcomes_candidate",
+    ),
+    CheckConstraint("result IN ('won', 'lost', 'performed_the_same', 'inconclusive', 'published')", name="result"),
+    CheckConstraint("(experiment_id IS NULL) = (variant IS NULL)", name="variant_of_an_experiment"),
+    CheckConstraint("(experiment_id IS NULL) = (video_id IS NOT NULL)", name="experiment_or_video"),
+    CheckConstraint("(video_id IS NOT NULL) = (result = 'published')", name="video_is_published"),
+    CheckConstraint("(excess IS NULL) = (age_hours IS NULL)", name="excess_at_an_age"),
+    Index("ix_prediction_outcomes_experiment", "experiment_id", "prediction_id", "variant", unique=True),
+    Index("ix_prediction_outcomes_video", "video_id", "prediction_id", unique=True),
+    Index("ix_prediction_outcomes_candidate", "prediction_id", "position"),
+    comment="what happened to candidates: results of experiments, and views of videos that were published with them",
+)

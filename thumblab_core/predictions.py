@@ -1,0 +1,46 @@
+"""Define the record of a prediction: what the scoring service answered to a request.
+
+The service writes predictions to the database (`thumblab_core.database.predictions`), and the pipelines read them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class KeptCandidate:
+    """A readable candidate of a prediction. `position` is its place in the request, from 1.
+
+    `phash` is the perceptual hash. The last three fields are None where the answer has no such value.
+    """
+
+    position: int
+    sha256: str
+    phash: int
+    score: float | None
+    win_probability: float | None
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class KeptPrediction:
+    """An answered request.
+
+    `ordered_by` says what the ranks follow, `model` or `evidence`. It is None where no candidate has a rank.
+    `knowledge` says what the model knew of the channel. It is one of the splits on which a model is evaluated
+    (`thumblab_core.ranking.skill`): `new_channels` (ranked like an unseen channel), `future` (with the model's own
+    channel adapter) or `adapted` (with an added channel adapter).
+    """
+
+    prediction_id: UUID
+    scored_at: datetime
+    model_release: str
+    channel_id: str | None
+    niche: str
+    title: str
+    verdict: str | None
+    confidence: float | None
+    ordered_by: str | None
+    knowledge: str
+    candidates: tuple[KeptCandidate, ...] = ()

@@ -1,0 +1,45 @@
+"""Define the asset `prediction_quality`: how good the kept predictions of the scoring service were."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import advisory, explained, results
+from thumblab_pipelines.defs.groups import PREDICTIONS
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.predictions.join import join_outcomes
+from thumblab_pipelines.predictions.plot import quality_plot
+from thumblab_pipelines.predictions.quality import measure_quality
+from thumblab_pipelines.predictions.report import LEAST_PAIRS, MOST_OFF, check_quality, metadata, table
+
+
+@dg.asset(
+    deps=["experiments", "videos", "thumbnails", "view_history", "served_model"],
+    kinds={"postgres"},
+    check_specs=advisory(
+        "prediction_quality",
+        enough_outcomes=f"Experiments decided at least {LEAST_PAIRS} pairs of candidates of kept predictions.",
+        calibrated="The claimed probability of favourites is not off from the share of favourites that won by more than "
+        f"{100 * MOST_OFF:g} percentage points. The check fails if the whole 95 % interval lies beyond.",
+    ),
+    description="Joins what the scoring service answered with what happened: experiments and published videos. Measures "
+    "accuracy and calibration by release (docs/predictions.md).",
+    **PREDICTIONS,
+)
+def prediction_quality(lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        opened = lab.open()
+        joined = join_outcomes(opened)
+        qualities = measure_quality(opened)
+    every, *releases = qualities
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": joined.predictions,
+            "with_channel": joined.with_channel,
+            "with_experiment": joined.with_experiment,
+            "with_video": joined.with_video,
+            "with_views": joined.with_views,
+            **{name: value for name, value in metadata(every).items() if name != "predictions"},
+            "by_release": dg.MetadataValue.json({one.release: metadata(one) for one in releases}),
+            "preview": dg.MetadataValue.md("\n\n".join(filter(None, [table(qualities), quality_plot(qualities)]))),
+        },
+        check_results=results(check_quality(qualities, opened.settings.keep_predictions)),
+    )

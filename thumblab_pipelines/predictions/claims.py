@@ -1,0 +1,157 @@
+"""Read what predictions claimed about candidates whose outcome is known.
+
+An experiment decides pairs of candidates: its winner and each of its losers. The claim about such a pair is the
+probability that the answer gave to the winner:
+
+    p = p_winner / (p_winner + p_loser)
+
+p_winner and p_loser are the win probabilities in the answer. They follow the Bradley-Terry-Luce model, in which this
+ratio is the probability that one of two candidates beats the other. If the skill of the model was not proven, the
+answer has no probabilities and orders the candidates by evidence. The claim is then only which of two is the better.
+
+Published candidates are compared with each other. Two videos of a channel make a pair. The claim is which of the two
+has the higher score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations, groupby
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+_TESTED = text("""
+SELECT p.model_release, p.channel_id, p.scored_at, p.ordered_by, o.prediction_id, o.experiment_id, o.variant, o.result,
+       c.win_probability, c.rank
+FROM prediction_outcomes o JOIN predictions p USING (prediction_id)
+JOIN prediction_candidates c USING (prediction_id, position)
+WHERE o.experiment_id IS NOT NULL
+ORDER BY o.experiment_id, p.scored_at, o.prediction_id, o.variant
+""")
+_PUBLISHED = text("""
+SELECT p.model_release, p.channel_id, p.knowledge, p.scored_at, o.video_id, c.score, o.excess
+FROM prediction_outcomes o JOIN predictions p USING (prediction_id)
+JOIN prediction_candidates c USING (prediction_id, position)
+WHERE o.video_id IS NOT NULL AND o.excess IS NOT NULL AND c.score IS NOT NULL
+ORDER BY p.scored_at, o.prediction_id
+""")
+
+
+EVIDENCE = "evidence"
+"""What the ranks of an answer follow if the skill of the model was not proven."""
+
+
+@dataclass(frozen=True)
+class DecidedPair:
+    """Two candidates of a prediction, one of which won an experiment against the other.
+
+    `winner` and `loser` are the positions of their variants. `claimed` is the probability that the answer gave to the
+    winner, 0 to 1. It is None if the answer was ordered by evidence. `order` is 1 if the answer ranked the winner above
+    the loser, 0 if it ranked the winner below, and 0.5 for equal ranks.
+    """
+
+    release: str
+    channel_id: str
+    scored_at: datetime
+    experiment_id: int
+    winner: int
+    loser: int
+    claimed: float | None
+    order: float
+
+
+@dataclass(frozen=True)
+class PublishedCandidate:
+    """A candidate that was published, with its score in the answer and its views above its channel's trend."""
+
+    release: str
+    channel_id: str
+    knowledge: str
+    video_id: str
+    score: float
+    excess: float
+
+
+@dataclass(frozen=True)
+class PublishedPair:
+    """Two published candidates of a channel. `winner` got more views above the trend than `loser`."""
+
+    release: str
+    channel_id: str
+    winner: PublishedCandidate
+    loser: PublishedCandidate
+
+
+def decided_pairs(connection: Connection) -> list[DecidedPair]:
+    """Return the pairs that experiments decided and about which the answer made a claim, the oldest claims first."""
+    pairs = []
+    rows = connection.execute(_TESTED)
+    for _, group in groupby(rows, key=lambda row: (row.experiment_id, row.prediction_id)):
+        tested = list(group)
+        losers = [row for row in tested if row.result == "lost"]
+        for winner in (row for row in tested if row.result == "won"):
+            pairs += [pair for loser in losers if (pair := _pair(winner, loser)) is not None]
+    return sorted(pairs, key=lambda pair: pair.scored_at)
+
+
+def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
+    """Return each decided pair of an experiment once, with its latest claim. `pairs` begin with the oldest claim.
+
+    A person may ask about the same pictures several times. Without this rule, such pictures would count more.
+    """
+    return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
+
+
+def published_candidates(connection: Connection) -> list[PublishedCandidate]:
+    """Return the published candidates whose score and views are known.
+
+    If several predictions of a release are about the same video, only the latest of them counts.
+    """
+    latest = {}
+    for row in connection.execute(_PUBLISHED):
+        latest[row.model_release, row.video_id] = PublishedCandidate(
+            row.model_release, row.channel_id, row.knowledge, row.video_id, row.score, row.excess
+        )
+    return list(latest.values())
+
+
+def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
+    """Return all pairs of published candidates whose scores can be compared.
+
+    Scores are percentiles. They can be compared within a release and a channel, and if the model knew the channel
+    equally well (`knowledge`). A pair with equal views above the trend is left out.
+    """
+
+    def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:
+        return candidate.release, candidate.channel_id, candidate.knowledge
+
+    pairs = []
+    for (release, channel_id, _), group in groupby(sorted(candidates, key=comparable), key=comparable):
+        for one, other in combinations(group, 2):
+            if one.excess != other.excess:
+                winner, loser = (one, other) if one.excess > other.excess else (other, one)
+                pairs.append(PublishedPair(release, channel_id, winner, loser))
+    return pairs
+
+
+def _pair(winner: Any, loser: Any) -> DecidedPair | None:
+    """Return the pair of two rows, or None if the answer made no claim about it."""
+    if winner.rank is None or loser.rank is None:
+        return None
+    claimed = None
+    if winner.ordered_by != EVIDENCE:
+        if winner.win_probability is None or loser.win_probability is None:
+            return None
+        total = winner.win_probability + loser.win_probability
+        claimed = winner.win_probability / total if total > 0 else 0.5
+    return DecidedPair(
+        winner.model_release,
+        winner.channel_id,
+        winner.scored_at,
+        winner.experiment_id,
+        winner.variant,
+        loser.variant,
+        claimed,
+        (winner.rank < loser.rank) + 0.5 * (winner.rank == loser.rank),
+    )

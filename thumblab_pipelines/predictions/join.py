@@ -1,0 +1,70 @@
+"""Fill the table `prediction_outcomes`: what happened to the candidates of kept predictions."""
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, text
+
+from thumblab_core.database.tables import prediction_outcomes
+from thumblab_core.experiments.store import read_experiments
+from thumblab_core.predictions import KeptPrediction
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.predictions.experiment_outcomes import VariantPictures, experiment_outcomes
+from thumblab_pipelines.predictions.store import read_predictions
+from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outcomes
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The counts of `join_outcomes`.
+
+    `predictions` are all kept predictions, `with_channel` those that name a channel. Only these can be joined.
+    `with_experiment` and `with_video` were joined with an experiment or with a video. `with_views` were joined with a
+    video whose views are known.
+    """
+
+    predictions: int
+    with_channel: int
+    with_experiment: int
+    with_video: int
+    with_views: int
+
+
+def join_outcomes(lab: Lab) -> Joined:
+    """Join every kept prediction again with experiments and videos, and replace all stored outcomes.
+
+    The outcomes are computed anew, so a corrected experiment and newly known views are taken over. The replacement is
+    one transaction.
+    """
+    with lab.engine.begin() as connection:
+        # Without the lock, two runs at the same time could both store the same outcomes, and one of them would fail.
+        connection.execute(text("LOCK TABLE prediction_outcomes IN SHARE ROW EXCLUSIVE MODE"))
+        kept = read_predictions(connection)
+        by_channel: dict[str, list[KeptPrediction]] = defaultdict(list)
+        for prediction in kept:
+            if prediction.channel_id is not None:
+                by_channel[prediction.channel_id].append(prediction)
+        tested = experiment_outcomes(by_channel, read_experiments(connection), VariantPictures(lab.images))
+        published = video_outcomes(connection, by_channel)
+        rows: list[dict[str, Any]] = [
+            asdict(outcome) | {"video_id": None, "excess": None, "age_hours": None} for outcome in tested
+        ]
+        rows += [
+            asdict(outcome)
+            | {"experiment_id": None, "variant": None, "result": "published"}
+            | {"age_hours": None if outcome.excess is None else AGE_HOURS}
+            for outcome in published
+        ]
+        connection.execute(delete(prediction_outcomes))
+        if rows:
+            joined_at = datetime.now(UTC)
+            connection.execute(insert(prediction_outcomes), [row | {"joined_at": joined_at} for row in rows])
+    return Joined(
+        len(kept),
+        sum(map(len, by_channel.values())),
+        len({outcome.prediction_id for outcome in tested}),
+        len({outcome.prediction_id for outcome in published}),
+        len({outcome.prediction_id for outcome in published if outcome.excess is not None}),
+    )

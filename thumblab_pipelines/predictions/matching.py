@@ -1,0 +1,38 @@
+"""Find the candidate of a prediction that shows the same picture as a variant or a video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thumblab_core.images.perceptual import NEAR, distance
+from thumblab_core.predictions import KeptCandidate
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture that was shown to viewers. `phash` is its perceptual hash, or None if it is not known."""
+
+    sha256: str
+    phash: int | None
+
+
+def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPicture) -> KeptCandidate | None:
+    """Return the only candidate that shows the picture. Return None if no candidate or more than one shows it.
+
+    A candidate shows the picture if it is the same file, or if their perceptual hashes differ in at most `NEAR` bits.
+    This is the rule for near-duplicates in the training data. A picture may have another file than the candidate,
+    because YouTube encodes every uploaded picture again.
+
+    A candidate that is a near-duplicate of another candidate is never returned, because near-identical candidates may
+    share their win probability in an answer.
+    """
+    matching = [
+        candidate
+        for candidate in candidates
+        if candidate.sha256 == picture.sha256
+        or (picture.phash is not None and distance(candidate.phash, picture.phash) <= NEAR)
+    ]
+    if len(matching) != 1:
+        return None
+    (found,) = matching
+    alike = sum(distance(candidate.phash, found.phash) <= NEAR for candidate in candidates)
+    return found if alike == 1 else None

@@ -1,0 +1,197 @@
+"""Measure how good predictions were: the accuracy and the calibration of what was really answered, by release."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select
+
+from thumblab_core.arrays import Float64s, Rows
+from thumblab_core.database.tables import predictions
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.predictions.claims import (
+    DecidedPair,
+    PublishedPair,
+    decided_pairs,
+    latest_pairs,
+    published_candidates,
+    published_pairs,
+)
+from thumblab_pipelines.statistics.calibration import (
+    Point,
+    calibration_curve,
+    expected_calibration_error,
+    mean_log_loss,
+)
+from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, ChannelMeans, Interval
+from thumblab_pipelines.statistics.metrics import numbered
+
+EVERY = "all"
+"""The name of the figures over all releases."""
+
+_SURE = 1e-9
+"""A probability is cut to the range from this to 1 minus this, so that its logarithm is finite."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of a value per pair, with the two ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ExperimentFigures:
+    """The figures of claims about pairs that experiments decided.
+
+    Attributes:
+        pairs, channels, experiments: how many were decided.
+        accuracy: the share of pairs in which the answer gave the winner more than one half. One half counts 0.5.
+        overconfidence: the mean claimed probability of the favourite minus the share of favourites that won. It is
+            above 0 if the answers were too sure. The favourite of a pair is the candidate with the larger probability.
+        ece: the expected calibration error over ten bins. With few pairs it is above 0 by chance alone.
+        log_loss: the mean of -log(probability that the answer gave to the winner). Guessing gives 0.693.
+        curve: the calibration curve, with each pair in both orders.
+    """
+
+    pairs: int
+    channels: int
+    experiments: int
+    accuracy: Mean
+    overconfidence: Mean
+    ece: float
+    log_loss: float
+    curve: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class OrderFigures:
+    """The figures of claims about which of two candidates is the better, without probabilities.
+
+    `accuracy` is the share of pairs in the right order. An equal place counts 0.5. `compared` is the number of videos
+    or experiments that the pairs come from.
+    """
+
+    pairs: int
+    channels: int
+    compared: int
+    accuracy: Mean
+
+
+@dataclass(frozen=True)
+class ReleaseQuality:
+    """The figures of one release, or of all releases (`EVERY`).
+
+    `served` says whether the release is served now. `experiments` are pairs about which the answer gave a probability.
+    `evidence` are pairs of experiments that the answer ordered by evidence. `videos` are pairs of published candidates,
+    ordered by score. Each of the three is None without pairs.
+    """
+
+    release: str
+    served: bool
+    predictions: int
+    experiments: ExperimentFigures | None
+    evidence: OrderFigures | None
+    videos: OrderFigures | None
+
+
+def measure_quality(lab: Lab) -> list[ReleaseQuality]:
+    """Return the figures over all releases, followed by those of each release. The newest release comes first.
+
+    `join_outcomes` must have stored the outcomes before.
+    """
+    count = func.count().label("predictions")
+    by_release = select(predictions.c.model_release, count).group_by(predictions.c.model_release)
+    newest_first = by_release.order_by(func.max(predictions.c.scored_at).desc(), predictions.c.model_release)
+    with lab.engine.connect() as connection:
+        kept = {row.model_release: int(row.predictions) for row in connection.execute(newest_first)}
+        decided = decided_pairs(connection)
+        published = published_pairs(published_candidates(connection))
+    served = lab.releases.serving.current_id(MODEL, ALL)
+    figures = [_quality(EVERY, False, sum(kept.values()), decided, published)]
+    for release, number in kept.items():
+        decided_by = [pair for pair in decided if pair.release == release]
+        published_by = [pair for pair in published if pair.release == release]
+        figures.append(_quality(release, release == served, number, decided_by, published_by))
+    return figures
+
+
+def _quality(
+    release: str, served: bool, kept: int, decided: Sequence[DecidedPair], published: Sequence[PublishedPair]
+) -> ReleaseQuality:
+    claimed = latest_pairs([pair for pair in decided if pair.claimed is not None])
+    ordered = latest_pairs([pair for pair in decided if pair.claimed is None])
+    return ReleaseQuality(release, served, kept, _of_experiments(claimed), _of_evidence(ordered), _of_videos(published))
+
+
+def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:
+    if not pairs:
+        return None
+    claimed = np.array([pair.claimed for pair in pairs], np.float64).clip(_SURE, 1 - _SURE)
+    favourite = np.maximum(claimed, 1 - claimed)
+    correct = np.asarray((claimed > 0.5) + 0.5 * (claimed == 0.5), np.float64)
+    tested = _Pairs.of_variants(pairs)
+    # The slope is 1, because these gaps are the logits of the claimed probabilities.
+    gaps = np.log(claimed) - np.log1p(-claimed)
+    return ExperimentFigures(
+        len(pairs),
+        len({pair.channel_id for pair in pairs}),
+        len({pair.experiment_id for pair in pairs}),
+        tested.mean(correct, SHARE),
+        tested.mean(favourite - correct, DIFFERENCE),
+        expected_calibration_error(gaps, 1.0),
+        mean_log_loss(gaps, 1.0),
+        calibration_curve(gaps, 1.0),
+    )
+
+
+def _of_evidence(pairs: Sequence[DecidedPair]) -> OrderFigures | None:
+    if not pairs:
+        return None
+    accuracy = _Pairs.of_variants(pairs).mean(np.array([pair.order for pair in pairs], np.float64), SHARE)
+    channels, experiments = {pair.channel_id for pair in pairs}, {pair.experiment_id for pair in pairs}
+    return OrderFigures(len(pairs), len(channels), len(experiments), accuracy)
+
+
+def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
+    if not pairs:
+        return None
+    gaps = np.array([pair.winner.score - pair.loser.score for pair in pairs], np.float64)
+    videos = _Pairs.of(
+        [pair.winner.video_id for pair in pairs],
+        [pair.loser.video_id for pair in pairs],
+        [pair.channel_id for pair in pairs],
+    )
+    accuracy = videos.mean(np.asarray((gaps > 0) + 0.5 * (gaps == 0), np.float64), SHARE)
+    shown = Counter(video_id for pair in pairs for video_id in (pair.winner.video_id, pair.loser.video_id))
+    return OrderFigures(len(pairs), len({pair.channel_id for pair in pairs}), len(shown), accuracy)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs as row numbers [m] of their two members, and the number of their channel [m]."""
+
+    winners: Rows
+    losers: Rows
+    channel: Rows
+
+    @classmethod
+    def of(cls, winners: Sequence[str], losers: Sequence[str], channels: Sequence[str]) -> "_Pairs":
+        rows, _ = numbered([*winners, *losers])
+        return cls(rows[: len(winners)], rows[len(winners) :], numbered(list(channels))[0])
+
+    @classmethod
+    def of_variants(cls, pairs: Sequence[DecidedPair]) -> "_Pairs":
+        winners = [f"{pair.experiment_id} {pair.winner}" for pair in pairs]
+        losers = [f"{pair.experiment_id} {pair.loser}" for pair in pairs]
+        return cls.of(winners, losers, [pair.channel_id for pair in pairs])
+
+    def mean(self, values: Float64s, within: Interval) -> Mean:
+        """Return the mean of the values [m] with its interval, in which each pair counts the same."""
+        by_channel = ChannelMeans.of(values, self.winners, self.losers, self.channel, within)
+        low, high = by_channel.interval(by_channel.over_pairs())
+        return Mean(float(values.mean()), float(low), float(high))
