@@ -128,10 +128,14 @@ class PlantedData:
         return best
 
 
-def planted_data(videos: int, seed: int, folder: Path, effects: PlantedEffects = NO_EFFECTS) -> PlantedData:
+def planted_data(
+    videos: int, seed: int, folder: Path, effects: PlantedEffects = NO_EFFECTS, encode: bool = True
+) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    The release of the pairs is written below `folder`. The words in the pictures are those of the catalogue.
+    The release of the pairs is written below `folder`. The words in the pictures are those of the catalogue. If
+    `encode` is False, no picture is drawn, and the data has no vectors of pictures. `PlantedData.with_perfect_eye`
+    needs none.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
@@ -149,7 +153,7 @@ def planted_data(videos: int, seed: int, folder: Path, effects: PlantedEffects =
     release = ReleaseStore(folder).publish("pairs", "all", write, info)
     titles = title_encoder("minilm").encode_texts(corpus.title.tolist())
     sub_scores = np.full((len(corpus), len(NAMES)), np.nan, np.float32)
-    images = encoded(catalogue, corpus.video_id.tolist())
+    images = encoded(catalogue, corpus.video_id.tolist()) if encode else np.zeros((len(corpus), 0), np.float32)
     return PlantedData(catalogue, Dataset(release, corpus, pair_up(corpus, 30.0), images, titles, sub_scores))
 
 

@@ -73,7 +73,8 @@ class Adapter:
     adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
     an older version of the lab made the adapter.
     `kernel`: the kernel of the regression. None means that it is only a Gaussian, as in older versions of the lab.
-    `compared`: number of compared pairs. Their pictures are the last rows of `inputs`, two for each pair.
+    `compared`: number of compared pairs, k. Their pictures are the last 2 k rows of `inputs`: first picture a of every
+    pair, and then picture b of every pair.
     """
 
     inputs: npt.NDArray[np.float16]

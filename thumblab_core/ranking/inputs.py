@@ -28,6 +28,9 @@ VERSION = 3
 Version 2 changed the title facts. Version 3 added the blocks `agreement` and `length`.
 """
 
+_FIRST_WITH_AGREEMENT = 3
+"""The first version of the inputs that has the blocks `agreement` and `length`."""
+
 LENGTH = 2
 """Number of columns about the length of the video."""
 
@@ -51,7 +54,7 @@ class InputLayout:
     @property
     def sizes(self) -> dict[str, int]:
         """The number of columns of each block, in the order of the blocks."""
-        new = self.version >= VERSION
+        new = self.version >= _FIRST_WITH_AGREEMENT
         counts = self.image, self.title, FACTS, AGREEMENT if new else 0, WORDS, LENGTH if new else 0
         names = IMAGE, TITLE, FACTS_BLOCK, AGREEMENT_BLOCK, WORDS_BLOCK, LENGTH_BLOCK
         return dict(zip(names, counts, strict=True))
@@ -91,7 +94,7 @@ def model_inputs(
     may be left out. `version`: the version of the inputs that the model was trained with.
     """
     words, facts = title_words(texts), title_facts(texts, min(version, 2))
-    if version < VERSION:
+    if version < _FIRST_WITH_AGREEMENT:
         return np.concatenate((images, titles, facts, words), axis=1, dtype=np.float32)
     agreeing = agreement([None] * len(texts) if in_pictures is None else in_pictures, texts)
     lengths = length_columns(np.full(len(texts), np.nan) if seconds is None else seconds)

@@ -22,7 +22,6 @@ from thumblab_core.ranking.inputs import (
     IMAGE,
     LENGTH_BLOCK,
     TITLE,
-    VERSION,
     WORDS_BLOCK,
     InputLayout,
 )
@@ -48,12 +47,15 @@ class Kernel:
 
     @classmethod
     def of(cls, layout: InputLayout) -> Self:
-        """Return the kernel for inputs of this layout. For inputs of an old version, it has no linear parts."""
+        """Return the kernel for inputs of this layout.
+
+        For inputs of versions 1 and 2, which have no block `length`, the kernel has no linear parts.
+        """
         gaussian, linear = np.zeros(layout.total, np.float32), np.zeros(layout.total, np.float32)
         for name in layout.sizes:
             columns = layout.columns(name)
             gaussian[columns] = name in _GAUSSIAN
-            linear[columns] = VARIANCES.get(name, 0.0) if layout.version >= VERSION else 0.0
+            linear[columns] = VARIANCES.get(name, 0.0) if layout.sizes[LENGTH_BLOCK] else 0.0
         return cls(gaussian, linear)
 
     @classmethod

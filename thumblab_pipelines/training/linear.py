@@ -31,6 +31,8 @@ from thumblab_pipelines.training.cross_fitting import held_out_predictions, resi
 CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+"""The penalties that are tried for each of the three regressions. The inputs have a length of about 1."""
+
 UNDERSMOOTHING = 3.0
 """The context is predicted with the best penalty divided by this number.
 
@@ -45,6 +47,7 @@ _ROWS = 2_000
 class LineParameters:
     """The penalties of the three ridge regressions, see the docstring of the module.
 
+    `context`: the penalty that was used, which is the best one divided by `UNDERSMOOTHING`.
     `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
     """
 
@@ -66,10 +69,6 @@ class LineInputs:
     title: Floats
     context: Floats
     channel: npt.NDArray[np.str_]
-
-    def only(self, rows: Rows) -> "LineInputs":
-        """Return the inputs of these rows."""
-        return LineInputs(self.picture[rows], self.title[rows], self.context[rows], self.channel[rows])
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,8 @@ def test_without_pairs_the_largest_penalties_are_chosen() -> None:
     rows = planted()
     nothing = rows.pairs[0][:0], rows.pairs[1][:0]
     one = np.arange(1)
-    for inputs, target in ((rows.inputs, rows.target), (rows.inputs.only(one), rows.target[one])):
+    of_one = LineInputs(*(getattr(rows.inputs, part.name)[one] for part in dataclasses.fields(LineInputs)))
+    for inputs, target in ((rows.inputs, rows.target), (of_one, rows.target[one])):
         chosen = fit_line(inputs, target, nothing).parameters
         assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(TITLE_PENALTIES))
 
