@@ -136,6 +136,11 @@ class OneVideoPairs:
         deleted = self.pairs.video_id.isin(list(video_ids)).to_numpy(bool)
         return self.only(~deleted) if deleted.any() else self
 
+    def of_channels(self, channel_ids: Collection[str]) -> OneVideoPairs:
+        """Return the pairs of these channels."""
+        inside = self.pairs.channel_id.isin(list(channel_ids)).to_numpy(bool)
+        return self if inside.all() else self.only(inside)
+
     def faults(self, corpus: pd.DataFrame) -> Iterator[str]:
         """Yield a sentence for each pair that is wrong. `corpus` has the videos of the release."""
         pairs, folds = self.pairs, corpus.groupby("channel_id").fold.first()
@@ -147,6 +152,8 @@ class OneVideoPairs:
             "has no gap with a variance above 0": ~(np.isfinite(pairs.gap) & (pairs.variance > 0)),
             "is in another fold than its channel": pairs.fold != pairs.channel_id.map(folds),
             "is a training pair of a held-out video": (pairs.part == TRAIN) & parts.notna() & (parts != TRAIN),
+            "is a training pair, and another pair of its video is held out": (pairs.part == TRAIN)
+            & pairs.video_id.isin(pairs.video_id[pairs.part == TEST]),
             "has a vector that has not the length 1": (np.abs(lengths - 1) > 1e-3).any(axis=1),
         }
         for fault, flags in wrong.items():
@@ -158,8 +165,9 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with the columns `part` and `fold`. The corpus must have videos of the channel of each pair.
 
     The fold is that of the channel. A pair is in the part `TRAIN` or `TEST`. The first half of a channel's pairs is for
-    training if the channel has at least `LEAST_TO_LEARN` pairs. Pairs of the same day are in the same part. If a video
-    is in the validation part or the test part of the corpus, its pairs are never used for training.
+    training if the channel has at least `LEAST_TO_LEARN` pairs. Pairs of the same day, and pairs of the same video, are
+    in the same part. If a video is in the validation part or the test part of the corpus, its pairs are never used for
+    training.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)
@@ -168,6 +176,8 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
+    # Two pairs of one video share pictures and views, so they are either both learnt or both held out.
+    learnt &= ~pairs.video_id.isin(pairs.video_id[~learnt]).to_numpy(bool)
     part = np.where(learnt, TRAIN, TEST).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))
 

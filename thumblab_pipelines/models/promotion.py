@@ -123,14 +123,16 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
     """Return the rows of the decided one-video test pairs whose vectors are known, and that no model was trained on.
 
-    A model that is trained on one-video pairs records their ids beside those of its training videos.
+    A model must have been trained neither on the pair nor on its video. A model that is trained on one-video pairs
+    records their ids beside those of its training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
     for release in models:
-        seen = was_trained_on(release, pairs.pair_id.tolist())
-        if seen is not None:
-            unseen &= ~seen
+        for ids in (pairs.pair_id, pairs.video_id):
+            seen = was_trained_on(release, ids.tolist())
+            if seen is not None:
+                unseen &= ~seen
     return np.flatnonzero(unseen)
 
 

@@ -146,16 +146,21 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     """Return the weights [p] of the picture part. Each difference is a row, weighted by its precision.
 
     A difference has no mean of its own to subtract, so the other rows are centred before, and there is no intercept.
+
+    No linear model of the pictures explains all of a difference. The mean square of what the model that is fitted to
+    the videos alone leaves of the differences, beyond their measured variances, is added to these variances.
     """
     from sklearn.linear_model import Ridge
 
-    rows, y, weights = inputs - inputs.mean(axis=0), target - target.mean(), np.ones(len(target))
+    rows, y = inputs - inputs.mean(axis=0), target - target.mean()
+    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y)
     if differences is not None and len(differences.gaps):
+        left = differences.gaps - ridge.predict(differences.picture)
+        misfit = max(float((left**2 - differences.variances).mean()), 0.0)
         noise = max(float(np.var(y)), 1e-9)
-        rows = np.concatenate([rows, differences.picture])
-        y = np.concatenate([y, differences.gaps])
-        weights = np.concatenate([weights, noise / np.maximum(differences.variances, 0.01 * noise)])
-    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y, sample_weight=weights)
+        weights = noise / np.maximum(differences.variances + misfit, 0.01 * noise)
+        rows, y = np.concatenate([rows, differences.picture]), np.concatenate([y, differences.gaps])
+        ridge.fit(rows, y, sample_weight=np.concatenate([np.ones(len(target)), weights]))
     return np.asarray(ridge.coef_, np.float64)
 
 

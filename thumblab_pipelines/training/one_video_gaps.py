@@ -15,6 +15,9 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
+LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
+"""Minimum number of tested videos, and of their channels, for fitting win probabilities to experiments."""
+
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer) -> Float64s:
     """Return by how much picture a scores above picture b [k], for each one-video pair of the corpus."""
@@ -55,21 +58,35 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
     scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+
+    An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
+    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` experiments,
+    or if they are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
-    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool) & pairs.decided)
+    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
     scored = _of_left_out(corpus, scorers, chosen)
-    return np.asarray(np.sign(pairs.gap.to_numpy(float)[scored.pairs]) * scored.gaps, np.float64)
+    tested = pairs.iloc[scored.pairs]
+    if len(tested.video_id.unique()) < LEAST_EXPERIMENTS or len(tested.channel_id.unique()) < LEAST_CHANNELS:
+        return np.zeros(0)
+    decided = tested.decided.to_numpy(bool)
+    wins = np.sign(tested.gap.to_numpy(float)) * scored.gaps
+    return np.concatenate([wins[decided], wins[decided], scored.gaps[~decided], -scored.gaps[~decided]])
 
 
 def _happened_later(corpus: Corpus) -> Flags:
-    """Return which one-video pairs [k] are in the test part, and later than their channel's known videos."""
+    """Return which one-video pairs [k] are held out for models that were fitted to the known videos of their channel.
+
+    Such a pair is in the test part, happened later than the channel's known videos were published, and is of another
+    video. A pair of a known video shares the views that the models were fitted to.
+    """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
     published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
     latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
     # A channel without known videos has no latest date. All of its pairs are later.
-    return np.asarray((pairs.part == TEST) & ~(pairs.happened_on <= latest), bool)
+    later = (pairs.part == TEST) & ~(pairs.happened_on <= latest) & ~pairs.video_id.isin(known.video_id)
+    return np.asarray(later, bool)
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:

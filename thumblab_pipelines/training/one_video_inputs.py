@@ -23,7 +23,7 @@ from thumblab_pipelines.training.linear import Differences
 class OneVideoInputs:
     """The inputs of the ranking model for k one-video pairs: `first` [k, d] of picture a, `second` [k, d] of picture b.
 
-    Each picture has the title that it was shown with.
+    Each picture has the title that it was shown with. The words in the pictures count only where both were read.
     """
 
     first: Float32s
@@ -36,9 +36,12 @@ class OneVideoInputs:
         `version`: the version of the inputs that the model was trained with.
         """
         one_video, sides = data.one_video, []
+        table = one_video.pairs.iloc[rows]
+        # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the words
+        # of only one side counted, their mere presence would give the outcome away.
+        read = [isinstance(a, str) and isinstance(b, str) for a, b in zip(table.words_a, table.words_b, strict=True)]
         for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
-            table = one_video.pairs.iloc[rows]
-            shown = [words if isinstance(words, str) else None for words in table[words]]
+            shown = [text if known else None for text, known in zip(table[words], read, strict=True)]
             images, titles = one_video.images[rows, side], one_video.titles[rows, side]
             sides.append(model_inputs(images, titles, table[title].tolist(), version, shown))
         return cls(*sides)
