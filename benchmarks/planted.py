@@ -203,7 +203,7 @@ def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table
     package = Table(title="package: share of the way from 0.5 to the planted ceiling", **_STYLE)
     for column in ("videos", "model", "test pairs", "known channels", "not adapted", "unseen channels"):
         package.add_column(column, justify="left" if column == "model" else "right")
-    one_title = Table(title="one title: expected figures on the test pairs", **_STYLE)
+    one_title = Table(title="one title: expected figures on held-out pairs", **_STYLE)
     columns = ("videos", "model", "split", "pairs", "AUC", "ceiling", "way", "ECE", "changes", "planted changes")
     for column in columns:
         one_title.add_column(column, justify="left" if column in ("model", "split") else "right")
