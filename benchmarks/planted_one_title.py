@@ -1,8 +1,8 @@
-"""Compare the answers of a model on pictures under one title with what the synthetic catalogue planted.
+"""Measure how well a model orders two pictures under one title, compared with the truth in the synthetic catalogue.
 
-Take two videos of a channel, and one of their two titles. The catalogue knows how much better one picture is than the
-other under this title, so it also knows the probability that this picture would get more views. Nothing has to be drawn
-at random: the figures below are expected values over the noise of the views.
+Take the pictures of two videos of a channel, and one of the titles of these videos. The catalogue stores how good each
+picture is under this title. From this follows the probability that the first picture would get more views. So no views
+are drawn at random here. The figures are expected values over the noise of the views.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
 
 SPLITS = {"known channels": "future", "unseen channels": "new", "adapted": "adapted"}
-"""The splits of an evaluation, and the names of their picture gaps in `HeldOutScores.pictures`."""
+"""The splits of an evaluation. Each is mapped to the key of its picture gaps in `HeldOutScores.pictures`."""
 
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class OneTitleFigures:
-    """How good a model is on test pairs of pictures under one title. Each pair is asked under both of its titles.
+    """Figures of a model on the test pairs of one split. A question compares the two pictures of a pair under one title.
 
-    `auc`: the expected share of right answers. `ceiling`: the same of a ranker that knows the planted effects.
-    `way`: how far `auc` comes on the way from 0.5 (0) to `ceiling` (1). `ece`: the expected calibration error of the
-    win probabilities. `changes`: the share of the pairs in which the winner changes with the title. `planted_changes`:
-    the share in which it should.
+    Each pair has two titles, so it gives two questions. `pairs` is the number of pairs.
+
+    `auc`: the expected share of right answers. `ceiling`: the value of `auc` for a ranker that knows the planted
+    effects. `way`: (`auc` - 0.5) / (`ceiling` - 0.5), which is 0 for guesses and 1 for that ranker. `ece`: the expected
+    calibration error of the model's win probabilities. `changes`: the share of the pairs in which the model prefers one
+    picture under the first title and the other picture under the second title. `planted_changes`: the share of the
+    pairs in which the planted effects do so.
     """
 
     split: str
@@ -46,7 +49,10 @@ class OneTitleFigures:
 
 
 def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOutScores) -> list[OneTitleFigures]:
-    """Return the figures of a trained model for each of `SPLITS`. The data must be made of the catalogue."""
+    """Return the figures of a trained model for each of `SPLITS`.
+
+    `data` must be made from the videos of `catalogue`, and `held` must be the model's scores of `data`.
+    """
     slopes = held.one_title_slopes or (held.slope, held.slope_adapted)
     is_test = (data.pairs.part == TEST).to_numpy(bool)
     figures = []
@@ -59,9 +65,10 @@ def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOu
 
 
 def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> Float64s:
-    """Return by how much the winner's picture is planted to be better than the loser's, as [len(pairs), 2].
+    """Return by how much the winner's picture is planted to be better than the loser's picture, as [len(pairs), 2].
 
-    Column 0 is under the winner's title, column 1 under the loser's title. The unit is the standard deviation of q.
+    `pairs` are row numbers in `data.pairs`. In column 0, both pictures have the winner's title. In column 1, both have
+    the loser's title. The unit is the standard deviation of a video's planted quality.
     """
     ids = data.videos.video_id.tolist()
     sides = data.pairs[["winner", "loser"]].to_numpy(np.intp)[pairs]
@@ -72,7 +79,8 @@ def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> F
 
 def _figures(split: str, pictures: PictureGaps, planted: Float64s, slope: float) -> OneTitleFigures:
     gaps = pictures.gaps
-    # Two videos differ by their qualities and by two independent errors of the standard deviation SIGMA_N / SIGMA_Q.
+    # The log views of a video are SIGMA_Q times its quality, plus noise with the standard deviation SIGMA_N. So the
+    # noise in the difference of two videos has the standard deviation sqrt(2) * SIGMA_N.
     probability = ndtr(planted * SIGMA_Q / (np.sqrt(2) * SIGMA_N))
     right = np.where(gaps > 0, probability, np.where(gaps < 0, 1 - probability, 0.5))
     auc, ceiling = float(right.mean()), float(np.maximum(probability, 1 - probability).mean())
@@ -89,9 +97,10 @@ def _figures(split: str, pictures: PictureGaps, planted: Float64s, slope: float)
 
 
 def expected_error(claimed: Float64s, true: Float64s) -> float:
-    """Return the expected calibration error of claimed win probabilities [m], if the true probabilities [m] are known.
+    """Return the expected calibration error of the win probabilities `claimed` [m]. `true` [m] are the true ones.
 
-    Each pair counts in both orders. The ten bins have about the same number of pairs.
+    Each pair of candidates counts twice, once in each order, so that each claim p is joined by the claim 1 - p. The
+    claims are sorted into ten bins, which have about the same number of claims.
     """
     claims, truth = np.concatenate([claimed, 1 - claimed]), np.concatenate([true, 1 - true])
     edges = np.unique(np.quantile(claims, np.linspace(0, 1, _BINS + 1)[1:-1]))

@@ -1,4 +1,7 @@
-"""Test that kept predictions are deleted after their days, and stay when videos and channels are deleted."""
+"""Test how long kept predictions are stored.
+
+A prediction is deleted when it is older than the setting `prediction_days`. It stays if its channel is deleted before.
+"""
 
 import uuid
 from collections.abc import Callable

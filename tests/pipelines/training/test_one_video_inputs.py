@@ -1,4 +1,7 @@
-"""Test which one-video pairs the model and the adapters learn from, and what they get of each pair."""
+"""Test which one-video pairs the model and the channel adapters learn from, and which inputs each pair gives.
+
+A one-video pair has two pictures that one video showed, and the titles that they were shown with.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,8 +34,8 @@ WORDS: dict[str, list[str | None]] = {
 def data(plant: Callable[..., Dataset]) -> Dataset:
     """A dataset with eight one-video pairs.
 
-    Pairs 0 to 3 are training pairs of the channel c0, and pair 3 has two titles. Pair 4 is a test pair of c0. Pairs 5
-    and 6 are training pairs of c1, and pair 7 one of c2.
+    Pairs 0 to 3 are training pairs of the channel c0. The two pictures of pair 3 were shown with different titles. Pair
+    4 is a test pair of c0. Pairs 5 and 6 are training pairs of the channel c1. Pair 7 is a training pair of c2.
     """
     random = np.random.default_rng(4)
     videos = plant(channels=4, videos=40)
@@ -125,7 +128,10 @@ def test_a_dataset_without_training_pairs_gives_nothing_to_learn(data: Dataset, 
 
 
 def test_a_held_out_pair_changes_nothing_in_the_trained_model(data: Dataset) -> None:
-    """Change the gap of the test pair. The scores must stay the same. Then change one of a training pair."""
+    """Train with another gap of a test pair. The scores must stay the same.
+
+    Then train with another gap of a training pair. The scores must change.
+    """
     brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data)
 
     def scores(pair: int | None) -> Any:
