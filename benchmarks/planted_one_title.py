@@ -1,8 +1,8 @@
 """Measure how well a model orders two pictures under one title, compared with the truth in the synthetic catalogue.
 
 Take the pictures of two videos of a channel, and one of the titles of these videos. The catalogue stores how good each
-picture is under this title. From this follows the probability that the first picture would get more views. So no views
-are drawn at random here. The figures are expected values over the noise of the views.
+picture is under this title. So the probability that the first picture would get more views is known, and the benchmark
+need not draw views at random. The figures are expected values over the noise of the views.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OneTitleFigures:
     effects. `way`: (`auc` - 0.5) / (`ceiling` - 0.5), which is 0 for guesses and 1 for that ranker. `ece`: the expected
     calibration error of the model's win probabilities. `changes`: the share of the pairs in which the model prefers one
     picture under the first title and the other picture under the second title. `planted_changes`: the share of the
-    pairs in which the planted effects do so.
+    pairs in which the better picture, by the planted effects, is not the same under both titles.
     """
 
     split: str
@@ -51,7 +51,7 @@ class OneTitleFigures:
 def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOutScores) -> list[OneTitleFigures]:
     """Return the figures of a trained model for each of `SPLITS`.
 
-    `data` must be made from the videos of `catalogue`, and `held` must be the model's scores of `data`.
+    `data` must be made from the videos of `catalogue`, and `held` must have the model's scores of these videos.
     """
     slopes = held.one_title_slopes or (held.slope, held.slope_adapted)
     is_test = (data.pairs.part == TEST).to_numpy(bool)
@@ -99,8 +99,8 @@ def _figures(split: str, pictures: PictureGaps, planted: Float64s, slope: float)
 def expected_error(claimed: Float64s, true: Float64s) -> float:
     """Return the expected calibration error of the win probabilities `claimed` [m]. `true` [m] are the true ones.
 
-    Each pair of candidates counts twice, once in each order, so that each claim p is joined by the claim 1 - p. The
-    claims are sorted into ten bins, which have about the same number of claims.
+    Each pair of candidates counts twice: with the claim p for one candidate, and with the claim 1 - p for the other.
+    The claims are sorted into ten bins, which have about the same number of claims.
     """
     claims, truth = np.concatenate([claimed, 1 - claimed]), np.concatenate([true, 1 - true])
     edges = np.unique(np.quantile(claims, np.linspace(0, 1, _BINS + 1)[1:-1]))

@@ -15,7 +15,7 @@ DAY = pd.Timestamp("2026-06-01")
 
 
 def with_pairs(data: Dataset, count: int, noise: float = 0.0, **columns: Any) -> Dataset:
-    """Return a copy of `data` that has `count` one-video pairs of each channel. They happened on `count` days from `DAY`.
+    """Return a copy of `data` that has `count` one-video pairs of each channel, one on each day from `DAY` on.
 
     In the datasets of the fixture `plant`, the first number of a picture's vector decides the views. So here `gap` is 4
     times the difference of these numbers. `noise` is the standard deviation of the noise that is added to it. `columns`

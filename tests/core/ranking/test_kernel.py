@@ -50,7 +50,10 @@ def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
 
 
 def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPictures:
-    """Return `count` pairs of pictures. A gap is the difference of `taste` plus normal noise with this variance."""
+    """Return `count` pairs of pictures, each with a gap.
+
+    The gap is `taste` of the first picture minus `taste` of the second one, plus normal noise of variance `variance`.
+    """
     first, second = pictures(count, seed), pictures(count, seed + 1)
     noise = np.sqrt(variance) * np.random.default_rng(seed + 2).standard_normal(count)
     return ComparedPictures(
@@ -130,7 +133,7 @@ def test_compared_pictures_teach_a_taste_and_more_of_them_teach_more() -> None:
 
 
 def test_a_gap_counts_by_its_variance() -> None:
-    """Fit an adapter to videos and one pair whose gap contradicts them.
+    """Fit an adapter to videos and one pair. The gap of the pair contradicts the views of the videos.
 
     The larger the variance of the gap is, the less this pair must change the scores.
     """
@@ -164,8 +167,8 @@ def test_swapping_the_two_pictures_and_the_sign_of_the_gap_changes_nothing() -> 
 def test_a_gap_that_the_model_already_predicts_teaches_nothing() -> None:
     """Fit an adapter to pairs whose gap is the difference of the model's scores times the slope, 0.4.
 
-    All videos have the score 0 and views at their channel's trend, so they teach nothing either. All weights of the
-    adapter must be zero.
+    The model predicts these gaps exactly, so the pairs teach nothing. The videos have the score 0 and views at their
+    channel's trend, so they teach nothing either. All weights of the adapter must be zero.
     """
     pairs = compared(20)
     known = dataclasses.replace(pairs, score_gaps=pairs.gaps / 0.4)
@@ -200,9 +203,10 @@ def test_saved_adapters_with_kernel_and_pairs_score_as_before(tmp_path: Path) ->
 
 
 def test_an_adapters_file_of_before_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
-    """Load an adapters file that an older program wrote. It has neither a kernel nor the number of compared pairs.
+    """Load a file of adapters as an older program wrote it.
 
-    Such a file has inputs, weights and a slope for each channel. The quantiles are optional, and are left out here.
+    Such a file has inputs, weights and a slope for each channel, and may have quantiles. Here it has none. It has
+    neither a kernel nor the number of compared pairs.
     """
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)

@@ -104,7 +104,8 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
 ) -> None:
     """Let both models order 300 pairs of new pictures, which were in no experiment. The planted quality is the truth.
 
-    The model that learnt from the experiments must be right in over 3 % more pairs, and this lead must be significant.
+    The model that learnt from the experiments must be right in at least 3 of 100 pairs more than the other model. The
+    95 % interval of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [

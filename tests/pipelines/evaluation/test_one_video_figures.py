@@ -35,7 +35,7 @@ def figures_of(evaluations: list[Evaluation], metric: str = "auc", **wanted: Any
     """Return those of `evaluations` that have this metric, by split and scorer.
 
     By default, they must belong to the question of one video and to pairs from experiments. `wanted` replaces or adds
-    such conditions. No split and scorer may have two figures.
+    such conditions. Fail if two figures have the same split and the same scorer.
     """
     wanted = {"question": ONE_VIDEO, "slice": EXPERIMENT, "metric": metric, **wanted}
     found = [e for e in evaluations if all(getattr(e, name) == value for name, value in wanted.items())]

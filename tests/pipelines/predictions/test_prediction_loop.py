@@ -149,7 +149,8 @@ def answering(lab: Lab) -> Iterator[httpx.Client]:
 def writer_of(ranker: TrainedRanker) -> Callable[[Path], None]:
     """Return a function that writes the model and an evaluation to a release folder.
 
-    The figures of the evaluation are invented. They prove the model's skill, because answers name a winner only then.
+    The figures of the evaluation are invented, so that the model's skill counts as proven. Answers of a model whose
+    skill is not proven name no winner.
     """
 
     def write(folder: Path) -> None:
@@ -265,8 +266,8 @@ def given(channel: str, planted: PlantedExperiment, folder: Path) -> GivenExperi
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
     """Return a probability for each pair of the winner of an experiment and another variant that the answer ranked.
 
-    It is the probability that the answer gave to the winner of this pair. `answers[i]` is the answer about the variants
-    of `planted[i]`.
+    It says how likely the winner was to win against this variant: won / (won + lost), where `won` and `lost` are their
+    win probabilities in the answer. `answers[i]` is the answer about the variants of `planted[i]`.
     """
     claims = []
     for experiment, answer in zip(planted, answers, strict=True):

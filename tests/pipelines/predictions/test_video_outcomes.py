@@ -1,7 +1,7 @@
 """Tests of how kept predictions are joined with published videos.
 
-A prediction is joined with a video that shows one of its candidates. Its outcome is by how much the log views of the
-video at the age of a week are above the trend of its channel. This trend comes from other videos of the channel.
+A prediction is joined with a video that shows one of its candidates. The stored outcome says by how much the log views
+of the video at the age of a week are above the trend of its channel. Other videos of the channel give this trend.
 """
 
 from datetime import timedelta

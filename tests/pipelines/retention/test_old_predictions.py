@@ -1,6 +1,7 @@
 """Test how long kept predictions are stored.
 
-A prediction is deleted when it is older than the setting `prediction_days`. It stays if its channel is deleted before.
+A prediction is deleted when it is more days old than the setting `prediction_days` says. If its channel is deleted
+before, the prediction stays, but the outcomes that name a video of the channel are deleted.
 """
 
 import uuid

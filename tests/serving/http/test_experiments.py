@@ -1,8 +1,8 @@
 """Test `/v1/experiments` over HTTP with a real database.
 
-A POST request checks an experiment and stores it. If the same experiment is sent again, it is not stored a second time.
-A GET request lists experiments in pages. A request with an error gets an RFC 9457 problem (`application/problem+json`)
-as its answer, which names the wrong field.
+A POST request checks an experiment and stores it. If an experiment of the same channel, video and start is stored, the
+new one replaces it. A GET request lists experiments in pages. The answer to a request that breaks a rule is an RFC 9457
+problem (`application/problem+json`). If a field is wrong, the problem names it.
 """
 
 import base64

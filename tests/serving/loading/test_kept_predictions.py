@@ -180,8 +180,8 @@ def test_a_prediction_that_the_database_refuses_does_not_hold_up_the_others(
     wait_until(lambda: keeper.state().waiting == 0)
     assert (keeper.state().kept, keeper.state().lost) == (3, 3)
     keeper.close()
-    # Prediction 3 was given to the keeper twice. This happens if the connection is lost after the first write. It must
-    # be stored once.
+    # Prediction 3 was given to the keeper twice, but must be stored once. In operation, the keeper writes a prediction
+    # twice if the connection is lost before the database confirms the first write.
     assert [row.prediction_id.int for row in rows(url, predictions, predictions.c.prediction_id)] == [1, 3]
 
 
