@@ -27,9 +27,10 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class OneTitleFigures:
-    """Figures of a model on the test pairs of one split. A question compares the two pictures of a pair under one title.
+    """Figures of a model on the test pairs of one split.
 
-    Each pair has two titles, so it gives two questions. `pairs` is the number of pairs.
+    A question compares the two pictures of a pair under one title. Each pair has two titles, so it gives two questions.
+    `pairs` is the number of pairs.
 
     `auc`: the expected share of right answers. `ceiling`: the value of `auc` for a ranker that knows the planted
     effects. `way`: (`auc` - 0.5) / (`ceiling` - 0.5), which is 0 for guesses and 1 for that ranker. `ece`: the expected

@@ -101,7 +101,7 @@ def test_the_slope_applies_to_every_score() -> None:
 
 
 def test_a_constant_shift_of_all_views_does_not_change_the_adapter() -> None:
-    """Add the same number to the log views of all videos of a channel. The weights of the adapter must stay the same."""
+    """Add the same number to the log views of all videos of a channel. The weights of the adapter must not change."""
     inputs, scores = videos(60), np.random.default_rng(3).standard_normal(60).astype(np.float32)
     plain, shifted = (fit_adapter(inputs, scores, taste(inputs) + shift, 0.5) for shift in (0.0, 4.0))
     assert plain is not None

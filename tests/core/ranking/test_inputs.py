@@ -49,7 +49,7 @@ def test_a_picture_that_repeats_its_title_agrees_with_it_whatever_the_case() -> 
 
 
 def test_forms_of_the_same_letter_are_one_word() -> None:
-    """Compare full-width letters with usual letters. Then compare two ways to write é: as two characters and as one."""
+    """Compare full-width letters with usual letters, and the letter e with an accent as two characters and as one."""
     np.testing.assert_array_equal(agreement(["ＴＩＮＹ", "cafe\u0301"], ["tiny", "café"])[:, 1:], np.ones((2, 2)))
 
 

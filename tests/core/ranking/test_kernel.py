@@ -26,7 +26,8 @@ WIDTH = LAYOUT.total
 def pictures(count: int, seed: int = 0) -> Float32s:
     """Return inputs for `count` pictures, [count, WIDTH].
 
-    The first twelve columns are the vector of the picture. It is random and has a length near 1. All other columns are 0.
+    The first twelve columns are the vector of the picture. This vector is random and has a length near 1. All other
+    columns are 0.
     """
     inputs = np.zeros((count, WIDTH), np.float32)
     inputs[:, :12] = np.random.default_rng(seed).standard_normal((count, 12)) / np.sqrt(12)

@@ -35,7 +35,7 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 
 @pytest.fixture
 def read(emptied_lab: Callable[..., Lab]) -> Read:
-    """A function that stores an experiment, and then returns all pairs from the lab's experiments and what was left out.
+    """A function that stores an experiment. It returns all pairs from the lab's experiments, and what was left out.
 
     Its arguments are the variants of the experiment, and values that replace the defaults of its other fields. A pair
     is returned as four values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What

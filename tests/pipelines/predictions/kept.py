@@ -134,7 +134,7 @@ def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, d
 
 
 def show(lab: Lab, video_id: str, picture: str, first: datetime, last: datetime | None = None) -> None:
-    """Record that the lab saw `picture` on a video from `first` to `last`. Without `last`, it saw it only at `first`."""
+    """Record that the lab saw `picture` on a video from `first` to `last`. The default of `last` is `first`."""
     version = {"video_id": video_id, "first_seen": first, "last_seen": last or first, "title": "t"}
     with lab.engine.begin() as connection:
         connection.execute(insert(thumbnail_versions).values(**version, sha256=sha(picture), phash=hash_of(picture)))

@@ -74,7 +74,7 @@ def test_there_is_no_plan_for_fewer_than_two_pictures(service: Any, draw: Draw) 
 
 
 def put_reach(engine: Engine, ctr: float, impressions: int) -> None:
-    """Store a channel with one video. The video has the click-through rate `ctr` and `impressions` from YouTube Studio."""
+    """Store a channel with one video, and the video's click-through rate and impressions from YouTube Studio."""
     now = datetime(2026, 11, 20, tzinfo=UTC)
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Alpha"))
