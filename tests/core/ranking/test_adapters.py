@@ -33,7 +33,7 @@ def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to `count` videos of a channel, whose views follow `taste` with noise.
+    """Fit an adapter to `count` videos of a channel, whose log views are `taste` plus noise.
 
     The model's scores of these videos are random.
     """

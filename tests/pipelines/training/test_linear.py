@@ -51,10 +51,11 @@ class Planted:
 def planted(
     confounding: float = 0.0, by_title: float = 0.6, noise: float = 0.4, seed: int = 0, videos: int = 60
 ) -> Planted:
-    """Draw the videos of eight channels.
+    """Draw `videos` videos for each of eight channels.
 
-    `confounding` is the correlation of the title's first input with the picture's second input, which has no effect on
-    the views. `by_title` is the effect of the title's first input. The context of a video is its title.
+    `confounding` is the correlation of the title's first input with the picture's second input. This input of the
+    picture has no effect on the views. `by_title` is the effect of the title's first input. The context of a video is
+    its title here. `noise` is the standard deviation of the noise in the target.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos
@@ -72,7 +73,7 @@ def planted(
 
 
 def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
-    """Return the coefficients of a ridge regression, computed by its closed form."""
+    """Return the coefficients of a ridge regression, computed by the formula (X'X + penalty I)^-1 X'y."""
     x, y = inputs.astype(np.float64), target - target.mean()
     x = x - x.mean(axis=0)
     return np.asarray(np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y), np.float64)
@@ -170,7 +171,7 @@ def test_the_title_part_learns_what_the_picture_part_leaves() -> None:
 
 
 def one_difference(gap: float, variance: float) -> Differences:
-    """Return one pair of pictures that were compared on one video. They differ only in the third input by 1.
+    """Return one pair of pictures that were compared on one video. Only their third inputs differ, by 1.
 
     `gap` is by how much the first picture is better, and `variance` is the variance of the error of `gap`.
     """
