@@ -1,4 +1,4 @@
-"""Test which figure of a model's evaluation is its skill. The scoring service shows the skill in its answers."""
+"""Test which AUC of a model's evaluation counts as the model's skill. The scoring service shows it in its answers."""
 
 import json
 from pathlib import Path

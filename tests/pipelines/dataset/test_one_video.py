@@ -1,4 +1,7 @@
-"""Tests of the one-video pairs of a release: pictures of one video that an experiment or a change has compared."""
+"""Tests of the one-video pairs of a pairs release.
+
+Such a pair has two pictures that one video showed. An experiment compared them, or the owner replaced one by the other.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -171,7 +174,8 @@ def test_the_figures_of_a_trained_model_are_in_its_release_in_the_database_and_o
     decided = data.one_video.pairs[data.one_video.pairs.decided]
     for source in (EXPERIMENT, CHANGED_THUMBNAIL):
         assert aucs["new_channels", source, "model"].pairs == (decided.source == source).sum()
-        # All pairs are later than all known videos, because the catalogue was collected after these were published.
+        # The split `future` has the pairs of the test part that happened after the channel had published its training
+        # and validation videos. Here all pairs did, because all videos were published before the first collection.
         assert aucs["future", source, "model"].pairs == ((decided.source == source) & (decided.part == TEST)).sum()
     assert aucs["future", CHANGED_THUMBNAIL, "model"].low is not None
     stored = select(model_evaluations.c.value).where(

@@ -1,4 +1,7 @@
-"""Tests of the evaluation of two pictures that one video showed. The better picture of each pair is planted."""
+"""Tests of the evaluation on one-video pairs: one video showed two pictures, and the model says which one is better.
+
+The pairs are made by the tests, so the better picture of each pair is known.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -29,7 +32,11 @@ def trained(plant: Callable[..., Dataset]) -> tuple[Dataset, list[Evaluation]]:
 
 
 def figures_of(evaluations: list[Evaluation], metric: str = "auc", **wanted: Any) -> dict[tuple[str, str], Evaluation]:
-    """Return the figures of one metric for the question of one video, by split and scorer."""
+    """Return those of `evaluations` that have this metric, by split and scorer.
+
+    By default, they must belong to the question of one video and to pairs from experiments. `wanted` replaces or adds
+    such conditions. Fail if two figures have the same split and the same scorer.
+    """
     wanted = {"question": ONE_VIDEO, "slice": EXPERIMENT, "metric": metric, **wanted}
     found = [e for e in evaluations if all(getattr(e, name) == value for name, value in wanted.items())]
     assert len({(e.split, e.scorer) for e in found}) == len(found)
