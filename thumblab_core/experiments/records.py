@@ -1,4 +1,4 @@
-"""Define the records of an experiment: as a person gives it, and as the lab stores it.
+"""Define the records of an experiment in two forms: as a person gives it, and as the lab stores it.
 
 An experiment is a test of two or three variants on one video, such as YouTube's Test & Compare. YouTube decides by the
 share of watch time that each variant gets, and names one of three outcomes.
@@ -109,7 +109,7 @@ class StoredExperiment:
 
 @dataclass(frozen=True)
 class Place:
-    """The place of an experiment in the order of a list. The order is by the first day, then by number."""
+    """The position of an experiment in a sorted list. Such a list is sorted by the first day, and then by number."""
 
     started_on: date
     experiment_id: int
