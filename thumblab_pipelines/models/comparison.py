@@ -114,8 +114,8 @@ def compare_questions(
 ) -> list[Comparison]:
     """Compare two models on each question for which there are at least `LEAST_COMPARED_PAIRS` pairs.
 
-    `pairs` are pairs of the videos, and `one_video` are rows of the one-video pairs. Neither model was trained on them.
-    The question `PACKAGE` comes first.
+    `pairs` are pairs of two videos. `one_video` has the row numbers of one-video pairs. Neither model was trained on
+    any of these pairs. The question `PACKAGE` comes first.
     """
     compared = [
         compare_models(
@@ -140,7 +140,7 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float64s, sides: Sides) -> Comparison | None:
-    """Compare two models by what each of them made of the same pairs.
+    """Compare two models by which of the same pairs each of them orders correctly.
 
     `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly, 0.5 for equal scores,
     and else 0. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
@@ -160,7 +160,11 @@ def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float6
 
 
 def _compare_one_title(champion: Contender, challenger: Contender, pairs: pd.DataFrame) -> Comparison | None:
-    """Compare on the slice `residual`. Of more than `MOST_PAIRS` pairs, a fixed random sample is used."""
+    """Compare two models for the question `ONE_TITLE`, on the slice `residual`.
+
+    In this slice, the video with the larger residual has the better picture. If there are more than `MOST_PAIRS` pairs,
+    a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    """
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.sample(MOST_PAIRS, random_state=0)
     sides, context = _sides(pairs), Context.of(challenger.data)
