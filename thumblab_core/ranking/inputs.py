@@ -39,8 +39,8 @@ IMAGE, TITLE, FACTS_BLOCK, AGREEMENT_BLOCK, WORDS_BLOCK, LENGTH_BLOCK = (
 )  # fmt: skip
 
 _USUAL_S, _SPREAD, _FARTHEST = 600.0, 1.1, 3.0
-"""`_USUAL_S` is a usual length of a video in seconds. `_SPREAD` is the standard deviation of ln(seconds). Both come from
-1,974 real videos. ln(seconds) is clipped at `_FARTHEST` standard deviations from the usual length."""
+"""`_USUAL_S` is a usual length of a video in seconds. `_SPREAD` is the standard deviation of ln(seconds). Both come
+from 1,974 real videos. ln(seconds) is clipped at `_FARTHEST` standard deviations from the usual length."""
 
 
 @dataclass(frozen=True)

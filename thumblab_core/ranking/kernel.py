@@ -35,8 +35,8 @@ The length scale of the Gaussian is 1, because the standardised block of a pictu
 VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
 """The variance of each linear part, as a multiple of the variance of the Gaussian.
 
-The standardised title facts have the length 0.5. With 0.4, they explain as much as a block of length 1 with 0.1, because
-0.4 * 0.5^2 = 0.1.
+The standardised title facts have the length 0.5. With 0.4, they explain as much as a block of length 1 with 0.1,
+because 0.4 * 0.5^2 = 0.1.
 """
 
 

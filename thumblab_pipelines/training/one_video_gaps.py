@@ -30,9 +30,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    `known` and `unseen` are those of `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
-    part, and if it happened after the channel published the videos that the model and its adapter were fitted to. If a
-    model was trained without a channel, all decided pairs of this channel are held out.
+    For `known` and `unseen`, see `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
+    part, and if it happened after the channel published the last video that the model or its adapter was fitted to. If
+    a model was trained without a channel, all decided pairs of this channel are held out.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -51,10 +51,11 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return how far the better picture of each decided experiment scores above the other one.
+    """Return how far the better picture of each decided pair from an experiment scores above the other picture.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
-    scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+    scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
+    not have been fitted to these pairs.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool) & pairs.decided)
@@ -63,17 +64,23 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
 
 
 def _happened_later(corpus: Corpus) -> Flags:
-    """Return which one-video pairs [k] are in the test part, and later than their channel's known videos."""
+    """Return which one-video pairs [k] are in the test part and happened later than their channel's known videos.
+
+    The known videos are those of the training part and the validation part.
+    """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
     published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
     latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
-    # A channel without known videos has no latest date. All of its pairs are later.
+    # A channel without known videos has no latest date. All pairs of this channel count as later.
     return np.asarray((pairs.part == TEST) & ~(pairs.happened_on <= latest), bool)
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` whose channel is one that a model was trained without, by this model."""
+    """Return the gaps of those `pairs` whose channel a model was trained without. This model gives the scores.
+
+    Each scorer comes with flags [n] of the videos that its model was trained without.
+    """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]
     for left_out, scorer in scorers:

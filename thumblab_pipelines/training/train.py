@@ -192,8 +192,8 @@ def _calibrate(
     of experiments.
     """
     unseen, unseen_pictures, tested = of_unseen
-    # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here
-    # are therefore fitted only to the videos of the training part.
+    # Adapters that are fitted to validation videos or to experiments would know the outcomes of these. The adapters
+    # used here are therefore fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)

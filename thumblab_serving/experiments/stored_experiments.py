@@ -49,7 +49,7 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return at most `limit` experiments that come after a place, the newest first.
+        """Return at most `limit` experiments that come after the place `after` in the list. The newest comes first.
 
         With `channel`, only the experiments of this channel are returned. Raises `RuleError` if this channel is neither
         in the lab nor has the form of an id of YouTube.
@@ -94,7 +94,10 @@ def _field_of(position: int, source: Source | None) -> str:
 
 
 def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
-    """Return the channel's id. Raises `RuleError` if the channel is unknown, or if the video belongs to another one."""
+    """Return the channel's id.
+
+    Raises `RuleError` if the channel is unknown, or if the video belongs to another channel.
+    """
     from thumblab_core.experiments.store import require_video
 
     channel_id = _channel_id(connection, given.channel)

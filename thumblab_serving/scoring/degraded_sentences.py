@@ -81,7 +81,7 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
 
 
 def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
-    """Return the sentence that says what the order by evidence is. Return no sentence if nothing is ordered by it."""
+    """Return the sentence that says what the order by evidence is. Return no sentence if no picture is ordered by it."""
     if ranking.evidence is None or len(ranking.pictures) < 2:
         return []
     if not ranking.evidence:
