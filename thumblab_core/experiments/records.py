@@ -17,14 +17,14 @@ LEAST_VARIANTS, MOST_VARIANTS = 2, 3
 """YouTube tests two or three variants at a time."""
 
 P = TypeVar("P")
-"""What a picture is read from. It is a path in the commands. In the service, it is a part of a request."""
+"""The type of what a picture is read from. It is a path in the commands. In the service, it is a part of a request."""
 
 
 @dataclass(frozen=True)
 class GivenVariant(Generic[P]):
     """A variant as a person gave it.
 
-    `share`: its share of watch time as a percentage or a fraction, or None if the person did not give it.
+    `share`: the variant's share of watch time as a percentage or a fraction, or None if the person did not give it.
     """
 
     picture: P | None = None

@@ -26,7 +26,7 @@ MOST_IMPRESSIONS = 2**53 - 1
 """The largest number of impressions of a variant. JSON and spreadsheets can hold no larger whole number exactly."""
 
 LONGEST_TEXT = 500
-"""Maximum number of characters of a title or a name. YouTube allows 100."""
+"""Maximum number of characters of a title or a name. YouTube allows 100 characters in a title."""
 
 FIRST_DAY = date(2005, 2, 14)
 """The first day of YouTube. No experiment can have an earlier day."""

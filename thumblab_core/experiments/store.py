@@ -44,8 +44,8 @@ def require_video(connection: Connection, video_id: str, channel_id: str) -> Non
 def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
-    Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses the experiment.
-    The transaction can then only be rolled back.
+    Returns the number of the experiment, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses
+    the experiment. The transaction can then only be rolled back.
     """
     # Without the lock, two imports at the same time could both find that the experiment is not stored yet. Both would
     # then insert it, and the second insert would fail.

@@ -1,8 +1,9 @@
 """Make one-video pairs of changed thumbnails, from the views that a video gained before and after the change.
 
 Picture a of a pair is the new picture, and picture b is the old one. Let D be the views that the video gained in an
-interval before or after the change. The growth law expects which share of its final views a video has at each age. Let
-S be the share that it expects the video to gain in the same interval. Then
+interval before or after the change. The growth law (`thumblab_pipelines.dataset.ageing`) says which share of its final
+views a video is expected to have at each age. Let S be the share that the video is expected to gain in the same
+interval. Then
 
     excess = ln(D after / D before) - ln(S after / S before)
     gap    = excess - drift
@@ -60,7 +61,8 @@ YouTube corrects its counts now and then. So a gap has an error even if the unch
 """
 
 DECIDED_AT = 1.96
-"""A pair is decided if its gap is at least this many standard deviations away from 0."""
+"""A pair is decided if its gap is at least this many standard deviations away from 0. Then its 95 % interval excludes
+0."""
 
 TITLE_TOO = "changed thumbnail with a changed title"
 FEW_COUNTS = "changed thumbnail with too few counts before or after"

@@ -3,8 +3,8 @@
 The variants of an experiment are shown about equally often. So the ratio of two shares is the ratio of the watch time
 per impression. `gap` of a pair is the logarithm of this ratio.
 
-Each pair consists of the winner and one of the other variants. Without a winner, the first variant takes its place. So
-an experiment with three variants gives two pairs.
+Each pair consists of the winner and one of the other variants. If the experiment has no winner, its first variant takes
+the place of the winner. So an experiment with three variants gives two pairs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE = 0.25, 0.15**2
 """The gap, and its variance, of a winner over another variant if the shares are not known.
 
-With 20,000 impressions for each variant and the usual click-through rate, an experiment finds a winner if the gap is
-above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.
+With 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`, an experiment finds a winner if the
+gap is above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.
 """
 
 SAME_VARIANCE = 0.05**2

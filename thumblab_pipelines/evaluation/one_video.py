@@ -66,7 +66,7 @@ def evaluate_one_video(
 
 
 def signed_gaps(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Float64s:
-    """Return by how much the better picture of each evaluated pair scores above the other [k]."""
+    """Return by how much the better picture of each pair in `gaps` scores above the other picture [k]."""
     better = np.sign(pairs.pairs.gap.to_numpy(float)[gaps.pairs])
     return np.asarray(better * gaps.gaps, np.float64)
 

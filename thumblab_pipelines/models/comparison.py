@@ -62,15 +62,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Contender:
-    """A model, and the data of the comparison with vectors from the model's encoders."""
+    """A model that is compared. `data` has the compared videos, with vectors from the encoders of this model."""
 
     ranker: TrainedRanker
     data: Dataset
 
     def picture_gaps(self, winners: Rows, losers: Rows) -> Float64s:
-        """Return by how much the winner's picture scores above the loser's, under the title of each of the two [k, 2].
+        """Return by how much the winner's picture scores above the loser's picture, [k, 2].
 
-        `winners` and `losers` [k] are rows of the videos.
+        In column 0, both pictures are scored under the winner's title. In column 1, both are scored under the loser's
+        title. `winners` and `losers` [k] are rows of the videos.
         """
         data, version = self.data, self.ranker.model.config.version
         channels = data.videos.channel_id.to_numpy(str)
@@ -140,7 +141,7 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float64s, sides: Sides) -> Comparison | None:
-    """Compare two models by which of the same pairs each of them orders correctly.
+    """Compare two models by which of the same pairs each of them orders correctly. `question` is what the pairs ask.
 
     `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly, 0.5 for equal scores,
     and else 0. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.

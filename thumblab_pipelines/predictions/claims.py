@@ -96,9 +96,11 @@ def decided_pairs(connection: Connection) -> list[DecidedPair]:
 
 
 def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
-    """Return each decided pair of an experiment once, with its latest claim. `pairs` begin with the oldest claim.
+    """Return each decided pair of an experiment once, with the latest claim about it.
 
-    A person may ask about the same pictures several times. Without this rule, such pictures would count more.
+    `pairs` begin with the oldest claim.
+    A person may ask about the same pictures several times. If each answer counted, such pictures would have a larger
+    weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 

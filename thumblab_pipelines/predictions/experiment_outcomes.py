@@ -86,7 +86,10 @@ def experiment_outcomes(
 
 
 def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: VariantPictures) -> dict[int, int]:
-    """Return the position of the candidate that each variant shows, by the position of the variant."""
+    """Return the position of the candidate that each variant shows, by the position of the variant.
+
+    A variant that shows no candidate is left out.
+    """
     matched = {}
     for at, variant in enumerate(experiment.variants, 1):
         sha256 = variant.sha256

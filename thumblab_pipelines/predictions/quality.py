@@ -72,7 +72,7 @@ class ExperimentFigures:
 
 @dataclass(frozen=True)
 class OrderFigures:
-    """The figures of claims about which of two candidates is the better, without probabilities.
+    """The figures of claims about which of two candidates is better, without probabilities.
 
     `accuracy` is the share of pairs in the right order. A pair with equal places counts as half a pair. `compared` is
     the number of videos or experiments that the pairs come from.

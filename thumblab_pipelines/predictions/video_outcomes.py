@@ -40,8 +40,8 @@ ORDER BY v.channel_id, v.published_at, v.video_id
 class VideoOutcome:
     """A candidate that was published as the picture of a video.
 
-    `excess` is the log of the video's views at the age of a week, minus the trend of its channel. It is None if it is
-    not known.
+    `excess` is the log of the video's views at the age of a week, minus the trend of its channel. It is None if the
+    views or the trend are not known, or if the video's picture or title changed in its first week.
     """
 
     prediction_id: UUID
@@ -94,8 +94,8 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
 def _excess(rows: Sequence[Any]) -> Float64s:
     """Return for each video [n] its log views above the trend of its channel, or NaN if this is not known.
 
-    Views are compared only with views of the same era, which means by the same definition of a view. The video itself
-    is not part of its trend.
+    Only views with the same definition of a view (the same era) are compared. The trend at a video does not use the
+    views of this video.
     """
     views = np.array([np.nan if row.views is None else max(row.views, 1.0) for row in rows], np.float64)
     channel = np.array([f"{row.channel_id} {row.era}" for row in rows], object)

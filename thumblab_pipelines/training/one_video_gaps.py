@@ -77,9 +77,10 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` whose channel a model was trained without. This model gives the scores.
+    """Return the gaps of those `pairs` for whose channel there is a scorer. This scorer gives the scores.
 
-    Each scorer comes with flags [n] of the videos that its model was trained without.
+    Each scorer comes with flags [n], which mark the videos of its channels. Usually, its model was trained without
+    these videos.
     """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]

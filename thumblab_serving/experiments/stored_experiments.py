@@ -25,8 +25,8 @@ class NotStoredError(LabError):
 class StoredExperiments:
     """The experiments of the lab, as the service stores and lists them.
 
-    The methods block. Many threads may use this object at the same time. All methods raise `NoDatabaseError` if the
-    database cannot answer.
+    The methods block the calling thread. Many threads may use this object at the same time. All methods raise
+    `NoDatabaseError` if the database cannot answer.
     """
 
     def __init__(self, database: ServiceDatabase, intake: Intake, images: ImageStore) -> None:
@@ -63,7 +63,10 @@ class StoredExperiments:
         return self._database.read(read)
 
     def _read(self, sources: Sequence[Source | None]) -> list[bytes | None]:
-        """Return the bytes of each picture, or None for a variant without a picture."""
+        """Return the bytes of each picture, or None for a variant without a picture.
+
+        Raises `RuleError` if a picture cannot be read or decoded.
+        """
         positions = [position for position, source in enumerate(sources) if source is not None]
         read: list[bytes | None] = [None] * len(sources)
         for position, data in zip(positions, self._intake.read([s for s in sources if s is not None]), strict=True):

@@ -51,7 +51,7 @@ async def json_body(request: Request) -> bytearray:
 
 
 def require_few_marks(field: str, text: str) -> None:
-    """Raise a 422 `Problem` if the JSON text in a form field has more marks than any valid request."""
+    """Raise a 422 `Problem` if the JSON text in a form field has more than `_MOST_MARKS` of the characters `_MARKS`."""
     if count_marks(text.encode(errors="replace")) > _MOST_MARKS:
         raise invalid(f"{field}: it has far more fields than a request can have")
 

@@ -82,9 +82,8 @@ class ServiceDatabase:
     def ask(self, work: "Callable[[Engine], T]") -> T:
         """Return the result of `work`, a function that runs in another thread and gets an engine.
 
-        The engine waits at most two seconds for a connection.
-        Raises `NoDatabaseError` if the database cannot answer. A `LabError` of `work` is raised unchanged. Returns or
-        raises within three seconds.
+        The engine waits at most two seconds for a connection. Raises `NoDatabaseError` if the database cannot answer. A
+        `LabError` of `work` is raised unchanged. Returns or raises within three seconds.
         """
         return self._ask(work, refusals_are_failures=True)
 
@@ -118,11 +117,11 @@ class ServiceDatabase:
             self._failure = None  # The database answered, and `work` refused what it was given.
             raise
         except DeadlineError:
-            # `cancel` has no effect on work that already runs. Such work goes on in its thread.
+            # `cancel` only removes work that has not started. If `work` already runs, it goes on in its thread.
             running.cancel()
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
-            # `from None` hides the error of the driver, because its message may contain the URL.
+            # `from None` hides the driver's error, because the message of that error may contain the URL.
             if not refusals_are_failures and _sqlstate(error) is not None:
                 raise NoDatabaseError(database_message(error)) from None
             raise self._failed(database_message(error)) from None

@@ -37,7 +37,7 @@ _RETRY_S = 10.0
 _SILENT_MS = 5_000
 _CONNECT_S = 2
 _CLOSING_S = 5.0
-"""Seconds that the service waits at its end for the last predictions to be written."""
+"""Seconds that the service waits, when it stops, for the last predictions to be written."""
 
 _FULL = f"requests come faster than the database is written: {_QUEUED:,} predictions wait, and no more are taken"
 
@@ -131,7 +131,10 @@ class PredictionKeeper:
                 self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
     def _write(self, batch: Sequence[KeptPrediction]) -> bool:
-        """Write the first predictions of the queue and take them out. Return whether the database could be written."""
+        """Write `batch`, the first predictions of the queue, and remove them from the queue.
+
+        Return False if the database cannot be written. The predictions then stay in the queue.
+        """
         try:
             kept, refused = self._insert(batch)
         except Exception as error:  # noqa: BLE001  whatever the database says, answers go on without it

@@ -55,7 +55,7 @@ def group_near_identical(
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     """Return whether the same words were read in two pictures, apart from reading errors.
 
-    If the text reader is not installed, no words are known, and the result is True.
+    The result is True if no words were read in either picture, for example because the text reader is not installed.
     """
     words = [(picture.measurement.evidence.words or "").casefold() for picture in (first, second)]
     return words[0] == words[1] or SequenceMatcher(None, words[0], words[1], autojunk=False).ratio() >= _SAME_WORDS
