@@ -1,10 +1,10 @@
 """Hold, write and read the one-video pairs of a pairs release. Such a pair has two pictures that one video showed.
 
 Two sources tell which of the two pictures is better. In an *experiment*, YouTube showed variants of the video to
-different viewers. After a *changed thumbnail*, the video gained views faster or more slowly than before.
+different viewers. After a *changed thumbnail*, the video gained views faster or more slowly than expected.
 
 `one_video_pairs.parquet` has a row for each pair. `one_video.safetensors` has the vectors in the same order.
-docs/training-pairs.md lists the columns. A release without pairs has neither file.
+docs/training-pairs.md lists the columns. A release without one-video pairs has neither file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a"
 LEAST_TO_LEARN = 20
 """Minimum number of one-video pairs of a channel. With fewer, none of its pairs may be used for training.
 
-One-video pairs are rare, and are the only direct measurement of this question. So they are used for evaluation first.
+One-video pairs are rare. Only they measure directly which of two pictures of one video is better. So they are needed
+for evaluation first.
 """
 
 _LEARNT_SHARE = 0.5
@@ -123,7 +124,7 @@ class OneVideoPairs:
 
     @property
     def complete(self) -> Flags:
-        """Whether all vectors of a pair are known [k]. Unknown vectors are zeros."""
+        """For each pair [k], whether all of its vectors are known. Unknown vectors are zeros."""
         lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
         return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
 
@@ -132,7 +133,7 @@ class OneVideoPairs:
         return OneVideoPairs(self.pairs[rows].reset_index(drop=True), self.images[rows], self.titles[rows])
 
     def without_videos(self, video_ids: Collection[str]) -> OneVideoPairs:
-        """Return the pairs of all other videos."""
+        """Return the pairs, except those of the videos in `video_ids`."""
         deleted = self.pairs.video_id.isin(list(video_ids)).to_numpy(bool)
         return self.only(~deleted) if deleted.any() else self
 

@@ -80,9 +80,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # With too few pairs, the challenger is promoted without a comparison, because their number will never grow. A
-        # pair is counted only if its videos have vectors from the encoders of both models. New videos get vectors only
-        # from the encoders in the settings.
+        # Only pairs of videos that have vectors from the encoders of both models are counted. New videos get vectors
+        # only from the encoders in the settings. So the number of these pairs will never grow. If they are too few, the
+        # challenger is promoted without a comparison.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"

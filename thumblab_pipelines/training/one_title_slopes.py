@@ -1,8 +1,9 @@
 """Fit the slopes that turn score differences into win probabilities, for two pictures under one title.
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
-whole videos would therefore be too steep or too flat for pictures alone. Of a pair, the video with the higher residual
-of `Context` counts as the winner. If enough experiments are known, the slopes are fitted to them instead.
+whole videos would therefore be too steep or too flat for pictures alone. Here, the video of a pair with the higher
+residual of `Context` counts as the winner. If enough experiments are known, the slopes are fitted to them instead of
+pairs of videos.
 """
 
 from __future__ import annotations

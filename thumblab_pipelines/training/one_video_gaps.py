@@ -33,9 +33,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    `known` and `unseen` are those of `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
-    part, and if it happened after the channel published the videos that the model and its adapter were fitted to. If a
-    model was trained without a channel, all decided pairs of this channel are held out.
+    For `known` and `unseen`, see `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
+    part, and if it happened after the channel published the last video that the model or its adapter was fitted to. If
+    a model was trained without a channel, all decided pairs of this channel are held out.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -54,10 +54,11 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return how far the better picture of each decided experiment scores above the other one.
+    """Return how far the better picture of each decided pair from an experiment scores above the other picture.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
-    scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+    scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
+    not have been fitted to these pairs.
 
     An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
     an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` experiments,
@@ -90,7 +91,11 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` whose channel is one that a model was trained without, by this model."""
+    """Return the gaps of those `pairs` for whose channel there is a scorer. This scorer gives the scores.
+
+    Each scorer comes with flags [n], which mark the videos of its channels. Usually, its model was trained without
+    these videos.
+    """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]
     for left_out, scorer in scorers:

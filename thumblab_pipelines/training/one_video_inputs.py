@@ -1,4 +1,6 @@
-"""Turn one-video pairs into what the training learns from: differences for the model, compared pictures for adapters.
+"""Convert one-video pairs to the form in which the training learns from them.
+
+The model learns from `Differences`, and the channel adapters from `ComparedPictures`.
 
 Only pairs of the part `TRAIN` are used. All other pairs are held out for evaluation and calibration.
 """
@@ -48,9 +50,10 @@ class OneVideoInputs:
 
 
 def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
-    """Return the training pairs of the channels of the rows `train` as differences. Return None if there are none.
+    """Return the training pairs as differences. Only pairs of channels that have a video in `train` are used.
 
-    `picture`: the columns of the picture part. Pairs with two titles are left out, because the title may have decided.
+    Return None if there are no such pairs. `picture`: the columns of the picture part. A pair with two different titles
+    is left out, because its titles may have decided which picture got more views.
     """
     pairs = corpus.data.one_video.pairs
     one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)
@@ -65,7 +68,7 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
 
 
 def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPictures]:
-    """Return the pairs that the adapters of each channel may learn from, by channel."""
+    """Return the pairs that the adapter of each channel may learn from, by the id of the channel."""
     chosen = _for_training(data)
     if not chosen.any():
         return {}
