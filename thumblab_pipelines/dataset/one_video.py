@@ -20,7 +20,7 @@ from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_core.releases.release import Release
-from thumblab_pipelines.dataset.splits import TEST, TRAIN
+from thumblab_pipelines.dataset.splits import MIXED, TEST, TRAIN
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
 
@@ -165,10 +165,10 @@ class OneVideoPairs:
 def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with the columns `part` and `fold`. The corpus must have videos of the channel of each pair.
 
-    The fold is that of the channel. A pair is in the part `TRAIN` or `TEST`. The first half of a channel's pairs is for
-    training if the channel has at least `LEAST_TO_LEARN` pairs. Pairs of the same day, and pairs of the same video, are
-    in the same part. If a video is in the validation part or the test part of the corpus, its pairs are never used for
-    training.
+    The fold of a pair is that of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the half of them that
+    happened first is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation
+    part or the test part of the corpus, its pairs are never in `TRAIN`. All other pairs are in `TEST`, except those of
+    videos with a pair in `TRAIN`. They are `MIXED`, and are used neither for training nor for evaluation.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)
@@ -177,9 +177,9 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    # Two pairs of one video share pictures and views, so they are either both learnt or both held out.
-    learnt &= ~pairs.video_id.isin(pairs.video_id[~learnt]).to_numpy(bool)
-    part = np.where(learnt, TRAIN, TEST).astype(object)
+    # Pairs of one video share pictures and views. A later pair of a video with a learnt pair is therefore not held out.
+    of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
+    part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))
 
 

@@ -181,10 +181,21 @@ def one_difference(gap: float, variance: float) -> Differences:
 def test_a_difference_moves_the_weights_by_its_precision() -> None:
     rows = planted()
     plain = rows.fit().picture[2]
-    moves = [abs(rows.fit(one_difference(8.0, variance)).picture[2] - plain) for variance in (0.01, 0.1, 1.0, 1e6)]
+    moves = [abs(rows.fit(one_difference(1.0, variance)).picture[2] - plain) for variance in (0.1, 1.0, 10.0, 1e6)]
     assert moves == sorted(moves, reverse=True)
-    assert moves[0] > 3 * moves[2]
+    assert moves[0] > 2 * moves[2]
     assert moves[-1] < 1e-3
+
+
+def test_differences_that_no_linear_model_explains_weigh_less() -> None:
+    """Both sets of differences have the same measured variance. The second set has another error of variance 4."""
+    rows, random = planted(noise=6.0), np.random.default_rng(5)
+    gaps, error = random.standard_normal((200, 20)) / np.sqrt(10), 2 * random.standard_normal(200)
+    exact, misfitting = (Differences(gaps, gaps @ PICTURE + added, np.full(200, 0.01)) for added in (0 * error, error))
+    plain = rows.fit().picture
+    moves = [np.linalg.norm(rows.fit(differences).picture - plain) for differences in (exact, misfitting)]
+    assert np.linalg.norm(rows.fit(misfitting).picture - PICTURE) < np.linalg.norm(plain - PICTURE)
+    assert moves[1] < moves[0]
 
 
 def test_the_order_of_the_two_pictures_of_a_difference_does_not_matter() -> None:
