@@ -1,4 +1,4 @@
-"""Measure how close the model comes to what is planted in the synthetic catalogue.
+"""Measure how close the model comes to the best possible model on the synthetic catalogue.
 
     python -m benchmarks.planted [--videos 1800 20000] [--seed 7] [--effects none|confounded|one_title] [--json]
 
@@ -8,14 +8,15 @@ the best possible AUC is known, for two questions:
     package     Which of two videos of a channel got more views? They differ in title and picture.
     one title   Which of their two pictures would get more views if both had the same title?
 
-For each size of the catalogue, the lab trains three models with its default settings. The first learns from the
-pictures, encoded by the built-in encoder. The second does too, but its picture part is fitted to the views themselves:
-nothing is partialled out (`TrainConfig.partial_out`). The third learns from the attributes that the program used to
+For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
+pictures, encoded by the built-in encoder. The second learns from them too, but with `TrainConfig.partial_out` off, so
+that its picture part is fitted to the views themselves. The third learns from the attributes that the program used to
 draw the pictures. It shows which AUC is possible with a perfect encoder.
 
-`--effects` plants more effects (`demo.catalogues.effects`): `confounded` a topic that affects picture and views,
-`one_title` also an interaction of the words in a picture with its title, and a taste of each channel. The words in the
-pictures come from the catalogue, and are not read from the pictures.
+`--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
+both its picture and its views. With `one_title`, it does so too, and there are three more effects: the effect of the
+words in a picture depends on the title, each channel has a taste of its own, and some thumbnails are changed. The words
+in the pictures come from the catalogue, and are not read from the pictures.
 """
 
 import argparse
@@ -134,8 +135,8 @@ def planted_data(
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
     The release of the pairs is written below `folder`. The words in the pictures are those of the catalogue. If
-    `encode` is False, no picture is drawn, and the data has no vectors of pictures. `PlantedData.with_perfect_eye`
-    needs none.
+    `encode` is False, no picture is drawn, and the data has no vectors of pictures. `PlantedData.with_perfect_eye` does
+    not need these vectors.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
@@ -172,10 +173,10 @@ def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
 
 @dataclass(frozen=True)
 class Result:
-    """What one model on one catalogue reached.
+    """The figures of one model that was trained on one catalogue.
 
     `package`: the results of `PlantedData.way` for known channels, for known channels without adapters, and for unseen
-    channels. `one_title`: the figures of the question of one title.
+    channels. `one_title`: the figures of the question of one title, one for each split.
     """
 
     videos: int
@@ -186,7 +187,7 @@ class Result:
 
 
 def results(data: PlantedData) -> Iterator[Result]:
-    """Train the three models on a catalogue, and yield what each of them reached."""
+    """Train the three models of this benchmark on a catalogue, and yield the figures of each."""
     held_out = int((data.data.pairs.part == TEST).sum())
     for model, dataset, config in (
         ("built-in", data.data, TrainConfig()),
@@ -199,11 +200,14 @@ def results(data: PlantedData) -> Iterator[Result]:
 
 
 def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table]:
-    """Return a table for each question, and one with the results of `PlantedData.legible` by number of videos."""
+    """Return three tables: one for each of the two questions, and one with the values of `legible`.
+
+    `legible` maps the number of videos of each catalogue to the result of `PlantedData.legible`.
+    """
     package = Table(title="package: share of the way from 0.5 to the planted ceiling", **_STYLE)
     for column in ("videos", "model", "test pairs", "known channels", "not adapted", "unseen channels"):
         package.add_column(column, justify="left" if column == "model" else "right")
-    one_title = Table(title="one title: expected figures on the test pairs", **_STYLE)
+    one_title = Table(title="one title: expected figures on held-out pairs", **_STYLE)
     columns = ("videos", "model", "split", "pairs", "AUC", "ceiling", "way", "ECE", "changes", "planted changes")
     for column in columns:
         one_title.add_column(column, justify="left" if column in ("model", "split") else "right")

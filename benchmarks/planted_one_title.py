@@ -14,10 +14,10 @@ from scipy.special import expit, ndtr
 
 from demo.catalogues.formula import SIGMA_N, SIGMA_Q
 from demo.catalogues.synthetic import SyntheticCatalogue
-from thumblab_core.arrays import Float64s, Rows
+from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST
-from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
+from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
 
 SPLITS = {"known channels": "future", "unseen channels": "new", "adapted": "adapted"}
 """The splits of an evaluation, and the names of their picture gaps in `HeldOutScores.pictures`."""
@@ -27,7 +27,10 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class OneTitleFigures:
-    """How good a model is on test pairs of pictures under one title. Each pair is asked under both of its titles.
+    """How good a model is on held-out pairs of pictures under one title. Each pair is asked under both of its titles.
+
+    For unseen channels, `pairs` counts the pairs of all parts, because the model learnt from none of them. Only `ece`
+    is measured on the test pairs alone, because the slope was fitted to the others.
 
     `auc`: the expected share of right answers. `ceiling`: the same of a ranker that knows the planted effects.
     `way`: how far `auc` comes on the way from 0.5 (0) to `ceiling` (1). `ece`: the expected calibration error of the
@@ -52,9 +55,8 @@ def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOu
     figures = []
     for split, name in SPLITS.items():
         pictures = held.pictures[name]
-        chosen = is_test[pictures.pairs]
-        tested = PictureGaps(pictures.pairs[chosen], pictures.gaps[chosen])
-        figures.append(_figures(split, tested, planted_gaps(catalogue, data, tested.pairs), slopes[name != "new"]))
+        truth = planted_gaps(catalogue, data, pictures.pairs)
+        figures.append(_figures(split, pictures.gaps, truth, slopes[name != "new"], is_test[pictures.pairs]))
     return figures
 
 
@@ -70,8 +72,7 @@ def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> F
     return np.array(gaps, np.float64).reshape(len(sides), 2)
 
 
-def _figures(split: str, pictures: PictureGaps, planted: Float64s, slope: float) -> OneTitleFigures:
-    gaps = pictures.gaps
+def _figures(split: str, gaps: Float64s, planted: Float64s, slope: float, is_test: Flags) -> OneTitleFigures:
     # Two videos differ by their qualities and by two independent errors of the standard deviation SIGMA_N / SIGMA_Q.
     probability = ndtr(planted * SIGMA_Q / (np.sqrt(2) * SIGMA_N))
     right = np.where(gaps > 0, probability, np.where(gaps < 0, 1 - probability, 0.5))
@@ -82,7 +83,7 @@ def _figures(split: str, pictures: PictureGaps, planted: Float64s, slope: float)
         auc,
         ceiling,
         (auc - 0.5) / (ceiling - 0.5),
-        expected_error(expit(slope * gaps).ravel(), probability.ravel()),
+        expected_error(expit(slope * gaps[is_test]).ravel(), probability[is_test].ravel()),
         float((gaps[:, 0] * gaps[:, 1] < 0).mean()),
         float((planted[:, 0] * planted[:, 1] < 0).mean()),
     )

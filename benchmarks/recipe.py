@@ -10,10 +10,12 @@ of each channel by date. Each window is split anew into 68 % training, 12 % vali
 variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
 window.
 
-Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
-the share of the score of the global model, the model without channel adapters, that the adapters keep. Measuring `kept`
-takes three more trainings, of models for unseen channels. So it is measured only once for each window, with the default
-recipe and the first seed, and all variants use the same value.
+Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant.
+
+The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
+and adds what the channel's own videos teach. To measure `kept`, three more models for unseen channels must be trained.
+So `kept` is measured only once for each window, with the default recipe and the first seed. All variants use that
+value.
 """
 
 import argparse
@@ -82,9 +84,10 @@ class Variant:
         without: the name of a block of the inputs that is set to zero, see `thumblab_core.ranking.inputs`. The context
             of the videos, which is partialled out, keeps the block.
         components: whether 64 principal components, fitted to the training part, replace the image vectors.
-        linear_parts: variances of linear parts of the adapters' kernel, see `thumblab_core.ranking.kernel`.
-        noise: a value that replaces the noise of the adapters.
-        kept: a value that replaces the measured share of the global model's score that the adapters keep.
+        linear_parts: variances that replace those of linear parts of the adapters' kernel, by the name of the part.
+            See `thumblab_core.ranking.kernel`.
+        noise: a value that replaces `adapters._NOISE`, the part of chance in the views that the adapters assume.
+        kept: a value that replaces the measured `kept`, see the top of this module.
         together: whether the scores of all seeds are averaged.
     """
 
@@ -223,7 +226,7 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
         """Return the linear model of `linear.fit_line`.
 
         Most variants and seeds have the same inputs. If the model was fitted to the same inputs before, the stored
-        model is returned. A window has no compared pairs of pictures.
+        model is returned. The first of `options` is for one-video pairs. It must be None, because a window has none.
         """
         assert options[0] is None
         arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, *pairs, np.array(options[1])
@@ -246,9 +249,9 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
 def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
     """Return a table with a row for each variant.
 
-    A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead, which is the
-    mean AUC minus the mean AUC of the default recipe. Another cell is the number of windows in which the lead is
-    positive. The column `seeds` has the difference between the seeds with the largest and the smallest AUC.
+    A row has the mean AUCs over windows and seeds, and the mean AUCs of the last window. It also has the lead, which is
+    the mean AUC on all pairs minus that of the default recipe. The next cell has the number of windows in which the
+    lead is positive. The column `seeds` has the difference between the seeds with the largest and the smallest AUC.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

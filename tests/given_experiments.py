@@ -19,7 +19,7 @@ START = date(2026, 11, 1)
 
 
 def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
-    """Return an experiment as a user gives it to the lab.
+    """Return an experiment in the form in which a person adds it to the lab.
 
     Each of `variants` is the path of a picture, a title, or a dictionary with the values of a `GivenVariant`.
     """
@@ -33,7 +33,7 @@ def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
 
 
 def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **values: Any) -> StoredExperiment:
-    """Return an experiment as the lab stores it. Its variants have titles only."""
+    """Return an experiment in the form in which the lab stores it. Its variants have titles and no pictures."""
     made = tuple(Variant(None, f"title {at}") for at in range(1, variants + 1))
     outcome = "inconclusive" if winner is None else "winner"
     facts = {"channel_id": CHANNEL, "video_id": VIDEO, "started_on": START, "ended_on": None, "outcome": outcome}

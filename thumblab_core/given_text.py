@@ -17,7 +17,8 @@ def visible(text: str) -> bool:
 
 
 def not_utf8(text: str) -> bool:
-    """Return whether the text contains a lone surrogate. Python puts a lone surrogate in place of a byte that is not
-    valid UTF-8.
+    """Return whether the text contains a lone surrogate, which no UTF-8 text contains.
+
+    Python puts a lone surrogate in place of a byte that is not valid UTF-8, for example in arguments of a command.
     """
     return any("\ud800" <= letter <= "\udfff" for letter in text)

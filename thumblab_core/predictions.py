@@ -12,7 +12,7 @@ from uuid import UUID
 class KeptCandidate:
     """A readable candidate of a prediction. `position` is its place in the request, from 1.
 
-    `phash` is the perceptual hash. The last three fields are None where the answer has no such value.
+    `phash` is the perceptual hash. `score`, `win_probability` and `rank` are None if the answer has no such value.
     """
 
     position: int
@@ -25,7 +25,7 @@ class KeptCandidate:
 
 @dataclass(frozen=True)
 class KeptPrediction:
-    """An answered request.
+    """A request that the scoring service answered, with its answer.
 
     `ordered_by` says what the ranks follow, `model` or `evidence`. It is None where no candidate has a rank.
     `knowledge` says what the model knew of the channel. It is one of the splits on which a model is evaluated

@@ -21,7 +21,7 @@ REPEATED_SHARE = 0.5
 """The probability that a picture repeats words of its video's title, if there is an interaction."""
 
 CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6), (1.0, 1 / 12 * 1 / 6))
-"""How redundant a picture is with the title of another video of its niche, as pairs of a redundancy and its
+"""How often a picture happens to repeat the title of another video of its niche. Each item is a redundancy and its
 probability. The redundancy is the share of the words in the picture that the title contains.
 
 The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. The title contains the first by

@@ -1,4 +1,4 @@
-"""Publish and promote a ranking model, for tests of commands that need a served model."""
+"""A helper that publishes and promotes a ranking model, for tests of commands that need a served model."""
 
 import json
 from dataclasses import asdict

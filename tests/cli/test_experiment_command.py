@@ -1,4 +1,7 @@
-"""Tests of `thumblab experiment`. The commands run in this process, on a lab of their own."""
+"""Tests of the commands `thumblab experiment`.
+
+The commands run in the process of the tests. Their lab is used by this file only.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +28,10 @@ CHANNEL = "UC" + "a" * 22
 
 @pytest.fixture
 def shell(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """A function that runs `thumblab experiment` on a lab with the channel Alpha and no experiments."""
+    """A function that runs `thumblab experiment` with the given arguments.
+
+    The lab has the channel Alpha with one video, and no experiments at first.
+    """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     engine, now = create_engine(environment["THUMBLAB_DATABASE_URL"]), datetime.now(UTC)
@@ -271,7 +277,7 @@ def test_without_a_served_model_a_plan_with_a_title_says_what_to_run_and_with_on
     publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"))
     done = shell("plan", *pictures, "--title", "A title", "--niche", "tech", "--json")
     assert done.exit_code == 0
-    # This model gives every thumbnail the same score.
+    # The served model gives every thumbnail the same score. So each picture of the pair wins with a probability of 0.5.
     pair = {"first": 0, "second": 1, "win_probability": 0.5, "information": 1.0}
     assert json.loads(done.stdout)["pair"] == pytest.approx(pair)
     report = shell("report")

@@ -1,4 +1,7 @@
-"""Tests of `thumblab predictions`. The commands run in this process, on a lab of their own."""
+"""Tests of the commands `thumblab predictions list` and `purge`.
+
+The commands run in the process of the tests. Their lab is used by this file only.
+"""
 
 import json
 import uuid
@@ -39,7 +42,10 @@ def prediction(number: int, day: int, **facts: Any) -> KeptPrediction:
 
 @pytest.fixture
 def shell(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """A function that runs `thumblab predictions` on a lab without predictions."""
+    """A function that runs `thumblab predictions` with the given arguments. At first, the lab has no predictions.
+
+    `answer` is what a person types if the command asks for confirmation.
+    """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
@@ -100,7 +106,8 @@ def test_what_happened_to_a_candidate_is_listed(
     engine = create_engine(environment["THUMBLAB_DATABASE_URL"])
     with engine.begin() as connection:
         connection.execute(delete(experiments))
-        # The rows are inserted with the trigger of whole experiments switched off, because no test needs the variants.
+        # A trigger of the database demands that each experiment has variants. This test needs no variants, so the next
+        # line switches off all triggers for this transaction.
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         facts = {
             "channel_id": CHANNEL,

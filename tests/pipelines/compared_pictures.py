@@ -1,4 +1,4 @@
-"""Add one-video pairs, whose better picture is planted, to a dataset."""
+"""A helper that adds one-video pairs to the dataset of a test. The better picture of each pair is known."""
 
 import dataclasses
 from typing import Any
@@ -15,9 +15,11 @@ DAY = pd.Timestamp("2026-06-01")
 
 
 def with_pairs(data: Dataset, count: int, noise: float = 0.0, **columns: Any) -> Dataset:
-    """Return the dataset with `count` one-video pairs of each channel, one a day from `DAY` on.
+    """Return a copy of `data` that has `count` one-video pairs of each channel, one on each day from `DAY` on.
 
-    In `plant`, the first number of a picture's vector decides the views. So it decides `gap` here, apart from noise.
+    In the datasets of the fixture `plant`, the first number of a picture's vector decides the views. So here `gap` is 4
+    times the difference of these numbers. `noise` is the standard deviation of the noise that is added to it. `columns`
+    replaces or adds columns of the table of pairs.
     """
     random = np.random.default_rng(3)
     channels = np.repeat(data.videos.channel_id.unique(), count)

@@ -44,7 +44,7 @@ EVALUATED: dict[str, Any] = {
 `skills` maps each split to an AUC and the two ends of its interval. A split is a set of pairs of videos. `engagement`
 tells how well the model predicts the engagement of a video. A test may add the key `questions`. Its value is a list of
 the evaluated questions, each with a slice. The slice is the part of the pairs from which the AUC is computed. Without
-this key, both questions of the glossary are evaluated.
+this key, the questions `package` and `one_title` are evaluated, and `one_video` is not.
 """
 
 

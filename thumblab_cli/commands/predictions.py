@@ -65,7 +65,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
 def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool) -> None:
     """Delete kept predictions, with their candidates and outcomes. Without options, delete all of them.
 
-    A running service may still write answers of the last seconds afterwards.
+    A running service writes its answers to the database with a delay. So it may still add answers after the deletion.
     """
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.predictions.store import channel_of_predictions, purge_predictions

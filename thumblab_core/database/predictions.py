@@ -1,4 +1,4 @@
-"""Store predictions in the database."""
+"""Store in the database what the scoring service answered."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +11,10 @@ from thumblab_core.predictions import KeptPrediction
 
 
 def insert_predictions(connection: Connection, kept: Sequence[KeptPrediction]) -> None:
-    """Insert predictions. A prediction whose id is stored already is left as it is, so that a retry does no harm."""
+    """Insert predictions. If the id of a prediction is stored already, the stored prediction stays unchanged.
+
+    So the caller may insert the same predictions again after an error.
+    """
     rows, candidates = [], []
     for prediction in kept:
         row = asdict(prediction)

@@ -8,18 +8,20 @@ from thumblab_core.experiments.rules import RuleError
 from thumblab_core.given_text import CHANNEL_ID, not_utf8
 
 _SHOWN = 40
-"""A message shows at most this many characters of a name."""
+"""An error message shows at most this many characters of a name."""
 
 
 _WAYS = "its id (UC...), its exact title or its @handle"
 
 
 def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
-    """Return the id of a channel, or None if `name` is a @handle that only YouTube knows.
+    """Return the id of a channel, or None if `name` is a @handle that the lab does not know.
 
     `name` is the channel's id, its exact title or its @handle. An id that has the form of YouTube's channel ids is
-    returned even if the lab does not know the channel. Raises `RuleError` if the lab knows no such channel, or if
-    several channels have the title. The message about an unknown channel says that `ways` name a channel.
+    returned even if the lab does not know the channel. Raises `RuleError` if `name` is neither such an id nor a
+    @handle, and the lab knows no channel of this name. Also raises it if several channels have the title, or if `name`
+    is not valid text. The message about an unknown channel ends with `ways`, which says how a person can name a
+    channel.
     """
     if "\0" in name or not_utf8(name):
         raise RuleError("channel", f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")

@@ -1,4 +1,4 @@
-"""Define the records of an experiment: as a person gives it, and as the lab stores it.
+"""Define the records of an experiment in two forms: as a person gives it, and as the lab stores it.
 
 An experiment is a test of two or three variants on one video, such as YouTube's Test & Compare. YouTube decides by the
 share of watch time that each variant gets, and names one of three outcomes.
@@ -17,14 +17,14 @@ LEAST_VARIANTS, MOST_VARIANTS = 2, 3
 """YouTube tests two or three variants at a time."""
 
 P = TypeVar("P")
-"""What a picture is read from. It is a path in the commands. In the service, it is a part of a request."""
+"""The type of what a picture is read from. It is a path in the commands. In the service, it is a part of a request."""
 
 
 @dataclass(frozen=True)
 class GivenVariant(Generic[P]):
     """A variant as a person gave it.
 
-    `share`: its share of watch time as a percentage or a fraction, or None if the person did not give it.
+    `share`: the variant's share of watch time as a percentage or a fraction, or None if the person did not give it.
     """
 
     picture: P | None = None
@@ -109,7 +109,7 @@ class StoredExperiment:
 
 @dataclass(frozen=True)
 class Place:
-    """The place of an experiment in the order of a list. The order is by the first day, then by number."""
+    """The position of an experiment in a sorted list. Such a list is sorted by the first day, and then by number."""
 
     started_on: date
     experiment_id: int

@@ -26,7 +26,7 @@ MOST_IMPRESSIONS = 2**53 - 1
 """The largest number of impressions of a variant. JSON and spreadsheets can hold no larger whole number exactly."""
 
 LONGEST_TEXT = 500
-"""Maximum number of characters of a title or a name. YouTube allows 100."""
+"""Maximum number of characters of a title or a name. YouTube allows 100 characters in a title."""
 
 FIRST_DAY = date(2005, 2, 14)
 """The first day of YouTube. No experiment can have an earlier day."""
@@ -136,8 +136,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     total = sum(known)
     for whole in (1.0, 100.0):
         parts = [min(share / whole, 1.0) for share in known]
-        # Sums of binary fractions are not exact, so a sum may exceed the limit by 1e-9. The limit in the database is
-        # larger than that, so the database accepts every sum that passes here.
+        # Sums of binary fractions are not exact, so a sum may exceed the limit by 1e-9 here. The limit in the database
+        # is larger by 1e-6, so the database accepts every sum that passes here.
         if abs(sum(parts) - 1) <= _ROUNDING + 1e-9 and min(known) >= 0:
             return list(parts)
     raise RuleError(
@@ -204,7 +204,8 @@ def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | 
     """Return the position of the winner, or None if the outcome is not `winner`.
 
     If no winner is given, the variant with the largest share is the winner. Raises `RuleError` if the given winner does
-    not fit the outcome or the number of variants, or if the shares do not show the winner.
+    not fit the outcome or the number of variants. Also raises it if no winner is given, and the shares are not known or
+    two variants have the largest share.
     """
     if outcome != WINNER:
         if given.winner is not None:

@@ -19,7 +19,7 @@ NEW, CHANGED, UNCHANGED = "new", "changed", "unchanged"
 _FACTS = ("channel_id", "video_id", "started_on", "ended_on", "outcome", "winner")
 _OF_A_VARIANT = ("sha256", "title", "watch_time_share", "impressions")
 _SHOWN = 40
-"""A message shows at most this many characters of a value."""
+"""An error message shows at most this many characters of a value."""
 
 
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
@@ -44,10 +44,11 @@ def require_video(connection: Connection, video_id: str, channel_id: str) -> Non
 def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
-    Returns its number, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses the experiment.
-    The transaction can then only be rolled back.
+    Returns the number of the experiment, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses
+    the experiment. The transaction can then only be rolled back.
     """
-    # Without the lock, two imports at the same time could both find the experiment new, and one of them would fail.
+    # Without the lock, two imports at the same time could both find that the experiment is not stored yet. Both would
+    # then insert it, and the second insert would fail.
     connection.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
     same = (
         (experiments.c.channel_id == experiment.channel_id)
@@ -70,10 +71,10 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
 def read_experiments(
     connection: Connection, channel_id: str | None = None, after: Place | None = None, limit: int | None = None
 ) -> list[StoredExperiment]:
-    """Return the experiments of a channel, or of all channels. The test that started last comes first.
+    """Return the experiments of a channel, or of all channels. The experiment that started last comes first.
 
-    With `after`, only the experiments that come after this place are returned. At most `limit` experiments are
-    returned.
+    With `after`, only the experiments that come after this place in the list are returned. At most `limit` experiments
+    are returned.
     """
     where = _of_channel(channel_id)
     if after is not None:
@@ -101,7 +102,8 @@ def count_experiments(connection: Connection, channel_id: str | None = None) -> 
 def remove_experiment(connection: Connection, experiment_id: int) -> bool:
     """Delete an experiment. Return whether there was an experiment with this number.
 
-    The next run of `retention` deletes the pictures of the experiment, unless a video or another experiment uses them.
+    The next run of the asset `retention` deletes the pictures of the experiment, unless a video or another experiment
+    uses them.
     """
     statement = delete(experiments).where(experiments.c.experiment_id == experiment_id)
     return bool(connection.execute(statement).rowcount)

@@ -1,10 +1,10 @@
-"""Channel adapters. An adapter corrects the model's scores for one channel, by the channel's videos (partial pooling).
+"""Channel adapters. An adapter corrects the model's scores for one channel. It is fitted to the videos of this channel.
 
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
 which was measured on unseen channels at training. Then the adapter adds a prediction of what the model's score misses
 on this channel. This prediction is a kernel ridge regression over the model's inputs, fitted on the channel's own
 videos alone. See `thumblab_core.ranking.kernel`. With more videos, more pictures are like one of them, so the adapter
-has more effect.
+has more effect. Such a combination of a general and a particular fit is known as partial pooling.
 
 The regression can also learn from pairs of pictures that were compared on one video, such as experiments. Such a pair
 does not tell how good each picture is, but how much better one of them is. Its two pictures therefore enter the fit as
@@ -40,7 +40,10 @@ See docs/training-recipe.md.
 """
 
 _LEAST_NOISE = 0.01
-"""Smallest noise of a difference, in the unit of `_NOISE`. So no single experiment decides how a channel is adapted."""
+"""Minimum noise of a difference between two compared pictures, in the unit of `_NOISE`.
+
+Without this limit, a single experiment could decide how a channel is adapted.
+"""
 
 FILE = "adapters.safetensors"
 _KERNEL = "#kernel"

@@ -1,8 +1,8 @@
 """Compare the words that a picture shows with the words of its title.
 
-A picture that repeats its title says nothing new, and a picture that has no word of it may be about something else. So
-the same picture may be good under one title and bad under another. The model can only learn this if its inputs contain
-a comparison of the two.
+A picture that repeats its title says nothing new. A picture that has no word of its title may be about something else.
+So the same picture may be good under one title and bad under another. The model can only learn this if its inputs
+compare the words in the picture with the words of the title.
 """
 
 import re
@@ -22,12 +22,12 @@ _WORD = re.compile(r"\w[\w']*")
 def agreement(in_pictures: Sequence[str | None], titles: Sequence[str]) -> Float32s:
     """Return how the words in each picture agree with its title, float32 [n, AGREEMENT].
 
-    `in_pictures` [n] has the words that were read in each picture. It is None for a picture that was not read. `titles`
-    [n] has the titles.
+    `in_pictures` [n] has the words that text recognition read in each picture. It is None for a picture in which no
+    text was looked for. `titles` [n] has the titles.
 
-    The values are: 1 if the picture has words, else 0; the share of its words that the title has too; and the share of
-    the title's words that the picture has too. All three are 0 for a picture without words or one that was not read.
-    Upper and lower case count as the same.
+    The first value is 1 if the picture has words, and 0 otherwise. The second is the share of the picture's words that
+    the title has too. The third is the share of the title's words that the picture has too. All three are 0 if no words
+    of the picture are known. Upper and lower case count as the same.
     """
     values = np.zeros((len(titles), AGREEMENT), np.float32)
     for row, (shown, title) in enumerate(zip(in_pictures, titles, strict=True)):

@@ -1,15 +1,15 @@
-"""Make the inputs of the ranking model, and say which columns of them mean what.
+"""Make the inputs of the ranking model, and say what each of their columns means.
 
 The columns are in blocks, in this order:
 
     image       vector of the picture
     title       vector of the title
     facts       facts about the wording of the title, see `title_facts`
-    agreement   how the words in the picture agree with the title, see `agreement`
+    agreement   how far the words in the picture agree with the title, see `agreement`
     words       hashed words and groups of characters of the title, see `title_words`
     length      how long the video is, see `length_columns`
 
-Models of versions 1 and 2 have neither `agreement` nor `length`.
+Inputs of versions 1 and 2 have neither `agreement` nor `length`.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,16 @@ IMAGE, TITLE, FACTS_BLOCK, AGREEMENT_BLOCK, WORDS_BLOCK, LENGTH_BLOCK = (
 )  # fmt: skip
 
 _USUAL_S, _SPREAD, _FARTHEST = 600.0, 1.1, 3.0
-"""A usual length in seconds, and the standard deviation of ln seconds, of 1,974 real videos. Longer or shorter videos
-are clipped at `_FARTHEST` standard deviations."""
+"""`_USUAL_S` is a usual length of a video in seconds. `_SPREAD` is the standard deviation of ln(seconds). Both come
+from 1,974 real videos. ln(seconds) is clipped at `_FARTHEST` standard deviations from the usual length."""
 
 
 @dataclass(frozen=True)
 class InputLayout:
-    """Which columns belong to which block, for vectors of `image` and `title` dimensions and a version of the inputs."""
+    """The layout of the inputs: which columns belong to which block.
+
+    `image` and `title` are the dimensions of the vectors of a picture and of a title.
+    """
 
     image: int
     title: int
@@ -66,7 +69,7 @@ class InputLayout:
 
     @property
     def total(self) -> int:
-        """Number of all columns: d."""
+        """Number of all columns. In the shapes of arrays, this number is called d."""
         return sum(self.sizes.values())
 
     def columns(self, block: str) -> slice:
@@ -90,8 +93,9 @@ def model_inputs(
     """Return the inputs of the model, float32 [n, d].
 
     `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `in_pictures` [n]: the words in
-    each picture, None for a picture that was not read. `seconds` [n]: the length of each video, NaN if unknown. Both
-    may be left out. `version`: the version of the inputs that the model was trained with.
+    each picture, None for a picture in which no text was looked for. `seconds` [n]: the length of each video, NaN if
+    unknown. If `in_pictures` or `seconds` is left out, its values are unknown. `version`: the version of the inputs
+    that the model was trained with.
     """
     words, facts = title_words(texts), title_facts(texts, min(version, 2))
     if version < _FIRST_WITH_AGREEMENT:

@@ -1,13 +1,13 @@
-"""The kernel of channel adapters: how much two videos of a channel tell about each other.
+"""Define the kernel of channel adapters. It says how much one video of a channel tells about another.
 
 The kernel is the sum of a Gaussian and of linear parts (a Gaussian process with an additive kernel, Duvenaud et al.,
 NIPS 2011):
 
     k(x, y) = exp(-|x - y|^2 / 2) + sum over blocks of variance(block) * x(block) . y(block)
 
-The Gaussian compares picture and title as a whole. The linear parts let a channel have weights of its own: which
-pictures its viewers like under any title, which words and which wording of titles, and how long its videos should be.
-docs/training-recipe.md says how the variances were chosen.
+The Gaussian compares picture and title as a whole. The linear parts let each channel have its own linear weights. They
+can learn which pictures its viewers like under any title, which words and wording of titles they like, and how long its
+videos should be. docs/training-recipe.md says how the variances were chosen.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,17 @@ from thumblab_core.ranking.inputs import (
 )
 
 _GAUSSIAN = IMAGE, TITLE, FACTS_BLOCK, WORDS_BLOCK
-"""The blocks of inputs that the Gaussian compares. Its length scale is 1, the length of a picture's or title's block."""
+"""The blocks of inputs that the Gaussian compares.
+
+The length scale of the Gaussian is 1, because the standardised block of a picture or of a title has the length 1.
+"""
 
 VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
-"""The variance of each linear part, as a multiple of the variance of the Gaussian. Title facts have the length 0.5, so
-0.4 means that they explain as much as other blocks with 0.1."""
+"""The variance of each linear part, as a multiple of the variance of the Gaussian.
+
+The standardised title facts have the length 0.5. With 0.4, they explain as much as a block of length 1 with 0.1,
+because 0.4 * 0.5^2 = 0.1.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,11 @@ class Kernel:
 
     @classmethod
     def without_linear_parts(cls, columns: int) -> Self:
-        """Return the kernel that is only the Gaussian, of all columns."""
+        """Return the kernel that is only the Gaussian. It compares all columns."""
         return cls(np.ones(columns, np.float32), np.zeros(columns, np.float32))
 
     def __call__(self, first: Floats, second: Floats) -> npt.NDArray[np.float64]:
-        """Return the kernel of each row of `first` [n, d] with each row of `second` [m, d], as [n, m]."""
+        """Return the value of the kernel for each row of `first` [n, d] and each row of `second` [m, d], as [n, m]."""
         a, b = first.astype(np.float32), second.astype(np.float32)
         compared, added = self.gaussian > 0, self.linear > 0
         left, right = a[:, compared], b[:, compared]

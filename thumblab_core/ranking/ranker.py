@@ -9,8 +9,8 @@ A linear model and a trunk read the inputs. Three kinds of heads (small networks
     absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
 
-The score is in log views, relative to what the channel's videos usually get. A score that is higher by 1 means e times
-as many expected views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
+The score is in log views, relative to what the channel's videos usually get. A score that is higher by 1 means that e
+times (2.7 times) as many views are expected. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 """
 
 import math
@@ -53,7 +53,7 @@ class RankerConfig:
 
     @property
     def layout(self) -> InputLayout:
-        """Which columns of the inputs mean what."""
+        """The layout of the inputs, which says what each column means."""
         return InputLayout(self.image_dimension, self.title_dimension, self.version)
 
     @property
@@ -63,7 +63,7 @@ class RankerConfig:
 
     @property
     def inputs(self) -> int:
-        """Number of all inputs: d."""
+        """Number of all inputs. In the shapes of arrays, this number is called d."""
         return self.layout.total
 
 

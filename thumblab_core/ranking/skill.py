@@ -31,8 +31,11 @@ EXPERIMENT = "experiment"
 _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
 
-LEAST_EXPERIMENT_PAIRS = 50
-"""Minimum number of pairs for the skill to be that of `ONE_VIDEO`."""
+LEAST_EXPERIMENT_PAIRS, LEAST_EXPERIMENT_CHANNELS = 50, 5
+"""Minimum number of pairs, and of their channels, for the skill to be that of `ONE_VIDEO`.
+
+The experiments of a single channel say nothing about other channels, however many they are.
+"""
 
 FILE = "evaluation.json"
 
@@ -84,8 +87,9 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
 
 
 def _is_enough(skill: Skill) -> bool:
-    """Return whether a skill of `ONE_VIDEO` was measured on enough pairs, and has an interval."""
-    return skill.pairs >= LEAST_EXPERIMENT_PAIRS and skill.low is not None and skill.high is not None
+    """Return whether a skill of `ONE_VIDEO` was measured on enough pairs and channels, and has an interval."""
+    enough = skill.pairs >= LEAST_EXPERIMENT_PAIRS and skill.channels >= LEAST_EXPERIMENT_CHANNELS
+    return enough and skill.low is not None and skill.high is not None
 
 
 def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:

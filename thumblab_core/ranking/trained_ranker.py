@@ -122,8 +122,9 @@ class Calibration:
 class TrainedRanker:
     """A network with its calibration, its channel adapters and the facts of its training.
 
-    `familiar`: recognises pictures that the model can score. It is None if the model was trained on too few pictures,
-    or by an older version of the lab. `skills`: accuracy of the model's ranking, by split.
+    `familiar`: recognises pictures that resemble training pictures, because the model can score only these. It is None
+    if the model was trained on too few pictures, or by an older version of the lab. `skills`: accuracy of the model's
+    ranking, by split.
     """
 
     model: Ranker

@@ -1,18 +1,21 @@
 """Make one-video pairs of changed thumbnails, from the views that a video gained before and after the change.
 
-Let D be the views that a video gained between two ages, and S(age) the share of its final views that the growth law
-expects at an age. `gap` of a pair is
+Picture a of a pair is the new picture, and picture b is the old one. Let D be the views that the video gained in an
+interval before or after the change. The growth law (`thumblab_pipelines.dataset.ageing`) says which share of its final
+views a video is expected to have at each age. Let S be the share that the video is expected to gain in the same
+interval. Then
 
-    ln(D after / D before) - ln(S gained after / S gained before) - drift
+    excess = ln(D after / D before) - ln(S after / S before)
+    gap    = excess - drift
 
-So it is by how much faster than expected the video gained views after the change. Its sides are the new picture (a) and
-the old picture (b). `drift` is the median of the same figure, without `drift`, of videos that changed nothing, at a
-similar age. It removes the errors of the growth law. The scatter of these figures is the variance of `gap`. Such a
-comparison of changed with unchanged videos is known as "difference in differences".
+`excess` says how much faster than expected the video gained views after the change. `drift` is the median `excess` of
+videos of a similar age that changed nothing. Subtracting it removes the errors of the growth law. The variance of `gap`
+comes from the scatter of `excess` among these unchanged videos. Such a comparison of changed with unchanged videos is
+known as "difference in differences".
 
-A count is used only if the video is known to have shown the same thumbnail and title since the first count that it is
-compared with. The owner of a channel may change a thumbnail because the video gains views too slowly. This selection is
-not corrected.
+The counts of an interval are used only if the video is known to have shown one thumbnail and one title from the first
+of them to the last. The owner of a channel may change a thumbnail because the video gains views too slowly. So the
+changed videos are not a random choice. This effect is not corrected.
 """
 
 from __future__ import annotations
@@ -33,13 +36,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW_HOURS = 14 * 24.0
-"""Counts that are further away from the change are not used."""
+"""Counts that are further away from the change than this are not used."""
 
 LEAST_HOURS, LEAST_GAINED = 12.0, 20
-"""Minimum of the hours between the first and the last count on each side of the change, and of the views gained."""
+"""`LEAST_HOURS` is the minimum time between the first and the last count of an interval. `LEAST_GAINED` is the minimum
+number of views that the video gained between them."""
 
 LEAST_UNCHANGED = 30
-"""Minimum number of figures of unchanged videos. With fewer, `drift` is 0 and the variance is `ASSUMED_VARIANCE`."""
+"""Minimum number of values of `excess` from unchanged videos of a similar age.
+
+With fewer, `drift` is 0 and the variance is `ASSUMED_VARIANCE`.
+"""
 
 SIMILAR_AGE = 1.5
 """Two ages are similar if one is at most this many times the other."""
@@ -48,20 +55,25 @@ ASSUMED_VARIANCE = 0.5**2
 """The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
 
 LEAST_VARIANCE = 0.05**2
-"""Minimum of the variance of `gap`. YouTube corrects counts now and then, even if other videos show no scatter."""
+"""Minimum of the variance of `gap`.
+
+YouTube corrects its counts now and then. So a gap has an error even if the unchanged videos show no scatter.
+"""
 
 DECIDED_AT = 1.96
-"""A pair is decided if its gap is at least this many standard deviations away from 0."""
+"""A pair is decided if its gap is at least this many standard deviations away from 0. Then its 95 % interval excludes
+0."""
 
 TITLE_TOO = "changed thumbnail with a changed title"
 FEW_COUNTS = "changed thumbnail with too few counts before or after"
 """`TITLE_TOO` and `FEW_COUNTS` are reasons why a change is left out."""
 
 _MOST_UNCHANGED = 2_000
-"""Maximum number of unchanged videos that are read. They are chosen by a digest of their ids, so as if by chance."""
+"""Maximum number of unchanged videos that are read. A digest of their ids chooses them, which is as good as a random
+choice, and always gives the same videos."""
 
 _MOST_MOMENTS = 3
-"""Maximum number of moments at which an unchanged video is compared with itself."""
+"""Maximum number of moments for which an unchanged video gives an `excess`, as if it had been changed then."""
 
 _MAY_TRAIN = "(v.may_train IS TRUE OR v.source = 'catalogue' OR NOT :only_opted_in)"
 _HOURS = "(EXTRACT(EPOCH FROM {} - v.published_at) / 3600)::float8"
@@ -103,11 +115,11 @@ class Counts:
     eras: tuple[str, ...]
 
     def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> float | None:
-        """Return by how much faster than expected the video gained views in `after`, compared with `before`.
+        """Return how much faster than expected the video gained views in the interval `after` than in `before`.
 
-        The result is the figure `gap` without `drift`, see the top of this module. `before` and `after` are the first
-        and the last age of an interval in hours. Return None if an interval has too few counts or gained views, or if
-        the counts have different definitions of a view.
+        The docstring of this module has the formula. An interval is a first and a last age in hours. Return None if the
+        counts of an interval span less than `LEAST_HOURS`, if the video gained fewer than `LEAST_GAINED` views in it,
+        or if the counts have different definitions of a view.
         """
         gained, shares = [], []
         used: set[str] = set()
@@ -124,7 +136,10 @@ class Counts:
         return float(np.log(gained[1] / gained[0]) - np.log(shares[1] / shares[0]))
 
     def moments(self) -> list[tuple[float, float]]:
-        """Return the ages at two neighbouring counts between which an unchanged video is compared with itself."""
+        """Return the moments at which an unchanged video is treated as if it had been changed.
+
+        A moment is given by the age at the last count before it, and the age at the first count after it.
+        """
         rows = np.arange(1, len(self.ages) - 2)
         chosen = rows if len(rows) <= _MOST_MOMENTS else rows[np.linspace(0, len(rows) - 1, _MOST_MOMENTS).astype(int)]
         return [(float(self.ages[row]), float(self.ages[row + 1])) for row in chosen]
@@ -132,7 +147,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The figures `excess` of videos that changed nothing [p], and the ages of these videos in hours [p]."""
+    """The values `excess` [p] of videos that changed nothing, and the ages [p] of these videos in hours."""
 
     ages: Float64s
     excess: Float64s
@@ -150,10 +165,10 @@ class Unchanged:
         return cls(ages, excesses)
 
     def near(self, age: float) -> tuple[float, float]:
-        """Return the median of the figures of videos of a similar age, and their variance.
+        """Return the median `excess` of videos of a similar age, which is `drift`, and the variance of these values.
 
         The variance is that of a normal distribution with the same median absolute deviation, and at least
-        `LEAST_VARIANCE`.
+        `LEAST_VARIANCE`. With fewer than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
         """
         near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
         if len(near) < LEAST_UNCHANGED:
@@ -166,7 +181,7 @@ class Unchanged:
 class Changes:
     """The changed thumbnails of the lab, with the counts of their videos and of unchanged videos.
 
-    `rows` has a row per change. `counts` has the counts of each changed video, by its id.
+    `rows` has a row for each change. `counts` has the counts of each changed video, by the id of the video.
     """
 
     rows: pd.DataFrame
@@ -175,14 +190,14 @@ class Changes:
 
     @property
     def inputs(self) -> list[Any]:
-        """All values from which the pairs are made, for a digest."""
+        """All values from which the pairs are made. A release records a digest of them."""
         counts = [*self.counts.values(), *self.unchanged]
         return [self.rows.to_csv(index=False), [[c.ages.tolist(), c.views.tolist(), c.eras] for c in counts]]
 
     def pairs(self, growth: Growth) -> tuple[pd.DataFrame, dict[str, int]]:
         """Return the one-video pairs, and how many changes were left out for each reason.
 
-        The result lacks the columns `words_a`, `words_b`, `part` and `fold`.
+        The pairs still lack the columns `words_a`, `words_b`, `part` and `fold`.
         """
         import pandas as pd
 

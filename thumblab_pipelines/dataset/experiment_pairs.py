@@ -3,8 +3,8 @@
 The variants of an experiment are shown about equally often. So the ratio of two shares is the ratio of the watch time
 per impression. `gap` of a pair is the logarithm of this ratio.
 
-A pair is made of the winner and each other variant. Without a winner, it is made of the first variant and each other
-variant. So an experiment with three variants gives two pairs.
+Each pair consists of the winner and one of the other variants. If the experiment has no winner, its first variant takes
+the place of the winner. So an experiment with three variants gives two pairs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE = 0.25, 0.15**2
 """The gap, and its variance, of a winner over another variant if the shares are not known.
 
-With 20,000 impressions for each variant and the usual click-through rate, a winner is found if the gap is above about
-0.13. So the gap of a winner is assumed to be about twice as large.
+With 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`, an experiment finds a winner if the
+gap is above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.
 """
 
 SAME_VARIANCE = 0.05**2
@@ -41,25 +41,29 @@ ASSUMED_CLICKS = 500
 WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by that of a share of clicks.
 
-It is 1 + (standard deviation of the watch time of a click / its mean)^2, which is 2 for exponential watch times.
+Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. Then this value
+is 1 + r^2. It is 2 if watch times have an exponential distribution.
 """
 
 LEAST_SHARE = 0.005
-"""The smallest share that is used. YouTube shows shares as whole percentages, so a smaller share is shown as 0."""
+"""The share that replaces every smaller share.
+
+YouTube shows shares as whole percentages, so it shows a smaller share as 0. Zero has no logarithm.
+"""
 
 ONE_PICTURE = "experiment with one picture"
 UNDECIDED = "inconclusive experiment without shares"
 CONTRADICTED = "experiment whose shares do not confirm its winner"
 UNCOLLECTED = "experiment on a video that the lab does not have"
-"""`ONE_PICTURE` to `UNCOLLECTED` are reasons why an experiment, or a pair of its variants, is left out."""
+"""The four texts from `ONE_PICTURE` to `UNCOLLECTED` say why an experiment, or a pair of its variants, is left out."""
 
 _PICTURES = text("SELECT count(DISTINCT experiment_id) FROM experiment_variants WHERE sha256 IS NOT NULL")
 
 
 def read_experiment_pairs(lab: Lab) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the one-video pairs of all experiments, and how many were left out for each reason.
+    """Return the one-video pairs of all experiments, and how many experiments or pairs were left out for each reason.
 
-    The result lacks the columns `words_a`, `words_b`, `part` and `fold`.
+    The pairs still lack the columns `words_a`, `words_b`, `part` and `fold`.
     """
     import pandas as pd
 
@@ -84,7 +88,7 @@ def read_experiment_pairs(lab: Lab) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _pairs_of(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return the compared pairs of an experiment's variants. The variant with the lower position comes first."""
+    """Return the pairs of an experiment's variants. In each pair, the variant with the lower position comes first."""
     one = next((row for row in rows if row.position == row.winner), rows[0])
     return [(one, row) if one.position < row.position else (row, one) for row in rows if row is not one]
 
@@ -92,7 +96,7 @@ def _pairs_of(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
 def _gap(rows: Sequence[Any], first: Any, second: Any) -> tuple[float, float] | str:
     """Return the gap of two variants and its variance, or the reason why the pair is left out.
 
-    `rows` are all variants of the experiment.
+    `first` and `second` are the two variants. `rows` are all variants of the experiment.
     """
     if first.outcome == PERFORMED_THE_SAME:
         return 0.0, SAME_VARIANCE

@@ -106,7 +106,7 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
         snapshot.titles,
         snapshot.sub_scores,
         forgotten=int(deleted.sum()),
-        one_video=OneVideoPairs.load(release).without_videos(deleted_ids),
+        one_video=OneVideoPairs.load(release).without_videos(deleted_ids).of_channels(videos.channel_id.unique()),
     )
 
 

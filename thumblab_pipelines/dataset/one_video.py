@@ -1,10 +1,10 @@
 """Hold, write and read the one-video pairs of a pairs release. Such a pair has two pictures that one video showed.
 
 Two sources tell which of the two pictures is better. In an *experiment*, YouTube showed variants of the video to
-different viewers. After a *changed thumbnail*, the video gained views faster or more slowly than before.
+different viewers. After a *changed thumbnail*, the video gained views faster or more slowly than expected.
 
 `one_video_pairs.parquet` has a row for each pair. `one_video.safetensors` has the vectors in the same order.
-docs/training-pairs.md lists the columns. A release without pairs has neither file.
+docs/training-pairs.md lists the columns. A release without one-video pairs has neither file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_core.releases.release import Release
-from thumblab_pipelines.dataset.splits import TEST, TRAIN
+from thumblab_pipelines.dataset.splits import MIXED, TEST, TRAIN
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
 
@@ -39,7 +39,8 @@ COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a"
 LEAST_TO_LEARN = 20
 """Minimum number of one-video pairs of a channel. With fewer, none of its pairs may be used for training.
 
-One-video pairs are rare, and are the only direct measurement of this question. So they are used for evaluation first.
+One-video pairs are rare. Only they measure directly which of two pictures of one video is better. So they are needed
+for evaluation first.
 """
 
 _LEARNT_SHARE = 0.5
@@ -123,7 +124,7 @@ class OneVideoPairs:
 
     @property
     def complete(self) -> Flags:
-        """Whether all vectors of a pair are known [k]. Unknown vectors are zeros."""
+        """For each pair [k], whether all of its vectors are known. Unknown vectors are zeros."""
         lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
         return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
 
@@ -132,9 +133,14 @@ class OneVideoPairs:
         return OneVideoPairs(self.pairs[rows].reset_index(drop=True), self.images[rows], self.titles[rows])
 
     def without_videos(self, video_ids: Collection[str]) -> OneVideoPairs:
-        """Return the pairs of all other videos."""
+        """Return the pairs, except those of the videos in `video_ids`."""
         deleted = self.pairs.video_id.isin(list(video_ids)).to_numpy(bool)
         return self.only(~deleted) if deleted.any() else self
+
+    def of_channels(self, channel_ids: Collection[str]) -> OneVideoPairs:
+        """Return the pairs of these channels."""
+        inside = self.pairs.channel_id.isin(list(channel_ids)).to_numpy(bool)
+        return self if inside.all() else self.only(inside)
 
     def faults(self, corpus: pd.DataFrame) -> Iterator[str]:
         """Yield a sentence for each pair that is wrong. `corpus` has the videos of the release."""
@@ -147,6 +153,8 @@ class OneVideoPairs:
             "has no gap with a variance above 0": ~(np.isfinite(pairs.gap) & (pairs.variance > 0)),
             "is in another fold than its channel": pairs.fold != pairs.channel_id.map(folds),
             "is a training pair of a held-out video": (pairs.part == TRAIN) & parts.notna() & (parts != TRAIN),
+            "is a training pair, and another pair of its video is held out": (pairs.part == TRAIN)
+            & pairs.video_id.isin(pairs.video_id[pairs.part == TEST]),
             "has a vector that has not the length 1": (np.abs(lengths - 1) > 1e-3).any(axis=1),
         }
         for fault, flags in wrong.items():
@@ -157,9 +165,10 @@ class OneVideoPairs:
 def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with the columns `part` and `fold`. The corpus must have videos of the channel of each pair.
 
-    The fold is that of the channel. A pair is in the part `TRAIN` or `TEST`. The first half of a channel's pairs is for
-    training if the channel has at least `LEAST_TO_LEARN` pairs. Pairs of the same day are in the same part. If a video
-    is in the validation part or the test part of the corpus, its pairs are never used for training.
+    The fold of a pair is that of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the half of them that
+    happened first is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation
+    part or the test part of the corpus, its pairs are never in `TRAIN`. All other pairs are in `TEST`, except those of
+    videos with a pair in `TRAIN`. They are `MIXED`, and are used neither for training nor for evaluation.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)
@@ -168,7 +177,9 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    part = np.where(learnt, TRAIN, TEST).astype(object)
+    # Pairs of one video share pictures and views. A later pair of a video with a learnt pair is therefore not held out.
+    of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
+    part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))
 
 

@@ -1,4 +1,4 @@
-"""Read what one-video pairs are made of from the database, and make the pairs of a pairs release from it."""
+"""Make the one-video pairs of a pairs release from the experiments and changed thumbnails in the database."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ WHERE jsonb_typeof(f.evidence -> 'texts') = 'array'
 
 @dataclass(frozen=True)
 class OneVideoInputs:
-    """What the one-video pairs of a release are made of.
+    """The data from which the one-video pairs of a release are made.
 
-    `experiments` has the pairs of experiments, and `left_out` counts the experiments and pairs without use. `encoders`
-    are the fingerprints of the encoders of pictures and of titles.
+    `experiments` has the pairs of experiments. `left_out` says how many experiments and pairs of experiments were left
+    out for each reason. `encoders` are the fingerprints of the encoders of pictures and of titles.
     """
 
     lab: Lab
@@ -59,9 +59,9 @@ class OneVideoInputs:
 
     @property
     def inputs(self) -> list[Any]:
-        """All values from which the pairs are made, for a digest.
+        """All values from which the pairs are made. A release records a digest of them.
 
-        Which pictures and titles have vectors counts too, because a pair without vectors is left out.
+        The values also say which pictures and titles have vectors, because a pair without vectors is left out.
         """
         encoded = []
         for rows in (self.experiments, self.changes.rows):
@@ -80,7 +80,8 @@ class OneVideoInputs:
     def pairs(self, growth: Growth, corpus: pd.DataFrame) -> tuple[OneVideoPairs, dict[str, Any]]:
         """Return the one-video pairs, and the entry of the manifest about them.
 
-        `corpus` has the videos of the release, with their parts and folds. `growth` was fitted to its training part.
+        `corpus` has the videos of the release, with their parts and folds. `growth` is the growth law that was fitted
+        to the training part of the corpus.
         """
         import pandas as pd
 
@@ -102,8 +103,10 @@ class OneVideoInputs:
         return made, counted(made, {reason: count for reason, count in left_out.items() if count})
 
     def _read(self, pairs: pd.DataFrame) -> tuple[Float32s, Float32s, Flags, tuple[Texts, Texts]]:
-        """Return the vectors of the pictures and of the titles [k, 2, d], whether all of a pair's vectors are stored
-        [k], and the words in the pictures a and b [k].
+        """Return what is stored of the two pictures and titles of each of k pairs.
+
+        The first two results are the vectors of the pictures and of the titles [k, 2, d]. The third says for each pair
+        [k] whether all of its vectors are stored. The fourth has the words in picture a and in picture b [k].
         """
         ids = pairs.video_id.tolist()
         images, titles, complete = read_pair_vectors(self.lab, pairs, *self.encoders)
@@ -113,7 +116,7 @@ class OneVideoInputs:
     def _words(self, ids: Sequence[str], pictures: Sequence[str]) -> Texts:
         """Return the words that were read in each picture [k].
 
-        Return an empty text if there are none, and None if the picture was not measured.
+        The result has an empty text for a picture without words, and None for one in which no words were looked for.
         """
         with self.lab.engine.connect() as connection:
             rows = connection.execute(_WORDS, {"ids": list(ids), "pictures": list(pictures)}).all()

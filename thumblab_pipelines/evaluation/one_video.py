@@ -1,7 +1,8 @@
-"""Evaluate the question of one video: it showed two pictures. Which one is better?
+"""Evaluate the question *one video*: which of two pictures that one video showed is better?
 
 The answer is known from an experiment, or from the views that a video gained before and after its thumbnail was
-changed. Each source is a slice. Only decided pairs are evaluated, see docs/training-pairs.md.
+changed. The figures of these two sources are separate, so each source is a slice of the question. Only decided pairs
+are evaluated, see docs/training-pairs.md.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def evaluate_one_video(
     For each scorer, these are the AUC and its mean over channels. For the model, they are also the calibration of its
     win probabilities, and the share of pairs that are too close to call.
 
-    `scorers` has the gaps of each scorer by its name, and must contain the model. `slope` turns a difference of the
-    model's scores into the log odds of winning.
+    A scorer is the model, or a ranking that it is compared with. `scorers` has the gaps of each scorer by its name, and
+    must contain the model. `slope` turns a difference of the model's scores into the log odds of winning.
     """
     for source in SOURCES:
         for scorer, gaps in scorers.items():
@@ -56,7 +57,8 @@ def evaluate_one_video(
             yield mean_figure(place, wins, _only(sides, chosen))
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), wins, _only(sides, chosen))
             if scorer == MODEL:
-                # For unseen channels, the slope was fitted to pairs of the training part and the validation part.
+                # For unseen channels, the slope was fitted to pairs of the training part and the validation part. Such
+                # pairs would make the calibration look too good, so only test pairs are used.
                 held_out = chosen & (rows.part == TEST).to_numpy(bool)
                 yield from calibration_figures(place, right[held_out], slope, sides.channels[held_out])
                 close = too_close(right[held_out], slope).astype(np.float64)
@@ -64,7 +66,7 @@ def evaluate_one_video(
 
 
 def signed_gaps(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Float64s:
-    """Return by how much the better picture of each evaluated pair scores above the other [k]."""
+    """Return by how much the better picture of each pair in `gaps` scores above the other picture [k]."""
     better = np.sign(pairs.pairs.gap.to_numpy(float)[gaps.pairs])
     return np.asarray(better * gaps.gaps, np.float64)
 
@@ -75,9 +77,9 @@ def wins_of(signed: Float64s) -> Float64s:
 
 
 def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
-    """Return the video of each pair in `rows` [k] as its winner and as its loser, and its channel.
+    """Return the sides of the pairs in `rows` [k]. The video of a pair counts as its winner and as its loser.
 
-    Several pairs of one video are not independent, and the intervals respect this.
+    So the intervals take into account that several pairs of one video are not independent.
     """
     chosen = pairs.pairs.iloc[rows]
     video = numbered(chosen.video_id)[0]

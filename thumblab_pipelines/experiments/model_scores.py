@@ -16,7 +16,7 @@ def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, lis
     """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
     Each variant of an experiment needs a picture and a title, and the lab must have the vectors of both. Otherwise, the
-    experiment is left out. The lab makes vectors only for the pictures and titles of collected videos. The scores use
+    experiment is left out. The lab makes such vectors only if it has collected the tested video. The scores use
     no channel adapter, because an adapter may have been fitted to the tested video itself. Raises `LabError` if the
     served model cannot be loaded.
     """

@@ -1,7 +1,7 @@
 """Find the pictures that were compared on one video, and those that have no vector yet.
 
-The lab knows two comparisons of pictures on one video. In an experiment, YouTube shows two or three variants to
-different viewers. After a change of the thumbnail, the video shows another picture to all viewers.
+Pictures are compared on one video in two cases. In an experiment, YouTube shows two or three variants to different
+viewers. After a change of the thumbnail, all viewers see another picture than before.
 """
 
 from sqlalchemy import text
@@ -40,8 +40,8 @@ def compared_without_vector(lab: Lab, what: str, encoder: str, niche: str) -> li
     """Return the compared pictures or titles of a niche that have no vector from this encoder yet.
 
     `what` is `PICTURE` or `TITLE` of `encoding`. `encoder` is a fingerprint. A picture or title is left out if an
-    earlier run tried the encoder on it, and the encoder returned no valid vector. Call this function after the present
-    pictures and titles were encoded. The vectors of all that it returns belong in the table `EARLIER`.
+    earlier run tried the encoder on it, and the encoder returned no valid vector. Call this function after the pictures
+    and titles that videos show now were encoded. The vectors of the returned sources belong in the table `EARLIER`.
     """
     of_niche = "v.niche = :niche"
     in_niche = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche)"

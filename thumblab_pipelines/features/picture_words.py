@@ -1,4 +1,4 @@
-"""Give the words that were read in a picture, as an expression for SQL queries."""
+"""Define an SQL expression for the words that were read in a picture."""
 
 PICTURE_WORDS = """
 CASE WHEN jsonb_typeof(f.evidence -> 'texts') = 'array' THEN coalesce(
@@ -6,5 +6,5 @@ CASE WHEN jsonb_typeof(f.evidence -> 'texts') = 'array' THEN coalesce(
 """
 """The words in a picture, separated by spaces. `f` must be the row of `visual_features`.
 
-The result is empty if no words were found, and NULL if nobody has looked for words in the picture yet.
+The result is empty if the picture has no words, and NULL if no words were looked for in the picture.
 """

@@ -62,15 +62,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Contender:
-    """A model, and the data of the comparison with vectors from the model's encoders."""
+    """A model that is compared. `data` has the compared videos, with vectors from the encoders of this model."""
 
     ranker: TrainedRanker
     data: Dataset
 
     def picture_gaps(self, winners: Rows, losers: Rows) -> Float64s:
-        """Return by how much the winner's picture scores above the loser's, under the title of each of the two [k, 2].
+        """Return by how much the winner's picture scores above the loser's picture, [k, 2].
 
-        `winners` and `losers` [k] are rows of the videos.
+        In column 0, both pictures are scored under the winner's title. In column 1, both are scored under the loser's
+        title. `winners` and `losers` [k] are rows of the videos.
         """
         data, version = self.data, self.ranker.model.config.version
         channels = data.videos.channel_id.to_numpy(str)
@@ -114,8 +115,8 @@ def compare_questions(
 ) -> list[Comparison]:
     """Compare two models on each question for which there are at least `LEAST_COMPARED_PAIRS` pairs.
 
-    `pairs` are pairs of the videos, and `one_video` are rows of the one-video pairs. Neither model was trained on them.
-    The question `PACKAGE` comes first.
+    `pairs` are pairs of two videos. `one_video` has the row numbers of one-video pairs. Neither model was trained on
+    any of these pairs. The question `PACKAGE` comes first.
     """
     compared = [
         compare_models(
@@ -140,7 +141,7 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float64s, sides: Sides) -> Comparison | None:
-    """Compare two models by what each of them made of the same pairs.
+    """Compare two models by which of the same pairs each of them orders correctly. `question` is what the pairs ask.
 
     `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly, 0.5 for equal scores,
     and else 0. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
@@ -160,7 +161,11 @@ def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float6
 
 
 def _compare_one_title(champion: Contender, challenger: Contender, pairs: pd.DataFrame) -> Comparison | None:
-    """Compare on the slice `residual`. Of more than `MOST_PAIRS` pairs, a fixed random sample is used."""
+    """Compare two models for the question `ONE_TITLE`, on the slice `residual`.
+
+    In this slice, the video with the larger residual has the better picture. If there are more than `MOST_PAIRS` pairs,
+    a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    """
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.sample(MOST_PAIRS, random_state=0)
     sides, context = _sides(pairs), Context.of(challenger.data)

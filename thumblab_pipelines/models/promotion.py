@@ -80,9 +80,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # With too few pairs, the challenger is promoted without a comparison, because their number will never grow. A
-        # pair is counted only if its videos have vectors from the encoders of both models. New videos get vectors only
-        # from the encoders in the settings.
+        # Only pairs of videos that have vectors from the encoders of both models are counted. New videos get vectors
+        # only from the encoders in the settings. So the number of these pairs will never grow. If they are too few, the
+        # challenger is promoted without a comparison.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
@@ -123,14 +123,16 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
     """Return the rows of the decided one-video test pairs whose vectors are known, and that no model was trained on.
 
-    A model that is trained on one-video pairs records their ids beside those of its training videos.
+    A model must have been trained neither on the pair nor on its video. A model that is trained on one-video pairs
+    records their ids beside those of its training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
     for release in models:
-        seen = was_trained_on(release, pairs.pair_id.tolist())
-        if seen is not None:
-            unseen &= ~seen
+        for ids in (pairs.pair_id, pairs.video_id):
+            seen = was_trained_on(release, ids.tolist())
+            if seen is not None:
+                unseen &= ~seen
     return np.flatnonzero(unseen)
 
 

@@ -9,8 +9,8 @@ p_winner and p_loser are the win probabilities in the answer. They follow the Br
 ratio is the probability that one of two candidates beats the other. If the skill of the model was not proven, the
 answer has no probabilities and orders the candidates by evidence. The claim is then only which of two is the better.
 
-Published candidates are compared with each other. Two videos of a channel make a pair. The claim is which of the two
-has the higher score.
+Candidates that were published are compared with each other. Two such videos of one channel make a pair. The claim is
+that the candidate with the higher score is the better one.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ ORDER BY p.scored_at, o.prediction_id
 
 
 EVIDENCE = "evidence"
-"""What the ranks of an answer follow if the skill of the model was not proven."""
+"""The value of `ordered_by` in an answer that orders by evidence, because the skill of the model was not proven."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def decided_pairs(connection: Connection) -> list[DecidedPair]:
 
 
 def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
-    """Return each decided pair of an experiment once, with its latest claim. `pairs` begin with the oldest claim.
+    """Return each decided pair of an experiment once, with the latest claim about it.
 
-    A person may ask about the same pictures several times. Without this rule, such pictures would count more.
+    `pairs` begin with the oldest claim.
+    A person may ask about the same pictures several times. If each answer counted, such pictures would have a larger
+    weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 
@@ -119,8 +121,8 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. They can be compared within a release and a channel, and if the model knew the channel
-    equally well (`knowledge`). A pair with equal views above the trend is left out.
+    Scores are percentiles. Two scores can be compared if they come from the same release, are about the same channel,
+    and have the same `knowledge` of the channel. A pair with equal views above the trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:
@@ -136,7 +138,7 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
 
 
 def _pair(winner: Any, loser: Any) -> DecidedPair | None:
-    """Return the pair of two rows, or None if the answer made no claim about it."""
+    """Return the pair of the candidates in two rows of `_TESTED`. Return None if the answer made no claim about it."""
     if winner.rank is None or loser.rank is None:
         return None
     claimed = None

@@ -13,7 +13,8 @@ from thumblab_core.predictions import KeptPrediction
 from thumblab_pipelines.predictions.matching import ShownPicture, matching_candidate
 
 WON, LOST = "won", "lost"
-"""The results of the variants of an experiment that has a winner. Other results are the outcome of the experiment."""
+"""The results of variants in an experiment with a winner. Without a winner, the result of each variant is the outcome
+of the experiment."""
 
 _DAY_IS_OVER = timedelta(hours=36)
 """Time from the beginning of a day in UTC until this day is over everywhere on Earth (UTC-12)."""
@@ -33,7 +34,7 @@ class VariantOutcome:
 class VariantPictures:
     """The pictures of variants with their perceptual hashes. Each picture is read and hashed at most once.
 
-    If a picture cannot be read, it has no hash.
+    If a picture cannot be read, its hash is None.
     """
 
     def __init__(self, images: ImageStore) -> None:
@@ -59,7 +60,7 @@ def experiment_outcomes(
 
     `predictions` are the predictions by channel. A prediction and an experiment are joined if these rules hold:
 
-    - The prediction was made before the first day of the test was over. Later, the outcome could be known.
+    - The prediction was made before the first day of the test was over. After this day, the outcome could be known.
     - The variants differ in their pictures only, because the candidates of a prediction share one title.
     - At least two variants show a candidate each, and no two variants show the same candidate.
     """
@@ -85,13 +86,16 @@ def experiment_outcomes(
 
 
 def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: VariantPictures) -> dict[int, int]:
-    """Return the position of the candidate that each variant shows, by the position of the variant."""
+    """Return the position of the candidate that each variant shows, by the position of the variant.
+
+    A variant that shows no candidate is left out.
+    """
     matched = {}
     for at, variant in enumerate(experiment.variants, 1):
         sha256 = variant.sha256
         assert sha256 is not None
         is_sent = any(candidate.sha256 == sha256 for candidate in prediction.candidates)
-        # If the variant's file was a candidate, its hash is not needed.
+        # If a candidate has the same file as the variant, the hash of the variant is not needed.
         picture = ShownPicture(sha256, None) if is_sent else pictures.of(sha256)
         candidate = matching_candidate(prediction.candidates, picture)
         if candidate is not None:

@@ -1,4 +1,4 @@
-"""Fill the table `prediction_outcomes`: what happened to the candidates of kept predictions."""
+"""Fill the table `prediction_outcomes`, which says what happened to the candidates of kept predictions."""
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -18,11 +18,11 @@ from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outco
 
 @dataclass(frozen=True)
 class Joined:
-    """The counts of `join_outcomes`.
+    """The numbers of predictions that `join_outcomes` found.
 
-    `predictions` are all kept predictions, `with_channel` those that name a channel. Only these can be joined.
-    `with_experiment` and `with_video` were joined with an experiment or with a video. `with_views` were joined with a
-    video whose views are known.
+    `predictions` counts all kept predictions. `with_channel` counts those that name a channel, and only these can be
+    joined. `with_experiment` counts those that were joined with an experiment, and `with_video` those that were joined
+    with a video. `with_views` counts those that were joined with a video whose views are known.
     """
 
     predictions: int
@@ -35,8 +35,8 @@ class Joined:
 def join_outcomes(lab: Lab) -> Joined:
     """Join every kept prediction again with experiments and videos, and replace all stored outcomes.
 
-    The outcomes are computed anew, so a corrected experiment and newly known views are taken over. The replacement is
-    one transaction.
+    So the new outcomes take corrected experiments and newly known views into account. The replacement is one
+    transaction.
     """
     with lab.engine.begin() as connection:
         # Without the lock, two runs at the same time could both store the same outcomes, and one of them would fail.

@@ -18,8 +18,8 @@ _MOST_RELEASES = 12
 def quality_plot(qualities: Sequence[ReleaseQuality]) -> str | None:
     """Return the plot as a Markdown image that contains the PNG file. Return None if no pair is decided.
 
-    `qualities` begins with the figures over all releases. The plot is not made with pyplot, because pyplot would keep
-    it in memory.
+    `qualities` begins with the figures over all releases. The plot is not made with pyplot, because pyplot keeps each
+    plot in memory until it is closed.
     """
     shown = [quality for quality in qualities if quality.experiments is not None][: _MOST_RELEASES + 1]
     if not shown:

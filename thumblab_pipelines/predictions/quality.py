@@ -1,4 +1,4 @@
-"""Measure how good predictions were: the accuracy and the calibration of what was really answered, by release."""
+"""Measure how good predictions were: the accuracy and the calibration of the given answers, for each model release."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ EVERY = "all"
 """The name of the figures over all releases."""
 
 _SURE = 1e-9
-"""A probability is cut to the range from this to 1 minus this, so that its logarithm is finite."""
+"""Probabilities are clipped to the range from `_SURE` to `1 - _SURE`, so that their logarithms are finite."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ class ExperimentFigures:
     """The figures of claims about pairs that experiments decided.
 
     Attributes:
-        pairs, channels, experiments: how many were decided.
-        accuracy: the share of pairs in which the answer gave the winner more than one half. One half counts 0.5.
+        pairs: the number of decided pairs.
+        channels, experiments: the numbers of channels and of experiments that these pairs come from.
+        accuracy: the share of pairs in which the claimed probability of the winner is above 0.5. A pair with exactly
+            0.5 counts as half a pair.
         overconfidence: the mean claimed probability of the favourite minus the share of favourites that won. It is
             above 0 if the answers were too sure. The favourite of a pair is the candidate with the larger probability.
         ece: the expected calibration error over ten bins. With few pairs it is above 0 by chance alone.
         log_loss: the mean of -log(probability that the answer gave to the winner). Guessing gives 0.693.
-        curve: the calibration curve, with each pair in both orders.
+        curve: the calibration curve. Each pair is in it twice: with the probability of its winner, and of its loser.
     """
 
     pairs: int
@@ -70,10 +72,10 @@ class ExperimentFigures:
 
 @dataclass(frozen=True)
 class OrderFigures:
-    """The figures of claims about which of two candidates is the better, without probabilities.
+    """The figures of claims about which of two candidates is better, without probabilities.
 
-    `accuracy` is the share of pairs in the right order. An equal place counts 0.5. `compared` is the number of videos
-    or experiments that the pairs come from.
+    `accuracy` is the share of pairs in the right order. A pair with equal places counts as half a pair. `compared` is
+    the number of videos or experiments that the pairs come from.
     """
 
     pairs: int
@@ -88,7 +90,7 @@ class ReleaseQuality:
 
     `served` says whether the release is served now. `experiments` are pairs about which the answer gave a probability.
     `evidence` are pairs of experiments that the answer ordered by evidence. `videos` are pairs of published candidates,
-    ordered by score. Each of the three is None without pairs.
+    ordered by score. Each of the three is None if there are no such pairs.
     """
 
     release: str
@@ -173,7 +175,7 @@ def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs as row numbers [m] of their two members, and the number of their channel [m]."""
+    """m pairs of two variants or two videos. Numbers stand for their winners, their losers and their channels [m]."""
 
     winners: Rows
     losers: Rows
@@ -191,7 +193,7 @@ class _Pairs:
         return cls.of(winners, losers, [pair.channel_id for pair in pairs])
 
     def mean(self, values: Float64s, within: Interval) -> Mean:
-        """Return the mean of the values [m] with its interval, in which each pair counts the same."""
+        """Return the mean of the values [m] of the pairs, with its interval. Each pair has the same weight."""
         by_channel = ChannelMeans.of(values, self.winners, self.losers, self.channel, within)
         low, high = by_channel.interval(by_channel.over_pairs())
         return Mean(float(values.mean()), float(low), float(high))

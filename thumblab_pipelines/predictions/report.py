@@ -7,9 +7,9 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.predictions.quality import EVERY, Mean, ReleaseQuality
 
 LEAST_PAIRS = 30
-"""The number of decided pairs from which the claims of a release are judged.
+"""Minimum number of decided pairs for judging the claims of a release.
 
-With 30 pairs, the interval of an accuracy is still about 35 percentage points wide.
+With 30 pairs, the 95 % interval of an accuracy is still about 35 percentage points wide.
 """
 
 MOST_OFF = 0.05

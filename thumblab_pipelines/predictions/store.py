@@ -47,7 +47,7 @@ def count_predictions(connection: Connection, channel_id: str | None = None) -> 
 
 
 def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    """Return the stored outcomes of predictions, by the id of the prediction. Each outcome is a row of the table."""
+    """Return the stored outcomes of predictions, by the id of the prediction. An outcome has its values by column."""
     shown = [column for column in prediction_outcomes.columns if column.name not in ("outcome_id", "prediction_id")]
     statement = (
         select(prediction_outcomes.c.prediction_id, *shown)
@@ -84,7 +84,8 @@ def purge_predictions(lab: Lab, channel_id: str | None = None, before: datetime 
 def delete_old_predictions(lab: Lab, now: datetime | None = None) -> int:
     """Delete the predictions that are older than the setting `prediction_days`. Return how many were deleted.
 
-    `now` is by default the time of this machine. The service dates its predictions by the same clock.
+    By default, `now` is the time of this machine. The time of the database server is not used, because the service does
+    not date its predictions by it either.
     """
     kept_since = (now or datetime.now(UTC)) - timedelta(days=lab.settings.prediction_days)
     return purge_predictions(lab, before=kept_since)

@@ -19,7 +19,7 @@ AGE_HOURS = 168
 """The age in hours at which the views of videos are compared: one week."""
 
 LEAST_OTHERS = 3
-"""A channel's trend is known if the views of at least this many of its other videos are known."""
+"""The trend at a video is known if the views of at least this many other videos of its channel are known."""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -40,8 +40,8 @@ ORDER BY v.channel_id, v.published_at, v.video_id
 class VideoOutcome:
     """A candidate that was published as the picture of a video.
 
-    `excess` is the log of the video's views at the age of a week, minus the trend of its channel. It is None if it is
-    not known.
+    `excess` is the log of the video's views at the age of a week, minus the trend of its channel. It is None if the
+    views or the trend are not known, or if the video's picture or title changed in its first week.
     """
 
     prediction_id: UUID
@@ -75,7 +75,7 @@ def video_outcomes(connection: Connection, predictions: Mapping[str, Sequence[Ke
 
 
 def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
-    """Return the videos of channels whose first picture is known."""
+    """Return those videos of the channels that have a known first picture."""
     rows = connection.execute(text(_VIDEOS), {"channels": list(channels), "age": AGE_HOURS}).all()
     return [
         _Video(
@@ -83,7 +83,7 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
             row.channel_id,
             row.published_at,
             ShownPicture(row.sha256, row.phash),
-            # After a change of picture or title, the views belong to two versions of the video.
+            # After a change of picture or title, the views no longer come from the first picture alone.
             float(excess) if row.is_unchanged and np.isfinite(excess) else None,
         )
         for row, excess in zip(rows, _excess(rows), strict=True)
@@ -94,8 +94,8 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
 def _excess(rows: Sequence[Any]) -> Float64s:
     """Return for each video [n] its log views above the trend of its channel, or NaN if this is not known.
 
-    Views are compared only with views of the same era, which means by the same definition of a view. The video itself
-    is not part of its trend.
+    Only views with the same definition of a view (the same era) are compared. The trend at a video does not use the
+    views of this video.
     """
     views = np.array([np.nan if row.views is None else max(row.views, 1.0) for row in rows], np.float64)
     channel = np.array([f"{row.channel_id} {row.era}" for row in rows], object)

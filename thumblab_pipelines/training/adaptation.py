@@ -17,7 +17,7 @@ Standardise = Callable[[Float32s], Float32s]
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """The inputs and the scores of n videos. They come from the global model: the ranking model without adapters.
+    """The inputs and the scores of n videos. The scores come from the global model: the ranking model without adapters.
 
     The videos of each channel are in order of publication.
     `inputs` [n, d]: the inputs of the model. `scores` [n]: the model's scores, in log views. `channel` [n]: the channel

@@ -1,7 +1,7 @@
 """Predict each video by ridge regressions that were fitted to other videos.
 
-Each channel's videos are divided into five runs in order of time. A run is predicted from the other four runs. Nothing
-is ever predicted from itself, so the predictions show what a regression has really learnt.
+Each channel's videos are divided into five runs in order of time. A run is predicted from the other four runs. So no
+video is predicted by a regression that has seen it, and the predictions show what a regression has really learnt.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
     """Return the predictions of the target [n] from the inputs [n, d] with each penalty, as [len(penalties), n].
 
-    The inputs are centred over all rows, and there is no intercept. A run is predicted as 0 if it has all rows. The
-    size of the linear systems that are solved is n or d, whichever is smaller.
+    The inputs are centred over all rows, and there is no intercept. If one run has all rows, no row is left to learn
+    from, and the predictions are 0. The size of the linear systems that are solved is about n or d, whichever is
+    smaller.
     """
     from scipy.linalg import cho_factor, cho_solve
 

@@ -97,7 +97,8 @@ def _start_from_line(
     """
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
-    # Candidates have one video, so its length is the same for all of them. Only the channel adapters use it.
+    # The candidates of a request are for the same video, so the length of the video cannot change their order. The
+    # linear model therefore does not use the length. Only the channel adapters use it.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     position = np.full(len(corpus.target), -1)

@@ -1,9 +1,9 @@
 """Fit the linear part of the ranking model, so that the weights of the pictures say what a picture adds under one title.
 
 The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
-pictures with the views that the topic caused. A joint ridge regression on pictures and titles does so in part, because
-the penalty makes its weights of the titles too small. The picture part is therefore estimated in two steps, *partialling
-out* [1]_ [2]_:
+pictures with the views that the topic caused. A joint ridge regression on pictures and titles still credits them with a
+part of these views, because the penalty makes the weights of the titles too small. The picture part is therefore
+estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
     1. The context (title, length, age, moment of publication) predicts the views, and every column of the picture part.
        What is left of both are residuals. The predictions are cross-fitted: each channel's videos are divided into five
@@ -143,19 +143,25 @@ def best_context_penalty(context: Floats, target: Floats, run: Rows) -> float:
 
 
 def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
-    """Return the weights [p] of the picture part. Each difference is a row, weighted by its precision.
+    """Return the weights [p] of the picture part. Each difference is one more row, weighted by its precision.
 
-    A difference has no mean of its own to subtract, so the other rows are centred before, and there is no intercept.
+    A constant that is added to both pictures does not change their difference. So only the rows of videos are centred,
+    and the regression has no intercept.
+
+    No linear model of the pictures explains all of a difference. The mean square of what the model that is fitted to
+    the videos alone leaves of the differences, beyond their measured variances, is added to these variances.
     """
     from sklearn.linear_model import Ridge
 
-    rows, y, weights = inputs - inputs.mean(axis=0), target - target.mean(), np.ones(len(target))
+    rows, y = inputs - inputs.mean(axis=0), target - target.mean()
+    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y)
     if differences is not None and len(differences.gaps):
+        left = differences.gaps - ridge.predict(differences.picture)
+        misfit = max(float((left**2 - differences.variances).mean()), 0.0)
         noise = max(float(np.var(y)), 1e-9)
-        rows = np.concatenate([rows, differences.picture])
-        y = np.concatenate([y, differences.gaps])
-        weights = np.concatenate([weights, noise / np.maximum(differences.variances, 0.01 * noise)])
-    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y, sample_weight=weights)
+        weights = noise / np.maximum(differences.variances + misfit, 0.01 * noise)
+        rows, y = np.concatenate([rows, differences.picture]), np.concatenate([y, differences.gaps])
+        ridge.fit(rows, y, sample_weight=np.concatenate([np.ones(len(target)), weights]))
     return np.asarray(ridge.coef_, np.float64)
 
 

@@ -1,8 +1,9 @@
 """Fit the slopes that turn score differences into win probabilities, for two pictures under one title.
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
-whole videos would therefore be too steep or too flat for pictures alone. Of a pair, the video with the higher residual
-of `Context` counts as the winner. If enough experiments are known, the slopes are fitted to them instead.
+whole videos would therefore be too steep or too flat for pictures alone. Here, the video of a pair with the higher
+residual of `Context` counts as the winner. If enough experiments are known, the slopes are fitted to them instead of
+pairs of videos.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def one_title_slopes(
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
     """Return the slope for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
-    With fewer than 50 experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A
+    Without enough experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A
     steeper slope would claim more certainty, and only tests of pictures under one title could justify it.
 
     Parameters
@@ -46,16 +47,14 @@ def one_title_slopes(
         The slopes of whole videos, for unadapted and for adapted scores.
     experiments
         For unadapted and for adapted scores: how far the better picture of each experiment scores above the other one.
-        See `training_experiment_gaps`.
+        Empty if there are too few experiments. See `training_experiment_gaps`.
     """
     context = Context.of(corpus.data, corpus.known)
     parts = corpus.data.pairs.part.to_numpy(object)
     validation = np.flatnonzero(parts == VALIDATION)
     adapted = PictureGaps(validation, early.gaps(validation))
     fitted = [
-        (fit_slope(tested), EXPERIMENTS)
-        if len(tested) >= LEAST_PAIRS_FOR_SLOPE
-        else (_slope(corpus, context, gaps, slope), RESIDUALS)
+        (fit_slope(tested), EXPERIMENTS) if len(tested) else (_slope(corpus, context, gaps, slope), RESIDUALS)
         for gaps, slope, tested in zip((unseen, adapted), slopes, experiments, strict=True)
     ]
     (unadapted, unadapted_from), (with_adapter, adapted_from) = fitted

@@ -15,6 +15,9 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
+LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
+"""Minimum number of tested videos, and of their channels, for fitting win probabilities to experiments."""
+
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer) -> Float64s:
     """Return by how much picture a scores above picture b [k], for each one-video pair of the corpus."""
@@ -30,9 +33,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    `known` and `unseen` are those of `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
-    part, and if it happened after the channel published the videos that the model and its adapter were fitted to. If a
-    model was trained without a channel, all decided pairs of this channel are held out.
+    For `known` and `unseen`, see `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
+    part, and if it happened after the channel published the last video that the model or its adapter was fitted to. If
+    a model was trained without a channel, all decided pairs of this channel are held out.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -51,29 +54,48 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return how far the better picture of each decided experiment scores above the other one.
+    """Return how far the better picture of each decided pair from an experiment scores above the other picture.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
-    scorer comes with the rows [n] of the channels whose pairs it scores. It must not have been fitted to these pairs.
+    scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
+    not have been fitted to these pairs.
+
+    An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
+    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` experiments,
+    or if they are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
-    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool) & pairs.decided)
+    chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
     scored = _of_left_out(corpus, scorers, chosen)
-    return np.asarray(np.sign(pairs.gap.to_numpy(float)[scored.pairs]) * scored.gaps, np.float64)
+    tested = pairs.iloc[scored.pairs]
+    if len(tested.video_id.unique()) < LEAST_EXPERIMENTS or len(tested.channel_id.unique()) < LEAST_CHANNELS:
+        return np.zeros(0)
+    decided = tested.decided.to_numpy(bool)
+    wins = np.sign(tested.gap.to_numpy(float)) * scored.gaps
+    return np.concatenate([wins[decided], wins[decided], scored.gaps[~decided], -scored.gaps[~decided]])
 
 
 def _happened_later(corpus: Corpus) -> Flags:
-    """Return which one-video pairs [k] are in the test part, and later than their channel's known videos."""
+    """Return which one-video pairs [k] are held out for models that were fitted to the known videos of their channel.
+
+    Such a pair is in the test part, happened later than the channel's known videos were published, and is of another
+    video. A pair of a known video shares the views that the models were fitted to.
+    """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
     published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
     latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
     # A channel without known videos has no latest date. All of its pairs are later.
-    return np.asarray((pairs.part == TEST) & ~(pairs.happened_on <= latest), bool)
+    later = (pairs.part == TEST) & ~(pairs.happened_on <= latest) & ~pairs.video_id.isin(known.video_id)
+    return np.asarray(later, bool)
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` whose channel is one that a model was trained without, by this model."""
+    """Return the gaps of those `pairs` for whose channel there is a scorer. This scorer gives the scores.
+
+    Each scorer comes with flags [n], which mark the videos of its channels. Usually, its model was trained without
+    these videos.
+    """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]
     for left_out, scorer in scorers:

@@ -1,4 +1,6 @@
-"""Turn one-video pairs into what the training learns from: differences for the model, compared pictures for adapters.
+"""Convert one-video pairs to the form in which the training learns from them.
+
+The model learns from `Differences`, and the channel adapters from `ComparedPictures`.
 
 Only pairs of the part `TRAIN` are used. All other pairs are held out for evaluation and calibration.
 """
@@ -23,7 +25,7 @@ from thumblab_pipelines.training.linear import Differences
 class OneVideoInputs:
     """The inputs of the ranking model for k one-video pairs: `first` [k, d] of picture a, `second` [k, d] of picture b.
 
-    Each picture has the title that it was shown with.
+    Each picture has the title that it was shown with. The words in the pictures count only where both were read.
     """
 
     first: Float32s
@@ -36,18 +38,22 @@ class OneVideoInputs:
         `version`: the version of the inputs that the model was trained with.
         """
         one_video, sides = data.one_video, []
+        table = one_video.pairs.iloc[rows]
+        # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the words
+        # of only one side counted, their mere presence would give the outcome away.
+        read = [isinstance(a, str) and isinstance(b, str) for a, b in zip(table.words_a, table.words_b, strict=True)]
         for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
-            table = one_video.pairs.iloc[rows]
-            shown = [words if isinstance(words, str) else None for words in table[words]]
+            shown = [text if known else None for text, known in zip(table[words], read, strict=True)]
             images, titles = one_video.images[rows, side], one_video.titles[rows, side]
             sides.append(model_inputs(images, titles, table[title].tolist(), version, shown))
         return cls(*sides)
 
 
 def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
-    """Return the training pairs of the channels of the rows `train` as differences. Return None if there are none.
+    """Return the training pairs as differences. Only pairs of channels that have a video in `train` are used.
 
-    `picture`: the columns of the picture part. Pairs with two titles are left out, because the title may have decided.
+    Return None if there are no such pairs. `picture`: the columns of the picture part. A pair with two different titles
+    is left out, because its titles may have decided which picture got more views.
     """
     pairs = corpus.data.one_video.pairs
     one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)
@@ -62,7 +68,7 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
 
 
 def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPictures]:
-    """Return the pairs that the adapters of each channel may learn from, by channel."""
+    """Return the pairs that the adapter of each channel may learn from, by the id of the channel."""
     chosen = _for_training(data)
     if not chosen.any():
         return {}

@@ -41,8 +41,8 @@ class OneTitleScorer:
     def gaps(self, pairs: Rows) -> Float64s:
         """Return by how much the winner's picture scores above the loser's picture, [k, 2].
 
-        In column 0 both are scored under the title of the winner, in column 1 under the title of the loser. `pairs` [k]
-        are row numbers of the dataset's pairs.
+        In column 0, both pictures are scored under the title of the winner. In column 1, both are scored under the
+        title of the loser. `pairs` [k] are row numbers of the dataset's pairs.
         """
         winners, losers = pair_sides(self.corpus, pairs)
         under = [self._scores(winners, titles) - self._scores(losers, titles) for titles in (winners, losers)]
@@ -51,7 +51,7 @@ class OneTitleScorer:
     def _scores(self, pictures: Rows, titles: Rows) -> Float64s:
         """Return k scores: those of the pictures in the rows `pictures`, under the titles in the rows `titles`.
 
-        The two rows of a score belong to the same channel.
+        The video with the picture and the video with the title must belong to the same channel.
         """
         scores, inputs = np.zeros(len(pictures)), self.corpus.inputs
         layout = self.model.model.config.layout

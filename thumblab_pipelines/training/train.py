@@ -79,8 +79,8 @@ def train(
         adapted_others.append((left_out, OneTitleScorer(corpus, other, of_left_out)))
     pictures = held_out_picture_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
     without_adapters = [(left_out, OneTitleScorer(corpus, other, {})) for left_out, other in others]
-    tested = training_experiment_gaps(corpus, without_adapters)
-    calibration = _calibrate(corpus, model, (unseen, pictures["new"], tested), score_slope)
+    tested = training_experiment_gaps(corpus, without_adapters), _adapted_experiments(corpus, others, score_slope)
+    calibration = _calibrate(corpus, model, (unseen, pictures["new"]), tested, score_slope)
     facts: dict[str, Any] = {
         "config": asdict(config),
         "choice": asdict(model.line),
@@ -182,16 +182,37 @@ def adapt(
     return adapters, adapted_scores(videos, adapters)
 
 
+def _adapted_experiments(corpus: Corpus, others: list[tuple[Flags, GlobalModel]], score_slope: float) -> Float64s:
+    """Return `training_experiment_gaps` of adapted scores.
+
+    The models were trained without the channels of the experiments. The adapters were fitted to training videos of
+    these channels, but neither to experiments nor to the tested videos.
+    """
+    pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
+    tested = videos.video_id.isin(pairs.video_id[pairs.part == TRAIN]).to_numpy(bool)
+    rows = corpus.data.rows(TRAIN)
+    known = rows[~tested[rows]]
+    scorers = []
+    for left_out, other in others:
+        adapters, _ = adapt(corpus, other, known, score_slope, set(corpus.channel[left_out]), experiments=False)
+        scorers.append((left_out, OneTitleScorer(corpus, other, adapters)))
+    return training_experiment_gaps(corpus, scorers)
+
+
 def _calibrate(
-    corpus: Corpus, model: GlobalModel, of_unseen: tuple[Floats, PictureGaps, Float64s], score_slope: float
+    corpus: Corpus,
+    model: GlobalModel,
+    of_unseen: tuple[Floats, PictureGaps],
+    experiments: tuple[Float64s, Float64s],
+    score_slope: float,
 ) -> Calibration:
     """Return the calibration of the model's scores.
 
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` comes
-    from models that were trained without the channel: the scores of videos [n], the picture gaps of pairs, and the gaps
-    of experiments.
+    from models that were trained without the channel: the scores of videos [n], and the picture gaps of pairs.
+    `experiments`: see `one_title_slopes`.
     """
-    unseen, unseen_pictures, tested = of_unseen
+    unseen, unseen_pictures = of_unseen
     # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here
     # are therefore fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
@@ -201,9 +222,7 @@ def _calibrate(
     # on known channels is then the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     scorer = OneTitleScorer(corpus, model, early_adapters)
-    adapted_tested = training_experiment_gaps(corpus, [(np.ones(len(corpus.target), bool), scorer)])
-    slopes, experiments = (slope, slope_adapted), (tested, adapted_tested)
-    one_title, fitted_to = one_title_slopes(corpus, unseen_pictures, scorer, slopes, experiments)
+    one_title, fitted_to = one_title_slopes(corpus, unseen_pictures, scorer, (slope, slope_adapted), experiments)
     return Calibration(
         slope=slope,
         slope_adapted=slope_adapted,

@@ -25,8 +25,8 @@ class NotStoredError(LabError):
 class StoredExperiments:
     """The experiments of the lab, as the service stores and lists them.
 
-    The methods block. Many threads may use this object at the same time. All methods raise `NoDatabaseError` if the
-    database cannot answer.
+    The methods block the calling thread. Many threads may use this object at the same time. All methods raise
+    `NoDatabaseError` if the database cannot answer.
     """
 
     def __init__(self, database: ServiceDatabase, intake: Intake, images: ImageStore) -> None:
@@ -49,7 +49,7 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return at most `limit` experiments that come after a place, the newest first.
+        """Return at most `limit` experiments that come after the place `after` in the list. The newest comes first.
 
         With `channel`, only the experiments of this channel are returned. Raises `RuleError` if this channel is neither
         in the lab nor has the form of an id of YouTube.
@@ -63,7 +63,10 @@ class StoredExperiments:
         return self._database.read(read)
 
     def _read(self, sources: Sequence[Source | None]) -> list[bytes | None]:
-        """Return the bytes of each picture, or None for a variant without a picture."""
+        """Return the bytes of each picture, or None for a variant without a picture.
+
+        Raises `RuleError` if a picture cannot be read or decoded.
+        """
         positions = [position for position, source in enumerate(sources) if source is not None]
         read: list[bytes | None] = [None] * len(sources)
         for position, data in zip(positions, self._intake.read([s for s in sources if s is not None]), strict=True):
@@ -94,7 +97,10 @@ def _field_of(position: int, source: Source | None) -> str:
 
 
 def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
-    """Return the channel's id. Raises `RuleError` if the channel is unknown, or if the video belongs to another one."""
+    """Return the channel's id.
+
+    Raises `RuleError` if the channel is unknown, or if the video belongs to another channel.
+    """
     from thumblab_core.experiments.store import require_video
 
     channel_id = _channel_id(connection, given.channel)

@@ -25,7 +25,7 @@ from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequ
 from thumblab_serving.scoring.intake import Source
 
 _FACTS, _FILES = "experiment", "pictures"
-"""Names of the form fields that hold the experiment as JSON, and the picture files."""
+"""Names of the two form fields: one holds the experiment as JSON, and the other holds the picture files."""
 
 
 async def read(request: Request) -> GivenExperiment[Source]:
@@ -36,7 +36,8 @@ async def read(request: Request) -> GivenExperiment[Source]:
     kind = content_type(request)
     try:
         if kind == "application/json":
-            # The body is parsed in a thread, because parsing tens of megabytes of base64 takes long.
+            # The body is parsed in a thread. Parsing tens of megabytes of base64 on the event loop would delay all
+            # other requests.
             body = await to_thread.run_sync(ExperimentRequest.model_validate_json, await json_body(request))
             return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
         if kind == "multipart/form-data":

@@ -36,10 +36,10 @@ def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
 
 
 async def json_body(request: Request) -> bytearray:
-    """Return the body. Raises a 422 `Problem` as soon as it has more marks than any valid request.
+    """Return the body. Raises a 422 `Problem` as soon as it has more than `_MOST_MARKS` of the characters `_MARKS`.
 
-    See `_MOST_MARKS`. Without this check, a body of very many fields would take a hundred times its size in memory. The
-    reason is that each field is parsed and reported as unknown.
+    Without this check, a body of very many fields would take a hundred times its size in memory. The reason is that
+    each field is parsed and reported as unknown.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():
@@ -51,13 +51,13 @@ async def json_body(request: Request) -> bytearray:
 
 
 def require_few_marks(field: str, text: str) -> None:
-    """Raise a 422 `Problem` if the JSON text in a form field has more marks than any valid request."""
+    """Raise a 422 `Problem` if the JSON text in a form field has more than `_MOST_MARKS` of the characters `_MARKS`."""
     if count_marks(text.encode(errors="replace")) > _MOST_MARKS:
         raise invalid(f"{field}: it has far more fields than a request can have")
 
 
 def count_marks(data: bytes) -> int:
-    """Return the number of `_MARKS` in a part of a body."""
+    """Return how often the characters `_MARKS` occur in a part of a body."""
     return sum(map(data.count, _MARKS))
 
 
@@ -73,7 +73,10 @@ def fields_of(items: Sequence[tuple[str, object]], may_be_empty: Collection[str]
 
 
 def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]:
-    """Return the 1 to `most` uploaded files of the form field `name`. Raises a 422 `Problem` for anything else."""
+    """Return the uploaded files in the form field `name`.
+
+    Raises a 422 `Problem` if there are none, if there are more than `most`, or if a value of the field is not a file.
+    """
     if not 1 <= len(values) <= most:
         raise invalid(f"{name}: send 1 to {most} files")
     uploads = [file for file in values if isinstance(file, UploadFile)]
@@ -83,7 +86,7 @@ def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]
 
 
 async def source_of(id_: str, upload: UploadFile) -> Source:
-    """Return the picture of an uploaded file. A file that is too long is not read; the source has an error."""
+    """Return the picture in an uploaded file. A file of more than `MAX_BYTES` is not read. Its source has an error."""
     if upload.size is not None and upload.size > MAX_BYTES:
         return Source(id_, error=too_long(upload.size))
     return Source(id_, data=await upload.read())

@@ -1,7 +1,7 @@
-"""Ask the lab's database from the service.
+"""Read and write the lab's database from the service, with time limits.
 
-The service must not depend on the database. So nothing here starts a server or waits long. No message contains the URL,
-the user or the password of the database.
+The service must not depend on the database. So this module starts no database server, and waits at most three seconds.
+No message contains the URL, the user or the password of the database.
 """
 
 import logging
@@ -41,10 +41,10 @@ class NoDatabaseError(LabError):
 
 
 class ServiceDatabase:
-    """The lab's database as the service asks it. The work is done in separate threads, so close this object after use.
+    """The access of the service to the lab's database. Statements run in separate threads, so close it after use.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
-    minute.
+    minute. Until then, each call raises `NoDatabaseError`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class ServiceDatabase:
         return max(0.0, self._failed_at + _RETRY_SECONDS - time.monotonic())
 
     def warm(self) -> None:
-        """Import the modules that connect, so that no request waits for them. Does not ask the database."""
+        """Import the modules that connect to the database, so that no request waits for them. Does not connect."""
         import psycopg  # noqa: F401
 
         import thumblab_core.database.engine  # noqa: F401
@@ -80,10 +80,10 @@ class ServiceDatabase:
             engine.dispose()
 
     def ask(self, work: "Callable[[Engine], T]") -> T:
-        """Return the result of `work`. It runs in another thread, and gets an engine that waits at most two seconds.
+        """Return the result of `work`, a function that runs in another thread and gets an engine.
 
-        Raises `NoDatabaseError` if the database cannot answer. A `LabError` of `work` is raised unchanged. Returns or
-        raises within three seconds.
+        The engine waits at most two seconds for a connection. Raises `NoDatabaseError` if the database cannot answer. A
+        `LabError` of `work` is raised unchanged. Returns or raises within three seconds.
         """
         return self._ask(work, refusals_are_failures=True)
 
@@ -97,7 +97,8 @@ class ServiceDatabase:
         The transaction is committed if `work` returns, and rolled back if it raises an error. If the database does not
         answer in time, the transaction may still be committed later. So only do work that may be repeated.
         """
-        # A server that refuses a write, for example because the lab's role lacks a right, may still answer questions.
+        # A server that refuses a write, for example because the database role lacks a right, may still answer reads. So
+        # a refused write does not count as a failure of the database.
         return self._ask(lambda engine: _in_transaction(engine, work, read_only=False), refusals_are_failures=False)
 
     def _ask(self, work: "Callable[[Engine], T]", refusals_are_failures: bool) -> T:
@@ -116,11 +117,11 @@ class ServiceDatabase:
             self._failure = None  # The database answered, and `work` refused what it was given.
             raise
         except DeadlineError:
-            # `cancel` has no effect on work that already runs. Such work goes on in its thread.
+            # `cancel` only removes work that has not started. If `work` already runs, it goes on in its thread.
             running.cancel()
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
-            # `from None` hides the error of the driver, because its message may contain the URL.
+            # `from None` hides the driver's error, because the message of that error may contain the URL.
             if not refusals_are_failures and _sqlstate(error) is not None:
                 raise NoDatabaseError(database_message(error)) from None
             raise self._failed(database_message(error)) from None

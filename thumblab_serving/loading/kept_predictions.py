@@ -1,6 +1,6 @@
 """Keep answers as predictions in the database, if the setting `keep_predictions` is on.
 
-A request only puts its prediction into a queue. A thread of its own writes the queue to the database. So a slow or
+A request only puts its prediction into a queue. A separate thread writes the queue to the database. So a slow or
 missing database never delays an answer and never makes it fail. If the database cannot be written, predictions wait in
 the queue, and the thread tries again after 10 seconds. A prediction is lost if the queue is full, if the database
 refuses it, or if it still waits when the service stops. `/health` and `/metrics` count what was kept and what is lost.
@@ -32,12 +32,12 @@ _BATCH = 100
 """Maximum number of predictions that are written in one transaction."""
 
 _RETRY_S = 10.0
-"""Seconds between two attempts to write, after the first has failed."""
+"""Seconds between a failed attempt to write and the next one."""
 
 _SILENT_MS = 5_000
 _CONNECT_S = 2
 _CLOSING_S = 5.0
-"""Seconds that the service waits at its end for the last predictions to be written."""
+"""Seconds that the service waits, when it stops, for the last predictions to be written."""
 
 _FULL = f"requests come faster than the database is written: {_QUEUED:,} predictions wait, and no more are taken"
 
@@ -48,8 +48,8 @@ _log = logging.getLogger("thumblab_serving")
 class KeeperState:
     """The counts of a keeper since it was made.
 
-    `failure` says why predictions cannot be written now, or why one is lost. It is None after a successful attempt to
-    write.
+    `failure` says why predictions cannot be written now, or why a prediction is lost. It is None after all predictions
+    of an attempt were written.
     """
 
     kept: int
@@ -59,9 +59,9 @@ class KeeperState:
 
 
 class PredictionKeeper:
-    """Writes predictions to the database, in a thread of its own. Close this object after use.
+    """An object that writes predictions to the database, in a separate thread. Close it after use.
 
-    Many threads may use it at the same time. `keep` never blocks and never raises.
+    Many threads may use it at the same time. `keep` never waits for the database and never raises an error.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -77,7 +77,7 @@ class PredictionKeeper:
         self._writer.start()
 
     def report_to(self, listener: Callable[[str, int], None]) -> None:
-        """Call `listener` with `KEPT` or `LOST` and a number, whenever so many predictions were kept or are lost."""
+        """Call `listener` whenever predictions were kept or lost. It gets `KEPT` or `LOST`, and their number."""
         self._report = listener
 
     def warm(self) -> None:
@@ -100,7 +100,7 @@ class PredictionKeeper:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write what waits, for at most five seconds, and stop the thread. What still waits then is lost."""
+        """Write the predictions in the queue for at most five seconds, and stop the thread. The others are lost."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -131,7 +131,10 @@ class PredictionKeeper:
                 self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
     def _write(self, batch: Sequence[KeptPrediction]) -> bool:
-        """Write the first predictions of the queue and take them out. Return whether the database could be written."""
+        """Write `batch`, the first predictions of the queue, and remove them from the queue.
+
+        Return False if the database cannot be written. The predictions then stay in the queue.
+        """
         try:
             kept, refused = self._insert(batch)
         except Exception as error:  # noqa: BLE001  whatever the database says, answers go on without it
@@ -142,7 +145,7 @@ class PredictionKeeper:
                 self._failure = reason
             return False
         with self._changed:
-            if not self._queue:  # `close` waited no longer, and has counted these predictions as lost.
+            if not self._queue:  # `close` has stopped waiting, and has counted these predictions as lost.
                 return True
             for _ in batch:
                 self._queue.popleft()
@@ -157,7 +160,8 @@ class PredictionKeeper:
     def _insert(self, batch: Sequence[KeptPrediction]) -> tuple[int, int]:
         """Insert predictions. Return how many were stored, and how many the database refused.
 
-        Raises an error if the database cannot be written at all.
+        If the database refuses one of them, each is inserted in a transaction of its own. Raises an error if the
+        database cannot be written at all.
         """
         from sqlalchemy.exc import DataError, IntegrityError
 

@@ -28,9 +28,10 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["experiments"])
 
 CONCURRENT = 4
-"""Number of experiments that are stored at the same time, and of lists that are read. Further requests wait in a queue.
+"""Maximum number of experiments that are stored at the same time, and of lists that are read at the same time.
 
-Lists have a queue of their own, because a request that stores an experiment may wait long for pictures by URL.
+Further requests wait in one of two queues. Lists have a separate queue, because a request that stores an experiment may
+take long to fetch its pictures by URL.
 """
 
 _RETRY_S = 5
@@ -55,8 +56,8 @@ T = TypeVar("T")
 async def add(request: Request, response: Response) -> StoredExperimentOut:
     """Send pictures as URLs of an allowed image host, in base64, or as uploaded files. Or test titles alone.
 
-    An experiment is known by its channel, its video and its first day. If you send it again, the new facts replace the
-    old ones. So a request may be repeated.
+    An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
+    the old ones. So a request may be repeated.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     given = await experiment_submission.read(request)
@@ -76,12 +77,13 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
 async def page(request: Request) -> ExperimentsOut:
     """Return a page of the experiments. `next_cursor` leads to the next page.
 
-    The order is by the first day. Experiments that are stored meanwhile do not shift the pages.
+    The experiments are sorted by their first day. Experiments that are stored between two requests do not shift the
+    pages.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     query = experiment_submission.query(request)
     after = None if query.cursor is None else place_of(query.cursor)
-    # One more experiment is read than shown. If it exists, there is another page.
+    # One more experiment is read than the page shows. If this experiment exists, there is another page.
     stored = await _run(request, "listing", lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))
     return page_of(stored, query.limit)
 

@@ -167,7 +167,8 @@ class SkillOut(StrictModel):
     question: Literal["one_video", "one_title", "package"] = Field(
         default="package",
         description=(
-            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs. "
+            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five "
+            "channels. "
             "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
             "title. `package`: which video got more views, each with its own title; only of older models."
         ),
@@ -237,7 +238,8 @@ class ScoreAnswer(StrictModel):
     probabilities_from: Literal["residuals", "experiments", "packages"] | None = Field(
         default=None,
         description=(
-            "What the win probabilities were fitted to. `experiments`: tests of pictures on one video, from 50 on. "
+            "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five "
+            "channels. "
             "`residuals`: what everything but the picture leaves of the views; never more certain than for whole videos. "
             "`packages`: whole videos, in older models. Null where there are no win probabilities."
         ),

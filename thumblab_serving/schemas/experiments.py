@@ -22,7 +22,7 @@ _CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,10})")
 
 
 def place_of(cursor: str) -> Place:
-    """Return the place that a cursor names. Raises `ValueError` if the text is no cursor."""
+    """Return the place in the list that a cursor names. Raises `ValueError` if the text is not a cursor."""
     match = _CURSOR.fullmatch(cursor)
     try:
         if match is None:
@@ -33,7 +33,10 @@ def place_of(cursor: str) -> Place:
 
 
 def _day(value: object) -> object:
-    """Return a text of the form YYYY-MM-DD unchanged. Without this check, pydantic takes a number for a moment."""
+    """Return a text of the form YYYY-MM-DD unchanged. Raises `ValueError` for any other value.
+
+    Without this check, pydantic would also accept numbers, and read them as seconds since 1970.
+    """
     if not isinstance(value, str) or _DAY.fullmatch(value) is None:
         raise ValueError("write the day as YYYY-MM-DD")
     return value
@@ -48,7 +51,10 @@ def _cursor(cursor: str) -> str:
 
 
 class VariantIn(StrictModel):
-    """A variant of an experiment: a picture, a title, or both. All variants have a picture, or none. So with titles."""
+    """A variant of an experiment: a picture, a title, or both.
+
+    Either all variants have a picture, or none has one. Either all variants have a title, or none has one.
+    """
 
     title: Title | None = None
     url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
@@ -148,7 +154,7 @@ class ExperimentOut(StrictModel):
 
 
 class StoredExperimentOut(ExperimentOut):
-    """The experiment of a request as it is now stored."""
+    """The experiment of a request, in the form in which it is now stored."""
 
     state: Literal["new", "changed", "unchanged"] = Field(
         description=(
@@ -166,7 +172,7 @@ class ExperimentsOut(StrictModel):
 
 
 def facts_of(stored: StoredExperiment) -> dict[str, object]:
-    """Return the fields of an `ExperimentOut`."""
+    """Return the facts of a stored experiment under the names that the fields of `ExperimentOut` have."""
     experiment = stored.experiment
     return {
         "experiment_id": stored.experiment_id,

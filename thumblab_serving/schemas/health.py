@@ -52,14 +52,18 @@ class RehearsalOut(BaseModel):
 
 
 class DatabaseOut(BaseModel):
-    """The database. The service asks the database only if a niche has no index. It also works without the database."""
+    """The state of the database. The service also works without it.
+
+    The database is needed for experiments, for the usual click-through rate of a channel, for kept predictions, and for
+    the library of a niche without an index.
+    """
 
     state: Literal["fine", "failed"] = Field(description="Also `fine` where it was not asked yet.")
     reason: str | None = Field(description="Why it did not answer when it was last asked.")
 
 
 class PredictionsOut(BaseModel):
-    """The keeping of predictions. The counts are those of this process since it started."""
+    """The state of keeping predictions. The counts are those of this process since it started."""
 
     state: Literal["off", "fine", "failed"]
     kept: int

@@ -8,7 +8,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""If more fields were sent than the model has plus this number, a single error replaces the errors for the fields."""
+"""Limit for errors about single fields. If a request has more fields than the model, and the difference is over this
+number, it gets one error for all fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""

@@ -81,7 +81,10 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
 
 
 def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
-    """Return the sentence that says what the order by evidence is. Return no sentence if nothing is ordered by it."""
+    """Return a sentence about the order by evidence.
+
+    Return no sentence if the model's order is used, or if fewer than two pictures could be read.
+    """
     if ranking.evidence is None or len(ranking.pictures) < 2:
         return []
     if not ranking.evidence:

@@ -1,9 +1,9 @@
-"""Order pictures by evidence, for answers about which the model has no proven skill.
+"""Order the pictures of a request by evidence, if the skill of the model is not proven.
 
-The evidence of a picture is the mean of its percentiles among the thumbnails of the niche's library: those of its
-sub-scores, and that of its similarity to the library. Only the percentiles that every picture of the request has are
-used. So all pictures are compared by the same measurements. The model is not used, so its unfamiliar pictures are
-ordered too.
+The evidence of a picture is a mean of percentiles among the thumbnails of the niche's library. They are the percentiles
+of the picture's sub-scores, and the percentile of its similarity to the library. Only those percentiles are used that
+every picture of the request has. So all pictures are compared by the same measurements. The model is not used, so
+pictures that are unlike its training data are ordered too.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from thumblab_serving.scoring.similarity import Placements
 SIMILARITY = "similarity"
 
 _DIGITS = 6
-"""Number of decimal digits of a mean. Means that differ only by rounding are equal."""
+"""Number of decimal digits to which a mean is rounded. So means that differ only by rounding errors become equal."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Evidence:
 
 
 def evidence_of(pictures: Mapping[str, ExaminedPicture], placements: Placements) -> Evidence:
-    """Return the evidence of the pictures of a request. `placements` has their places in the niche's library."""
+    """Return the evidence of the pictures of a request. `placements` says how they compare with the niche's library."""
     placed = {name: _percentiles(name, picture, placements) for name, picture in pictures.items()}
     common = tuple(
         measured for measured in (*NAMES, SIMILARITY) if placed and all(measured in of for of in placed.values())
@@ -49,10 +49,10 @@ def evidence_of(pictures: Mapping[str, ExaminedPicture], placements: Placements)
 
 
 def order_by_evidence(ranking: Ranking, evidence: Evidence) -> Ranking:
-    """Return the ranking without a winner, strengths and win probabilities. The ranks are those of the evidence.
+    """Return the ranking with ranks by evidence, and without a winner, strengths and win probabilities.
 
-    Near-identical pictures share the rank of their mean evidence. Equal pictures keep the order of the request. Without
-    evidence, no picture has a rank.
+    Near-identical pictures share the rank of their mean evidence. Pictures with equal evidence keep the order of the
+    request. Without evidence, no picture has a rank.
     """
     names = list(ranking.pictures)
     if not names:

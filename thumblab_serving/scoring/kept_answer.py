@@ -1,4 +1,4 @@
-"""Turn an answer into the prediction that is kept of it."""
+"""Convert an answer to the prediction that the service keeps in the database."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 
 
 def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str, ExaminedPicture]) -> KeptPrediction:
-    """Return the prediction of an answer. It holds no bytes of the pictures.
+    """Return the prediction for an answer. It does not contain the pictures.
 
     `pictures` are the candidates that could be read, by their ids. Other candidates are left out.
     """

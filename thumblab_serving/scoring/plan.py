@@ -28,8 +28,8 @@ def plan_test(
     """Return the plan of a test of two of the pictures.
 
     If the request names a channel, the plan is based on the channel's usual click-through rate. Return None if there
-    are fewer than two pictures, or if the database that knows this rate cannot answer. Also return None if the rate is
-    so high that no variant can be better by the usual lift.
+    are fewer than two pictures, or if the database must be asked for this rate and cannot answer. Also return None if
+    the rate is so high that a rate better by `LIFT` would be 100 % or more.
     """
     if len(pictures) < 2:
         return None

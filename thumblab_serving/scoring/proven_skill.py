@@ -1,4 +1,4 @@
-"""Decide whether the model may name a winner: whether its skill at the question of a request is proven."""
+"""Decide whether the model may name a winner. It may if its skill is proven for the question that a request asks."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> 
     """Return whether the model was shown to order pictures under one title, or of one video, better than chance.
 
     The whole 95 % interval must be above chance, on channels like that of the request. The skill of older models was
-    measured on pairs of whole videos only. This is another question, so it proves nothing here.
+    measured only by which of two videos got more views. This is another question, so it proves nothing here.
     """
     skill = ranker.skills.get(split_of(channel))
     return skill is not None and skill.question != PACKAGE and skill.proven

@@ -31,7 +31,7 @@ must still get equal scores.
 
 @dataclass(frozen=True)
 class RankingContext:
-    """What a ranking depends on besides the pictures: a title, a niche, and maybe a channel.
+    """The things that a ranking depends on besides the pictures: a title, a niche, and sometimes a channel.
 
     `title_vector` is the unit vector [d] of the title by the title encoder.
     """
@@ -183,7 +183,8 @@ def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
 def winner_confidence(scores: Float64s, slope: float) -> float:
     """Return the probability that the best score beats the second, by the Bradley-Terry model.
 
-    A single score is that of a group of near-identical pictures. Each of two of its members is then as likely to win.
+    A single score is the score of a group of near-identical pictures. Two members of it are equally likely to win, so
+    the result is 0.5.
     """
     if len(scores) == 1:
         return 0.5

@@ -1,7 +1,7 @@
-"""Test the rules of experiments.
+"""Test the rules that an experiment must follow, before it is stored.
 
-Shares and outcomes are understood in each of the usual notations. Each broken rule gives an error that says what is
-wrong.
+Shares of watch time may be percentages or fractions, and outcomes may be written as in YouTube Studio. If a rule is
+broken, the error says what is wrong.
 """
 
 from dataclasses import replace

@@ -33,7 +33,7 @@ def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to `count` videos of a channel, whose views follow `taste` with noise.
+    """Fit an adapter to `count` videos of a channel, whose log views are `taste` plus noise.
 
     The model's scores of these videos are random.
     """
@@ -88,7 +88,8 @@ def test_a_video_unlike_all_of_the_channel_gets_the_models_score_times_the_slope
     scores = np.array([-2.0, 0.5, 3.0], np.float32)
     strange = videos(3, seed=4) + 6.0
     np.testing.assert_allclose(fitted(score_slope=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
-    near = videos(3)  # These are the first three of the 60 videos that the adapter was fitted to.
+    # The default adapter was fitted to 60 videos. The next line returns the first three of them.
+    near = videos(3)
     assert np.abs(fitted(score_slope=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
 
 
@@ -100,7 +101,7 @@ def test_the_slope_applies_to_every_score() -> None:
 
 
 def test_a_constant_shift_of_all_views_does_not_change_the_adapter() -> None:
-    """Check that only the differences between a channel's videos count, and not the level of its views."""
+    """Add the same number to the log views of all videos of a channel. The weights of the adapter must not change."""
     inputs, scores = videos(60), np.random.default_rng(3).standard_normal(60).astype(np.float32)
     plain, shifted = (fit_adapter(inputs, scores, taste(inputs) + shift, 0.5) for shift in (0.0, 4.0))
     assert plain is not None

@@ -1,4 +1,8 @@
-"""Test the inputs of the ranking model: their blocks, their versions, and how picture and title are compared."""
+"""Test the inputs of the ranking model.
+
+A row of inputs consists of blocks, such as the vector of the picture and the vector of the title. One block, the
+agreement, says how many words the picture and the title have in common. Older versions of the inputs lack some blocks.
+"""
 
 import json
 from pathlib import Path
@@ -34,7 +38,7 @@ SECONDS = np.array([60.0, 600.0, 3_600.0, np.nan, 0.0, 120.0, 900.0, 1_200.0, 1e
 
 
 def vectors(count: int = 9, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return random unit vectors of pictures [count, 12] and of titles [count, 6]."""
+    """Return random unit vectors for `count` pictures [count, 12] and for their titles [count, 6]."""
     random = np.random.default_rng(seed)
     return unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6)))
 
@@ -45,7 +49,7 @@ def test_a_picture_that_repeats_its_title_agrees_with_it_whatever_the_case() -> 
 
 
 def test_forms_of_the_same_letter_are_one_word() -> None:
-    """Compare full-width with usual letters, and an accent that is a character of its own with one that is not."""
+    """Compare full-width letters with usual letters, and the letter e with an accent as two characters and as one."""
     np.testing.assert_array_equal(agreement(["ＴＩＮＹ", "cafe\u0301"], ["tiny", "café"])[:, 1:], np.ones((2, 2)))
 
 
@@ -108,9 +112,10 @@ def test_unread_pictures_and_unknown_lengths_may_be_left_out() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_models_of_old_versions_get_the_same_bytes_as_before(version: int) -> None:
-    """Before version 3, the inputs were the two vectors, the title facts of that version and the words, in this order.
+    """Make inputs of versions 1 and 2. They consist of four blocks, and have neither the agreement nor the length.
 
-    The words in pictures and the lengths of videos must not change such inputs.
+    The blocks are, in this order: the picture's vector, the title's vector, the title facts of the version, and the
+    words of the title. If the words in pictures and the lengths of videos are given, they must not change such inputs.
     """
     images, titles = vectors()
     parts = images, titles, title_facts(TITLES, version), title_words(TITLES)
@@ -124,7 +129,11 @@ def test_models_of_old_versions_get_the_same_bytes_as_before(version: int) -> No
 
 @pytest.mark.parametrize("stored", [{}, {"title_facts": 2}, {"title_facts": 1}, {"version": 2}])
 def test_a_release_of_an_old_version_is_loaded_and_scores_as_before(tmp_path: Path, stored: dict[str, int]) -> None:
-    """Older releases name the version of their inputs `title_facts`. The oldest name none, and have version 1."""
+    """Load model releases whose configuration was written by older programs.
+
+    Some of them store the version of the inputs as `title_facts`, and not as `version`. The oldest store no version.
+    Such a release has inputs of version 1.
+    """
     version = next(iter(stored.values()), 1)
     torch.manual_seed(1)
     model = Ranker(RankerConfig("images-1", "titles-1", 12, 6, hidden=32, version=version))

@@ -1,4 +1,8 @@
-"""Test the kernel of channel adapters, and adapters that also learn from pictures compared on one video."""
+"""Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
+
+The kernel says how similar two videos are. It is the sum of a Gaussian and of linear parts. A one-video pair has two
+pictures that one video showed. Its `gap` is by how much the first picture is better than the second one.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -20,14 +24,18 @@ WIDTH = LAYOUT.total
 
 
 def pictures(count: int, seed: int = 0) -> Float32s:
-    """Return inputs [count, WIDTH]. Those of the picture are random and have a length near 1. The others are 0."""
+    """Return inputs for `count` pictures, [count, WIDTH].
+
+    The first twelve columns are the vector of the picture. This vector is random and has a length near 1. All other
+    columns are 0.
+    """
     inputs = np.zeros((count, WIDTH), np.float32)
     inputs[:, :12] = np.random.default_rng(seed).standard_normal((count, 12)) / np.sqrt(12)
     return inputs
 
 
 def random_inputs(count: int, seed: int = 0) -> Float32s:
-    """Return random inputs [count, WIDTH], each block of which has a length near 1."""
+    """Return random inputs [count, WIDTH]. In each row, each block has a length near 1."""
     random, inputs = np.random.default_rng(seed), np.zeros((count, WIDTH), np.float32)
     for block, size in LAYOUT.sizes.items():
         inputs[:, LAYOUT.columns(block)] = random.standard_normal((count, size)) / np.sqrt(size)
@@ -35,12 +43,18 @@ def random_inputs(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much the viewers of the channel like each picture. Only the input with the index 3 matters."""
+    """Return how much the viewers of the channel in these tests like each picture.
+
+    Only the input with the index 3 matters to them.
+    """
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
 def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPictures:
-    """Return pairs of pictures whose gaps follow `taste`, with normal errors of the given variance."""
+    """Return `count` pairs of pictures, each with a gap.
+
+    The gap is `taste` of the first picture minus `taste` of the second one, plus normal noise of variance `variance`.
+    """
     first, second = pictures(count, seed), pictures(count, seed + 1)
     noise = np.sqrt(variance) * np.random.default_rng(seed + 2).standard_normal(count)
     return ComparedPictures(
@@ -49,7 +63,10 @@ def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPict
 
 
 def fitted(pairs: ComparedPictures | None = None, videos: int = 30, slope: float = 0.4) -> Adapter:
-    """Fit an adapter to videos whose views follow `taste` with noise. The scores of the model are random."""
+    """Fit an adapter to `videos` videos of a channel, whose log views are `taste` plus noise, and to `pairs`.
+
+    The model's scores of the videos are random.
+    """
     inputs, random = pictures(videos), np.random.default_rng(100)
     above = taste(inputs) + 0.5 * random.standard_normal(videos)
     scores = random.standard_normal(videos).astype(np.float32)
@@ -88,7 +105,11 @@ def test_two_lengths_are_compared_by_the_linear_part_alone() -> None:
 
 
 def test_agreement_does_not_enter_the_kernel() -> None:
-    """Few videos of one channel cannot teach how pictures should agree with titles. All channels teach it together."""
+    """Change the agreement, which compares the words of picture and title. The kernel must stay the same.
+
+    One channel has too few videos to learn from them how well pictures should agree with titles. So the adapter of a
+    channel does not learn this. The model learns it from the videos of all channels.
+    """
     one, other = random_inputs(10), random_inputs(10)
     other[:, LAYOUT.columns(AGREEMENT_BLOCK)] = 7.0
     np.testing.assert_array_equal(KERNEL(one, one), KERNEL(other, other))
@@ -113,7 +134,10 @@ def test_compared_pictures_teach_a_taste_and_more_of_them_teach_more() -> None:
 
 
 def test_a_gap_counts_by_its_variance() -> None:
-    """Give one pair a gap that contradicts the videos. The less certain the gap is, the less it changes the scores."""
+    """Fit an adapter to videos and one pair. The gap of the pair contradicts the views of the videos.
+
+    The larger the variance of the gap is, the less this pair must change the scores.
+    """
     plain, moved = predicted(fitted()), []
     for variance in (0.01, 0.1, 1.0, 100.0, 1e6):
         pair = compared(1)
@@ -142,7 +166,11 @@ def test_swapping_the_two_pictures_and_the_sign_of_the_gap_changes_nothing() -> 
 
 
 def test_a_gap_that_the_model_already_predicts_teaches_nothing() -> None:
-    """Give pairs whose gap is that of the model, times the slope. Only the videos may then teach the adapter."""
+    """Fit an adapter to pairs whose gap is the difference of the model's scores times the slope, 0.4.
+
+    The model predicts these gaps exactly, so the pairs teach nothing. The videos have the score 0 and views at their
+    channel's trend, so they teach nothing either. All weights of the adapter must be zero.
+    """
     pairs = compared(20)
     known = dataclasses.replace(pairs, score_gaps=pairs.gaps / 0.4)
     inputs = pictures(30)
@@ -176,7 +204,11 @@ def test_saved_adapters_with_kernel_and_pairs_score_as_before(tmp_path: Path) ->
 
 
 def test_an_adapters_file_of_before_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
-    """A file of an older version has only the pictures, the weights, the slope and perhaps the quantiles."""
+    """Load a file of adapters as an older program wrote it.
+
+    Such a file has inputs, weights and a slope for each channel, and may have quantiles. Here it has none. It has
+    neither a kernel nor the number of compared pairs.
+    """
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)
     assert old is not None and old.kernel is None

@@ -53,7 +53,8 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    # In training mode, this call changes the means of the batch normalisation.
+    # In training mode, a prediction changes the means that batch normalisation stores. So this model has other means
+    # than a new one.
     model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
@@ -68,10 +69,11 @@ def published(root: Path, trained: TrainedRanker) -> Release:
 
 
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
-    """Check that `standardise` gives each kind of input a fixed mean length, whatever its scale was before.
+    """Check that `standardise` gives each kind of input a fixed mean squared length, whatever its scale was before.
 
-    The mean squared length becomes 1 for the vectors of pictures, for those of titles and for the agreement, and less
-    than 1 for the title facts. The hashed words and the length of the video do not change.
+    It is 1 for the vectors of pictures, for the vectors of titles, and for the agreement, which says how many words
+    picture and title have in common. It is less than 1 for the title facts. The columns of hashed words and of the
+    length of the video do not change.
     """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)

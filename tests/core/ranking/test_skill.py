@@ -1,4 +1,4 @@
-"""Test which figure of a model's evaluation is its skill. The scoring service shows the skill in its answers."""
+"""Test which AUC of a model's evaluation counts as the model's skill. The scoring service shows it in its answers."""
 
 import json
 from pathlib import Path
@@ -49,16 +49,17 @@ def test_an_invalid_evaluation_is_refused(tmp_path: Path) -> None:
 
 def test_the_skill_is_that_of_experiments_where_there_are_enough_with_an_interval(tmp_path: Path) -> None:
     other = row(ONE_TITLE, "residual", 0.57)
-    enough = row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50)
+    enough = row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50, channels=5)
     assert skills(tmp_path, other, enough) == {"future": (ONE_VIDEO, 0.7)}
     assert skills(tmp_path, enough) == {"future": (ONE_VIDEO, 0.7)}
     for without in (
-        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=49),
-        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50, low=None),
-        row(ONE_VIDEO, EXPERIMENT, None, pairs=50),
-        row(ONE_VIDEO, "changed_thumbnail", 0.7, pairs=500),
-        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, scorer="global"),
-        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, split="adapted"),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=49, channels=5),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, channels=4),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50, channels=5, low=None),
+        row(ONE_VIDEO, EXPERIMENT, None, pairs=50, channels=5),
+        row(ONE_VIDEO, "changed_thumbnail", 0.7, pairs=500, channels=5),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, channels=5, scorer="global"),
+        row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=500, channels=5, split="adapted"),
     ):
         found = skills(tmp_path, other, without)
         assert found["future"] == (ONE_TITLE, 0.57), without

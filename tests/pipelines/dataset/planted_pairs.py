@@ -1,4 +1,7 @@
-"""A lab whose videos changed their thumbnails, and on whose videos experiments were made. The truth is planted."""
+"""A helper that fills a lab with the two sources of one-video pairs: changed thumbnails and experiments.
+
+The videos come from the synthetic catalogue, which knows how good each picture is.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,9 +30,10 @@ FIRST_DAY = date(2026, 12, 1)
 
 @dataclass(frozen=True)
 class PlantedLab:
-    """The lab, the catalogue that its videos come from, and the experiments that it stores.
+    """A lab, the catalogue that its videos come from, and the experiments that it stores.
 
-    `numbers` has the number in the lab of each experiment. Experiment i started i days after `FIRST_DAY`.
+    `numbers` has the number that the lab gave to each of `experiments`. `experiments[i]` started i days after
+    `FIRST_DAY`.
     """
 
     lab: Lab
@@ -46,9 +50,12 @@ def planted_lab(
     effects: PlantedEffects = SWAPS,
     weeks: int = WEEKS,
 ) -> PlantedLab:
-    """Collect a catalogue once a week. By default, half of its videos change their thumbnail once in five weeks.
+    """Open a lab, fill it, and return it.
 
-    Then add experiments on the videos of the largest channel, and encode all pictures and titles.
+    The lab collects a synthetic catalogue with `videos` videos once a week, for `weeks` weeks. With the default
+    `effects`, half of the videos change their thumbnail once, in the first two weeks. Then `experiments` experiments
+    with videos of the largest channel are added. At the end, all pictures and titles are encoded. The pictures of the
+    experiments are written to `folder`.
     """
     catalogue = synthetic_catalogue(videos, 3, effects)
     with Emulator(catalogue, key="k") as emulator:
@@ -68,7 +75,7 @@ def planted_lab(
 
 
 def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExperiment) -> int:
-    """Store a planted experiment in the lab, and return its number."""
+    """Store a planted experiment that started on `day` in the lab, and return the number that the lab gives to it."""
     variants = []
     for place, variant in enumerate(planted.variants):
         path = folder / f"{day}-{place}.jpg"
@@ -76,6 +83,7 @@ def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExper
         variants.append(GivenVariant(path, variant.thumbnail.title, variant.watch_time_share, variant.impressions))
     winner = None if planted.winner is None else planted.winner + 1
     given = GivenExperiment(channel, planted.video_id, day, planted.outcome, variants, winner=winner)
-    # The days of the synthetic catalogue do not depend on the day of the test, so they may be in the future.
+    # A lab refuses experiments that start in the future. The dates of these experiments are fixed, so a test may run
+    # before them. Here the lab accepts any date.
     with patch.object(rules, "last_day", return_value=date.max):
         return ExperimentWriter(lab).add(given).experiment_id

@@ -1,7 +1,7 @@
-"""Test that a channel's experiments teach the model which pictures the viewers of this channel like.
+"""Test that a model learns from a channel's experiments which pictures the viewers of this channel like.
 
-The experiments are recorded in a lab with PostgreSQL. The pairs release and the training make of them what they make of
-every lab's experiments.
+The tests take the way of a real lab. The experiments are stored in PostgreSQL, a pairs release is built from them, and
+a model is trained on this release.
 """
 
 import dataclasses
@@ -34,7 +34,10 @@ BRIEF = TrainConfig(epochs=2)
 
 @dataclass(frozen=True)
 class Learnt:
-    """The model that learnt from the experiments, and the model that did not. Both learnt from the same videos."""
+    """Two models that were trained on the same videos of `data`. Only `informed` was also trained on the experiments.
+
+    `channel` is the id of the channel that made the experiments.
+    """
 
     data: Dataset
     channel: str
@@ -72,7 +75,10 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
 
 
 def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Float64s) -> Float64s:
-    """Return for each pair whether the adapted model prefers the picture that is better, 0 or 1. `gaps` has the truth."""
+    """Return for each pair 1 if the model prefers the better picture, else 0. The model uses the adapter of `channel`.
+
+    `gaps` tells which picture is better: the first one if the gap is positive, the second one if it is negative.
+    """
     adapter = model.adapter(channel)
     first, second = (model.predict_inputs(side, adapter).score for side in (inputs.first, inputs.second))
     return np.asarray(np.sign(first - second) == np.sign(gaps), np.float64)
@@ -81,7 +87,7 @@ def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Floa
 def test_forty_experiments_raise_the_accuracy_on_held_out_experiments_of_the_channel(learnt: Learnt) -> None:
     pairs = learnt.data.one_video.pairs
     held_out = ((pairs.part == TEST) & pairs.decided).to_numpy(bool)
-    inputs = OneVideoInputs.of(learnt.data, held_out)
+    inputs = OneVideoInputs.of(learnt.data, np.flatnonzero(held_out))
     gaps = pairs.gap.to_numpy(float)[held_out]
     informed, uninformed = (right(model, learnt.channel, inputs, gaps).mean() for model in learnt.models())
     assert held_out.sum() >= 10
@@ -96,7 +102,11 @@ def vectors(images: list[bytes]) -> Vectors:
 def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_measurably(
     planted: PlantedLab, learnt: Learnt
 ) -> None:
-    """Compare 300 pairs of pictures that were never tested, by their planted quality. The lead must be significant."""
+    """Let both models order 300 pairs of new pictures, which were in no experiment. The planted quality is the truth.
+
+    The model that learnt from the experiments must be right in at least 3 of 100 pairs more than the other model. The
+    95 % interval of this difference must be above 0.
+    """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [
         [planted.catalogue.new_picture(ids[n % len(ids)], f"{n}{side}") for side in "ab"] for n in range(NEW_PAIRS)

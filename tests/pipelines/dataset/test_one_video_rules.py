@@ -1,4 +1,8 @@
-"""Tests of the rules by which experiments and changed thumbnails become one-video pairs, and of those left out."""
+"""Tests of how one-video pairs are made from experiments and from changed thumbnails.
+
+Such a pair has two pictures that one video showed. Its `gap` says by how much the first picture is better than the
+second one. An experiment or a change that gives no pair is left out and counted.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -31,10 +35,11 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 
 @pytest.fixture
 def read(emptied_lab: Callable[..., Lab]) -> Read:
-    """A function that stores an experiment and returns the lab's pairs, and the counts of what was left out.
+    """A function that stores an experiment. It returns all pairs from the lab's experiments, and what was left out.
 
-    Its arguments are the variants, and fields of `Experiment` that differ from the default. A pair is returned as its
-    id after the number of the experiment, its gap, its variance, and whether it is decided.
+    Its arguments are the variants of the experiment, and values that replace the defaults of its other fields. A pair
+    is returned as four values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What
+    was left out is returned as the number of experiments or pairs for each reason.
     """
     lab = emptied_lab(experiments, videos, channels)
     now = datetime(2026, 11, 20, tzinfo=UTC)
@@ -74,7 +79,9 @@ def test_a_winner_without_shares_has_an_assumed_gap_with_its_sign(read: Read) ->
 
 def test_the_gap_is_the_log_ratio_of_the_shares_and_more_impressions_give_less_variance(read: Read) -> None:
     ((_, gap, variance, decided),), _ = read(*variants(0.6, 0.4, impressions=10_000), winner=1)
-    # 20,000 impressions with a click-through rate of 5 % are 1,000 clicks, 600 and 400. Watch time doubles the variance.
+    # Both variants together got 20,000 impressions. 5 % of them are assumed to be clicks, which makes 1,000 clicks. The
+    # shares divide these into 600 and 400. A share of watch time is assumed to have twice the variance of a share of
+    # clicks.
     assert (gap, decided) == (pytest.approx(np.log(1.5)), True)
     assert variance == pytest.approx(2 * (1 / 600 + 1 / 400))
     ((_, _, without, _),), _ = read(*variants(0.6, 0.4), winner=1)
@@ -128,7 +135,11 @@ BEFORE, AFTER = (24.0, 24 * 14.0), (24 * 15.0, 24 * 29.0)
 
 
 def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> Counts:
-    """Return daily counts of a video that gains views `factor` times as fast after the age of 14.5 days."""
+    """Return daily counts of a video, from the age of 1 day to the age of 29 days.
+
+    Its views follow the growth law: it has half of its final `level` views at the age of `half_age` hours. But after
+    the age of 14.5 days it gains views `factor` times as fast.
+    """
     views = level * np.exp(Growth(half_age).log_share(HOURS))
     gained = np.diff(views, prepend=0.0) * np.where(HOURS > 24 * 14.5, factor, 1.0)
     return Counts(HOURS, np.cumsum(gained).round(), ("one",) * len(HOURS))
@@ -140,7 +151,7 @@ def test_the_excess_is_by_how_much_faster_views_were_gained_than_the_growth_law_
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
-    law = Growth(24.0)  # The videos grow with a half age of 96 hours.
+    law = Growth(24.0)  # This law is wrong: it expects half of the views after 24 hours, but the videos need 96 hours.
     unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)
     drift, variance = unchanged.near(24 * 15.0)

@@ -26,7 +26,7 @@ GROUPS = {
     "predictions": PREDICTIONS,
 }
 ON_REQUEST = {"true_ctr", "experiments", "prediction_quality"}
-"""The assets that are materialized only if a person wants it. They are not partitioned."""
+"""The assets that are materialized only if a person asks for it. They are not partitioned by niche."""
 
 GRAPH = {
     "raw_videos": set(),
@@ -124,7 +124,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The tables have the same place in the order as `raw_videos`, because assets of its group write and read them.
+    # The tables have the same place in the order as `raw_videos`, because assets of the group of `raw_videos` write and
+    # read them.
     order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
@@ -230,7 +231,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         # The crawl may spend most of a day's quota, so a person has to turn it on.
         "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
         "weekly_training": ("train_ranker", "0 5 * * 1", running),
-        # By default, no predictions are kept that could be judged.
+        # By default, the scoring service keeps no predictions, so this job would have nothing to measure.
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}

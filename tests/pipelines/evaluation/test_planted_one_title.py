@@ -1,8 +1,9 @@
-"""Test the question of one title on a planted catalogue, in which the best picture depends on the title.
+"""Test how well a model orders two pictures under one title, in a catalogue where the better one depends on the title.
 
-The topic of a video affects its views and its picture, and the words in a picture are good or bad depending on the
-title. The model gets the attributes that the pictures are drawn from in place of vectors, so that a small catalogue is
-enough. `python -m benchmarks.planted --effects one_title` measures the same with pictures and more videos.
+In this synthetic catalogue, the topic of a video affects both its views and its picture. The words in a picture raise
+the views under some titles, and lower them under others. The model gets no vectors of pictures. It gets the attributes
+that the pictures would be drawn from, so that it can learn from a small catalogue. The benchmark
+`python -m benchmarks.planted --effects one_title` measures the same figures with encoded pictures and more videos.
 """
 
 import dataclasses
@@ -30,7 +31,11 @@ BRIEF = TrainConfig(epochs=2)
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, its figures for each split, and what is planted in the pairs of unseen channels [k, 2]."""
+    """A trained model and its figures for each split.
+
+    `planted` [k, 2] has the true picture gaps of the k pairs of the split of unseen channels. A row has two gaps, one
+    under each of the two titles of the pair.
+    """
 
     ranking: TrainedRanking
     figures: dict[str, OneTitleFigures]
@@ -38,7 +43,7 @@ class Trained:
 
     @property
     def gaps(self) -> Float64s:
-        """The picture gaps of the pairs of unseen channels [k, 2], under both titles."""
+        """The picture gaps that the model gives to the pairs in `planted`, in the same shape [k, 2]."""
         return self.ranking.held.pictures["new"].gaps
 
 
@@ -116,9 +121,10 @@ def test_with_shuffled_words_no_interaction_is_left(planted: PlantedData, withou
 
 
 def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(planted: PlantedData) -> None:
-    """Give each video the picture of another video, together with the words in it, in three different ways.
+    """Shuffle the pictures of the videos in three different ways. The words in a picture stay with the picture.
 
-    A 95 % interval misses the true value once in twenty times. So one of the nine intervals may miss 0.5.
+    The pictures then say nothing about the views, so the true AUC is 0.5. There are three splits, so the three ways
+    give nine intervals. A 95 % interval misses the true value once in twenty times, so one of the nine may miss 0.5.
     """
     data, values = planted.data, []
     for seed in range(3):

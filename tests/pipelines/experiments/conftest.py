@@ -1,4 +1,4 @@
-"""A fixture with a lab that has no channels, videos or experiments."""
+"""A fixture that empties the lab of a test module: it deletes all channels, videos and experiments."""
 
 from collections.abc import Callable
 

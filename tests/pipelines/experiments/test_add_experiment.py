@@ -1,4 +1,4 @@
-"""Tests of adding experiments.
+"""Tests of how experiments are added to the lab.
 
 The channel, the video and the pictures of an experiment are checked. An experiment that is added twice is stored once.
 """
@@ -25,7 +25,7 @@ from thumblab_pipelines.lab import Lab
 
 
 def counts(lab: Lab) -> tuple[int, int]:
-    """Return the numbers of experiments and of variants."""
+    """Return how many experiments and how many variants the lab has stored."""
     with lab.engine.connect() as connection:
         tables = (experiments, experiment_variants)
         found = [connection.scalar(select(func.count()).select_from(table)) for table in tables]

@@ -1,4 +1,4 @@
-"""Tests of the planning of experiments.
+"""Tests of the test plan: how many impressions an experiment needs, and which two candidates to test.
 
 The formula for the needed impressions is compared with simulated experiments.
 """
@@ -124,7 +124,8 @@ def test_a_pair_that_is_too_alike_and_a_candidate_without_a_score_are_not_chosen
 def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None:
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
     assert alike_pairs([0, near, far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
-    assert alike_pairs([0, -1]) == []  # As a signed number, -1 has 64 one bits. So the hashes differ in all bits.
+    # The hash -1 is a signed number whose 64 bits are all 1, and all bits of the hash 0 are 0. So all bits differ.
+    assert alike_pairs([0, -1]) == []
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
     assert advice(candidates[1:], None) == "Test the two candidates against each other."
     assert "With --title and --niche" in advice(candidates, None)
     assert "fewer than two" in advice(candidates, [None, None, 1.0])
-    # Only the two pictures that look the same have scores.
+    # Only the first two pictures have scores, and they look the same.
     assert "looks different from it" in advice(candidates, [1.0, 0.9, None])
 
 

@@ -1,4 +1,7 @@
-"""Test the import of experiments from a CSV table. A bad row is named with its line and stops no other row."""
+"""Test the import of experiments from a CSV table.
+
+If a row has an error, the report names its line. The other rows are still imported.
+"""
 
 import os
 from collections.abc import Callable
@@ -23,7 +26,10 @@ Import = Callable[[str], ExperimentImport]
 
 @pytest.fixture
 def table(lab: Lab, pictures: list[Path]) -> Import:
-    """A function that writes the given text to a CSV file and imports the file. The pictures lie beside the file."""
+    """A function that writes the given text to a CSV file and imports the file.
+
+    The pictures that the rows name are in the folder of this file.
+    """
 
     def run(text: str, encoding: str = "utf-8") -> ExperimentImport:
         path = pictures[0].parent / "experiments.csv"

@@ -1,4 +1,4 @@
-"""Test the scores that the served model gives the variants of an experiment."""
+"""Test the scores that the served model gives to the variants of an experiment."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Fixtures for tests of promotion.
+"""Fixtures for tests that decide whether a new model is promoted.
 
-In the lab of these fixtures, a model is only a file with a score for each video. The target of a video is its
+In the lab of these fixtures, a model is only a file with a score for each picture. The target of a video is its
 age-corrected log views.
 """
 
@@ -24,9 +24,9 @@ from thumblab_pipelines.models import comparison, promotion
 
 
 def stored_scores(release: Release, vectors: tuple[Float32s, Float32s], texts: list[str], channels: Any) -> Float64s:
-    """Return the scores [k] of pictures, as the function `scores_of` does for a real model.
+    """Return the scores [k] of the pictures whose vectors are given. It replaces `scores_of`, which needs a real model.
 
-    The file of the release has a score and a vector for each picture. A picture has the score of the same vector.
+    The release has a file of vectors and a file of their scores. A picture gets the score of the equal vector.
     """
     pictures, scores = np.load(release.path / "pictures.npy"), np.load(release.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}
@@ -62,14 +62,17 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 
 @pytest.fixture
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
-    """A function that publishes a model. The score of a video is its target plus noise.
+    """A function that publishes a model. The score of a video's picture is the target of the video plus noise.
 
-    `noise` is the standard deviation of the noise, and `seen` are the ids of the model's training videos. The score of
-    a picture of a one-video pair is its true value times `one_video`, plus the same noise.
+    `noise` is the standard deviation of the noise. `seen` are the ids of the videos and of the one-video pairs that the
+    model was trained on. The score of a picture in a one-video pair is its true value times `one_video`, plus noise of
+    the same standard deviation.
+    `facts` are added to the info of the release.
     """
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video
-    # The pictures of the one-video pairs come after those of the videos. The true values of a and b differ by the gap.
+    # The files list the pictures of the videos first, then the first and then the second pictures of the one-video
+    # pairs. The true value of the first picture is half of the gap, and that of the second is minus half of the gap.
     half = pairs.pairs.gap.to_numpy(float) / 2
     pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])
 

@@ -1,7 +1,8 @@
-"""Tests of promotion.
+"""Tests of the rules by which a new model is promoted.
 
-If a new model can be compared with the served model, it is served only if it is not worse. A model that a person
-replaced is not promoted again, but a later model may replace the person's choice.
+If a new model can be compared with the served model, it is promoted only if it is not worse. If a person replaced a
+model by another one, the replaced model is not promoted again. But a model that is newer than the replaced one may
+replace the person's choice.
 """
 
 import shutil
@@ -109,7 +110,7 @@ def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, p
     challenger, served, decision = promote_newest(scored_lab)
     assert (challenger, served, decision.promoted) == (new, old, False)
     assert "was replaced by a person, who chose" in decision.reason
-    # A worse new model does not replace the person's choice. A better one does.
+    # A newer model that is worse than the person's choice does not replace it. A newer model that is better does.
     publish(30.0)
     assert promote_newest(scored_lab)[1] == old
     newest = publish(0.1)
@@ -131,7 +132,8 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        ({"image_encoder": "another"}, "no longer available"),  # The champion's encoder has changed and kept its name.
+        # The encoder that the champion was trained with has changed since then, but its name is still the same.
+        ({"image_encoder": "another"}, "no longer available"),
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
@@ -193,8 +195,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     expected = compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparisons[0] == expected
-    # `other` is a copy of `first`, which was trained on vectors of the lab's encoder. The vectors of `another` have the
-    # opposite signs, so `other` ranks badly.
+    # `other` is a copy of `first`, which was trained on vectors of the lab's encoder. But `other` gets vectors of
+    # `another`, which have the opposite signs. So `other` ranks badly.
     assert decision.comparisons[0].difference > 0.1
     assert decision.comparisons[0].channels == 7
     assert "each model with its own encoders" in decision.reason

@@ -1,4 +1,4 @@
-"""A fixture with a lab that has no predictions, experiments or videos."""
+"""A fixture that empties the lab of a test module: it deletes all predictions, experiments, videos and channels."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Helpers that store predictions, experiments and published videos in the database of a lab."""
+"""Helpers that store predictions, experiments and published videos in a lab's database.
+
+A picture has no file here. It is a name, such as "a", from which its digest and its perceptual hash are made.
+"""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,16 +29,23 @@ from thumblab_pipelines.lab import Lab
 CHANNEL = "UC" + "a" * 22
 SCORED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HASH = {"a": 0, "b": 0x00FF, "c": 0xFF00, "near a": 0b111111, "far from a": 0b11111111}
-"""Perceptual hashes. `near a` differs from `a` in 6 bits, the others differ from `a` in 8 bits."""
+"""The perceptual hashes of some pictures.
+
+Two pictures count as the same if their hashes differ in at most 6 bits (`NEAR`). The hash of "near a" differs from that
+of "a" in 6 bits. The other hashes differ from that of "a" in 8 bits.
+"""
 
 
 def sha(name: str) -> str:
-    """Return the SHA-256 of the file `name` of a picture."""
+    """Return the SHA-256 that stands for the file of the picture `name`. It is the digest of this name."""
     return digest(name.encode())
 
 
 def hash_of(name: str) -> int:
-    """Return the perceptual hash of a picture. A picture that is not in `HASH` is far from all other pictures."""
+    """Return the perceptual hash of the picture `name`. If it is not in `HASH`, its hash is the start of its digest.
+
+    Such a hash differs from all others in many bits.
+    """
     return HASH[name] if name in HASH else int.from_bytes(bytes.fromhex(sha(name)[:16]), "big", signed=True)
 
 
@@ -46,9 +56,10 @@ def predict(
     hashes: Mapping[str, int] = MappingProxyType({}),
     **facts: Any,
 ) -> KeptPrediction:
-    """Store a prediction about pictures, and return it.
+    """Store a prediction whose candidates are `pictures`, and return the prediction.
 
     `chances` are the win probabilities of the pictures. The score of a picture is a hundred times this probability.
+    `hashes` replaces the perceptual hashes of pictures by name. `facts` replaces other fields of the prediction.
     """
     candidates = tuple(
         KeptCandidate(
@@ -75,7 +86,11 @@ def predict(
 
 
 def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any) -> int:
-    """Store an experiment with these pictures, and return its number. Without a winner, it is inconclusive."""
+    """Store an experiment whose variants show `pictures`, and return its number in the lab.
+
+    `winner` is the position of the winner, from 1. Without it, the experiment is inconclusive. `facts` replaces fields
+    of the experiment, and its key `titles` has the titles of the variants.
+    """
     titles = facts.pop("titles", [None] * len(pictures))
     variants = tuple(Variant(sha(name), title) for name, title in zip(pictures, titles, strict=True))
     values: dict[str, Any] = {
@@ -91,7 +106,11 @@ def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any
 
 
 def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, days: float = 1.0, **facts: Any) -> None:
-    """Store a video that shows a picture, published some days after `SCORED`, with its views at the age of a week."""
+    """Store a video that shows `picture` and was published `days` days after `SCORED`.
+
+    `views` are its views at the age of a week. Without them, the lab does not know these views. `facts` replaces fields
+    of the video.
+    """
     at = SCORED + timedelta(days=days)
     row: dict[str, Any] = {
         "video_id": video_id,
@@ -115,14 +134,17 @@ def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, d
 
 
 def show(lab: Lab, video_id: str, picture: str, first: datetime, last: datetime | None = None) -> None:
-    """Record that a video showed a picture from `first` to `last`."""
+    """Record that the lab saw `picture` on a video from `first` to `last`. The default of `last` is `first`."""
     version = {"video_id": video_id, "first_seen": first, "last_seen": last or first, "title": "t"}
     with lab.engine.begin() as connection:
         connection.execute(insert(thumbnail_versions).values(**version, sha256=sha(picture), phash=hash_of(picture)))
 
 
 def outcomes(lab: Lab, *columns: str) -> list[tuple[Any, ...]]:
-    """Return these columns of the stored outcomes, in the order of prediction, experiment and position."""
+    """Return `columns` of all stored outcomes, as one tuple per outcome.
+
+    The outcomes are sorted by the id of their prediction, then by the number of their experiment, then by position.
+    """
     order = (prediction_outcomes.c.prediction_id, prediction_outcomes.c.experiment_id, prediction_outcomes.c.position)
     statement = select(*(prediction_outcomes.c[name] for name in columns)).order_by(*order)
     with lab.engine.connect() as connection:

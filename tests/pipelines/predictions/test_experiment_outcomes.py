@@ -1,4 +1,8 @@
-"""Tests of the join of predictions with experiments: which of them are about the same pictures, and what is stored."""
+"""Tests of how kept predictions are joined with experiments.
+
+A prediction is joined with an experiment that tested at least two of its candidates. Then the outcome of each tested
+candidate is stored.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -41,7 +45,7 @@ def test_a_variant_in_another_file_than_the_candidate_is_recognised_by_its_hash(
     for data in files:
         lab.images.put(data)
     hashes = [perceptual_hash(decode(data).pixels) for data in files]
-    # The prediction was about other files of the same pictures, with other digests.
+    # The candidates have the hashes of the variants but other digests, as if their pictures were sent in other files.
     predict(lab, "first", "second", hashes={"first": hashes[0], "second": hashes[1]})
     variants = tuple(Variant(digest(data), None) for data in files)
     facts = ("video_aaaaa", SCORED.date(), None, "winner", 2)

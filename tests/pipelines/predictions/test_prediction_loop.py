@@ -1,7 +1,9 @@
-"""Tests of the whole loop: a real service answers over HTTP, things happen, and Dagster measures how good it was.
+"""Tests of all steps from an answer of the scoring service to the measurement of how good this answer was.
 
-The channels, the experiments and YouTube are those of the demo. The model is trained on the demo's catalogue, so its
-answers are better than chance. All times are counted from now, because the service dates its answers.
+A real service answers over HTTP and keeps its answers as predictions. Then experiments end and videos are published. A
+Dagster job compares the predictions with these outcomes. The channels, the experiments and the emulator of YouTube come
+from the demo. The model is trained on the demo's catalogue, so its answers are better than chance. The service stores
+the real time of each answer. So the dates of videos and experiments are computed from the real time too.
 """
 
 import dataclasses
@@ -55,8 +57,8 @@ NICHE = "tech"
 class Loop:
     """A lab with a running service that keeps its answers, and the emulator from which the lab collects videos.
 
-    `catalogue` is the synthetic catalogue. The emulator has its videos, but those of the niche are published one to two
-    hours after the start.
+    `catalogue` is the synthetic catalogue whose videos the emulator serves. In the emulator, the videos of the niche
+    `NICHE` are published one to two hours after the start of the emulator.
     """
 
     lab: Lab
@@ -66,7 +68,7 @@ class Loop:
 
     @property
     def channel(self) -> str:
-        """The only channel of the niche. It has 38 or 39 videos."""
+        """The id of the only channel of the niche `NICHE`."""
         (channel,) = (name for name, channel in self.catalogue.channels.items() if channel.niche == NICHE)
         return channel
 
@@ -89,7 +91,7 @@ class Loop:
             time.sleep(0.05)
 
     def materialize(self, monkeypatch: pytest.MonkeyPatch) -> dg.ExecuteInProcessResult:
-        """Materialize `prediction_quality` as Dagster's UI does."""
+        """Run the job `judge_predictions`, which materializes the asset `prediction_quality`, and return its result."""
         assert self.lab.settings.database_url is not None
         monkeypatch.setenv("THUMBLAB_DATA_DIR", str(self.lab.settings.data_dir))
         monkeypatch.setenv("THUMBLAB_DATABASE_URL", self.lab.settings.database_url.get_secret_value())
@@ -104,7 +106,10 @@ def figures(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def publish_later(source: SyntheticCatalogue, now: datetime) -> Edited:
-    """Return the catalogue observed at `now`. The videos of the niche are published an hour later, minutes apart."""
+    """Return a copy of `source` that is observed at `now`.
+
+    The videos of the niche `NICHE` are published one to two hours after `now`. All other videos keep their ages.
+    """
     number = {video_id: place for place, video_id in enumerate(source.videos)}
 
     def shift(video: CatalogueVideo) -> CatalogueVideo:
@@ -119,7 +124,10 @@ def publish_later(source: SyntheticCatalogue, now: datetime) -> Edited:
 
 @contextmanager
 def answering(lab: Lab) -> Iterator[httpx.Client]:
-    """Run the scoring service of the lab on a real socket, and yield a client."""
+    """Run the scoring service of the lab on a real socket, and yield an HTTP client. Then stop the service.
+
+    The client is yielded once the service can measure sub-scores without a delay.
+    """
     server = uvicorn.Server(config(create_app(lab.settings), host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -139,7 +147,11 @@ def answering(lab: Lab) -> Iterator[httpx.Client]:
 
 
 def writer_of(ranker: TrainedRanker) -> Callable[[Path], None]:
-    """Return a function that writes the release of a model whose skill is proven, so that answers name a winner."""
+    """Return a function that writes the model and an evaluation to a release folder.
+
+    The figures of the evaluation are invented, so that the model's skill counts as proven. Answers of a model whose
+    skill is not proven name no winner.
+    """
 
     def write(folder: Path) -> None:
         ranker.save(folder)
@@ -186,7 +198,8 @@ def test_answers_about_experiments_are_judged_by_what_youtube_decided(
     assert found["decided_pairs"] == len(claims) >= 8
     assert found["log_loss"] == pytest.approx(-np.log(claims).mean(), abs=1e-3)
     assert found["accuracy"] == pytest.approx(np.mean(np.array(claims) > 0.5), abs=1e-3)
-    # The model has learnt from the same catalogue, so it orders most pairs as the simulated viewers did.
+    # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so it
+    # prefers the same picture in most pairs.
     assert found["accuracy"] > 0.6
     assert 0 <= found["accuracy_low"] < found["accuracy"] < found["accuracy_high"] <= 1
     (release,) = found["by_release"]
@@ -228,13 +241,17 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
         joined = connection.execute(of_videos).all()
     assert len(joined) == len(videos)
     assert {(row.video_id, row.position) for row in joined} == {(video_id, 2) for video_id in videos}
-    # The views follow from the planted quality and noise, so the best of the videos is above the trend.
+    # The videos were published within one hour, so the trend of their channel is about the same for all of them. The
+    # video with the most views in the catalogue must therefore be furthest above the trend.
     views = {video_id: loop.catalogue.videos[video_id].views for video_id in videos}
     assert max(joined, key=lambda row: row.excess).video_id == max(views, key=views.__getitem__)
 
 
 def given(channel: str, planted: PlantedExperiment, folder: Path) -> GivenExperiment:
-    """Return a planted experiment as its creator gives it to the lab. The pictures are written to the folder."""
+    """Return a planted experiment in the form in which a person adds it to the lab. It starts today.
+
+    The pictures of its variants are written to `folder`, which must not exist yet.
+    """
     folder.mkdir()
     variants = []
     for number, variant in enumerate(planted.variants):
@@ -247,7 +264,11 @@ def given(channel: str, planted: PlantedExperiment, folder: Path) -> GivenExperi
 
 
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
-    """Return the probability that the answer gave to the winner, for each pair of a winner and a ranked loser."""
+    """Return a probability for each pair of the winner of an experiment and another variant that the answer ranked.
+
+    It says how likely the winner was to win against this variant: won / (won + lost), where `won` and `lost` are their
+    win probabilities in the answer. `answers[i]` is the answer about the variants of `planted[i]`.
+    """
     claims = []
     for experiment, answer in zip(planted, answers, strict=True):
         chances = [thumbnail["win_probability"] for thumbnail in answer["thumbnails"]]

@@ -1,4 +1,7 @@
-"""Tests of the figures and checks: accuracy and calibration of what was answered, by release."""
+"""Tests of the figures that say how good kept predictions were, and of the checks of these figures.
+
+The figures are the accuracy and the calibration of the predictions, for each model release and over all of them.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -20,14 +23,21 @@ def measure(lab: Lab) -> dict[str, ReleaseQuality]:
 
 
 def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> None:
-    """Store a prediction that gives its first picture a chance, and an experiment that this picture wins or loses."""
+    """Store a prediction about two pictures, and an experiment with both. `number` is a part of the pictures' names.
+
+    `chance` is the win probability of the first picture. If `wins` is true, this picture wins the experiment. If not,
+    the second picture wins. `facts` replaces fields of the prediction.
+    """
     pictures = (f"first {number}", f"second {number}")
     predict(lab, *pictures, chances=(chance, 1 - chance), **facts)
     experiment(lab, *pictures, winner=1 if wins else 2)
 
 
 def claim_many(lab: Lab, count: int, claimed: float, true: float, **facts: Any) -> None:
-    """Store claims of the same probability, of which the share `true` comes true."""
+    """Store `count` predictions with `claim`. Each gives its first picture the win probability `claimed`.
+
+    In the share `true` of them, the first picture wins the experiment.
+    """
     for number in range(count):
         claim(lab, claimed, number < round(true * count), number, **facts)
 
@@ -87,7 +97,8 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert list(measured) == [EVERY, "r2", "r1"]
     assert [quality.predictions for quality in measured.values()] == [3, 1, 2]
     losses = [quality.experiments.log_loss for quality in measured.values() if quality.experiments is not None]
-    # Over all releases, the latest claim counts.
+    # All three predictions are about the same pair. Over all releases, only the latest one counts, which is of r2. In
+    # the figures of r1, only the later one of its two predictions counts.
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 
@@ -148,7 +159,10 @@ def test_without_predictions_the_check_says_how_to_keep_them(lab: Lab) -> None:
 
 
 def put_published(lab: Lab, *claims: tuple[float, float], **facts: Any) -> None:
-    """Store a prediction and its published video for each score and number of views in `claims`."""
+    """Store a prediction with two candidates, and a video that shows the first one, for each element of `claims`.
+
+    An element has the score of this candidate, and the views of the video at the age of a week.
+    """
     for number, (score, views) in enumerate(claims):
         names = (f"published {number} {facts}", f"left {number} {facts}")
         predict(lab, *names, chances=(score / 100, 0.1), **facts)
@@ -156,7 +170,8 @@ def put_published(lab: Lab, *claims: tuple[float, float], **facts: Any) -> None:
 
 
 def test_published_candidates_of_a_channel_are_compared_by_their_scores(lab: Lab) -> None:
-    # Of the six pairs, only the pair of the two middle videos is in the wrong order.
+    # Four videos make six pairs. Only the videos with the scores 60 and 40 are in the wrong order: the video with the
+    # lower score has more views.
     put_published(lab, (10, 1_000), (60, 2_000), (40, 4_000), (90, 8_000))
     videos = measure(lab)[EVERY].videos
     assert videos is not None

@@ -1,4 +1,8 @@
-"""Tests of the join of predictions with published videos, and of their views above the trend of the channel."""
+"""Tests of how kept predictions are joined with published videos.
+
+A prediction is joined with a video that shows one of its candidates. The stored outcome says by how much the log views
+of the video at the age of a week are above the trend of its channel. Other videos of the channel give this trend.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -14,7 +18,10 @@ from thumblab_pipelines.videos.deletion import delete_videos
 
 
 def publish_others(lab: Lab, count: int = 4, views: float = 1_000) -> None:
-    """Store further videos of the channel, each with the same number of views at the age of a week."""
+    """Store `count` videos that were published before the predictions, so that the channel has a trend.
+
+    Each has `views` views at the age of a week, and a picture that no prediction is about.
+    """
     for number in range(count):
         publish(lab, f"other_{number}", f"picture {number}", views, days=-10 - number)
 

@@ -1,4 +1,8 @@
-"""Test that kept predictions are deleted after their days, and stay when videos and channels are deleted."""
+"""Test how long kept predictions are stored.
+
+A prediction is deleted when it is more days old than the setting `prediction_days` says. If its channel is deleted
+before, the prediction stays, but the outcomes that name a video of the channel are deleted.
+"""
 
 import uuid
 from collections.abc import Callable

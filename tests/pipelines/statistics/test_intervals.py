@@ -121,7 +121,7 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
 
 @pytest.mark.parametrize("pairs", [10, 20, 100])
 def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
-    """Compare the lower end of the interval with the lower end of the exact interval of Clopper and Pearson.
+    """Compare the lower end of the interval with that of the exact interval of Clopper and Pearson.
 
     For n independent pairs that are all right, the exact lower end is 0.025 to the power of 1 / n.
     """
@@ -132,7 +132,7 @@ def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
 
 
 def test_a_pair_more_changes_an_interval_little() -> None:
-    """Begin with two channels with the same number of wins. At each step, move one win from the first to the second.
+    """Begin with two channels that have the same number of wins. At each step, move one win from one to the other.
 
     At first, the estimated variance between channels is 0. At some step it becomes positive. The interval must not
     jump at this step.
@@ -146,7 +146,10 @@ def test_a_pair_more_changes_an_interval_little() -> None:
 
 
 def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs() -> None:
-    """The 402 pairs of a sample share 40 videos, so the interval is wider than that of 402 independent pairs."""
+    """Check that the interval of 402 pairs of 40 videos is wider than the interval of 402 independent pairs.
+
+    Two pairs that share a video are not independent.
+    """
     random = np.random.default_rng(3)
     truth = true_auc(0.5, 0.0)
     covered, widths = 0, []

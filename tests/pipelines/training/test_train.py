@@ -30,7 +30,7 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the winner's score minus the loser's for each pair of `part`, or only for the pairs of `channel`."""
+    """Return the winner's score minus the loser's score for each pair of `part`, and of `channel` if it is given."""
     pairs = data.pairs[data.pairs.part == part]
     if channel is not None:
         pairs = pairs[pairs.channel_id == channel]
@@ -43,7 +43,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return a copy of `data`. The targets of `rows` are multiplied by -5. Their pairs swap winner and loser."""
+    """Multiply the targets of `rows` by -5 in a copy of `data`. Swap winner and loser in each pair with such a row."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -168,7 +168,7 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return a dataset of nine channels. Targets grow with the dot product of the picture and `taste(number)` [16]."""
+    """Return data of nine channels. A target is 4 times the dot product of picture and `taste(channel)`, plus noise."""
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)

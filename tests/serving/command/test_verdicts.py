@@ -1,4 +1,4 @@
-"""Test what `thumblab score` prints without proven skill, and for near-identical pictures."""
+"""Test what `thumblab score` prints if the model's skill is not proven, and if some pictures are near-identical."""
 
 import io
 import json
@@ -15,7 +15,7 @@ CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
 
 @pytest.fixture(scope="module")
 def unproven(tmp_path_factory, lab_at):
-    """The environment of a lab whose model was not shown to be better than chance."""
+    """The environment variables of a lab whose model's skill is not proven."""
     lab = lab_at(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated=CHANCE))
@@ -24,7 +24,7 @@ def unproven(tmp_path_factory, lab_at):
 
 @pytest.fixture
 def copied(files, tmp_path):
-    """Two pictures, and the first one in another encoding."""
+    """The paths of three pictures. The third one is a copy of the first one that was compressed again as JPEG."""
     copy = tmp_path / "copy.jpg"
     Image.open(io.BytesIO(files[0].read_bytes())).save(copy, quality=60)
     return [*files[:2], copy]

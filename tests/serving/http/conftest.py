@@ -1,4 +1,4 @@
-"""A running service with a database, for the tests of experiments."""
+"""Fixtures for the tests of `/v1/experiments`: a running service, and its database without any experiment."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def with_database(
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """An engine of the service's database, from which all channels, videos and experiments were deleted."""
+    """An SQLAlchemy engine for the service's database. All channels, videos and experiments are deleted at first."""
     engine = create_engine(database_url)
     with engine.begin() as connection:
         for table in (experiments, video_reach, videos, channels):

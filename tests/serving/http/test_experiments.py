@@ -1,7 +1,8 @@
 """Test `/v1/experiments` over HTTP with a real database.
 
-An experiment is checked, stored once and listed by pages. What is wrong with a request is a problem that names the
-field.
+A POST request checks an experiment and stores it. If an experiment of the same channel, video and start is stored, the
+new one replaces it. A GET request lists experiments in pages. The answer to a request that breaks a rule is an RFC 9457
+problem (`application/problem+json`). If a field is wrong, the problem names it.
 """
 
 import base64
@@ -24,7 +25,7 @@ Draw = Callable[..., bytes]
 
 
 def facts(**change: Any) -> dict[str, Any]:
-    """Return the JSON of an experiment with two titles. `change` replaces fields."""
+    """Return the body of a request that adds an experiment with two titles. `change` replaces or adds fields."""
     body = {
         "channel_id": CHANNEL,
         "video_id": "video_aaaaa",
@@ -57,7 +58,7 @@ def problem(reply: httpx.Response, status: int = 422) -> str:
 
 
 def counts(engine: Engine) -> tuple[int, int]:
-    """Return the numbers of experiments and of variants."""
+    """Return how many experiments and how many variants the database has."""
     with engine.connect() as connection:
         found = [connection.scalar(select(func.count()).select_from(t)) for t in (experiments, experiment_variants)]
     return int(found[0] or 0), int(found[1] or 0)
@@ -248,7 +249,8 @@ def test_a_form_that_is_not_as_documented_is_refused(with_database: Any, engine:
     as_file = with_database.client.post("/v1/experiments", files={"experiment": ("e.json", b"{}")})
     assert "experiment: send the experiment as JSON" in problem(as_file)
     assert "far more fields" in problem(upload(with_database, two, {"x": [""] * 60_000}))
-    part = b'--b\r\nContent-Disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n'  # A lone surrogate in UTF-7.
+    # In UTF-7, the field's name +2AA- is a lone surrogate, which is no valid character.
+    part = b'--b\r\nContent-Disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n'
     headers = {"Content-Type": "multipart/form-data; charset=utf-7; boundary=b"}
     surrogate = with_database.client.post("/v1/experiments", content=part, headers=headers)
     assert "?: there is no such field" in problem(surrogate)

@@ -1,4 +1,7 @@
-"""Test `/v1/experiments` while the database or the data folder cannot be used. The answer is a problem that says so."""
+"""Test `/v1/experiments` while the database or the data folder cannot be used.
+
+The service must answer with an RFC 9457 problem (`application/problem+json`) that gives the reason.
+"""
 
 import base64
 import socket
@@ -40,7 +43,7 @@ def test_without_a_database_the_answer_says_so_and_none_is_started(new_lab: Any,
     with run(lab.settings, wait=False) as service:
         for reply in both(service):
             assert unavailable(reply).startswith("experiments need the lab's database, and the database does not run")
-        # What is wrong with a request is said even without a database.
+        # The service checks the request before it needs the database. So an end before the start is still reported.
         wrong = service.client.post("/v1/experiments", json=FACTS | {"ended_on": "2026-10-01"})
         assert wrong.status_code == 422
     assert not (lab.settings.data_dir / "postgres").exists()

@@ -1,4 +1,7 @@
-"""Tests that the service keeps its answers in the database if it is told to, and never answers later or fails for it."""
+"""Tests that the service stores its answers as predictions in the database if the setting `keep_predictions` is on.
+
+A database that is slow or not available must neither delay an answer nor make it fail.
+"""
 
 import hashlib
 import re
@@ -56,7 +59,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def counted(service: Any) -> dict[str, float]:
-    """Return the metric `thumblab_predictions_total` by outcome."""
+    """Return the values of the service's metric `thumblab_predictions_total`, by their label `outcome`."""
     text = service.client.get("/metrics").text
     return {
         outcome: float(value)
@@ -91,7 +94,8 @@ def test_each_answer_is_kept_with_hashes_and_claims_of_its_candidates(
         "reason": None,
     }
     assert counted(kept_service) == {"kept": 2, "lost": 0}
-    # There are exactly two predictions, so the answer that the service made for itself at its start is not kept.
+    # When the service started, it also scored pictures to warm up. That answer is not kept, so there are exactly two
+    # predictions.
     first, alone = rows(url, predictions, predictions.c.scored_at)
     assert before <= first.scored_at <= datetime.now(UTC)
     assert (first.model_release, first.channel_id) == (answer["releases"]["model"], "UCown")
@@ -177,7 +181,8 @@ def test_a_prediction_that_the_database_refuses_does_not_hold_up_the_others(
     wait_until(lambda: keeper.state().waiting == 0)
     assert (keeper.state().kept, keeper.state().lost) == (3, 3)
     keeper.close()
-    # A prediction that is sent twice, as after a cut connection, is stored once.
+    # Prediction 3 was given to the keeper twice, but must be stored once. In operation, the keeper writes a prediction
+    # twice if the connection is lost before the database confirms the first write.
     assert [row.prediction_id.int for row in rows(url, predictions, predictions.c.prediction_id)] == [1, 3]
 
 

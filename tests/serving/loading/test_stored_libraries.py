@@ -1,6 +1,7 @@
-"""Test the service without an index. It then finds the neighbours and the percentile of a picture in the database.
+"""Test the service without an index.
 
-The result is nearly that of the index. A database that does not answer delays only one request.
+The service then searches the library in the database for the neighbours and the percentile of a picture. The result is
+nearly the same as that of an index. If the database does not answer, only one request is delayed.
 """
 
 import logging
@@ -101,7 +102,8 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    step = 100 / len(rows.items)  # Rounding may swap two pictures with nearly the same cosine.
+    # Rounding may swap two pictures with nearly the same cosine. Then the percentile differs by one picture.
+    step = 100 / len(rows.items)
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
         examples = index.examples(query, 5)

@@ -189,7 +189,8 @@ def _luminance(colour):
 def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
     lab.promote(lab.index("tech", count=12))  # In an index as small as this, no video is a winner.
-    no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # No cosine reaches 1.5, so no picture is familiar.
+    # A picture is familiar if a cosine with a training picture reaches the threshold. No cosine reaches 1.5.
+    no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     lab.promote(lab.model(familiar=no_picture, evaluated={"engagement": None}))
     with run(lab.settings) as service:
         fill(browser, service, *files[:2])

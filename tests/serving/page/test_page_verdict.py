@@ -1,4 +1,4 @@
-"""Test how the page shows an answer without proven skill, and near-identical pictures."""
+"""Test what the page shows if the model's skill is not proven, and if some pictures are near-identical."""
 
 import pytest
 from browser import fill
@@ -8,7 +8,7 @@ CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
 
 @pytest.fixture(scope="module")
 def unproven(tmp_path_factory, lab_at, run):
-    """A service whose model was not shown to be better than chance."""
+    """A running service whose model's skill is not proven."""
     lab = lab_at(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated=CHANCE))

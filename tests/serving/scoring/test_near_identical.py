@@ -1,4 +1,4 @@
-"""Test answers about near-identical candidates. A group of them counts as one candidate."""
+"""Test answers about near-identical candidates. Each group of near-identical candidates counts as one candidate."""
 
 import io
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
 
 
 def again(data, quality=60, size=None):
-    """Return the picture in another encoding."""
+    """Return the picture compressed again as JPEG with this quality, and resized to `size` if it is given."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     out = io.BytesIO()
     (image if size is None else image.resize(size)).save(out, "JPEG", quality=quality)
@@ -148,7 +148,7 @@ def test_pictures_with_other_words_are_in_no_group(first, second, same):
 
 
 def written(data, text):
-    """Return the picture with a text in large letters near its upper edge."""
+    """Return a copy of the picture on which `text` is written in large letters near the upper edge."""
     image = Image.open(io.BytesIO(data)).convert("RGB").resize((640, 360))
     ImageDraw.Draw(image).text((30, 20), text, "white", ImageFont.load_default(70), stroke_width=4, stroke_fill="black")
     out = io.BytesIO()

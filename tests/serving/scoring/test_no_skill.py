@@ -1,4 +1,7 @@
-"""Test answers of a model whose skill is not proven. They have no winner, and are ordered by evidence."""
+"""Test answers of a model whose skill is not proven.
+
+Such an answer names no winner, and orders its candidates by evidence.
+"""
 
 import io
 
@@ -26,7 +29,7 @@ UNPROVEN = {
 
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory, lab_at, run):
-    """A service whose model is not proven. The tests may replace the model."""
+    """A running service whose model's skill is not proven. A test may promote another model in its lab."""
     lab = lab_at(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated=CHANCE))
@@ -40,7 +43,7 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return for each thumbnail its percentiles, without those that another thumbnail lacks."""
+    """Return the percentiles of each thumbnail by name. Only percentiles that all thumbnails have are included."""
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}
         for t in thumbnails
@@ -118,7 +121,9 @@ def test_a_picture_that_cannot_be_read_does_not_change_the_order_of_the_others(c
 
 
 def test_pictures_unfamiliar_to_the_model_are_ordered_by_evidence_like_the_others(changing, draw):
-    nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # No cosine reaches 1.5, so no picture is familiar.
+    # A picture is familiar if its largest cosine with a training picture is at least the threshold. No cosine reaches
+    # the threshold of this model, 1.5.
+    nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     changing.lab.promote(changing.lab.model(evaluated=CHANCE, familiar=nothing))
     answer = changing.score(draw(1), draw(2))
     assert (answer["verdict"], answer["ordered_by"]) == ("no_skill", "evidence")

@@ -1,4 +1,7 @@
-"""Test the field `test_plan` of an answer: how many impressions a test needs, and which two candidates to test."""
+"""Test the field `test_plan` of an answer.
+
+The plan says how many impressions an experiment with two candidates needs, and which two candidates to test.
+"""
 
 import io
 import socket
@@ -20,7 +23,7 @@ Draw = Callable[..., bytes]
 
 
 def reencoded(data: bytes) -> bytes:
-    """Return the same picture in another file."""
+    """Return the picture compressed again as JPEG, so that its file differs."""
     file = io.BytesIO()
     Image.open(io.BytesIO(data)).save(file, "JPEG", quality=60)
     return file.getvalue()
@@ -71,7 +74,7 @@ def test_there_is_no_plan_for_fewer_than_two_pictures(service: Any, draw: Draw) 
 
 
 def put_reach(engine: Engine, ctr: float, impressions: int) -> None:
-    """Store a channel with a video, whose owner imported its impressions and click-through rate."""
+    """Store a channel with one video, and the video's click-through rate and impressions from YouTube Studio."""
     now = datetime(2026, 11, 20, tzinfo=UTC)
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Alpha"))

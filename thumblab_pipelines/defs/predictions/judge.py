@@ -14,7 +14,7 @@ judge_predictions = dg.define_asset_job(
 daily_prediction_quality = dg.ScheduleDefinition(
     name="daily_prediction_quality",
     job=judge_predictions,
-    # At 06:00 the daily retention has ended, so deleted videos are not joined.
+    # At 06:00, the daily run of `retention` has ended. So no prediction is joined with a video that must be deleted.
     cron_schedule="0 6 * * *",
     execution_timezone=HOBART,
     # The schedule is off by default, because the service keeps no predictions by default.

@@ -1,4 +1,4 @@
-"""Define the asset `prediction_quality`: how good the kept predictions of the scoring service were."""
+"""Define the asset `prediction_quality`. It measures how good the kept predictions of the scoring service were."""
 
 import dagster as dg
 

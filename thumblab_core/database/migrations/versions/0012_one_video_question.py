@@ -1,4 +1,7 @@
-"""Reword two comments: there is a question of one video, and the pictures of experiments have vectors."""
+"""Reword the comments of the column `question` and of the table `earlier_embeddings`.
+
+`question` can now be `one_video`. `earlier_embeddings` now also has vectors of what experiments tested.
+"""
 
 from alembic import op
 
@@ -19,7 +22,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The version before this one does not know the question. The releases still hold its figures.
+    # The code of the version before this one does not know the question `one_video`, so its rows must be deleted. The
+    # model releases still hold these figures.
     op.execute("DELETE FROM model_evaluations WHERE question = 'one_video'")
     op.alter_column("model_evaluations", "question", comment=_BEFORE)
     op.create_table_comment("earlier_embeddings", _VECTORS_BEFORE)

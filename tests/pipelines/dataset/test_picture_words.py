@@ -1,0 +1,68 @@
+"""Test that the pairs release has the same words of a picture as an answer that measures the picture."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import insert
+
+from thumblab_core.database.tables import channels, thumbnail_versions, videos, visual_features
+from thumblab_core.sub_scores.evidence import Box, Evidence, TextLine
+from thumblab_pipelines.dataset.corpus import read_corpus
+from thumblab_pipelines.lab import Lab
+
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+OF_THE_VIDEO, OF_ANOTHER = "a" * 64, "b" * 64
+
+
+def evidence(*texts: str, reader: bool = True) -> Evidence:
+    """Return evidence with these lines of text. Without `reader`, the text reader was not installed."""
+    lines = tuple(TextLine(Box(0.1, 0.1, 0.5, 0.2), text, 0.9, 12.0) for text in texts)
+    return Evidence(lines if reader else None, None, (), None, (), 0.5, 0.5, 0.5, None, 0.0)
+
+
+@pytest.fixture(scope="module")
+def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
+    """A function that adds a video whose picture was measured, and returns the words in the video's row of the corpus.
+
+    `sha256` names the measured picture.
+    """
+    lab = open_lab()
+    with lab.engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="c", title="c"))
+
+    def add_video(name: str, measured: object, sha256: str = OF_THE_VIDEO) -> str | None:
+        video = {"video_id": name, "niche": "tech", "channel_id": "c", "title": name, "published_at": NOW}
+        seen = {"first_seen": NOW, "last_seen": NOW, "title": name, "phash": 1}
+        with lab.engine.begin() as connection:
+            connection.execute(insert(videos).values(video | {"tags": [], "source": "catalogue", "refreshed_at": NOW}))
+            connection.execute(insert(thumbnail_versions).values(video_id=name, sha256=OF_THE_VIDEO, **seen))
+            if measured is not None:
+                values = {"video_id": name, "sha256": sha256, "version": "1", "evidence": measured}
+                connection.execute(insert(visual_features).values(values))
+        words = read_corpus(lab, "i", "t").set_index("video_id").picture_words[name]
+        return words if isinstance(words, str) else None
+
+    return add_video
+
+
+@pytest.mark.parametrize("texts", [("BIG NEWS", "today"), ('it\'s   50 % "off"',), ("ü — 咲",)])
+def test_the_words_are_those_of_the_measured_evidence(add: Callable[..., str | None], texts: tuple[str, ...]) -> None:
+    measured = evidence(*texts)
+    assert add(f"v {texts}", measured.as_json()) == measured.words == " ".join(texts)
+
+
+def test_a_picture_without_text_has_empty_words(add: Callable[..., str | None]) -> None:
+    assert add("empty", evidence().as_json()) == evidence().words == ""
+
+
+def test_a_picture_that_nobody_has_read_has_no_words(add: Callable[..., str | None]) -> None:
+    """It was not measured, measured without a text reader, or measured by an old version that kept no evidence."""
+    unread = evidence(reader=False)
+    assert add("no reader", unread.as_json()) is None is unread.words
+    assert add("not measured", None) is None
+    assert add("old version", {}) is None
+
+
+def test_the_words_of_another_picture_are_not_used(add: Callable[..., str | None]) -> None:
+    assert add("changed", evidence("OLD").as_json(), OF_ANOTHER) is None
