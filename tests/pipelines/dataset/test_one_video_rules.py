@@ -25,7 +25,7 @@ from thumblab_pipelines.dataset.experiment_pairs import (
     read_experiment_pairs,
 )
 from thumblab_pipelines.dataset.one_video import COLUMNS
-from thumblab_pipelines.dataset.one_video_build import OneVideoInputs
+from thumblab_pipelines.dataset.one_video_build import OneVideoSources
 from thumblab_pipelines.lab import Lab
 
 DAY = date(2026, 11, 1)
@@ -121,10 +121,10 @@ def test_pairs_without_vectors_and_of_channels_outside_the_corpus_are_left_out_a
     read: Read, module_lab: Lab
 ) -> None:
     read(*variants(0.6, 0.4), winner=1)
-    inputs = OneVideoInputs.read(module_lab, "images", "titles")
+    sources = OneVideoSources.read(module_lab, "images", "titles")
     for channel, reason in (("c", "not encoded"), ("d", "channel without videos in the corpus")):
         corpus = pd.DataFrame({"video_id": ["v"], "channel_id": [channel], "part": ["train"], "fold": [0]})
-        made, counts = inputs.pairs(Growth(), corpus)
+        made, counts = sources.pairs(Growth(), corpus)
         assert (len(made), set(made.pairs)) == (0, set(COLUMNS))
         assert counts["left_out"] == {reason: 1}
         assert counts["pairs"] == {"experiment": 0, "changed_thumbnail": 0}
