@@ -253,9 +253,9 @@ def test_the_model_chooses_which_two_to_test(
 ) -> None:
     asked: list[Any] = []
 
-    def answer(*arguments: Any) -> list[float | None]:
+    def answer(*arguments: Any) -> tuple[list[float | None], bool]:
         asked.append(arguments[1:])
-        return [0.2, 0.5, 0.3]
+        return [0.2, 0.5, 0.3], True
 
     monkeypatch.setattr(score, "win_probabilities", answer)
     done = shell("plan", *pictures, "--title", "A title", "--niche", "tech", "--channel", CHANNEL)
@@ -295,4 +295,4 @@ def test_a_model_without_proven_skill_chooses_no_two_to_test_and_the_plan_says_s
     done = shell("plan", *pictures, "--title", "A title", "--niche", "tech")
     assert done.exit_code == 0
     assert done.stderr.startswith("note: the model was not shown to order such pictures better than chance")
-    assert "The model gives a chance to fewer than two of the candidates." in done.stdout
+    assert "The order of the model is not used, because its skill is not proven. Test any two" in done.stdout

@@ -109,6 +109,8 @@ def _show(console: "Console", added: "AddedChannel") -> None:
     fitted = added.fitted
     lines = [f"{printable(fitted.title)} ({fitted.channel_id})"]
     lines.append(f"{fitted.videos} videos used" + (f", the newest of {fitted.newest[:10]}" if fitted.newest else ""))
+    if fitted.compared:
+        lines.append(f"{fitted.compared} pairs of pictures used that were compared on one video")
     lines += [f"{count} left out: {reason}" for reason, count in fitted.left_out.items()]
     if added.stopped is not None:
         lines.append(f"not all uploads were collected: {added.stopped}")

@@ -236,16 +236,16 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
         ctr, source = options["ctr"] / 100, "as given"
     elif usual is not None:
         ctr, source = usual.ctr, f"of {usual.impressions:,} impressions of {usual.videos} videos"
-    scores = None
+    scores, proven = None, True
     if title is not None and lab is not None:
         from thumblab_cli.commands.score import win_probabilities
 
-        chances = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
+        chances, proven = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
         # `plan_experiment` computes win probabilities from score differences with a slope. The service makes its win
         # probabilities (`chances`) proportional to exp(slope * score). So the logarithms of these probabilities are
         # scores whose slope is 1.
         scores = _logs(chances)
-    planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100)
+    planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100, proven)
     if as_json:
         click.echo(json.dumps(asdict(planned) | {"ctr_source": source}, indent=2))
         return

@@ -75,12 +75,13 @@ def command(
 
 def win_probabilities(
     settings: "Settings", images: "Sequence[str]", title: str, niche: str, channel_id: str | None
-) -> list[float | None]:
-    """Return for each image [n] the probability that it is the best, as `thumblab score` computes it.
+) -> tuple[list[float | None], bool]:
+    """Return for each image [n] the probability that it is the best, and whether the skill of the model is proven.
 
-    A near-identical group counts as one candidate, and each member gets the probability of the whole group. The
-    probability is None for a picture that the model cannot rank. If the skill of the model is not proven, all are None,
-    and a note on stderr says so. Raises `LabError` if a picture cannot be read, or if there is no answer.
+    The probabilities are those of `thumblab score`. But a near-identical group counts as one candidate, and each member
+    gets the probability of the whole group. The probability is None for a picture that the model cannot rank. If the
+    skill of the model is not proven, all are None, and a note on stderr says so. Raises `LabError` if a picture cannot
+    be read, or if there is no answer.
     """
     from thumblab_serving.schemas.answer import Verdict
 
@@ -89,7 +90,8 @@ def win_probabilities(
     unread = [f"{thumbnail.id}: {thumbnail.error}" for thumbnail in answer.thumbnails if thumbnail.error is not None]
     if unread:
         raise LabError("; ".join(unread))
-    if answer.verdict is Verdict.NO_SKILL:
+    proven = answer.verdict is not Verdict.NO_SKILL
+    if not proven:
         click.echo(
             "note: the model was not shown to order such pictures better than chance, so it chooses none", err=True
         )
@@ -97,7 +99,7 @@ def win_probabilities(
     for group in answer.near_identical:
         shares = [share for share in map(by_id.get, group) if share is not None]
         by_id |= {name: sum(shares) for name in group if by_id[name] is not None}
-    return [by_id.get(source.id) for source in sources]
+    return [by_id.get(source.id) for source in sources], proven
 
 
 def _answer(

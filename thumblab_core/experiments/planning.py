@@ -30,6 +30,9 @@ and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/
 ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
 """The advice if each two of the candidates are too alike."""
 
+NOT_PROVEN = "The order of the model is not used, because its skill is not proven. Test any two that are not too alike."
+"""The advice if the skill of the model is not proven, and some two of the candidates are not too alike."""
+
 LIFT = 0.1
 """The smallest relative difference of two click-through rates that a test should find, if nobody chose another."""
 
@@ -137,13 +140,16 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
     return max(pairs, key=lambda pair: pair.information, default=None)
 
 
-def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair]) -> str:
+def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair], proven: bool = True) -> str:
     """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
 
-    `scores` and `alike` are what `pair_to_test` was given.
+    `scores` and `alike` are what `pair_to_test` was given. `proven`: whether the skill of the model is proven. If not,
+    the scores are all None, because the order of the model is not used.
     """
     if all_alike(len(scores), alike):
         return ALL_ALIKE
+    if not proven:
+        return NOT_PROVEN
     if sum(score is not None for score in scores) < 2:
         return "The model gives a chance to fewer than two of the candidates. Test two that are not too alike."
     return "Every other candidate is too alike the best one; make a candidate that looks different from it."

@@ -3,7 +3,8 @@
 The scope of the release is the channel.
 
     adapter/<channel_id>/<release_id>/adapters.safetensors      see `thumblab_core.ranking.adapters`; empty below five videos
-    adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it
+    adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it, and of those
+                                                                on which the pictures in it were compared
 
 An adapter is fitted on the inputs of one model and works with this model only. The manifest of the adapter's release
 names the model's release.

@@ -70,10 +70,10 @@ class Serving:
         with folder.writing():
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
-            folder.move_pointer(release.release_id)
-            # If the process is killed here, the release is served but missing from the history. A rollback from this
-            # release works, but a later rollback cannot go back to it.
+            # The history is read before the pointer moves. If an earlier promotion was killed before it wrote the
+            # history, `_history` adds its release, and the file has this release from now on.
             history = [*_history(folder), release.release_id]
+            folder.move_pointer(release.release_id)
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 
     def withdraw(self, kind: str, scope: str) -> None:
@@ -137,7 +137,18 @@ class Serving:
 
 
 def _history(folder: ScopeFolder) -> list[str]:
+    """Return the ids of the promoted releases in the order of promotion.
+
+    `promote` moves the pointer before it writes the history. If it was killed in between, the served release is missing
+    from the file. So the served release is added if it is not the last one in the file. A damaged pointer adds nothing,
+    so that the next promotion can repair it.
+    """
     try:
-        return (folder.path / _HISTORY).read_text().split()
+        history = (folder.path / _HISTORY).read_text().split()
     except FileNotFoundError:
-        return []
+        history = []
+    try:
+        served = folder.pointer()
+    except UnicodeDecodeError:
+        served = None
+    return [*history, served] if served and history[-1:] != [served] else history

@@ -7,7 +7,8 @@ fifths of these videos, and tested on the newest fifth.
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
 video. The adapter learns the differences between these values and the model's predictions (see
-`thumblab_core.ranking.adapters`).
+`thumblab_core.ranking.adapters`). It also learns from pictures that were compared on videos of the channel, which
+`compared.py` reads.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, 
 from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
+from thumblab_pipelines.channels.compared import ChannelPictures, read_compared
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
-_VERSION = 1
+_VERSION = 2
 """Version of the code that fits adapters. It is part of the digest that tells whether an adapter is up to date."""
 _ENCODERS = ("image_encoder", "title_encoder")
 
@@ -59,7 +61,8 @@ class FittedAdapter:
 
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
     is fitted on. `newest`: publication time of the newest of them (ISO 8601). `left_out`: number of videos left out, by
-    reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
+    reason. `compared`: number of pairs of compared pictures that the adapter may learn from, see `compared.py`.
+    `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
     or None if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published,
     because an identical adapter was already served.
     """
@@ -72,6 +75,7 @@ class FittedAdapter:
     videos: int
     newest: str | None
     left_out: dict[str, int]
+    compared: int
     seconds: float
     check: AdapterEvaluation | None
     unchanged: bool = False
@@ -98,7 +102,7 @@ class ChannelData:
     `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
     `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
     `score_slope`: the factor by which an adapter multiplies the scores (see `thumblab_core.ranking.adapters.Adapter`).
-    `kernel`: the kernel of the adapter.
+    `kernel`: the kernel of the adapter. `compared`: the pictures that were compared on videos of the channel.
     """
 
     videos: pd.DataFrame
@@ -106,16 +110,22 @@ class ChannelData:
     scores: npt.NDArray[np.float32]
     score_slope: float
     kernel: Kernel
+    compared: ChannelPictures
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few."""
+        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few.
+
+        Pictures that were compared on one of the other videos are not used. If they were, an adapter that is evaluated
+        on these videos would know which of their pictures are good.
+        """
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
         known[rows] = True
         channel = np.full(len(self.videos), "own")
         above = above_trend(channel, publication_days(self.videos), self.videos.target, known)
-        videos = ScoredVideos(self.inputs, self.scores, channel, kernel=self.kernel)
+        compared = {"own": self.compared.without(self.videos.video_id[~known].tolist())}
+        videos = ScoredVideos(self.inputs, self.scores, channel, kernel=self.kernel, compared=compared)
         return fit_adapters(videos, above, rows, self.score_slope).get("own")
 
 
@@ -148,7 +158,8 @@ def fit_channel_adapter(
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
         start = time.perf_counter()
-        data = channel_data(ranker, videos, images, titles, growth_of(ranker))
+        compared = read_compared(lab, channel.channel_id, ranker)
+        data = channel_data(ranker, videos, images, titles, compared)
         adapter = data.fit(np.arange(len(videos)))
         seconds = time.perf_counter() - start
         ids = videos.video_id.tolist()
@@ -164,7 +175,9 @@ def fit_channel_adapter(
         if release is None or not unchanged:
             more: dict[str, Any] = {"inputs": inputs, **{e: model.info[e] for e in _ENCODERS}}
             more["check"] = None if evaluation is None else vars(evaluation)
-            release = adapters.publish(about, adapter, ranker.model.config.inputs, ids, more, run_id)
+            # The adapter holds data of the videos on which pictures were compared, too. So it names them.
+            named = sorted({*ids, *compared.video_ids.tolist()})
+            release = adapters.publish(about, adapter, ranker.model.config.inputs, named, more, run_id)
     return FittedAdapter(
         channel.channel_id,
         channel.title,
@@ -174,6 +187,7 @@ def fit_channel_adapter(
         len(videos),
         newest,
         left_out,
+        len(compared),
         seconds,
         evaluation,
         unchanged,
@@ -217,26 +231,31 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
 
 
 def channel_data(
-    ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth
+    ranker: TrainedRanker,
+    videos: pd.DataFrame,
+    images: Floats,
+    titles: Floats,
+    compared: ChannelPictures | None = None,
 ) -> ChannelData:
     """Return the channel's videos with their targets and with the model's inputs and scores.
 
     `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
-    in the same order.
+    in the same order. `compared`: the pictures that were compared on videos of the channel, by default none.
     """
     from thumblab_core.ranking.inputs import model_inputs
 
     score_slope, kernel = float(ranker.training.get("kept", 1.0)), Kernel.of(ranker.model.config.layout)
+    compared = compared or ChannelPictures.none(ranker.model.config.inputs)
     if videos.empty:
         nothing = np.zeros((0, ranker.model.config.inputs), np.float32)
-        return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope, kernel)
+        return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope, kernel, compared)
     vectors = images.astype(np.float32), titles.astype(np.float32)
     version, seconds = ranker.model.config.version, videos.duration_s.to_numpy(float)
     words = [words if isinstance(words, str) else None for words in videos.picture_words]
     inputs = model_inputs(*vectors, videos.title.tolist(), version, words, seconds)
     scores = ranker.model.predict(inputs).score
-    with_target = videos.assign(target=growth.target(videos))
-    return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope, kernel)
+    with_target = videos.assign(target=growth_of(ranker).target(videos))
+    return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope, kernel, compared)
 
 
 def growth_of(ranker: TrainedRanker) -> Growth:
@@ -278,4 +297,7 @@ def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
     As long as the digest stays the same, a new fit would give the same adapter.
     """
     blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
-    return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)
+    of = data.compared.pictures
+    blobs += [np.ascontiguousarray(array).tobytes() for array in (of.first, of.second, of.gaps, of.variances)]
+    ids = [data.videos.video_id.tolist(), data.compared.video_ids.tolist()]
+    return inputs_digest(_VERSION, vars(about), data.score_slope, *ids, blobs=blobs)

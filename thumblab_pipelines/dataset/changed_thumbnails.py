@@ -14,8 +14,9 @@ comes from the scatter of `excess` among these unchanged videos. Such a comparis
 known as "difference in differences".
 
 The counts of an interval are used only if the video is known to have shown one thumbnail and one title from the first
-of them to the last. The owner of a channel may change a thumbnail because the video gains views too slowly. So the
-changed videos are not a random choice. This effect is not corrected.
+of them to the last. So no count is used that is later than the last check of the thumbnail, also if the video changed
+nothing. The owner of a channel may change a thumbnail because the video gains views too slowly. So the changed videos
+are not a random choice. This effect is not corrected.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ _SERIES = f"""
 SELECT v.video_id, array_agg({_HOURS.format("s.observed_at")} ORDER BY s.observed_at) AS ages,
        array_agg(s.view_count::float8 ORDER BY s.observed_at) AS views, array_agg(s.era ORDER BY s.observed_at) AS eras
 FROM videos v JOIN video_stats s ON s.video_id = v.video_id
-WHERE s.view_count IS NOT NULL AND s.observed_at > v.published_at AND v.video_id IN ({{}})
+WHERE s.view_count IS NOT NULL AND s.observed_at > v.published_at AND v.video_id IN ({{}}) {{}}
 GROUP BY v.video_id ORDER BY v.video_id
 """  # noqa: S608  (constant expressions)
 _CHANGES = f"""
@@ -97,11 +98,15 @@ WHERE o.sha256 <> n.sha256 AND v.format = 'video' AND {_MAY_TRAIN}
 ORDER BY n.video_id, n.first_seen
 """  # noqa: S608  (constant expressions)
 _CHANGED_VIDEOS = "SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) > 1"
+_WHILE_SEEN = """
+AND EXISTS (SELECT FROM thumbnail_versions n
+            WHERE n.video_id = s.video_id AND s.observed_at BETWEEN n.first_seen AND n.last_seen)
+"""
 _UNCHANGED_VIDEOS = f"""
 SELECT v.video_id FROM videos v
 JOIN (SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) = 1) same ON same.video_id = v.video_id
-JOIN (SELECT video_id FROM video_stats GROUP BY video_id HAVING count(view_count) > 3) counted
-     ON counted.video_id = v.video_id
+JOIN (SELECT s.video_id FROM video_stats s WHERE s.view_count IS NOT NULL {_WHILE_SEEN}
+      GROUP BY s.video_id HAVING count(*) > 3) counted ON counted.video_id = v.video_id
 WHERE v.format = 'video' AND {_MAY_TRAIN} ORDER BY md5(v.video_id) LIMIT {_MOST_UNCHANGED}
 """  # noqa: S608  (constant expressions)
 
@@ -230,8 +235,8 @@ def read_changes(lab: Lab) -> Changes:
         rows = pd.DataFrame(result.all(), columns=list(result.keys()))
         if rows.empty:
             return Changes(rows, {}, ())
-        changed = connection.execute(text(_SERIES.format(_CHANGED_VIDEOS))).all()
-        unchanged = connection.execute(text(_SERIES.format(_UNCHANGED_VIDEOS)), given).all()
+        changed = connection.execute(text(_SERIES.format(_CHANGED_VIDEOS, ""))).all()
+        unchanged = connection.execute(text(_SERIES.format(_UNCHANGED_VIDEOS, _WHILE_SEEN)), given).all()
     return Changes(rows, {row.video_id: _counts(row) for row in changed}, tuple(_counts(row) for row in unchanged))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
 
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.images import digest
@@ -17,6 +15,7 @@ from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import Changes, read_changes
 from thumblab_pipelines.dataset.experiment_pairs import read_experiment_pairs
 from thumblab_pipelines.dataset.one_video import CHANGED_THUMBNAIL, OneVideoPairs, read_pair_vectors, with_parts
+from thumblab_pipelines.features.picture_words import read_picture_words
 from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:
@@ -28,17 +27,9 @@ OTHER_CHANNEL = "channel without videos in the corpus"
 
 Texts = npt.NDArray[np.object_]
 
-_WORDS = text("""
-SELECT f.video_id, f.sha256, coalesce(
-         (SELECT string_agg(line ->> 'text', ' ') FROM jsonb_array_elements(f.evidence -> 'texts') AS line), '') AS words
-FROM visual_features f
-JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
-WHERE jsonb_typeof(f.evidence -> 'texts') = 'array'
-""")
-
 
 @dataclass(frozen=True)
-class OneVideoInputs:
+class OneVideoSources:
     """The data from which the one-video pairs of a release are made.
 
     `experiments` has the pairs of experiments. `left_out` says how many experiments and pairs of experiments were left
@@ -52,7 +43,7 @@ class OneVideoInputs:
     encoders: tuple[str, str]
 
     @classmethod
-    def read(cls, lab: Lab, image_encoder: str, title_encoder: str) -> OneVideoInputs:
+    def read(cls, lab: Lab, image_encoder: str, title_encoder: str) -> OneVideoSources:
         """Read the inputs from the database."""
         experiments, left_out = read_experiment_pairs(lab)
         return cls(lab, experiments, left_out, read_changes(lab), (image_encoder, title_encoder))
@@ -110,18 +101,11 @@ class OneVideoInputs:
         """
         ids = pairs.video_id.tolist()
         images, titles, complete = read_pair_vectors(self.lab, pairs, *self.encoders)
-        words = self._words(ids, pairs.sha256_a.tolist()), self._words(ids, pairs.sha256_b.tolist())
-        return images, titles, complete, words
-
-    def _words(self, ids: Sequence[str], pictures: Sequence[str]) -> Texts:
-        """Return the words that were read in each picture [k].
-
-        The result has an empty text for a picture without words, and None for one in which no words were looked for.
-        """
-        with self.lab.engine.connect() as connection:
-            rows = connection.execute(_WORDS, {"ids": list(ids), "pictures": list(pictures)}).all()
-        words = {(row.video_id, row.sha256): row.words for row in rows}
-        return np.array([words.get(key) for key in zip(ids, pictures, strict=True)], object)
+        words_a, words_b = (
+            np.array(read_picture_words(self.lab, ids, pairs[side].tolist()), object)
+            for side in ("sha256_a", "sha256_b")
+        )
+        return images, titles, complete, (words_a, words_b)
 
 
 def counted(made: OneVideoPairs, left_out: dict[str, int]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
-from thumblab_pipelines.dataset.one_video_build import OneVideoInputs, counted
+from thumblab_pipelines.dataset.one_video_build import OneVideoSources, counted
 from thumblab_pipelines.dataset.outliers import training_outliers
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.retained_pairs import holding_pairs, prune_pairs
@@ -70,8 +70,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     corpus, snapshot = corpus[complete].reset_index(drop=True), snapshot.only(complete)
     threshold, days = image.near_duplicate, lab.settings.pair_days
     made_with = (_VERSION, image.fingerprint, title.fingerprint, threshold, days)
-    one_video_inputs = OneVideoInputs.read(lab, image.fingerprint, title.fingerprint)
-    read = (corpus.to_csv(index=False), one_video_inputs.inputs)
+    one_video_sources = OneVideoSources.read(lab, image.fingerprint, title.fingerprint)
+    read = (corpus.to_csv(index=False), one_video_sources.inputs)
     inputs = inputs_digest(*made_with, *read, blobs=snapshot.buffers())
     release = lab.releases.unchanged(PAIRS, ALL, inputs)
     if release is not None:
@@ -83,7 +83,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     corpus, outliers = _split(corpus)
     excluded[f"over {OUTLIER_SIGMAS:g} standard deviations from its channel, training part"] = int(outliers.sum())
     corpus, pairs, counts = _paired(corpus, days)
-    one_video, one_video_counts = one_video_inputs.pairs(Growth(**counts["growth"]), corpus)
+    one_video, one_video_counts = one_video_sources.pairs(Growth(**counts["growth"]), corpus)
     info = {
         "inputs": inputs,
         "image_encoder": image.fingerprint,

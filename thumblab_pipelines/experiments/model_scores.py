@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import text
 
-from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.experiments.records import Experiment, StoredExperiment
+from thumblab_core.experiments.records import StoredExperiment
 from thumblab_core.images import digest
 from thumblab_core.releases.release import ALL, MODEL
+from thumblab_pipelines.features.compared import variants_query
+from thumblab_pipelines.features.picture_words import read_picture_words
 from thumblab_pipelines.features.stored_vectors import read_vectors
 from thumblab_pipelines.lab import Lab
 
@@ -15,10 +17,12 @@ from thumblab_pipelines.lab import Lab
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
     """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
-    Each variant of an experiment needs a picture and a title, and the lab must have the vectors of both. Otherwise, the
-    experiment is left out. The lab makes such vectors only if it has collected the tested video. The scores use
-    no channel adapter, because an adapter may have been fitted to the tested video itself. Raises `LabError` if the
-    served model cannot be loaded.
+    Each variant of an experiment needs a picture, and the lab must have the vectors of the picture and of its title.
+    Otherwise, the experiment is left out. The lab makes such vectors only if it has collected the tested video. A
+    variant without a title gets the title that the video had, see `variants_query`. The words in the pictures are used
+    if all pictures of the experiment were read. If only some were read, the variants with words would be compared with
+    variants whose words are unknown. The scores use no channel adapter, because an adapter may have been fitted to the
+    tested video itself. Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
@@ -27,25 +31,23 @@ def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, lis
         return None
     ranker = TrainedRanker.load(model)
     config = ranker.model.config
+    statement = text(f"{variants_query('e.experiment_id = ANY(:numbers)')} ORDER BY e.experiment_id, x.position")
+    with lab.engine.connect() as connection:
+        variants = connection.execute(statement, {"numbers": [one.experiment_id for one in stored]}).all()
+    ids, pictures, titles = ([getattr(row, name) for row in variants] for name in ("video_id", "sha256", "title"))
+    images, has_image = read_vectors(lab, ids, pictures, config.image_encoder)
+    title_vectors, has_title = read_vectors(
+        lab, ids, [digest(title.encode()) for title in titles], config.title_encoder
+    )
+    in_pictures = read_picture_words(lab, ids, pictures)
+    experiment_ids = np.array([row.experiment_id for row in variants], np.int64)
     scores: dict[int, list[float]] = {}
     for one in stored:
-        pictures = [variant.sha256 for variant in one.experiment.variants if variant.sha256 is not None]
-        titles = [variant.title for variant in one.experiment.variants if variant.title is not None]
-        if len(pictures) < len(one.experiment.variants) or len(titles) < len(pictures):
+        rows = np.flatnonzero(experiment_ids == one.experiment_id)
+        if len(rows) < len(one.experiment.variants) or not (has_image & has_title)[rows].all():
             continue
-        images = _vectors(lab, one.experiment, pictures, config.image_encoder)
-        words = _vectors(lab, one.experiment, [digest(title.encode()) for title in titles], config.title_encoder)
-        if images is not None and words is not None:
-            scores[one.experiment_id] = ranker.predict(images, words, titles).score.tolist()
+        words = [in_pictures[row] for row in rows]
+        shown = None if None in words else words
+        predicted = ranker.predict(images[rows], title_vectors[rows], [titles[row] for row in rows], in_pictures=shown)
+        scores[one.experiment_id] = predicted.score.tolist()
     return scores
-
-
-def _vectors(lab: Lab, experiment: Experiment, digests: Sequence[str], encoder: str) -> Vectors | None:
-    """Return the vectors of an experiment's pictures or titles [n, d], or None if one of them is not stored."""
-    vectors = []
-    for source in digests:
-        vector, stored = read_vectors(lab, [experiment.video_id], [source], encoder)
-        if not stored.all():
-            return None
-        vectors.append(vector[0])
-    return np.stack(vectors)

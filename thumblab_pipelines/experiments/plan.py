@@ -44,28 +44,34 @@ class ExperimentPlan:
 
 
 def plan_experiment(
-    candidates: Sequence[Path], scores: Sequence[float | None] | None, slope: float, ctr: float, lift: float
+    candidates: Sequence[Path],
+    scores: Sequence[float | None] | None,
+    slope: float,
+    ctr: float,
+    lift: float,
+    proven: bool = True,
 ) -> ExperimentPlan:
     """Return the plan of a test of two of the candidates.
 
     See `pair_to_test` for `scores` and `slope`. If `scores` is None, no two candidates are chosen. See
-    `impressions_per_variant` for `ctr` and `lift`. Raises `LabError` if a picture cannot be read, or if the number of
-    candidates is not allowed. Raises `LabError` too if no test can find the difference that `ctr` and `lift` describe.
+    `impressions_per_variant` for `ctr` and `lift`, and `advice_without_pair` for `proven`. Raises `LabError` if a
+    picture cannot be read, or if the number of candidates is not allowed. Raises `LabError` too if no test can find the
+    difference that `ctr` and `lift` describe.
     """
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")
     needed = impressions_per_variant(ctr, lift)
     alike = alike_pairs([_hash_of(path) for path in candidates])
     pair = None if scores is None else pair_to_test(scores, slope, alike)
-    advice = "" if pair is not None else _advice(len(candidates), scores, alike)
+    advice = "" if pair is not None else _advice(len(candidates), scores, alike, proven)
     names = tuple(str(path) for path in candidates)
     return ExperimentPlan(ctr, lift, POWER, ALPHA, needed, names, pair, tuple(alike), advice)
 
 
-def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair]) -> str:
+def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair], proven: bool) -> str:
     """Return a sentence that says what to do when no two candidates could be chosen."""
     if scores is not None:
-        return advice_without_pair(scores, alike)
+        return advice_without_pair(scores, alike, proven)
     if all_alike(candidates, alike):
         return ALL_ALIKE
     if candidates == 2:

@@ -20,8 +20,9 @@ WHERE {where} AND EXISTS (SELECT 1 FROM thumbnail_versions o WHERE o.video_id = 
 def variants_query(where: str = "true") -> str:
     """Return an SQL query for the variants with a picture, of all experiments whose videos the lab has collected.
 
-    `where` is a condition on the videos `v`. If a variant has no title, the result has the title that the video showed
-    on the first day of the experiment. If the lab does not know this title, the result has the video's present title.
+    `where` is a condition on the videos `v` or on the experiments `e`. If a variant has no title, the result has the
+    title that the video showed on the first day of the experiment. If the lab does not know this title, the result has
+    the video's present title.
     """
     return f"""
         SELECT e.experiment_id, e.channel_id, e.video_id, e.started_on, e.outcome, e.winner,

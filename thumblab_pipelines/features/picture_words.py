@@ -1,4 +1,10 @@
-"""Define an SQL expression for the words that were read in a picture."""
+"""Read the words in pictures from the database. The SQL expression for these words is also used by other queries."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from thumblab_pipelines.lab import Lab
 
 PICTURE_WORDS = """
 CASE WHEN jsonb_typeof(f.evidence -> 'texts') = 'array' THEN coalesce(
@@ -8,3 +14,20 @@ CASE WHEN jsonb_typeof(f.evidence -> 'texts') = 'array' THEN coalesce(
 
 The result is empty if the picture has no words, and NULL if no words were looked for in the picture.
 """
+
+_WORDS = text(f"""
+SELECT f.video_id, f.sha256, {PICTURE_WORDS} AS words FROM visual_features f
+JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
+""")  # noqa: S608  (a constant expression)
+
+
+def read_picture_words(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> list[str | None]:
+    """Return the words that were read in each of k pictures [k], see `PICTURE_WORDS`.
+
+    `ids` [k] are the ids of the videos that show the pictures. `pictures` [k] are the SHA-256 of the pictures. The
+    result is None for a picture in which no words were looked for.
+    """
+    with lab.engine.connect() as connection:
+        rows = connection.execute(_WORDS, {"ids": list(ids), "pictures": list(pictures)}).all()
+    words = {(row.video_id, row.sha256): row.words for row in rows}
+    return [words.get(key) for key in zip(ids, pictures, strict=True)]

@@ -68,6 +68,7 @@ class PublishedCandidate:
     release: str
     channel_id: str
     knowledge: str
+    scored_at: datetime
     video_id: str
     score: float
     excess: float
@@ -81,6 +82,11 @@ class PublishedPair:
     channel_id: str
     winner: PublishedCandidate
     loser: PublishedCandidate
+
+    @property
+    def scored_at(self) -> datetime:
+        """When the later of the two candidates was scored. There is no claim about the pair before this time."""
+        return max(self.winner.scored_at, self.loser.scored_at)
 
 
 def decided_pairs(connection: Connection) -> list[DecidedPair]:
@@ -113,7 +119,7 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
     latest = {}
     for row in connection.execute(_PUBLISHED):
         latest[row.model_release, row.video_id] = PublishedCandidate(
-            row.model_release, row.channel_id, row.knowledge, row.video_id, row.score, row.excess
+            row.model_release, row.channel_id, row.knowledge, row.scored_at, row.video_id, row.score, row.excess
         )
     return list(latest.values())
 
@@ -135,6 +141,15 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
                 winner, loser = (one, other) if one.excess > other.excess else (other, one)
                 pairs.append(PublishedPair(release, channel_id, winner, loser))
     return pairs
+
+
+def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair]:
+    """Return each pair of videos once, with its latest claim.
+
+    Several releases may have scored the same two videos. Without this rule, such videos would count more.
+    """
+    by_time = sorted(pairs, key=lambda pair: pair.scored_at)
+    return list({frozenset((pair.winner.video_id, pair.loser.video_id)): pair for pair in by_time}.values())
 
 
 def _pair(winner: Any, loser: Any) -> DecidedPair | None:

@@ -16,6 +16,7 @@ from thumblab_pipelines.predictions.claims import (
     PublishedPair,
     decided_pairs,
     latest_pairs,
+    latest_published_pairs,
     published_candidates,
     published_pairs,
 )
@@ -127,7 +128,8 @@ def _quality(
 ) -> ReleaseQuality:
     claimed = latest_pairs([pair for pair in decided if pair.claimed is not None])
     ordered = latest_pairs([pair for pair in decided if pair.claimed is None])
-    return ReleaseQuality(release, served, kept, _of_experiments(claimed), _of_evidence(ordered), _of_videos(published))
+    videos = _of_videos(latest_published_pairs(published))
+    return ReleaseQuality(release, served, kept, _of_experiments(claimed), _of_evidence(ordered), videos)
 
 
 def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:

@@ -1,7 +1,6 @@
 """Find candidates that are near-identical, and count each group of them as one candidate."""
 
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 from itertools import combinations
 
 import numpy as np
@@ -15,11 +14,10 @@ _LARGEST_THRESHOLD = 1 - 1e-6
 An encoder may have the threshold 1. But rounding may make the cosine of two equal vectors a little smaller than 1.
 """
 
-_SAME_WORDS = 0.85
-"""Smallest share of equal characters (`SequenceMatcher.ratio`) at which two texts count as two readings of one text.
+_LEAST_LETTERS = 5
+"""Minimum number of letters of a word in which one wrong character counts as a reading error.
 
-A text of fourteen letters in which two were misread has 0.86, so it counts as the same text. "free phone" and "new
-phone" have 0.74.
+One character makes many shorter words into other words: "new" and "now", "do" and "no".
 """
 
 
@@ -53,12 +51,30 @@ def group_near_identical(
 
 
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
-    """Return whether the same words were read in two pictures, apart from reading errors.
+    """Return whether the same words were read in two pictures, in the same order, apart from reading errors.
 
-    The result is True if no words were read in either picture, for example because the text reader is not installed.
+    Upper and lower case are the same. The result is True if no words were read in either picture, for example because
+    the text reader is not installed.
     """
-    words = [(picture.measurement.evidence.words or "").casefold() for picture in (first, second)]
-    return words[0] == words[1] or SequenceMatcher(None, words[0], words[1], autojunk=False).ratio() >= _SAME_WORDS
+    one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))
+    return len(one) == len(other) and all(map(_same_word, one, other))
+
+
+def _same_word(first: str, second: str) -> bool:
+    """Return whether two words are equal, or may be two readings of one word.
+
+    Two words may be readings of one word if both consist of letters only, have at least `_LEAST_LETTERS` of them, and
+    differ in one character that was replaced, added or left out. A changed digit makes another number, so a word with a
+    digit is never taken for a reading of another one.
+    """
+    if first == second:
+        return True
+    if not (first.isalpha() and second.isalpha()) or min(len(first), len(second)) < _LEAST_LETTERS:
+        return False
+    pairs = enumerate(zip(first, second, strict=False))
+    start = next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
+    rest, other_rest = first[start:], second[start:]
+    return rest[1:] == other_rest[1:] or rest[1:] == other_rest or rest == other_rest[1:]
 
 
 def count_groups_once(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[list[int]]:

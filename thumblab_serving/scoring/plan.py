@@ -14,6 +14,7 @@ from thumblab_core.experiments.planning import (
     pair_to_test,
 )
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+from thumblab_serving.schemas.answer import Verdict
 from thumblab_serving.schemas.plan import AlikeOut, PairOut, PlanOut
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking
@@ -60,7 +61,9 @@ def plan_test(
             information=pair.information,
         ),
         too_alike=[AlikeOut(first=names[one.first], second=names[one.second], bits=one.bits) for one in alike],
-        advice=None if pair is not None else advice_without_pair(strengths, alike),
+        advice=None
+        if pair is not None
+        else advice_without_pair(strengths, alike, ranking.verdict is not Verdict.NO_SKILL),
     )
 
 

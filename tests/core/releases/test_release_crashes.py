@@ -99,6 +99,8 @@ match POINT.split():
         pathlib.Path.rename = die
     case ["pointer"]:
         pathlib.Path.replace = die
+    case ["history"]:
+        die_at(pathlib.Path, "replace", 2)
 store.serving.promote(store.publish("index", "tech", write, {}))
 """
 
@@ -199,3 +201,18 @@ def test_a_release_cannot_be_pruned_between_its_verification_and_its_promotion(
     store.serving.promote(old)
     pruning.join()
     assert store.serving.current(KIND, SCOPE) == old
+
+
+def test_a_release_whose_promotion_was_killed_before_the_history_was_written_can_be_rolled_back_to(
+    store: ReleaseStore,
+) -> None:
+    first = serve(store, "good")
+    script = KILLED.replace("POINT", "'history'").replace("ROOT", repr(str(store.root)))
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    second = store.serving.current(KIND, SCOPE)
+    assert second is not None
+    assert text_of(second) == "killed"
+    assert store.serving.promoted(KIND, SCOPE) == [first.release_id, second.release_id]
+    third = serve(store, "third")
+    assert store.serving.served_before(KIND, SCOPE) == [first, second]
+    assert store.serving.promoted(KIND, SCOPE) == [first.release_id, second.release_id, third.release_id]

@@ -14,10 +14,15 @@ from planted_pairs import PlantedLab, planted_lab
 
 from demo.catalogues.effects import PlantedEffects
 from thumblab_core.arrays import Float64s
+from thumblab_core.database.channels import find_channel
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode
+from thumblab_core.ranking.adapters import Adapter
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_core.releases.release import ALL, MODEL, PAIRS
+from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, refit_channel_adapters
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -26,6 +31,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.train import train
+from thumblab_pipelines.videos.deletion import delete_videos
 
 EXPERIMENTS = 40
 NEW_PAIRS = 300
@@ -67,7 +73,11 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
     assert len(pairs) >= EXPERIMENTS
     learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
     assert len(learnt_pairs) >= 15
-    assert learnt_pairs.happened_on.max() <= held_out.happened_on.max()
+    # A pair of a held-out video is never learnt, whenever it happened.
+    part_of_video = held_out.video_id.map(learnt.data.videos.set_index("video_id").part)
+    later = held_out[part_of_video.isna() | (part_of_video == TRAIN)]
+    assert len(later) >= 5
+    assert learnt_pairs.happened_on.max() < later.happened_on.min()
     compared = [model.adapter(learnt.channel) for model in learnt.models()]
     assert compared[0] is not None and compared[1] is not None
     assert (compared[0].compared, compared[1].compared) == (len(learnt_pairs), 0)
@@ -125,3 +135,40 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
     lead = wins[0] - wins[1]
     assert lead.mean() > 0.03, [float(side.mean()) for side in wins]
     assert lead.mean() > 1.96 * lead.std() / np.sqrt(NEW_PAIRS), [float(side.mean()) for side in wins]
+
+
+def test_an_added_adapter_learns_the_experiments_for_training_and_forgets_deleted_ones(
+    planted: PlantedLab, learnt: Learnt
+) -> None:
+    lab, pairs = planted.lab, learnt.data.one_video.pairs
+    names = ("image_encoder", "title_encoder", "image_encoder_name")
+    model = lab.releases.publish(
+        MODEL, ALL, learnt.informed.save, {name: learnt.data.release.info[name] for name in names}
+    )
+    lab.releases.serving.promote(model)
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, learnt.channel)
+    assert channel is not None
+
+    def added() -> tuple[FittedAdapter, Adapter]:
+        fitted = fit_channel_adapter(lab, channel, model)
+        adapter = ChannelAdapters(lab.releases).load(channel.channel_id, fitted.release).adapter
+        assert adapter is not None
+        return fitted, adapter
+
+    fitted, adapter = added()
+    own, chosen = learnt.informed.adapter(learnt.channel), (pairs.part == TRAIN).to_numpy(bool)
+    assert own is not None
+    assert fitted.compared == adapter.compared == own.compared == chosen.sum()
+    np.testing.assert_array_equal(adapter.inputs[-2 * own.compared :], own.inputs[-2 * own.compared :])
+    assert fit_channel_adapter(lab, channel, model).unchanged
+    forgotten = str(pairs.video_id[chosen].iloc[0])
+    with lab.engine.begin() as connection:
+        delete_videos(connection, [forgotten])
+    left = added()[1]
+    assert left.compared == (chosen & (pairs.video_id != forgotten)).sum()
+    fewer = learnt.data.one_video.only(np.asarray(chosen & (np.arange(len(pairs)) < 10)))
+    lab.releases.publish(PAIRS, ALL, fewer.save, learnt.data.release.info)
+    refitted, _ = added()
+    assert (refitted.unchanged, refitted.compared) == (False, len(fewer.without_videos([forgotten])))
+    assert refit_channel_adapters(lab, model).unchanged == [channel.channel_id]

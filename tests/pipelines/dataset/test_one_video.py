@@ -126,10 +126,12 @@ def test_the_check_names_wrong_pairs(data: Dataset) -> None:
     pairs.loc[2, "fold"] += 1
     held_out = data.videos.video_id[data.videos.part == TEST].iloc[0]
     pairs.loc[3, ["video_id", "part"]] = [held_out, TRAIN]
+    pairs.loc[5, "pair_id"] = pairs.pair_id[6]
     images = one_video.images.copy()
     images[4] *= 2
     faults = "; ".join(dataclasses.replace(one_video, pairs=pairs, images=images).faults(data.videos))
-    for row, fault in enumerate(("no gap", "one picture", "another fold", "held-out video", "not the length 1")):
+    expected = ("no gap", "one picture", "another fold", "held-out video", "not the length 1", "occurs twice")
+    for row, fault in enumerate(expected):
         assert any(pairs.pair_id[row] in part and fault in part for part in faults.split("; ")), fault
 
 

@@ -5,7 +5,7 @@ second one. An experiment or a change that gives no pair is left out and counted
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,17 @@ import pandas as pd
 import pytest
 from sqlalchemy import insert
 
-from thumblab_core.database.tables import channels, experiments, thumbnail_versions, videos
+from thumblab_core.database.tables import channels, experiments, thumbnail_versions, video_stats, videos
 from thumblab_core.experiments.records import Experiment, Variant
 from thumblab_core.experiments.store import save
 from thumblab_pipelines.dataset.ageing import Growth
-from thumblab_pipelines.dataset.changed_thumbnails import ASSUMED_VARIANCE, LEAST_VARIANCE, Counts, Unchanged
+from thumblab_pipelines.dataset.changed_thumbnails import (
+    ASSUMED_VARIANCE,
+    LEAST_VARIANCE,
+    Counts,
+    Unchanged,
+    read_changes,
+)
 from thumblab_pipelines.dataset.experiment_pairs import (
     SAME_VARIANCE,
     UNKNOWN_WIN,
@@ -25,7 +31,7 @@ from thumblab_pipelines.dataset.experiment_pairs import (
     read_experiment_pairs,
 )
 from thumblab_pipelines.dataset.one_video import COLUMNS
-from thumblab_pipelines.dataset.one_video_build import OneVideoInputs
+from thumblab_pipelines.dataset.one_video_build import OneVideoSources
 from thumblab_pipelines.lab import Lab
 
 DAY = date(2026, 11, 1)
@@ -121,10 +127,10 @@ def test_pairs_without_vectors_and_of_channels_outside_the_corpus_are_left_out_a
     read: Read, module_lab: Lab
 ) -> None:
     read(*variants(0.6, 0.4), winner=1)
-    inputs = OneVideoInputs.read(module_lab, "images", "titles")
+    sources = OneVideoSources.read(module_lab, "images", "titles")
     for channel, reason in (("c", "not encoded"), ("d", "channel without videos in the corpus")):
         corpus = pd.DataFrame({"video_id": ["v"], "channel_id": [channel], "part": ["train"], "fold": [0]})
-        made, counts = inputs.pairs(Growth(), corpus)
+        made, counts = sources.pairs(Growth(), corpus)
         assert (len(made), set(made.pairs)) == (0, set(COLUMNS))
         assert counts["left_out"] == {reason: 1}
         assert counts["pairs"] == {"experiment": 0, "changed_thumbnail": 0}
@@ -148,6 +154,32 @@ def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> C
 def test_the_excess_is_by_how_much_faster_views_were_gained_than_the_growth_law_expects() -> None:
     assert counts(1.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(0.0, abs=0.01)
     assert counts(2.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_checked(
+    emptied_lab: Callable[..., Lab],
+) -> None:
+    lab = emptied_lab(thumbnail_versions, videos, channels)
+    start = datetime(2026, 10, 1, tzinfo=UTC)
+    day = [start + timedelta(days=n) for n in range(21)]
+    facts = {"niche": "tech", "channel_id": "c", "title": "t", "tags": [], "source": "youtube", "format": "video"}
+    versions = [("changed", A, day[0], day[5]), ("changed", B, day[6], day[20]), ("same", A, day[1], day[10])]
+    with lab.engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="c", title="c"))
+        for video_id in ("changed", "same"):
+            connection.execute(
+                insert(videos).values(video_id=video_id, published_at=start, refreshed_at=start, **facts)
+            )
+            for n, at in enumerate(day[1:], 1):
+                count = {"view_count": 1_000 * n, "era": "playback_start"}
+                connection.execute(insert(video_stats).values(video_id=video_id, observed_at=at, **count))
+        for video_id, sha256, first_seen, last_seen in versions:
+            version = {"video_id": video_id, "sha256": sha256, "first_seen": first_seen, "last_seen": last_seen}
+            connection.execute(insert(thumbnail_versions).values(title="t", **version))
+    changes = read_changes(lab)
+    (unchanged,) = changes.unchanged
+    assert unchanged.ages.tolist() == [24.0 * n for n in range(1, 11)]
+    assert len(changes.counts["changed"].ages) == 20
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:

@@ -146,8 +146,8 @@ def test_a_plan_names_the_impressions_the_pair_and_what_is_too_alike(candidates:
 
 
 def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
-    def advice(paths: list[Path], scores: list[float | None] | None) -> str:
-        plan = plan_experiment(paths, scores, 1.0, 0.05, 0.1)
+    def advice(paths: list[Path], scores: list[float | None] | None, proven: bool = True) -> str:
+        plan = plan_experiment(paths, scores, 1.0, 0.05, 0.1, proven)
         assert plan.pair is None
         return plan.advice
 
@@ -155,6 +155,8 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
     assert advice(candidates[1:], None) == "Test the two candidates against each other."
     assert "With --title and --niche" in advice(candidates, None)
     assert "fewer than two" in advice(candidates, [None, None, 1.0])
+    assert advice(candidates, [None, None, None], proven=False).endswith("any two that are not too alike.")
+    assert "make one that looks different" in advice(candidates[:2], [None, None], proven=False)
     # Only the first two pictures have scores, and they look the same.
     assert "looks different from it" in advice(candidates, [1.0, 0.9, None])
 

@@ -1,16 +1,17 @@
 """Test the scores that the served model gives to the variants of an experiment."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from given_experiments import CHANNEL, VIDEO, given, kept, put_channel
-from sqlalchemy import delete, insert
+from given_experiments import CHANNEL, START, VIDEO, given, kept, put_channel
+from sqlalchemy import delete, insert, update
 
-from thumblab_core.database.tables import earlier_embeddings, embeddings
+from thumblab_core.database.tables import earlier_embeddings, embeddings, videos, visual_features
 from thumblab_core.images import digest
-from thumblab_core.ranking.inputs import model_inputs
+from thumblab_core.ranking.inputs import InputLayout, model_inputs
 from thumblab_core.ranking.ranker import Ranker, RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
@@ -22,14 +23,18 @@ from thumblab_pipelines.lab import Lab
 TITLE = "One title"
 
 
-def serve_model(lab: Lab) -> None:
-    """Serve a model whose score of a picture grows with the first number of its vector."""
+def serve_model(lab: Lab, column: int = 0) -> None:
+    """Serve a model whose score grows with one column of the inputs, by default the first number of the picture."""
     model = Ranker(RankerConfig("images", "titles", image_dimension=4, title_dimension=2, hidden=8))
     random = np.random.default_rng(0)
     vectors, words = random.standard_normal((32, 4)), random.standard_normal((32, 2))
-    model.fit_scale(model_inputs(vectors.astype(np.float32), words.astype(np.float32), ["A title"] * 32))
+    model.fit_scale(
+        model_inputs(
+            vectors.astype(np.float32), words.astype(np.float32), ["A title"] * 32, in_pictures=["A", "B"] * 16
+        )
+    )
     line = np.zeros(model.config.inputs, np.float32)
-    line[0] = 1.0
+    line[column] = 1.0
     model.start(line)
     trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {})
     info = {"image_encoder": "images", "title_encoder": "titles"}
@@ -88,6 +93,67 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
     ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # The lab has no title for this video.
     ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # This experiment has no pictures.
     assert served_scores(lab, kept(lab)) == {}
+
+
+WORDS_IN_TITLE = InputLayout(4, 2).columns("agreement").start + 1
+"""The column of the inputs with the share of a picture's words that its title has too."""
+
+
+def put_words(lab: Lab, sha256: str | None, words: str) -> None:
+    """Store the words that were read in the picture that the video shows."""
+    row = {"video_id": VIDEO, "sha256": sha256, "version": "2", "evidence": {"texts": [{"text": words}]}}
+    with lab.engine.begin() as connection:
+        connection.execute(insert(visual_features).values(**row))
+
+
+def test_the_words_in_the_picture_count_in_a_test_of_titles(
+    lab: Lab, experiment: AddedExperiment, encode: Callable[[int, float], None], pictures: list[Path]
+) -> None:
+    titles = [TITLE, "Another day", "One more title"]
+    encode(1, 0.5)
+    with lab.engine.begin() as connection:
+        for title in titles[1:]:
+            row = {
+                "video_id": VIDEO,
+                "encoder": "titles",
+                "vector": [1.0, 0.0],
+                "source_digest": digest(title.encode()),
+            }
+            connection.execute(insert(earlier_embeddings).values(**row))
+    put_words(lab, experiment.experiment.variants[0].sha256, TITLE.upper())
+    serve_model(lab, WORDS_IN_TITLE)
+    variants = [{"picture": pictures[0], "title": title} for title in titles]
+    of_titles = ExperimentWriter(lab).add(given(variants, started_on=START + timedelta(days=20)))
+    scores = served_scores(lab, kept(lab))
+    assert scores is not None
+    same, other, longer = scores[of_titles.experiment_id]
+    assert same == longer > other
+
+
+def test_the_words_in_a_picture_do_not_count_if_another_picture_of_the_experiment_was_not_read(
+    lab: Lab, experiment: AddedExperiment, encode: Callable[[int, float], None]
+) -> None:
+    for position in (1, 2, 3):
+        encode(position, 0.5)
+    put_words(lab, experiment.experiment.variants[0].sha256, TITLE)
+    serve_model(lab, WORDS_IN_TITLE)
+    scores = served_scores(lab, kept(lab))
+    assert scores is not None
+    assert len(set(scores[experiment.experiment_id])) == 1
+
+
+def test_variants_without_a_title_are_scored_with_the_title_that_the_video_had(
+    lab: Lab, experiment: AddedExperiment, encode: Callable[[int, float], None], pictures: list[Path]
+) -> None:
+    for position, first in ((1, 0.1), (2, 0.9), (3, -0.5)):
+        encode(position, first)
+    serve_model(lab)
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).where(videos.c.video_id == VIDEO).values(title=TITLE))
+    untitled = ExperimentWriter(lab).add(given(pictures, started_on=START + timedelta(days=20)))
+    scores = served_scores(lab, kept(lab))
+    assert scores is not None
+    assert scores[untitled.experiment_id] == scores[experiment.experiment_id]
 
 
 def test_without_a_served_model_there_are_no_scores(open_lab: Callable[..., Lab]) -> None:

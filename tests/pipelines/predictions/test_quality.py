@@ -180,6 +180,22 @@ def test_published_candidates_of_a_channel_are_compared_by_their_scores(lab: Lab
     assert videos.accuracy.low < 5 / 6 < videos.accuracy.high
 
 
+def test_over_all_releases_a_pair_of_videos_counts_once_with_its_latest_claim(lab: Lab) -> None:
+    for hours, release, scores in ((0, "r1", (10, 60)), (1, "r2", (60, 10))):
+        for number, score in enumerate(scores):
+            facts = {"model_release": release, "scored_at": SCORED + timedelta(hours=hours)}
+            predict(lab, f"published {number}", f"left {number}", chances=(score / 100, 0.1), **facts)
+    # The last two videos were in no prediction. They make the trend of the channel known.
+    for number, views in enumerate((1_000, 2_000, 1_500, 1_500)):
+        publish(lab, f"v{number}", f"published {number}", views, days=1 + number / 24)
+    figures = {
+        name: (quality.videos.pairs, quality.videos.compared, quality.videos.accuracy.value)
+        for name, quality in measure(lab).items()
+        if quality.videos is not None
+    }
+    assert figures == {EVERY: (1, 2, 0), "r2": (1, 2, 0), "r1": (1, 2, 1)}
+
+
 def test_scores_of_different_releases_or_states_of_knowledge_are_not_compared(lab: Lab) -> None:
     put_published(lab, (10, 1_000), (60, 2_000))
     put_published(lab, (10, 1_500), (60, 2_500), model_release="release 2")

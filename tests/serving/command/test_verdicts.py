@@ -80,9 +80,10 @@ def test_a_plan_gets_the_chance_of_the_whole_group_and_none_without_proven_skill
         settings.cache_clear()
         return win_probabilities(settings(), [str(path) for path in copied], ASKED[1], "tech", None)
 
-    first, second, copy = chances()
+    (first, second, copy), proven = chances()
+    assert proven
     assert first == copy
     assert first + second == pytest.approx(1)
     assert capsys.readouterr().err == ""
-    assert chances(**unproven) == [None] * 3
+    assert chances(**unproven) == ([None] * 3, False)
     assert capsys.readouterr().err.startswith("note: the model was not shown to order such pictures better than chance")

@@ -65,7 +65,7 @@ def test_a_model_without_proven_skill_chooses_no_pair_and_the_plan_says_how_many
         answer = service.score(draw(1), draw(2), draw(3))
     plan = answer["test_plan"]
     assert (answer["verdict"], plan["pair"], plan["impressions_per_variant"]) == ("no_skill", None, 31_234)
-    assert plan["advice"].startswith("The model gives a chance to fewer than two of the candidates.")
+    assert plan["advice"].startswith("The order of the model is not used, because its skill is not proven.")
 
 
 def test_there_is_no_plan_for_fewer_than_two_pictures(service: Any, draw: Draw) -> None:
