@@ -24,7 +24,6 @@ from thumblab_pipelines.training.linear import TITLE_PENALTIES, best_penalty, fi
 _PENALTIES = (3.0, 10.0, 30.0)
 _OWN_PENALTIES = (1.0, 2.0, 4.0)
 _FOLDS = 3
-_LINE_PAIRS = 200_000
 
 
 @dataclass(frozen=True)
@@ -160,14 +159,8 @@ class LabTitles:
         return np.concatenate([ranker.standardise(block) @ line for block in blocks]).astype(np.float64), ranker
 
     def _chosen(self, inputs: Float32s, above: Floats, rows: Rows) -> float:
-        panel = self._panel
-        place = np.full(len(panel.titles), -1)
-        place[rows] = np.arange(len(rows))
-        pairs = PairSet.of(panel, np.asarray(above), place >= 0)
-        chosen = np.random.default_rng(0).permutation(len(pairs.winners))[:_LINE_PAIRS]
-        winners, losers = place[pairs.winners[chosen]], place[pairs.losers[chosen]]
-        run = runs_in_time(panel.channel[rows].astype(str))
-        return best_penalty(inputs, np.asarray(above[rows], np.float64), run, (winners, losers), TITLE_PENALTIES)
+        run = runs_in_time(self._panel.channel[rows].astype(str))
+        return best_penalty(inputs, above[rows], run, TITLE_PENALTIES)
 
 
 def _slope(scores: Floats, above: Floats, channel: Rows) -> float:

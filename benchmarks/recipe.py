@@ -34,7 +34,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from thumblab_core.arrays import Floats, Rows
+from thumblab_core.arrays import Floats
 from thumblab_core.embedded_postgres import server
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
@@ -222,17 +222,17 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Line] = {}
 
-    def fit_once(inputs: LineInputs, target: Floats, pairs: tuple[Rows, Rows], *options: Any) -> Line:
+    def fit_once(inputs: LineInputs, target: Floats, *options: Any) -> Line:
         """Return the linear model of `linear.fit_line`.
 
         Most variants and seeds have the same inputs. If the model was fitted to the same inputs before, the stored
         model is returned. The first of `options` is for one-video pairs. It must be None, because a window has none.
         """
         assert options[0] is None
-        arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, *pairs, np.array(options[1])
+        arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, np.array(options[1])
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in cache:
-            cache[digest] = linear.fit_line(inputs, target, pairs, *options)
+            cache[digest] = linear.fit_line(inputs, target, *options)
         return cache[digest]
 
     with patch.object(global_model, "fit_line", fit_once):

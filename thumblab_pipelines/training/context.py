@@ -27,7 +27,15 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
-from thumblab_pipelines.training.linear import UNDERSMOOTHING, best_context_penalty, fit_ridge
+from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty, fit_ridge
+
+_UNDERSMOOTHING = 3.0
+"""The context is predicted with the best penalty divided by this number.
+
+The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
+leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004). Evaluation needs
+residuals without an effect of the title. Training uses the best penalty, because there the noise costs more.
+"""
 
 _DAY, _WEEK = 1.0, 7.0
 """The periods, in days, of the features that come from the hour and the weekday of publication."""
@@ -70,7 +78,7 @@ class Context:
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
         # A run is left out if it has no videos, or if it has all of them. Then no video is left to learn from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
-        penalty = best_context_penalty(features[chosen], target[chosen], run[chosen]) / UNDERSMOOTHING
+        penalty = best_penalty(features[chosen], target[chosen], run[chosen], CONTEXT_PENALTIES) / _UNDERSMOOTHING
         linear = [_predict_linearly(features, target, known, penalty) for _, known in folds]
         general = np.zeros(len(videos))
         for (out, _), scores in zip(folds, linear, strict=True):

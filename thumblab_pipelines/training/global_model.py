@@ -66,7 +66,7 @@ def fit_global_model(
     winners, losers, margins = corpus.pairs_within(train)
     measured = corpus.learns_ctr(train)
     absolute = corpus.absolute_target(train, measured)
-    line = _start_from_line(model, corpus, train, (winners, losers), absolute, config.partial_out)
+    line = _start_from_line(model, corpus, train, absolute, config.partial_out)
     held_winners, held_losers, _ = corpus.pairs_within(validation)
     arrays = TrainingArrays(
         corpus.inputs,
@@ -87,13 +87,12 @@ def fit_global_model(
 
 
 def _start_from_line(
-    model: Ranker, corpus: Corpus, train: Rows, pairs: tuple[Rows, Rows], absolute: Float32s, partialled: bool
+    model: Ranker, corpus: Corpus, train: Rows, absolute: Float32s, partialled: bool
 ) -> LineParameters:
     """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
-    `pairs`: the rows of the winners and losers of pairs. Only the rows `train` are in these pairs. `absolute` [n]: the
-    target of the absolute head. The initialised absolute head predicts the mean of this target for every input.
-    `partialled`: see `fit_line`.
+    `absolute` [n]: the target of the absolute head. The initialised absolute head predicts the mean of this target for
+    every input. `partialled`: see `fit_line`.
     """
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
@@ -101,13 +100,10 @@ def _start_from_line(
     # linear model therefore does not use the length. Only the channel adapters use it.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
-    position = np.full(len(corpus.target), -1)
-    position[train] = np.arange(len(train))
     inputs = model.standardise(corpus.inputs[train])
     context = context_features(corpus.data, train)[train]
     rows = LineInputs(inputs[:, picture], inputs[:, title], context, corpus.channel[train])
-    sides = (position[pairs[0]], position[pairs[1]])
-    line = fit_line(rows, above, sides, differences(corpus, model, train, picture), partialled)
+    line = fit_line(rows, above, differences(corpus, model, train, picture), partialled)
     weights = np.zeros(layout.total, np.float32)
     weights[picture], weights[title] = line.picture, line.title
     known = absolute[np.isfinite(absolute)]

@@ -13,13 +13,15 @@ estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 The title part is a ridge regression on what the picture part leaves of the views. The picture part has the picture's
 vector, and how the words in the picture agree with the title.
 
-The three penalties are chosen by cross-validation over the same runs, inside the training part.
+Each of the three penalties is the one with the smallest squared error in cross-validation over the same runs, inside
+the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,13 +34,6 @@ CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 """The penalties that are tried for each of the three regressions. The inputs have a length of about 1."""
-
-UNDERSMOOTHING = 3.0
-"""The context is predicted with the best penalty divided by this number.
-
-The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
-leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004).
-"""
 _ROWS = 2_000
 """Maximum number of videos for choosing the penalties. The fit itself uses all videos."""
 
@@ -47,7 +42,6 @@ _ROWS = 2_000
 class LineParameters:
     """The penalties of the three ridge regressions, see the docstring of the module.
 
-    `context`: the penalty that was used, which is the best one divided by `UNDERSMOOTHING`.
     `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
     """
 
@@ -96,27 +90,25 @@ class Line:
 def fit_line(
     inputs: LineInputs,
     target: Floats,
-    pairs: tuple[Rows, Rows],
     differences: Differences | None = None,
     partialled: bool = True,
 ) -> Line:
     """Fit the linear model to n rows.
 
-    `target` [n]: how far the log views are above the channel's trend. `pairs`: the rows of the winners and of the
-    losers, by which the penalties are chosen. `partialled`: False fits the picture part to the views themselves, for
-    comparison.
+    `target` [n]: how far the log views are above the channel's trend. `partialled`: False fits the picture part to the
+    views themselves, for comparison.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
-    context = best_context_penalty(inputs.context, y, run) / UNDERSMOOTHING
+    context = best_penalty(inputs.context, y, run, CONTEXT_PENALTIES)
     views, pictures = y, np.asarray(inputs.picture, np.float64)
     if partialled:
         left_over = residuals(np.column_stack([y, pictures]), inputs.context, run, context)
         views, pictures = left_over[:, 0], left_over[:, 1:]
-    picture = best_penalty(pictures, views, run, pairs, _PICTURE_PENALTIES)
+    picture = best_penalty(pictures, views, run, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
     left = y - np.asarray(inputs.picture, np.float64) @ of_picture
-    title = best_penalty(inputs.title, left, run, pairs, TITLE_PENALTIES)
+    title = best_penalty(inputs.title, left, run, TITLE_PENALTIES)
     of_title = fit_ridge(inputs.title, left, title)
     parameters = LineParameters(context, picture, title, partialled)
     return Line(of_picture, np.asarray(of_title, np.float64), parameters)
@@ -133,13 +125,19 @@ def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.
     return np.asarray(ridge.coef_, np.float32)
 
 
-def best_context_penalty(context: Floats, target: Floats, run: Rows) -> float:
-    """Return the penalty with which the context predicts the target [n] best in cross-validation over the runs [n]."""
+def best_penalty(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> float:
+    """Return the penalty with which the inputs [n, d] predict the target [n] best in cross-validation over the runs [n].
+
+    The best penalty has the smallest mean squared error. If there is only one run, nothing can be predicted, and the
+    largest penalty is returned.
+    """
     rows = _sample_of(len(target))
+    if len(np.unique(run[rows])) < 2:
+        return penalties[-1]
     y = np.asarray(target, np.float64)[rows]
-    predicted = held_out_predictions(context[rows], y, run[rows], CONTEXT_PENALTIES)
-    errors = ((y - predicted) ** 2).mean(axis=1)
-    return CONTEXT_PENALTIES[int(np.argmin(errors))]
+    y = y - y.mean()
+    errors = ((y - held_out_predictions(inputs[rows], y, run[rows], penalties)) ** 2).mean(axis=1)
+    return penalties[int(np.argmin(errors))]
 
 
 def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
@@ -163,35 +161,6 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
         rows, y = np.concatenate([rows, differences.picture]), np.concatenate([y, differences.gaps])
         ridge.fit(rows, y, sample_weight=np.concatenate([np.ones(len(target)), weights]))
     return np.asarray(ridge.coef_, np.float64)
-
-
-def best_penalty(
-    inputs: Floats, target: Float64s, run: Rows, pairs: tuple[Rows, Rows], penalties: tuple[float, ...]
-) -> float:
-    """Return the penalty whose held-out predictions order the most pairs as the target [n] does.
-
-    `pairs`: the rows of the two videos of each pair. Only pairs within one run are used. If there is none, the largest
-    penalty is returned.
-    """
-    sample = _sample_of(len(target))
-    position = np.full(len(target), -1)
-    position[sample] = np.arange(len(sample))
-    first, second = (position[side] for side in pairs)
-    runs, y = run[sample], target[sample]
-    inside = (first >= 0) & (second >= 0)
-    first, second = first[inside], second[inside]
-    same_run = runs[first] == runs[second]
-    first, second = first[same_run], second[same_run]
-    order = np.sign(y[first] - y[second])
-    if not len(order):
-        return penalties[-1]
-    best, best_share = penalties[-1], -1.0
-    predictions = held_out_predictions(inputs[sample], y, runs, penalties)
-    for penalty, predicted in zip(reversed(penalties), predictions[::-1], strict=True):
-        share = float((np.sign(predicted[first] - predicted[second]) == order).mean())
-        if share > best_share + 1e-9:
-            best, best_share = penalty, share
-    return best
 
 
 def _sample_of(count: int) -> Rows:

@@ -7,7 +7,6 @@ the inputs of the picture part. This is called partialling out.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,9 @@ from thumblab_pipelines.training.linear import (
     _PICTURE_PENALTIES,
     CONTEXT_PENALTIES,
     TITLE_PENALTIES,
-    UNDERSMOOTHING,
     Differences,
     Line,
     LineInputs,
-    best_context_penalty,
     fit_line,
     fit_ridge,
 )
@@ -35,14 +32,13 @@ PICTURE = np.eye(20)[0] * np.sqrt(20)
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """Videos of eight channels: the inputs, the targets and the pairs that `fit_line` needs."""
+    """Videos of eight channels: the inputs and the targets that `fit_line` needs."""
 
     inputs: LineInputs
     target: Float64s
-    pairs: tuple[Rows, Rows]
 
     def fit(self, differences: Differences | None = None, partialled: bool = True) -> Line:
-        return fit_line(self.inputs, self.target, self.pairs, differences, partialled)
+        return fit_line(self.inputs, self.target, differences, partialled)
 
     def change(self, target: Float64s) -> "Planted":
         return dataclasses.replace(self, target=target)
@@ -63,13 +59,9 @@ def planted(
     pictures[:, 1] = confounding * titles[:, 0] + np.sqrt(1 - confounding**2) * pictures[:, 1]
     target = pictures[:, 0] + by_title * titles[:, 0] + noise * random.standard_normal(n)
     channel = np.repeat([f"c{number}" for number in range(8)], videos)
-    first, second = np.triu_indices(videos, 1)
-    left = np.concatenate([first + videos * number for number in range(8)])
-    right = np.concatenate([second + videos * number for number in range(8)])
-    ahead = target[left] > target[right]
     scaled = [(values / np.sqrt(20)).astype(np.float32) for values in (pictures, titles)]
     inputs = LineInputs(scaled[0], scaled[1], scaled[1], channel)
-    return Planted(inputs, target, (np.where(ahead, left, right), np.where(ahead, right, left)))
+    return Planted(inputs, target)
 
 
 def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
@@ -222,38 +214,20 @@ def test_clear_data_gets_lower_penalties_than_noisy_data() -> None:
     assert np.mean([line.context for line in noisy]) > np.mean([line.context for line in clear])
 
 
-def test_the_context_gets_a_smaller_penalty_than_the_one_that_predicts_best() -> None:
-    rows = planted()
-    best = best_context_penalty(rows.inputs.context, rows.target, runs_in_time(rows.inputs.channel))
-    assert best in CONTEXT_PENALTIES
-    assert rows.fit().parameters.context == best / UNDERSMOOTHING
+def test_each_penalty_is_the_one_with_the_smallest_held_out_error() -> None:
+    rows = planted(noise=2.0)
+    run, y = runs_in_time(rows.inputs.channel), rows.target - rows.target.mean()
+    predicted = held_out_predictions(rows.inputs.context, y, run, CONTEXT_PENALTIES)
+    errors = ((y - predicted) ** 2).mean(axis=1)
+    assert len(set(errors.round(6))) == len(CONTEXT_PENALTIES)
+    assert rows.fit().parameters.context == CONTEXT_PENALTIES[int(np.argmin(errors))]
 
 
-def test_without_pairs_the_largest_penalties_are_chosen() -> None:
-    rows = planted()
-    nothing = rows.pairs[0][:0], rows.pairs[1][:0]
-    one = np.arange(1)
+def test_if_there_is_one_run_the_largest_penalties_are_chosen() -> None:
+    rows, one = planted(), np.arange(1)
     of_one = LineInputs(*(getattr(rows.inputs, part.name)[one] for part in dataclasses.fields(LineInputs)))
-    for inputs, target in ((rows.inputs, rows.target), (of_one, rows.target[one])):
-        chosen = fit_line(inputs, target, nothing).parameters
-        assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(TITLE_PENALTIES))
-
-
-def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
-    """Leave out the pairs whose videos are in two different runs. The chosen penalties must stay the same.
-
-    A run is a fifth of a channel's videos. Videos of different runs are predicted by different regressions, so their
-    predictions cannot be compared. If the pairs within a run are left out, the chosen penalties must change.
-    """
-    rows = planted()
-    run = runs_in_time(rows.inputs.channel)
-    inside = run[rows.pairs[0]] == run[rows.pairs[1]]
-
-    def chosen(pairs: npt.NDArray[np.bool_]) -> Any:
-        return fit_line(rows.inputs, rows.target, (rows.pairs[0][pairs], rows.pairs[1][pairs])).parameters
-
-    assert chosen(inside) == rows.fit().parameters
-    assert chosen(~inside).picture == max(_PICTURE_PENALTIES)
+    chosen = fit_line(of_one, rows.target[one]).parameters
+    assert (chosen.picture, chosen.title) == (max(_PICTURE_PENALTIES), max(TITLE_PENALTIES))
 
 
 def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
