@@ -40,10 +40,10 @@ LEAST_OF_CHANNEL = 30
 
 
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
-    """Return the scores [n] of every reference model, fitted to the `known` rows.
+    """Return the scores [n] of every reference model by its name. The models are fitted to the rows `known`.
 
-    The regressions that partial pooling adds for each channel are fitted to the rows `own`. By default, these are the
-    known rows.
+    One of the models, `partial_pooling`, adds a regression for each channel to the linear model. These regressions are
+    fitted to the rows `own`, or to the rows `known` if `own` is None.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)

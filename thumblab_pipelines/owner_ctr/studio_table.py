@@ -72,7 +72,9 @@ class StudioTable:
 
 
 def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
-    """Return the tables of a file by their location, and a sentence for each part that was left out.
+    """Return the tables of an export, and a message for each table or file of the export that was left out.
+
+    The key of a table says where it was found, such as `export.zip > Table data.csv`.
 
     Raises `LabError` if the file has no table that can be read.
     """

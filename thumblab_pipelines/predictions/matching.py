@@ -1,4 +1,4 @@
-"""Find the candidate of a prediction that shows the same picture as a variant or a video."""
+"""Among the candidates of a prediction, find the one that shows the same picture as a variant or a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

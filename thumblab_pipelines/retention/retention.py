@@ -113,8 +113,8 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This call comes after all other deletions, because it may delete as many videos as the run may still delete. After
-    # that, the run could delete no further videos.
+    # This must be the last call that deletes videos. It can use up the number of videos that a run is allowed to delete,
+    # and then no later call could delete any.
     expire(lab, niche, now, deletion, oldest=True)
     # The age of files is measured by this machine's clock, which may be ahead of YouTube's time `now` by this many
     # seconds.

@@ -168,12 +168,15 @@ def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, 
 
 @dataclass(frozen=True)
 class _Dual:
-    """The matrix K [m, m] of the linear system that the fit solves. m is the number of known videos.
+    """The matrix K [m, m] of the linear system that the fit solves, for m known videos.
 
-    K is `shared` times its transpose, plus one block for each channel on the diagonal. `shared` [m, s] is x of the
-    module's formula. `channels`: each channel number with the rows of the channel's known videos. `blocks`: the block
-    of each channel. It comes from z, the level and the noise. `factors`: the Cholesky factor of the part of K within
-    each channel.
+    K is `shared` times its transpose, plus one block for each channel on the diagonal.
+
+    - `shared` [m, s]: x of the module's formula. s is the number of its columns.
+    - `channels`: the number of each channel, and the rows of its known videos.
+    - `blocks`: the block of each channel. It is z times its transpose, plus the level, plus the identity matrix. The
+      noise has the variance 1.
+    - `factors`: for each channel, the Cholesky factor of the part of K that belongs to the channel's videos.
     """
 
     shared: SparseRows

@@ -32,7 +32,7 @@ threads may be scored at the same time.
     openapi_extra={"requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:
-    """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. All three get the same answer.
+    """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. Each way gets the same answer.
 
     A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the
     releases that made it, and says under `degraded` what was missing.

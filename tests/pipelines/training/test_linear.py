@@ -1,8 +1,9 @@
 """Tests of the linear part of the ranking model.
 
 The views of a video are predicted by a sum of a picture part and a title part. The weights of the picture part should
-say what a picture adds under one title. For this, what the context predicts is first subtracted from the views and from
-the inputs of the picture part. This is called partialling out.
+say what a picture adds under one title. For this, the context first predicts the views, and also each input of the
+picture part. The picture part is then fitted to what these predictions leave, the residuals. This is called partialling
+out.
 """
 
 import dataclasses

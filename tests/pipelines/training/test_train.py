@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
 
 
 def test_training_does_not_use_the_test_part(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
-    """Reverse the views and the winners of the test part. No weight, adapter or calibration may change."""
+    """Reverse the targets and the winners of the test part. No weight, adapter or calibration may change."""
     other = train(reversed_in(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
     for field in ("future", "future_unadapted", "new", "adapted"):

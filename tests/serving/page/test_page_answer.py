@@ -72,7 +72,7 @@ def test_frames_match_the_evidence_on_a_cropped_picture(browser, service, tmp_pa
         return [badge.left - picture.left, badge.top - picture.top, badge.width, picture.width, picture.height];
     })()""")
     left, top, badge, width, height = frame
-    # A 4:3 picture fills the width of the 16:9 frame and is higher than the frame. The page cuts off the same height
+    # A 4:3 picture fills the width of the 16:9 frame and is taller than the frame. The page cuts off the same height
     # above and below. `whole` is the height of the uncut picture.
     whole = width * 3 / 4
     assert left == pytest.approx(0.83 * width, abs=3)
