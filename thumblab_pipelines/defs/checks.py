@@ -12,7 +12,7 @@ from thumblab_pipelines.checks import CheckResult
 class Confirmation(dg.Config):
     """Config with which a person confirms that a run may delete every video that is due for deletion.
 
-    A run without a confirmation deletes at most a fifth of the niche's videos.
+    A run without a confirmation deletes at most a fifth of the niche's videos, but always up to five.
     """
 
     confirmed: bool = False
