@@ -101,13 +101,19 @@ def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
     """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
 
     `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
-    at most `NEAR` bits.
+    at most `NEAR` bits. If a first picture is too alike to a second, and the second to a third, then the first and the
+    third are too alike as well. The scoring service forms its groups of near-identical pictures in the same way.
     """
     pairs = [
         AlikePair(first, second, distance(hashes[first], hashes[second]))
         for first, second in combinations(range(len(hashes)), 2)
     ]
-    return [pair for pair in pairs if pair.bits <= NEAR]
+    group_of = list(range(len(hashes)))
+    for pair in pairs:
+        if pair.bits <= NEAR:
+            kept, joined = group_of[pair.first], group_of[pair.second]
+            group_of = [kept if group == joined else group for group in group_of]
+    return [pair for pair in pairs if group_of[pair.first] == group_of[pair.second]]
 
 
 def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[AlikePair] = ()) -> PairToTest | None:

@@ -135,11 +135,11 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
         return list(shares)
     total = sum(known)
     for whole in (1.0, 100.0):
-        parts = [min(share / whole, 1.0) for share in known]
+        parts = [share / whole for share in known]
         # Sums of binary fractions are not exact, so a sum may exceed the limit by 1e-9 here. The limit in the database
         # is larger by 1e-6, so the database accepts every sum that passes here.
         if abs(sum(parts) - 1) <= _ROUNDING + 1e-9 and min(known) >= 0:
-            return list(parts)
+            return [min(part, 1.0) for part in parts]
     raise RuleError(
         "variants", f"the shares of watch time add up to {total:g}; give percentages of 0 or more that add up to 100"
     )

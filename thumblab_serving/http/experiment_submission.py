@@ -18,6 +18,7 @@ from thumblab_serving.http.received import (
     invalid,
     json_body,
     require_few_marks,
+    require_utf8,
     source_of,
     unsupported_media_type,
 )
@@ -41,6 +42,7 @@ async def read(request: Request) -> GivenExperiment[Source]:
             body = await to_thread.run_sync(ExperimentRequest.model_validate_json, await json_body(request))
             return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
         if kind == "multipart/form-data":
+            require_utf8(request)
             return await _form(request)
     except ValidationError as error:
         raise invalid_request(error) from None

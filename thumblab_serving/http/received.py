@@ -10,6 +10,8 @@ from thumblab_core.images import MAX_BYTES, too_long
 from thumblab_serving.http.problems import Problem
 from thumblab_serving.scoring.intake import Source
 
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+
 _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
 """Maximum number of double quotes, commas and opening brackets in a JSON body.
@@ -33,6 +35,20 @@ def unsupported_media_type() -> Problem:
 def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
     """Return the `Problem` for a request that does not have the documented form."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, headers)
+
+
+def require_utf8(request: Request) -> None:
+    """Raise a 415 `Problem` if the `Content-Type` of a form names another charset than UTF-8 or ASCII.
+
+    In some charsets, such as UTF-7, a text may hold a lone surrogate, which no answer can contain.
+    """
+    options = request.headers.get("content-type", "").split(";")[1:]
+    named = [
+        value for name, _, value in (option.partition("=") for option in options) if name.strip().lower() == "charset"
+    ]
+    if any(value.strip(' "').lower() not in _CHARSETS for value in named):
+        detail = "the form is in another charset; send it in UTF-8"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
 
 
 async def json_body(request: Request) -> bytearray:

@@ -15,6 +15,7 @@ from thumblab_serving.http.received import (
     fields_of,
     files_of,
     json_body,
+    require_utf8,
     source_of,
     unsupported_media_type,
 )
@@ -37,6 +38,7 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
         if kind == "application/json":
             return await _json(request)
         if kind == "multipart/form-data":
+            require_utf8(request)
             return await _form(request)
     except ValidationError as error:
         raise invalid_request(error) from None
@@ -60,8 +62,8 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
-    """Return the file names as ids. If a name is missing or not unique, return numbered ids for all files."""
-    if all(filenames) and len(set(filenames)) == len(filenames):
+    """Return the file names as ids. If a name is missing, not unique or not printable, return numbered ids for all."""
+    if all(name and name.isprintable() for name in filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
 

@@ -29,6 +29,16 @@ def test_shares_may_be_percentages_or_fractions(values: tuple[float, float]) -> 
     assert fractions(values) == pytest.approx([0.461, 0.539])
 
 
+@pytest.mark.parametrize("values", [(50.0, 0.0), (46.1, 0.0), (30.0, 0.02), (1.0, 1.0)])
+def test_shares_that_do_not_add_up_are_refused_even_if_one_of_them_is_above_1(values: tuple[float, float]) -> None:
+    with pytest.raises(RuleError, match="add up to"):
+        fractions(values)
+
+
+def test_a_small_percentage_stays_small() -> None:
+    assert fractions((99.99, 0.01)) == pytest.approx([0.9999, 0.0001])
+
+
 @pytest.mark.parametrize("values", [(49.0, 49.0), (34.0, 34.0, 34.0), (20.1, 44.2, 33.7), (0.51, 0.51)])
 def test_shares_may_miss_100_percent_by_2_whatever_the_rounding_of_binary_fractions(values: tuple[float, ...]) -> None:
     assert abs(sum(fractions(values)) - 1) <= 0.02 + 1e-6, "the database allows this much"  # type: ignore[arg-type]

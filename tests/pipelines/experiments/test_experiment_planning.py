@@ -123,7 +123,10 @@ def test_a_pair_that_is_too_alike_and_a_candidate_without_a_score_are_not_chosen
 
 def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None:
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
-    assert alike_pairs([0, near, far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
+    assert alike_pairs([0, near]) == [AlikePair(0, 1, NEAR)]
+    assert alike_pairs([0, far]) == []
+    through_second = [AlikePair(0, 1, NEAR), AlikePair(0, 2, NEAR + 1), AlikePair(1, 2, 1)]
+    assert alike_pairs([0, near, far]) == through_second, "the first and the third are alike through the second"
     # The hash -1 is a signed number whose 64 bits are all 1, and all bits of the hash 0 are 0. So all bits differ.
     assert alike_pairs([0, -1]) == []
 

@@ -250,10 +250,12 @@ def test_a_form_that_is_not_as_documented_is_refused(with_database: Any, engine:
     assert "experiment: send the experiment as JSON" in problem(as_file)
     assert "far more fields" in problem(upload(with_database, two, {"x": [""] * 60_000}))
     # In UTF-7, the field's name +2AA- is a lone surrogate, which is no valid character.
-    part = b'--b\r\nContent-Disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n'
-    headers = {"Content-Type": "multipart/form-data; charset=utf-7; boundary=b"}
-    surrogate = with_database.client.post("/v1/experiments", content=part, headers=headers)
-    assert "?: there is no such field" in problem(surrogate)
+    part = b'--b\r\nContent-Disposition: form-data; name="+2AA-"; filename="+2AA-"\r\n\r\nx\r\n--b--\r\n'
+    for charset in ("utf-7", "unicode_escape", "undefined", "punycode", '"UTF-16"'):
+        headers = {"Content-Type": f"multipart/form-data; Charset={charset}; boundary=b"}
+        for path in ("/v1/experiments", "/v1/score"):
+            refused = with_database.client.post(path, content=part, headers=headers)
+            assert "send it in UTF-8" in problem(refused, 415)
     plain = with_database.client.post("/v1/experiments", content=b"x", headers={"Content-Type": "text/plain"})
     assert problem(plain, 415)
     assert counts(engine) == (0, 0)
