@@ -143,7 +143,7 @@ def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, r
 
 def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab: RunningLab, trained: str) -> None:
     outcomes = evaluations(lab, RANKING)
-    assert len(outcomes) == 17
+    assert len(outcomes) == 18
     assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=1))}, outcomes
     materialized = lab.graphql(
         """query($id: ID!) { runOrError(runId: $id) { ... on Run { assetMaterializations { assetKey { path } } } } }""",

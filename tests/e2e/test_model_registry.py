@@ -143,7 +143,7 @@ def test_a_challenger_that_is_worse_is_refused_with_its_figures(
 
     metadata = launch(lab, "serve_model")
     assert (metadata["challenger"], metadata["release"]) == (backwards.release_id, served)
-    assert metadata["decision"].startswith(f"worse than {served}: AUC 0.")
+    assert metadata["decision"].startswith(f"worse than {served} on package: AUC 0.")
     assert metadata["auc_difference_package"] < 0
     assert metadata["check"]["status"] == "FAILED"
     assert metadata["check"]["evaluation"] == {"severity": "WARN", "description": metadata["decision"]}

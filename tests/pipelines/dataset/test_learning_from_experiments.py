@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from planted_pairs import PlantedLab, planted_lab
+from planted_one_video import PlantedLab, planted_lab
 
 from demo.catalogues.effects import PlantedEffects
 from thumblab_core.arrays import Float64s

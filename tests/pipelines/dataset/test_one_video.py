@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from planted_pairs import PlantedLab, planted_lab
+from planted_one_video import PlantedLab, planted_lab
 from sqlalchemy import insert, select
 
 from demo.catalogues.formula import SIGMA_Q

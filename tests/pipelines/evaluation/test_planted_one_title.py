@@ -76,7 +76,7 @@ def without_words(planted: PlantedData) -> Trained:
 def test_the_model_comes_most_of_the_way_to_the_ceiling_of_one_title(trained: Trained) -> None:
     for split in SPLITS:
         one = trained.figures[split]
-        assert one.way > 0.88, one
+        assert one.way > 0.85, one
         assert one.ece < 0.06, one
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from compared_pictures import with_pairs
 
 from thumblab_core.arrays import Float32s, Float64s
+from thumblab_core.ranking.inputs import VERSION
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.load import Dataset
@@ -23,14 +25,21 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import comparison, promotion
 
 
-def stored_scores(release: Release, vectors: tuple[Float32s, Float32s], texts: list[str], channels: Any) -> Float64s:
-    """Return the scores [k] of the pictures whose vectors are given. It replaces `scores_of`, which needs a real model.
+def stored_model(release: Release) -> Any:
+    """Return an object that stands for the model of a release of `publish`. Its scores are those of `stored_scores`."""
+    return SimpleNamespace(path=release.path, model=SimpleNamespace(config=SimpleNamespace(version=VERSION)))
 
-    The release has a file of vectors and a file of their scores. A picture gets the score of the equal vector.
+
+def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
+    """Return the scores [k] of the pictures whose inputs are given. It replaces `scores_of`, which needs a real model.
+
+    The release has a file of vectors and a file of their scores. A picture gets the score of the equal vector. The
+    vector of a picture is the first block of its inputs.
     """
-    pictures, scores = np.load(release.path / "pictures.npy"), np.load(release.path / "scores.npy")
+    pictures, scores = np.load(model.path / "pictures.npy"), np.load(model.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}
-    return np.asarray(scores[[place[vector.tobytes()] for vector in vectors[0]]], np.float64)
+    vectors = np.ascontiguousarray(inputs[:, : pictures.shape[1]])
+    return np.asarray(scores[[place[vector.tobytes()] for vector in vectors]], np.float64)
 
 
 @pytest.fixture
@@ -40,7 +49,9 @@ def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) ->
     If the info of a release has a true value for `broken`, the release cannot be loaded. If it has a true value for
     `dead`, the release fails its check.
     """
-    monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
+    monkeypatch.setattr(
+        promotion, "_loaded", lambda release: None if release.info.get("broken") else stored_model(release)
+    )
     monkeypatch.setattr(comparison, "scores_of", stored_scores)
     monkeypatch.setattr(
         promotion,
