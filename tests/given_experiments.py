@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql
 
+from demo.catalogues.experiments import PlantedExperiment
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.experiments.records import Experiment, GivenExperiment, GivenVariant, StoredExperiment, Variant
 from thumblab_core.experiments.store import read_experiments, remove_experiment
@@ -30,6 +31,21 @@ def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
         made.append(GivenVariant(**variant))
     facts = {"channel": CHANNEL, "video_id": VIDEO, "started_on": START, "outcome": "inconclusive"}
     return GivenExperiment(variants=made, **(facts | values))
+
+
+def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: Path) -> GivenExperiment[Path]:
+    """Return a planted experiment in the form in which a person adds it to the lab. It starts on `day`.
+
+    The pictures of its variants are written to `folder`, which is made. It must not exist yet.
+    """
+    folder.mkdir()
+    variants = []
+    for number, variant in enumerate(planted.variants):
+        path = folder / f"{number}.jpg"
+        path.write_bytes(variant.thumbnail.image)
+        variants.append(GivenVariant(path, variant.thumbnail.title, variant.watch_time_share, variant.impressions))
+    winner = None if planted.winner is None else planted.winner + 1
+    return GivenExperiment(channel, planted.video_id, day, planted.outcome, variants, winner=winner)
 
 
 def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **values: Any) -> StoredExperiment:

@@ -284,6 +284,15 @@ def lab_at() -> type[Lab]:
     return Lab
 
 
+@pytest.fixture(scope="module")
+def unproven_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab of this test module with an index and a served model whose skill is not proven on any split."""
+    lab = Lab(tmp_path_factory.mktemp("unproven"))
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model(evaluated={"skills": dict.fromkeys(EVALUATED["skills"], (0.55, 0.48, 0.62))}))
+    return lab
+
+
 @pytest.fixture
 def new_lab(tmp_path: Path) -> Callable[..., Lab]:
     return lambda **settings: Lab(tmp_path / "lab", **settings)

@@ -15,13 +15,12 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Flags
 from thumblab_core.ranking.adapters import ComparedPictures
-from thumblab_core.releases.release import ALL, PAIRS, Release
-from thumblab_pipelines.dataset.load import Dataset
+from thumblab_core.releases.release import ALL, PAIRS
 from thumblab_pipelines.dataset.one_video import PAIRS_FILE, VECTORS_FILE, OneVideoPairs, read_pair_vectors
 from thumblab_pipelines.dataset.retained_pairs import holding_pairs, newest_pairs
 from thumblab_pipelines.dataset.splits import TRAIN
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
+from thumblab_pipelines.training.one_video_inputs import compared
 
 if TYPE_CHECKING:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -57,25 +56,19 @@ def read_compared(lab: Lab, channel_id: str, ranker: TrainedRanker) -> ChannelPi
     deleted. Raises `LabError` if the newest pairs release is damaged.
     """
     config = ranker.model.config
-    newest = _newest_with_pairs(lab)
-    if newest is None:
+    known = _newest_pairs(lab)
+    if known is None:
         return ChannelPictures.none(config.inputs)
-    release, known = newest
     chosen = known.only((known.pairs.channel_id.eq(channel_id) & known.pairs.part.eq(TRAIN)).to_numpy(bool))
     images, titles, complete = read_pair_vectors(lab, chosen.pairs, config.image_encoder, config.title_encoder)
     one_video = OneVideoPairs(chosen.pairs, images, titles).only(complete)
     if not len(one_video):
         return ChannelPictures.none(config.inputs)
-    inputs = OneVideoInputs.of(_without_videos(release, one_video), np.arange(len(one_video)), config.version)
-    score_gaps = ranker.model.predict(inputs.first).score - ranker.model.predict(inputs.second).score
-    first, second = ranker.model.standardise(inputs.first), ranker.model.standardise(inputs.second)
-    gaps, variances = one_video.pairs.gap.to_numpy(float), one_video.pairs.variance.to_numpy(float)
-    pictures = ComparedPictures(first, second, score_gaps, gaps, variances)
-    return ChannelPictures(one_video.pairs.video_id.to_numpy(str), pictures)
+    return ChannelPictures(one_video.pairs.video_id.to_numpy(str), compared(one_video, ranker.model))
 
 
-def _newest_with_pairs(lab: Lab) -> tuple[Release, OneVideoPairs] | None:
-    """Return the newest pairs release and its one-video pairs. Return None if there are no such pairs."""
+def _newest_pairs(lab: Lab) -> OneVideoPairs | None:
+    """Return the one-video pairs of the newest pairs release. Return None if there is no release, or none with pairs."""
     if lab.releases.latest(PAIRS, ALL) is None:
         return None
     with holding_pairs(lab):
@@ -84,12 +77,4 @@ def _newest_with_pairs(lab: Lab) -> tuple[Release, OneVideoPairs] | None:
             return None
         # The other files of the release may take gigabytes and are not read here, so they are not verified.
         release.verify({name: sha for name, sha in release.files.items() if name not in (PAIRS_FILE, VECTORS_FILE)})
-        return release, OneVideoPairs.load(release)
-
-
-def _without_videos(release: Release, one_video: OneVideoPairs) -> Dataset:
-    """Return a dataset that has one-video pairs and no videos. `OneVideoInputs` reads only the one-video pairs."""
-    import pandas as pd
-
-    nothing = np.zeros((0, 0), np.float32)
-    return Dataset(release, pd.DataFrame(), pd.DataFrame(), nothing, nothing, nothing, one_video=one_video)
+        return OneVideoPairs.load(release)

@@ -85,7 +85,7 @@ class Contender:
     def one_video_gaps(self, rows: Rows) -> OneVideoGaps:
         """Return by how much picture a scores above picture b, for the one-video pairs in `rows`."""
         channels = self.data.one_video.pairs.channel_id.to_numpy(str)[rows]
-        inputs = OneVideoInputs.of(self.data, rows, self.ranker.model.config.version)
+        inputs = OneVideoInputs.of(self.data.one_video, rows, self.ranker.model.config.version)
         a, b = (scores_of(self.ranker, side, channels) for side in (inputs.first, inputs.second))
         return OneVideoGaps(rows, (a - b).astype(np.float64))
 

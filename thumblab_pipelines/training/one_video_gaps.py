@@ -19,13 +19,13 @@ LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
 """Minimum number of tested videos, and of their channels, for fitting win probabilities to experiments."""
 
 
-def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer) -> Float64s:
-    """Return by how much picture a scores above picture b [k], for each one-video pair of the corpus."""
-    channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)
-    if not len(channel):
-        return np.zeros(0)
-    inputs = OneVideoInputs.of(corpus.data, np.arange(len(channel)))
-    return scorer.scores_of(inputs.first, channel) - scorer.scores_of(inputs.second, channel)
+def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer, pairs: Rows) -> OneVideoGaps:
+    """Return by how much picture a scores above picture b, for those one-video pairs whose row numbers are in `pairs`."""
+    if not len(pairs):
+        return OneVideoGaps(pairs, np.zeros(0))
+    channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
+    inputs = OneVideoInputs.of(corpus.data.one_video, pairs)
+    return OneVideoGaps(pairs, scorer.scores_of(inputs.first, channel) - scorer.scores_of(inputs.second, channel))
 
 
 def held_out_one_video_gaps(
@@ -45,8 +45,8 @@ def held_out_one_video_gaps(
     plain = [(rows, OneTitleScorer(corpus, scorer.model, {})) for rows, scorer in unseen]
     unadapted = OneTitleScorer(corpus, known.model, {})
     return {
-        "future": OneVideoGaps(later, one_video_gaps(corpus, known)[later]),
-        "future_unadapted": OneVideoGaps(later, one_video_gaps(corpus, unadapted)[later]),
+        "future": one_video_gaps(corpus, known, later),
+        "future_unadapted": one_video_gaps(corpus, unadapted, later),
         "new": _of_left_out(corpus, plain, decided),
         "adapted": _of_left_out(corpus, unseen, later),
         "adapted_unadapted": _of_left_out(corpus, plain, later),
@@ -54,15 +54,15 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return how far the better picture of each decided pair from an experiment scores above the other picture.
+    """Return score differences of pairs from experiments, the better picture minus the other one.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
     scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
     not have been fitted to these pairs.
 
     An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
-    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` experiments,
-    or if they are of fewer than `LEAST_CHANNELS` channels.
+    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` tested
+    videos, or if they are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
@@ -97,9 +97,9 @@ def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]
     these videos.
     """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
-    chosen, gaps = [np.zeros(0, np.intp)], [np.zeros(0)]
-    for left_out, scorer in scorers:
-        rows = pairs[np.isin(channel, np.unique(corpus.channel[left_out]))]
-        chosen.append(rows)
-        gaps.append(one_video_gaps(corpus, scorer)[rows])
-    return OneVideoGaps(np.concatenate(chosen), np.concatenate(gaps))
+    scored = [
+        one_video_gaps(corpus, scorer, pairs[np.isin(channel, np.unique(corpus.channel[of_scorer]))])
+        for of_scorer, scorer in scorers
+    ]
+    chosen = np.concatenate([np.zeros(0, np.intp), *(of_scorer.pairs for of_scorer in scored)])
+    return OneVideoGaps(chosen, np.concatenate([np.zeros(0), *(of_scorer.gaps for of_scorer in scored)]))

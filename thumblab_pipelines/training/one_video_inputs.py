@@ -16,6 +16,7 @@ from thumblab_core.ranking.adapters import ComparedPictures
 from thumblab_core.ranking.inputs import VERSION, model_inputs
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.splits import TRAIN
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.linear import Differences
@@ -32,13 +33,12 @@ class OneVideoInputs:
     second: Float32s
 
     @classmethod
-    def of(cls, data: Dataset, rows: Rows, version: int = VERSION) -> OneVideoInputs:
-        """Return the inputs of the pairs in `rows`, which are row numbers in `Dataset.one_video`.
+    def of(cls, one_video: OneVideoPairs, rows: Rows, version: int = VERSION) -> OneVideoInputs:
+        """Return the inputs of the pairs in `rows` [k], which are row numbers in `one_video`.
 
         `version`: the version of the inputs that the model was trained with.
         """
-        one_video, sides = data.one_video, []
-        table = one_video.pairs.iloc[rows]
+        sides, table = [], one_video.pairs.iloc[rows]
         # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the words
         # of only one side counted, their mere presence would give the outcome away.
         read = [isinstance(a, str) and isinstance(b, str) for a, b in zip(table.words_a, table.words_b, strict=True)]
@@ -61,7 +61,7 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
     chosen = _for_training(corpus.data) & one_title & inside
     if not chosen.any():
         return None
-    inputs = OneVideoInputs.of(corpus.data, np.flatnonzero(chosen))
+    inputs = OneVideoInputs.of(corpus.data.one_video, np.flatnonzero(chosen))
     first, second = (model.standardise(side)[:, picture] for side in (inputs.first, inputs.second))
     gaps, variances = (pairs[name].to_numpy(float)[chosen] for name in ("gap", "variance"))
     return Differences(first - second, gaps, variances)
@@ -69,19 +69,21 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
 
 def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPictures]:
     """Return the pairs that the adapter of each channel may learn from, by the id of the channel."""
-    chosen = _for_training(data)
-    if not chosen.any():
-        return {}
-    inputs, pairs = OneVideoInputs.of(data, np.flatnonzero(chosen)), data.one_video.pairs[chosen]
-    gaps, variances = pairs.gap.to_numpy(float), pairs.variance.to_numpy(float)
-    channel = pairs.channel_id.to_numpy(str)
-    score_gaps = model.predict(inputs.first).score - model.predict(inputs.second).score
-    first, second = model.standardise(inputs.first), model.standardise(inputs.second)
-    return {
-        str(name): ComparedPictures(first[rows], second[rows], score_gaps[rows], gaps[rows], variances[rows])
-        for name in np.unique(channel)
-        for rows in [np.flatnonzero(channel == name)]
-    }
+    one_video = data.one_video.only(_for_training(data))
+    channel = one_video.pairs.channel_id.to_numpy(str)
+    return {str(name): compared(one_video.only(channel == name), model) for name in np.unique(channel)}
+
+
+def compared(one_video: OneVideoPairs, model: Ranker) -> ComparedPictures:
+    """Return one-video pairs with inputs and scores of the model, in the form in which an adapter learns from them."""
+    inputs = OneVideoInputs.of(one_video, np.arange(len(one_video)), model.config.version)
+    return ComparedPictures(
+        first=model.standardise(inputs.first),
+        second=model.standardise(inputs.second),
+        score_gaps=model.predict(inputs.first).score - model.predict(inputs.second).score,
+        gaps=one_video.pairs.gap.to_numpy(float),
+        variances=one_video.pairs.variance.to_numpy(float),
+    )
 
 
 def _for_training(data: Dataset) -> Flags:

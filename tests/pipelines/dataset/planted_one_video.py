@@ -9,12 +9,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from given_experiments import given_planted
+
 from demo.catalogues.effects import PlantedEffects
 from demo.catalogues.experiments import PlantedExperiment, planted_experiments
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_core.experiments import rules
-from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.observe import observe
@@ -76,13 +77,7 @@ def planted_lab(
 
 def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExperiment) -> int:
     """Store a planted experiment that started on `day` in the lab, and return the number that the lab gives to it."""
-    variants = []
-    for place, variant in enumerate(planted.variants):
-        path = folder / f"{day}-{place}.jpg"
-        path.write_bytes(variant.thumbnail.image)
-        variants.append(GivenVariant(path, variant.thumbnail.title, variant.watch_time_share, variant.impressions))
-    winner = None if planted.winner is None else planted.winner + 1
-    given = GivenExperiment(channel, planted.video_id, day, planted.outcome, variants, winner=winner)
+    given = given_planted(planted, channel, day, folder / str(day))
     # A lab refuses experiments that start in the future. The dates of these experiments are fixed, so a test may run
     # before them. Here the lab accepts any date.
     with patch.object(rules, "last_day", return_value=date.max):

@@ -97,7 +97,7 @@ def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Floa
 def test_forty_experiments_raise_the_accuracy_on_held_out_experiments_of_the_channel(learnt: Learnt) -> None:
     pairs = learnt.data.one_video.pairs
     held_out = ((pairs.part == TEST) & pairs.decided).to_numpy(bool)
-    inputs = OneVideoInputs.of(learnt.data, np.flatnonzero(held_out))
+    inputs = OneVideoInputs.of(learnt.data.one_video, np.flatnonzero(held_out))
     gaps = pairs.gap.to_numpy(float)[held_out]
     informed, uninformed = (right(model, learnt.channel, inputs, gaps).mean() for model in learnt.models())
     assert held_out.sum() >= 10

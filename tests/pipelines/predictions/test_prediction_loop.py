@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import uvicorn
 from catalogues import Edited
+from given_experiments import given_planted
 from sqlalchemy import select
 
 from benchmarks.planted import planted_data
@@ -32,7 +33,6 @@ from demo.emulator import Emulator
 from thumblab_core.database.tables import prediction_outcomes
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
-from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.settings import settings
@@ -189,7 +189,7 @@ def test_answers_about_experiments_are_judged_by_what_youtube_decided(
     loop.wait_until_kept(before + len(planted))
     writer = ExperimentWriter(loop.lab)
     for number, experiment in enumerate(planted):
-        writer.add(given(channel, experiment, tmp_path / str(number)))
+        writer.add(given_planted(experiment, channel, datetime.now(UTC).date(), tmp_path / str(number)))
     result = loop.materialize(monkeypatch)
     found = figures(result)
     assert result.success
@@ -245,22 +245,6 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
     # video with the most views in the catalogue must therefore be furthest above the trend.
     views = {video_id: loop.catalogue.videos[video_id].views for video_id in videos}
     assert max(joined, key=lambda row: row.excess).video_id == max(views, key=views.__getitem__)
-
-
-def given(channel: str, planted: PlantedExperiment, folder: Path) -> GivenExperiment:
-    """Return a planted experiment in the form in which a person adds it to the lab. It starts today.
-
-    The pictures of its variants are written to `folder`, which must not exist yet.
-    """
-    folder.mkdir()
-    variants = []
-    for number, variant in enumerate(planted.variants):
-        path = folder / f"{number}.jpg"
-        path.write_bytes(variant.thumbnail.image)
-        variants.append(GivenVariant(path, variant.thumbnail.title, variant.watch_time_share, variant.impressions))
-    winner = None if planted.winner is None else planted.winner + 1
-    today = datetime.now(UTC).date()
-    return GivenExperiment(channel, planted.video_id, today, planted.outcome, variants, winner=winner)
 
 
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:

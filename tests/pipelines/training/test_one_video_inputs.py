@@ -73,7 +73,7 @@ def rows_of(data: Dataset, *channels: str) -> Any:
 
 
 def test_each_picture_gets_its_own_vector_title_and_words(data: Dataset, model: Ranker) -> None:
-    inputs, layout = OneVideoInputs.of(data, np.arange(PAIRS)), model.config.layout
+    inputs, layout = OneVideoInputs.of(data.one_video, np.arange(PAIRS)), model.config.layout
     assert len(inputs.first) == len(inputs.second) == PAIRS
     for side, values, words, title in (
         (0, inputs.first, "words_a", "title_a"),
@@ -90,7 +90,7 @@ def test_each_picture_gets_its_own_vector_title_and_words(data: Dataset, model: 
         assert not values[:, layout.columns(LENGTH_BLOCK)].any()
     agreement = inputs.first[:, layout.columns(AGREEMENT_BLOCK)]
     assert agreement[[0, 1, 2, 7]].tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 1, 1]]
-    chosen = OneVideoInputs.of(data, np.array([6]))
+    chosen = OneVideoInputs.of(data.one_video, np.array([6]))
     np.testing.assert_array_equal(chosen.first, inputs.first[[6]])
 
 
@@ -101,14 +101,14 @@ def test_the_model_learns_from_training_pairs_of_its_channels_with_one_title(dat
     chosen = [0, 1, 2, 7]
     np.testing.assert_array_equal(learnt.gaps, data.one_video.pairs.gap.to_numpy()[chosen])
     np.testing.assert_array_equal(learnt.variances, data.one_video.pairs.variance.to_numpy()[chosen])
-    inputs = OneVideoInputs.of(data, np.arange(PAIRS))
+    inputs = OneVideoInputs.of(data.one_video, np.arange(PAIRS))
     expected = (model.standardise(inputs.first) - model.standardise(inputs.second))[chosen][:, columns]
     np.testing.assert_allclose(learnt.picture, expected, atol=1e-6)
     assert differences(corpus, model, rows_of(data, "c3"), columns) is None
 
 
 def test_the_adapter_of_a_channel_learns_from_all_its_training_pairs(data: Dataset, model: Ranker) -> None:
-    compared, inputs = compared_pictures(data, model), OneVideoInputs.of(data, np.arange(PAIRS))
+    compared, inputs = compared_pictures(data, model), OneVideoInputs.of(data.one_video, np.arange(PAIRS))
     pairs = data.one_video.pairs
     scores = [model.predict(side).score for side in (inputs.first, inputs.second)]
     assert set(compared) == {"c0", "c1", "c2"}
@@ -130,7 +130,7 @@ def test_a_dataset_without_training_pairs_gives_nothing_to_learn(data: Dataset, 
 
 def test_a_held_out_pair_changes_nothing_in_the_trained_model(data: Dataset) -> None:
     """Change the gap of the test pair. The scores must stay the same. Then change one of a training pair."""
-    brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data, np.arange(PAIRS))
+    brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data.one_video, np.arange(PAIRS))
 
     def scores(pair: int | None) -> Any:
         pairs = data.one_video.pairs.copy()

@@ -10,16 +10,12 @@ from thumblab_cli.commands.score import win_probabilities
 from thumblab_core.settings import settings
 
 ASKED = ("--title", "I tested every phone under $200", "--niche", "tech")
-CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
 
 
 @pytest.fixture(scope="module")
-def unproven(tmp_path_factory, lab_at):
+def unproven(unproven_lab):
     """The environment variables of a lab whose model's skill is not proven."""
-    lab = lab_at(tmp_path_factory.mktemp("unproven"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model(evaluated=CHANCE))
-    return {"THUMBLAB_DATA_DIR": str(lab.settings.data_dir)}
+    return {"THUMBLAB_DATA_DIR": str(unproven_lab.settings.data_dir)}
 
 
 @pytest.fixture

@@ -3,17 +3,11 @@
 import pytest
 from browser import fill
 
-CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
-
 
 @pytest.fixture(scope="module")
-def unproven(tmp_path_factory, lab_at, run):
+def unproven(unproven_lab, run):
     """A running service whose model's skill is not proven."""
-    lab = lab_at(tmp_path_factory.mktemp("unproven"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model(evaluated=CHANCE))
-    with run(lab.settings) as service:
-        service.lab = lab
+    with run(unproven_lab.settings) as service:
         yield service
 
 

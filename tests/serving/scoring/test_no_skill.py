@@ -28,13 +28,10 @@ UNPROVEN = {
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory, lab_at, run):
+def changing(unproven_lab, run):
     """A running service whose model's skill is not proven. A test may promote another model in its lab."""
-    lab = lab_at(tmp_path_factory.mktemp("unproven"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model(evaluated=CHANCE))
-    with run(lab.settings) as service:
-        service.lab = lab
+    with run(unproven_lab.settings) as service:
+        service.lab = unproven_lab
         yield service
 
 
