@@ -71,15 +71,14 @@ def put(shell: Shell, environment: dict[str, str]) -> Callable[..., None]:
     return store
 
 
-def test_an_empty_list_says_how_to_keep_predictions(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_list_says_how_to_keep_predictions(shell: Shell) -> None:
     listed = shell("list")
     assert listed.exit_code == 0
     assert listed.output == (
-        "No prediction is kept; THUMBLAB_KEEP_PREDICTIONS=true makes the scoring service keep them.\n"
+        "No prediction is kept. The scoring service keeps its answers if it was started with "
+        "THUMBLAB_KEEP_PREDICTIONS=true.\n"
     )
-    monkeypatch.setenv("THUMBLAB_KEEP_PREDICTIONS", "true")
-    assert shell("list").output == "No prediction is kept.\n"
-    assert json.loads(shell("list", "--json").output) == {"keeps": True, "total": 0, "predictions": []}
+    assert json.loads(shell("list", "--json").output) == {"total": 0, "predictions": []}
 
 
 def test_the_newest_predictions_are_listed_first_and_no_title_controls_the_terminal(
@@ -93,7 +92,7 @@ def test_the_newest_predictions_are_listed_first_and_no_title_controls_the_termi
     assert "65 %, -" in rows[1]
     assert lines[-1] == "2 of 3 predictions are shown; --most shows more."
     listed = json.loads(shell("list", "--json", "--channel", "UCown").output)
-    assert (listed["total"], listed["keeps"]) == (1, False)
+    assert listed["total"] == 1
     (one,) = listed["predictions"]
     assert (one["title"], one["outcomes"]) == ("Another", [])
     assert one["candidates"][0]["win_probability"] == 0.65

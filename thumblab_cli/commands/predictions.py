@@ -42,8 +42,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
         outcomes = read_outcomes(connection, [prediction.prediction_id for prediction in kept])
     if as_json:
         listed = [asdict(prediction) | {"outcomes": outcomes.get(prediction.prediction_id, [])} for prediction in kept]
-        keeps = lab.settings.keep_predictions
-        click.echo(json.dumps({"keeps": keeps, "total": total, "predictions": listed}, indent=2, default=str))
+        click.echo(json.dumps({"total": total, "predictions": listed}, indent=2, default=str))
         return
     if kept:
         print_predictions(wide_console(), kept, outcomes)
@@ -51,10 +50,10 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
             click.echo(f"{len(kept)} of {total:,} predictions are shown; --most shows more.")
         return
     of_channel = "" if channel is None else " of this channel"
-    hint = (
-        "" if lab.settings.keep_predictions else "; THUMBLAB_KEEP_PREDICTIONS=true makes the scoring service keep them"
+    click.echo(
+        f"No prediction{of_channel} is kept. The scoring service keeps its answers if it was started with "
+        "THUMBLAB_KEEP_PREDICTIONS=true."
     )
-    click.echo(f"No prediction{of_channel} is kept{hint}.")
 
 
 @command.command()

@@ -17,7 +17,7 @@ from itertools import combinations
 from statistics import NormalDist
 
 from thumblab_core.errors import LabError
-from thumblab_core.images.perceptual import NEAR, distance
+from thumblab_core.images.perceptual import Appearance
 
 POWER, ALPHA = 0.8, 0.05
 """The usual probabilities that a test finds a difference that exists, and that it reports one that does not exist."""
@@ -97,23 +97,16 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
     return math.ceil((spread / (other - ctr)) ** 2)
 
 
-def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
+def alike_pairs(pictures: Sequence[Appearance]) -> list[AlikePair]:
     """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
 
-    `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
-    at most `NEAR` bits. If a first picture is too alike to a second, and the second to a third, then the first and the
-    third are too alike as well. The scoring service forms its groups of near-identical pictures in the same way.
+    Two pictures are too alike if one is near the other, see `Appearance.is_near`.
     """
-    pairs = [
-        AlikePair(first, second, distance(hashes[first], hashes[second]))
-        for first, second in combinations(range(len(hashes)), 2)
+    return [
+        AlikePair(first, second, pictures[first].bits_from(pictures[second]))
+        for first, second in combinations(range(len(pictures)), 2)
+        if pictures[first].is_near(pictures[second])
     ]
-    group_of = list(range(len(hashes)))
-    for pair in pairs:
-        if pair.bits <= NEAR:
-            kept, joined = group_of[pair.first], group_of[pair.second]
-            group_of = [kept if group == joined else group for group in group_of]
-    return [pair for pair in pairs if group_of[pair.first] == group_of[pair.second]]
 
 
 def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[AlikePair] = ()) -> PairToTest | None:

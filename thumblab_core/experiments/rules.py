@@ -31,6 +31,9 @@ LONGEST_TEXT = 500
 FIRST_DAY = date(2005, 2, 14)
 """The first day of YouTube. No experiment can have an earlier day."""
 
+LONGEST_TEST = timedelta(days=366)
+"""Maximum time from the first to the last day of a test. YouTube ends its own tests after about two weeks."""
+
 _ROUNDING = 0.02
 """The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
 whole percentages can add up to any value from 0.985 to 1.015. The limit in the database is slightly larger, by
@@ -162,6 +165,9 @@ def _require_days(started_on: date, ended_on: date | None) -> None:
             raise RuleError(name, f"{day} is before YouTube existed; give the days on which the variants were shown")
     if ended_on is not None and ended_on < started_on:
         raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; check both days")
+    if ended_on is not None and ended_on - started_on > LONGEST_TEST:
+        days = (ended_on - started_on).days
+        raise RuleError("ended_on", f"the test would have run for {days:,} days; check both days")
 
 
 def _require_variants(variants: Sequence[GivenVariant[Any]]) -> None:

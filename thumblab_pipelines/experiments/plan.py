@@ -17,7 +17,7 @@ from thumblab_core.experiments.planning import (
     impressions_per_variant,
     pair_to_test,
 )
-from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_core.images.perceptual import Appearance
 from thumblab_pipelines.experiments.pictures import read_variant
 
 MOST_CANDIDATES = 20
@@ -61,7 +61,7 @@ def plan_experiment(
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")
     needed = impressions_per_variant(ctr, lift)
-    alike = alike_pairs([_hash_of(path) for path in candidates])
+    alike = alike_pairs([_appearance_of(path) for path in candidates])
     pair = None if scores is None else pair_to_test(scores, slope, alike)
     advice = "" if pair is not None else _advice(len(candidates), scores, alike, proven)
     names = tuple(str(path) for path in candidates)
@@ -79,5 +79,5 @@ def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Seque
     return "Test two candidates that are not too alike. With --title and --niche, the model chooses which two."
 
 
-def _hash_of(path: Path) -> int:
-    return perceptual_hash(read_variant(path, str(path))[1].pixels)
+def _appearance_of(path: Path) -> Appearance:
+    return Appearance.of(read_variant(path, str(path))[1].pixels)

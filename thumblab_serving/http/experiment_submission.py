@@ -100,16 +100,21 @@ def documentation() -> dict[str, Any]:
 
 async def _form(request: Request) -> GivenExperiment[Source]:
     async with request.form(max_files=MOST_VARIANTS + 1, max_fields=8) as data:
-        fields = fields_of([(name, value) for name, value in data.multi_items() if name != _FILES])
-        unknown = sorted(set(fields) - {_FACTS})
+        unknown = sorted(set(data) - {_FACTS, _FILES})
         if unknown:
             raise invalid(f"{unknown[0][:80]}: there is no such field; the fields are {_FACTS}, {_FILES}")
+        fields = fields_of([(name, value) for name, value in data.multi_items() if name != _FILES])
         text = fields.get(_FACTS)
         if not isinstance(text, str):
             raise invalid(f"{_FACTS}: send the experiment as JSON, in a field without a file name")
         require_few_marks(_FACTS, text)
         body = ExperimentRequest.model_validate_json(text)
-        uploads = files_of(_FILES, data.getlist(_FILES), MOST_VARIANTS)
+        files = data.getlist(_FILES)
+        if not files:
+            raise invalid(
+                f"{_FILES}: no file is sent; send one for each variant, or send a test of titles as application/json"
+            )
+        uploads = files_of(_FILES, files, MOST_VARIANTS)
         if len(uploads) != len(body.variants):
             raise invalid(
                 f"{_FILES}: {len(uploads)} files are sent for {len(body.variants)} variants; send one for each"

@@ -82,9 +82,11 @@ def fields_of(items: Sequence[tuple[str, object]], may_be_empty: Collection[str]
 
     A form cannot send null, so an empty field stands for null. Raises a 422 `Problem` if a field is given twice.
     """
-    fields = dict(items)
-    if len(fields) != len(items):
-        raise invalid("a field is given twice")
+    fields: dict[str, object] = {}
+    for name, value in items:
+        if name in fields:
+            raise invalid(f"{name[:80]}: the field is given twice")
+        fields[name] = value
     return {name: value for name, value in fields.items() if value != "" or name not in may_be_empty}
 
 

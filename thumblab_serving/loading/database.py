@@ -5,12 +5,13 @@ No message contains the URL, the user or the password of the database.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineError
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thumblab_core.database.urls import running_database_url
 from thumblab_core.errors import LabError
@@ -44,7 +45,7 @@ class ServiceDatabase:
     """The access of the service to the lab's database. Statements run in separate threads, so close it after use.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
-    minute. Until then, each call raises `NoDatabaseError`.
+    minute. Until then, each call raises `NoDatabaseError`. There is no such wait if no database is there to ask.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,8 +53,9 @@ class ServiceDatabase:
         self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._engines: dict[str, Engine] = {}
         self._making_engine = threading.Lock()
+        self._asked = False
         self._failure: str | None = None
-        self._failed_at = 0.0
+        self._failed_at = -math.inf
 
     @property
     def failure(self) -> str | None:
@@ -61,10 +63,15 @@ class ServiceDatabase:
         return self._failure
 
     @property
+    def state(self) -> Literal["not_asked", "fine", "failed"]:
+        """Whether the database answered at the last attempt."""
+        if self._failure is not None:
+            return "failed"
+        return "fine" if self._asked else "not_asked"
+
+    @property
     def retry_seconds(self) -> float:
-        """Seconds until the database is asked again. 0 if it did not fail."""
-        if self._failure is None:
-            return 0.0
+        """Seconds until the database is asked again. 0 if it may be asked now."""
         return max(0.0, self._failed_at + _RETRY_SECONDS - time.monotonic())
 
     def warm(self) -> None:
@@ -107,9 +114,10 @@ class ServiceDatabase:
         try:
             url = running_database_url(self._settings)
         except LabError as error:
-            raise NoDatabaseError(f"there is no database to ask ({str(error).rstrip('.')})") from None
+            raise self._not_there(f"there is no database to ask ({str(error).rstrip('.')})") from None
         if url is None:
-            raise NoDatabaseError("the database does not run")
+            raise self._not_there("the database does not run")
+        self._asked = True
         running = self._threads.submit(lambda: work(self._engine(url)))
         try:
             result = running.result(_PATIENCE)
@@ -127,6 +135,10 @@ class ServiceDatabase:
             raise self._failed(database_message(error)) from None
         self._failure = None
         return result
+
+    def _not_there(self, reason: str) -> NoDatabaseError:
+        self._failure, self._failed_at = reason, -math.inf
+        return NoDatabaseError(reason)
 
     def _failed(self, reason: str) -> NoDatabaseError:
         self._failure, self._failed_at = reason, time.monotonic()

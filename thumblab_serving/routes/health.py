@@ -58,7 +58,7 @@ async def metrics(request: Request) -> Response:
 
 def describe(scorer: Scorer) -> HealthOut:
     """Return the state of every component. Loads nothing."""
-    releases, database_failure = scorer.releases, scorer.database.failure
+    releases = scorer.releases
     model = _served(releases.model)
     indices = {niche.value: _served(slot) for niche, slot in releases.indices.items()}
     encoders, meter = _encoders(releases), _meter(scorer)
@@ -70,7 +70,7 @@ def describe(scorer: Scorer) -> HealthOut:
         model=model,
         indices=indices,
         rehearsal=_rehearsal(scorer),
-        database=DatabaseOut(state="failed" if database_failure else "fine", reason=database_failure),
+        database=DatabaseOut(state=scorer.database.state, reason=scorer.database.failure),
         predictions=_predictions(scorer),
         library_note=scorer.library_note,
     )

@@ -230,8 +230,8 @@ class ScoreAnswer(StrictModel):
     near_identical: list[list[str]] = Field(
         default_factory=list,
         description=(
-            "Groups of candidates, by id, that both the encoder and the perceptual hash call near-identical. A group counts "
-            "as one candidate."
+            "Groups of candidates, by id, that the encoder, the perceptual hash and the colours call near-identical. A "
+            "group counts as one candidate."
         ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")

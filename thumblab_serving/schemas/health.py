@@ -58,7 +58,9 @@ class DatabaseOut(BaseModel):
     the library of a niche without an index.
     """
 
-    state: Literal["fine", "failed"] = Field(description="Also `fine` where it was not asked yet.")
+    state: Literal["not_asked", "fine", "failed"] = Field(
+        description="Whether it answered when it was last asked. `/health` itself does not ask it."
+    )
     reason: str | None = Field(description="Why it did not answer when it was last asked.")
 
 

@@ -4,6 +4,7 @@ The sentences about a missing library are in `similarity`, about a missing adapt
 about a missing text reader or face model in `thumblab_core.sub_scores`. `answer` collects all of them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -104,12 +105,13 @@ def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[s
     cosines = ranking.unfamiliar
     if not cosines or ranker.familiar is None:
         return []
-    names = [f"{name[:_LONGEST_NAME]} ({cosine:.2f})" for name, cosine in cosines.items()]
+    # The cosines are rounded down and the threshold is rounded up, so that no cosine is shown as the threshold.
+    names = [f"{name[:_LONGEST_NAME]} ({math.floor(cosine * 100) / 100:.2f})" for name, cosine in cosines.items()]
     verb = "is" if len(names) == 1 else "are"
     left_out = f" and {verb} not ranked" if ranking.evidence is None else ""
     return [
         f"{_listed(names)} {verb} unlike every picture that the model was trained on{left_out} (in brackets: the cosine to "
-        f"the nearest training picture, which must be at least {ranker.familiar.threshold:.2f})"
+        f"the nearest training picture, which must be at least {math.ceil(ranker.familiar.threshold * 100) / 100:.2f})"
     ]
 
 

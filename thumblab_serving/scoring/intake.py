@@ -15,7 +15,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
-from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_core.images.perceptual import Appearance
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
 
-_CACHED_HASHES = 4096
+_CACHED_APPEARANCES = 4096
 
 _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 """Maximum number of characters of a picture in base64, with line breaks and a `data:` prefix."""
@@ -51,16 +51,16 @@ class Source:
 
 @dataclass(frozen=True)
 class ExaminedPicture:
-    """A picture's size in pixels, its vectors, its perceptual hash and its sub-scores.
+    """A picture's size in pixels, its vectors, its appearance and its sub-scores.
 
-    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. The perceptual hash
-    is the one of `thumblab_core.images.perceptual`. `sha256` is the digest of the picture's file.
+    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
+    digest of the picture's file.
     """
 
     width: int
     height: int
     vectors: dict[str, Vectors]
-    perceptual_hash: int
+    appearance: Appearance
     measurement: Measurement
     sha256: str = ""
 
@@ -87,7 +87,7 @@ class Intake:
         self._measuring = measuring
         self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
-        self.hashes = Cache[int](_CACHED_HASHES)
+        self.appearances = Cache[Appearance](_CACHED_APPEARANCES)
         self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
@@ -111,8 +111,8 @@ class Intake:
             vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
             first = fingerprints[0]
             measurement = self._measuring.measure(picture, title, vectors[first], encoders, first)
-            phash = self.hashes.get(picture.sha256, lambda: perceptual_hash(picture.pixels))
-            return ExaminedPicture(picture.width, picture.height, vectors, phash, measurement, picture.sha256)
+            appearance = self.appearances.get(picture.sha256, lambda: Appearance.of(picture.pixels))
+            return ExaminedPicture(picture.width, picture.height, vectors, appearance, measurement, picture.sha256)
 
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]

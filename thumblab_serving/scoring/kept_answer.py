@@ -36,7 +36,7 @@ def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str,
             KeptCandidate(
                 position,
                 picture.sha256,
-                picture.perceptual_hash,
+                picture.appearance.perceptual_hash,
                 thumbnail.score,
                 thumbnail.win_probability,
                 thumbnail.rank,

@@ -43,7 +43,7 @@ def plan_test(
         return None
     names = list(pictures)
     strengths = [ranking.strengths.get(name) for name in names]
-    alike = alike_pairs([picture.perceptual_hash for picture in pictures.values()])
+    alike = alike_pairs([picture.appearance for picture in pictures.values()])
     pair = pair_to_test(strengths, 1.0, alike)
     return PlanOut(
         click_through_rate=rate,

@@ -80,7 +80,7 @@ class Scorer:
 
         The caches of the encoders appear once the encoders are warm.
         """
-        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "hashes": self.intake.hashes}
+        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "appearances": self.intake.appearances}
         caches = own | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}

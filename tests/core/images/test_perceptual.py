@@ -11,7 +11,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from thumblab_core.images import Pixels, decode
-from thumblab_core.images.perceptual import NEAR, distance, near_duplicates, perceptual_hash, same_picture
+from thumblab_core.images.perceptual import (
+    NEAR,
+    Appearance,
+    distance,
+    near_duplicates,
+    perceptual_hash,
+    same_picture,
+)
 
 Draw = Callable[..., bytes]
 
@@ -68,6 +75,24 @@ def test_a_real_picture_in_another_size_or_encoding_is_the_same_picture(
         other = reencoded(pixels, quality, width)
         assert distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
         assert same_picture(pixels, other)
+
+
+def test_a_real_picture_looks_like_itself_in_another_encoding_or_a_little_cropped_but_not_like_another(
+    real: list[Pixels],
+) -> None:
+    looks = [Appearance.of(pixels) for pixels in real]
+    for look, pixels in zip(looks, real, strict=True):
+        assert look.is_near(Appearance.of(reencoded(pixels, 50, 640)))
+        height, width = pixels.shape[0] // 100, pixels.shape[1] // 100
+        assert look.is_near(Appearance.of(np.ascontiguousarray(pixels[height:-height, width:-width])))
+    assert not any(one.is_near(other) for n, one in enumerate(looks) for other in looks[:n])
+
+
+def test_plain_pictures_of_two_colours_do_not_look_alike_although_their_hashes_are_equal() -> None:
+    colours = [(255, 255, 255), (128, 128, 128), (200, 30, 30), (30, 200, 30)]
+    looks = [Appearance.of(np.full((180, 320, 3), colour, np.uint8)) for colour in colours]
+    assert {look.bits_from(looks[0]) for look in looks} == {0}
+    assert not any(one.is_near(other) for n, one in enumerate(looks) for other in looks[:n])
 
 
 def test_text_on_a_real_picture_makes_it_a_different_picture_even_if_the_hash_hardly_changes(

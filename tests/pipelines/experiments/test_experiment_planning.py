@@ -13,7 +13,7 @@ import pytest
 
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.planning import AlikePair, alike_pairs, impressions_per_variant, pair_to_test
-from thumblab_core.images.perceptual import NEAR
+from thumblab_core.images.perceptual import NEAR, Appearance
 from thumblab_pipelines.experiments.plan import plan_experiment
 
 
@@ -122,13 +122,13 @@ def test_a_pair_that_is_too_alike_and_a_candidate_without_a_score_are_not_chosen
 
 
 def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None:
+    grey = np.full((18, 32, 3), 128, np.int16)
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
-    assert alike_pairs([0, near]) == [AlikePair(0, 1, NEAR)]
-    assert alike_pairs([0, far]) == []
-    through_second = [AlikePair(0, 1, NEAR), AlikePair(0, 2, NEAR + 1), AlikePair(1, 2, 1)]
-    assert alike_pairs([0, near, far]) == through_second, "the first and the third are alike through the second"
+    zero, at_near, at_far = (Appearance(number, grey) for number in (0, near, far))
+    assert alike_pairs([zero, at_near, at_far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
     # The hash -1 is a signed number whose 64 bits are all 1, and all bits of the hash 0 are 0. So all bits differ.
-    assert alike_pairs([0, -1]) == []
+    assert alike_pairs([zero, Appearance(-1, grey)]) == []
+    assert alike_pairs([zero, Appearance(0, grey + 20)]) == [], "they differ in brightness"
 
 
 @pytest.fixture

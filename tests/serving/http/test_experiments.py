@@ -241,6 +241,10 @@ def test_a_form_that_is_not_as_documented_is_refused(with_database: Any, engine:
     two = [draw(6), draw(7)]
     assert "pictures: 1 files are sent for 2 variants" in problem(upload(with_database, two[:1]))
     assert "pictures: send 1 to 3 files" in problem(upload(with_database, two * 2))
+    no_file = with_database.client.post("/v1/experiments", files={"experiment": (None, json.dumps(facts()))})
+    assert "pictures: no file is sent" in problem(no_file)
+    misspelt = [("picture", ("a.jpg", data)) for data in two]
+    assert "picture: there is no such field" in problem(with_database.client.post("/v1/experiments", files=misspelt))
     assert "notes: there is no such field; the fields are experiment, pictures" in problem(
         upload(with_database, two, notes="x")
     )
@@ -320,7 +324,7 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
         ("channel_id=nobody", "channel_id: the lab knows no channel called 'nobody'"),
         ("channel_id=%ed%a0%80%00", "channel_id: give the id of a channel"),
         ("channel=x", "channel: there is no such field; use channel_id"),
-        ("limit=1&limit=2", "a field is given twice"),
+        ("limit=1&limit=2", "limit: the field is given twice"),
     ],
 )
 def test_a_query_that_is_not_as_documented_is_refused(with_database: Any, query: str, sentence: str) -> None:

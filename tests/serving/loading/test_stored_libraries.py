@@ -175,7 +175,7 @@ def test_without_index_and_database_the_answer_has_the_default_and_both_reasons(
     lab.promote(lab.index("tech", encoder="clip-of-elsewhere"))
     with run(lab.settings) as service, caplog.at_level(logging.DEBUG):
         service.score(draw(1), category="gaming")
-        assert service.health()["database"] == {"state": "fine", "reason": None}
+        assert service.health()["database"] == {"state": "not_asked", "reason": None}
         start = time.monotonic()
         reply = service.upload(draw(1), draw(2))
         assert time.monotonic() - start < 3
