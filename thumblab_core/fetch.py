@@ -98,7 +98,7 @@ class Fetcher:
 
     Args:
         hosts: the allowed hosts, in the form of `host_in_url`. `name` allows https on port 443. `name:port` allows
-            https and plain http on that port. Plain http is for the emulator.
+            https and plain http on that port. Plain http is for the lab's emulator of YouTube.
         deadline_s: how many seconds one file may take, from the connection to the last byte.
         accept: the media types to request.
     """
@@ -276,7 +276,10 @@ class _Deadline(threading.local):
         return time.monotonic() >= self.ends
 
     def at_most(self, timeout: float | None) -> float:
-        """Return the timeout, shortened to the deadline. Raises `httpcore.ReadTimeout` after the deadline."""
+        """Return `timeout`, but at most the seconds until the deadline.
+
+        Raises `httpcore.ReadTimeout` if the deadline has passed.
+        """
         left = self.ends - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the deadline has passed")

@@ -47,7 +47,7 @@ _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
 def _default_data_dir() -> Path:
     """Return a folder inside the checkout, so that deleting the checkout deletes all data.
 
-    Without a checkout, return the data folder that the system gives to the user.
+    If there is no checkout, return the usual folder of the operating system for a user's data.
     """
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".thumblab"
@@ -144,8 +144,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        That lab has its own database, releases, MLflow and scoring service. So the settings of this lab that name them
-        are unset.
+        That lab has its own database, releases, MLflow and scoring service. So the four settings that name those of
+        this lab are unset.
         """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})
@@ -248,8 +248,8 @@ def _unreadable_lines(file: Path) -> list[int]:
         return []
     with file.open(encoding="utf-8-sig") as stream:
         failed = [binding.original for binding in parse_stream(stream) if binding.error]
-    # The text of a failed line starts with the blank lines above it, and its number is that of the first blank line. So
-    # the number of blank lines is added.
+    # The parser puts the blank lines above a failed line into the text of this line, and gives the number of the first
+    # blank line. So the number of blank lines is added.
     return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 

@@ -29,8 +29,8 @@ _PATIENCE = 30.0
 _ready: set[str] = set()
 """The databases that this process has found or created.
 
-For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of a
-database, the folder of the cluster, and an inode.
+For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of the
+database, the folder of the cluster, and the inode of the folder with the server's data.
 """
 
 
@@ -117,7 +117,7 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         folder = cluster.socket_dir(home)
     # The port is given too, so that a PGPORT in the environment has no effect.
     access: dict[str, Any] = {"host": str(folder), "port": 5432, "user": "postgres"}
-    # The inode is part of the key, because a folder that was deleted and made again holds another database.
+    # If the folder `data` was deleted and made again, the database is missing there. The inode in the key tells this.
     key = f"{name} {home} {(home / 'data').stat().st_ino}"
     if key not in _ready:
         _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
@@ -193,7 +193,7 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        # Every error of psycopg is caught. A bad URL raises errors that are no OperationalError.
+        # All errors of psycopg are caught here, because a bad URL raises errors that are no OperationalError.
         except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]

@@ -149,8 +149,8 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), (detail > _FINE).mean(axis=0), (detail > _STRONG).mean(axis=0)]
-    # The logarithm makes small amounts of detail count most. The offset keeps the logarithm finite if there is no
-    # detail.
+    # In logarithms, a step from little to some detail is as large as a step from some to much detail. The offset 0.003
+    # keeps the logarithm finite if there is no detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Create the encoder that the settings or a release name. All code in a process shares one encoder per name."""
+"""Create an encoder from its name, which is in the settings or in a release. A process makes one encoder per name."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -50,7 +50,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     - `builtin` needs no weights.
     - `open_clip:MODEL/WEIGHTS` or `onnx:PATH` computes in float32.
     - Either of these two forms, followed by `@RELEASE`, uses the encoder release with the id RELEASE in `releases`.
-    - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
+    - `open_clip:MODEL/WEIGHTS`, followed by `@bfloat16` or `@float16`, computes in this half precision, on CUDA only.
 
     Raises `LabError` if `name` has none of these forms, or if the encoder is not available on this machine.
     """

@@ -28,13 +28,13 @@ ASSUMED_CTR = 0.05
 and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
 
 ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
-"""The advice if each two of the candidates are too alike."""
+"""The advice if every pair of candidates is too alike to be tested."""
 
 NOT_PROVEN = "The order of the model is not used, because its skill is not proven. Test any two that are not too alike."
-"""The advice if the skill of the model is not proven, and some two of the candidates are not too alike."""
+"""The advice if the skill of the model is not proven, and at least one pair of candidates is not too alike."""
 
 LIFT = 0.1
-"""The smallest relative difference of two click-through rates that a test should find, if nobody chose another."""
+"""The default for the smallest relative difference of two click-through rates that a test should find."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePai
 
 
 def all_alike(candidates: int, alike: Sequence[AlikePair]) -> bool:
-    """Return whether each two of the candidates are too alike. `candidates` is their number."""
+    """Return whether every pair of candidates is too alike. `candidates` is the number of candidates."""
     return len(alike) == candidates * (candidates - 1) // 2
 
 

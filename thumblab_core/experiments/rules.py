@@ -32,9 +32,11 @@ FIRST_DAY = date(2005, 2, 14)
 """The first day of YouTube. No experiment can have an earlier day."""
 
 _ROUNDING = 0.02
-"""The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
-whole percentages can add up to any value from 0.985 to 1.015. The limit in the database is slightly larger, by
-0.000001."""
+"""The largest accepted difference between 1 and the sum of the shares of watch time.
+
+Three shares that are rounded to whole percentages add up to 0.99, 1 or 1.01. The limit in the database is larger by
+0.000001.
+"""
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 
@@ -124,7 +126,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
 
     If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is negative,
-    or if the shares add up to neither 1 nor 100. `_ROUNDING` says which deviation from these sums is accepted.
+    or if the shares add up to neither 1 nor 100. The sum may differ from 1 by `_ROUNDING`, and from 100 by 100 times as
+    much.
     """
     known = known_shares(shares)
     if known is None:
@@ -148,7 +151,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 def last_day() -> date:
     """Return the latest day on which variants may have been shown: tomorrow, by UTC.
 
-    That day has already begun in time zones ahead of UTC.
+    In time zones ahead of UTC, that day may have begun already.
     """
     return datetime.now(UTC).date() + timedelta(days=1)
 

@@ -20,8 +20,8 @@ class Raster:
 
     To save memory, strips of rows are converted one by one.
 
-    `size` is width and height. `rows(top, bottom)` returns the rows from `top` to before `bottom`, as an image of mode
-    L, LA, RGB, RGBA or CMYK.
+    `size` is width and height. `rows(top, bottom)` returns the rows from `top` to `bottom - 1`, as an image of mode L,
+    LA, RGB, RGBA or CMYK.
     """
 
     size: tuple[int, int]

@@ -61,11 +61,14 @@ def distance(a: int, b: int) -> int:
 
 
 def same_picture(old: Pixels, new: Pixels) -> bool:
-    """Return whether `new` is the picture `old` in another size or encoding, without overpainted or cropped parts.
+    """Return whether `new` is the picture `old` in another size or encoding.
 
-    The hashes must differ by at most 4 bits. The mean colours of 32x18 fields must differ by at most 36 of 255 in every
-    field and channel. In measurements, re-encoding at quality 30 to 75 changed a field by at most 15. Resizing to 320
-    or 1280 px changed a field by at most 23. A box of text on 4 % of the area changed a field by 50 or more.
+    A picture of which a part was painted over or cut off does not count as the same. The hashes may differ by at most 4
+    bits. Both pictures are divided into 32x18 fields. The mean colours of a field in both pictures may differ by at
+    most 36 of 255 in each channel.
+
+    In measurements, re-encoding at quality 30 to 75 changed a field by at most 15. Resizing to 320 or 1280 px changed a
+    field by at most 23. A box of text on 4 % of the area changed a field by 50 or more.
     """
     if distance(perceptual_hash(old), perceptual_hash(new)) > _REENCODED:
         return False
@@ -73,7 +76,7 @@ def same_picture(old: Pixels, new: Pixels) -> bool:
 
 
 def _fields(pixels: Pixels) -> npt.NDArray[np.int16]:
-    """Return the mean colours of 32x18 fields, int16 [18, 32, 3]."""
+    """Divide a picture into 32x18 fields, and return the mean colour of each field, int16 [18, 32, 3]."""
     return np.asarray(Image.fromarray(pixels).resize(_GRID, Image.Resampling.BOX), dtype=np.int16)
 
 

@@ -85,7 +85,7 @@ def _without_floating_tables(profile: bytes) -> bytes:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Return an image of one row, whose colours are spread evenly over the colour space of a mode."""
+    """Return an image of one row with test colours, which are spread evenly over the colour space of `mode`."""
     levels = np.linspace(0, 255, _LEVELS).astype(np.uint8)
     channels = len(mode)
     grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[np.float64]
 
 _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-"""Chromaticities x and y of white, red, green and blue."""
+"""The chromaticities x and y of sRGB's white, red, green and blue."""
 _PRIMARIES = {
     1: _SRGB,
     9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
@@ -51,9 +51,10 @@ def cicp_profile(chunk: bytes) -> bytes | None:
 
 
 def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    """Return the profile for the gAMA and cHRM chunks, or None for sRGB.
+    """Return the profile that the gAMA and cHRM chunks describe. In place of a missing or broken chunk, the values of
+    sRGB are used.
 
-    In place of a missing or broken chunk, the values of sRGB are used.
+    Returns None if the result is sRGB, or if the primaries are impossible.
     """
     curve: _Curve = _SRGB_CURVE
     exponent = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0

@@ -171,9 +171,8 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration, every video had the format `video`. For this format, the era of a view count (see
-    # `thumblab_core.views`) depends only on the date of the count. So this statement derives the era from that date
-    # alone.
+    # The era of a view count says which definition of a view YouTube used then (see `thumblab_core.views`). Before this
+    # migration, every video had the format `video`. For this format, the era depends only on the date of the count.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END

@@ -37,7 +37,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The old table has no columns for these figures, so their rows are deleted. The releases still hold the figures.
+    # The old table can hold neither metrics other than AUC nor figures for the split `adapted`. So their rows are
+    # deleted. The model releases still hold these figures.
     op.execute("DELETE FROM model_evaluations WHERE metric <> 'auc' OR split = 'adapted'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer"])
