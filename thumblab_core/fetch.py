@@ -197,7 +197,7 @@ class Fetcher:
         keep: Callable[[bytes], object],
         within_s: float | None = None,
     ) -> FetchedAnswer:
-        """Return the answer without its body. The body is passed to `keep` in pieces."""
+        """Return the answer without its body. The function `keep` is called with each piece of the body."""
         target = self.check(url)
         # The header `Host` is set here, because httpcore would write an IPv6 address in it without brackets.
         headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
@@ -265,7 +265,7 @@ def _tag(text: str | None) -> str | None:
 
 
 class _Deadline(threading.local):
-    """The moment at which the request of the current thread must end. Each thread has its own."""
+    """The moment at which the request of the current thread must end. Each thread has its own moment."""
 
     ends = float("inf")
 

@@ -171,7 +171,7 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # Only the host in the URL is allowed. If the URL has no port, as outside tests, only https on port 443 is allowed.
+    # The fetcher may read only from the host in the URL. Outside tests, the URL has no port, so only https is allowed.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)

@@ -17,9 +17,10 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How many seconds `announced` tries to get the lock. If it fails, another `up` runs.
+"""How many seconds `announced` tries to get the lock.
 
-A process that only reads the record holds the lock for a moment, which is much shorter.
+A process that only reads the record holds the lock for a much shorter time. So if `announced` still does not get the
+lock, another `up` holds it.
 """
 
 

@@ -54,8 +54,8 @@ NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
 The condition is true if no person excluded this video from the library.
 """
 
-# A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
-# `ref_thumbnails` in `videos`.
+# A subquery excludes the videos that are only for training. A join would take longer, because PostgreSQL would look up
+# every row of `ref_thumbnails` in `videos`.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})

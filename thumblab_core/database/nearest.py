@@ -1,8 +1,8 @@
 """Search the library of a niche in PostgreSQL with pgvector.
 
 If `nearest_index` has made an HNSW index for the encoder, a search uses that index. HNSW is a kind of index that finds
-nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector, and finds
-the same videos and cosines as an exact search with `NicheIndex.search`.
+nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector. Then it
+finds the same videos and cosines as an exact search with `NicheIndex`, the index of the library in memory.
 """
 
 from dataclasses import dataclass

@@ -54,7 +54,8 @@ def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
     """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether it has an index now.
 
-    pgvector cannot index vectors of more than 2,000 numbers or of different dimensions. Such vectors get no index.
+    If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index them. Then no index is
+    made.
 
     An existing index is kept. Readers and writers continue while the index is made. The remains of an interrupted
     attempt are dropped first. If another process is making the index, this process does nothing and returns False.

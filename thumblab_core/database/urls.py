@@ -1,7 +1,7 @@
 """Find the URL of the lab's database.
 
-The database is on the external server that the settings name. If they name none, it is on the embedded server, which is
-started on demand.
+The database is on the external server that the settings name. If the settings name no server, the database is on the
+embedded server, which is started when a process needs it.
 """
 
 import re
@@ -64,7 +64,9 @@ def database_url(settings: Settings | None = None) -> str:
 
 
 def running_database_url(settings: Settings | None = None) -> str | None:
-    """Return the URL as `database_url` does, but start and create nothing, and keep no server running.
+    """Return the same URL as `database_url`, but start and create nothing.
+
+    The embedded server may stop while this process runs, because this function does not mark the server as used.
 
     Returns None if the embedded server does not run. Raises LabError if the setting is not a URL of PostgreSQL.
     """
@@ -117,7 +119,7 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         folder = cluster.socket_dir(home)
     # The port is given too, so that a PGPORT in the environment has no effect.
     access: dict[str, Any] = {"host": str(folder), "port": 5432, "user": "postgres"}
-    # If the folder `data` was deleted and made again, the database is missing there. The inode in the key tells this.
+    # The inode is part of the key, because a folder `data` that was deleted and made again does not have the database.
     key = f"{name} {home} {(home / 'data').stat().st_ino}"
     if key not in _ready:
         _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
@@ -185,7 +187,10 @@ def _make_extension(access: dict[str, Any]) -> None:
 
 
 def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
-    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering."""
+    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering.
+
+    Raises LabError if there is no connection then, or at once if trying again cannot help.
+    """
     import psycopg
     from psycopg.conninfo import make_conninfo
 

@@ -80,7 +80,7 @@ def take_over(home: Path) -> owner.Host | None:
 
 
 def reachable(home: Path) -> bool:
-    """Return whether a server listens in `home`."""
+    """Return whether a server accepts connections at the socket of `home`."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(socket_dir(home) / ".s.PGSQL.5432"))

@@ -47,7 +47,7 @@ class Host:
         return (self.name, self.machine) == (other.name, other.machine)
 
     def is_machine_of(self, other: "Host") -> bool:
-        """Return whether both hosts are certainly the same machine or container. It may have restarted since.
+        """Return whether this host and `other` are certainly the same machine or container, before or after a restart.
 
         Equal names are not enough, because containers on two machines may have the same name and no machine id.
         """
@@ -176,7 +176,8 @@ def described(host: Host) -> str:
 def open_file(home: Path, name: str) -> int:
     """Return a descriptor of `home/name`. A missing file is made, and belongs to the owner of `home`.
 
-    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user.
+    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user. With a
+    link, this user could make root write to any file.
     """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:

@@ -91,8 +91,8 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
     if precision in ("bfloat16", "float16"):
         if cuda_precision() is None:
             raise LabError(
-                f"open_clip:{rest} was computed in {precision} on CUDA, which this machine does not have; run it on a "
-                "machine with CUDA, or embed and train again here"
+                f"the vectors of open_clip:{rest} were computed in {precision} on CUDA, which this machine does not "
+                "have; use a machine with CUDA, or embed and train again here"
             )
         return OpenClipEncoder(model, weights, precision=precision)
     base = OpenClipEncoder(model, weights).base
@@ -125,8 +125,8 @@ def cuda_precision() -> str | None:
 def title_encoder(name: str) -> TextEncoder:
     """Return the title encoder called `name`, which the whole process shares.
 
-    `name` is `minilm`, or a path or hub name for sentence-transformers. Raises `LabError` if the package with the
-    weights of `minilm` is missing.
+    `name` is `minilm`, or the path or the hub name of a sentence-transformers model. Raises `LabError` if the package
+    with the weights of `minilm` is missing.
     """
     from thumblab_core.encoders.minilm import SentenceEncoder
 

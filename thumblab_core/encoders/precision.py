@@ -119,7 +119,7 @@ def choose_precision(
     large model, but it is made only once. A second process that calls this meanwhile waits and returns the same choice.
 
     Raises `LabError` if there are too few pictures, the encoder gives no vectors for most of them, or no allowed
-    precision agrees.
+    precision agrees with float32.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
         raise LabError(

@@ -126,8 +126,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
 
     If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is negative,
-    or if the shares add up to neither 1 nor 100. The sum may differ from 1 by `_ROUNDING`, and from 100 by 100 times as
-    much.
+    or if the shares add up to neither 1 nor 100. The sum may differ from 1 by 0.02, or from 100 by 2 (`_ROUNDING`).
     """
     known = known_shares(shares)
     if known is None:
@@ -200,7 +199,7 @@ def _require_text(field: str, what: str, text: str) -> None:
     if not visible(text):
         raise RuleError(field, f"the {what} is empty; write it, or leave it out if it is optional")
     if len(text) > LONGEST_TEXT:
-        raise RuleError(field, f"the {what} has {len(text)} characters; at most {LONGEST_TEXT} are kept")
+        raise RuleError(field, f"the {what} has {len(text)} characters; at most {LONGEST_TEXT} are allowed")
 
 
 def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | None]) -> int | None:

@@ -18,7 +18,7 @@ _STRIP = 2**20
 class Raster:
     """A decoded picture whose pixels have the layout of its file.
 
-    To save memory, strips of rows are converted one by one.
+    To save memory, the rows are converted to Pillow images strip by strip.
 
     `size` is width and height. `rows(top, bottom)` returns the rows from `top` to `bottom - 1`, as an image of mode L,
     LA, RGB, RGBA or CMYK.

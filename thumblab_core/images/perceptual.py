@@ -39,9 +39,9 @@ _REENCODED = 4
 """The hash of a re-encoded or resized picture differs in at most this many bits from the hash of the original."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
-"""Maximum difference of a mean colour, on the scale 0 to 255, between two encodings of one picture.
+"""The largest difference between the mean colours of a field in two encodings of one picture, on the scale 0 to 255.
 
-See `same_picture`.
+`same_picture` explains the fields.
 """
 _CHUNK = 2**21
 """Number of pairs of hashes that are compared at once."""

@@ -54,7 +54,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from the profile to sRGB, or None if it is unusable or changes no colour visibly."""
+    """Return the transform to sRGB, or None if the profile is unusable or the transform changes no colour visibly."""
     space = profile[16:20]
     if profile[12:16] not in _CLASSES or space not in _SPACES[mode]:
         return None

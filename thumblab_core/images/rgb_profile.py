@@ -44,7 +44,10 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def cicp_profile(chunk: bytes) -> bytes | None:
-    """Return the profile for a cICP chunk, or None if the chunk is broken, uses video levels or high dynamic range."""
+    """Return the profile for a cICP chunk.
+
+    Returns None if the chunk is broken, or if it says that the picture has video levels or high dynamic range.
+    """
     if len(chunk) != 4 or chunk[2:] != b"\0\1" or chunk[0] not in _PRIMARIES or chunk[1] not in _TRANSFERS:
         return None
     return _profile(_PRIMARIES[chunk[0]], _TRANSFERS[chunk[1]])

@@ -1,4 +1,4 @@
-"""Add the experiments: what happened when a creator tried two or three thumbnails or titles on one video."""
+"""Add the tables of experiments: what happened when a creator tried two or three thumbnails or titles on one video."""
 
 import sqlalchemy as sa
 from alembic import op
