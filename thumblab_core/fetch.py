@@ -55,7 +55,7 @@ class FetchedAnswer:
     changed since that answer.
 
     Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each
-    of the three is None if the host does not send it.
+    of these three fields is None if the host does not send it.
     """
 
     status: int

@@ -144,8 +144,8 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        That lab has its own database, releases, MLflow and scoring service. So the four settings that say where these
-        are for this lab are unset.
+        That lab has its own database, releases, MLflow and scoring service. So `database_url`, `release_dir`,
+        `mlflow_tracking_uri` and `serving_url` are unset in the result.
         """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})
@@ -202,8 +202,8 @@ def settings() -> Settings:
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
-            # A file in UTF-16 can be read as UTF-8 without an error, because each ASCII letter is the same byte and a
-            # null byte there. So a null byte in the name of a variable shows that the file is in UTF-16.
+            # A file in UTF-16 can be read as UTF-8 without an error. UTF-16 writes each ASCII letter as two bytes: the
+            # byte that UTF-8 has, and a null byte. So a null byte in a name shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()

@@ -98,7 +98,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        # A pooler in front of the server may not know this database. The attempt to connect then raises an error.
+        # This connection is only a test. It fails if a pooler in front of the server does not know the database.
         _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named

@@ -162,8 +162,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # Two things would block a new start, and are removed here. One is server processes whose main process, the
-    # postmaster, has died. The other is an old postmaster.pid, if another process now has the process id in it.
+    # This call removes two things that would block a new start. The first is server processes whose main process, the
+    # postmaster, has died. The second is an old postmaster.pid, if another process now has the process id in it.
     _stop(home)
     owner.claim(home)
     status = home.stat()

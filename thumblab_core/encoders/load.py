@@ -23,7 +23,7 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name, with the precision, of the image encoder that the settings name.
+    """Return the name of the image encoder that the settings name. The result includes the precision.
 
     Releases store this name, so that code that reads a release loads the encoder that the release was made with.
     """

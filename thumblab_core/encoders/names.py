@@ -1,4 +1,7 @@
-"""Check and split the names of image encoders. This module imports no encoder, so that the settings can use it."""
+"""Check and split the names of image encoders.
+
+This module imports no encoder. So `settings.py` can use it, and the encoders can use `settings.py`.
+"""
 
 import re
 

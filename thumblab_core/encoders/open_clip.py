@@ -198,7 +198,7 @@ class OpenClipEncoder(NeuralEncoder):
 
 
 def is_path(weights: str) -> bool:
-    """Return whether `weights` names a file. The file may be missing. Tags on the hub contain no slash."""
+    """Return whether `weights` is the path of a file, which may be missing. A tag on the hub contains no slash."""
     return "/" in weights or Path(weights).is_file()
 
 

@@ -25,7 +25,7 @@ from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
-"""The values of the setting.
+"""The values of the setting `encoder_precision`.
 
 `auto` means the first of int8, bfloat16 and float32 whose vectors agree with the float32 vectors (`agreement.py`).
 """
@@ -140,8 +140,8 @@ def _choose(
     listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures of
-    # every kind, whatever the order of `pictures`.
+    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures
+    # from the whole list, even if it is sorted.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing

@@ -61,7 +61,7 @@ class BatchSize:
     def took(self, pictures: int, seconds: float) -> None:
         """Choose the next batch size from the time that one batch took.
 
-        The time of a batch of fewer than `now` pictures, such as the last batch of a stream, is ignored.
+        A batch that is smaller than the present size, such as the last batch of a stream, is ignored.
         """
         if self._settled or pictures < self.now:
             return

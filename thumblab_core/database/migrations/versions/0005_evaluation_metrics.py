@@ -11,7 +11,7 @@ depends_on = None
 _TABLE, _KEY = "model_evaluations", "pk_model_evaluations"
 _RENAMED = (("auc", "value"), ("auc_low", "low"), ("auc_high", "high"))
 
-# The keys are the new names of the columns. The values are the comments before and after this migration.
+# The keys are the new names of the columns. The values are their comments before and after this migration.
 _COMMENTS = {
     "split": ("future or new_channels", "future, new_channels or adapted"),
     "slice": (
