@@ -42,8 +42,8 @@ The moment is NULL in a niche without observations.
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
 """An SQL condition on a row `v` of `videos`. It is true if the video may be used for training, but not in the library.
 
-The condition is true for a video whose facts come from YouTube, and which the lab first collected `days` days or more
-before the newest observation of the niche.
+The facts of such a video come from YouTube. The lab first collected the video at least `days` days before the newest
+observation of the niche.
 
 A statement with this condition must also have the common table expression `SINCE`.
 """

@@ -42,9 +42,11 @@ ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
 # The inner SELECT reads the index, which gives the rows in order of distance. The outer SELECT looks up the columns of
-# each row by a lateral join, because the planner cannot exchange the two sides of such a join. With an ordinary join,
-# PostgreSQL could sort all rows instead of using the index. {dimension} is replaced by a number, because PostgreSQL
-# uses an index only for exactly the expression that the index was made with.
+# each row by a lateral join. The planner cannot exchange the two sides of such a join. With an ordinary join,
+# PostgreSQL could sort all rows instead of using the index.
+#
+# PostgreSQL uses an index only for exactly the expression that the index was made with. So `{dimension}` is replaced by
+# a number.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity

@@ -29,8 +29,8 @@ _PATIENCE = 30.0
 _ready: set[str] = set()
 """The databases that this process has found or created.
 
-For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of the
-database, the folder of the cluster, and the inode of the folder with the server's data.
+For an external server, an item is the URL of a database. For the embedded server, an item has three parts: the name of
+the database, the folder of the cluster, and the inode of the folder `data` in it.
 """
 
 

@@ -6,8 +6,9 @@ Two files beside the server's data tell which host that is:
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
 
 A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
-either. Therefore host.json decides which host may use the cluster. The lock decides only where it is reliable: between
-two containers on the same kernel, and on a host that has restarted since it wrote host.json.
+either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which it is
+reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has restarted since it
+wrote host.json.
 
 This module imports little, because `watcher.py` imports it and must stay small.
 """

@@ -109,8 +109,8 @@ def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
     """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
 
     `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
-    at most `NEAR` bits. If a first picture is too alike to a second, and the second to a third, then the first and the
-    third are too alike as well. The scoring service forms its groups of near-identical pictures in the same way.
+    at most `NEAR` bits. Two pictures are also too alike if both are too alike to a third picture. The scoring service
+    forms its groups of near-identical pictures in the same way.
     """
     pairs = [
         AlikePair(first, second, distance(hashes[first], hashes[second]))

@@ -21,7 +21,7 @@ $$
 
 # `outlier_multiple` is the views of a video, divided by the median views of its channel's videos in the same age band.
 # Age bands are used because an older video has had more time to collect views. If the channel has too few videos in the
-# age band, the views per hour of the video are divided by the median views per hour of all its channel's videos.
+# age band, views per hour are compared instead: those of the video with the median of all the channel's videos.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,
