@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 _MOST_DAYS = 36_500
 """The largest value of a setting that is a number of days. It is a hundred years.
 
-A larger number is a typing error, or leads to a date before the first one of Python, in the year 1.
+A larger number is a typing error, or leads to a date before the year 1, which Python cannot represent.
 """
 
 

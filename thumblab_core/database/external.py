@@ -48,8 +48,8 @@ def external_url(given: str, driver: str) -> "URL":
         raise LabError(f"{_NAME} is not a URL. {_LOOKS_LIKE}") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise LabError(
-            f"{_NAME} is for {url.get_backend_name()}, but the lab needs PostgreSQL with pgvector. Unset this setting to "
-            "use the embedded server."
+            f"{_NAME} is for {url.get_backend_name()}, but the lab needs PostgreSQL with pgvector. Unset this setting "
+            "to use the embedded server."
         )
     return _checked(url.difference_update_query(_FOR_OTHER_CLIENTS)).set(drivername=f"postgresql+{driver}")
 

@@ -52,10 +52,10 @@ def use(home: Path, keep: bool = False) -> None:
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo a call of `use` with `keep`, and stop the server unless a process uses it. Return whether it was stopped.
+    """Undo a call of `use` with `keep`, and stop the server unless a process uses it.
 
-    If `force` is true, the server is stopped even if processes use it. Raises LabError if the server belongs to another
-    host, or does not end.
+    If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
+    processes use it. Raises LabError if the server belongs to another host, or does not end.
     """
     with watcher.locked(home, "start.lock"):
         owner.refuse_other(home)

@@ -85,9 +85,9 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    The server is stopped by signals, first by a mild one and then by stronger ones. None of them loses a committed
-    transaction. When the server has ended, its pid file, its socket and host.json are removed. These files stay if
-    another host runs a server in `home`.
+    A signal asks the server to stop. If the server does not end, stronger signals follow. None of them loses a
+    committed transaction. When the server has ended, its pid file, its socket and host.json are removed. These files
+    stay if another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)

@@ -1,4 +1,4 @@
-"""Create an encoder from its name, which is in the settings or in a release. A process makes one encoder per name."""
+"""Create the encoder whose name is in the settings or in a release. A process shares one encoder per name."""
 
 from functools import lru_cache
 from pathlib import Path

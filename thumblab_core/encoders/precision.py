@@ -98,8 +98,8 @@ class _Choice:
 def published_choice(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
     """Return the newest release that `choose_precision` published for an encoder, or None if there is none.
 
-    `base` is the encoder's fingerprint without the precision. `setting` must be the value for which the precision was
-    chosen. Only the manifests of releases are read.
+    `base` is the encoder's fingerprint without the precision. `setting` is the value of `encoder_precision` for which
+    the precision was chosen. Only the manifests of releases are read.
     """
     releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == setting]
     return releases[-1] if releases else None

@@ -67,8 +67,8 @@ class Preprocessing:
     def prepare(self, image: Pixels) -> Prepared:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        With `shortest`, the result has the same pixels as torchvision's Resize and CenterCrop of a Pillow image, which
-        open_clip uses. But this function does not compute the pixels outside the crop.
+        If `resize` is `shortest`, the result has the same pixels as torchvision's Resize and CenterCrop of a Pillow
+        image, which open_clip uses. But this function does not compute the pixels outside the crop.
         """
         from PIL import Image
 
