@@ -1,1 +1,1 @@
-"""Code that both the pipelines and the scoring service use, so that both compute the same values, byte for byte."""
+"""Code that the pipelines and the scoring service share. So both compute exactly the same values."""

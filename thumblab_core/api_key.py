@@ -39,7 +39,7 @@ def api_key(settings: Settings | None = None) -> str:
 
 
 def kept_key(settings: Settings) -> str | None:
-    """Return the key as `api_key` does, but return None instead of generating a key."""
+    """Return the key that `api_key` would return, or None if `api_key` would have to generate one."""
     if settings.api_key is not None:
         return _set_key(settings.api_key.get_secret_value())
     path = settings.data_dir / _FILE

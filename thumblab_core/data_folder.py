@@ -17,7 +17,7 @@ def make_data_folder(folder: Path) -> None:
 
 
 def make_writable_data_folder(folder: Path) -> None:
-    """Make the data folder if it is missing.
+    """Make the data folder if it is missing, and check that files can be made in it.
 
     Raises LabError if the folder cannot be made, or no file can be made in it.
     """

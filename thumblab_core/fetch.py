@@ -55,7 +55,7 @@ class FetchedAnswer:
     changed since that answer.
 
     Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each
-    of the three is None if the host does not send it.
+    of these three fields is None if the host does not send it.
     """
 
     status: int
@@ -98,7 +98,7 @@ class Fetcher:
 
     Args:
         hosts: the allowed hosts, in the form of `host_in_url`. `name` allows https on port 443. `name:port` allows
-            https and plain http on that port. Plain http is for the emulator.
+            https and plain http on that port. Plain http is for the lab's emulator of YouTube.
         deadline_s: how many seconds one file may take, from the connection to the last byte.
         accept: the media types to request.
     """
@@ -197,7 +197,7 @@ class Fetcher:
         keep: Callable[[bytes], object],
         within_s: float | None = None,
     ) -> FetchedAnswer:
-        """Return the answer without its body. The body is passed to `keep` in pieces."""
+        """Return the answer without its body. The function `keep` is called with each piece of the body."""
         target = self.check(url)
         # The header `Host` is set here, because httpcore would write an IPv6 address in it without brackets.
         headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
@@ -265,7 +265,7 @@ def _tag(text: str | None) -> str | None:
 
 
 class _Deadline(threading.local):
-    """The moment at which the request of the current thread must end. Each thread has its own."""
+    """The moment at which the request of the current thread must end. Each thread has its own moment."""
 
     ends = float("inf")
 
@@ -276,7 +276,10 @@ class _Deadline(threading.local):
         return time.monotonic() >= self.ends
 
     def at_most(self, timeout: float | None) -> float:
-        """Return the timeout, shortened to the deadline. Raises `httpcore.ReadTimeout` after the deadline."""
+        """Return `timeout`, but at most the seconds until the deadline.
+
+        Raises `httpcore.ReadTimeout` if the deadline has passed.
+        """
         left = self.ends - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the deadline has passed")

@@ -1,4 +1,4 @@
-"""Check text that a person gave: whether it is valid, whether it can be seen, and whether it is an id of YouTube."""
+"""Check text that a person gave: whether it is valid, can be seen, and has the form of an id of YouTube."""
 
 import re
 

@@ -15,7 +15,7 @@ LEAST_SUBSCRIBERS = 100
 
 LEAST_RECENT_VIDEOS = 10
 ACTIVE_WITHIN = timedelta(days=90)
-"""A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos in this period before the check."""
+"""A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos in the last 90 days."""
 
 OUTLIER_SIGMAS = 3.0
 """A video is an outlier if it is more standard deviations than this from the average of its channel.

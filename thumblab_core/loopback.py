@@ -1,9 +1,9 @@
-"""Let calls to this machine bypass the proxy. The calls come from requests, httpx, httplib2, gRPC and child processes.
+"""Let calls to this machine bypass the proxy.
 
-All of them read environment variables to find which hosts need no proxy. So the addresses of this machine, the
-loopback, are added to these variables. The clients accept different forms of the loopback, so every form is added.
-requests and gRPC accept a network, such as 127.0.0.0/8. httpx and httplib2 accept only addresses, and httpx refuses an
-address in brackets.
+The calls come from the packages requests, httpx, httplib2 and gRPC, and from child processes. All of them read
+environment variables to find which hosts need no proxy. So the addresses of this machine, the loopback, are added to
+these variables. The packages accept different forms of the loopback, so every form is added. requests and gRPC accept a
+network, such as 127.0.0.0/8. httpx and httplib2 accept only addresses, and httpx refuses an address in brackets.
 """
 
 import os

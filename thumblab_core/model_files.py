@@ -60,8 +60,8 @@ YUNET = ModelFile(
     file="face_detection_yunet_2026may.onnx",
     what="finds the faces in a thumbnail (YuNet, OpenCV Zoo)",
     licence="MIT",
-    # The URL names one commit, so that upstream cannot change the file. This host sends the file itself and not its Git
-    # LFS pointer.
+    # The URL names one commit, so that the file at this URL never changes. This host sends the file itself and not its
+    # Git LFS pointer.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98"
     "/models/face_detection_yunet/face_detection_yunet_2026may.onnx",
     size=229_738,
@@ -120,7 +120,7 @@ def face_model(settings: Settings | None = None) -> Path | None:
 
 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
-    """Fetch the file from upstream, or copy it from `source`. Returns False if the data folder already had the file.
+    """Fetch the file from its URL, or copy it from `source`. Returns False if the data folder already had the file.
 
     Raises `ModelFileError` if the file is not available or not the expected one. The data folder is then not changed.
     """
@@ -171,8 +171,7 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # Only the host in the URL is allowed. If the URL has no port, only https on port 443 is allowed. The URLs in tests
-    # have a port.
+    # The fetcher may read only from the host in the URL. Outside tests, the URL has no port, so only https is allowed.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)

@@ -27,10 +27,14 @@ class KeptCandidate:
 class KeptPrediction:
     """A request that the scoring service answered, with its answer.
 
-    `ordered_by` says what the ranks follow, `model` or `evidence`. It is None where no candidate has a rank.
+    `ordered_by` says whether the ranks follow the `model` or the `evidence`. It is None if no candidate has a rank.
+
     `knowledge` says what the model knew of the channel. It is one of the splits on which a model is evaluated
-    (`thumblab_core.ranking.skill`): `new_channels` (ranked like an unseen channel), `future` (with the model's own
-    channel adapter) or `adapted` (with an added channel adapter).
+    (`thumblab_core.ranking.skill`):
+
+    - `new_channels`: the model ranked the candidates like those of an unseen channel.
+    - `future`: the model used its own channel adapter.
+    - `adapted`: the model used an added channel adapter.
     """
 
     prediction_id: UUID

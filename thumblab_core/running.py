@@ -17,9 +17,10 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How many seconds `announced` waits for the lock before it raises an error, because another `up` holds the lock.
+"""How many seconds `announced` tries to get the lock.
 
-Processes that only read the record also hold the lock, but only for a moment.
+A process that only reads the record holds the lock for a much shorter time. So if `announced` still does not get the
+lock, another `up` holds it.
 """
 
 
@@ -36,7 +37,7 @@ class Running:
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
     """Record that the lab runs, until the `with` block ends.
 
-    Raises LabError if another `thumblab up` runs on the folder.
+    Raises LabError if another `thumblab up` runs on the data folder.
     """
     with (data_dir / _FILE).open("a+") as record:
         deadline = time.monotonic() + _PATIENCE
@@ -51,7 +52,7 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def refuse_second(data_dir: Path) -> None:
-    """Raise LabError if a `thumblab up` runs on the folder already. This changes nothing."""
+    """Raise LabError if a `thumblab up` runs on the data folder. This function does not write the record."""
     running = running_lab(data_dir)
     if running is not None:
         raise _already_runs(data_dir, running)

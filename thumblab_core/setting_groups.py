@@ -11,9 +11,9 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 _MOST_DAYS = 36_500
-"""The most days that a setting may have: a hundred years.
+"""The largest value of a setting that is a number of days. It is a hundred years.
 
-A larger number is a typing error, or leads to a date before Python's first.
+A larger number is a typing error, or leads to a date before the year 1, which Python cannot represent.
 """
 
 

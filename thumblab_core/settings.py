@@ -47,7 +47,7 @@ _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
 def _default_data_dir() -> Path:
     """Return a folder inside the checkout, so that deleting the checkout deletes all data.
 
-    Without a checkout, return the data folder that the system gives to the user.
+    If there is no checkout, return the usual folder of the operating system for a user's data.
     """
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".thumblab"
@@ -144,14 +144,14 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        That lab has its own database, releases, MLflow and scoring service. So the settings of this lab that name them
-        are unset.
+        That lab has its own database, releases, MLflow and scoring service. So `database_url`, `release_dir`,
+        `mlflow_tracking_uri` and `serving_url` are unset in the result.
         """
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
         return self.model_copy(update={"data_dir": data_dir, **own})
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:
-        """Return environment variables with the values of `fields`, for a child process.
+        """Return environment variables with the values of the settings `fields`, for a child process.
 
         None becomes a blank value, which unsets the setting.
         """
@@ -202,8 +202,8 @@ def settings() -> Settings:
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
-            # A file in UTF-16 was read as UTF-8 without an error, because an ASCII letter in UTF-16 is the same letter
-            # with a null byte. So a null byte in the name of a variable shows that the file is in UTF-16.
+            # A file in UTF-16 can be read as UTF-8 without an error. UTF-16 writes each ASCII letter as two bytes: the
+            # byte that UTF-8 has, and a null byte. So a null byte in a name shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()
@@ -248,8 +248,8 @@ def _unreadable_lines(file: Path) -> list[int]:
         return []
     with file.open(encoding="utf-8-sig") as stream:
         failed = [binding.original for binding in parse_stream(stream) if binding.error]
-    # The text of a failed line starts with the blank lines above it, and its number is that of the first blank line. So
-    # the number of blank lines is added.
+    # The parser puts the blank lines above a failed line into the text of this line, and gives the number of the first
+    # blank line. So the number of blank lines is added.
     return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 

@@ -32,8 +32,9 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
 
 
 def near_title(connection: Connection, name: str) -> str:
-    """Return " (do you mean TITLE?)" with the title of the lab's channel that is most similar to `name`. Return "" if
-    no title is similar.
+    """Return the end of an error message about the unknown channel `name`: " (do you mean TITLE?)".
+
+    TITLE is the title of the lab's channel that is most similar to `name`. If no title is similar, the result is empty.
     """
     near = nearest(name, connection.scalars(select(channels.c.title)))
     return "" if near is None or near == name else f" (do you mean {near!r}?)"

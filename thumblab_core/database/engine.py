@@ -39,7 +39,10 @@ SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_
 
 
 def make_engine(url: str | URL, **options: Any) -> Engine:
-    """Return a SQLAlchemy engine for the driver psycopg. `options` are passed to SQLAlchemy's `create_engine`."""
+    """Return a SQLAlchemy engine for the database at `url`, which must name the driver psycopg.
+
+    `options` are passed to SQLAlchemy's `create_engine`.
+    """
     engine = create_engine(url, **options)
     vector_schema: list[str | None] = [None]
     """The schema of the extension `vector`, or None if the role's search path contains that schema."""

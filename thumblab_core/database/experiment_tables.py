@@ -1,8 +1,9 @@
 """The tables of experiments: what happened when a creator tried two or three thumbnails or titles on one video.
 
-Migration 0010 makes the trigger `experiment_is_whole`. At the end of a transaction, it checks the rows of both tables
-together. An experiment must have two or three variants, at the positions 1, 2 and 3. The shares of watch time of its
-variants must all be unknown, or add up to 1 within 0.02. The winner, if there is one, must be one of its variants.
+Migration 0010 makes the trigger `experiment_is_whole`. At the end of a transaction, the trigger checks each changed
+experiment together with its variants. An experiment must have two or three variants, at the positions 1, 2 and 3. The
+shares of watch time of its variants must all be unknown, or their sum may differ from 1 by at most 0.02. The winner, if
+there is one, must be one of its variants.
 
 The tables have no foreign keys to the lab's channels and videos. An experiment is the user's own data. The lab keeps
 the experiment when it deletes the video (docs/retention.md). The video of an experiment may also be one that the lab

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 _NAME = "THUMBLAB_DATABASE_URL"
-_LOOKS_LIKE = "It looks like postgresql://USER:PASSWORD@HOST/DATABASE"
+_LOOKS_LIKE = "A correct URL looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _USER_AND_PASSWORD = re.compile(r"[^:/]*(:[^@]*)?@")
 _FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"}
-"""Parameters of a URL that tell PostgreSQL clients other than libpq to prepare no statements behind a pooler.
+"""Parameters of a URL that tell some PostgreSQL clients to prepare no statements, because a pooler is in between.
 
-libpq, the client library of the lab, does not know them, so the lab drops them from the URL.
+libpq, the client library that the lab uses, does not know these parameters. So the lab drops them from the URL.
 """
 
 
@@ -48,14 +48,17 @@ def external_url(given: str, driver: str) -> "URL":
         raise LabError(f"{_NAME} is not a URL. {_LOOKS_LIKE}") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise LabError(
-            f"{_NAME} is for {url.get_backend_name()}; the lab needs PostgreSQL with pgvector. Unset it to use the "
-            "embedded server."
+            f"{_NAME} is for {url.get_backend_name()}, but the lab needs PostgreSQL with pgvector. Unset this setting "
+            "to use the embedded server."
         )
     return _checked(url.difference_update_query(_FOR_OTHER_CLIENTS)).set(drivername=f"postgresql+{driver}")
 
 
 def _checked(url: "URL") -> "URL":
-    """Return `url`. Raises LabError for a parameter that libpq does not know, or that is given twice."""
+    """Return `url` if its parameters can be used.
+
+    Raises LabError if libpq does not know a parameter, or if a parameter other than `host` and `port` is given twice.
+    """
     from psycopg.pq import Conninfo
 
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}

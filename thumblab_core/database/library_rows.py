@@ -42,37 +42,43 @@ The moment is NULL in a niche without observations.
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
 """An SQL condition on a row `v` of `videos`. It is true if the video may be used for training, but not in the library.
 
-These are the videos whose facts come from YouTube, and which were first collected at the moment of `SINCE` or earlier.
+The facts of such a video come from YouTube. The lab first collected the video at least `days` days before the newest
+observation of the niche.
 
-The statement must also have the common table expression `SINCE`.
+A statement with this condition must also have the common table expression `SINCE`.
 """
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
-"""The part of an SQL condition after a video id. The condition is true if no person excluded the video."""
+"""The second half of an SQL condition. The first half is a video id.
 
-# A subquery excludes the videos that are only for training. With a join, PostgreSQL would look up every row of
-# `ref_thumbnails` in `videos`.
+The condition is true if no person excluded this video from the library.
+"""
+
+# A subquery excludes the videos that are only for training. A join would take longer, because PostgreSQL would look up
+# every row of `ref_thumbnails` in `videos`.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
     AND r.video_id {NOT_TAKEN_OUT}"""  # noqa: S608  (fragments of this module)
-"""The FROM and WHERE clauses that select the rows `r` of `ref_thumbnails` in the library.
+"""The FROM and WHERE clauses that select the library's rows `r` of the view `ref_thumbnails`.
 
-The statement must also have the common table expression `SINCE`.
+A statement with these clauses must also have the common table expression `SINCE`.
 """
 
 ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_hour::float8 AS views_per_hour,
          r.outlier_multiple::float8 AS outlier_multiple, (r.published_at AT TIME ZONE 'UTC')::date AS day"""
-"""The columns of a row `r` of `ref_thumbnails` that fill an `Item`, in the order of the item's fields."""
+"""The columns of a row `r` of the view `ref_thumbnails` that become the fields of an `Item`.
+
+An `Item` describes a video of the library. The columns have the order of its fields.
+"""
 
 
 def read_vectors(binary: Sequence[bytes]) -> Vectors:
     """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form.
 
-    Without vectors, the result has the shape [0, 0].
+    If `binary` is empty, the result has the shape [0, 0].
 
-    For vectors of 768 numbers, reading the binary form is five times as fast as reading the text form, which is
-    decimal.
+    For vectors of 768 numbers, reading the binary form is five times as fast as reading pgvector's decimal text form.
     """
     if not binary:
         return np.zeros((0, 0), np.float32)

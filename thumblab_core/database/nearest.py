@@ -1,8 +1,8 @@
 """Search the library of a niche in PostgreSQL with pgvector.
 
 If `nearest_index` has made an HNSW index for the encoder, a search uses that index. HNSW is a kind of index that finds
-nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector, and finds
-the same videos and cosines as an exact search with `NicheIndex.search`.
+nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector. Then it
+finds the same videos and cosines as an exact search with `NicheIndex`, the index of the library in memory.
 """
 
 from dataclasses import dataclass
@@ -41,10 +41,12 @@ CROSS JOIN LATERAL (
 ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
-# The index gives the rows in order of distance. If a part of this statement needed the rows in a different order,
-# PostgreSQL would sort the rows and not use the index. Therefore the statement looks up the columns of each row by the
-# video id. The planner cannot exchange the two sides of this join. {dimension} is replaced by a number, because
-# PostgreSQL uses an index only for exactly the expression that the index was made with.
+# The inner SELECT reads the index, which gives the rows in order of distance. The outer SELECT looks up the columns of
+# each row by a lateral join. The planner cannot exchange the two sides of such a join. With an ordinary join,
+# PostgreSQL could sort all rows instead of using the index.
+#
+# PostgreSQL uses an index only for exactly the expression that the index was made with. So `{dimension}` is replaced by
+# a number.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -78,10 +80,10 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 """  # noqa: S608
 
 _CANDIDATES = 1_000
-"""The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
+"""How many vectors a search takes from the index at a time (`hnsw.ef_search`). pgvector allows no larger number.
 
-A search checks the niche and other conditions of each candidate. With fewer candidates, the search is faster, but it
-misses two of the 20 nearest neighbours.
+The search then drops the vectors that are not in the library of the niche. With a smaller number, a search is faster,
+but in a measurement it missed two of the 20 nearest neighbours.
 """
 
 
@@ -89,7 +91,7 @@ misses two of the 20 nearest neighbours.
 class Library:
     """The library of a niche, with the vectors of the encoder whose fingerprint is `encoder`.
 
-    `library_rows` explains `days`.
+    `days` is how long a video stays in the library after its last observation. `library_rows` gives the exact rule.
     """
 
     encoder: str
@@ -104,8 +106,8 @@ def search(
 
     If the library has fewer than `k` items, all of them are returned. The nearest item comes first.
 
-    With `exact`, every vector is compared. Otherwise, the HNSW index of the encoder is used if there is one. If the
-    index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
+    If `exact` is true, each vector is compared with the whole library. Otherwise, the HNSW index of the encoder is used
+    if there is one. A vector for which the index finds fewer than `k` neighbours is compared with the whole library.
 
     The search changes settings of the connection until the current transaction ends. Raises `LibraryError` for vectors
     that are not finite or have another dimension than the library, and for `k` below 1 or above `MAX_NEIGHBOURS`.
@@ -133,9 +135,9 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that finds the neighbours of one vector by the index, and the parameters of the statement.
+    """Return the SQL statement that finds the nearest neighbours of a vector with the index, and its parameters.
 
-    The caller adds the parameter `vector`.
+    The caller must add the parameter `vector`.
     """
     parameters = _parameters(library)
     # The moment of `SINCE` is computed here once and not for each vector, because its computation reads all
@@ -147,7 +149,7 @@ def index_statement(connection: Connection, library: Library, dimension: int, k:
 def prepare_index_search(connection: Connection) -> None:
     """Make searches in this transaction use the index.
 
-    A search scans the index until enough rows meet the conditions of the search.
+    Such a search reads the index until it has found enough rows that are in the library.
     """
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
@@ -187,10 +189,7 @@ def _parameters(library: Library) -> dict[str, Any]:
 
 
 def _as_text(vector: Vectors) -> str:
-    """Return the vector in pgvector's text form.
-
-    The decimals are exact: pgvector reads the same float32 numbers from them.
-    """
+    """Return the vector as text for pgvector, which reads exactly the same float32 numbers from it."""
     return f"[{','.join(map(repr, vector.tolist()))}]"
 
 

@@ -35,17 +35,27 @@ SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespa
 
 
 def index_name(encoder: str, dimension: int) -> str:
-    """Return the name of the index. It contains a hash, because fingerprints may have any characters and any length."""
+    """Return the name of the encoder's index.
+
+    The name contains a hash of the encoder's fingerprint. The fingerprint itself may have characters and a length that
+    PostgreSQL does not allow in a name.
+    """
     return f"ix_embeddings_hnsw_{hashlib.sha256(f'{dimension} {encoder}'.encode()).hexdigest()[:20]}"
 
 
 def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
-    """Return whether there is an index that searches can use. An index that is still being made does not count."""
+    """Return whether the encoder has an index that searches can use.
+
+    An index that is still being made does not count.
+    """
     return connection.execute(text(_STATE), {"name": index_name(encoder, dimension)}).scalar() is True
 
 
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
     """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether it has an index now.
+
+    If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index them. Then no index is
+    made.
 
     An existing index is kept. Readers and writers continue while the index is made. The remains of an interrupted
     attempt are dropped first. If another process is making the index, this process does nothing and returns False.

@@ -41,7 +41,7 @@ def migrate(url: str) -> None:
 
 
 def open_database(url: str) -> Engine:
-    """Migrate the database and return an engine. Raises LabError as `migrate` does."""
+    """Migrate the database and return an engine. Raises LabError in the same cases as `migrate`."""
     migrate(url)
     return make_engine(url, pool_pre_ping=True)
 

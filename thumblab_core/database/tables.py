@@ -1,8 +1,7 @@
 """The tables of the lab's database.
 
-The names `thumbnails`, `channel_baselines` and `model_evaluations` of tables and `ref_thumbnails` of a view come from
-the project's documents. Times are UTC. A count that YouTube does not report is stored as NULL and never as 0. The
-comments of tables and columns are stored in the database, so a new comment needs a migration.
+All moments are in UTC. A count that YouTube does not report is stored as NULL and never as 0. The comments of tables
+and columns are stored in the database, so a changed comment needs a migration.
 """
 
 from pgvector.sqlalchemy import Vector

@@ -1,7 +1,7 @@
 """Find the URL of the lab's database.
 
-The database is on the external server that the settings name. If they name none, it is on the embedded server, which is
-started on demand.
+The database is on the external server that the settings name. If the settings name no server, the database is on the
+embedded server, which is started when a process needs it.
 """
 
 import re
@@ -29,8 +29,8 @@ _PATIENCE = 30.0
 _ready: set[str] = set()
 """The databases that this process has found or created.
 
-For an external server, an item is the URL of a database. For the embedded server, an item consists of the name of a
-database, the folder of the cluster, and an inode.
+For an external server, an item is the URL of a database. For the embedded server, an item has three parts: the name of
+the database, the folder of the cluster, and the inode of the folder `data` in it.
 """
 
 
@@ -64,7 +64,9 @@ def database_url(settings: Settings | None = None) -> str:
 
 
 def running_database_url(settings: Settings | None = None) -> str | None:
-    """Return the URL as `database_url` does, but start and create nothing, and keep no server running.
+    """Return the same URL as `database_url`, but start and create nothing.
+
+    The embedded server may stop while this process runs, because this function does not mark the server as used.
 
     Returns None if the embedded server does not run. Raises LabError if the setting is not a URL of PostgreSQL.
     """
@@ -96,7 +98,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        # A pooler in front of the server may not know this database. The attempt to connect then raises an error.
+        # This connection is only a test. It fails if a pooler in front of the server does not know the database.
         _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named
@@ -117,7 +119,7 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         folder = cluster.socket_dir(home)
     # The port is given too, so that a PGPORT in the environment has no effect.
     access: dict[str, Any] = {"host": str(folder), "port": 5432, "user": "postgres"}
-    # The inode is part of the key, because a folder that was deleted and made again holds another database.
+    # The inode is part of the key, because a folder `data` that was deleted and made again does not have the database.
     key = f"{name} {home} {(home / 'data').stat().st_ino}"
     if key not in _ready:
         _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
@@ -185,7 +187,10 @@ def _make_extension(access: dict[str, Any]) -> None:
 
 
 def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
-    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering."""
+    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering.
+
+    Raises LabError if there is no connection then, or at once if trying again cannot help.
+    """
     import psycopg
     from psycopg.conninfo import make_conninfo
 
@@ -193,7 +198,7 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        # Every error of psycopg is caught. A bad URL raises errors that are no OperationalError.
+        # All errors of psycopg are caught here, because a bad URL raises errors that are no OperationalError.
         except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]

@@ -31,9 +31,9 @@ _START_SECONDS = 120
 def use(home: Path, keep: bool = False) -> None:
     """Start the server in `home` if it does not run.
 
-    The server runs at least as long as this process. With `keep`, it runs until `release` is called.
+    The server runs at least as long as this process. If `keep` is true, it runs until `release` is called.
 
-    Raises LabError if the server does not start, or if another host runs a server there.
+    Raises LabError if the server does not start, or if another host runs a server in `home`.
     """
     if _holds(home) and reachable(home) and not keep and owner.other_holder(home) is None:
         return
@@ -44,18 +44,18 @@ def use(home: Path, keep: bool = False) -> None:
             fcntl.flock(_held[home], fcntl.LOCK_SH)
         if keep:
             os.close(owner.open_file(home, "keep"))
-        # The watcher is started before the server, so that the watcher stops the server even if this process dies while
-        # it starts the server.
+        # The watcher is started before the server. So the server has a watcher that stops it, even if this process dies
+        # during the start of the server.
         _ensure_watched(home)
         if not reachable(home):
             _start(home)
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo a call of `use` with `keep`, and stop the server unless a process uses it. Return whether it is stopped.
+    """Undo a call of `use` with `keep`, and stop the server unless a process uses it.
 
-    With `force`, the server is stopped even if processes use it. Raises LabError if the server belongs to another host,
-    or does not end.
+    If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
+    processes use it. Raises LabError if the server belongs to another host, or does not end.
     """
     with watcher.locked(home, "start.lock"):
         owner.refuse_other(home)
@@ -72,14 +72,15 @@ def take_over(home: Path) -> owner.Host | None:
 
     Returns the other host, or None if there was none.
 
-    Raises LabError if a process of the server is alive on this machine. Processes on other machines are not seen.
+    Raises LabError if a process of the server is alive on this machine. This function cannot see processes on other
+    machines.
     """
     with watcher.locked(home, "start.lock"):
         return owner.take_over(home)
 
 
 def reachable(home: Path) -> bool:
-    """Return whether a server listens in `home`."""
+    """Return whether a server accepts connections at the socket of `home`."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(socket_dir(home) / ".s.PGSQL.5432"))
@@ -92,7 +93,8 @@ def socket_dir(home: Path) -> Path:
     """Return the folder of the server's socket, for use in a URL. It is `home` or a link to `home`.
 
     A link is needed if the path is too long for a socket, which allows about 100 bytes. A link is also needed if the
-    path contains a character with a special meaning in a URL or to libpq. Raises LabError as `link_to` does.
+    path contains a character with a special meaning in a URL or to libpq. Raises LabError if the link cannot be made,
+    because another file has its path.
     """
     if len(os.fsencode(home)) <= 85 and re.fullmatch(r"[A-Za-z0-9_./-]+", str(home)):
         return home
@@ -102,7 +104,7 @@ def socket_dir(home: Path) -> Path:
 def link_to(folder: Path) -> Path:
     """Return a link to the folder. The link has a short path without special characters, and is made if it is missing.
 
-    Raises LabError if a file that is not this link exists at the path of the link.
+    Raises LabError if another file has the path of the link.
     """
     link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
     try:
@@ -160,8 +162,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # Two things would block a new start, and are removed here. One is server processes whose main process, the
-    # postmaster, has died. The other is an old postmaster.pid, if another process now has the process id in it.
+    # This call removes two things that would block a new start. The first is server processes whose main process, the
+    # postmaster, has died. The second is an old postmaster.pid, if another process now has the process id in it.
     _stop(home)
     owner.claim(home)
     status = home.stat()

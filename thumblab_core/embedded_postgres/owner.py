@@ -6,8 +6,9 @@ Two files beside the server's data tell which host that is:
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
 
 A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
-either. Therefore the record in host.json decides. The lock decides only in the two cases in which it is reliable. One
-is two containers on the same kernel. The other is a host that has restarted since it wrote the record.
+either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which it is
+reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has restarted since it
+wrote host.json.
 
 This module imports little, because `watcher.py` imports it and must stay small.
 """
@@ -37,18 +38,19 @@ class Host:
     namespace: str
 
     def shares_processes_with(self, other: "Host") -> bool:
-        """Return whether this host sees the same processes as the other host, whatever the names of the hosts.
+        """Return whether this host sees the same processes as the host `other`.
 
-        If the system has no boot id, as on macOS, the name and machine id decide.
+        They do if their boot ids and PID namespaces are equal. On a system without boot ids, such as macOS, their names
+        and machine ids are compared instead.
         """
         if self.boot or other.boot:
             return (self.boot, self.namespace) == (other.boot, other.namespace)
         return (self.name, self.machine) == (other.name, other.machine)
 
     def is_machine_of(self, other: "Host") -> bool:
-        """Return whether both hosts are known to be the same machine or container, perhaps restarted in between.
+        """Return whether this host and `other` are certainly the same machine or container, before or after a restart.
 
-        The name alone does not decide: containers on two machines may have the same name and no machine id.
+        Equal names are not enough, because containers on two machines may have the same name and no machine id.
         """
         return bool(self.machine) and (self.name, self.machine) == (other.name, other.machine)
 
@@ -148,8 +150,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # This check tries to take a shared lock, so that two processes that check at the same time do not block each
-        # other.
+        # A shared lock is enough for this check. With exclusive locks, two processes that check at the same time would
+        # take each other for the server.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
@@ -175,7 +177,8 @@ def described(host: Host) -> str:
 def open_file(home: Path, name: str) -> int:
     """Return a descriptor of `home/name`. A missing file is made, and belongs to the owner of `home`.
 
-    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user.
+    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user. With a
+    link, this user could make root write to any file.
     """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:

@@ -29,8 +29,8 @@ class ServerStatus:
 def start(settings: Settings, keep: bool = False) -> Path:
     """Start the server if it does not run. Return the folder of its cluster. A missing folder is made.
 
-    The server runs at least as long as this process. With `keep`, it runs until `stop` is called. Raises LabError if
-    the server cannot run, or if the settings name an external server.
+    The server runs at least as long as this process. If `keep` is true, it runs until `stop` is called. Raises LabError
+    if the server cannot run, or if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -42,9 +42,9 @@ def start(settings: Settings, keep: bool = False) -> Path:
 def stop(settings: Settings, force: bool = False) -> bool:
     """Undo a call of `start` with `keep`, and stop the server if no process uses it.
 
-    With `force`, the server is stopped even if processes use it. Returns whether the server is stopped. If it is not,
-    it stops when the last process that uses it ends. Raises LabError if the settings name an external server, the
-    server belongs to another host, or it does not end.
+    If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
+    processes use it. It then stops when the last of these processes ends. Raises LabError if the settings name an
+    external server, if the server belongs to another host, or if it does not end.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -53,7 +53,9 @@ def stop(settings: Settings, force: bool = False) -> bool:
 
 
 def take_over(settings: Settings) -> str | None:
-    """Let this host run the server, even if another host ran it last. Return a description of that other host, or None.
+    """Let this host run the server, even if another host ran it last.
+
+    Returns a description of that other host, or None if no other host ran the server last.
 
     Raises LabError if a process of the server is alive on this machine. Also raises LabError if the settings name an
     external server.
@@ -66,7 +68,7 @@ def take_over(settings: Settings) -> str | None:
 
 
 def other_host(settings: Settings) -> str | None:
-    """Return a description of the host that runs the server, or None if that is this host or no host."""
+    """Return a description of another host that may run the server, or None if only this host may run it."""
     with folder_errors(settings):
         home = location.find_home(settings.data_dir)
         holder = None if home is None else owner.other_holder(home)

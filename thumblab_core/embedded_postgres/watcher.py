@@ -30,7 +30,7 @@ from thumblab_core.embedded_postgres.owner import open_file, try_lock
 
 
 def folder_tag(home: Path) -> str:
-    """Return the `cluster_name` of the server in `home`, which identifies its processes in every process list."""
+    """Return the `cluster_name` of the server in `home`, by which its processes are found in the list of processes."""
     return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
 
 
@@ -47,9 +47,9 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. This process counts, too."""
-    # To detect the shared locks of users, this process tries to lock users.lock exclusively. If two processes tried
-    # this at the same time, each could take the lock of the other for the lock of a user. look.lock lets only one
-    # process try at a time.
+    # Each process that uses the server holds a shared lock on users.lock. To detect these locks, this process tries to
+    # lock the file exclusively. If two processes tried this at the same time, one would take the other's attempt for a
+    # use of the server. So look.lock lets only one process try at a time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:
@@ -85,8 +85,9 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    Signals stop the server. Committed transactions survive each of them. If the server has ended, its pid file, its
-    socket and the record of the host are removed. They stay if another host runs a server in `home`.
+    A signal asks the server to stop. If the server does not end, stronger signals follow. None of them loses a
+    committed transaction. When the server has ended, its pid file, its socket and host.json are removed. These files
+    stay if another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)

@@ -68,5 +68,5 @@ def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
         counted = reference_gaps > tolerance
         told_apart += int(counted.sum())
         same_order += int((candidate_gaps[counted] > 0).sum())
-    # Without any pair that counts, the order cannot be measured. It is then given as 0, so the candidate fails.
+    # If no pair counts, the order cannot be measured. Then `order` is 0, so the candidate does not agree.
     return Agreement(mean_cosine, same_order / told_apart if told_apart else 0.0, count)

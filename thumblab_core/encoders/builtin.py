@@ -64,7 +64,7 @@ class BuiltinEncoder:
     decode_size = (round(_WIDTH * 1.5), round(_HEIGHT * 1.5))
 
     def prepare(self, image: Pixels) -> Vectors:
-        """Compute the whole descriptor, before it is scaled to length 1.
+        """Compute the whole descriptor, but do not scale it to length 1 yet.
 
         All work is done here and not in `encode_prepared`, because several threads may call this function at once, but
         only one may call `encode_prepared`. Computing several pictures in one batch would not be faster.
@@ -119,7 +119,7 @@ def _layout(lab: _Array) -> _Array:
 def _whole(lab: _Array) -> _Array:
     """Return the description of the picture as a whole, [192], from Lab [108, 192, 3].
 
-    Positions have no effect on it.
+    The description does not depend on where things are in the picture.
     """
     return np.concatenate([_quantiles(lab), _detail(lab), _colour_counts(lab)]) * np.float32(_WEIGHT)
 
@@ -149,8 +149,8 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), (detail > _FINE).mean(axis=0), (detail > _STRONG).mean(axis=0)]
-    # The logarithm makes small amounts of detail count most. The offset keeps the logarithm finite if there is no
-    # detail.
+    # The logarithm makes differences between pictures with little detail count more. The offset 0.003 keeps it finite
+    # if there is no detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 

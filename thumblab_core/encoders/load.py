@@ -1,4 +1,4 @@
-"""Create the encoder that the settings or a release name. All code in a process shares one encoder per name."""
+"""Create the encoder whose name is in the settings or in a release. A process shares one encoder per name."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name, with the precision, of the image encoder that the settings name.
+    """Return the name of the image encoder that the settings name. The result includes the precision.
 
     Releases store this name, so that code that reads a release loads the encoder that the release was made with.
     """
@@ -50,7 +50,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     - `builtin` needs no weights.
     - `open_clip:MODEL/WEIGHTS` or `onnx:PATH` computes in float32.
     - Either of these two forms, followed by `@RELEASE`, uses the encoder release with the id RELEASE in `releases`.
-    - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
+    - `open_clip:MODEL/WEIGHTS`, followed by `@bfloat16` or `@float16`, computes in this half precision, on CUDA only.
 
     Raises `LabError` if `name` has none of these forms, or if the encoder is not available on this machine.
     """
@@ -91,8 +91,8 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
     if precision in ("bfloat16", "float16"):
         if cuda_precision() is None:
             raise LabError(
-                f"open_clip:{rest} was computed in {precision} on CUDA, which this machine does not have; run it on a "
-                "machine with CUDA, or embed and train again here"
+                f"the vectors of open_clip:{rest} were computed in {precision} on CUDA, which this machine does not "
+                "have; use a machine with CUDA, or embed and train again here"
             )
         return OpenClipEncoder(model, weights, precision=precision)
     base = OpenClipEncoder(model, weights).base
@@ -125,8 +125,8 @@ def cuda_precision() -> str | None:
 def title_encoder(name: str) -> TextEncoder:
     """Return the title encoder called `name`, which the whole process shares.
 
-    `name` is `minilm`, or a path or hub name for sentence-transformers. Raises `LabError` if the package with the
-    weights of `minilm` is missing.
+    `name` is `minilm`, or the path or the hub name of a sentence-transformers model. Raises `LabError` if the package
+    with the weights of `minilm` is missing.
     """
     from thumblab_core.encoders.minilm import SentenceEncoder
 

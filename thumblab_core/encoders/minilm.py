@@ -1,4 +1,4 @@
-"""Encode titles as 384 numbers, with all-MiniLM-L6-v2 through sentence-transformers."""
+"""Encode each title as 384 numbers, with the model all-MiniLM-L6-v2 and the package sentence-transformers."""
 
 import hashlib
 from collections.abc import Sequence

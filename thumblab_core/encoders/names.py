@@ -1,4 +1,7 @@
-"""Check and split the names of image encoders. This module imports no encoder, so that the settings can use it."""
+"""Check and split the names of image encoders.
+
+This module imports no encoder. So `settings.py` can use it, and the encoders can use `settings.py`.
+"""
 
 import re
 
@@ -31,9 +34,9 @@ def is_encoder_name(name: str) -> bool:
 
 
 def name_help(name: str) -> str:
-    """Return advice for an error message: what to set instead of `name`, which no encoder has.
+    """Return advice for an error message about `name`, which is not the name of an encoder.
 
-    The advice does not repeat the name.
+    The advice says what to set instead. It does not repeat `name`.
     """
     kind = nearest(name.partition(":")[0], _EXAMPLES)
     hint = "" if kind is None else f"do you mean {_EXAMPLES[kind]}? "

@@ -1,4 +1,4 @@
-"""The base class of neural image encoders. It prepares pictures, runs the image tower and makes the fingerprint."""
+"""The base class of neural image encoders. It prepares pictures, runs the neural network and makes the fingerprint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,11 +20,12 @@ _BATCH = 16
 
 
 class NeuralEncoder(ABC):
-    """A neural image encoder. Its image tower, the model that turns pictures into vectors, runs in OpenVINO.
+    """A neural image encoder. Its image tower is the model that turns pictures into vectors.
 
-    If `compiled` is given, the tower is loaded from it. It is a release that `precision.choose_precision` published.
-    Without a release, the encoder uses the tower that `_torch_tower` returns, which computes in `precision`. If
-    `_torch_tower` returns None, the model is converted for OpenVINO in this process and computes in float32.
+    `compiled` is a release that `precision.choose_precision` published. If it is given, the tower is loaded from it and
+    runs in OpenVINO. Without a release, the encoder uses the tower that `_torch_tower` returns, which computes in
+    `precision`. If `_torch_tower` returns None, the model is converted for OpenVINO in this process and computes in
+    float32.
     """
 
     base: str

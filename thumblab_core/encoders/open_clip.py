@@ -29,7 +29,7 @@ Size, mean and similar values are not part of the version, because they follow f
 _METADATA = "thumblab"
 """The name of an entry in the header of a local safetensors checkpoint.
 
-The entry holds facts that open_clip knows only about weights on the hub.
+The entry holds the activation and the preprocessing of the model. open_clip knows them only for weights on the hub.
 """
 
 
@@ -198,7 +198,7 @@ class OpenClipEncoder(NeuralEncoder):
 
 
 def is_path(weights: str) -> bool:
-    """Return whether `weights` names a file. The file may be missing. Tags on the hub contain no slash."""
+    """Return whether `weights` is the path of a file, which may be missing. A tag on the hub contains no slash."""
     return "/" in weights or Path(weights).is_file()
 
 

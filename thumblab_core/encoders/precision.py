@@ -25,7 +25,10 @@ from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
-"""The values of the setting. `auto` means the first of int8, bfloat16 and float32 that agrees with float32."""
+"""The values of the setting `encoder_precision`.
+
+`auto` means the first of int8, bfloat16 and float32 whose vectors agree with the float32 vectors (`agreement.py`).
+"""
 
 CALIBRATION, HELD_OUT = 32, 64
 """How many pictures calibrate int8, and how many other pictures are used to evaluate every precision.
@@ -49,7 +52,7 @@ _BATCH = 8
 
 
 class Convertible(Protocol):
-    """An encoder whose image tower is available as a float32 graph."""
+    """An encoder whose image tower, the model for pictures, is available as a float32 graph."""
 
     base: str
     """A name for the model, weights and preprocessing. It is the fingerprint without the precision."""
@@ -58,7 +61,10 @@ class Convertible(Protocol):
     def preprocessing(self) -> Preprocessing: ...
 
     def graph(self) -> Any:
-        """Return the tower as an openvino.Model. It takes normalised float32 [n, 3, h, w] and gives vectors [n, d]."""
+        """Return the image tower as an openvino.Model.
+
+        The model takes normalised float32 [n, 3, h, w] and gives vectors [n, d].
+        """
         ...
 
 
@@ -90,9 +96,10 @@ class _Choice:
 
 
 def published_choice(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
-    """Return the newest release that `choose_precision` published for `base` and `setting`, or None if there is none.
+    """Return the newest release that `choose_precision` published for an encoder, or None if there is none.
 
-    Only the manifests of releases are read.
+    `base` is the encoder's fingerprint without the precision. `setting` is the value of `encoder_precision` for which
+    the precision was chosen. Only the manifests of releases are read.
     """
     releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == setting]
     return releases[-1] if releases else None
@@ -112,7 +119,7 @@ def choose_precision(
     large model, but it is made only once. A second process that calls this meanwhile waits and returns the same choice.
 
     Raises `LabError` if there are too few pictures, the encoder gives no vectors for most of them, or no allowed
-    precision agrees.
+    precision agrees with float32.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
         raise LabError(
@@ -133,8 +140,8 @@ def _choose(
     listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures of
-    # every kind, whatever the order of `pictures`.
+    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures
+    # from the whole list, even if it is sorted.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing

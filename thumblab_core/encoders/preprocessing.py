@@ -14,7 +14,7 @@ Prepared = npt.NDArray[np.uint8]
 """One picture at the model's size, uint8 [height, width, 3] RGB."""
 
 _MARGIN = 1.5
-"""A picture is decoded to at least this many times the size of the model's input. See docs/encoders.md."""
+"""A picture is decoded to at least this many times the size of the model's input. docs/encoders.md shows the effect."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Preprocessing:
     def prepare(self, image: Pixels) -> Prepared:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        The result has the same pixels as torchvision's Resize and CenterCrop of a Pillow image, which open_clip uses.
-        Unlike these, it does not compute pixels outside the crop.
+        If `resize` is `shortest`, the result has the same pixels as torchvision's Resize and CenterCrop of a Pillow
+        image, which open_clip uses. But this function does not compute the pixels outside the crop.
         """
         from PIL import Image
 

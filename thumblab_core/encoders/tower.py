@@ -1,6 +1,6 @@
-"""Run an image tower, the part of a model that encodes pictures, compiled by OpenVINO for this CPU.
+"""Run an image tower with OpenVINO, which compiles it for this CPU.
 
-The image tower takes uint8 pictures and gives unit vectors.
+An image tower is the part of a model that encodes pictures. It takes uint8 pictures and gives unit vectors.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ class CompiledTower:
 
     def _in_fixed_batches(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         assert self._fixed_batch is not None and self._queue is not None
-        # The last run is padded to the fixed size by repeating the last picture.
+        # The last part is filled up to the fixed batch size with copies of the last picture.
         padded = np.concatenate([batch, np.repeat(batch[-1:], -len(batch) % self._fixed_batch, axis=0)])
         outputs: list[npt.NDArray[Any] | None] = [None] * (len(padded) // self._fixed_batch)
 
@@ -66,7 +66,7 @@ class CompiledTower:
 
 
 def read_graph(path: Path) -> Any:
-    """Read an OpenVINO IR or ONNX file. Raises `LabError` when it is neither."""
+    """Read a model file in OpenVINO's own format (IR) or in ONNX. Raises `LabError` if the file is neither."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     try:
@@ -119,7 +119,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
 
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w], as a graph that does not take uint8 needs it."""
+    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w] for a graph that does not take uint8."""
     pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
         mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)

@@ -20,21 +20,27 @@ from thumblab_core.errors import LabError
 from thumblab_core.images.perceptual import Appearance
 
 POWER, ALPHA = 0.8, 0.05
-"""The usual probabilities that a test finds a difference that exists, and that it reports one that does not exist."""
+"""`POWER` is the usual probability that a test finds a difference that exists.
+
+`ALPHA` is the usual probability that a test reports a difference although there is none.
+"""
 
 
 ASSUMED_CTR = 0.05
-"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
-and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
+"""The click-through rate that is assumed for a channel whose rate is not known.
+
+YouTube's help says that the rates of half of all channels and videos are from 2 % to 10 %
+(https://support.google.com/youtube/answer/7628154).
+"""
 
 ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
-"""The advice if each two of the candidates are too alike."""
+"""The advice if every pair of candidates is too alike to be tested."""
 
 NOT_PROVEN = "The order of the model is not used, because its skill is not proven. Test any two that are not too alike."
-"""The advice if the skill of the model is not proven, and some two of the candidates are not too alike."""
+"""The advice if the skill of the model is not proven, and at least one pair of candidates is not too alike."""
 
 LIFT = 0.1
-"""The smallest relative difference of two click-through rates that a test should find, if nobody chose another."""
+"""The default for the smallest relative difference of two click-through rates that a test should find."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 
         p1 = ctr, p2 = ctr * (1 + lift), p = (p1 + p2) / 2
         n = (z(1 - alpha/2) * sqrt(2 p (1 - p)) + z(power) * sqrt(p1 (1 - p1) + p2 (1 - p2)))^2 / (p2 - p1)^2
+
+    `z` is the quantile function of the standard normal distribution.
 
     Args:
         ctr: the click-through rate of the first variant, such as the usual rate of the channel, between 0 and 1.
@@ -155,7 +163,7 @@ def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePai
 
 
 def all_alike(candidates: int, alike: Sequence[AlikePair]) -> bool:
-    """Return whether each two of the candidates are too alike. `candidates` is their number."""
+    """Return whether every pair of candidates is too alike. `candidates` is the number of candidates."""
     return len(alike) == candidates * (candidates - 1) // 2
 
 

@@ -35,9 +35,11 @@ LONGEST_TEST = timedelta(days=366)
 """Maximum time from the first to the last day of a test. YouTube ends its own tests after about two weeks."""
 
 _ROUNDING = 0.02
-"""The largest accepted difference between 1 and the sum of the shares of watch time. Three shares that are rounded to
-whole percentages can add up to any value from 0.985 to 1.015. The limit in the database is slightly larger, by
-0.000001."""
+"""The largest accepted difference between 1 and the sum of the shares of watch time.
+
+Three shares that are rounded to whole percentages add up to 0.99, 1 or 1.01. The limit in the database is larger by
+0.000001.
+"""
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
 
@@ -127,7 +129,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
 
     If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is negative,
-    or if the shares add up to neither 1 nor 100. `_ROUNDING` says which deviation from these sums is accepted.
+    or if the shares add up to neither 1 nor 100. The sum may differ from 1 by 0.02, or from 100 by 2 (`_ROUNDING`).
     """
     known = known_shares(shares)
     if known is None:
@@ -151,7 +153,7 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
 def last_day() -> date:
     """Return the latest day on which variants may have been shown: tomorrow, by UTC.
 
-    That day has already begun in time zones ahead of UTC.
+    In time zones ahead of UTC, that day may have begun already.
     """
     return datetime.now(UTC).date() + timedelta(days=1)
 
@@ -203,7 +205,7 @@ def _require_text(field: str, what: str, text: str) -> None:
     if not visible(text):
         raise RuleError(field, f"the {what} is empty; write it, or leave it out if it is optional")
     if len(text) > LONGEST_TEXT:
-        raise RuleError(field, f"the {what} has {len(text)} characters; at most {LONGEST_TEXT} are kept")
+        raise RuleError(field, f"the {what} has {len(text)} characters; at most {LONGEST_TEXT} are allowed")
 
 
 def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | None]) -> int | None:

@@ -73,8 +73,8 @@ def read_experiments(
 ) -> list[StoredExperiment]:
     """Return the experiments of a channel, or of all channels. The experiment that started last comes first.
 
-    With `after`, only the experiments that come after this place in the list are returned. At most `limit` experiments
-    are returned.
+    If `after` is given, only the experiments that come after this place in the list are returned. At most `limit`
+    experiments are returned.
     """
     where = _of_channel(channel_id)
     if after is not None:

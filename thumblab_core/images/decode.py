@@ -25,7 +25,7 @@ from thumblab_core.images.webp import parse_webp
 MOST_PIXELS_AT_ONCE = 1920 * 1080
 """A picture with more pixels is made smaller by a whole factor, but keeps at least this many pixels.
 
-The lab uses at most 640 pixels a side.
+That is enough, because the lab uses at most 640 pixels a side.
 """
 
 _PARSERS = {"JPEG": parse_jpeg, "PNG": parse_png, "WEBP": parse_webp}
@@ -57,9 +57,9 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the file exceeds
     a limit or cannot be decoded.
 
-    A 4:3 picture whose upper and lower eighths are black is a 16:9 picture to which YouTube added bars. It is cropped
-    to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and viewers see
-    it with these bars.
+    If the upper and lower eighths of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. So it
+    is cropped to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and
+    viewers see it with these bars.
     """
     limits.check_length(len(data))
     picture_format = limits.format_of(data)
@@ -84,7 +84,10 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 
 
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return the picture before it is turned upright. It may be reduced, but not below `at_least`."""
+    """Decode the picture without turning it upright. It may be reduced, but not below `at_least`.
+
+    `width` and `height` are the size of the upright picture.
+    """
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
     # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have

@@ -14,7 +14,7 @@ _BLOCK = 16
 
 
 def is_tall(width: int, height: int) -> bool:
-    """Return whether a picture is 4:3. YouTube adds bars only to pictures of this shape."""
+    """Return whether a picture is 4:3. Only such a picture can have bars that YouTube added."""
     return abs(width / height / _TALL - 1) <= _TOLERANCE
 
 

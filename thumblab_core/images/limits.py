@@ -25,7 +25,7 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """The media type of each format."""
 
 MAX_SCANS = 32
-"""Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
+"""Maximum number of scans of a JPEG. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
 """Maximum of the product of a JPEG's pixels and the number of its scans.
 

@@ -11,17 +11,17 @@ Pixels = npt.NDArray[np.uint8]
 """A decoded picture: uint8 [height, width, 3], RGB."""
 
 _STRIP = 2**20
-"""Number of pixels that are converted at a time from the layout of the file to a Pillow image."""
+"""The number of pixels that are converted to a Pillow image at a time."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded picture whose pixels have the layout of its file.
+    """A decoded picture that is not converted to a Pillow image yet.
 
-    To save memory, strips of rows are converted one by one.
+    To save memory, the rows are converted strip by strip.
 
-    `size` is width and height. `rows(top, bottom)` returns the rows from `top` to before `bottom`, as an image of mode
-    L, LA, RGB, RGBA or CMYK.
+    `size` is width and height. `rows(top, bottom)` returns the rows from `top` to `bottom - 1`, as an image of mode L,
+    LA, RGB, RGBA or CMYK.
     """
 
     size: tuple[int, int]

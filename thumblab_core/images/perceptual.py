@@ -42,7 +42,7 @@ _REENCODED = 4
 """The hash of a re-encoded or resized picture differs in at most this many bits from the hash of the original."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
-"""Maximum difference of a mean colour, on the scale 0 to 255, between two encodings of one picture.
+"""The largest difference between the mean colours of a field in two encodings of one picture, on the scale 0 to 255.
 
 See `Appearance.has_colours_of`.
 """
@@ -71,7 +71,11 @@ def distance(a: int, b: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What a picture looks like: its perceptual hash, and the mean colours of 32x18 fields, int16 [18, 32, 3] RGB."""
+    """What a picture looks like: its perceptual hash and its colours.
+
+    `colours`: The picture is divided into 32x18 fields. These are the mean colours of the fields, int16 [18, 32, 3]
+    RGB.
+    """
 
     perceptual_hash: int
     colours: npt.NDArray[np.int16]
@@ -89,14 +93,15 @@ class Appearance:
     def is_near(self, other: Appearance) -> bool:
         """Return whether two pictures look alike.
 
-        Their hashes must differ in at most `NEAR` bits, and their colours by at most 12 of 255 on average.
+        Their hashes must differ in at most `NEAR` bits. Their mean colours must differ by at most 12 of 255 on average
+        over all fields and channels.
         """
         if self.bits_from(other) > NEAR:
             return False
         return float(np.abs(self.colours - other.colours).mean()) <= _NEAR_IN_COLOUR
 
     def has_colours_of(self, other: Appearance) -> bool:
-        """Return whether the colours of two pictures differ by at most 36 of 255 in every field and channel.
+        """Return whether the mean colours of two pictures differ by at most 36 of 255 in every field and channel.
 
         In measurements, re-encoding at quality 30 to 75 changed a field by at most 15. Resizing to 320 or 1280 px
         changed a field by at most 23. A box of text on 4 % of the area changed a field by 50 or more.
@@ -105,9 +110,10 @@ class Appearance:
 
 
 def same_picture(old: Pixels, new: Pixels) -> bool:
-    """Return whether `new` is the picture `old` in another size or encoding, without overpainted or cropped parts.
+    """Return whether `new` is the picture `old` in another size or encoding.
 
-    The hashes must differ by at most 4 bits, and the colours must be those of the old picture in every field.
+    A picture of which a part was painted over or cut off does not count as the same. The hashes may differ by at most 4
+    bits, and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
     """
     one, other = Appearance.of(old), Appearance.of(new)
     return one.bits_from(other) <= _REENCODED and one.has_colours_of(other)

@@ -124,7 +124,7 @@ def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: byte
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
     if len(wanted) != len(channels):
         return None
-    if strip.mode == "L":  # Pillow has scaled values of 1, 2 or 4 bits to 8 bits.
+    if strip.mode == "L":  # Pillow has scaled values of 1, 2 or 4 bits to 8 bits, so `wanted` is scaled too.
         wanted = [wanted[0] * 255 // (2**depth - 1)]
     clear = np.ones((strip.height, strip.width), bool)
     for at, channel in enumerate(channels):

@@ -54,7 +54,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from the profile to sRGB, or None if it is unusable or changes no colour visibly."""
+    """Return the transform to sRGB, or None if the profile is unusable or the transform changes no colour visibly."""
     space = profile[16:20]
     if profile[12:16] not in _CLASSES or space not in _SPACES[mode]:
         return None
@@ -85,7 +85,7 @@ def _without_floating_tables(profile: bytes) -> bytes:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Return an image of one row, whose colours are spread evenly over the colour space of a mode."""
+    """Return an image of one row with test colours, which are spread evenly over the colour space of `mode`."""
     levels = np.linspace(0, 255, _LEVELS).astype(np.uint8)
     channels = len(mode)
     grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)

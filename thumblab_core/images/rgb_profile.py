@@ -12,7 +12,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[np.float64]
 
 _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-"""Chromaticities x and y of white, red, green and blue."""
+"""The chromaticities x and y of sRGB's white, red, green and blue."""
 _PRIMARIES = {
     1: _SRGB,
     9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
@@ -44,16 +44,20 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def cicp_profile(chunk: bytes) -> bytes | None:
-    """Return the profile for a cICP chunk, or None if the chunk is broken, uses video levels or high dynamic range."""
+    """Return the profile for a cICP chunk.
+
+    Returns None if the chunk is broken, or if it says that the picture has video levels or high dynamic range.
+    """
     if len(chunk) != 4 or chunk[2:] != b"\0\1" or chunk[0] not in _PRIMARIES or chunk[1] not in _TRANSFERS:
         return None
     return _profile(_PRIMARIES[chunk[0]], _TRANSFERS[chunk[1]])
 
 
 def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    """Return the profile for the gAMA and cHRM chunks, or None for sRGB.
+    """Return the profile that the gAMA and cHRM chunks describe. In place of a missing or broken chunk, the values of
+    sRGB are used.
 
-    In place of a missing or broken chunk, the values of sRGB are used.
+    Returns None if the result is sRGB, or if the primaries are impossible.
     """
     curve: _Curve = _SRGB_CURVE
     exponent = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0

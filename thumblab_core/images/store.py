@@ -15,7 +15,7 @@ _UNFINISHED = ".new-"
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 in hexadecimal, which is the name of a picture."""
+    """Return the SHA-256 of `data` in hexadecimal. A picture is stored under this name."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Create the first tables, and the reference library as a view of them."""
+"""Create the first tables, and the view `ref_thumbnails`, which gives the reference library from these tables."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -19,9 +19,9 @@ CREATE FUNCTION age_band(hours double precision) RETURNS text IMMUTABLE PARALLEL
 $$
 """
 
-# `outlier_multiple` is the views of a video, divided by the median of its channel's videos in the same age band. An
-# older video has had more time to collect views. If the channel has too few videos in the age band, the views per hour
-# of the video are divided by the median views per hour of all its channel's videos.
+# `outlier_multiple` is the views of a video, divided by the median views of its channel's videos in the same age band.
+# Age bands are used because an older video has had more time to collect views. If the channel has too few videos in the
+# age band, views per hour are compared instead: those of the video with the median of all the channel's videos.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,
@@ -48,7 +48,7 @@ LEFT JOIN channel_baselines overall
 WHERE v.format = 'video'
 """
 
-# This is the view as migration 0001 created it.
+# This is the view `ref_thumbnails` as migration 0001 created it.
 _FIRST_REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_url, t.sha256, v.channel_id, c.title AS channel_title, v.published_at,
@@ -70,7 +70,7 @@ CROSS JOIN LATERAL (
 ) a
 """
 
-# The view has a row per thumbnail swap, with the pictures and the views per hour before and after the swap.
+# The view has a row for each change of a thumbnail, with the pictures and the views per hour before and after it.
 _THUMBNAIL_CHANGES = """
 CREATE VIEW thumbnail_changes AS
 SELECT n.video_id, o.sha256 AS old_sha256, n.sha256 AS new_sha256, o.title AS old_title, n.title AS new_title,
@@ -171,9 +171,8 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration, every video had the format `video`. For this format, the era of a view count (see
-    # `thumblab_core.views`) depends only on the date of the count. So this statement derives the era from that date
-    # alone.
+    # The era of a view count says which definition of a view YouTube used then (see `thumblab_core.views`). Before this
+    # migration, every video had the format `video`. For this format, the era depends only on the date of the count.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END

@@ -11,7 +11,7 @@ depends_on = None
 _TABLE, _KEY = "model_evaluations", "pk_model_evaluations"
 _RENAMED = (("auc", "value"), ("auc_low", "low"), ("auc_high", "high"))
 
-# The keys are the new names of the columns. The values are the comments before and after this migration.
+# The keys are the new names of the columns. The values are their comments before and after this migration.
 _COMMENTS = {
     "split": ("future or new_channels", "future, new_channels or adapted"),
     "slice": (
@@ -37,7 +37,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The old table has no columns for these figures, so their rows are deleted. The releases still hold the figures.
+    # The old table can hold neither metrics other than AUC nor figures for the split `adapted`. So their rows are
+    # deleted. The model releases still hold these figures.
     op.execute("DELETE FROM model_evaluations WHERE metric <> 'auc' OR split = 'adapted'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer"])

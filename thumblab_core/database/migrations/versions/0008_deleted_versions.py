@@ -1,6 +1,7 @@
-"""Add a flag to the versions of thumbnails. It is set if the lab deleted versions that the video showed before.
+"""Add the column `earlier_deleted` to the versions of thumbnails.
 
-A part of the views of a video was counted while the video showed a picture that the lab has deleted.
+It is true if the lab deleted versions that the video showed before this one. Then a part of the video's views was
+counted while it showed a picture that the lab no longer has.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Add the experiments: what happened when a creator tried two or three thumbnails or titles on one video."""
+"""Add the tables of experiments: what happened when a creator tried two or three thumbnails or titles on one video."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +11,8 @@ depends_on = None
 # A check constraint sees only one row. So a trigger checks an experiment together with its variants. It runs at the end
 # of the transaction, because an experiment and its variants are inserted one after the other.
 #
-# The trigger's function keeps the search path of the migration. So it finds the tables, whatever search path the user
-# has who changes a row.
+# The trigger's function always uses the search path of the migration. So it finds the tables even if the user who
+# changes a row has another search path.
 #
 # People copy the shares of watch time from a screen that rounds them. Three shares that are rounded to whole percentages
 # add up to 99, 100 or 101 %. The trigger accepts sums from 98 to 102 %.

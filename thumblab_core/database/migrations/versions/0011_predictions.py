@@ -1,4 +1,4 @@
-"""Add the kept predictions of the scoring service, their candidates and their outcomes."""
+"""Add tables for the kept predictions of the scoring service, for their candidates and for what happened afterwards."""
 
 import sqlalchemy as sa
 from alembic import op

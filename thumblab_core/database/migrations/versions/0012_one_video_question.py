@@ -1,6 +1,7 @@
 """Reword the comments of the column `question` and of the table `earlier_embeddings`.
 
-`question` can now be `one_video`. `earlier_embeddings` now also has vectors of what experiments tested.
+`question` can now be `one_video`. `earlier_embeddings` now also has vectors of the pictures and titles that experiments
+tested.
 """
 
 from alembic import op
@@ -22,8 +23,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The code of the version before this one does not know the question `one_video`, so its rows must be deleted. The
-    # model releases still hold these figures.
+    # The version of the lab before this migration does not know the question `one_video`. So the rows with this
+    # question are deleted. The model releases still hold these figures.
     op.execute("DELETE FROM model_evaluations WHERE question = 'one_video'")
     op.alter_column("model_evaluations", "question", comment=_BEFORE)
     op.create_table_comment("earlier_embeddings", _VECTORS_BEFORE)
