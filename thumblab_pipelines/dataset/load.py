@@ -40,7 +40,7 @@ class Dataset:
     forgotten
         How many videos of the release are left out because they were deleted from the lab.
     one_video
-        The pairs of pictures that were compared on one video.
+        The one-video pairs of the release, without those of deleted videos.
     """
 
     release: Release

@@ -50,7 +50,7 @@ A new version therefore makes a new release, even if the videos of the lab have 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release. `reused`: whether the release existed before, because its inputs had not changed."""
+    """A pairs release. `reused` says that the release existed before, because its inputs had not changed."""
 
     release: Release
     reused: bool
@@ -110,7 +110,8 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
     """Publish a new pairs release in `scope` with the videos that are left after deletions.
 
     `data` is the old release without its deleted videos. The videos and the one-video pairs keep their parts and folds.
-    Growth, targets and pairs are computed again from these videos. Return None, and publish nothing, if no pair is left.
+    Growth, targets and pairs are computed again from the videos that are left. If no pair is left, publish nothing and
+    return None.
     """
     replaced = data.release.info
     corpus, pairs, counts = _paired(data.videos, float(replaced["pair_days"]))

@@ -91,10 +91,10 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` for whose channel there is a scorer. This scorer gives the scores.
+    """Return the gaps of `pairs`, each by the scorer of its channel. Pairs of a channel without a scorer are left out.
 
-    Each scorer comes with flags [n], which mark the videos of its channels. Usually, its model was trained without
-    these videos.
+    Each scorer comes with flags [n], which mark the videos of its channels. Usually, the model of the scorer was
+    trained without these videos.
     """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     scored = [

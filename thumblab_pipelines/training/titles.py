@@ -53,8 +53,8 @@ class TitleWeights:
 
     A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
     a weight of 0, the block has no effect. `words`, `groups` and `facts` are the weights for the coefficients that all
-    channels share. The weights that begin with `own_` are for the deviations of a single channel from them. `level` is
-    the weight for the constant of a channel.
+    channels share. The weights that begin with `own_` are for the deviations of a single channel from these
+    coefficients. `level` is the weight for the constant of a channel.
     """
 
     words: float = 0.1
@@ -73,9 +73,9 @@ DEFAULT_WEIGHTS = TitleWeights()
 class TitleInputs:
     """The inputs of the model for n titles in any order.
 
-    `channel` [n]: the channel numbers. `hashed`: the hashed words and groups of characters. `facts` [n, f]: the facts
-    about each title and the rarity of its words. They are standardised and scaled, so that a row has a length of about
-    1.
+    `channel` [n] has the channel numbers. `hashed` has the hashed words and groups of characters. `facts` [n, f] has
+    the facts about each title and the rarity of its words. The facts are standardised and scaled, so that a row has a
+    length of about 1.
     """
 
     channel: Rows
@@ -119,7 +119,7 @@ def title_scores(
 ) -> TitleScores:
     """Fit the model to the rows `known`, and return the scores of all n titles.
 
-    `above` [n]: the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
+    `above` [n] has the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
     known videos, the function needs 12 v^2 bytes of memory.
     """
     rows = np.sort(known)
