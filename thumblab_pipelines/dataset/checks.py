@@ -49,7 +49,7 @@ _MOST_NAMED = 3
 """Maximum number of wrong rows that an explanation names. If there are more, the explanation says only how many."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Adding the same numbers in another order gives rounding errors below this."""
+"""Tolerance for cosines and ln views. Sums of the same numbers in another order differ by less than this."""
 
 _HOUR_ROUNDING = 1e-3
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns of rules that `exclude` does not apply. Such rules are applied after the corpus is split into parts."""
+"""Columns of the rules that `exclude` does not apply. These rules are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
@@ -80,7 +80,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 
     - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
-    - `age_hours` is the age of the video at this count, and at least 1.
+    - `age_hours` is the age of the video at the count `views`, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as `views`, and are
       never larger than `views`.
     - `picture_words` are the words in the picture, or None if nobody has looked for words yet.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE = 0.25, 0.15**2
-"""The gap between a winner and another variant that is assumed if the shares are not known, and its variance.
+"""The assumed gap between a winner and another variant if the shares are not known, and the variance of this gap.
 
 With 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`, an experiment finds a winner if the
 gap is above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAIRS_FILE, VECTORS_FILE = "one_video_pairs.parquet", "one_video.safetensors"
 
 CHANGED_THUMBNAIL = "changed_thumbnail"
-"""A source of a one-video pair. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
+"""The name of a source of one-video pairs. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
 
 TEXT_COLUMNS = ("pair_id", "channel_id", "video_id", "source", "title_a", "title_b", "sha256_a", "sha256_b")
 COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a", "words_b", "part", "fold")
@@ -125,7 +125,7 @@ class OneVideoPairs:
 
     @property
     def complete(self) -> Flags:
-        """For each pair [k], whether all of its vectors are known. Unknown vectors are zeros."""
+        """Flags [k] that say for each pair whether all of its vectors are known. Unknown vectors are zeros."""
         lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
         return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
 
@@ -191,7 +191,7 @@ def read_pair_vectors(
     """Return the vectors of the pictures [k, 2, d_i] and of the titles [k, 2, d_t] of one-video pairs.
 
     The third result says for each pair [k] whether all of its vectors are stored. A missing vector is returned as
-    zeros. `image_encoder` and `title_encoder` are fingerprints.
+    zeros. `image_encoder` and `title_encoder` are fingerprints of encoders.
     """
     k, ids = len(pairs), pairs.video_id.tolist() * 2
     pictures = [*pairs.sha256_a, *pairs.sha256_b]

@@ -111,8 +111,8 @@ class OneVideoSources:
 def counted(made: OneVideoPairs, left_out: dict[str, int]) -> dict[str, Any]:
     """Return the manifest's entry about one-video pairs.
 
-    For each source, the entry has the number of pairs and of decided pairs. It also has `left_out`, the number that was
-    left out for each reason.
+    For each source, the entry has the number of pairs and of decided pairs. It also has `left_out`, which says how many
+    pairs, experiments and changes were left out for each reason.
     """
     of_source = made.pairs.groupby("source").decided
     decided, pairs = of_source.sum(), of_source.size()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest of a successor.
+"""A key in the entry `excluded` of a successor's manifest.
 
 A successor is a release that replaces another one after videos were deleted. The value is the number of videos that
 this successor and earlier successors have left out.

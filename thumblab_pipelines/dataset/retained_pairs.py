@@ -96,8 +96,8 @@ def is_needed(lab: Lab, release: Release) -> bool:
 def prune_pairs(lab: Lab) -> None:
     """Delete old pairs releases, but keep the needed ones and, in each scope, the newest ones.
 
-    In the scope `SUCCEEDED`, one newest release is kept. In the usual scope, the setting `releases_kept` says how many
-    are kept. The caller must hold the lock of the pairs releases, see `holding_pairs`.
+    In the scope `SUCCEEDED`, only the newest one is kept. In the usual scope, the setting `releases_kept` says how many
+    of the newest ones are kept. The caller must hold the lock of the pairs releases, see `holding_pairs`.
     """
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]

@@ -84,7 +84,7 @@ def figure(
         fields = evaluation.question, evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric
         if fields == wanted:
             return evaluation
-    raise KeyError(f"no {metric} of the model on {slice_} of {split} for {question}")
+    raise KeyError(f"no {metric} of the model in the slice {slice_} of the split {split} for the question {question}")
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:

@@ -116,9 +116,9 @@ class Place:
     def figure(
         self, value: float | None, ends: tuple[float | None, float | None], pairs: int, channels: int
     ) -> Evaluation:
-        """Return the figure of this place, with the given value.
+        """Return an `Evaluation` of this subject with the given value.
 
-        `ends` are the lower and the upper end of its interval. Both are None if no interval was computed.
+        `ends` are the lower and the upper end of the interval. Both are None if no interval was computed.
         """
         return Evaluation(
             self.split, self.slice, self.scorer, self.metric, value, *ends, pairs, channels, self.question

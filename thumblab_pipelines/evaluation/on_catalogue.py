@@ -95,7 +95,7 @@ def named_model(lab: Lab, name: str) -> Release:
     models = {release.release_id: release for release in lab.releases.all(MODEL, ALL)}
     if name not in models:
         existing = ", ".join(models) or "none: `thumblab train` makes one"
-        raise LabError(f"there is no model release {name}; there are {existing}")
+        raise LabError(f"there is no model release {name}; the lab has {existing}")
     return models[name]
 
 
@@ -151,8 +151,8 @@ def evaluate_on_catalogue(
     """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings from `encoding_of`.
 
     If `share` is None, the model is evaluated on all pairs, without adapters. Otherwise, `share` is a fraction from 0
-    to 1. The oldest videos of each channel, this fraction of its videos, are used to fit a channel adapter. The model
-    is evaluated without and with adapters on pairs of the other videos.
+    to 1. This fraction of each channel's videos, the oldest ones, is used to fit a channel adapter. The model is
+    evaluated without and with adapters on pairs of the other videos.
 
     Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """

@@ -155,7 +155,7 @@ def _published(lab: Lab, inputs: str) -> Release:
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release
-    raise LabError("the main process published no model of these pairs; see its error, and start the training again")
+    raise LabError("the main process published no model; see the error of that process, and start the training again")
 
 
 def check_model(lab: Lab, release: Release) -> list[CheckResult]:

@@ -83,7 +83,7 @@ class Contender:
         return np.stack(under, axis=1).astype(np.float64)
 
     def one_video_gaps(self, rows: Rows) -> OneVideoGaps:
-        """Return by how much picture a scores above picture b, for the one-video pairs in `rows`."""
+        """Return by how much picture a scores above picture b, for the one-video pairs with the numbers `rows`."""
         channels = self.data.one_video.pairs.channel_id.to_numpy(str)[rows]
         inputs = OneVideoInputs.of(self.data.one_video, rows, self.ranker.model.config.version)
         a, b = (scores_of(self.ranker, side, channels) for side in (inputs.first, inputs.second))

@@ -81,8 +81,8 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
-    views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`, the AUC
-    on the pairs of experiments is given.
+    loser's views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`,
+    the AUC on the pairs of experiments is given.
     """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL), (ONE_VIDEO, EXPERIMENT)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]

@@ -30,11 +30,12 @@ from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
 from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty, fit_ridge
 
 _UNDERSMOOTHING = 3.0
-"""The best penalty is divided by this number for the prediction from the context.
+"""The ridge regression on the context uses the best penalty divided by this number.
 
-The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
-leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004). Evaluation needs
-residuals without an effect of the title. Training uses the best penalty, because there the noise costs more.
+The best penalty is the one with the smallest errors of prediction. But it leaves a part of the effect of the title in
+the residuals. A smaller penalty leaves less of this effect, but adds noise (W. Newey, F. Hsieh and J. Robins,
+Econometrica, 2004). Evaluation needs residuals without an effect of the title. Training uses the best penalty, because
+there the noise costs more.
 """
 
 _DAY, _WEEK = 1.0, 7.0
@@ -43,7 +44,7 @@ _DAY, _WEEK = 1.0, 7.0
 
 @dataclass(frozen=True)
 class Context:
-    """For each of n videos, the views that its context predicts, and the rest of the video's views.
+    """The views that the context of each of n videos predicts, and the rest of the video's views.
 
     Parameters
     ----------

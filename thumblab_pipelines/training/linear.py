@@ -1,4 +1,4 @@
-"""Fit the linear part of the ranking model, so that the weights of the pictures say what a picture adds under one title.
+"""Fit the linear part of the ranking model. Its weights of pictures say what a picture adds under one title.
 
 The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
 pictures with the views that the topic caused. A joint ridge regression on pictures and titles still credits the

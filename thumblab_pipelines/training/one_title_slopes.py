@@ -30,7 +30,7 @@ def one_title_slopes(
     slopes: tuple[float, float],
     experiments: tuple[Float64s, Float64s],
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
-    """Return the slope for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
+    """Return the slopes for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
     Without enough experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A
     steeper slope would claim more certainty, and only tests of pictures under one title could justify it.

@@ -78,8 +78,8 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
 def _happened_later(corpus: Corpus) -> Flags:
     """Return which one-video pairs [k] are held out for models that were fitted to the known videos of their channel.
 
-    Such a pair is in the test part, happened later than the channel's known videos were published, and is of another
-    video. A pair of a known video shares the views that the models were fitted to.
+    Such a pair is in the test part, and happened after all known videos of the channel were published. Its video is not
+    a known video, because the models were fitted to the views of known videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]

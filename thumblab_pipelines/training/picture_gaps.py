@@ -31,7 +31,7 @@ _ROWS_AT_ONCE = 4_096
 class OneTitleScorer:
     """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
 
-    It scores the picture of one video under the title of a second video.
+    It scores the picture of one video under the title of another video of the same channel.
     """
 
     corpus: Corpus

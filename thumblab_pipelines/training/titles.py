@@ -41,9 +41,9 @@ _FARTHEST = 4.0
 _CLIP = 3.0
 """The number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
-"""The weight of the spread over all channels in the estimate of a channel's spread, as a number of videos."""
+"""In the estimate of a channel's spread, the spread over all channels counts as much as this number of videos."""
 _CLOSE = 1e-2
-"""The solver stops when the length of the residual is at most this share of the length of the target."""
+"""The solver stops when the length of `target` - K * solution is at most this share of the length of `target`."""
 _MOST_STEPS = 200
 
 

@@ -151,8 +151,9 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
 
     The result is the slope of a regression within channels, limited to values from 0.02 to 1.
 
-    `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
-    multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
+    `unseen` [n] has the predicted log views of each video, by a model that was trained without its channel. A value is
+    NaN if there is no such model. The slope is 1 if all values are NaN. Adapters multiply the score of the global model
+    by the slope.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
@@ -182,7 +183,7 @@ def adapt(
 
 
 def _adapted_experiments(corpus: Corpus, others: list[tuple[Flags, GlobalModel]], score_slope: float) -> Float64s:
-    """Return `training_experiment_gaps` of adapted scores.
+    """Return the result of `training_experiment_gaps` for adapted scores.
 
     The models were trained without the channels of the experiments. The adapters were fitted to training videos of
     these channels, but neither to experiments nor to the tested videos.
