@@ -75,10 +75,9 @@ def views_at(age: int) -> str:
 def fit_growth(corpus: pd.DataFrame) -> Growth:
     """Fit the half age to the view series of these videos, by least squares of ln views.
 
-    The view series of a video consists of its views at fixed ages and its latest count. Only the counts of the same
-    video are compared with each other, because a difference between two videos may also come from the trend of the
-    channel. So a video with a single count is not used. If fewer than 50 videos have two counts or more, return the
-    typical half age.
+    The view series of a video consists of its views at fixed ages and its latest count. Counts of two videos are never
+    compared, because their difference may also come from the trend of the channel. So a video with a single count is
+    not used. If fewer than 50 videos have at least two counts, return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])

@@ -129,8 +129,9 @@ class Counts:
 
         The docstring of this module has the formula. An interval is a first and a last age in hours.
 
-        Return None if the counts of one of the intervals span less than `LEAST_HOURS`, or if the video gained fewer
-        than `LEAST_GAINED` views in one of them. Also return None if the counts follow different definitions of a view.
+        Return None if the first and the last count of an interval are less than `LEAST_HOURS` apart, or if the video
+        gained fewer than `LEAST_GAINED` views between them. Also return None if the counts follow different definitions
+        of a view.
         """
         gained, shares = [], []
         used: set[str] = set()

@@ -25,8 +25,8 @@ _ROWS = 2_048
 class Pictures:
     """A set of n pictures that can be compared with each other.
 
-    Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the
-    cosine of their vectors is at least the threshold.
+    Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. They also
+    look alike if the cosine of their vectors is at least `threshold`.
 
     Comparing needs a few dozen MiB of memory in addition to the vectors. The time grows with the square of the number
     of distinct files. 20,000 pictures with vectors of 768 numbers take some seconds.

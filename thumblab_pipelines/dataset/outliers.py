@@ -26,9 +26,8 @@ def training_outliers(corpus: pd.DataFrame) -> Flags:
     example, no value can be 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have
     no outliers.
 
-    Held-out videos are never marked as outliers. `target` is the value that the model predicts. If the held-out videos
-    with an extreme target were left out, the remaining ones would be easier to predict, and the evaluation would look
-    too good.
+    Held-out videos are never marked as outliers. `target` is the value that the model predicts. If held-out videos with
+    an extreme target were left out, the other ones would be easier to predict. The evaluation would then look too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

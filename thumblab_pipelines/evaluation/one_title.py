@@ -82,9 +82,9 @@ class OneTitlePairs:
         """Yield figures of the model's win probabilities, and how often the better picture depends on the title.
 
         The calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
-        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which one picture has
-        the higher score under the winner's title, but the lower score under the loser's title. `slope` turns a
-        difference of scores into the log odds of winning.
+        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which one picture
+        scores higher under the winner's title, but lower under the loser's title. `slope` turns a difference of scores
+        into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

@@ -59,7 +59,7 @@ class ModelRegistry:
         self._model = model
 
     def register(self, release: Release, uri: str, run_id: str, model_id: str, description: str) -> Version:
-        """Add the model that a run has logged to the registered model, as a new version."""
+        """Register the model that a run has logged, as a new version of the registered model."""
         from mlflow.exceptions import MlflowException
 
         with _errors_translated():

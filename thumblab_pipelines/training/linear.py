@@ -1,8 +1,8 @@
 """Fit the linear part of the ranking model. Its weights of pictures say what a picture adds under one title.
 
 The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
-pictures with the views that the topic caused. A joint ridge regression on pictures and titles still credits the
-pictures with a part of these views, because the penalty makes the weights of the titles too small. The picture part is
+pictures with the views that the topic caused. A joint ridge regression on pictures and titles gives the titles too
+small weights, because of its penalty. So it still credits the pictures with a part of these views. The picture part is
 therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
     1. The views, and every column of the picture part, are predicted from the context (title, length, age, moment of

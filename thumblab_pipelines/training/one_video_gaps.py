@@ -33,9 +33,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    For `known` and `unseen`, see `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
-    part, and if it happened after the channel published the last video that the model or its adapter was fitted to. If
-    a model was trained without a channel, all decided pairs of this channel are held out.
+    For `known` and `unseen`, see `held_out_picture_gaps`. If a model was trained without a channel, all decided pairs
+    of this channel are held out. A pair of a known channel is held out if it is in the test part, and happened later
+    than the videos that the model and its adapter were fitted to.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -54,7 +54,7 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return score differences of pairs from experiments, the better picture minus the other one.
+    """Return the score of the better picture minus that of the other picture, for pairs of experiments.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
     scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must

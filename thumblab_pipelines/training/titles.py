@@ -142,8 +142,8 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 
     The spread of one channel may be ten times that of another. Without the division, channels with a large spread would
     dominate the fit, although a pair of any channel counts the same in an evaluation. The spread of a channel is
-    computed from the squares of `above`, which is first clipped at four times the overall spread s. The estimate is
-    shrunk towards s, which has the weight of 10 videos:
+    computed from the squares of `above`. Let s be the spread over all channels. `above` is clipped at 4 s before it is
+    squared. In the estimate, s counts as much as 10 videos:
 
         spread^2 = (sum of squares + 10 s^2) / (count + 10),    s = 1.4826 median(abs(above))
     """
