@@ -179,7 +179,8 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    # Pairs of one video share pictures and views. A later pair of a video with a learnt pair is therefore not held out.
+    # Pairs of one video share pictures and views. If one of them is in the part `TRAIN`, the others are therefore not
+    # held out.
     of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
     part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))

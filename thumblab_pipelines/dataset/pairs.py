@@ -98,8 +98,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
     # After a deletion of videos, another process may be replacing an older release by a successor without these videos.
-    # If it published the successor after the new release, the lab would take the successor for the newest pairs. The
-    # lock prevents this.
+    # If that process published the successor after the new release, the lab would take the successor for the newest
+    # pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)

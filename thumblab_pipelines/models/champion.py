@@ -145,8 +145,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. In this case, None would
-    be wrong, because the caller then ignores the person's choice.
+    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. None would be wrong then,
+    because the caller ignores the person's choice if the result is None.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

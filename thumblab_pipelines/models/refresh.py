@@ -111,7 +111,7 @@ def niches_with_videos(lab: Lab) -> list[str]:
 def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> RefreshedNiche:
     """Encode and measure the videos of a niche, and build and serve its index.
 
-    Raises `LabError` when a check fails that would also block the assets in Dagster.
+    Raises `LabError` when a check fails. In Dagster, the same checks block the assets.
     """
     progress, made = listener.progress, listener.made
     encoded = embed(lab, niche, progress)

@@ -84,7 +84,7 @@ def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Flo
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:
-    """Return the rows of each run, and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
+    """Return for each run its rows and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
     runs = [np.flatnonzero(run == number) for number in np.unique(run)]
     return [(rows, np.setdiff1d(np.arange(len(run)), rows)) for rows in runs if len(rows) < len(run)]
 

@@ -16,7 +16,8 @@ from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
 LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
-"""Minimum number of tested videos, and of their channels, for fitting win probabilities to experiments."""
+"""The minimum numbers of tested videos and of their channels. With fewer, win probabilities are not fitted to
+experiments."""
 
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer, pairs: Rows) -> OneVideoGaps:
@@ -34,8 +35,8 @@ def held_out_one_video_gaps(
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
     For `known` and `unseen`, see `held_out_picture_gaps`. If a model was trained without a channel, all decided pairs
-    of this channel are held out. A pair of a known channel is held out if it is in the test part, and happened later
-    than the videos that the model and its adapter were fitted to.
+    of this channel are held out. A pair of a known channel is held out if it is in the test part, and happened after
+    the publication of the videos that the model and its adapter were fitted to.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -60,9 +61,9 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
     scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
     not have been fitted to these pairs.
 
-    An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
-    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` tested
-    videos, or if they are of fewer than `LEAST_CHANNELS` channels.
+    An experiment that found no winner is half a win for each picture. So the result has the difference of a decided
+    pair twice, and that of an undecided pair once with each sign. The result is empty if there are fewer than
+    `LEAST_EXPERIMENTS` tested videos, or if they are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))

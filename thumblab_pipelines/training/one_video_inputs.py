@@ -76,7 +76,7 @@ def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPicture
 
 
 def compared(one_video: OneVideoPairs, model: Ranker) -> ComparedPictures:
-    """Return one-video pairs with inputs and scores of the model, in the form in which an adapter learns from them."""
+    """Convert one-video pairs to the form in which an adapter learns from them, with the model's inputs and scores."""
     inputs = OneVideoInputs.of(one_video, np.arange(len(one_video)), model.config.version)
     return ComparedPictures(
         first=model.standardise(inputs.first),
