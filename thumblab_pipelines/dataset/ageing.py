@@ -53,13 +53,13 @@ class Growth:
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
         """Return ln(age / (age + half_age)) for each age. Ages are in hours and above 0.
 
-        The argument of the logarithm is the share of its final views that a video has reached at this age.
+        A video of this age is expected to have the share age / (age + half_age) of its final views.
         """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return the target of each video [n]: the ln of its age-corrected views.
+        """Return the target of each video [n]: the natural logarithm (ln) of its age-corrected views.
 
         Age-corrected views are the views that the video is expected to have in the end.
         """
@@ -75,10 +75,9 @@ def views_at(age: int) -> str:
 def fit_growth(corpus: pd.DataFrame) -> Growth:
     """Fit the half age to the view series of these videos, by least squares of ln views.
 
-    The view series of a video consists of its views at fixed ages and its latest count. Only the counts of the same
-    video are compared with each other, because a difference between two videos may also come from the trend of the
-    channel. So a video with a single count is not used. If fewer than 50 videos have two counts or more, return the
-    typical half age.
+    The view series of a video consists of its views at fixed ages and its latest count. Counts of two videos are never
+    compared, because their difference may also come from the trend of the channel. So a video with a single count is
+    not used. If fewer than 50 videos have at least two counts, return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])
@@ -101,17 +100,17 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Subtract from each row of `values` [n, ages] the mean of the known values in this row, and return the result."""
+    """Return `values` [n, ages] with each row reduced by the mean of the known values of the row."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 
 def age_exponent(corpus: pd.DataFrame) -> float:
-    """Return b of `log views = a + b log age`, where `a` differs per channel.
+    """Return the exponent b of `log views = a + b log age`, where `a` differs per channel.
 
     The fit is by least squares. Values of b outside 0 to 1 are clipped.
 
-    The exponent describes how the views of a corpus vary with age. It mixes growth and the trend of the channels. The
-    manifest of a release reports it, but no views are corrected by it.
+    The exponent describes how the views of a corpus vary with age. Both the growth of videos and the trend of channels
+    contribute to it. The manifest of a release reports the exponent. It does not correct any views.
     """
     import pandas as pd
 

@@ -10,13 +10,13 @@ interval. Then
 
 `excess` says how much faster than expected the video gained views after the change. `drift` is the median `excess` of
 videos of a similar age that changed nothing. Subtracting it removes the errors of the growth law. The variance of `gap`
-comes from the scatter of `excess` among these unchanged videos. Such a comparison of changed with unchanged videos is
-known as "difference in differences".
+comes from the scatter of `excess` among these unchanged videos. This method is known as "difference in differences".
 
-The counts of an interval are used only if the video is known to have shown one thumbnail and one title from the first
-of them to the last. So no count is used that is later than the last check of the thumbnail, also if the video changed
-nothing. The owner of a channel may change a thumbnail because the video gains views too slowly. So the changed videos
-are not a random choice. This effect is not corrected.
+A count is used only if the lab knows which thumbnail and title the video showed at that time. So a count that is later
+than the last check of the thumbnail is not used.
+
+The owner of a channel may change a thumbnail because the video gains views too slowly. So the changed videos are not a
+random sample of all videos. This effect is not corrected.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW_HOURS = 14 * 24.0
-"""Counts that are further away from the change than this are not used."""
+"""Maximum time in hours between a change and a count that is used."""
 
 LEAST_HOURS, LEAST_GAINED = 12.0, 20
-"""`LEAST_HOURS` is the minimum time between the first and the last count of an interval. `LEAST_GAINED` is the minimum
-number of views that the video gained between them."""
+"""`LEAST_HOURS` is the minimum number of hours between the first and the last count of an interval. `LEAST_GAINED` is
+the minimum number of views that the video gained between these two counts."""
 
 LEAST_UNCHANGED = 30
 """Minimum number of values of `excess` from unchanged videos of a similar age.
@@ -56,25 +56,30 @@ ASSUMED_VARIANCE = 0.5**2
 """The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
 
 LEAST_VARIANCE = 0.05**2
-"""Minimum of the variance of `gap`.
+"""Minimum variance of `gap`.
 
-YouTube corrects its counts now and then. So a gap has an error even if the unchanged videos show no scatter.
+YouTube corrects its counts now and then. So `gap` has an error even if `excess` is the same for all unchanged videos.
 """
 
 DECIDED_AT = 1.96
-"""A pair is decided if its gap is at least this many standard deviations away from 0. Then its 95 % interval excludes
-0."""
+"""A pair is decided if its gap is at least this many standard deviations away from 0.
+
+The 95 % interval of such a gap excludes 0.
+"""
 
 TITLE_TOO = "changed thumbnail with a changed title"
 FEW_COUNTS = "changed thumbnail with too few counts before or after"
 """`TITLE_TOO` and `FEW_COUNTS` are reasons why a change is left out."""
 
 _MOST_UNCHANGED = 2_000
-"""Maximum number of unchanged videos that are read. A digest of their ids chooses them, which is as good as a random
-choice, and always gives the same videos."""
+"""Maximum number of unchanged videos that are read.
+
+The videos are ordered by a digest of their ids, and the first ones are read. So the choice is as good as random, but it
+is always the same.
+"""
 
 _MOST_MOMENTS = 3
-"""Maximum number of moments for which an unchanged video gives an `excess`, as if it had been changed then."""
+"""Maximum number of values of `excess` from one unchanged video. Each value belongs to a different moment."""
 
 _MAY_TRAIN = "(v.may_train IS TRUE OR v.source = 'catalogue' OR NOT :only_opted_in)"
 _HOURS = "(EXTRACT(EPOCH FROM {} - v.published_at) / 3600)::float8"
@@ -122,9 +127,11 @@ class Counts:
     def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> float | None:
         """Return how much faster than expected the video gained views in the interval `after` than in `before`.
 
-        The docstring of this module has the formula. An interval is a first and a last age in hours. Return None if the
-        counts of an interval span less than `LEAST_HOURS`, if the video gained fewer than `LEAST_GAINED` views in it,
-        or if the counts have different definitions of a view.
+        The docstring of this module has the formula. An interval is a first and a last age in hours.
+
+        Return None if the first and the last count of an interval are less than `LEAST_HOURS` apart, or if the video
+        gained fewer than `LEAST_GAINED` views between them. Also return None if the counts follow different definitions
+        of a view.
         """
         gained, shares = [], []
         used: set[str] = set()
@@ -141,9 +148,9 @@ class Counts:
         return float(np.log(gained[1] / gained[0]) - np.log(shares[1] / shares[0]))
 
     def moments(self) -> list[tuple[float, float]]:
-        """Return the moments at which an unchanged video is treated as if it had been changed.
+        """Return the moments at which this unchanged video is treated as if it had changed its thumbnail.
 
-        A moment is given by the age at the last count before it, and the age at the first count after it.
+        Each moment is a pair of ages in hours: at the last count before the moment, and at the first count after it.
         """
         rows = np.arange(1, len(self.ages) - 2)
         chosen = rows if len(rows) <= _MOST_MOMENTS else rows[np.linspace(0, len(rows) - 1, _MOST_MOMENTS).astype(int)]
@@ -152,7 +159,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The values `excess` [p] of videos that changed nothing, and the ages [p] of these videos in hours."""
+    """The values of `excess` [p] of videos that changed nothing, and the ages [p] of these videos in hours."""
 
     ages: Float64s
     excess: Float64s
@@ -170,10 +177,11 @@ class Unchanged:
         return cls(ages, excesses)
 
     def near(self, age: float) -> tuple[float, float]:
-        """Return the median `excess` of videos of a similar age, which is `drift`, and the variance of these values.
+        """Return `drift` and the variance of `gap` for a video that changed its thumbnail at `age` hours.
 
-        The variance is that of a normal distribution with the same median absolute deviation, and at least
-        `LEAST_VARIANCE`. With fewer than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
+        `drift` is the median `excess` of unchanged videos of a similar age. The variance is estimated from the median
+        absolute deviation of these values, as for a normal distribution. It is at least `LEAST_VARIANCE`. With fewer
+        than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
         """
         near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
         if len(near) < LEAST_UNCHANGED:
@@ -184,7 +192,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Changes:
-    """The changed thumbnails of the lab, with the counts of their videos and of unchanged videos.
+    """The changed thumbnails of the lab, the counts of their videos, and the counts of unchanged videos.
 
     `rows` has a row for each change. `counts` has the counts of each changed video, by the id of the video.
     """
@@ -226,7 +234,7 @@ class Changes:
 
 
 def read_changes(lab: Lab) -> Changes:
-    """Return the changed thumbnails of all videos that a model may be trained on."""
+    """Read the changed thumbnails of the videos that a model may be trained on, and the counts that the pairs need."""
     import pandas as pd
 
     given = {"only_opted_in": lab.settings.train_only_on_opted_in}

@@ -1,8 +1,9 @@
 """Check a pairs release before a model is trained on it.
 
-The checks find empty parts, held-out data that has leaked into the training data, and labels or targets that do not
-agree with the views. Each failed check names the first of the rows that are wrong. The checks read only the files of
-the release. docs/training-pairs.md lists what each check fails on.
+The checks find empty parts, and held-out data that has leaked into the training data. They also find labels and targets
+that do not agree with the views. The target of a video is the logarithm of its age-corrected views. Each failed check
+names the first wrong rows. The checks read only the files of the release. docs/training-pairs.md lists what each check
+fails on.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
 _MOST_NAMED = 3
-"""Maximum number of wrong rows that an explanation names. The explanation counts the other wrong rows."""
+"""Maximum number of wrong rows that an explanation names. If there are more, the explanation says only how many."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Adding the same numbers in another order gives rounding errors below this."""
+"""Tolerance for cosines and ln views. Sums of the same numbers in another order differ by less than this."""
 
 _HOUR_ROUNDING = 1e-3
 
@@ -150,8 +151,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # All videos of a channel belong in one fold. If they are in several, the videos in the fold that has the
-            # fewest of them are most likely in a wrong fold. The check names one of these videos.
+            # All videos of a channel belong in one fold. Here they are in several folds. The fold with the fewest of
+            # them is most likely wrong. The check names a video of this fold.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns of rules that `exclude` does not apply. Such rules are applied after the corpus is split into parts."""
+"""Columns of the rules that `exclude` does not apply. These rules are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. An era is a time in which one definition was used. Views at a fixed age are
 # used only if they are from the same era as the latest count (`a.era = s.era`). Impressions and click-through rates
-# come from the owner of a channel. They are not used for Shorts. If a video changed its thumbnail or title, they are
-# used only if their last day is before the day of the first change.
+# come from the owner of a channel. They are not used for Shorts. If a video changed its thumbnail or title, these
+# figures are used only if they end before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -73,16 +73,16 @@ ORDER BY v.published_at, v.video_id
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
-    """Return a row per video, in order of publication, with its latest count and the columns that `exclude` needs.
+    """Return one row for each video, in order of publication. The rows have the columns that `exclude` needs.
 
     If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
     then from the time before the change.
 
     - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
-    - `age_hours` is the age of the video at the latest count, and at least 1.
-    - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
-      count, and are never larger than the latest count.
+    - `age_hours` is the age of the video at the count `views`, and at least 1.
+    - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as `views`, and are
+      never larger than `views`.
     - `picture_words` are the words in the picture, or None if nobody has looked for words yet.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
 
@@ -137,8 +137,8 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
     # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
-    # The model is not trained on very long videos. Channel adapters are fitted on them, because a channel may publish
-    # nothing else.
+    # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
+    # publish only such videos.
     learnt = (corpus.duration_s <= LONGEST_S).astype(bool)
     excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)

@@ -3,8 +3,8 @@
 The variants of an experiment are shown about equally often. So the ratio of two shares is the ratio of the watch time
 per impression. `gap` of a pair is the logarithm of this ratio.
 
-Each pair consists of the winner and one of the other variants. If the experiment has no winner, its first variant takes
-the place of the winner. So an experiment with three variants gives two pairs.
+Each pair consists of the winner and one of the other variants. So an experiment with three variants gives two pairs. If
+the experiment has no winner, its first variant takes the place of the winner.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE = 0.25, 0.15**2
-"""The gap, and its variance, of a winner over another variant if the shares are not known.
+"""The assumed gap between a winner and another variant if the shares are not known, and the variance of this gap.
 
 With 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`, an experiment finds a winner if the
 gap is above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.
@@ -36,7 +36,7 @@ SAME_VARIANCE = 0.05**2
 """The variance of the gap of two variants that performed the same. Their gap is 0."""
 
 ASSUMED_CLICKS = 500
-"""The clicks that are assumed for each variant if the impressions are not known."""
+"""The number of clicks that is assumed for each variant if the impressions are not known."""
 
 WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by that of a share of clicks.
@@ -88,13 +88,16 @@ def read_experiment_pairs(lab: Lab) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _pairs_of(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return the pairs of an experiment's variants. In each pair, the variant with the lower position comes first."""
+    """Pair the winner, or the first variant if there is no winner, with each other variant of an experiment.
+
+    In each pair, the variant with the lower position comes first.
+    """
     one = next((row for row in rows if row.position == row.winner), rows[0])
     return [(one, row) if one.position < row.position else (row, one) for row in rows if row is not one]
 
 
 def _gap(rows: Sequence[Any], first: Any, second: Any) -> tuple[float, float] | str:
-    """Return the gap of two variants and its variance, or the reason why the pair is left out.
+    """Return the gap of two variants and its variance. If the pair is left out, return the reason.
 
     `first` and `second` are the two variants. `rows` are all variants of the experiment.
     """

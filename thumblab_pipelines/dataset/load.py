@@ -40,7 +40,7 @@ class Dataset:
     forgotten
         How many videos of the release are left out because they were deleted from the lab.
     one_video
-        The pairs of pictures that were compared on one video.
+        The one-video pairs of the release, without those of deleted videos.
     """
 
     release: Release
@@ -64,9 +64,9 @@ class Dataset:
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)
 
     def learnt(self, part: str) -> Rows:
-        """Return the row numbers of those videos of a part on which the model may be trained.
+        """Return the row numbers of the videos of a part, except videos of more than an hour.
 
-        The other videos of the part are only used for channel adapters and for evaluation.
+        Models are not trained on these long videos. They are used only for channel adapters and for evaluation.
         """
         return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
 
@@ -80,7 +80,7 @@ class Dataset:
 
 
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
-    """Read and verify a pairs release. Leave out the videos that were deleted since it was made, and their pairs.
+    """Read and verify a pairs release. Leave out the videos that were deleted after it was made, and their pairs.
 
     `forgotten` are the ids of the deleted videos. If it is not given, they are looked up in the database. Raises
     `LabError` if the release is damaged, or if it was made before releases contained vectors.

@@ -25,8 +25,8 @@ _ROWS = 2_048
 class Pictures:
     """A set of n pictures that can be compared with each other.
 
-    Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the
-    cosine of their vectors is at least the threshold.
+    Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. They also
+    look alike if the cosine of their vectors is at least `threshold`.
 
     Comparing needs a few dozen MiB of memory in addition to the vectors. The time grows with the square of the number
     of distinct files. 20,000 pictures with vectors of 768 numbers take some seconds.
@@ -40,7 +40,7 @@ class Pictures:
     vectors
         Unit vectors [n, d]. If None, pictures are compared only by file and hash.
     threshold
-        The least cosine of two vectors that look alike.
+        Minimum cosine of the vectors of two pictures that look alike.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield the row numbers of two pictures that look alike, but belong to different groups.
+        """Yield pairs of pictures that look alike, but belong to different groups. A pair is given by two row numbers.
 
         The smaller row number comes first.
 
-        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. If a picture
-        looks like several pictures of other groups with smaller row numbers, it is yielded with only the first of these
-        pictures.
+        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. Each picture
+        is compared with the pictures that have a smaller row number. If it looks like several of them in other groups,
+        it is yielded only with the first of these.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):
@@ -106,7 +106,7 @@ class Pictures:
                 yield int(apart[place].argmax()), int(block[place])
 
     def _alike(self, rows: Rows, others: Rows) -> Flags:
-        """Return for each picture in `rows` which pictures in `others` look like it, [len(rows), len(others)]."""
+        """Return an array [len(rows), len(others)] that says which pictures in `rows` look like which in `others`."""
         alike: Flags = self._file[rows][:, None] == self._file[others]
         near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
         alike |= near & self._hashed[rows][:, None] & self._hashed[others]
@@ -116,9 +116,9 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield blocks of consecutive entries of `rows`, each as a tuple of the position of its first entry and the block.
+    """Divide `rows` into blocks. Yield for each block the position in `rows` at which it starts, and the block.
 
-    A block is small enough to be compared with `others` pictures in one step.
+    A block is small enough for its pictures to be compared with `others` other pictures in one step.
     """
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):

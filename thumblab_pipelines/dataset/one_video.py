@@ -1,10 +1,10 @@
 """Hold, write and read the one-video pairs of a pairs release. Such a pair has two pictures that one video showed.
 
-Two sources tell which of the two pictures is better. In an *experiment*, YouTube showed variants of the video to
-different viewers. After a *changed thumbnail*, the video gained views faster or more slowly than expected.
+There are two sources of such pairs. In an *experiment*, YouTube showed variants of the video to different viewers, and
+reports which one did better. After a *changed thumbnail*, the video gained views faster or more slowly than expected.
 
-`one_video_pairs.parquet` has a row for each pair. `one_video.safetensors` has the vectors in the same order.
-docs/training-pairs.md lists the columns. A release without one-video pairs has neither file.
+`one_video_pairs.parquet` has a row for each pair. `one_video.safetensors` has the vectors of its pictures and titles,
+in the same order. docs/training-pairs.md lists the columns. A release without one-video pairs has neither file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAIRS_FILE, VECTORS_FILE = "one_video_pairs.parquet", "one_video.safetensors"
 
 CHANGED_THUMBNAIL = "changed_thumbnail"
-"""A source of a one-video pair. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
+"""The name of a source of one-video pairs. The other source is `EXPERIMENT` of `thumblab_core.ranking.skill`."""
 
 TEXT_COLUMNS = ("pair_id", "channel_id", "video_id", "source", "title_a", "title_b", "sha256_a", "sha256_b")
 COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a", "words_b", "part", "fold")
@@ -44,7 +44,7 @@ for evaluation first.
 """
 
 _LEARNT_SHARE = 0.5
-"""The share of a channel's one-video pairs that may be used for training: those that happened first."""
+"""The share of a channel's one-video pairs that may be used for training. The pairs that happened first are used."""
 
 _REMEDY = "materialize training_pairs again"
 
@@ -56,10 +56,11 @@ class OneVideoPairs:
     Parameters
     ----------
     pairs
-        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is the expected
-        logarithm of the ratio of clicks or views, of picture a over picture b. `variance` is the variance of its error.
+        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). Here a
+        and b are the watch time, or the views, that picture a and picture b are expected to get. `variance` is the
+        variance of the error of `gap`.
     images
-        Unit vectors of the pictures [k, 2, d_i], first that of picture a.
+        Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before that of picture b.
     titles
         Unit vectors of the titles [k, 2, d_t] that the pictures were shown with.
     """
@@ -73,7 +74,7 @@ class OneVideoPairs:
 
     @classmethod
     def none(cls) -> Self:
-        """Return an object without pairs."""
+        """Return a `OneVideoPairs` without pairs."""
         import pandas as pd
 
         pairs = pd.DataFrame({name: np.zeros(0, object) for name in COLUMNS}).astype(
@@ -98,7 +99,7 @@ class OneVideoPairs:
     def load(cls, release: Release) -> Self:
         """Read the one-video pairs of a verified release. A release without these files has no such pairs.
 
-        Raises `LabError` if a file cannot be read, or if its columns or arrays are not as documented.
+        Raises `LabError` if a file cannot be read, if a column is missing, or if an array has a wrong shape or type.
         """
         import pandas as pd
         from safetensors import SafetensorError
@@ -113,7 +114,7 @@ class OneVideoPairs:
             raise LabError(f"{release}: the one-video pairs cannot be read ({error}); {_REMEDY}") from None
         missing = set(COLUMNS) - set(pairs)
         if missing:
-            raise LabError(f"{release}: {PAIRS_FILE} has no {', '.join(sorted(missing))}; {_REMEDY}")
+            raise LabError(f"{release}: {PAIRS_FILE} lacks the columns {', '.join(sorted(missing))}; {_REMEDY}")
         for name, values in (("images", loaded.images), ("titles", loaded.titles)):
             if values.dtype != np.float32 or values.ndim != 3 or values.shape[:2] != (len(pairs), 2):
                 raise LabError(
@@ -124,7 +125,7 @@ class OneVideoPairs:
 
     @property
     def complete(self) -> Flags:
-        """For each pair [k], whether all of its vectors are known. Unknown vectors are zeros."""
+        """Flags [k] that say for each pair whether all of its vectors are known. Unknown vectors are zeros."""
         lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
         return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
 
@@ -143,7 +144,7 @@ class OneVideoPairs:
         return self if inside.all() else self.only(inside)
 
     def faults(self, corpus: pd.DataFrame) -> Iterator[str]:
-        """Yield a sentence for each pair that is wrong. `corpus` has the videos of the release."""
+        """Yield a sentence for each fault of a pair. `corpus` has the videos of the release."""
         pairs, folds = self.pairs, corpus.groupby("channel_id").fold.first()
         parts = pairs.video_id.map(corpus.drop_duplicates("video_id").set_index("video_id").part)
         lengths = np.concatenate([np.linalg.norm(self.images, axis=2), np.linalg.norm(self.titles, axis=2)], axis=1)
@@ -167,17 +168,19 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
 
     The fold of a pair is that of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the half of them that
     happened first is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation
-    part or the test part of the corpus, its pairs are never in `TRAIN`. All other pairs are in `TEST`, except those of
-    videos with a pair in `TRAIN`. They are `MIXED`, and are used neither for training nor for evaluation.
+    part or the test part of the corpus, its pairs are never in `TRAIN`. A pair that is not in `TRAIN` is `MIXED` if
+    another pair of its video is in `TRAIN`. Such a pair is used neither for training nor for evaluation. All other
+    pairs are in `TEST`.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)
-    # The rank of a day is the number of the channel's pairs that happened up to this day.
+    # `rank` gives each pair the number of its channel's pairs that happened on its day or before.
     place = pairs.groupby("channel_id").happened_on.rank(method="max").to_numpy(float) / np.maximum(size, 1)
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    # Pairs of one video share pictures and views. A later pair of a video with a learnt pair is therefore not held out.
+    # Pairs of one video share pictures and views. If one of them is in the part `TRAIN`, the others are therefore not
+    # held out.
     of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
     part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))
@@ -189,7 +192,7 @@ def read_pair_vectors(
     """Return the vectors of the pictures [k, 2, d_i] and of the titles [k, 2, d_t] of one-video pairs.
 
     The third result says for each pair [k] whether all of its vectors are stored. A missing vector is returned as
-    zeros. `image_encoder` and `title_encoder` are fingerprints.
+    zeros. `image_encoder` and `title_encoder` are fingerprints of encoders.
     """
     k, ids = len(pairs), pairs.video_id.tolist() * 2
     pictures = [*pairs.sha256_a, *pairs.sha256_b]

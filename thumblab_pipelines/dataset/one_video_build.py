@@ -44,7 +44,7 @@ class OneVideoSources:
 
     @classmethod
     def read(cls, lab: Lab, image_encoder: str, title_encoder: str) -> OneVideoSources:
-        """Read the inputs from the database."""
+        """Read the experiments and the changed thumbnails from the database."""
         experiments, left_out = read_experiment_pairs(lab)
         return cls(lab, experiments, left_out, read_changes(lab), (image_encoder, title_encoder))
 
@@ -109,7 +109,11 @@ class OneVideoSources:
 
 
 def counted(made: OneVideoPairs, left_out: dict[str, int]) -> dict[str, Any]:
-    """Return the entry of the manifest: the number of pairs and of decided pairs by source, and what was left out."""
+    """Return the manifest's entry about one-video pairs.
+
+    For each source, the entry has the number of pairs and of decided pairs. It also has `left_out`, which says how many
+    pairs, experiments and changes were left out for each reason.
+    """
     of_source = made.pairs.groupby("source").decided
     decided, pairs = of_source.sum(), of_source.size()
     return {

@@ -19,16 +19,15 @@ _SIGMA_PER_MAD = 1.4826
 
 
 def training_outliers(corpus: pd.DataFrame) -> Flags:
-    """Return which videos [n] are training videos whose `target` is an outlier among their channel's training videos.
+    """Return which videos [n] are outliers by their `target` among the training videos of their channel.
 
     An outlier is more than 3 standard deviations from the median. The standard deviation is estimated as 1.4826 times
     the median absolute deviation, because an extreme value inflates the plain standard deviation. With 10 values, for
     example, no value can be 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have
     no outliers.
 
-    Held-out videos are never marked as outliers. `target` is the value that the model predicts. If the held-out videos
-    with an extreme target were left out, the remaining ones would be easier to predict, and the evaluation would look
-    too good.
+    Held-out videos are never marked as outliers. `target` is the value that the model predicts. If held-out videos with
+    an extreme target were left out, the other ones would be easier to predict. The evaluation would then look too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

@@ -52,8 +52,9 @@ def compare_views(
     """Return for each pair [m] its label, the views of its first video, and the views of its second video.
 
     `first` [m] and `second` [m] are rows of the corpus. The label says which views are compared. Views at a fixed age
-    are preferred, because they need no assumption about growth. The largest fixed age is used at which the views of
-    both videos are known. If there is no such age, the age-corrected views exp(`target`) are compared.
+    are preferred, because they need no assumption about growth. If the views of both videos are known at several fixed
+    ages, the largest of these ages is used. If there is no such age, the age-corrected views exp(`target`) are
+    compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -78,11 +79,12 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `channel_id`
     - `part`: the part of both videos, or "mixed" if they are in different parts
     - `label`: see `compare_views`
-    - `margin`: 1 - loser's views / winner's views, of the compared views
+    - `margin`: 1 - loser's views / winner's views, with the views that the label names
 
-    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each part other
-    than training, it gives at most 20,000 pairs. If a channel has more pairs, a random sample of them is taken. The
-    sample is the same in every run. A corpus without the column `era` counts as one era.
+    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. It gives at most
+    20,000 pairs in each of the other parts, and at most 20,000 "mixed" pairs. If a channel has more pairs than that, a
+    random sample of them is taken. The sample is the same in every run. A corpus without the column `era` counts as one
+    era.
     """
     import pandas as pd
 

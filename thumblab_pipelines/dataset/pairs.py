@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest of a successor.
+"""A key in the entry `excluded` of a successor's manifest.
 
 A successor is a release that replaces another one after videos were deleted. The value is the number of videos that
 this successor and earlier successors have left out.
@@ -50,7 +50,7 @@ A new version therefore makes a new release, even if the videos of the lab have 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release. `reused`: whether the release existed before, because its inputs had not changed."""
+    """A pairs release. `reused` says that the release existed before, because its inputs had not changed."""
 
     release: Release
     reused: bool
@@ -98,8 +98,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
     # After a deletion of videos, another process may be replacing an older release by a successor without these videos.
-    # If it published the successor after the new release, the lab would take the successor for the newest pairs. The
-    # lock prevents this.
+    # If that process published the successor after the new release, the lab would take the successor for the newest
+    # pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -110,7 +110,8 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
     """Publish a new pairs release in `scope` with the videos that are left after deletions.
 
     `data` is the old release without its deleted videos. The videos and the one-video pairs keep their parts and folds.
-    Growth, targets and pairs are computed again from these videos. Return None, and publish nothing, if no pair is left.
+    Growth, targets and pairs are computed again from the videos that are left. If no pair is left, publish nothing and
+    return None.
     """
     replaced = data.release.info
     corpus, pairs, counts = _paired(data.videos, float(replaced["pair_days"]))
@@ -149,9 +150,9 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
-    """Return the corpus with `part` and `fold`, without training outliers, and a flag for each of the n given rows.
+    """Return the corpus without training outliers, and with the columns `part` and `fold`.
 
-    The flag says whether the row was left out as an outlier.
+    The second result says for each of the n given rows whether it was left out as an outlier.
     """
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)

@@ -24,7 +24,7 @@ SUCCEEDED = "succeeded"
 SCOPES = (ALL, SUCCEEDED)
 
 _PATIENCE_S = 600.0
-"""Seconds to wait for another process that holds the lock of the pairs."""
+"""Maximum number of seconds to wait for another process that holds the lock of the pairs releases."""
 
 _DELETED = text("""
 SELECT id FROM unnest(CAST(:ids AS text[])) AS id
@@ -35,15 +35,15 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of the pairs releases.
 
-    While the lock is held, no other process publishes or deletes pairs releases. A caller can therefore choose a
-    release and read it. The context cannot be nested. It raises `BusyError` if another process holds the lock for more
-    than ten minutes.
+    While the lock is held, no other process publishes or deletes pairs releases. So a release that the caller has
+    chosen still exists when the caller reads it. The context cannot be nested. It raises `BusyError` if another process
+    holds the lock for more than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
 
 def newest_pairs(lab: Lab) -> Release:
-    """Return the newest pairs release, on which the next model is trained. Raises `LabError` if there is none."""
+    """Return the newest pairs release. The next model is trained on it. Raises `LabError` if there is none."""
     release = lab.releases.latest(PAIRS, ALL)
     if release is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
@@ -85,7 +85,7 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Return whether a pairs release is needed, or has replaced a release that is needed.
+    """Return whether a pairs release is needed, or is the successor of a release that is needed.
 
     Such a release must not be deleted before its successor is published.
     """
@@ -94,10 +94,10 @@ def is_needed(lab: Lab, release: Release) -> bool:
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases. The needed releases stay, and in each scope a number of the newest ones.
+    """Delete old pairs releases, but keep the needed ones and, in each scope, the newest ones.
 
-    This number is the setting `releases_kept`, and 1 in the scope `SUCCEEDED`. The caller must hold the lock of the
-    pairs releases, see `holding_pairs`.
+    In the scope `SUCCEEDED`, only the newest one is kept. In the usual scope, the setting `releases_kept` says how many
+    of the newest ones are kept. The caller must hold the lock of the pairs releases, see `holding_pairs`.
     """
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]

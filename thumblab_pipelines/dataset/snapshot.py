@@ -2,7 +2,7 @@
 
 The file has three float32 tensors. Row i of each tensor belongs to row i of `videos.parquet`.
 
-- `images` and `titles`: unit vectors by the encoders that the manifest names
+- `images` and `titles`: unit vectors of the pictures and titles, from the encoders that the manifest names
 - `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured
 
 Training reads the vectors from this file and not from the database. It therefore uses the vectors that the pairs were

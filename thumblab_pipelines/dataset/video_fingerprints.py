@@ -17,8 +17,8 @@ from thumblab_core.releases.release import Release
 FINGERPRINTS_FILE = "seen.npy"
 """The name of a file in the release of a model or of a fine-tuned encoder.
 
-The file has the fingerprints of the videos that the model or encoder was trained on. A model's file also has those of
-the ids of the one-video pairs that it was trained on.
+The file has the fingerprints of the videos that the model or encoder was trained on. If a model was trained on
+one-video pairs, its file also has the fingerprints of the ids of these pairs.
 """
 
 

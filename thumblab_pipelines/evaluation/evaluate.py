@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. They differ in the videos of the evaluated channel to which a model was fitted:
+There are three splits. They differ in what the model had learnt about the channel of a pair:
 
 - `future`: the model and its channel adapter were fitted to videos from the first 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
@@ -66,8 +66,8 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
     """Return the AUCs of `scores` [n] on those pairs of a release that are held out in the split.
 
-    One AUC is computed on all of these pairs, and one on those whose winner has at least twice the loser's views. Each
-    AUC is followed by the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
+    One AUC is computed on all of these pairs, and one on those whose winner has at least twice the loser's views. After
+    each AUC comes the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
@@ -84,7 +84,7 @@ def figure(
         fields = evaluation.question, evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric
         if fields == wanted:
             return evaluation
-    raise KeyError(f"no {metric} of the model on {slice_} of {split} for {question}")
+    raise KeyError(f"no {metric} of the model in the slice {slice_} of the split {split} for the question {question}")
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
@@ -109,8 +109,8 @@ def _evaluate_split(
         The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
         of every scorer.
     reference
-        The name of the best reference model among those that were fitted to the same videos of the channels as the
-        model. For this reference model, the result has the same detailed figures as for the model.
+        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. For
+        this reference model, the result has the same detailed figures as for the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows
@@ -135,7 +135,8 @@ def _evaluate_pictures(
 ) -> list[Evaluation]:
     """Return the figures of the question of one title, on the splits for which picture gaps were computed.
 
-    `known_image` and `unseen_image` [n] are the scores of the reference model that sees pictures only.
+    `known_image` and `unseen_image` [n] are the scores of the reference model that sees pictures only. It was fitted
+    with the older videos of each channel for `known_image`, and without the channel for `unseen_image`.
     """
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {

@@ -116,9 +116,9 @@ class Place:
     def figure(
         self, value: float | None, ends: tuple[float | None, float | None], pairs: int, channels: int
     ) -> Evaluation:
-        """Return the figure of this place, with the given value.
+        """Return an `Evaluation` of this subject with the given value.
 
-        `ends` are the lower and the upper end of its interval. Both are None if no interval was computed.
+        `ends` are the lower and the upper end of the interval. Both are None if no interval was computed.
         """
         return Evaluation(
             self.split, self.slice, self.scorer, self.metric, value, *ends, pairs, channels, self.question
@@ -126,7 +126,7 @@ class Place:
 
 
 class Sides(NamedTuple):
-    """The winners [m], the losers [m] and the channel numbers [m] of m pairs."""
+    """The row numbers of the winners [m] and losers [m] of m pairs, and the numbers of their channels [m]."""
 
     winners: Rows
     losers: Rows
@@ -278,8 +278,8 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
 def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Rows) -> Iterator[Evaluation]:
     """Yield the expected calibration error and the mean logarithmic loss of win probabilities.
 
-    `gaps` [m]: the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
-    winning. `channels` [m]: the channel number of each pair. The metric that `place` names is ignored.
+    `gaps` [m] has the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
+    winning. `channels` [m] has the channel number of each pair. The metric of `place` is ignored.
     """
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
     for metric, measure in measures.items():
@@ -288,9 +288,9 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Ro
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """Return the channels or niches that have at least 30 pairs, each with its number of pairs.
+    """Return the numbers of the channels or niches that have at least 30 pairs, and how many pairs each of them has.
 
-    `numbers` [m]: the number of each pair's channel or niche. The channel or niche with the most pairs comes first.
+    `numbers` [m] has the number of each pair's channel or niche. The one with the most pairs comes first.
     """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")

@@ -49,7 +49,10 @@ CHAMPION = "champion"
 """The name by which a caller asks for the served model."""
 
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
-"""A pattern for names of image encoders that were compiled at some precision. Such a name ends with a release's id."""
+"""A pattern for names of image encoders that the lab compiled with OpenVINO and published as a release.
+
+Such a name ends with the id of the release.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class CatalogueEvaluation:
     Parameters
     ----------
     evaluations
-        The figures of the split `UNADAPTED`. If the model was adapted to the channels, also those of the split
-        `ADAPTED`.
+        The figures of the split `UNADAPTED`. If the model was adapted to the channels, the figures of the split
+        `ADAPTED` follow.
     pairs_release
         The pairs release that was made from the catalogue.
     trained_on
@@ -92,12 +95,12 @@ def named_model(lab: Lab, name: str) -> Release:
     models = {release.release_id: release for release in lab.releases.all(MODEL, ALL)}
     if name not in models:
         existing = ", ".join(models) or "none: `thumblab train` makes one"
-        raise LabError(f"there is no model release {name}; there are {existing}")
+        raise LabError(f"there is no model release {name}; the lab has {existing}")
     return models[name]
 
 
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
-    """Return settings with which another lab encodes pictures in the same way as `lab` did for the model.
+    """Return settings with which another lab encodes pictures as `lab` did when the model was trained.
 
     Raises `LabError` if the model does not record its image encoder, or if the encoders that the model was trained with
     are not available any more.
@@ -145,12 +148,13 @@ def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 def evaluate_on_catalogue(
     home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent
 ) -> CatalogueEvaluation:
-    """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings of `encoding_of`.
+    """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings from `encoding_of`.
 
-    If `share` (0 to 1) is given, channel adapters are fitted to the oldest videos of each channel. `share` is their
-    share of the channel's videos. The model is evaluated on pairs of the other videos. If `share` is None, the model is
-    evaluated on all pairs, without adapters. Pairs with a video that the model was trained on are left out. Raises
-    `LabError` if no pair remains.
+    If `share` is None, the model is evaluated on all pairs, without adapters. Otherwise, `share` is a fraction from 0
+    to 1. This fraction of each channel's videos, the oldest ones, is used to fit a channel adapter. The model is
+    evaluated without and with adapters on pairs of the other videos.
+
+    Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
@@ -178,7 +182,7 @@ def evaluate_on_catalogue(
 
 
 def channel_names(lab: Lab) -> dict[str, str]:
-    """Return the title of each channel of the lab by channel id. A channel without a title has the title ""."""
+    """Return the title of each channel of the lab by channel id, or "" for a channel without a title."""
     with lab.engine.connect() as connection:
         return {row.channel_id: row.title or "" for row in connection.execute(select(channels))}
 
@@ -198,7 +202,7 @@ class _ScoredCatalogue:
         return self._figures(UNADAPTED, self._scores.astype(np.float64), self._trained.calibration.slope)
 
     def adapted(self, known: Flags) -> tuple[list[Evaluation], int]:
-        """Fit channel adapters on the `known` videos [n]. Return the figures with them, and the number of adapters."""
+        """Fit channel adapters on the `known` videos [n]. Return the figures and the number of adapters."""
         data, score_slope = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)
@@ -218,7 +222,7 @@ class _ScoredCatalogue:
 
 
 def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
-    """Copy the release of the model's image encoder from `home` to the lab, if `home` has compiled this encoder."""
+    """Copy the release of the model's image encoder from `home` to `lab`, if `home` has compiled this encoder."""
     name = str(model.info["image_encoder_name"])
     compiled = _COMPILED.fullmatch(name)
     encoder = named_image_encoder(name, home.settings.releases)
@@ -228,7 +232,7 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
 
 
 def _first(videos: pd.DataFrame, share: float) -> Flags:
-    """Return which videos [n] are among the oldest of their channel. `share` is the share of the oldest videos, 0 to 1.
+    """Return which videos [n] belong to the oldest `share` (0 to 1) of their channel's videos.
 
     `videos` must be in order of publication.
     """
@@ -236,7 +240,7 @@ def _first(videos: pd.DataFrame, share: float) -> Flags:
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs of which no video is flagged. `rows` [n] are the flags of the videos."""
+    """Return the pairs that have no flagged video. `rows` [n] are the flags of the videos."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched

@@ -55,7 +55,7 @@ class OneTitlePairs:
     context: Context
 
     def aucs(self, scorer: str, pictures: PictureGaps) -> Iterator[Evaluation]:
-        """Yield the AUC of a scorer in each slice, and its mean over channels.
+        """Yield the AUC of a scorer in each slice, and the mean of the AUCs of single channels.
 
         A pair counts 1 if the winner's picture scores higher under both titles. It counts 0.5 if the winner's picture
         scores higher under one title, and lower under the other. See `title_wins` for equal scores.
@@ -79,12 +79,12 @@ class OneTitlePairs:
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), values[chosen], chosen_sides)
 
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
-        """Yield how good the model's win probabilities are, and how often its answer depends on the title.
+        """Yield figures of the model's win probabilities, and how often the better picture depends on the title.
 
         The calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
-        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which the
-        better picture depends on the title: one picture has the higher score under the winner's title, and the other
-        picture under the loser's title. `slope` turns a difference of scores into the log odds of winning.
+        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which one picture
+        scores higher under the winner's title, but lower under the loser's title. `slope` turns a difference of scores
+        into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
@@ -122,8 +122,7 @@ def evaluate_one_title(
 def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
     """Return the picture gaps of a scorer that sees only pictures. They are the same under both titles of a pair.
 
-    `scores` [n] are the scores that it gives the videos. `like` has the picture gaps of another scorer. The result is
-    for the same pairs.
+    `scores` [n] are the scores that this scorer gives the videos. The result has the gaps of the same pairs as `like`.
     """
     pairs = data.pairs.iloc[like.pairs]
     gaps = scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)]

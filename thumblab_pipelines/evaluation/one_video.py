@@ -38,8 +38,8 @@ def evaluate_one_video(
 ) -> Iterator[Evaluation]:
     """Yield the figures of one split for the question of one video, for each slice that has pairs.
 
-    For each scorer, these are the AUC and its mean over channels. For the model, they are also the calibration of its
-    win probabilities, and the share of pairs that are too close to call.
+    For each scorer, the figures are the AUC and the mean of the AUCs of single channels. For the model, further figures
+    are the calibration of its win probabilities, and the share of pairs that are too close to call.
 
     A scorer is the model, or a ranking that it is compared with. `scorers` has the gaps of each scorer by its name, and
     must contain the model. `slope` turns a difference of the model's scores into the log odds of winning.
@@ -66,7 +66,7 @@ def evaluate_one_video(
 
 
 def signed_gaps(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Float64s:
-    """Return by how much the better picture of each pair in `gaps` scores above the other picture [k]."""
+    """Return for each pair [k] in `gaps` by how much its better picture scores above its other picture."""
     better = np.sign(pairs.pairs.gap.to_numpy(float)[gaps.pairs])
     return np.asarray(better * gaps.gaps, np.float64)
 
@@ -77,9 +77,10 @@ def wins_of(signed: Float64s) -> Float64s:
 
 
 def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
-    """Return the sides of the pairs in `rows` [k]. The video of a pair counts as its winner and as its loser.
+    """Return the `Sides` of the pairs in `rows` [k], with the video of a pair as both its winner and its loser.
 
-    So the intervals take into account that several pairs of one video are not independent.
+    The intervals of figures are computed from the sides. So they take into account that several pairs of one video are
+    not independent.
     """
     chosen = pairs.pairs.iloc[rows]
     video = numbered(chosen.video_id)[0]

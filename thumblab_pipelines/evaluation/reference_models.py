@@ -75,7 +75,10 @@ def title_features(data: Dataset) -> Float64s:
 
 
 def image_components(data: Dataset, known: Rows) -> Float64s:
-    """Return the principal components of the pictures' vectors [n, at most 64], fitted to the known rows."""
+    """Return the first principal components of the pictures' vectors [n, at most 64].
+
+    The components are fitted to the known rows.
+    """
     from sklearn.decomposition import PCA
 
     components = min(COMPONENTS, len(known), data.images.shape[1])
@@ -95,7 +98,7 @@ def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target:
     """Return the scores [n] of partial pooling.
 
     `linear` [n] are the scores of the linear model. For each channel with at least 30 known rows, a ridge regression
-    predicts its residuals: the targets minus `linear`. This prediction is added to `linear`.
+    predicts the targets minus `linear`. This prediction is added to `linear`.
     """
     channels = np.asarray(channel, str)
     scores = linear.copy()

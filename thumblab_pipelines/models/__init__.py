@@ -1,1 +1,1 @@
-"""Build model releases, decide which one is served, and record them in MLflow."""
+"""Build model releases, record them in MLflow, and decide which of them is served."""

@@ -38,7 +38,7 @@ _LEAST_PAIRS = 100
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused`: whether it existed before, because neither the pairs nor the config had changed."""
+    """A model release. `reused` says that it existed before, because neither the pairs nor the config had changed."""
 
     release: Release
     reused: bool
@@ -55,7 +55,7 @@ class BuiltModel:
 
     @property
     def history(self) -> list[Epoch]:
-        """The epochs of the model's training."""
+        """The losses and other figures of each epoch of the training."""
         return [Epoch(**row) for row in _read(self.release, "history.json")]
 
 
@@ -68,10 +68,14 @@ def build_model(
 ) -> BuiltModel:
     """Train a model on the newest pairs release, evaluate it and publish it. Return the release.
 
-    If a model release of the same inputs exists, this release is returned and nothing is trained. `logs`: a folder for
-    the logs of TensorBoard. If `accelerate launch` started several processes, each of them calls this function. Only
-    the main process publishes a release, and all processes return this release. Raises `LabError` when there are no
-    pairs to learn from. If the processes did not read the same data, all of them raise `LabError`.
+    If a model release of the same inputs exists, this release is returned and nothing is trained. `logs` is a folder
+    for the logs of TensorBoard.
+
+    If `accelerate launch` started several processes, each of them calls this function. Only the main process publishes
+    a release, and all processes return this release.
+
+    Raises `LabError` if there are no pairs to learn from, if the pairs fail a check, or if the processes did not read
+    the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
@@ -151,7 +155,7 @@ def _published(lab: Lab, inputs: str) -> Release:
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release
-    raise LabError("the main process published no model of these pairs; see its error, and start the training again")
+    raise LabError("the main process published no model; see the error of that process, and start the training again")
 
 
 def check_model(lab: Lab, release: Release) -> list[CheckResult]:

@@ -21,8 +21,8 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 class AliasState:
     """The state of the champion alias: whether it names the served release, and whether a person has moved it.
 
-    `explanation`: a sentence for people. `serving`: the id of the served release. `chosen`: the version to which a
-    person moved the alias, if this version is not served yet.
+    `explanation` describes the state in a sentence. `serving` is the id of the served release. `chosen` is the version
+    to which a person moved the alias. It is None if no person moved the alias, or if this version is already served.
     """
 
     explanation: str
@@ -48,8 +48,9 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
     """Return the state of the alias.
 
     The alias may name the version of the served release, or a version that a person chose. If a promotion was
-    interrupted, it may also name the version that was served before. `champion`: the version that the alias names.
-    `serving`: the id of the served release.
+    interrupted, the alias may still name the version that was served before the promotion.
+
+    `champion` has the version that the alias names. `serving` is the id of the served release.
     """
     if champion is None:
         return AliasState("MLflow has no champion", serving)
@@ -77,7 +78,9 @@ def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
 
 
 def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
-    """Serve the newest model if it passes its checks and is not worse than the champion. Then move the alias to it.
+    """Serve the newest model if it passes its checks and is not worse than the champion.
+
+    Then move the alias to the served model.
 
     The champion is normally the served model. If a person has moved the alias to a version that is not served yet, the
     newest model is compared with this version instead. If the newest model is worse, the sensor `champion_moved` later
@@ -110,10 +113,11 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
     """Serve the release that a person has chosen. The release is checked, but not compared with the served model.
 
-    `by_alias`: whether the person moved the champion alias in MLflow. Otherwise the person chose the release in the
-    Dagster UI. A release that was deleted from the release store is fetched from MLflow. Raises `LabError` when the
-    release fails a check or cannot be fetched. If a second attempt would fail too, the reason is also recorded in
-    MLflow.
+    `by_alias` says that the person moved the champion alias in MLflow. If it is false, the person chose the release in
+    the Dagster UI. A release that was deleted from the release store is fetched from MLflow.
+
+    Raises `LabError` when the release fails a check or cannot be fetched. If a second attempt would fail too, the
+    reason is also recorded in MLflow.
     """
     version = registry.of_release(release_id)
     try:
@@ -141,8 +145,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. In this case, None would
-    be wrong, because the caller then ignores the person's choice.
+    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. None would be wrong then,
+    because the caller ignores the person's choice if the result is None.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

@@ -62,15 +62,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Contender:
-    """A model that is compared. `data` has the compared videos, with vectors from the encoders of this model."""
+    """One of two models that are compared. `data` has the videos, with vectors from the encoders of this model."""
 
     ranker: TrainedRanker
     data: Dataset
 
     def picture_gaps(self, winners: Rows, losers: Rows) -> Float64s:
-        """Return by how much the winner's picture scores above the loser's picture, [k, 2].
+        """Return the picture gap of each pair [k, 2], under the winner's title and under the loser's title.
 
-        In column 0, both pictures are scored under the winner's title. In column 1, both are scored under the loser's
+        A picture gap is the score of the winner's picture minus the score of the loser's picture, if both have the same
         title. `winners` and `losers` [k] are rows of the videos.
         """
         data, version = self.data, self.ranker.model.config.version
@@ -83,7 +83,7 @@ class Contender:
         return np.stack(under, axis=1).astype(np.float64)
 
     def one_video_gaps(self, rows: Rows) -> OneVideoGaps:
-        """Return by how much picture a scores above picture b, for the one-video pairs in `rows`."""
+        """Return by how much picture a scores above picture b, for the one-video pairs with the numbers `rows`."""
         channels = self.data.one_video.pairs.channel_id.to_numpy(str)[rows]
         inputs = OneVideoInputs.of(self.data.one_video, rows, self.ranker.model.config.version)
         a, b = (scores_of(self.ranker, side, channels) for side in (inputs.first, inputs.second))
@@ -141,10 +141,10 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float64s, sides: Sides) -> Comparison | None:
-    """Compare two models by which of the same pairs each of them orders correctly. `question` is what the pairs ask.
+    """Compare how often two models order the same pairs correctly. `question` is what the pairs ask.
 
-    `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly, 0.5 for equal scores,
-    and else 0. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly. They are 0.5 for a pair
+    with equal scores, and 0 for all other pairs. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
     """
     gains = challenger_wins - champion_wins
     if len(gains) < LEAST_COMPARED_PAIRS:
@@ -163,8 +163,8 @@ def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float6
 def _compare_one_title(champion: Contender, challenger: Contender, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models for the question `ONE_TITLE`, on the slice `residual`.
 
-    In this slice, the video with the larger residual has the better picture. If there are more than `MOST_PAIRS` pairs,
-    a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    In this slice, the video with the larger residual counts as the one with the better picture. If there are more than
+    `MOST_PAIRS` pairs, a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
     """
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.sample(MOST_PAIRS, random_state=0)

@@ -26,7 +26,8 @@ def plots(
 ) -> Iterator[tuple[str, Plot]]:
     """Yield the name of each plot that has data, together with the plot.
 
-    `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
+    `history` has the epochs of the training. `figures` are the figures of the evaluation. `calibration` has the points
+    of the calibration curve.
     """
     if history:
         yield "learning_curves", learning_curves(history)

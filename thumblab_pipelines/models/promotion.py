@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class Decision:
     """The decision whether the challenger is served, and its reason.
 
-    `comparisons` has a comparison for each question on which the two models were compared. Without a comparison, it is
-    empty.
+    `comparisons` has a comparison for each question on which the two models were compared. It is empty if the models
+    were not compared.
     """
 
     promoted: bool
@@ -96,7 +96,11 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> Decision:
-    """Return the decision. The reason names the questions on which the challenger is worse, or else all questions."""
+    """Return the decision.
+
+    Its reason names the questions on which the challenger is worse. If the challenger is worse on none of them, the
+    reason names all questions.
+    """
     worse = [comparison for comparison in comparisons if not comparison.not_worse]
     outcome = "worse than" if worse else "not worse than"
     reasons = "; ".join(f"{comparison.question}: {comparison.explanation}" for comparison in worse or comparisons)
@@ -104,7 +108,7 @@ def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> D
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs without a video that one of the models was trained on, and a caveat for the explanation.
+    """Return the test pairs whose videos no model was trained on, and a caveat for the reason of the decision.
 
     If a model does not record its training videos, no pair is left out because of it. The caveat names such models.
     The caveat is empty if all models record their training videos.
@@ -121,10 +125,10 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 
 
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
-    """Return the rows of the decided one-video test pairs whose vectors are known, and that no model was trained on.
+    """Return the rows of the one-video pairs on which the models can be compared.
 
-    A model must have been trained neither on the pair nor on its video. A model that is trained on one-video pairs
-    records their ids beside those of its training videos.
+    These are the decided test pairs whose vectors are known. No model was trained on the pair or on its video. A model
+    that was trained on one-video pairs records the ids of these pairs together with those of its training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
@@ -166,7 +170,10 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 
 
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
-    """Delete old model releases, except the newest few, the served one, and the release ids in `spare`."""
+    """Delete old model releases.
+
+    The newest ones (`releases_kept` in the settings), the served one and those with an id in `spare` are kept.
+    """
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 
 
@@ -206,7 +213,7 @@ def _encoders(release: Release) -> tuple[Any, Any]:
 def _encoders_available(champion: Release, challenger: Release) -> bool:
     """Return whether the service can still compute vectors with the champion's encoders.
 
-    The service has only the title encoder of the settings, but it can load any image encoder by its name.
+    The service has only the title encoder that the settings name, but it can load any image encoder by its name.
     """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False

@@ -1,6 +1,6 @@
 """Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
 
-A lab without an API key, whose videos come from imported catalogues, is updated by such a refresh. The refresh runs the
+Such a refresh updates a lab that has no API key, and whose videos come from imported catalogues. The refresh runs the
 steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. If a refresh
 was stopped, the next refresh therefore continues where it stopped.
 """
@@ -35,9 +35,9 @@ from thumblab_pipelines.training.checkpoints import TrainingStoppedError
 class RefreshListener:
     """The callbacks of a refresh.
 
-    `progress`: see `Progress`. `made`: called with the name of an asset, its niche if it has one, and its number of
-    rows. `info`: called with a sentence for each finished step. `warn`: called with a sentence for each thing that was
-    left out.
+    `progress` is a callback of the type `Progress`. `made` is called with the name of an asset, its niche if it has
+    one, and its number of rows. `info` is called with a sentence for each finished step. `warn` is called with a
+    sentence for each thing that was left out.
     """
 
     progress: Progress = silent
@@ -53,8 +53,8 @@ SILENT = RefreshListener()
 class RefreshedNiche:
     """The result of refreshing one niche.
 
-    `encoded`: number of new vectors. `measured`: number of newly measured thumbnails. `served`: the release of the
-    served index. `remarks`: sentences that say what was left out, and why.
+    `encoded` is the number of new vectors. `measured` is the number of newly measured thumbnails. `served` is the
+    release of the served index. `remarks` are sentences that say what was left out, and why.
     """
 
     niche: str
@@ -66,9 +66,9 @@ class RefreshedNiche:
 
 @dataclass(frozen=True)
 class RefreshedModel:
-    """The result of refreshing the model: the model that is served now, if any.
+    """The result of refreshing the model. `served` is the model that is served now, or None.
 
-    `explanation`: a sentence that says whether the newest model is served, and why.
+    `explanation` is a sentence that says whether the newest model is served, and why.
     """
 
     served: Release | None
@@ -77,7 +77,7 @@ class RefreshedModel:
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """The result of a refresh: the refreshed niches, the errors of the niches that failed, and the model.
+    """The result of a refresh. It has the refreshed niches, the errors of the niches that failed, and the model.
 
     `model` is None when no training was asked for, or when no niche could be refreshed.
     """
@@ -111,7 +111,7 @@ def niches_with_videos(lab: Lab) -> list[str]:
 def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> RefreshedNiche:
     """Encode and measure the videos of a niche, and build and serve its index.
 
-    Raises `LabError` when a check fails that would also block the assets in Dagster.
+    Raises `LabError` when a check fails. In Dagster, the same checks block the assets.
     """
     progress, made = listener.progress, listener.made
     encoded = embed(lab, niche, progress)

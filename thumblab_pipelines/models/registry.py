@@ -45,7 +45,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the champion alias names. `crowned`: the version to which the lab last moved the alias."""
+    """The version that the champion alias names. `crowned` is the version to which the lab last moved the alias."""
 
     version: Version
     crowned: str | None
@@ -59,7 +59,7 @@ class ModelRegistry:
         self._model = model
 
     def register(self, release: Release, uri: str, run_id: str, model_id: str, description: str) -> Version:
-        """Add the model that a run has logged to the registered model, as a new version."""
+        """Register the model that a run has logged, as a new version of the registered model."""
         from mlflow.exceptions import MlflowException
 
         with _errors_translated():
@@ -162,7 +162,7 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the requested object does not exist. A second request would fail too."""
+    """Return whether MLflow answered that the requested object does not exist. Then a second request would fail too."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 

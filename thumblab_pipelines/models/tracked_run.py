@@ -58,8 +58,8 @@ class Figure:
 class Source:
     """One of the sources that a model was made from: its training pairs, an encoder or the code.
 
-    `digest`: at most 36 characters that identify the version of the source. `where`: how to find the source. `profile`:
-    facts about the source.
+    `digest` has at most 36 characters and identifies the version of the source. `where` says how to find the source.
+    `profile` has facts about the source.
     """
 
     name: str
@@ -81,8 +81,8 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
-    views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`, the AUC
-    on the pairs of experiments is given.
+    loser's views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`,
+    the AUC on the pairs of experiments is given.
     """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL), (ONE_VIDEO, EXPERIMENT)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
@@ -158,7 +158,7 @@ def sources(release: Release, store: ReleaseStore) -> list[Source]:
 
 
 def commit() -> str | None:
-    """Return the git commit of the checkout, with `-dirty` if files are changed.
+    """Return the git commit of the checkout that this code is in, with `-dirty` if files are changed.
 
     Return None if the code is not in a checkout, or if git fails.
     """

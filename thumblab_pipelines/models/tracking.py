@@ -61,7 +61,7 @@ _METRICS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run and the version of a release in MLflow. `reused`: whether the release had been logged before."""
+    """The run and the version of a release in MLflow. `reused` says that the release had been logged before."""
 
     run_id: str
     version: str
@@ -76,7 +76,7 @@ class _BusyError(LabError):
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     """Log a model as `Tracker.log` does, but let only one process log at a time.
 
-    In addition to the errors of `Tracker.log`, raises `LabError` when another process takes too long, or when the lab's
+    Raises the errors of `Tracker.log`. Also raises `LabError` when another process logs for too long, or when the lab's
     database cannot be reached.
     """
     with _logging_lock(lab.engine):
@@ -87,8 +87,7 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that writes nothing. If the connection of this transaction breaks, no data is
-    lost.
+    The lock belongs to a database transaction that writes nothing. If its connection breaks, no data is lost.
     """
     with engine.connect() as connection:
         try:
@@ -166,7 +165,7 @@ class Tracker:
 
         earlier = self._finished(release)
         if earlier is not None:
-            # The earlier call may have crashed before it moved the alias.
+            # The call that logged this release may have crashed before it moved the alias.
             self.registry.set_challenger(earlier, release)
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
@@ -277,7 +276,7 @@ def _http() -> httpx.Client:
 
 
 def _signature(example: Any) -> Any:
-    """Return the MLflow signature of a model from float32 [n, d] to float32 [n]. `example` [m, d] gives d."""
+    """Return the MLflow signature of a model from float32 [n, d] to float32 [n]. `example` is an input [m, d]."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

@@ -20,10 +20,13 @@ class ScoredVideos:
     """The inputs and the scores of n videos. The scores come from the global model: the ranking model without adapters.
 
     The videos of each channel are in order of publication.
-    `inputs` [n, d]: the inputs of the model. `scores` [n]: the model's scores, in log views. `channel` [n]: the channel
-    of each video. `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a
-    whole corpus take gigabytes. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: the pairs of pictures
-    that were compared on one video and that adapters may learn from, by channel.
+
+    `inputs` [n, d] are the inputs of the model. `scores` [n] are the model's scores, in log views. `channel` [n] is the
+    channel of each video. `kernel` is the kernel of the adapters, see `Adapter`. `compared` has, by channel, the pairs
+    of pictures that were compared on one video and that adapters may learn from.
+
+    `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a whole corpus
+    take gigabytes.
     """
 
     inputs: Float32s
@@ -50,8 +53,8 @@ def fit_adapters(
 ) -> dict[str, Adapter]:
     """Return the adapters of all channels that have enough known videos.
 
-    `above` [n]: see `above_trend`. `known`: the rows that the adapters are fitted to. `score_slope`: see `Adapter`.
-    `only`: the channels to fit, by default all.
+    `above` [n] is what `above_trend` returns. `known` has the rows that the adapters are fitted to. For `score_slope`,
+    see `Adapter`. `only` has the channels for which adapters are fitted, by default all.
     """
     if not len(known):
         return {}

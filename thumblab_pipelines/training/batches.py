@@ -41,8 +41,8 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 class Batches:
     """A division of the pairs into training steps. Each epoch has a different division.
 
-    `order` [p]: see `order_by_shared_videos`. `pairs`: number of pairs that an epoch visits. `steps`: number of steps
-    in an epoch. `block`: number of pairs in a block.
+    `order` [p] is what `order_by_shared_videos` returns. `pairs` is the number of pairs that an epoch visits. `steps`
+    is the number of steps in an epoch. `block` is the number of pairs in a block.
     """
 
     order: Rows

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 _NAME = "training.safetensors"
 _ASIDE = ".aside"
 _ABANDONED_S = 3_600
-"""Age in seconds. An older temporary file is taken to be left over from a killed training."""
+"""Age in seconds. A temporary file that is older was probably left by a killed training, and is deleted."""
 
 
 class TrainingStoppedError(LabError):
@@ -151,7 +151,7 @@ def termination() -> Iterator[threading.Event]:
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Return the tensors of an optimiser, and its parameter groups.
 
-    A key of the tensors is, for example, "3/exp_avg": the number of a parameter, and the optimiser's name for the
+    The key of a tensor is, for example, "3/exp_avg". It has the number of a parameter, and the optimiser's name for the
     tensor.
     """
     state = optimiser.state_dict()

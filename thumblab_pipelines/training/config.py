@@ -13,16 +13,17 @@ class TrainConfig:
 
     Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
                  epochs. A `patience` of 0 turns this off. The weights of the last epoch are kept, not those of the
-                 epoch with the best AUC. The AUC depends only on the pairwise head, and the heads for engagement and
-                 sub-scores need more epochs. Afterwards, the share of the network's output that is added to the linear
-                 score is chosen on the validation pairs.
-    An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
-                 If `pairs_per_video` is 0, there is no such limit. A step visits `pairs_per_step` pairs, in blocks of
-                 about `pairs_per_block` pairs that share videos. With larger blocks, fewer videos are computed for the
-                 same pairs. With blocks of 1, each pair is drawn separately.
-    Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the first steps,
-                 whose share of all steps is `warm_up`. Then it decays to zero along a cosine. A `warm_up` of 0 means
-                 that it starts at `learning_rate`. Gradients are clipped to the norm `clip_norm`. 0 turns clipping off.
+                 epoch with the best AUC. The reason is that the AUC depends only on the pairwise head, which gives the
+                 score. The heads for engagement and sub-scores need more epochs. The score is the sum of a linear score
+                 and a share of the network's output. This share is chosen last, on the validation pairs.
+    An epoch     An epoch visits every pair at most once. Of v videos, it visits at most v * `pairs_per_video` pairs. If
+                 `pairs_per_video` is 0, it visits all pairs. A step visits `pairs_per_step` pairs, in blocks of about
+                 `pairs_per_block` pairs that share videos. With larger blocks, the model has to score fewer videos for
+                 the same number of pairs. With blocks of 1, each pair is drawn separately.
+    Step size    The optimiser is AdamW with `weight_decay`. `warm_up` is a share of all steps. During these first
+                 steps, the rate rises to `learning_rate`. Then it decays to zero along a cosine. With a `warm_up` of 0,
+                 the rate starts at `learning_rate`. Gradients are clipped to the norm `clip_norm`. A `clip_norm` of 0
+                 turns clipping off.
     Pair loss    "margin" asks that the winner scores at least `margin` above the loser. "ranknet" is the logistic loss
                  of the difference of the scores (Bradley-Terry). Pairs whose margin (1 - views of the loser / views
                  of the winner) is less than `least_margin` are left out.
@@ -33,8 +34,8 @@ class TrainConfig:
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
                  0 turns mixup off. With mixup, two rows are computed for every pair, even if pairs share videos. A step
                  therefore takes several times longer.
-    Pictures     With `partial_out`, the weights of the pictures in the linear model are fitted to what the title and the
-                 rest of the context leave of the views. False turns this off, for comparison. See
+    Pictures     With `partial_out`, the weights of the pictures in the linear model are fitted to the views minus what
+                 the context predicts of them. False turns this off, for comparison. See
                  `thumblab_pipelines.training.linear`.
     Averaging    This is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
                  early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The

@@ -1,4 +1,4 @@
-"""Predict the views of a video from everything but its picture: from its context.
+"""Predict the views of a video from its context, which is everything but its picture.
 
 The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
 hour and the weekday of its publication. The views of other videos of its channel with similar titles also belong to the
@@ -8,7 +8,7 @@ may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
-and of channel adapters, as in the ranking model. It has no network, and sees no pictures.
+and of channel adapters like those of the ranking model. It has no network, and sees no pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.
@@ -30,11 +30,12 @@ from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
 from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty, fit_ridge
 
 _UNDERSMOOTHING = 3.0
-"""The context is predicted with the best penalty divided by this number.
+"""The ridge regression on the context uses the best penalty divided by this number.
 
-The best prediction of the views still leaves a part of the effect of the title in the residuals. A smaller penalty
-leaves less of it, at the price of more noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004). Evaluation needs
-residuals without an effect of the title. Training uses the best penalty, because there the noise costs more.
+The best penalty is the one with the smallest errors of prediction. But it leaves a part of the effect of the title in
+the residuals. A smaller penalty leaves less of this effect, but adds noise (W. Newey, F. Hsieh and J. Robins,
+Econometrica, 2004). Evaluation needs residuals without an effect of the title. Training uses the best penalty, because
+there the noise costs more.
 """
 
 _DAY, _WEEK = 1.0, 7.0
@@ -43,7 +44,7 @@ _DAY, _WEEK = 1.0, 7.0
 
 @dataclass(frozen=True)
 class Context:
-    """For each of n videos, the views that its context predicts, and the rest of the video's views.
+    """The views that the context of each of n videos predicts, and the rest of the video's views.
 
     Parameters
     ----------
@@ -62,10 +63,10 @@ class Context:
     def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
-        Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So the
-        views of a video change the trend at the other videos of its channel, and the prediction for the video is learnt
-        from these other videos. The effect is small. In a channel of 40 videos, the views of one video have a weight of
-        about 3 % in the trend at another video.
+        Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So a
+        video's own views have a small effect on its prediction. They change the trend at the other videos of its
+        channel, and the prediction is learnt from these other videos. In a channel of 40 videos, the views of one video
+        have a weight of about 3 % in the trend at another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows

@@ -1,4 +1,4 @@
-"""Provide the videos of a dataset as the arrays that training needs, and compute targets from them."""
+"""Provide the videos of a dataset as the arrays that training needs, and compute the targets of the training."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LEAST_FOR_ENGAGEMENT = 5
 _LEAST_FOR_CTR = 200
 """Minimum number of measured click-through rates.
 
-The absolute head is the output of the ranker that predicts engagement. With fewer click-through rates, it learns the
-percentile of each video's views in the video's channel instead.
+The absolute head is the output of the ranker that predicts engagement. With fewer click-through rates, it learns
+another target: the percentile of each video's views in its channel.
 """
 
 
@@ -28,9 +28,9 @@ percentile of each video's views in the video's channel instead.
 class Corpus:
     """The n videos of a dataset as arrays.
 
-    `inputs` [n, d]: the inputs of the ranker. `channel` [n]: the channel id of each video. `target` [n]: the log
-    of the age-corrected views. `published` [n]: the time of publication in days. `validation`: the rows of the
-    validation part. `known`: the rows of the training part and the validation part.
+    `inputs` [n, d] are the inputs of the ranker. `channel` [n] is the channel id of each video. `target` [n] is the log
+    of the age-corrected views. `published` [n] is the time of publication in days. `validation` has the rows of the
+    validation part. `known` has the rows of the training part and the validation part.
     """
 
     data: Dataset
@@ -61,7 +61,10 @@ class Corpus:
         return pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp), pairs.margin.to_numpy(np.float32)
 
     def score_gaps(self, scores: Floats, rows: Rows) -> Floats:
-        """Return the winner's score minus the loser's for each pair within `rows` whose `scores` [n] are finite."""
+        """Return the winner's score minus the loser's for each pair of which both videos are in `rows`.
+
+        `scores` [n] are the scores of the videos. Pairs with a score that is not finite are left out.
+        """
         winners, losers, _ = self.pairs_within(rows)
         gaps = scores[winners] - scores[losers]
         return gaps[np.isfinite(gaps)]
@@ -79,7 +82,7 @@ class Corpus:
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
 
     def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
-        """Return the target [n] of the absolute head, 0 to 1. It is NaN where it is unknown, and outside `rows`.
+        """Return the target [n] of the absolute head, 0 to 1. It is NaN outside `rows`, and where it is unknown.
 
         If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
         views among the videos in `rows` that belong to the same channel.
@@ -109,7 +112,7 @@ def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = V
 def dataset_inputs(data: Dataset, version: int = VERSION) -> Float32s:
     """Return the inputs of the ranking model for all n videos of a dataset, float32 [n, d].
 
-    `version`: the version of the inputs that the model was trained with.
+    `version` is the version of the inputs that the model was trained with.
     """
     seconds = data.videos.duration_s.to_numpy(float)
     titles = data.videos.title.tolist()

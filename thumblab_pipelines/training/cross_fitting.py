@@ -1,7 +1,8 @@
 """Predict each video by ridge regressions that were fitted to other videos.
 
 Each channel's videos are divided into five runs in order of time. A run is predicted from the other four runs. So no
-video is predicted by a regression that has seen it, and the predictions show what a regression has really learnt.
+video is predicted by a regression that was fitted to it. The errors of the predictions are therefore about as
+large as for new videos.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 
 
 def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
-    """Return the predictions of the target [n] from the inputs [n, d] with each penalty, as [len(penalties), n].
+    """Return predictions [len(penalties), n] of the target [n] from the inputs [n, d], with a row for each penalty.
 
     The inputs are centred over all rows, and there is no intercept. If one run has all rows, no row is left to learn
-    from, and the predictions are 0. The size of the linear systems that are solved is about n or d, whichever is
+    from, and the predictions are 0. The linear systems that are solved have a size of about n or d, whichever is
     smaller.
     """
     from scipy.linalg import cho_factor, cho_solve
@@ -54,7 +55,7 @@ def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: S
 
 
 def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Float64s:
-    """Return what is left of each column of `values` [n, k] after its prediction from the context [n, c].
+    """Return `values` [n, k] minus the prediction of each column from the context [n, c].
 
     Each run is predicted by ridge regressions with an intercept, which are fitted to the other runs. If all rows are in
     one run, nothing can be predicted, and the result is `values`.
@@ -83,7 +84,7 @@ def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Flo
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:
-    """Return the rows of each run, and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
+    """Return for each run its rows and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
     runs = [np.flatnonzero(run == number) for number in np.unique(run)]
     return [(rows, np.setdiff1d(np.arange(len(run)), rows)) for rows in runs if len(rows) < len(run)]
 

@@ -143,7 +143,7 @@ class ProcessGroup:
         return then()
 
     def set_counted(self, counted: Tensor | None) -> None:
-        """Set which rows of the next batch this process counts in the batch norms.
+        """Set which rows of the next batch this process counts for the mean and the variance of the batch norms.
 
         `counted` [m] is 1 for a row that this process counts, and 0 for a row that another process counts. If it is
         None, this process counts all rows.

@@ -57,18 +57,19 @@ def fit(
 
     The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
     the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not
-    restored. The pairwise head may be best after the first epoch, when the heads for engagement and sub-scores have
-    learnt nothing yet.
+    restored. This AUC depends only on the pairwise head, which gives the score. The pairwise head may be best after the
+    first epoch, when the heads for engagement and sub-scores have learnt nothing yet.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
     at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, the resumed
     training ends with the same weights as a training that was never stopped.
 
-    `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`: the
+    `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads` is the
     number of PyTorch's threads. The default is one, because a step is small, and on a busy machine two threads wait for
     each other.
 
-    Raises `LabError` when no pair is clear enough or the loss is not finite, and `TrainingStoppedError` on SIGTERM.
+    Raises `LabError` when no training pair has a margin of at least `least_margin`, or when the loss is not
+    finite. Raises `TrainingStoppedError` when SIGTERM has stopped the training.
     """
     with torch.random.fork_rng(devices=[]), _threads(threads):
         group = ProcessGroup()

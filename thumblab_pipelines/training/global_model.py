@@ -30,8 +30,8 @@ _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class GlobalModel:
     """A fitted ranker, and what it predicts for all n videos of the corpus.
 
-    `scores` [n]: scores in log views, without channel adapters. `expected` [n]: the output of the absolute head, which
-    predicts engagement. `line`: the parameters of the linear model. `history`: the epochs of the training.
+    `scores` [n] are scores in log views, without channel adapters. `expected` [n] is the output of the absolute head,
+    which predicts engagement. `line` has the parameters of the linear model. `history` has the epochs of the training.
     """
 
     model: Ranker
@@ -52,7 +52,7 @@ def fit_global_model(
     """Fit a model to the pairs within the rows `train`.
 
     The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
-    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or no pair.
+    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or no pair of them.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]
@@ -91,8 +91,8 @@ def _start_from_line(
 ) -> LineParameters:
     """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
-    `absolute` [n]: the target of the absolute head. The initialised absolute head predicts the mean of this target for
-    every input. `partialled`: see `fit_line`.
+    `absolute` [n] is the target of the absolute head. The initialised absolute head predicts the mean of this target
+    for every input. For `partialled`, see `fit_line`.
     """
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]

@@ -1,20 +1,20 @@
-"""Fit the linear part of the ranking model, so that the weights of the pictures say what a picture adds under one title.
+"""Fit the linear part of the ranking model. Its weights of pictures say what a picture adds under one title.
 
 The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
-pictures with the views that the topic caused. A joint ridge regression on pictures and titles still credits them with a
-part of these views, because the penalty makes the weights of the titles too small. The picture part is therefore
-estimated in two steps, which is known as *partialling out* [1]_ [2]_:
+pictures with the views that the topic caused. A joint ridge regression on pictures and titles gives the titles too
+small weights, because of its penalty. So it still credits the pictures with a part of these views. The picture part is
+therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
-    1. The context (title, length, age, moment of publication) predicts the views, and every column of the picture part.
-       What is left of both are residuals. The predictions are cross-fitted: each channel's videos are divided into five
-       runs in order of time, and each run is predicted from the other four.
+    1. The views, and every column of the picture part, are predicted from the context (title, length, age, moment of
+       publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each channel's
+       videos are divided into five runs in order of time, and each run is predicted from the other four.
     2. A ridge regression of the residual views on the residual columns gives the weights of the picture part.
 
-The title part is a ridge regression on what the picture part leaves of the views. The picture part has the picture's
-vector, and how the words in the picture agree with the title.
+The picture part has the picture's vector, and how the words in the picture agree with the title. The title part is then
+fitted by a ridge regression to the views minus the prediction of the picture part.
 
-Each of the three penalties is the one with the smallest squared error in cross-validation over the same runs, inside
-the training part.
+The three regressions (on the context, the picture part and the title part) have a penalty each. It is the penalty with
+the smallest squared error in cross-validation over the same runs, inside the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
@@ -42,7 +42,7 @@ _ROWS = 2_000
 class LineParameters:
     """The penalties of the three ridge regressions, see the docstring of the module.
 
-    `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
+    `partialled` says that the context was partialled out. If not, the picture part was fitted to the views themselves.
     """
 
     context: float
@@ -55,8 +55,8 @@ class LineParameters:
 class LineInputs:
     """The inputs of n videos. The rows of a channel are in order of time.
 
-    `picture` [n, p]: the picture part. `title` [n, t]: the title part. `context` [n, c]: see `context_features`.
-    `channel` [n]: the channel of each row.
+    `picture` [n, p] is the picture part, and `title` [n, t] is the title part. `context` [n, c] has the rows of
+    `context_features`. `channel` [n] is the channel of each row.
     """
 
     picture: Floats
@@ -69,8 +69,9 @@ class LineInputs:
 class Differences:
     """k pairs of pictures that were compared on one video, as further rows for the picture part.
 
-    `picture` [k, p]: the inputs of the first picture minus those of the second. `gaps` [k]: the measured logarithm of
-    the ratio of their success. `variances` [k]: the variance of the error of each gap.
+    `picture` [k, p] has the inputs of the first picture minus those of the second. `gaps` [k] has the column `gap` of
+    the one-video pairs: the log of how much better the first picture did. `variances` [k] has the variance of the error
+    of each gap.
     """
 
     picture: Floats
@@ -95,8 +96,8 @@ def fit_line(
 ) -> Line:
     """Fit the linear model to n rows.
 
-    `target` [n]: how far the log views are above the channel's trend. `partialled`: False fits the picture part to the
-    views themselves, for comparison.
+    `target` [n] says how far the log views are above the channel's trend. If `partialled` is false, the picture part is
+    fitted to the views themselves, for comparison.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
@@ -141,13 +142,14 @@ def best_penalty(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[
 
 
 def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
-    """Return the weights [p] of the picture part. Each difference is one more row, weighted by its precision.
+    """Return the weights [p] of the picture part. Each difference is one more row, weighted by its inverse variance.
 
     A constant that is added to both pictures does not change their difference. So only the rows of videos are centred,
     and the regression has no intercept.
 
-    No linear model of the pictures explains all of a difference. The mean square of what the model that is fitted to
-    the videos alone leaves of the differences, beyond their measured variances, is added to these variances.
+    No linear model of the pictures explains a difference completely. So a model is first fitted to the videos alone.
+    Its mean squared error on the differences, minus the mean of their variances, is added to the variance of each
+    difference.
     """
     from sklearn.linear_model import Ridge
 

@@ -9,10 +9,10 @@ from thumblab_pipelines.training.config import Epoch
 
 @contextmanager
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
-    """Yield a function that logs an epoch and its learning rate to the folder. Without a folder, it does nothing.
+    """Yield a function that logs an epoch and its learning rate to `folder`. If `folder` is None, it logs nothing.
 
-    `first`: the number of the first epoch of this run. A run of the same training that was stopped may have logged this
-    epoch or later epochs already. Its entries for these epochs are discarded.
+    `first` is the number of the first epoch of this run. If the training was stopped before, an earlier run may have
+    logged this epoch or later epochs already. The entries of the earlier run for these epochs are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

@@ -14,8 +14,9 @@ from thumblab_pipelines.training.config import TrainConfig
 class Targets:
     """All n rows and p pairs of a training, on the device that trains.
 
-    `inputs` [n, d]: the inputs. `values` [n, 1 + k]: smoothed engagement and the k sub-scores, 0 where unknown. `known`
-    [n, 1 + k]: 1 where the value is known, else 0. `winners` [p], `losers` [p] and `weights` [p]: the pairs.
+    `inputs` [n, d] are the inputs. `values` [n, 1 + k] has the smoothed engagement and the k sub-scores, 0 where
+    unknown. `known` [n, 1 + k] is 1 where the value is known, else 0. `winners` [p], `losers` [p] and `weights` [p]
+    describe the pairs.
     """
 
     inputs: Tensor
@@ -35,7 +36,10 @@ class Targets:
         smoothing: float,
         device: torch.device,
     ) -> "Targets":
-        """Return the targets as tensors. `pairs`: winners, losers and weights [p]. `smoothing`: see `smooth_labels`."""
+        """Return the targets as tensors. `pairs` has winners, losers and weights [p].
+
+        For `smoothing`, see `smooth_labels`.
+        """
         winners, losers, weights = pairs
         values = np.concatenate([smooth_labels(engagement, smoothing)[:, None], sub_scores], axis=1)
         known = ~np.isnan(values)
@@ -53,9 +57,9 @@ def smooth_labels(labels: Float32s, smoothing: float) -> Float32s:
 class Batch:
     """A batch of m rows and b pairs of these rows.
 
-    `inputs` [m, d], `values` [m, 1 + k] and `known` [m, 1 + k]: see `Targets`. `ahead` [b] and `behind` [b]: the rows
-    of the winners and of the losers. `weights` [b]: the weights of the pairs. `counted` [m]: 0 for a row that another
-    process counts, else 1.
+    `inputs` [m, d], `values` [m, 1 + k] and `known` [m, 1 + k] are rows of the same fields of `Targets`. `ahead` [b]
+    and `behind` [b] are the rows of the winners and of the losers. `weights` [b] are the weights of the pairs.
+    `counted` [m] is 0 for a row that another process counts, else 1.
     """
 
     inputs: Tensor
@@ -70,7 +74,7 @@ class Batch:
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
     """Return the batch of some pairs. It contains each row only once, even if the row is in several pairs.
 
-    `elsewhere`: the pairs of the same step that processes with lower numbers take. Those processes count the rows of
+    `elsewhere` has the pairs of the same step that processes with lower numbers take. Those processes count the rows of
     these pairs.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
@@ -117,7 +121,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
 
 
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Return three sums of losses, and the three weights to divide the sums by.
+    """Return three sums of losses, and three totals of weights. A sum divided by its total is a mean loss.
 
     The first sum is over pairs, the second over engagement, and the third over sub-scores.
 

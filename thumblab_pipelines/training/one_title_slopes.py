@@ -30,7 +30,7 @@ def one_title_slopes(
     slopes: tuple[float, float],
     experiments: tuple[Float64s, Float64s],
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
-    """Return the slope for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
+    """Return the slopes for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
     Without enough experiments, a slope is fitted to residuals, and is not above the slope of whole videos. A
     steeper slope would claim more certainty, and only tests of pictures under one title could justify it.
@@ -46,8 +46,8 @@ def one_title_slopes(
     slopes
         The slopes of whole videos, for unadapted and for adapted scores.
     experiments
-        For unadapted and for adapted scores: how far the better picture of each experiment scores above the other one.
-        Empty if there are too few experiments. See `training_experiment_gaps`.
+        The results of `training_experiment_gaps` for unadapted and for adapted scores. They say how far the better
+        picture of each experiment scores above the other one. They are empty if there are too few experiments.
     """
     context = Context.of(corpus.data, corpus.known)
     parts = corpus.data.pairs.part.to_numpy(object)

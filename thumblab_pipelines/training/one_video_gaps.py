@@ -16,7 +16,8 @@ from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
 LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
-"""Minimum number of tested videos, and of their channels, for fitting win probabilities to experiments."""
+"""The minimum numbers of tested videos and of their channels. With fewer, win probabilities are not fitted to
+experiments."""
 
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer, pairs: Rows) -> OneVideoGaps:
@@ -33,9 +34,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    For `known` and `unseen`, see `held_out_picture_gaps`. A pair of a known channel is held out if it is in the test
-    part, and if it happened after the channel published the last video that the model or its adapter was fitted to. If
-    a model was trained without a channel, all decided pairs of this channel are held out.
+    For `known` and `unseen`, see `held_out_picture_gaps`. If a model was trained without a channel, all decided pairs
+    of this channel are held out. A pair of a known channel is held out if it is in the test part, and happened after
+    the publication of the videos that the model and its adapter were fitted to.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -54,15 +55,15 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return score differences of pairs from experiments, the better picture minus the other one.
+    """Return the score of the better picture minus that of the other picture, for pairs of experiments.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
     scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
     not have been fitted to these pairs.
 
-    An experiment that found no winner is half a win for each picture. So a decided pair counts twice in the result, and
-    an undecided pair once with each sign. The result is empty if there are fewer than `LEAST_EXPERIMENTS` tested
-    videos, or if they are of fewer than `LEAST_CHANNELS` channels.
+    An experiment that found no winner is half a win for each picture. So the result has the difference of a decided
+    pair twice, and that of an undecided pair once with each sign. The result is empty if there are fewer than
+    `LEAST_EXPERIMENTS` tested videos, or if they are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
@@ -78,8 +79,8 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
 def _happened_later(corpus: Corpus) -> Flags:
     """Return which one-video pairs [k] are held out for models that were fitted to the known videos of their channel.
 
-    Such a pair is in the test part, happened later than the channel's known videos were published, and is of another
-    video. A pair of a known video shares the views that the models were fitted to.
+    Such a pair is in the test part, and happened after all known videos of the channel were published. Its video is not
+    a known video, because the models were fitted to the views of known videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
@@ -91,10 +92,10 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of those `pairs` for whose channel there is a scorer. This scorer gives the scores.
+    """Return the gaps of `pairs`, each by the scorer of its channel. Pairs of a channel without a scorer are left out.
 
-    Each scorer comes with flags [n], which mark the videos of its channels. Usually, its model was trained without
-    these videos.
+    Each scorer comes with flags [n], which mark the videos of its channels. Usually, the model of the scorer was
+    trained without these videos.
     """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     scored = [

@@ -24,9 +24,10 @@ from thumblab_pipelines.training.linear import Differences
 
 @dataclass(frozen=True)
 class OneVideoInputs:
-    """The inputs of the ranking model for k one-video pairs: `first` [k, d] of picture a, `second` [k, d] of picture b.
+    """The inputs of the ranking model for k one-video pairs.
 
-    Each picture has the title that it was shown with. The words in the pictures count only where both were read.
+    `first` [k, d] has the inputs of picture a, and `second` [k, d] has those of picture b. Each picture has the title
+    that it was shown with. The words in the pictures are used only if the words of both pictures of the pair are known.
     """
 
     first: Float32s
@@ -36,7 +37,7 @@ class OneVideoInputs:
     def of(cls, one_video: OneVideoPairs, rows: Rows, version: int = VERSION) -> OneVideoInputs:
         """Return the inputs of the pairs in `rows` [k], which are row numbers in `one_video`.
 
-        `version`: the version of the inputs that the model was trained with.
+        `version` is the version of the inputs that the model was trained with.
         """
         sides, table = [], one_video.pairs.iloc[rows]
         # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the words
@@ -52,8 +53,8 @@ class OneVideoInputs:
 def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
     """Return the training pairs as differences. Only pairs of channels that have a video in `train` are used.
 
-    Return None if there are no such pairs. `picture`: the columns of the picture part. A pair with two different titles
-    is left out, because its titles may have decided which picture got more views.
+    A pair with two different titles is left out, because its titles may have decided which picture got more views.
+    Return None if no pair is left. `picture` has the numbers of the columns of the picture part.
     """
     pairs = corpus.data.one_video.pairs
     one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)
@@ -75,7 +76,7 @@ def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPicture
 
 
 def compared(one_video: OneVideoPairs, model: Ranker) -> ComparedPictures:
-    """Return one-video pairs with inputs and scores of the model, in the form in which an adapter learns from them."""
+    """Convert one-video pairs to the form in which an adapter learns from them, with the model's inputs and scores."""
     inputs = OneVideoInputs.of(one_video, np.arange(len(one_video)), model.config.version)
     return ComparedPictures(
         first=model.standardise(inputs.first),

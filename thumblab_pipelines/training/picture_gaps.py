@@ -31,7 +31,7 @@ _ROWS_AT_ONCE = 4_096
 class OneTitleScorer:
     """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
 
-    It scores the picture of one video under the title of a second video.
+    It scores the picture of one video under the title of another video of the same channel.
     """
 
     corpus: Corpus
@@ -39,17 +39,17 @@ class OneTitleScorer:
     adapters: Mapping[str, Adapter]
 
     def gaps(self, pairs: Rows) -> Float64s:
-        """Return by how much the winner's picture scores above the loser's picture, [k, 2].
+        """Return the picture gap of each pair [k, 2], under the winner's title and under the loser's title.
 
-        In column 0, both pictures are scored under the title of the winner. In column 1, both are scored under the
-        title of the loser. `pairs` [k] are row numbers of the dataset's pairs.
+        A picture gap is the score of the winner's picture minus the score of the loser's picture, if both have the same
+        title. `pairs` [k] are row numbers of the dataset's pairs.
         """
         winners, losers = pair_sides(self.corpus, pairs)
         under = [self._scores(winners, titles) - self._scores(losers, titles) for titles in (winners, losers)]
         return np.stack(under, axis=1)
 
     def _scores(self, pictures: Rows, titles: Rows) -> Float64s:
-        """Return k scores: those of the pictures in the rows `pictures`, under the titles in the rows `titles`.
+        """Return the scores [k] of the pictures of the videos `pictures`, under the titles of the videos `titles`.
 
         The video with the picture and the video with the title must belong to the same channel.
         """
@@ -64,9 +64,9 @@ class OneTitleScorer:
         return scores
 
     def scores_of(self, inputs: Float32s, channel: npt.NDArray[np.str_]) -> Float64s:
-        """Return the scores [k] of pictures with titles, given as inputs of the model [k, d], on channels [k].
+        """Return the score of each picture with its title [k]. `inputs` [k, d] are the inputs of the model for them.
 
-        If there is an adapter of the channel, it is applied.
+        `channel` [k] is the channel of each picture. If a channel has an adapter, the adapter is applied.
         """
         model = self.model.model
         scores = model.predict(inputs).score.astype(np.float64)

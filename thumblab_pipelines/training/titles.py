@@ -41,9 +41,9 @@ _FARTHEST = 4.0
 _CLIP = 3.0
 """The number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
-"""The weight of the spread over all channels in the estimate of a channel's spread, as a number of videos."""
+"""In the estimate of a channel's spread, the spread over all channels counts as much as this number of videos."""
 _CLOSE = 1e-2
-"""The solver stops when the length of the residual is at most this share of the length of the target."""
+"""The solver stops when the length of `target` - K * solution is at most this share of the length of `target`."""
 _MOST_STEPS = 200
 
 
@@ -53,8 +53,8 @@ class TitleWeights:
 
     A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
     a weight of 0, the block has no effect. `words`, `groups` and `facts` are the weights for the coefficients that all
-    channels share. The weights that begin with `own_` are for the deviations of a single channel from them. `level` is
-    the weight for the constant of a channel.
+    channels share. The weights that begin with `own_` are for the deviations of a single channel from these
+    coefficients. `level` is the weight for the constant of a channel.
     """
 
     words: float = 0.1
@@ -73,9 +73,9 @@ DEFAULT_WEIGHTS = TitleWeights()
 class TitleInputs:
     """The inputs of the model for n titles in any order.
 
-    `channel` [n]: the channel numbers. `hashed`: the hashed words and groups of characters. `facts` [n, f]: the facts
-    about each title and the rarity of its words. They are standardised and scaled, so that a row has a length of about
-    1.
+    `channel` [n] has the channel numbers. `hashed` has the hashed words and groups of characters. `facts` [n, f] has
+    the facts about each title and the rarity of its words. The facts are standardised and scaled, so that a row has a
+    length of about 1.
     """
 
     channel: Rows
@@ -119,7 +119,7 @@ def title_scores(
 ) -> TitleScores:
     """Fit the model to the rows `known`, and return the scores of all n titles.
 
-    `above` [n]: the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
+    `above` [n] has the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
     known videos, the function needs 12 v^2 bytes of memory.
     """
     rows = np.sort(known)
@@ -142,8 +142,8 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 
     The spread of one channel may be ten times that of another. Without the division, channels with a large spread would
     dominate the fit, although a pair of any channel counts the same in an evaluation. The spread of a channel is
-    computed from the squares of `above`, which is first clipped at four times the overall spread s. The estimate is
-    shrunk towards s, which has the weight of 10 videos:
+    computed from the squares of `above`. Let s be the spread over all channels. `above` is clipped at 4 s before it is
+    squared. In the estimate, s counts as much as 10 videos:
 
         spread^2 = (sum of squares + 10 s^2) / (count + 10),    s = 1.4826 median(abs(above))
     """

@@ -36,7 +36,7 @@ EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
-"""Minimum of the score slope. An adapter multiplies the score of the global model by the score slope.
+"""Minimum score slope. An adapter multiplies the score of the global model by the score slope.
 
 The minimum is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was
 fitted to. For such candidates, the adapter adds almost nothing to the multiplied score.
@@ -112,16 +112,14 @@ class Training:
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
-        """Fit one model. `what`: the name of the model, which the listener gets. `folder`: the name of its folder below
-        `folders`.
-        """
+        """Fit one model. `what` is its name for the listener. `folder` is the name of its folder below `folders`."""
         folders = self.folders.below(folder)
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
         """Return up to three models, each of which was trained without a third of the channels.
 
-        Before each model come the flags [n] of the videos that it was trained without. A model is left out if the
+        Each model comes after the flags [n] of the videos that it was trained without. A model is left out if the
         channels that remain for it have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
@@ -153,8 +151,9 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
 
     The result is the slope of a regression within channels, limited to values from 0.02 to 1.
 
-    `unseen` [n]: predicted log views of each video, by a model that was trained without its channel, or NaN. Adapters
-    multiply the score of the global model by the slope. The slope is 1 if all values in `unseen` are NaN.
+    `unseen` [n] has the predicted log views of each video, by a model that was trained without its channel. A value is
+    NaN if there is no such model. The slope is 1 if all values are NaN. Adapters multiply the score of the global model
+    by the slope.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
@@ -171,9 +170,10 @@ def adapt(
     only: set[str] | None = None,
     experiments: bool = True,
 ) -> tuple[dict[str, Adapter], Floats]:
-    """Return adapters that are fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`.
+    """Return adapters that are fitted to the known rows, and all scores [n] with these adapters applied.
 
-    `experiments`: whether the adapters are also fitted to the one-video pairs of the part `TRAIN`.
+    If `experiments` is true, the adapters are also fitted to the one-video pairs of the part `TRAIN`. For `only`, see
+    `fit_adapters`.
     """
     kernel = Kernel.of(model.model.config.layout)
     compared = compared_pictures(corpus.data, model.model) if experiments else {}
@@ -183,7 +183,7 @@ def adapt(
 
 
 def _adapted_experiments(corpus: Corpus, others: list[tuple[Flags, GlobalModel]], score_slope: float) -> Float64s:
-    """Return `training_experiment_gaps` of adapted scores.
+    """Return the result of `training_experiment_gaps` for adapted scores.
 
     The models were trained without the channels of the experiments. The adapters were fitted to training videos of
     these channels, but neither to experiments nor to the tested videos.
@@ -208,9 +208,9 @@ def _calibrate(
 ) -> Calibration:
     """Return the calibration of the model's scores.
 
-    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` comes
-    from models that were trained without the channel: the scores of videos [n], and the picture gaps of pairs.
-    `experiments`: see `one_title_slopes`.
+    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` has the
+    scores of videos [n], and the picture gaps of pairs. Both come from models that were trained without the channel.
+    For `experiments`, see `one_title_slopes`.
     """
     unseen, unseen_pictures = of_unseen
     # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here

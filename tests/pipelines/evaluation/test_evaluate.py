@@ -234,7 +234,7 @@ def test_any_scores_can_be_evaluated_on_the_same_pairs(data: Dataset, figures: B
 def test_a_figure_is_returned_by_name_and_a_missing_one_is_an_error(figures: ByKey) -> None:
     assert figure(figures.values(), FUTURE, "2x") is figures[FUTURE, "2x", "model", "auc"]
     assert figure(figures.values(), FUTURE, metric="ece") is figures[FUTURE, "all", "model", "ece"]
-    with pytest.raises(KeyError, match="no f1 of the model on all of future"):
+    with pytest.raises(KeyError, match="no f1 of the model in the slice all of the split future"):
         figure(figures.values(), FUTURE, metric="f1")
 
 

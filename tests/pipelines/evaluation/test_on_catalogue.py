@@ -266,7 +266,7 @@ def test_an_unknown_model_is_an_error_that_lists_the_existing_ones(
     home: Lab, model: Release, open_lab: Callable[..., Lab]
 ) -> None:
     assert named_model(home, model.release_id) == model
-    with pytest.raises(LabError, match=f"no model release ../x; there are {model.release_id}"):
+    with pytest.raises(LabError, match=f"no model release ../x; the lab has {model.release_id}"):
         named_model(home, "../x")
     with pytest.raises(LabError, match="no model is served yet"):
         named_model(open_lab(), "champion")
