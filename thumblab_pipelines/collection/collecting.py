@@ -31,7 +31,9 @@ class Collecting:
     remarks: list[str] = field(default_factory=list)
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
-        """Fetch the channels that are new to the lab, then save these channels and the videos in one transaction."""
+        """Fetch the channels of which the lab does not know the list of uploads. Then save these channels and the
+        videos in one transaction.
+        """
         wanted = {record.channel_id for record in records}
         playlist_known = select(channels.c.channel_id).where(
             channels.c.channel_id.in_(wanted), channels.c.uploads_playlist.is_not(None)

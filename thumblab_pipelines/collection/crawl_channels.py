@@ -130,7 +130,7 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether the uploads of any channel are still to be read, even if another worker holds this channel."""
+    """Return whether the niche has a channel whose uploads are still to be read. Other workers may hold the channel."""
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 

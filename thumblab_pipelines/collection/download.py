@@ -39,7 +39,7 @@ class Downloaded:
 
     `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
     thumbnail again when it is due (see `download_thumbnails`). `postponed` counts the videos for which the host gave no
-    answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
+    usable answer, and those that this run did not ask for. The next run asks for the thumbnails of both.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -61,10 +61,10 @@ class Downloaded:
 def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Downloaded:
     """Download the thumbnails that videos of the niche lack. Check known thumbnails again when they are due.
 
-    The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. While its
-    video is younger than 14 days, it is due after one day. A run checks at most `thumbnail_rechecks` thumbnails again.
-    It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
-    are downloaded.
+    The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. The
+    thumbnail of a video younger than 14 days is due after one day. A run checks at most `thumbnail_rechecks` thumbnails
+    again. It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes
+    of it are downloaded.
 
     If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
     the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
@@ -114,9 +114,9 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
 
 def _hash_unhashed(lab: Lab, niche: str) -> None:
-    """Compute the perceptual hash of pictures that an early version of the lab stored without one.
+    """Compute the missing perceptual hashes of pictures. An early version of this software stored pictures without one.
 
-    A picture whose file cannot be read is skipped here without an error. `check_thumbnails` reports missing files.
+    A picture whose file cannot be read is skipped without an error. `check_thumbnails` reports missing files later.
     """
     statement = (
         select(thumbnails.c.video_id, thumbnails.c.sha256)

@@ -28,7 +28,9 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""A check searches a new index with the vectors of this many of its own videos, and expects to find these videos."""
+"""A check takes the vectors of this many videos of a new index. It searches the index with them, and expects to find
+these videos.
+"""
 _LEAST_SHARE = 0.5
 """Least size of a new library, as a share of the size of the served library.
 
@@ -186,8 +188,8 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Releases of early versions of the lab have no mark. They are ordered by the
-    # time at which their build read the database.
+    # Builds are ordered by their marks. Releases that an early version of this software built have no mark. Such
+    # releases are ordered by the time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 

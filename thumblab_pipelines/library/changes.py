@@ -53,7 +53,8 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have chosen another precision.
+        # `embed` may have chosen another precision. The precision is a part of the fingerprint.
+        encoder = image_encoder(lab.settings).fingerprint
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         with lab.engine.begin() as connection:
@@ -157,7 +158,7 @@ def resume(lab: Lab, niche: str) -> Release:
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Keep those of the videos that belong to the niche out of every later index, and return their ids."""
+    """Exclude videos from every later index, and return their ids. Ids of videos outside the niche are ignored."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))

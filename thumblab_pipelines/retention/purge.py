@@ -91,7 +91,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        prune_indices(lab, niche)  # A process that was killed while writing may have left files with deleted videos.
+        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        prune_indices(lab, niche)
     return len(stale) + len(unreadable)
 
 
@@ -139,12 +140,13 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
-            gigabytes large, so it is not written after every run that deletes videos.
+        rest: A needed release that is younger than this is not replaced yet. Its successor may be gigabytes large, so
+            the lab does not write a successor after every run that deletes videos.
         successors: Whether successors are published. If not, a needed release is deleted without one.
 
     Raises:
-        UnreadError: A release could not be read at the moment. It stays for the next run. The others are cleaned first.
+        UnreadError: A release could not be read at the moment. It stays for the next run. All other releases are
+            cleaned before the error is raised.
     """
     deleted = 0
     failed: LabError | None = None
@@ -172,7 +174,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        prune_pairs(lab)  # A process that was killed while writing may have left files with deleted videos.
+        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        prune_pairs(lab)
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
