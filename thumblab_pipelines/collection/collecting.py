@@ -1,4 +1,4 @@
-"""The videos that one refresh of a niche has collected so far, and how they are saved."""
+"""Save the videos that one refresh of a niche collects, and count them."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -130,7 +130,10 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether the niche has a channel whose uploads are still to be read. Other workers may hold the channel."""
+    """Return whether the niche has a channel whose uploads are still to be read.
+
+    A channel that another worker holds counts too.
+    """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 

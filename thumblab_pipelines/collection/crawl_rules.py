@@ -51,7 +51,7 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
     """Return the reason for leaving the channel out if it has too few recent uploads, and None if it has enough.
 
-    The check needs only the first page of the channel's uploads. So the crawl makes it before it spends quota on the
+    The check needs only the first page of the channel's uploads. So the crawl checks this before it spends quota on the
     titles, lengths and counts of the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)

@@ -66,8 +66,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     again. It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes
     of it are downloaded.
 
-    If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
-    the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
+    If the host has encoded the same picture anew, only its bytes differ. The thumbnail then counts as unchanged, and the
+    stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
 
     The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
     machine's time if the answer names none. Raises `LabError` if the niche has no thumbnail yet and none could be
@@ -158,7 +158,7 @@ def _count_duplicates(lab: Lab, niche: str) -> tuple[int, int]:
 
 
 def check_thumbnails(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that at least half of the thumbnails could be read, and that the image store has the files of a sample."""
+    """Check that at least half of the thumbnails could be read, and that a sample of their files still exists."""
     of_niche = thumbnails.c.video_id.in_(select(videos.c.video_id).where(videos.c.niche == niche))
     with lab.engine.connect() as connection:
         total, readable = connection.execute(

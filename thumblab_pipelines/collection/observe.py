@@ -21,9 +21,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Videos are
-# to be observed every 6 hours, every day or every week. Each interval in this query is a little shorter. Otherwise, a
-# run that starts some seconds early would find that the videos are not due yet.
+# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Depending
+# on its age, a video is to be observed every 6 hours, every day or every week. The intervals in this query are a little
+# shorter. Otherwise, a run that starts some seconds early would find that the videos are not due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -45,8 +45,8 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
-    answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
+    `due` counts the videos that were to be observed. Of these, `observed` counts the videos whose counts were stored,
+    and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
     the run ended early, or is None. `withheld` is a check. It fails if so many videos were gone that the lab refused to
     delete them. If YouTube was not asked, `remarks` says why.
     """
@@ -64,8 +64,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     """Store the present counts of every video of the niche whose counts are due.
 
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that
-    YouTube no longer has is deleted. YouTube may leave a video out of an answer by mistake. So the run asks twice more
-    for an ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than
+    YouTube no longer has is deleted. YouTube may leave a video out of an answer by mistake. So the run asks up to twice
+    more for an ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than
     `Deletion` allows, none is deleted, unless a person has `confirmed` the deletion.
 
     The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos

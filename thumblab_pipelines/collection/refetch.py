@@ -16,7 +16,7 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """The number of videos of a batch that YouTube still has, and the ids of the videos that it no longer has."""
+    """The number of videos of a batch that were brought up to date, and the ids of those that YouTube no longer has."""
 
     present: int
     gone: list[str]

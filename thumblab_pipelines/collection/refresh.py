@@ -105,8 +105,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
     For uploads that the lab already has, only the counts are fetched. This costs no unit, because YouTube has a
     separate quota for calls that fetch only counts.
     """
-    # If the search for trending videos needed more than one page, the refresh reads two channels fewer for each page
-    # after the first. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
+    # For each page after the first that the search for trending videos needed, the refresh lists the uploads of two
+    # channels fewer. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)

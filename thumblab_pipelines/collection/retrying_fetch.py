@@ -51,8 +51,8 @@ class RetryingFetcher:
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 
         def delay(state: RetryCallState) -> float:
-            # If the host asked for a wait, this function returns 0, because `_wait_for` waits before the next try. It
-            # also knows the waits for which the host has asked other threads.
+            # If the host asked for a wait, this function returns 0, because `_wait_for` waits before the next try.
+            # `_wait_for` also takes into account the waits for which the host has asked other threads.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:

@@ -78,7 +78,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
         return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
-    assert missing is not None  # A wanted video has at least one URL, and none of them gave a picture.
+    assert missing is not None  # A wanted video has at least one URL, and at each of them the picture was missing.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)

@@ -198,10 +198,10 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return an SQL condition: a row of `table` is about the same video as the row of `videos`, this encoder, and the
-    picture or title with this digest.
+    """Return an SQL condition on a row of `table`, which is the table of vectors or the table of encoding failures.
 
-    `table` is the table of vectors or the table of encoding failures.
+    The row must be about the video in the row of `videos`, about this encoder, and about the picture or title with this
+    digest.
     """
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 

@@ -23,7 +23,7 @@ RARITY = 4
 """Number of values that `word_rarity` returns for a title."""
 
 _WORD = r"(?u)\w+|[^\w\s]"
-"""A word of any length in any script, or a single punctuation mark or emoji."""
+"""Regular expression for a word of any length in any script, or for a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
 """`word_rarity` adds the first number to the count of earlier titles, and the second to the count of a word's uses.
 
@@ -85,8 +85,8 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
-    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that were published before on
-    any channel, and `uses` is the number of these titles that have the word. The columns are:
+    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that any channel published
+    before. `uses` is the number of these titles that have the word. The columns are:
 
     1. the mean rarity of the title's words
     2. the mean rarity of its three rarest words

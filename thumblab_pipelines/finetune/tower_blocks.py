@@ -39,9 +39,9 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    All other parameters are frozen. If `blocks` is "all", the whole tower is trained. If `blocks` equals the number of
-    blocks in the tower, all blocks are trained, but the patch embedding (the part before the blocks) stays frozen. The
-    tower stays in evaluation mode, without dropout.
+    All other parameters are frozen. The patch embedding, the part before the blocks, is trained only if `blocks` is
+    "all". It stays frozen if `blocks` equals the number of blocks in the tower. The tower stays in evaluation mode,
+    without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """

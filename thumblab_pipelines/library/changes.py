@@ -53,7 +53,7 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        # `embed` may have chosen another precision. The precision is a part of the fingerprint.
+        # `embed` may have chosen another precision for the encoder. This changes the encoder's fingerprint.
         encoder = image_encoder(lab.settings).fingerprint
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
@@ -150,8 +150,8 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or the release is damaged. Its changes are stored in the
-                # database too, so a rebuild contains them.
+                # Retention has deleted the displaced release, or this release is damaged. The videos that it put in or
+                # took out are stored in the database too, so a rebuild repeats its changes.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
@@ -171,8 +171,8 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """Return the served release and its index.
 
-    If no index is served, or if the served index was not made with the encoder in the settings, a rebuild is requested
-    and `RebuildRequiredError` is raised.
+    Request a rebuild and raise `RebuildRequiredError` if no index is served, or if the served index was not made with
+    the encoder in the settings.
     """
     served = lab.releases.serving.current(INDEX, niche)
     if served is None:
@@ -222,8 +222,8 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
     """Return why videos cannot be put into the niche's index yet, by video id.
 
-    The reasons are that the lab does not know the video, that it belongs to another niche, or that its picture or its
-    vector is missing. Videos without such a reason are left out of the result.
+    The lab may not know the video. The video may belong to another niche. Or its picture or its vector is missing.
+    Videos without such a reason are left out of the result.
     """
     statement = (
         select(

@@ -49,7 +49,7 @@ class Verified:
 def index_status(lab: Lab, niche: str) -> IndexStatus:
     """Return the status of the niche's served index.
 
-    The remarks of the status name everything unusual, for example that no index is served, that the index is old, or
+    The remarks of the status name everything unusual. For example, they say that no index is served, that it is old, or
     that a rebuild is requested.
     """
     releases = lab.releases.all(INDEX, niche)

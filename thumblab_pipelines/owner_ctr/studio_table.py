@@ -94,8 +94,8 @@ def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
 def read_table(source: TableText) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is empty, too long or not CSV, is not an export of Studio in English, lacks a
-    required column, or has several columns for one figure.
+    Raises `LabError` if the table is empty, too long or not CSV, or if it is not an English export of Studio. Raises
+    `LabError` too if a required column is missing, or if there are several columns for one figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:

@@ -135,7 +135,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
     A needed release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
-    `is_needed` says which releases are needed.
+    Needed are the releases from which a kept model was trained, among others (see `retained_pairs.is_needed`).
 
     Args:
         lab: The lab.
