@@ -31,7 +31,7 @@ class Collecting:
     remarks: list[str] = field(default_factory=list)
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
-        """Fetch the channels of which the lab does not know the list of uploads. Then save these channels and the
+        """Fetch the channels whose playlist of uploads the lab does not know yet. Then save these channels and the
         videos in one transaction.
         """
         wanted = {record.channel_id for record in records}

@@ -85,7 +85,7 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
-    """Yield an engine for the same database with two connections for each worker.
+    """Yield a new engine for the database of `engine`. It has two connections for each worker, and one more.
 
     A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
     worker needs a second connection to reserve calls.
@@ -180,9 +180,9 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Take a channel that no other worker holds, read one page of its uploads, and return True.
+        """Read one page of the uploads of a channel that no other worker holds, and return True.
 
-        Return False if there is no such channel.
+        Return False if there is no such channel whose uploads are still to be read.
         """
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)

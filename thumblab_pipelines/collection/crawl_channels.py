@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add to the crawl the channels of the niche's YouTube videos that the lab already has. This costs no quota."""
+    """Add channels to the crawl: those of all videos from YouTube that the lab has in the niche. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 

@@ -98,8 +98,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                         "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                # No host answered for any video of a whole batch. There may be thousands of further videos, so this run
-                # does not try them.
+                # No host answered for any video of a whole batch. Requests for further videos would probably fail too,
+                # and there may be thousands of them. So this run stops here.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
     # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got

@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks only the latest observation of a video. If a premiere was postponed, it has a new date of
-# publication. Its earlier observations may be older than this date although they are right.
+# This query checks whether the latest observation of a video was made before the video was published. Earlier
+# observations are not checked. If a premiere was postponed, they are older than its new date of publication, and right.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')

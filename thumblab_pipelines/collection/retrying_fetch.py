@@ -41,8 +41,8 @@ class RetryingFetcher:
         A request that fails with status 429, 500, 502, 503 or 504 is repeated up to 3 times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError` if the last try fails, if a try fails with another
-        status, or if the host asks for a wait of more than `LONGEST_WAIT_S`.
+        are random and grow from half a second. Raises `FetchError` if the last try fails, or if a try fails with another
+        status. Raises it too if the host asks for a wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

@@ -1,4 +1,4 @@
-"""Find the pictures that were compared on one video, and those that have no vector yet.
+"""Find the pictures that were compared on one video, and those of them that have no vector yet.
 
 Pictures are compared on one video in two cases. In an experiment, YouTube shows two or three variants to different
 viewers. After a change of the thumbnail, all viewers see another picture than before.

@@ -25,7 +25,8 @@ had an error below 6 %, and 99 % had an error below 10 %.
 class Estimate:
     """An estimate of a video's views at the age `at` in hours.
 
-    It is interpolated between two observations of one era, at the ages `before` and `after` in hours.
+    It is interpolated between two observations of one era, at the ages `before` and `after` in hours. If an observation
+    was made at the age `at`, both are this age.
     """
 
     at: float

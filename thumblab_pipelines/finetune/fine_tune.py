@@ -29,7 +29,9 @@ WEIGHTS = "weights.safetensors"
 """The file of an encoder release with the weights of the whole CLIP model. open_clip and the lab can both read it."""
 
 _VERSION = 3
-"""A part of the digest of the inputs. Raise this number if the same inputs now give another encoder."""
+"""A part of the digest of the inputs. Raise this number if a change of the code makes the same inputs give another
+encoder.
+"""
 
 
 @dataclass(frozen=True)

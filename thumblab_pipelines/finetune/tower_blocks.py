@@ -97,7 +97,7 @@ class TrainableTower:
 
 
 def _within(name: str, parts: tuple[str, ...]) -> bool:
-    """Return whether the parameter `name` is one of the parts, or is inside one of them."""
+    """Return whether the parameter `name` is one of `parts`, or belongs to a module in `parts`."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 

@@ -228,7 +228,7 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """Return the winners and losers of those pairs of the part that have a margin of `least_margin` or more.
+    """Return the winners and losers of the pairs in `part` whose margin is `least_margin` or more.
 
     A pair is left out if one of its videos may not be used for training.
     """

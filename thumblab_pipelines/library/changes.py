@@ -41,7 +41,7 @@ class Changed:
 
 
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
-    """Add videos to the served index, or replace their entries by what the database has now.
+    """Add videos to the served index. If a video is in the index already, update its entry from the database.
 
     A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
     If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the

@@ -30,7 +30,7 @@ _MAX_FILES = 50
 
 _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
-"""Names of the files that Studio puts beside each table. The import does not need these files."""
+"""Regular expression for the names of the files that Studio puts beside each table. The import does not need them."""
 
 # The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
 # support, and OSError for bad bz2 data.

@@ -46,7 +46,7 @@ _ENGLISH = {"video title", "video publish time", "views", "watch time (hours)", 
 exports have them too."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-"""Soft hyphens, zero-width characters, direction marks and byte order marks."""
+"""Regular expression for soft hyphens, zero-width characters, direction marks and byte order marks."""
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,15 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Age in seconds.
+"""A picture that no row names is deleted only if its file is older than this many seconds.
 
-A younger picture is not deleted, even if no row names it. It may belong to a download that has not written its row yet.
+A younger picture may belong to a download that has not written its row yet.
 """
 
 _ABANDONED_S = 7 * 86_400.0
-"""Time in seconds.
+"""If a training wrote nothing for this many seconds, the lab assumes that it was killed and will not be resumed.
 
-A running training writes its state after every epoch. If a training wrote nothing for this long, the lab assumes that
-it was killed and will not be resumed.
+A running training writes its state after every epoch.
 """
 
 
@@ -134,8 +133,8 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
-    A needed release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
-    Needed are the releases from which a kept model was trained, among others (see `retained_pairs.is_needed`).
+    A release is needed if it is the newest one, or if the served or the newest model was trained from it. A needed
+    release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
 
     Args:
         lab: The lab.
