@@ -29,11 +29,11 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 @dataclass
 class Imported:
-    """The counts of an import.
+    """The result of an import.
 
     `rows` counts all rows of the table `videos.csv`, and `good` counts the imported rows. `problems` has an entry for
-    each row that was skipped, or that was imported although something in it is wrong, such as the length of the video.
-    `video_ids` and `niches` are those of the good rows. `remarks` are about the table as a whole.
+    each skipped row. It also has an entry for each imported row with an error, such as an unreadable length of the
+    video. `video_ids` and `niches` are those of the imported rows. `remarks` are about the table as a whole.
     """
 
     rows: int = 0
@@ -71,8 +71,8 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
     """Store the picture of each row. Return the rows whose picture could be read, each with a sighting or None.
 
-    A sighting is a record of which picture the video showed at a moment. It is None if there is nothing to record. Rows
-    whose picture could not be read are added to `report.problems`.
+    A sighting is a record of which picture the video showed at a moment. It is None if the lab knows that the video
+    showed another picture later. Each row whose picture could not be read becomes an entry of `report.problems`.
     """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
@@ -91,9 +91,9 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
 
 
 def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | None:
-    """Store the row's picture. Return the sighting to record: which picture the video showed when the row was observed.
+    """Store the row's picture. Return the sighting to record: which picture the video showed when it was observed.
 
-    Return None if the lab knows another picture of the video that was seen later.
+    Return None if the lab knows that the video showed another picture at a later time.
     """
     data = read_picture(row.image)
     picture = decode(data)

@@ -42,9 +42,9 @@ class Row:
 class CatalogueTable(ReadTable):
     """The table `folder/videos.csv`, and what was found while reading it.
 
-    `rows` counts the rows that were read so far. `problems` has an entry for each row that was skipped, or that was
-    read although its length could not be read. `remarks` are about the whole table. They name missing optional columns,
-    and columns whose text was decoded.
+    `rows` counts the rows that were read so far. `problems` has an entry for each skipped row. It also has an entry for
+    each row whose video length could not be read. Such a row is used without the length. `remarks` are about the whole
+    table. They name missing optional columns, and columns in which HTML entities were decoded.
     """
 
     folder: Path
@@ -83,12 +83,12 @@ class CatalogueTable(ReadTable):
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # If a quote in the header is never closed, this function is called before the header is known. No line then
-        # counts as a complete row.
+        # This method is called before the header is known if a quote in the header is never closed. It then returns
+        # False for every line.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
-        """Return the row, or the problem because of which it is skipped.
+        """Convert the cells of a line to a row. Return the problem instead if the line must be skipped.
 
         If only the length of the video cannot be read, the row is returned without a length, and `problems` says so.
         """
@@ -185,7 +185,8 @@ def _image(name: str, folder: Path) -> Path:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the message that `problems` shows for the error. The path of the picture is left out, because it may be
-    long.
+    """Return the message that `problems` shows for the error.
+
+    An `OSError` comes from the path of the picture. Its message leaves out this path, which may be long.
     """
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""The videos that one refresh of a niche has collected so far, and how they are saved."""
+"""Save the videos that one refresh of a niche collects, and count them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,7 +31,9 @@ class Collecting:
     remarks: list[str] = field(default_factory=list)
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
-        """Fetch the channels that are new to the lab, then save these channels and the videos in one transaction."""
+        """Fetch the channels whose playlist of uploads the lab does not know yet. Then save these channels and the
+        videos in one transaction.
+        """
         wanted = {record.channel_id for record in records}
         playlist_known = select(channels.c.channel_id).where(
             channels.c.channel_id.in_(wanted), channels.c.uploads_playlist.is_not(None)

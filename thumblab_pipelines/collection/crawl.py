@@ -50,7 +50,7 @@ _REPORT_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Crawled:
-    """The counts of the niche after one run, and what the run did.
+    """The result of one run: what the run did, and how many channels and videos of the niche are now known.
 
     `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
     says why the run ended early, or is None. YouTube gives lists, such as the uploads of a channel, page by page.
@@ -85,7 +85,7 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
-    """Yield an engine for the same database with two connections for each worker.
+    """Yield a new engine for the database of `engine`. It has two connections for each worker, and one more.
 
     A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
     worker needs a second connection to reserve calls.
@@ -98,7 +98,7 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
 
 
 class _Run:
-    """One run over one niche. It holds the state that its worker threads share."""
+    """One run of the crawl over one niche. It holds the state that its worker threads share."""
 
     def __init__(self, engine: Engine, youtube: YouTube, niche: str, settings: Settings, progress: Progress) -> None:
         self._engine = engine
@@ -116,7 +116,7 @@ class _Run:
         self.remarks: list[str] = []
 
     def work(self) -> str | None:
-        """Work until nothing is left or the quota is spent. Return why the work ended early, or None."""
+        """Crawl until no channel or video is left, or the quota is spent. Return why the run ended early, or None."""
         discovery = Discovery(self._engine, self._youtube, self._niche, self._settings, self._progress, self.remarks)
         try:
             stopped = discovery.find_channels()
@@ -180,9 +180,9 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Take a channel that no other worker holds, read one page of its uploads, and return True.
+        """Read one page of the uploads of a channel that no other worker holds, and return True.
 
-        Return False if there is no such channel.
+        Return False if there is no such channel whose uploads are still to be read.
         """
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)
@@ -250,7 +250,7 @@ class _Run:
 
 
 def check_crawl(crawled: Crawled) -> list[CheckResult]:
-    """Check that at least one video is kept. The check also passes if the run ended early and says why."""
+    """Check that the crawl has kept at least one video of the niche. The check also passes if the run ended early."""
     counted = crawled.counted
     excluded = sum(counted.channels_excluded.values())
     listed = sum(counted.videos.values())

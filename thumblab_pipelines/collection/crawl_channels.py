@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add to the crawl the channels of the niche's YouTube videos that the lab already has. This costs no quota."""
+    """Add channels to the crawl: those of all videos from YouTube that the lab has in the niche. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 
@@ -130,7 +130,10 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Return whether the uploads of any channel are still to be read, even if another worker holds this channel."""
+    """Return whether the niche has a channel whose uploads are still to be read.
+
+    A channel that another worker holds counts too.
+    """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 

@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
 """If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All
-unfinished searches of the niche then end. A later run plans searches only for weeks that have none yet.
+unfinished searches of the niche then end. A later run plans searches only for weeks that were not searched before.
 """
 
 _RECHECK_AFTER = timedelta(days=30)
@@ -103,9 +103,9 @@ class Discovery:
         return hits, paging.cursor
 
     def check_channels(self) -> None:
-        """Fetch the facts of each channel that is to be checked, and leave out the channels that the rules exclude.
+        """Check the channels that were never checked, and those that were left out more than 30 days ago.
 
-        These are the channels that were never checked, and those that were left out more than 30 days ago.
+        To check a channel means to fetch its facts from YouTube, and to leave it out if the rules exclude it.
         """
         while True:
             with self.engine.begin() as connection:

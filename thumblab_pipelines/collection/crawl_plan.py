@@ -82,9 +82,9 @@ def plan_crawl(
         lab: The lab.
         niches: The niches to crawl.
         channels: The number of channels to find for each niche. By default, the setting `crawl_channels`.
-        per_channel: The number of videos of a channel. By default, the mean of the channels walked so far, or
+        per_channel: The expected number of videos of a channel. By default, the mean of the channels walked so far, or
             `VIDEOS_PER_CHANNEL` if none was walked.
-        now: The moment to plan for. By default, this machine's time, because the plan makes no call to YouTube.
+        now: The moment to plan for. By default, the time of this machine.
     """
     settings = lab.settings
     now = now or datetime.now(UTC)

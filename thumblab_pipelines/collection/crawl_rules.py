@@ -51,7 +51,7 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
     """Return the reason for leaving the channel out if it has too few recent uploads, and None if it has enough.
 
-    The check needs only the first page of the channel's uploads. So the crawl makes it before it spends quota on the
+    The check needs only the first page of the channel's uploads. So the crawl checks this before it spends quota on the
     titles, lengths and counts of the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
@@ -95,12 +95,12 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
 
 
 def is_in_language(record: VideoRecord, language: str) -> bool:
-    """Return whether a video is in the language.
+    """Return whether the language of a video is `language`, as far as the lab can tell.
 
-    If the uploader declared a language, this language is compared with the wanted one. If none is declared, the letters
-    of the title decide. If the wanted language is written in Latin letters, at least half of the title's letters must
-    be Latin. If it is written in another script, less than half of them may be Latin. Many languages are written in
-    Latin letters. So if the wanted language is English, a French video without a declared language is kept too.
+    If the uploader declared a language, the declared language is compared with `language`. Otherwise, the letters of
+    the title decide. If `language` is written in Latin letters, at least half of the title's letters must be Latin. If
+    it is written in another script, less than half of the letters may be Latin. Many languages have Latin letters. So
+    if `language` is English, a French video without a declared language is kept too.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

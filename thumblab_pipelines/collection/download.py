@@ -39,7 +39,7 @@ class Downloaded:
 
     `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
     thumbnail again when it is due (see `download_thumbnails`). `postponed` counts the videos for which the host gave no
-    answer or no usable one, or which this run did not reach. The next run asks for their thumbnails.
+    usable answer, and those that this run did not ask for. The next run asks for the thumbnails of both.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -61,13 +61,13 @@ class Downloaded:
 def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Downloaded:
     """Download the thumbnails that videos of the niche lack. Check known thumbnails again when they are due.
 
-    The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. While its
-    video is younger than 14 days, it is due after one day. A run checks at most `thumbnail_rechecks` thumbnails again.
-    It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
-    are downloaded.
+    The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. The
+    thumbnail of a video younger than 14 days is due after one day. A run checks at most `thumbnail_rechecks` thumbnails
+    again. It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes
+    of it are downloaded.
 
-    If the host has encoded the same picture anew, so that only its bytes differ, the thumbnail counts as unchanged, and
-    the stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
+    If the host has encoded the same picture anew, only its bytes differ. The thumbnail then counts as unchanged, and the
+    stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
 
     The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
     machine's time if the answer names none. Raises `LabError` if the niche has no thumbnail yet and none could be
@@ -98,8 +98,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                         "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                # No host answered for any video of a whole batch. There may be thousands of further videos, so this run
-                # does not try them.
+                # No host answered for any video of a whole batch. Requests for further videos would probably fail too,
+                # and there may be thousands of them. So this run stops here.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
     # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
@@ -114,9 +114,9 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
 
 def _hash_unhashed(lab: Lab, niche: str) -> None:
-    """Compute the perceptual hash of pictures that an early version of the lab stored without one.
+    """Compute the missing perceptual hashes of pictures. An early version of this software stored pictures without one.
 
-    A picture whose file cannot be read is skipped here without an error. `check_thumbnails` reports missing files.
+    A picture whose file cannot be read is skipped without an error. `check_thumbnails` reports missing files later.
     """
     statement = (
         select(thumbnails.c.video_id, thumbnails.c.sha256)
@@ -158,7 +158,7 @@ def _count_duplicates(lab: Lab, niche: str) -> tuple[int, int]:
 
 
 def check_thumbnails(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that at least half of the thumbnails could be read, and that the image store has the files of a sample."""
+    """Check that at least half of the thumbnails could be read, and that a sample of their files still exists."""
     of_niche = thumbnails.c.video_id.in_(select(videos.c.video_id).where(videos.c.niche == niche))
     with lab.engine.connect() as connection:
         total, readable = connection.execute(

@@ -1,6 +1,7 @@
 """Ask YouTube for the current counts of each video that is due.
 
-From these observations, the lab computes how many views a video had at a fixed age.
+The counts are stored as observations. From the observations of a video, the lab later estimates how many views it had
+at a fixed age.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Videos are
-# to be observed every 6 hours, every day or every week. Each interval in this query is a little shorter. Otherwise, a
-# run that starts some seconds early would find that the videos are not due yet.
+# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Depending
+# on its age, a video is to be observed every 6 hours, every day or every week. The intervals in this query are a little
+# shorter. Otherwise, a run that starts some seconds early would find that the videos are not due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -44,10 +45,10 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
-    answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
-    the run ended early, or is None. `withheld` is a check. It fails if the lab did not delete the gone videos, because
-    they were too many. If YouTube was not asked, `remarks` says why.
+    `due` counts the videos that were to be observed. Of these, `observed` counts the videos whose counts were stored,
+    and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
+    the run ended early, or is None. `withheld` is a check. It fails if so many videos were gone that the lab refused to
+    delete them. If YouTube was not asked, `remarks` says why.
     """
 
     due: int
@@ -62,10 +63,10 @@ class Observed:
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
     """Store the present counts of every video of the niche whose counts are due.
 
-    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. If YouTube
-    leaves a video out of its answer, the run asks for the video again before it deletes it. It asks twice more for an
-    ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than `Deletion`
-    allows, none is deleted, unless a person has `confirmed` the deletion.
+    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that
+    YouTube no longer has is deleted. YouTube may leave a video out of an answer by mistake. So the run asks up to twice
+    more for an ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than
+    `Deletion` allows, none is deleted, unless a person has `confirmed` the deletion.
 
     The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos
     from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has videos
@@ -114,9 +115,9 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
 
 
 def check_observation(observed: Observed) -> list[CheckResult]:
-    """Check that at most half of the due videos are gone from YouTube, and that no deletion was withheld.
+    """Check that at most half of the due videos are gone from YouTube. This check also passes if the run ended early.
 
-    The check of the due videos also passes if the run ended early.
+    A second check fails if so many videos were gone that the lab refused to delete them.
     """
     explanation = f"{observed.observed} of {observed.due} due videos observed, {observed.gone} are gone"
     answered = observed.stopped is not None or observed.gone * 2 <= observed.due

@@ -16,7 +16,7 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """The number of videos of a batch that YouTube still has, and the ids of the videos that it no longer has."""
+    """The number of videos of a batch that were brought up to date, and the ids of those that YouTube no longer has."""
 
     present: int
     gone: list[str]
@@ -42,8 +42,8 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
         save_videos(connection, records)
-        # The uploader may no longer allow others to train on the video. So the stored permission is replaced by None,
-        # which means that it is unknown. The next run of `retain` then asks YouTube for the permission again.
+        # The uploader may have withdrawn the permission to train on the video. So the stored permission is replaced by
+        # None, which means that it is unknown. The next run of `retain` then asks YouTube for the permission again.
         if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
@@ -54,8 +54,8 @@ def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> Obse
     """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
-        # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
-        # other process can delete a video before its observation is written.
+        # This query locks the videos' rows in the way in which PostgreSQL locks them to check a foreign key. So no other
+        # process can delete a video before its observation is written.
         chosen = (
             select(videos.c.video_id, videos.c.format)
             .where(videos.c.video_id.in_(video_ids))

@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks only the latest observation of a video. If a premiere was postponed, its date of publication has
-# moved. Earlier observations may then be older than this date without being wrong.
+# This query checks whether the latest observation of a video was made before the video was published. Earlier
+# observations are not checked. If a premiere was postponed, they are older than its new date of publication, and right.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -100,13 +100,13 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 
 
 def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Collect the newest uploads of the channels that were visited longest ago.
+    """Collect the newest uploads of a few channels: those whose uploads the lab listed longest ago, or never.
 
     For uploads that the lab already has, only the counts are fetched. This costs no unit, because YouTube has a
     separate quota for calls that fetch only counts.
     """
-    # If the search for trending videos needed more than one page, the refresh reads two channels fewer for each page
-    # after the first. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
+    # For each page after the first that the search for trending videos needed, the refresh lists the uploads of two
+    # channels fewer. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -161,9 +161,9 @@ def _save_new(
 
 
 def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]:
-    """Return channels of the niche with their uploads playlists.
+    """Return at most `limit` channels of the niche, each with the id of the playlist of its uploads.
 
-    Channels that were never visited come first, then those that were visited longest ago.
+    Channels whose uploads the lab never listed come first, then those whose uploads it listed longest ago.
     """
     of_niche = select(videos.c.channel_id).where(videos.c.niche == niche).distinct()
     statement = (

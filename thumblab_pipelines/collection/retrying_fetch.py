@@ -13,8 +13,8 @@ TRIES = 4
 LONGEST_WAIT_S = 60.0
 """A request waits at most this many seconds before it is sent.
 
-A host may ask for a longer wait. As long as more than this number of seconds is left of the host's wait, all requests
-to the host fail at once. After that, requests wait until the host's wait is over.
+A host may ask for a longer wait. While more than this many seconds of its wait are left, all requests to the host fail
+at once. Later requests wait until the wait is over.
 """
 
 _BUSY = {429, 500, 502, 503, 504}
@@ -36,12 +36,13 @@ class RetryingFetcher:
         self._closed_until: dict[str, float] = {}
 
     def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> FetchedAnswer:
-        """Return the answer of `Fetcher.get`. If a try fails with status 429, 500, 502, 503 or 504, repeat it up to 3
-        times.
+        """Request the URL with `Fetcher.get`, and return its answer.
+
+        A request that fails with status 429, 500, 502, 503 or 504 is repeated up to 3 times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError` if the last try fails, if a try fails with another
-        status, or if the host asks for a wait of more than `LONGEST_WAIT_S`.
+        are random and grow from half a second. Raises `FetchError` if the last try fails, or if a try fails with another
+        status. Raises it too if the host asks for a wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 
@@ -50,8 +51,8 @@ class RetryingFetcher:
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 
         def delay(state: RetryCallState) -> float:
-            # If the host asked for a wait, this function returns 0, and `fetch` waits. Only `fetch` knows whether the
-            # host has asked another thread for a longer wait meanwhile.
+            # If the host asked for a wait, this function returns 0, because `_wait_for` waits before the next try.
+            # `_wait_for` also takes into account the waits for which the host has asked other threads.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:

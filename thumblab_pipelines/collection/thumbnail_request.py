@@ -19,8 +19,8 @@ from thumblab_pipelines.videos.versions import Missing, Origin, Shown, Sighting,
 _GONE = {404, 410}
 
 _PLACEHOLDER = (120, 90)
-"""Width and height in pixels of the grey picture that YouTube sends if a size is missing. YouTube's smallest real size,
-`default`, has the same width and height."""
+"""Width and height in pixels of the grey picture that YouTube sends if a thumbnail does not exist in the requested size.
+YouTube's smallest real size, `default`, has the same width and height."""
 
 _SMALLEST = "default"
 
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Outcome:
-    """Request the sizes of a thumbnail, the best first, until one exists. Store its picture if it is new."""
+    """Request the thumbnail in its best size, then in smaller sizes until one exists. Store the picture if it is new."""
     missing: tuple[str, datetime | None] | None = None
     size = 0
     for url in wanted.urls:
@@ -78,7 +78,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
         return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
-    assert missing is not None  # A wanted video has at least one URL, and none of them gave a picture.
+    assert missing is not None  # A wanted video has at least one URL, and at each of them the picture was missing.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
@@ -91,7 +91,8 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the picture with the one that the lab has of this video. Store it if it is different.
+    """Compare the downloaded picture with the one that the lab has of this video. Store the downloaded one if it shows
+    something different.
 
     A picture with exactly the same bytes is stored again, because the lab may have lost its file.
     """

@@ -11,7 +11,7 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_pipelines.lab import Lab
 
 _YOUNG = timedelta(days=14)
-"""Videos younger than this are checked daily."""
+"""The thumbnails of videos younger than this are checked daily."""
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
@@ -58,8 +58,8 @@ def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
     offered = and_(videos.c.niche == niche, func.cardinality(videos.c.thumbnail_urls) > 0)
     days = timedelta(days=lab.settings.thumbnail_recheck_days)
     with lab.engine.connect() as connection:
-        # `now` is the time of YouTube's clock at the last refresh of the niche. This machine's clock may differ from
-        # YouTube's. If the lab uses the emulator instead of YouTube, the emulator's clock stands still.
+        # `now` is the time of YouTube's clock at the last refresh of the niche. The time of this machine is not used,
+        # because it may differ. For example, the clock of the emulator, which stands in for YouTube, stands still.
         now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
         if now is None:
             return []

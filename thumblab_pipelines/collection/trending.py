@@ -26,8 +26,8 @@ _PROBE_AGAIN = timedelta(days=30)
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
     """Save the videos of YouTube's chart for the niche's category, if there is such a chart.
 
-    If there is no chart, or if it has fewer ordinary videos than the setting `videos_per_niche`, also save the most
-    viewed videos of a search.
+    The setting `videos_per_niche` is the wanted number of ordinary videos. If there is no chart, or if it has fewer
+    ordinary videos, also save the most viewed videos of a search.
     """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)
@@ -68,7 +68,7 @@ def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read at most.
 
     If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs one
-    unit of the daily quota for searches. So the lab stops after this many pages, even if it then has fewer videos.
+    unit of the daily quota for searches. So the lab stops after this many pages, even if it wants more videos.
     """
     return max(2, -(-wanted // PAGE_SIZE))
 

@@ -58,7 +58,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """Save a vector for every thumbnail and title of the niche.
 
     Every batch is committed. A thumbnail or title that already has a vector is not encoded again. Once the lab has
-    enough vectors, PostgreSQL also builds an index of them.
+    enough vectors, this function also makes PostgreSQL build an index of the picture vectors.
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
@@ -198,18 +198,19 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return an SQL condition on a row of `table`, which records what an encoder made of a picture or title of a video.
+    """Return an SQL condition on a row of `table`, which is the table of vectors or the table of encoding failures.
 
-    The row must be about a video in `videos`, this encoder, and the picture or title with this digest.
+    The row must be about the video in the row of `videos`, about this encoder, and about the picture or title with this
+    digest.
     """
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 
 
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
-    """Return the pictures or titles without a vector that training needs, and that the videos do not show at present.
+    """Return the pictures or titles that a video showed earlier or an experiment tested, and that still lack a vector.
 
-    Videos of the niche showed them before their present ones, or an experiment tested them. `what` says whether
-    pictures or titles are returned. `encoder` is the fingerprint of the encoder whose vector they lack.
+    Training needs these vectors. `what` says whether pictures or titles are returned. `encoder` is the fingerprint of
+    the encoder whose vector they lack.
     """
     first = [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
     known = {(source.video_id, source.digest) for source in first}

@@ -113,8 +113,8 @@ def encode_pictures(
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model has only four pictures, so a commit per batch would take much time. Several batches
-        # are committed together, although a crash loses all of them.
+        # A batch of a large model has only four pictures. A commit after each batch would take much time, so several
+        # batches are committed together. A crash loses the batches that are not committed yet.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []

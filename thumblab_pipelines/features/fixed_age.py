@@ -25,7 +25,8 @@ had an error below 6 %, and 99 % had an error below 10 %.
 class Estimate:
     """An estimate of a video's views at the age `at` in hours.
 
-    It is interpolated between two observations of one era, at the ages `before` and `after` in hours.
+    It is interpolated between two observations of one era, at the ages `before` and `after` in hours. If an observation
+    was made at the age `at`, both are this age.
     """
 
     at: float
@@ -44,9 +45,10 @@ def views_at_ages(
 ) -> list[Estimate]:
     """Return estimates of one video's views at fixed ages. Ages that its observations do not cover are left out.
 
-    Views are interpolated between the two nearest observations of one era, linearly in the logarithm of the age. An
-    observation at exactly the fixed age is used without interpolation. A fixed age is left out if no two observations
-    enclose it, or if the ages at the two observations differ by a factor above `max_ratio`.
+    Views are interpolated between the last observation before the fixed age and the first one after it. Both must be of
+    one era. The interpolation is linear in the logarithm of the age. An observation at exactly the fixed age is used
+    without interpolation. A fixed age is left out if no two observations enclose it. It is left out too if the ages at
+    the two observations differ by a factor above `max_ratio`.
 
     Counts normally only grow, but YouTube removes views that it finds invalid. If a later count of the same era is
     lower, it therefore replaces the earlier count. Observations from before the publication (premieres) are ignored.

@@ -17,15 +17,15 @@ SparseRows: TypeAlias = Any
 """A `scipy.sparse.csr_array` of float32 [n, BUCKETS]."""
 
 BUCKETS = 2**18
-"""Number of hash buckets: few of the words of 50,000 titles share a bucket with another word."""
+"""Number of hash buckets. With so many buckets, few of the words in 50,000 titles share a bucket with another word."""
 
 RARITY = 4
 """Number of values that `word_rarity` returns for a title."""
 
 _WORD = r"(?u)\w+|[^\w\s]"
-"""A word of any length in any script, or a single punctuation mark or emoji."""
+"""Regular expression for a word of any length in any script, or for a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""`word_rarity` adds these numbers to the count of earlier titles and to the count of a word's uses.
+"""`word_rarity` adds the first number to the count of earlier titles, and the second to the count of a word's uses.
 
 Otherwise, the rarity of the words in the first titles would be extreme.
 """
@@ -37,10 +37,11 @@ class HashedTitles:
     """n titles in hash buckets (feature hashing [1]_), weighted by inverse document frequency.
 
     `words` has the words and the pairs of words of each title. `groups` has the groups of three to five characters
-    within words. Each row of them has length 1, or 0 for an empty title. `present` has a 1 for each single word of a
-    title.
-    In scripts without spaces, and in languages whose words have many endings, few titles share whole words. Such titles
-    still share groups of characters.
+    within words. Each row of `words` and `groups` is a vector of length 1, or of zeros for an empty title. `present`
+    has a 1 for each single word of a title.
+
+    `groups` exists because few titles share whole words in scripts without spaces, and in languages whose words have
+    many endings. Such titles still share groups of characters.
 
     .. [1] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
@@ -84,8 +85,8 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
-    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that were published before on
-    any channel, and `uses` is the number of these titles that have the word. The columns are:
+    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that any channel published
+    before. `uses` is the number of these titles that have the word. The columns are:
 
     1. the mean rarity of the title's words
     2. the mean rarity of its three rarest words

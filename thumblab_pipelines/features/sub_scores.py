@@ -87,9 +87,9 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
     """Yield a sample for each row. A sample is the input of the meter.
 
-    It consists of a function that decodes the picture, and of the title. A picture is decoded only when it is measured.
-    `tower` is the image encoder if it has a text tower, a part that encodes titles. In this case the samples include
-    the vectors of pictures and titles.
+    A sample consists of the title and of a function that decodes the picture. A picture is decoded only when it is
+    measured. `tower` is the image encoder if it can encode titles too, and None otherwise. If it is not None, the
+    samples also have the vectors of the pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
@@ -148,7 +148,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter that the settings describe, and the image encoder, or None if it cannot encode titles.
+    """Return the meter of the settings. Also return the image encoder if it can encode titles too, and None otherwise.
 
     No model is loaded yet.
     """

@@ -1,1 +1,1 @@
-"""Fine-tune the image encoder together with the ranker."""
+"""Fine-tune the image encoder together with the ranker, the network that computes scores from vectors."""

@@ -1,9 +1,9 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-The ranker is the network that computes scores from vectors. Its heads are its last layers. Of the encoder, either only
-the last blocks are trained, or all of it. The result is a release with an open_clip checkpoint. To use the fine-tuned
-encoder, a person names it in the settings. Then vectors, indices and the ranking model must be computed again, see
-docs/encoders.md.
+The ranker is the network that computes scores from vectors. Its heads are its last layers. Either the whole picture
+part of the encoder is trained, or only the last blocks of this part. The result is a release with an open_clip
+checkpoint. To use the fine-tuned encoder, a person names it in the settings. Then vectors, indices and the ranking
+model must be computed again, see docs/encoders.md.
 """
 
 import json
@@ -29,7 +29,9 @@ WEIGHTS = "weights.safetensors"
 """The file of an encoder release with the weights of the whole CLIP model. open_clip and the lab can both read it."""
 
 _VERSION = 3
-"""A part of the digest of the inputs. Raise this number if the same inputs now give another encoder."""
+"""A part of the digest of the inputs. Raise this number if a change of the code makes the same inputs give another
+encoder.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class FineTuneConfig:
 
     def __post_init__(self) -> None:
         if self.blocks != "all" and self.blocks < 1:
-            raise LabError(f"blocks is {self.blocks}; use a number of last blocks to train, 1 or more, or 'all'")
+            raise LabError(f"blocks is {self.blocks}; use the number of last blocks to train (1 or more), or 'all'")
         for name, allowed in (("heads", ("trained", "fresh")), ("pair_loss", ("ranknet", "margin"))):
             if getattr(self, name) not in allowed:
                 raise LabError(f"{name} is {getattr(self, name)!r}; use {' or '.join(allowed)}")
@@ -245,7 +247,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        # The encoder may itself be fine-tuned. Then the videos of this earlier fine-tuning count too.
+        # The encoder in the settings may be a fine-tuned one. The videos with which it was fine-tuned then count too.
         seen_before = encoder_fingerprints(lab.settings.image_encoder)
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
@@ -253,7 +255,10 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
-    """Return the ranker of the release `start`, or a new ranker that standardises its inputs by the training videos."""
+    """Return the ranker of the release `start`. If `start` is None, return a new ranker.
+
+    The new ranker standardises its inputs. The standardisation is fitted to the training videos.
+    """
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig

@@ -39,9 +39,9 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    All other parameters are frozen. If `blocks` is "all", the whole tower is trained, with its patch embedding. If
-    `blocks` equals the number of blocks in the tower, all blocks are trained, but the patch embedding stays frozen. The
-    tower stays in evaluation mode, without dropout.
+    All other parameters are frozen. The patch embedding, the part before the blocks, is trained only if `blocks` is
+    "all". It stays frozen if `blocks` equals the number of blocks in the tower. The tower stays in evaluation mode,
+    without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """
@@ -50,7 +50,7 @@ class TrainableTower:
         anatomy = _anatomy(visual)
         count = len(anatomy.blocks) if blocks == ALL else blocks
         if not 1 <= count <= len(anatomy.blocks):
-            raise LabError(f"the image tower has {len(anatomy.blocks)} blocks; {blocks} of them cannot be fine-tuned")
+            raise LabError(f"the image tower has {len(anatomy.blocks)} blocks, so {blocks} cannot be fine-tuned")
         self._anatomy = anatomy
         self._first = len(anatomy.blocks) - count
         self.whole = blocks == ALL
@@ -97,7 +97,7 @@ class TrainableTower:
 
 
 def _within(name: str, parts: tuple[str, ...]) -> bool:
-    """Return whether the parameter `name` is one of the parts, or is inside one of them."""
+    """Return whether the parameter `name` is one of `parts`, or belongs to a module in `parts`."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 

@@ -96,7 +96,10 @@ class TowerTraining:
         self._validation, dropped_of_validation = self._readable(pairs_of(data, VALIDATION, 0.0))
         self.dropped_pairs = dropped + dropped_of_validation
         if not len(self._train[0]):
-            raise LabError("no training pair is clear enough and has two readable pictures; collect more videos")
+            raise LabError(
+                f"no training pair with a margin of {config.least_margin:g} or more has two readable pictures; "
+                "collect more videos"
+            )
         self._learnt = np.unique(np.concatenate(self._train))
         self._micro_batches = math.ceil(len(self._learnt) / config.pictures)
         self._steps = math.ceil(self._micro_batches / config.accumulate)
@@ -105,7 +108,7 @@ class TowerTraining:
         self._best: dict[str, Tensor] = {}
 
     def run(self, listener: Progress) -> TunedTower:
-        """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
+        """Train the epochs that are not finished yet. Then load the weights of the best epoch into the tower."""
         # The AUC is measured before `_resume` loads trained weights. So a resumed run, too, reports the AUC before the
         # first epoch.
         before = self.validation_auc()
@@ -172,7 +175,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the scores [n] that the pairwise head gives n rows of the dataset. The result is on the CPU."""
+        """Return the scores [n] that the ranker gives n rows of the dataset. The result is on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))
@@ -225,7 +228,7 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """Return the winners and losers of those pairs of the part that have a margin of `least_margin` or more.
+    """Return the winners and losers of the pairs in `part` whose margin is `least_margin` or more.
 
     A pair is left out if one of its videos may not be used for training.
     """

@@ -28,11 +28,13 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""A check searches a new index with the vectors of this many of its own videos, and expects to find these videos."""
+"""A check takes the vectors of this many videos of a new index. It searches the index with them, and expects to find
+these videos.
+"""
 _LEAST_SHARE = 0.5
 """Least size of a new library, as a share of the size of the served library.
 
-If the new library is smaller, the collection has probably failed.
+If a new library is smaller than this, the collection of videos has probably failed.
 """
 
 
@@ -98,8 +100,8 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     sampled = [index.items[row].video_id for row in rows]
     lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
-    # A library contains only videos with a vector by its encoder. The sizes of the new and the served library can
-    # therefore be compared only if both have the same encoder.
+    # An index contains only the videos that have a vector from its encoder. The sizes of the new and the served index
+    # can therefore be compared only if both have the same encoder.
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
@@ -117,7 +119,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
 
     Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
     again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no
-    release, if the build fails a check, or if the build contains a video that the lab has deleted meanwhile.
+    release, or if the build fails a check. Raises it too if the lab has deleted a video of the build meanwhile.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -145,9 +147,10 @@ def promote_index(lab: Lab, niche: str) -> Served:
 def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
-    Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
-    `releases_kept` builds also stay. So even after many small changes, there is still the build that waits to be
-    served, and a build to which a person can roll back. A release that a rollback displaced stays too.
+    Every change of the served index makes a release, and every build from the database makes one too. The newest
+    `releases_kept` releases stay. The newest `releases_kept` builds also stay. So even after many changes, there is
+    still the build that waits to be served, and a build to which a person can roll back. A release that a rollback
+    displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)
@@ -186,8 +189,8 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Releases of early versions of the lab have no mark. They are ordered by the
-    # time at which their build read the database.
+    # Builds are ordered by their marks. Releases that an early version of this software built have no mark. Such
+    # releases are ordered by the time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 

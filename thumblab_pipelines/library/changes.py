@@ -41,7 +41,7 @@ class Changed:
 
 
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
-    """Add videos to the served index, or replace their entries by what the database has now.
+    """Add videos to the served index. If a video is in the index already, update its entry from the database.
 
     A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
     If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the
@@ -53,7 +53,8 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have chosen another precision.
+        # `embed` may have chosen another precision for the encoder. This changes the encoder's fingerprint.
+        encoder = image_encoder(lab.settings).fingerprint
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         with lab.engine.begin() as connection:
@@ -149,15 +150,15 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or the release is damaged. Its changes are stored in the
-                # database too, so a rebuild contains them.
+                # Retention has deleted the displaced release, or this release is damaged. The videos that it put in or
+                # took out are stored in the database too, so a rebuild repeats its changes.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Keep those of the videos that belong to the niche out of every later index, and return their ids."""
+    """Exclude videos from every later index, and return their ids. Ids of videos outside the niche are ignored."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))
@@ -170,8 +171,8 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """Return the served release and its index.
 
-    If no index is served, or if the served index was not made with the encoder in the settings, a rebuild is requested
-    and `RebuildRequiredError` is raised.
+    Request a rebuild and raise `RebuildRequiredError` if no index is served, or if the served index was not made with
+    the encoder in the settings.
     """
     served = lab.releases.serving.current(INDEX, niche)
     if served is None:
@@ -221,8 +222,8 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
     """Return why videos cannot be put into the niche's index yet, by video id.
 
-    The reasons are that the lab does not know the video, that it belongs to another niche, or that its picture or its
-    vector is missing. Videos without such a reason are left out of the result.
+    The lab may not know the video. The video may belong to another niche. Or its picture or its vector is missing.
+    Videos without such a reason are left out of the result.
     """
     statement = (
         select(

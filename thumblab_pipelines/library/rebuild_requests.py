@@ -57,7 +57,7 @@ def close_request_answered_by(lab: Lab, release: Release) -> None:
     if "answers" in release.info:
         asked = release.info["answers"]
         close_request_made_at(lab, release.scope, datetime.fromisoformat(asked) if asked else None)
-    else:  # Releases of early versions do not record which request they answer.
+    else:  # The release is from an early version of this software, which did not record the answered request.
         _close(lab, release.scope, index_rebuilds.c.asked_at <= as_of(release))
 
 

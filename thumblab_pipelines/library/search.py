@@ -68,8 +68,8 @@ def search_libraries(
             tower = text_tower(encoder)
             if tower is None:
                 raise LabError(
-                    f"{encoder.fingerprint} has no text tower, so it cannot search for words; use an open_clip encoder, or "
-                    "search by a picture"
+                    f"{encoder.fingerprint} cannot encode words, so it cannot search for them; use an open_clip encoder, "
+                    "or search by a picture"
                 )
             query = tower.encode_texts([words or ""])[0]
     for niche, (_, index) in libraries.items():
@@ -98,7 +98,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the libraries that were made with the same encoder as the vector of the video, and then this vector."""
+    """Return the libraries that were made with the encoder of the video's vector, and this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)
@@ -106,7 +106,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:
-    """Return the libraries that were made with `encoder`. Add a remark for each library that was made with another."""
+    """Return the libraries that were made with `encoder`. Add a remark for each library with another encoder."""
     others = [niche for niche, (_, index) in libraries.items() if index.encoder != encoder]
     remarks += [f"{niche} is not searched: its index was made with {libraries[niche][1].encoder}" for niche in others]
     return {niche: library for niche, library in libraries.items() if niche not in others}

@@ -49,7 +49,8 @@ class Verified:
 def index_status(lab: Lab, niche: str) -> IndexStatus:
     """Return the status of the niche's served index.
 
-    Its remarks name everything unusual. For example, no index is served, the index is old, or a rebuild is requested.
+    The remarks of the status name everything unusual. For example, they say that no index is served, that it is old, or
+    that a rebuild is requested.
     """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))

@@ -1,1 +1,1 @@
-"""The code that imports the true click-through rates of a channel's videos, which YouTube shows only to the owner."""
+"""Import the true click-through rates of a channel's videos. YouTube shows them only to the channel's owner."""

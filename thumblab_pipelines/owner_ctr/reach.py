@@ -69,8 +69,8 @@ class ReachImport:
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, if it cannot be reached, or if
-    there are new reports and none of them could be read.
+    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, or if it cannot be reached. Raises
+    `LabError` too if there are new reports and none of them could be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()

@@ -29,10 +29,12 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. The next counts compare the file with the rows from earlier exports in the table `video_reach`.
-    `new` counts videos that had no such row. `changed` counts videos whose figures differ from their row, and
-    `unchanged` counts videos whose figures are the same. `older` counts videos that keep their row, because the row
-    comes from a newer export than this file. `shorts` counts videos that are Shorts or may be Shorts.
+    the same video. `shorts` counts videos that are Shorts or may be Shorts.
+
+    Four counts compare the videos of the file with the rows that earlier exports left in the table `video_reach`. `new`
+    counts videos without such a row. `changed` counts videos whose figures differ from their row. `unchanged` counts
+    videos whose figures are the same. `older` counts videos whose row comes from a newer export than this file. These
+    videos keep their row.
     """
 
     file: str
@@ -147,7 +149,7 @@ def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> Column
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
     """Replace the stored rows of these videos, and count the outcomes in `report`.
 
-    A stored row that comes from a newer export than this one is not replaced.
+    A stored row is not replaced if it comes from a newer export than the new row.
     """
     # Without the lock, two imports at the same time could store two rows of a video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))

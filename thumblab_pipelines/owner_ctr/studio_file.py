@@ -30,7 +30,7 @@ _MAX_FILES = 50
 
 _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
-"""Names of the files that Studio puts beside each table. The import does not need these files."""
+"""Regular expression for the names of the files that Studio puts beside each table. The import does not need them."""
 
 # The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
 # support, and OSError for bad bz2 data.
@@ -212,7 +212,7 @@ class _ZipReader:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn the errors that a damaged archive causes in the block into `LabError`."""
+    """Raise `LabError` in place of an error that a damaged archive causes in the block."""
     try:
         yield
     except _DAMAGED as error:
@@ -254,5 +254,5 @@ def shown(name: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the names in one text for an error message. It has at most 30 names."""
+    """Return the names in one text for an error message. The text has at most 30 names."""
     return ", ".join(shown(name) for name in names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")

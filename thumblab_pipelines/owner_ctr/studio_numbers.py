@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
-"""The form of a whole number. `G` stands for the thousands separator. Numbers in the Indian notation have groups of two
-digits, such as 1,00,95,064."""
+"""Regular expression for a whole number. `G` stands for the thousands separator. Numbers in the Indian notation have
+groups of two digits, such as 1,00,95,064."""
 
 _SPACES = re.compile("(?<=[0-9])[ \u00a0\u202f\u2009'\u2019](?=[0-9])")
-"""Spaces and apostrophes between digits. Some countries use them as thousands separators."""
+"""Regular expression for spaces and apostrophes between digits. Some countries use them as thousands separators."""
 
 _CLOCK = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,3}):([0-9]{2})")
 _NOTHING = {"", "-", "–", "—", "nan", "null", "n/a"}

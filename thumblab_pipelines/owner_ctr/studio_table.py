@@ -46,7 +46,7 @@ _ENGLISH = {"video title", "video publish time", "views", "watch time (hours)", 
 exports have them too."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-"""Soft hyphens, zero-width characters, direction marks and byte order marks."""
+"""Regular expression for soft hyphens, zero-width characters, direction marks and byte order marks."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
 def read_table(source: TableText) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is empty, too long or not CSV, is not an export of Studio in English, lacks a
-    required column, or has several columns for one figure.
+    Raises `LabError` if the table is empty, too long or not CSV, or if it is not an English export of Studio. Raises
+    `LabError` too if a required column is missing, or if there are several columns for one figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:

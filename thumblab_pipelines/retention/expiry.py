@@ -62,9 +62,9 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
     collected the video.
 
     `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos than
-    this are too old, none of them is deleted. With `oldest`, as many of them as the limit allows are deleted, and the
-    oldest are deleted first. If the setting `history_days` is set, counts and replaced thumbnails from more than this
-    many days ago are deleted too.
+    this are too old, none of them is deleted. If `oldest` is true, the oldest of them are deleted instead, as many as
+    the limit allows. If the setting `history_days` is set, counts and replaced thumbnails from more than this many days
+    ago are deleted too.
     """
     settings = lab.settings
     parameters = {

@@ -33,16 +33,15 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Age in seconds.
+"""A picture that no row names is deleted only if its file is older than this many seconds.
 
-A younger picture is not deleted, even if no row names it. It may belong to a download that has not written its row yet.
+A younger picture may belong to a download that has not written its row yet.
 """
 
 _ABANDONED_S = 7 * 86_400.0
-"""Time in seconds.
+"""If a training wrote nothing for this many seconds, the lab assumes that it was killed and will not be resumed.
 
-A running training writes its state after every epoch. If a training wrote nothing for this long, the lab assumes that
-it was killed and will not be resumed.
+A running training writes its state after every epoch.
 """
 
 
@@ -91,7 +90,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        prune_indices(lab, niche)  # A process that was killed while writing may have left files with deleted videos.
+        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        prune_indices(lab, niche)
     return len(stale) + len(unreadable)
 
 
@@ -133,18 +133,19 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
-    A needed release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
-    `is_needed` says which releases are needed.
+    A release is needed if it is the newest one, or if the served or the newest model was trained from it. A needed
+    release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
 
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
-            gigabytes large, so it is not written after every run that deletes videos.
+        rest: A needed release that is younger than this is not replaced yet. Its successor may be gigabytes large, so
+            the lab does not write a successor after every run that deletes videos.
         successors: Whether successors are published. If not, a needed release is deleted without one.
 
     Raises:
-        UnreadError: A release could not be read at the moment. It stays for the next run. The others are cleaned first.
+        UnreadError: A release could not be read at the moment. It stays for the next run. All other releases are
+            cleaned before the error is raised.
     """
     deleted = 0
     failed: LabError | None = None
@@ -172,7 +173,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        prune_pairs(lab)  # A process that was killed while writing may have left files with deleted videos.
+        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        prune_pairs(lab)
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted

@@ -30,8 +30,8 @@ _TRAINABILITY_PER_RUN = 500
 _IMPLAUSIBLE_CLOSURES = 20
 """The lab does not believe that so many channels were closed at once.
 
-The lab asks YouTube about channels in batches. If an answer lacks all channels of a batch, and the batch has at least
-this many channels, the lab takes the answer for an error of YouTube.
+The lab asks YouTube about channels in batches. An answer may lack all channels of a batch. If the batch has at least
+this many channels, the lab takes such an answer for an error of YouTube.
 """
 
 _DUE_CHANNELS = text("""

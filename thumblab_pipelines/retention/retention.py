@@ -54,8 +54,8 @@ class Retained:
     to date. `deleted` counts the deleted videos by reason. `images_deleted`, `releases_deleted` and
     `unfinished_deleted` count the deleted pictures, releases and abandoned trainings. `adapters` counts the channel
     adapters that were fitted anew or removed. `quota` is what the run spent. `stopped` says why the run ended early, or
-    is None. `withheld` is a check. It fails if videos were not deleted because they were too many at once. If YouTube
-    was not asked, `remarks` says why. `predictions_deleted` counts the kept predictions that were too old.
+    is None. `withheld` is a check. It fails if so many videos were to be deleted that the run refused to delete them.
+    If YouTube was not asked, `remarks` says why. `predictions_deleted` counts the kept predictions that were too old.
     """
 
     videos: int
@@ -159,7 +159,7 @@ def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
     """Raise the first failure. Its message also contains the messages of the other failures, and says which deletions
-    were withheld.
+    the run refused to do.
     """
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
@@ -188,7 +188,10 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
 
 
 def check_retention(lab: Lab, niche: str, retained: Retained) -> list[CheckResult]:
-    """Check that no index or adapter release still holds a deleted video, and that no deletion was withheld."""
+    """Check that no index or adapter release still holds a deleted video.
+
+    A second check fails if so many videos were to be deleted that the run refused to delete them.
+    """
     stale, _ = stale_indices(lab, niche)
     deleted = ", ".join(f"{count} {reason}" for reason, count in retained.deleted.items()) or "nothing to delete"
     holding = [str(release) for release in stale]

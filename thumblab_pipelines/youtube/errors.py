@@ -17,7 +17,7 @@ class ErrorKind(StrEnum):
     """Kinds of error. After an error of the kind `RATE`, `SERVER` or `TIMEOUT`, the call may succeed if it is repeated
     after a short wait.
 
-    `DAILY_QUOTA` lasts until YouTube resets the quota of the day.
+    After an error of the kind `DAILY_QUOTA`, calls of the same quota bucket fail until YouTube resets the bucket.
     """
 
     DAILY_QUOTA = "daily quota"

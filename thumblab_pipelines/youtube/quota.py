@@ -20,8 +20,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 UNITS, SEARCHES, STATS = "units", "searches", "stats"
-"""The quota buckets since June 2026. search.list and videos.batchGetStats have one bucket each. All other calls share
-the bucket of the units."""
+"""The quota buckets since June 2026. The call search.list has the bucket `searches`, and videos.batchGetStats has the
+bucket `stats`. All other calls share the bucket `units`."""
 BUCKETS = (UNITS, SEARCHES, STATS)
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")

@@ -24,14 +24,14 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The body of an answer, and the server's time of the answer (UTC). Counts in the body are as of this time."""
+    """The body of an answer, and the time at which the server answered (UTC). Counts in the body are of this time."""
 
     body: Json
     at: datetime
 
 
 class Transport:
-    """Transport of calls to one endpoint. Any number of threads may share it.
+    """Sender of calls to one endpoint. Any number of threads may share it.
 
     Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never
     in a URL, because URLs appear in logs, errors and proxies.

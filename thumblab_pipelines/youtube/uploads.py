@@ -45,7 +45,8 @@ def newest_uploads(
         channel_id: The id of the channel, for remarks.
         playlist: The channel's uploads playlist. A playlist that no longer exists counts as empty.
         limit: The number of ids that are returned at most.
-        remarks: The list to which a sentence is appended if reading stopped before the last page of the playlist.
+        remarks: The list to which a sentence is appended if the playlist could not be read, or if reading stopped
+            before its last page.
         oldest: Videos that were published before this moment are left out, because they are too old for the library.
     """
     paging = upload_paging(channel_id)

@@ -323,7 +323,7 @@ def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_
 
 def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
-    with pytest.raises(LabError, match="the image tower has 2 blocks; 3 of them cannot be fine-tuned"):
+    with pytest.raises(LabError, match="the image tower has 2 blocks, so 3 cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))
     with pytest.raises(
         LabError, match=r"the newest ranking model was not trained with open_clip-tiny.*, or there is none"

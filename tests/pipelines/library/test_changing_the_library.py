@@ -158,7 +158,7 @@ def test_a_search_by_video_finds_similar_ones_in_all_niches_and_within_days(lab:
 
 
 def test_words_cannot_be_searched_without_a_text_tower(lab: Lab) -> None:
-    with pytest.raises(LabError, match="builtin-768-v3 has no text tower"):
+    with pytest.raises(LabError, match="builtin-768-v3 cannot encode words"):
         search_libraries(lab, (NICHE,), 5, PublishedBetween(), words="a red car")
 
 

@@ -59,7 +59,7 @@ CREDENTIALS = {
     "not JSON": ("nothing", "is not a JSON file"),
     "a list": ("[]", "is not a JSON file"),
     "the client": ({"installed": {"client_secret": CLIENT_SECRET}}, "is an OAuth client file"),
-    "a service account": ({"type": "service_account", "private_key": CLIENT_SECRET}, "is a service account"),
+    "a service account": ({"type": "service_account", "private_key": CLIENT_SECRET}, "the key of a service account"),
     "another type": ({"type": "external_account", "client_secret": CLIENT_SECRET}, "does not have the type"),
     "no token": ({"type": "authorized_user", "client_id": "i", "client_secret": CLIENT_SECRET}, "lacks refresh_token"),
 }

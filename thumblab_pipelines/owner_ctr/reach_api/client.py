@@ -50,7 +50,7 @@ class Report:
 
 
 class ReachReports:
-    """Client for one thread that is signed in as the owner of a channel. It must be used in a `with` block."""
+    """Client that is signed in as the owner of a channel. It must be used by one thread only, and in a `with` block."""
 
     def __init__(self, session: OwnerSession) -> None:
         self._session = session

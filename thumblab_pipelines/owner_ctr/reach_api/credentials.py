@@ -80,7 +80,8 @@ def _read(path: Path) -> dict[str, str]:
     kind = content.get("type", "authorized_user")  # google-auth writes such files without `type`.
     if kind == "service_account":
         raise LabError(
-            f"{path} is a service account, which YouTube does not accept; the channel's owner must sign in; {_GUIDE}"
+            f"{path} holds the key of a service account, which YouTube does not accept; the channel's owner must sign in; "
+            f"{_GUIDE}"
         )
     if kind != "authorized_user":
         raise LabError(f"{path} does not have the type authorized_user; {_GUIDE}")

@@ -38,7 +38,7 @@ class SignInError(YouTubeError):
 
 
 class OwnerSession:
-    """A signed-in session for one thread.
+    """A signed-in session. Only one thread may use it.
 
     It calls the real API. If `THUMBLAB_YOUTUBE_ENDPOINT` is set, it calls this endpoint instead, for example the
     emulator.
