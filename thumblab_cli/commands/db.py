@@ -44,7 +44,7 @@ def stop(force: bool) -> None:
     prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
 )
 def take_over() -> None:
-    """Let this host use a data folder although the last host that used it did not shut its database down.
+    """Let this host use a data folder although the last host that used it did not shut down the database in it.
 
     Use this command after the folder was moved, after the host was renamed, or if the last host no longer exists.
     """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""The share of each channel's videos to which this command adapts a model that it trains. These are the oldest videos
-of the channel."""
+"""If this command trains a model, it adapts the model to this share of each channel's videos. It takes the oldest
+ones."""
 
 
 @click.command(name="evaluate")
@@ -59,8 +59,8 @@ def command(
         raise click.UsageError("--seed is only for training a model. Use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(
-            f"A model that this command trains is always adapted to {_SHARE} of each channel. For another --adapt, use "
-            "--catalogue and --model."
+            f"A model that this command trains is always adapted to {_SHARE} of each channel's videos. For another "
+            "--adapt, use --catalogue and --model."
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:

@@ -23,7 +23,7 @@ def command() -> None:
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
 @_json
 def list_command(channel: str | None, most: int, as_json: bool) -> None:
-    """List the kept predictions, the newest first, with their candidates and what happened to them."""
+    """List the kept predictions, the newest first. Each is shown with its candidates and its outcomes."""
     from thumblab_cli.printing.predictions import print_predictions
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab

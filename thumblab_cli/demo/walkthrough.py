@@ -166,7 +166,7 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return the evaluations of the planted quality on the held-out pairs of the release `pairs_release`.
+    """Return evaluations in which the planted quality orders the held-out pairs of the release `pairs_release`.
 
     The planted quality is the true quality of a video in the synthetic catalogue. For a catalogue of the user, which
     has no planted quality, return [].

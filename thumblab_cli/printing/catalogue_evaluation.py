@@ -71,7 +71,7 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
 def print_catalogue_evaluation(
     console: Console, model: "Release", evaluated: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
 ) -> None:
-    """Print the AUC of a model on a catalogue, overall and by channel, and which pairs were made and left out.
+    """Print the AUC of a model on a catalogue, overall and by channel. Also print what was left out, and why.
 
     `share` is the share of each channel's videos to which the model was adapted. `names` holds the titles of the
     channels by id.

@@ -95,8 +95,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
     A scorer is the model or a reference model.
 
-    docs/evaluation.md explains the columns. The last column is a proxy, because a video may have more views for its
-    title and not for its picture.
+    docs/evaluation.md explains the columns. The last column compares videos with different titles, so it is only a
+    proxy: a video may have more views because of its title.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
     title = "Held-out AUC of two pictures under one title"
@@ -106,7 +106,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
     """Return a table of AUCs with their 95 % intervals for two pictures that one video showed, by split and scorer.
 
-    The title of the table gives the largest number of pairs of each column, which differs between the splits.
+    The splits have different numbers of pairs. The title of the table gives, for each column, the largest of these
+    numbers.
     """
     aucs = [e for e in evaluations if (e.question, e.metric) == ("one_video", "auc")]
     names = {"experiment": "experiments", "changed_thumbnail": "changed thumbnails"}
@@ -116,7 +117,7 @@ def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluation"]) -> Table:
-    """Return a table with the given AUCs. `columns` has the head of the column of each slice."""
+    """Return a table of `aucs`. `columns` maps each slice of the pairs to the heading of its column."""
     words = ("channels", "", *columns.values())
     made = table(*words, words=words, title=title)
     for split, name in _SHORT_SPLITS.items():
