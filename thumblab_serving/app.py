@@ -109,7 +109,7 @@ async def _load(scorer: Scorer) -> None:
         try:
             await to_thread.run_sync(step)
             # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
-            # last step, and repeats the rehearsal if it failed.
+            # last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats it.
             step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.

@@ -117,8 +117,8 @@ def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[
 
     If nothing is cached, return what the function `load` returns, or a `LabError` that says why `load` failed.
 
-    An error because of damage is cached, so that a damaged file is not read for every request. A transient error is not
-    cached, because `load` may succeed for the next request.
+    An error about a damaged file is cached, so that the file is not read again for every request. A transient error is
+    not cached, because `load` may succeed for the next request.
     """
 
     def make() -> T | LabError:

@@ -32,7 +32,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class NoDatabaseError(LabError):
-    """An error because the database could not answer.
+    """The error that is raised if the database could not answer.
 
     The message gives the reason as a clause that fits into a sentence.
     """
@@ -41,7 +41,7 @@ class NoDatabaseError(LabError):
 
 
 class ServiceDatabase:
-    """The access of the service to the lab's database. Statements run in separate threads, so close it after use.
+    """The access of the service to the lab's database. Statements run in separate threads. `close` ends these threads.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
     minute. Until then, each call raises `NoDatabaseError`.
@@ -62,7 +62,7 @@ class ServiceDatabase:
 
     @property
     def retry_seconds(self) -> float:
-        """Seconds until the database is asked again. 0 if it did not fail."""
+        """Seconds until the database is asked again. It is 0 if the last attempt did not fail."""
         if self._failure is None:
             return 0.0
         return max(0.0, self._failed_at + _RETRY_SECONDS - time.monotonic())
