@@ -41,9 +41,9 @@ _LONGEST_NAME = 60
 
 
 def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return the accuracy of the model on channels like that of the request, see `SkillOut`.
+    """Return the accuracy of the model on the split whose channels are like that of the request, see `split_of`.
 
-    Return None if the model was not evaluated on such channels.
+    Return None if the model was not evaluated on this split.
     """
     split = split_of(channel)
     evaluated = ranker.skills.get(split)

@@ -53,8 +53,8 @@ def group_near_identical(
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     """Return whether the same words were read in two pictures, in the same order, apart from reading errors.
 
-    Upper and lower case are the same. The result is True if no words were read in either picture, for example because
-    the text reader is not installed.
+    Upper and lower case are the same. If no words were read in the two pictures, for example because the text reader is
+    not installed, the result is True.
     """
     one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))
     return len(one) == len(other) and all(map(_same_word, one, other))
