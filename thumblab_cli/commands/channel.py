@@ -37,7 +37,7 @@ def command() -> None:
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
 @_json
 def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
-    """Fit an adapter of CHANNEL for the served model, and serve the adapter.
+    """Fit an adapter of the served model to the videos of CHANNEL, and serve this adapter.
 
     CHANNEL is the channel's id, its exact title or its @handle.
 

@@ -53,7 +53,7 @@ def command() -> None:
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json
 def add(as_json: bool, **given: Any) -> None:
-    """Store one experiment. An experiment of the same channel, video and first day that is stored already is replaced.
+    """Store one experiment. It replaces a stored experiment of the same channel, video and first day.
 
     Give --picture, --title, --share and --impressions once for each variant, in the same order.
 

@@ -1,4 +1,4 @@
-"""`thumblab predictions`: show and delete what the scoring service kept of its answers."""
+"""`thumblab predictions`: show and delete the answers that the scoring service kept."""
 
 import json
 from dataclasses import asdict
@@ -11,10 +11,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Show and delete what the scoring service kept of its answers.
+    """Show and delete the answers that the scoring service kept.
 
     The service keeps its answers if THUMBLAB_KEEP_PREDICTIONS is true. The Dagster asset `prediction_quality` compares
-    them with what happened. See docs/predictions.md.
+    them with what happened to the candidates. See docs/predictions.md.
     """
 
 

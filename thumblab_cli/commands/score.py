@@ -76,12 +76,12 @@ def command(
 def win_probabilities(
     settings: "Settings", images: "Sequence[str]", title: str, niche: str, channel_id: str | None
 ) -> tuple[list[float | None], bool]:
-    """Return for each image [n] the probability that it is the best, and whether the skill of the model is proven.
+    """Return the probability of each image to be the best, and whether the skill of the model is proven.
 
-    The probabilities are those of `thumblab score`. But a near-identical group counts as one candidate, and each member
-    gets the probability of the whole group. The probability is None for a picture that the model cannot rank. If the
-    skill of the model is not proven, all are None, and a note on stderr says so. Raises `LabError` if a picture cannot
-    be read, or if there is no answer.
+    `thumblab score` divides the probability of a near-identical group among its members. Here, each member gets the
+    probability of the whole group. The probability is None for a picture that the model cannot rank. If the skill of
+    the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if a picture
+    cannot be read, or if there is no answer.
     """
     from thumblab_serving.schemas.answer import Verdict
 

@@ -80,7 +80,7 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
     """Start MLflow unless `thumblab up` already runs it.
 
-    Return the servers that the caller must wait for: MLflow, or none.
+    Return the servers that the caller must wait for: MLflow, or no server if it runs already.
 
     MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """
@@ -99,7 +99,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
 
 def _command() -> str:
-    """Return the text that starts `thumblab` in a shell: its name if the shell finds it, and otherwise its path.
+    """Return what to type in a shell to start `thumblab`: this name if the shell finds it, and otherwise a path.
 
     In a fresh clone, for example, the command is in .venv/bin.
     """

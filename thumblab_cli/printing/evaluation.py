@@ -59,10 +59,11 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line on the AUC of the planted quality on the pairs of known channels, or no line if none was measured.
+    """Return a line on the AUC of the planted quality on the pairs of known channels. Return no line if it was not
+    measured.
 
-    The planted quality is the true quality in the synthetic catalogue, so no model is expected to exceed its AUC on the
-    same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
+    The planted quality is the true quality of a video in the synthetic catalogue. So no model is expected to reach a
+    higher AUC on the same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
     """
     return [
         f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches {e.value:.3f} "
