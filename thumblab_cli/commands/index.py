@@ -152,8 +152,7 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     help="An index release that `thumblab index verify` lists. Default: the release that was served before.",
 )
 def rollback(niche: str, release_id: str | None) -> None:
-    """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold.
-    """
+    """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold."""
     from thumblab_pipelines.library.changes import roll_back
 
     click.echo(f"{niche} serves {roll_back(_lab(), niche, release_id).release_id}, and is held there.")

@@ -49,10 +49,12 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return at most `limit` experiments that come after the place `after` in the list. The newest comes first.
+        """Return a page of at most `limit` experiments, the newest first. It begins after the place `after` in the
+        whole list.
 
-        With `channel`, only the experiments of this channel are returned. Raises `RuleError` if the lab does not know
-        this channel, and `channel` does not have the form of a YouTube channel id either.
+        If `after` is None, the page begins with the newest experiment. With `channel`, only the experiments of this
+        channel are returned. Raises `RuleError` if the lab does not know this channel, and `channel` does not have the
+        form of a YouTube channel id either.
         """
         from thumblab_core.experiments.store import read_experiments
 
@@ -97,7 +99,7 @@ def _field_of(position: int, source: Source | None) -> str:
 
 
 def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
-    """Return the channel's id.
+    """Return the id of the channel of an experiment.
 
     Raises `RuleError` if the channel is unknown, or if the video belongs to another channel.
     """
@@ -113,7 +115,7 @@ def _channel_id(connection: "Connection", name: str) -> str:
 
     channel_id = known_channel_id(connection, name, _WAYS)
     if channel_id is None:
-        raise RuleError("channel", f"the service asks YouTube for no @handle; give {_WAYS}")
+        raise RuleError("channel", f"the service does not look up @handles on YouTube; give {_WAYS}")
     return channel_id
 
 

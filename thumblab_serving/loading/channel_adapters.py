@@ -29,7 +29,7 @@ _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 
 @dataclass(frozen=True)
 class AdapterChoice:
-    """The channel adapter that a request's channel is ranked with.
+    """The channel adapter with which the pictures of a request are ranked.
 
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if

@@ -146,7 +146,7 @@ class ServedRelease(Generic[T]):
             return
         if isinstance(target, Refusal):
             self._refuse(target)
-        elif target is None:  # Serving was withdrawn. The release leaves memory, because its data must be deleted.
+        elif target is None:  # The scope was withdrawn, because data must be deleted. So forget the release.
             self._loaded, self._refusal = None, None
         elif self._loaded is not None and self._loaded.release_id == target:
             self._refusal = None

@@ -113,7 +113,7 @@ class ServedReleases:
             self._drop_unused_encoders()
 
     def resolve(self, niche: Niche) -> "Resolved":
-        """Return the releases that answer a request for a niche. Reads each pointer once.
+        """Return the releases with which a request for a niche is answered. Reads each pointer once.
 
         Raises `NotReadyError` if no model can be used, or if the encoders cannot be loaded.
         """

@@ -9,7 +9,7 @@ from thumblab_core.images.perceptual import NEAR, distance
 from thumblab_serving.scoring.intake import ExaminedPicture
 
 _LARGEST_THRESHOLD = 1 - 1e-6
-"""Maximum threshold that is used.
+"""Maximum threshold for the cosine of two vectors. A larger threshold of an encoder is lowered to this number.
 
 An encoder may have the threshold 1. But rounding may make the cosine of two equal vectors a little smaller than 1.
 """

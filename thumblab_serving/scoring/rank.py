@@ -91,8 +91,8 @@ def rank(
 ) -> Ranking:
     """Rank pictures against each other by the model. Pictures that are unlike all training pictures are left out.
 
-    A group of near-identical pictures counts as one candidate, whose score is the mean of its members. Its members
-    share the rank, and the win probability in equal parts.
+    A group of near-identical pictures counts as one candidate, whose score is the mean score of its members. Its
+    members share the rank, and the win probability in equal parts.
 
     The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left.
     """
