@@ -1,9 +1,9 @@
 """Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Of the videos that a run is to delete for the
-same reason, all are deleted or none. Only `delete_oldest` deletes a part of them, the oldest first. A person can
-confirm a deletion of more videos than this share. Without a confirmation, such a deletion is withheld: the videos stay
-as they are, and the run reports their number.
+A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. Of
+the videos that a run is to delete for the same reason, all are deleted or none. Only `delete_oldest` deletes a part of
+them, the oldest first. A person can confirm a deletion of more videos than this share. Without a confirmation, such a
+deletion is withheld: the videos stay as they are, and the run reports their number.
 """
 
 from collections import Counter

@@ -3,8 +3,8 @@
 A sighting is what a request for a video's thumbnail found: a new picture (`Shown`), the known one (`Unchanged`) or none
 (`Missing`).
 
-The table `thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title
-and its times.
+The table `thumbnails` holds the current thumbnail of a video. A version is a picture together with a title.
+`thumbnail_versions` holds every version that a video has shown, with the times when it was first and last seen.
 
 A version earns views only while it is shown. So training uses the first version of a video, with the views up to the
 moment at which this version was last seen. See `first_versions_query`.

@@ -112,7 +112,9 @@ class PredictionKeeper:
             self._queue.clear()
             if left:
                 self._count(LOST, left)
-                _log.warning("%d predictions are lost, because they could not be written before the service stopped", left)
+                _log.warning(
+                    "%d predictions are lost, because they could not be written before the service stopped", left
+                )
         for engine in self._engines.values():
             engine.dispose()
 

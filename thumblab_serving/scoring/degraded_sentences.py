@@ -100,7 +100,9 @@ def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
 
 
 def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[str]:
-    """Return the sentence about pictures that are unlike all training pictures, or no sentence if there are none."""
+    """Return the sentence about pictures that are unlike all training pictures. Return none if there is no such
+    picture.
+    """
     cosines = ranking.unfamiliar
     if not cosines or ranker.familiar is None:
         return []
@@ -127,7 +129,9 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
 
 
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the sentence about pictures whose neighbours are not winners, or no sentence if there are none."""
+    """Return the sentence about pictures whose most similar thumbnails are not winners. Return none if there is no such
+    picture.
+    """
     if not names:
         return []
     pictures = ", ".join(name[:_LONGEST_NAME] for name in names)

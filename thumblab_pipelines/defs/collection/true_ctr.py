@@ -1,5 +1,4 @@
-"""Define the asset `true_ctr`. It imports daily impressions and click-through rates of the videos of your own channels.
-"""
+"""Define the asset `true_ctr`. It imports daily impressions and click-through rates of the videos of your own channels."""
 
 import dagster as dg
 
