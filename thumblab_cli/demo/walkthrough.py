@@ -80,7 +80,7 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
     """Start MLflow unless `thumblab up` already runs it.
 
-    Return the servers that the caller must wait for: MLflow, or no server if it runs already.
+    Return the servers that the caller must wait for: MLflow, or no server if MLflow runs already.
 
     MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """

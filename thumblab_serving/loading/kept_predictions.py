@@ -48,8 +48,8 @@ _log = logging.getLogger("thumblab_serving")
 class KeeperState:
     """The counts of a `PredictionKeeper` since it was made.
 
-    `failure` says why predictions cannot be written now, or why a prediction is lost. It is None after all predictions
-    of an attempt were written.
+    `failure` says why predictions cannot be written now, or why a prediction is lost. It becomes None when an attempt
+    writes all predictions of its batch.
     """
 
     kept: int

@@ -62,7 +62,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
 
 
 def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
-    """Return a sentence for each thing that the model cannot say about any picture of the request."""
+    """Return a sentence for each limit of the model that concerns all pictures of the request."""
     sentences = _skill_doubts(ranker, query)
     if query.channel is not None and query.channel.adapter is not None:
         sentences += _no_channel_percentiles(query.channel.adapter, query.channel.channel_id)
@@ -100,7 +100,7 @@ def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
 
 
 def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[str]:
-    """Return the sentence about pictures that are unlike all training pictures. Return none if there is no such
+    """Return the sentence about pictures that are unlike all training pictures. Return no sentence if there is no such
     picture.
     """
     cosines = ranking.unfamiliar
@@ -129,8 +129,8 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
 
 
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the sentence about pictures whose most similar thumbnails are not winners. Return none if there is no such
-    picture.
+    """Return the sentence about pictures whose most similar thumbnails are not winners. Return no sentence if there is
+    no such picture.
     """
     if not names:
         return []
