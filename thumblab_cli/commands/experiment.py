@@ -103,7 +103,7 @@ def import_command(file: Path, limit: int, as_json: bool) -> None:
     \b
     Columns: channel, video_id, started_on, outcome; for each variant
     picture_1, title_1, share_1, impressions_1 (then _2, _3);
-    optional: ended_on, winner, and title for a title of all variants.
+    optional: ended_on, winner, and title (one title for all variants).
 
     A row that cannot be read is reported and skipped. The exit status is not zero if no row could be stored.
     docs/experiments.md describes the columns.

@@ -137,7 +137,9 @@ def _row(niche: str, *cells: object) -> str:
 
 
 def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
-    """Print the pairs, the model and its evaluation. Return the number of new models, 0 or 1."""
+    """Print facts about the training pairs and the model, and the model's evaluation. Return the number of new models,
+    0 or 1.
+    """
     from demo.catalogues.synthetic import SyntheticCatalogue
     from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab

@@ -40,7 +40,7 @@ ModelFigures = Mapping[tuple[str, str, str], Figure]
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the figures of a model for JSON, overall and by channel, with and without channel adapters.
+    """Return the figures of a model as a JSON object: overall and by channel, with and without channel adapters.
 
     `unadapted` is the name of the split that has the figures without adapters. In the result, `adapted` is None if the
     model was adapted to no channel. `names` holds the titles of the channels by id.

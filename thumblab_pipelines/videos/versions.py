@@ -118,7 +118,7 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 
 
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
-    """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
+    """Save sightings. There may be at most one for each video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
     # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
     # other process can delete a video while its picture is saved.
