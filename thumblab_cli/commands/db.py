@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command()
 def start() -> None:
-    """Start the lab's own server and keep it running until `thumblab db stop`."""
+    """Start the lab's own server and keep it running until `thumblab db stop` stops it."""
     from thumblab_core.database.urls import database_url
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings

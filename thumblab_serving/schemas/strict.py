@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""If a request has over this many fields more than the model, it gets one error for all of them."""
+"""How many more fields than the model a request may have before it gets one error for all fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
