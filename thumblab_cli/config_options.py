@@ -10,7 +10,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def options_of(config: type[Any], help_texts: Mapping[str, str]) -> Callable[[Function], Function]:
-    """Return a decorator that adds an option to a command for each field in `help_texts`.
+    """Return a decorator that adds an option to a command for each field that `help_texts` describes.
 
     The command gets the values as keyword arguments. `epochs` must be at least 1, and every other number at least 0.
     """

@@ -50,7 +50,9 @@ COMMANDS = {
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service."),
 }
-"""The subcommands by name. Each has its module in `thumblab_cli.commands`, and a help text of one line."""
+"""The subcommands by name. For each subcommand, this has the name of its module in `thumblab_cli.commands`, and a help
+text of one line.
+"""
 
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
 """The subcommands that can be run again after they were stopped. They then continue where they were stopped."""
@@ -91,7 +93,7 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return the end of an error message that names another lab which runs now, and says how to use that lab.
+    """Return the end of an error message. It names another lab that runs now, and says how to use that lab.
 
     Return an empty text if no other lab runs.
     """
@@ -119,7 +121,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, requested: bool) -> No
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Which thumbnail will win in this niche, by how much, and why?
+    """Predict which thumbnail will win in a niche, by how much, and why.
 
     Settings are THUMBLAB_* variables in the environment or in .env.
     """

@@ -58,9 +58,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
         """Reload the code location of a run if its code server does not answer.
 
-        Dagster looks for a dead code server only once a minute. A retry of the run needs a living code server. If
-        Dagster starts the retry before it has replaced the dead server, the retry is given up. So this method replaces
-        the dead server before the retry.
+        Dagster looks for a dead code server only once a minute. If Dagster retries the run before it has replaced the
+        dead server, it gives up the retry. So this method replaces the dead server before the retry.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return

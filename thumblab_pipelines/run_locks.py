@@ -1,9 +1,9 @@
 """The locks that tell which Dagster runs still have a process.
 
-Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock however the
-process ends, also when the machine stops. So if the file exists and is not locked, the process of the run is gone. The
-files lie in the data folder, which all processes of a lab share. If a run has no file in this folder, the run has
-ended, has not started yet, or belongs to a lab with another data folder.
+A run has a file from its start to its end. The file is locked as long as a process executes the run. The kernel
+releases the lock however the process ends, also when the machine stops. So if the file exists and is not locked, the
+process of the run is gone. The files lie in the data folder, which all processes of a lab share. If a run has no file
+in this folder, the run has ended, has not started yet, or belongs to a lab with another data folder.
 """
 
 import fcntl

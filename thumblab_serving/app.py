@@ -33,7 +33,7 @@ from thumblab_serving.scoring.scorer import Scorer
 _POLL_S = 1.0
 """Seconds between two attempts to load encoders, meters and releases, as long as the service is not ready.
 
-If one of them could not be loaded, the attempts skip it until its `Backoff` says that it is time to try again.
+A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Which of these thumbnails will win in this niche, by how much, and why?",
         version="1",
         lifespan=_lifespan,
-        docs_url=None,  # FastAPI's page of documentation loads scripts from another host.
+        docs_url=None,  # FastAPI's page of documentation is off, because it loads scripts from another host.
         redoc_url=None,
     )
     keeper = PredictionKeeper(settings) if settings.keep_predictions else None
@@ -109,7 +109,7 @@ async def _load(scorer: Scorer) -> None:
         try:
             await to_thread.run_sync(step)
             # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
-            # last step, and repeats the rehearsal if it failed.
+            # last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats it.
             step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.

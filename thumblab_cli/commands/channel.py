@@ -37,7 +37,7 @@ def command() -> None:
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
 @_json
 def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
-    """Fit an adapter of CHANNEL for the served model, and serve the adapter.
+    """Fit an adapter of the served model to the videos of CHANNEL, and serve this adapter.
 
     CHANNEL is the channel's id, its exact title or its @handle.
 
@@ -92,7 +92,8 @@ def list_command(as_json: bool) -> None:
 @command.command()
 @click.argument("channel")
 def remove(channel: str) -> None:
-    """Stop using the added adapter of CHANNEL, and delete it. The channel's videos stay in the lab.
+    """Delete the adapter of CHANNEL that `thumblab channel add` made, and stop using it. The channel's videos stay in
+    the lab.
 
     CHANNEL is the channel's id or its exact title. The training of a model may also make an adapter for a channel. Such
     an adapter is part of the model and stays in use.

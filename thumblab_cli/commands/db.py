@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command()
 def start() -> None:
-    """Start the lab's own server and keep it running until `thumblab db stop`."""
+    """Start the lab's own server and keep it running until `thumblab db stop` stops it."""
     from thumblab_core.database.urls import database_url
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
@@ -44,7 +44,7 @@ def stop(force: bool) -> None:
     prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
 )
 def take_over() -> None:
-    """Let this host use a data folder although the last host that used it did not shut its database down.
+    """Let this host use a data folder although the last host that used it did not shut down the database in it.
 
     Use this command after the folder was moved, after the host was renamed, or if the last host no longer exists.
     """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""The share of each channel's videos to which this command adapts a model that it trains. These are the oldest videos
-of the channel."""
+"""When this command trains a model, it adapts the model to the oldest videos of each channel. This is their share of
+all videos of the channel."""
 
 
 @click.command(name="evaluate")
@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Measure a ranking model on held-out pairs, beside simple reference models such as the video's age.
 
-    Without --catalogue: print the figures of the served model. These figures were measured when the model was trained.
+    Without --catalogue: print the figures of the served model, or of the one that --model names. These figures were
+    measured when the model was trained.
 
     With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. The figures
     on unseen channels come from further models, each trained without some of the channels. A second run encodes only
@@ -59,8 +60,8 @@ def command(
         raise click.UsageError("--seed is only for training a model. Use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(
-            f"A model that this command trains is always adapted to {_SHARE} of each channel. For another --adapt, use "
-            "--catalogue and --model."
+            f"A model that this command trains is always adapted to {_SHARE} of each channel's videos. For another "
+            "--adapt, use --catalogue and --model."
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:
@@ -177,6 +178,6 @@ def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
 
 
 def _counts(report: "Imported", pairs: "Release") -> dict[str, Any]:
-    """Return the numbers of rows of an imported catalogue, and of the videos and pairs that the lab made of them."""
+    """Return how many rows an imported catalogue has, and how many videos and pairs the lab made of these rows."""
     rows = {name: value for name, value in asdict(report).items() if isinstance(value, int)}
     return rows | {name: pairs.info[name] for name in ("videos", "channels", "pairs", "excluded")}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.experiments.plan import ExperimentPlan
 
 _SHOWN_LINES = 50
-"""How many experiments, notes or problems a command prints if nobody chose another number."""
+"""The default of `--limit`: how many experiments, notes or problems of rows a command prints."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _day = click.DateTime(["%Y-%m-%d"])
@@ -53,7 +53,7 @@ def command() -> None:
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json
 def add(as_json: bool, **given: Any) -> None:
-    """Store one experiment. An experiment of the same channel, video and first day that is stored already is replaced.
+    """Store one experiment. It replaces a stored experiment of the same channel, video and first day.
 
     Give --picture, --title, --share and --impressions once for each variant, in the same order.
 
@@ -103,7 +103,7 @@ def import_command(file: Path, limit: int, as_json: bool) -> None:
     \b
     Columns: channel, video_id, started_on, outcome; for each variant
     picture_1, title_1, share_1, impressions_1 (then _2, _3);
-    optional: ended_on, winner, and title for a title of all variants.
+    optional: ended_on, winner, and title (one title for all variants).
 
     A row that cannot be read is reported and skipped. The exit status is not zero if no row could be stored.
     docs/experiments.md describes the columns.
@@ -241,9 +241,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
         from thumblab_cli.commands.score import win_probabilities
 
         chances, proven = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
-        # `plan_experiment` computes win probabilities from score differences with a slope. The service makes its win
-        # probabilities (`chances`) proportional to exp(slope * score). So the logarithms of these probabilities are
-        # scores whose slope is 1.
+        # `plan_experiment` takes scores and a slope. The service answers with win probabilities (`chances`), which are
+        # proportional to exp(slope * score). Their logarithms can therefore be used as scores with a slope of 1.
         scores = _logs(chances)
     planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100, proven)
     if as_json:
@@ -305,7 +304,7 @@ def _variants(
 ) -> "list[GivenVariant[Path]]":
     """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
 
-    Raise `LabError` if another option is given, but not once for each variant.
+    Raise `LabError` if any other option is given, but not exactly once for each variant.
     """
     from thumblab_core.experiments.records import GivenVariant
 

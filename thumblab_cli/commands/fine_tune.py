@@ -48,7 +48,7 @@ class _Blocks(click.ParamType[Any]):
 @options_of(FineTuneConfig, _FIELDS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool, **chosen: Any) -> None:
-    """Fine-tune the last blocks of the image encoder on the newest pairs of the lab.
+    """Fine-tune the last blocks of the image encoder on the training pairs that the lab made last.
 
     The encoder must be an open_clip model. The result is a new encoder. The lab uses it only when the settings name it.
 

@@ -57,9 +57,9 @@ def command() -> None:
 @_niches
 @_json
 def status(niches: tuple[str, ...], as_json: bool) -> None:
-    """Show which index each niche serves, since when, and how it is searched.
+    """Show which index each niche serves, when this index was built, and how it is searched.
 
-    Also shows how many thumbnails each index has, how many changes were made to it, and what is not served yet.
+    Also shows how many thumbnails each index has, how many videos were changed in it, and what is not served yet.
     """
     from thumblab_cli.printing.library_index import status_table
     from thumblab_cli.printing.tables import wide_console
@@ -84,7 +84,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
     Without NICHE, rebuild the indexes of all niches of which the lab has videos.
 
     Thumbnails without a vector are encoded first. The lab tries again to encode thumbnails that could not be encoded
-    before. `thumblab refresh` also does the other steps that come before an index.
+    before. `thumblab refresh` also computes baselines, measures the thumbnails and trains a model.
     """
     from rich.console import Console
 
@@ -152,7 +152,7 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     help="An index release that `thumblab index verify` lists. Default: the release that was served before.",
 )
 def rollback(niche: str, release_id: str | None) -> None:
-    """Serve an older index of a niche, and hold it. No refresh replaces a held index until `thumblab index resume`."""
+    """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold."""
     from thumblab_pipelines.library.changes import roll_back
 
     click.echo(f"{niche} serves {roll_back(_lab(), niche, release_id).release_id}, and is held there.")
@@ -229,7 +229,7 @@ def search(
     as_json: bool,
     **query: Any,  # click passes the keys image, video_id and words.
 ) -> None:
-    """Find the thumbnails that are most like a picture, a video's thumbnail or words.
+    """Find the thumbnails that are most similar to a picture, to the thumbnail of a video, or to a text.
 
     All niches are searched unless --niche names some.
     """

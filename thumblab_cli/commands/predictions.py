@@ -1,4 +1,4 @@
-"""`thumblab predictions`: show and delete what the scoring service kept of its answers."""
+"""`thumblab predictions`: show and delete the answers that the scoring service kept."""
 
 import json
 from dataclasses import asdict
@@ -11,10 +11,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Show and delete what the scoring service kept of its answers.
+    """Show and delete the answers that the scoring service kept.
 
     The service keeps its answers if THUMBLAB_KEEP_PREDICTIONS is true. The Dagster asset `prediction_quality` compares
-    them with what happened. See docs/predictions.md.
+    them with what happened to the candidates. See docs/predictions.md.
     """
 
 
@@ -23,7 +23,7 @@ def command() -> None:
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
 @_json
 def list_command(channel: str | None, most: int, as_json: bool) -> None:
-    """List the kept predictions, the newest first, with their candidates and what happened to them."""
+    """List the kept predictions, the newest first. Each is shown with its candidates and its outcomes."""
     from thumblab_cli.printing.predictions import print_predictions
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab

@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Rank thumbnails. Each IMAGE is a file, or a URL on an allowed image host.
 
-    A winner is named only if the model was shown to order such pictures better than chance. Otherwise the thumbnails are
-    ordered by evidence: by the mean of their percentiles among the thumbnails of the niche.
+    A winner is named only if evaluations have proven that the model orders pictures better than chance. Otherwise the
+    thumbnails are ordered by evidence: by the mean of their percentiles among the thumbnails of the niche.
 
     Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
     prints all sub-scores with their evidence.
@@ -76,12 +76,12 @@ def command(
 def win_probabilities(
     settings: "Settings", images: "Sequence[str]", title: str, niche: str, channel_id: str | None
 ) -> tuple[list[float | None], bool]:
-    """Return for each image [n] the probability that it is the best, and whether the skill of the model is proven.
+    """Return the probability of each image to be the best, and whether the skill of the model is proven.
 
-    The probabilities are those of `thumblab score`. But a near-identical group counts as one candidate, and each member
-    gets the probability of the whole group. The probability is None for a picture that the model cannot rank. If the
-    skill of the model is not proven, all are None, and a note on stderr says so. Raises `LabError` if a picture cannot
-    be read, or if there is no answer.
+    `thumblab score` divides the probability of a near-identical group among its members. Here, each member gets the
+    probability of the whole group. The probability is None for a picture that the model cannot rank. If the skill of
+    the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if a picture
+    cannot be read, or if there is no answer.
     """
     from thumblab_serving.schemas.answer import Verdict
 
@@ -144,7 +144,7 @@ def _source(image: str) -> "Source":
 
 
 def _channel_id(settings: "Settings", name: str) -> str:
-    """Return the id of the channel whose adapter was added under this id or exact title.
+    """Return the id of the channel whose id or exact title is `name`, if an adapter was added for it.
 
     If no such adapter was added, return `name` unchanged if it is the id or the URL of a channel. Otherwise raise
     `LabError`.
@@ -175,7 +175,7 @@ def _suggest_channel(settings: "Settings", name: str) -> None:
 
 
 def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
-    """Return the fields of the scoring request, which are checked as the service checks them.
+    """Return the fields of the scoring request, after the same checks that the service makes.
 
     Raise `LabError` if a field is invalid.
     """

@@ -1,4 +1,4 @@
-"""`thumblab train`: train a ranking model on the newest pairs, without Dagster."""
+"""`thumblab train`: train a ranking model without Dagster, on the training pairs that the lab made last."""
 
 import json
 from dataclasses import asdict
@@ -46,8 +46,8 @@ _FIELDS = {
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
-    """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. The new model is not served
-    yet.
+    """Train the ranking model on the training pairs that the lab made last, evaluate it and publish it. The new model
+    is not served yet.
 
     If the command is stopped or killed, run the same command again to resume the training. If nothing has changed since
     the last training, the command shows the existing model again.

@@ -107,7 +107,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
     try:
         runs_page = Tracker.connect(running.mlflow).page()
-    except LabError:  # If MLflow cannot name the page of the runs, the address of MLflow is printed.
+    except LabError:  # MLflow did not name the page of the runs.
         runs_page = running.mlflow
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)

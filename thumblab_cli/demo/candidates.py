@@ -16,9 +16,9 @@ _RANKS = (0.9, 0.5, 0.1)
 class DemoThumbnail:
     """A candidate and its true quality.
 
-    `truth_name` names the measure of the true quality that is printed: the quality that the synthetic catalogue planted
-    in the picture, or the views. `truth` is the value of this measure as a text. `truth_value` is a number that is
-    larger for a better candidate.
+    The true quality is either the quality that the synthetic catalogue planted in the picture, or the number of views.
+    `truth_name` says which, `truth` is its value as a text, and `truth_value` is a number that is larger for a better
+    candidate.
     """
 
     name: str

@@ -59,7 +59,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
 
     If a `thumblab up` runs on the demo's lab, its MLflow is used. Otherwise the caller must start MLflow on the port in
     the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. Otherwise, it
-    is the port that the lab's MLflow had before. If another program listens on that port, a free port is used.
+    is the port of MLflow's last start, or a free port if another program listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

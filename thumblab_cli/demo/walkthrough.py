@@ -80,7 +80,7 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
     """Start MLflow unless `thumblab up` already runs it.
 
-    Return the servers that the caller must wait for: MLflow, or none.
+    Return the servers that the caller must wait for: MLflow, or no server if MLflow runs already.
 
     MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """
@@ -99,7 +99,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
 
 def _command() -> str:
-    """Return the text that starts `thumblab` in a shell: its name if the shell finds it, and otherwise its path.
+    """Return what to type in a shell to start `thumblab`: this name if the shell finds it, and otherwise a path.
 
     In a fresh clone, for example, the command is in .venv/bin.
     """
@@ -137,7 +137,9 @@ def _row(niche: str, *cells: object) -> str:
 
 
 def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
-    """Print the pairs, the model and its evaluation. Return the number of new models, 0 or 1."""
+    """Print facts about the training pairs and the model, and the model's evaluation. Return the number of new models,
+    0 or 1.
+    """
     from demo.catalogues.synthetic import SyntheticCatalogue
     from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab
@@ -166,7 +168,7 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return the evaluations of the planted quality on the held-out pairs of the release `pairs_release`.
+    """Return evaluations in which the planted quality orders the held-out pairs of the release `pairs_release`.
 
     The planted quality is the true quality of a video in the synthetic catalogue. For a catalogue of the user, which
     has no planted quality, return [].

@@ -40,7 +40,7 @@ ModelFigures = Mapping[tuple[str, str, str], Figure]
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the figures of a model for JSON, overall and by channel, with and without channel adapters.
+    """Return the figures of a model as a JSON object: overall and by channel, with and without channel adapters.
 
     `unadapted` is the name of the split that has the figures without adapters. In the result, `adapted` is None if the
     model was adapted to no channel. `names` holds the titles of the channels by id.
@@ -71,7 +71,7 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
 def print_catalogue_evaluation(
     console: Console, model: "Release", evaluated: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
 ) -> None:
-    """Print the AUC of a model on a catalogue, overall and by channel, and which pairs were made and left out.
+    """Print the AUC of a model on a catalogue, overall and by channel. Also print what was left out, and why.
 
     `share` is the share of each channel's videos to which the model was adapted. `names` holds the titles of the
     channels by id.

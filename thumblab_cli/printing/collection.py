@@ -76,7 +76,7 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table of the reasons why channels and videos were left out, with their numbers over all niches."""
+    """Return a table of the reasons why channels and videos were left out. It has the counts over all niches together."""
     from thumblab_pipelines.collection.crawl_rules import KEPT
 
     built = table("what", "why", "how many", words=("what", "why"), title="Left out")

@@ -59,10 +59,11 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line on the AUC of the planted quality on the pairs of known channels, or no line if none was measured.
+    """Return a line on the AUC of the planted quality on the pairs of known channels. Return no line if it was not
+    measured.
 
-    The planted quality is the true quality in the synthetic catalogue, so no model is expected to exceed its AUC on the
-    same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
+    The planted quality is the true quality of a video in the synthetic catalogue. So no model is expected to reach a
+    higher AUC on the same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
     """
     return [
         f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches {e.value:.3f} "
@@ -95,8 +96,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
     A scorer is the model or a reference model.
 
-    docs/evaluation.md explains the columns. The last column is a proxy, because a video may have more views for its
-    title and not for its picture.
+    docs/evaluation.md explains the columns. The last column compares videos with different titles, so it is only a
+    proxy: a video may have more views because of its title.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
     title = "Held-out AUC of two pictures under one title"
@@ -106,7 +107,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
     """Return a table of AUCs with their 95 % intervals for two pictures that one video showed, by split and scorer.
 
-    The title of the table gives the largest number of pairs of each column, which differs between the splits.
+    The splits have different numbers of pairs. The title of the table gives, for each column, the largest of these
+    numbers.
     """
     aucs = [e for e in evaluations if (e.question, e.metric) == ("one_video", "auc")]
     names = {"experiment": "experiments", "changed_thumbnail": "changed thumbnails"}
@@ -116,7 +118,7 @@ def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluation"]) -> Table:
-    """Return a table with the given AUCs. `columns` has the head of the column of each slice."""
+    """Return a table of `aucs`. `columns` maps each slice of the pairs to the heading of its column."""
     words = ("channels", "", *columns.values())
     made = table(*words, words=words, title=title)
     for split, name in _SHORT_SPLITS.items():

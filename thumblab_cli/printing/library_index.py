@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here. The commands 
 def status_table(statuses: "Sequence[IndexStatus]") -> Table:
     """Return a table with a row for each niche.
 
-    It shows the served index, the time since which it is served, and the size of all index releases together.
+    It shows when the served index was built, how the index is searched, and the size of all index releases together.
     """
     columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
     rows = table(*columns, words=("niche", "since (UTC)", "search"))

@@ -18,7 +18,7 @@ _RESULTS = {"performed_the_same": "the same"}
 def print_predictions(
     console: Console, kept: Sequence[KeptPrediction], outcomes: Mapping[UUID, Sequence[Mapping[str, Any]]]
 ) -> None:
-    """Print a table with a row for each prediction. `outcomes` has the known outcomes of each prediction."""
+    """Print a table with a row for each prediction. `outcomes` maps a prediction's id to its known outcomes."""
     words = ("scored", "channel", "niche", "title", "verdict", "chances", "outcomes")
     rows = table(*words, words=words)
     for prediction in kept:

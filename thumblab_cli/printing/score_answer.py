@@ -22,7 +22,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     console.print(_table(answer))
     if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)
-    # If the model was not shown to be better than chance, `degraded` says how good it is.
+    # With the verdict NO_SKILL, this line is left out, because a sentence in `degraded` says how good the model is.
     if answer.verdict is not Verdict.NO_SKILL and answer.skill is not None and (answer.skill.low or 0.0) > 0.5:
         console.print(answer.skill.summary, highlight=False, soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:
@@ -56,7 +56,7 @@ def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:
 def _table(answer: ScoreAnswer) -> Table:
     """Return a table with a row for each candidate, the best first. Candidates without a rank come last.
 
-    Without proven skill, the table has no column of the model's order.
+    If the model has no proven skill, the table shows the evidence in place of scores and win probabilities.
     """
     columns = (*(_BY_EVIDENCE if _has_no_skill(answer) else _BY_MODEL), *_OTHERS)
     rows = table("rank", "thumbnail", *columns, words=("thumbnail", "closest winner"))
@@ -89,7 +89,9 @@ def _cells(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> list[str]:
 
 
 def _chance(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> str:
-    """Return the win probability as text. For a member of a near-identical group, add the chance of the group."""
+    """Return the win probability as text. For a member of a near-identical group, the text also has the win probability
+    of the whole group.
+    """
     if thumbnail.win_probability is None:
         return "—"
     own = f"{percent(thumbnail.win_probability)}%"

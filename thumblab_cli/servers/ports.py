@@ -10,7 +10,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import MLFLOW_PORT
 
 _MLFLOW_PORT = "mlflow-port"
-"""The name of the file in the data folder that stores MLflow's port."""
+"""The name of a file in the data folder. This file stores MLflow's port."""
 
 _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
 """The option or the setting with which a user chooses the port of each server of `thumblab up`."""

@@ -12,7 +12,8 @@ from thumblab_pipelines.checks import CheckResult
 class Confirmation(dg.Config):
     """Config with which a person confirms that a run may delete every video that is due for deletion.
 
-    A run without a confirmation deletes at most a fifth of the niche's videos, but always up to five.
+    A run without a confirmation may delete the share THUMBLAB_FORGET_SHARE of the niche's videos, or five videos if
+    that is more.
     """
 
     confirmed: bool = False

@@ -45,4 +45,4 @@ RANKING: dict[str, Any] = {
 }
 
 PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
-"""Arguments of assets about kept predictions. A person turns their schedule on."""
+"""Arguments of assets about kept predictions. The schedule of these assets is off until a person turns it on."""

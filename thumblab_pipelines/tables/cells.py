@@ -21,7 +21,7 @@ _FIRST_YEAR = 1970
 
 
 def is_nothing(cell: str) -> bool:
-    """Return whether a cell that should have a number, a date or a list has no value."""
+    """Return whether the text of a cell means "no value". The cell should have a number, a date or a list."""
     return cell.casefold() in _NOTHING
 
 

@@ -100,7 +100,9 @@ def require_text(header: Sequence[str], cells: Sequence[str], texts: dict[str, s
     `cells` are the cells of the row, and `texts` is what `cell_texts` returned for them.
     """
     if len(cells) > len(header):
-        raise ValueError("the row has more cells than the header; is a comma unquoted?")
+        raise ValueError(
+            "the row has more cells than the header; put quotes around each text that contains the separator"
+        )
     bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
     if bad:
         raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")

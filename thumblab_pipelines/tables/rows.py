@@ -34,10 +34,9 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
     """Yield the line number of each row, with the cells of the row or with a sentence on what is wrong with it.
 
     The first row is the header, at `lines[start]`. Line numbers count from 1. If a quote is never closed, the CSV
-    parser reads all rows after it into one cell. This function therefore checks each row that spans several lines. Its
-    quote was probably never meant to span lines if the row has more or fewer cells than the header, or if one of its
-    lines after the first is a complete row itself. Then only the first line is skipped, and reading continues at the
-    next line.
+    parser reads all rows after it into one cell. This function therefore checks each row that spans several lines. It
+    takes the quote for a mistake if the row has more or fewer cells than the header, or if one of the row's later lines
+    is a complete row itself. Then it skips only the row's first line, and continues at the next line.
     """
     width = 0
 

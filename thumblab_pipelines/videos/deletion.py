@@ -1,9 +1,9 @@
 """Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Of the videos that a run is to delete for the
-same reason, all are deleted or none. Only `delete_oldest` deletes a part of them, the oldest first. A person can
-confirm a deletion of more videos than this share. If a deletion would exceed the share and no person has confirmed it,
-it is withheld. Its videos then stay as they are, and the run reports how many they are.
+A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. Of
+the videos that a run is to delete for the same reason, all are deleted or none. Only `delete_oldest` deletes a part of
+them, the oldest first. A person can confirm a deletion of more videos than this share. Without a confirmation, such a
+deletion is withheld: the videos stay as they are, and the run reports their number.
 """
 
 from collections import Counter
@@ -80,10 +80,10 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If they may not, count them as withheld.
 
-        The deletion is withheld if the run would then delete more videos than its limit. `asked` is the number of
-        videos that YouTube was asked about, if it was asked. If more than 5 of these videos and more than half of them
-        are gone, the lab assumes that YouTube's answer is wrong, and withholds the deletion too. A deletion that a
-        person confirmed is always allowed.
+        The deletion is withheld if the run would exceed its limit with these videos. `asked` is the number of videos
+        that YouTube was asked about, if it was asked. If more than 5 of these videos and more than half of them are
+        gone, the lab assumes that YouTube's answer is wrong, and withholds the deletion too. A deletion that a person
+        confirmed is always allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked

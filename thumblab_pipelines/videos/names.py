@@ -13,9 +13,11 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u20
 
 
 def unescaped(text: str) -> str:
-    """Return the text with its HTML entities decoded once. Results of `search.list` of YouTube's API need this.
+    """Return the text with its HTML entities decoded once. The method `search.list` of YouTube's API returns encoded
+    titles.
 
-    An entity ends with a semicolon. Unknown entities stay as they are, and so do entities for control characters.
+    Only entities that end with a semicolon are decoded. Unknown entities stay as they are, and so do entities for
+    control characters.
     """
     return _ENTITY.sub(_decoded, text)
 

@@ -3,8 +3,8 @@
 A sighting is what a request for a video's thumbnail found: a new picture (`Shown`), the known one (`Unchanged`) or none
 (`Missing`).
 
-The table `thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title
-and its times.
+The table `thumbnails` holds the current thumbnail of a video. A version is a picture together with a title.
+`thumbnail_versions` holds every version that a video has shown, with the times when it was first and last seen.
 
 A version earns views only while it is shown. So training uses the first version of a video, with the views up to the
 moment at which this version was last seen. See `first_versions_query`.
@@ -56,7 +56,7 @@ def first_versions_query(where: str = "true") -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """The URL from which a picture was read, and the host's identifiers of this version of the picture.
+    """The URL from which a picture was read, and the headers ETag and Last-Modified of the host's answer.
 
     Each field is None if it is not known.
     """
@@ -105,8 +105,8 @@ Sighting = Shown | Unchanged | Missing
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
     """Return whether a picture is the one that the lab already has of the video.
 
-    A picture is the known one if its bytes are the same, or if it looks the same because the host has only encoded the
-    image again. If the file of the known picture is lost, different bytes count as a different picture.
+    It is the same picture if its bytes are the same, or if the pixels show that the host has only encoded the image
+    again. If the file of the known picture is lost, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True
@@ -118,7 +118,7 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 
 
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
-    """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
+    """Save sightings. There may be at most one for each video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
     # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
     # other process can delete a video while its picture is saved.
@@ -182,8 +182,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # The headers ETag and Last-Modified are valid only for the URL whose answer had them. So whenever a
-            # sighting has a URL, its headers replace the stored ones, even if it has none.
+            # The headers ETag and Last-Modified are valid only for the URL whose answer had them. So if a sighting has
+            # a URL, its two headers replace the stored ones. A header that the sighting lacks is then deleted.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -201,7 +201,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         ],
     )
     # A new title makes a new version too, with the same picture. If the stored version was first seen at the same
-    # moment as the new title, the stored version was shown for no time. So the new title replaces its title.
+    # moment as the new title, the stored version was shown for no time. So the new title replaces the title of that
+    # version.
     connection.execute(
         text("""
             WITH newest AS (

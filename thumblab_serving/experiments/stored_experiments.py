@@ -17,13 +17,13 @@ _WAYS = "its id (UC...) on YouTube, or the id of a channel that the lab has"
 
 
 class NotStoredError(LabError):
-    """An error because the image store could not write a picture."""
+    """The error that is raised if the image store could not write a picture."""
 
     transient = True
 
 
 class StoredExperiments:
-    """The experiments of the lab, as the service stores and lists them.
+    """The object with which the service stores and lists the lab's experiments.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
     `NoDatabaseError` if the database cannot answer.
@@ -37,9 +37,9 @@ class StoredExperiments:
     def add(self, given: GivenExperiment[Source]) -> tuple[StoredExperiment, str]:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
-        Returns what is now stored, and the state `new`, `changed` or `unchanged`. Raises `RuleError` if the experiment
-        breaks a rule, or if its channel or a picture cannot be used. Nothing is then stored. Raises `NotStoredError` if
-        a picture cannot be written. All facts are checked before a picture is fetched or decoded.
+        Returns what is now stored, and the state `new`, `changed` or `unchanged`. Stores nothing and raises `RuleError`
+        if the experiment breaks a rule, or if its channel or a picture cannot be used. Raises `NotStoredError` if a
+        picture cannot be written. All facts are checked before a picture is fetched or decoded.
         """
         checked = check_rules(given)
         channel_id = self._database.read(lambda connection: _channel_of(connection, given))
@@ -49,10 +49,12 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return at most `limit` experiments that come after the place `after` in the list. The newest comes first.
+        """Return a page of at most `limit` experiments, the newest first. It begins after the place `after` in the
+        whole list.
 
-        With `channel`, only the experiments of this channel are returned. Raises `RuleError` if this channel is neither
-        in the lab nor has the form of an id of YouTube.
+        If `after` is None, the page begins with the newest experiment. With `channel`, only the experiments of this
+        channel are returned. Raises `RuleError` if the lab does not know this channel, and `channel` does not have the
+        form of a YouTube channel id either.
         """
         from thumblab_core.experiments.store import read_experiments
 
@@ -97,7 +99,7 @@ def _field_of(position: int, source: Source | None) -> str:
 
 
 def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
-    """Return the channel's id.
+    """Return the id of the channel of an experiment.
 
     Raises `RuleError` if the channel is unknown, or if the video belongs to another channel.
     """
@@ -113,7 +115,7 @@ def _channel_id(connection: "Connection", name: str) -> str:
 
     channel_id = known_channel_id(connection, name, _WAYS)
     if channel_id is None:
-        raise RuleError("channel", f"the service asks YouTube for no @handle; give {_WAYS}")
+        raise RuleError("channel", f"the service does not look up @handles on YouTube; give {_WAYS}")
     return channel_id
 
 

@@ -83,7 +83,7 @@ class BodyLimits:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
     async def next_message(self, receive: Receive, left: float) -> Message:
-        """Return the next part of a body. All that is missing of the body must arrive within `left` seconds.
+        """Return the next part of a body. `left` is the number of seconds that are left for the whole body.
 
         Raises a 408 `Problem` if the part does not arrive within `left` seconds, or if the client sends nothing for
         longer than `idle_s` seconds.

@@ -34,9 +34,9 @@ class Limits:
 
 
 def open_descriptors() -> int:
-    """Increase the number of files that this process may open, and return how many connections it may have.
+    """Raise the limit of open files of this process, and return how many connections it may have.
 
-    The result is half of the number of files, and at most 1,024. Each connection counts as one open file.
+    The result is half of the new limit, and at most 1,024. Each connection counts as one open file.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)

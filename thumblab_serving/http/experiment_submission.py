@@ -50,7 +50,7 @@ async def read(request: Request) -> GivenExperiment[Source]:
 
 
 def query(request: Request) -> ExperimentQuery:
-    """Return the query of a request for a list. Raises a 422 `Problem` if it breaks the schema."""
+    """Return the query of a request that lists experiments. Raises a 422 `Problem` if it breaks the schema."""
     try:
         return ExperimentQuery.model_validate(fields_of(request.query_params.multi_items()))
     except ValidationError as error:

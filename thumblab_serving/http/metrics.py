@@ -69,7 +69,7 @@ class Metrics:
         self._thumbnails.labels(answer.niche.value, "error").inc(failed)
 
     def watch(self, keeper: PredictionKeeper) -> None:
-        """Count the predictions that are kept and that are lost."""
+        """From now on, count the predictions that `keeper` keeps and the ones that it loses."""
         for outcome in (KEPT, LOST):
             self._predictions.labels(outcome)
         keeper.report_to(lambda outcome, count: self._predictions.labels(outcome).inc(count))

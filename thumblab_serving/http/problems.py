@@ -44,7 +44,8 @@ class Problem(HTTPException):
 def response(error: HTTPException) -> JSONResponse:
     """Return the answer for an HTTP error.
 
-    If `error` is not a `Problem`, the type is `about:blank`, which means that the status says it all (RFC 9457).
+    If `error` is not a `Problem`, the type is `about:blank`. By RFC 9457, the error is then described by its status
+    alone.
     """
     kind = error.kind if isinstance(error, Problem) else None
     body = {
@@ -52,7 +53,7 @@ def response(error: HTTPException) -> JSONResponse:
         "title": kind.replace("-", " ").capitalize() if kind else HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
         # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may hold a lone surrogate,
-        # which no JSON can hold.
+        # which UTF-8 cannot encode.
         "detail": str(error.detail).encode(errors="replace").decode(),
     }
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)

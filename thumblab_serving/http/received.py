@@ -40,7 +40,8 @@ def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
 def require_utf8(request: Request) -> None:
     """Raise a 415 `Problem` if the `Content-Type` of a form names another charset than UTF-8 or ASCII.
 
-    In some charsets, such as UTF-7, a text may hold a lone surrogate, which no answer can contain.
+    In some charsets, such as UTF-7, a text may hold a lone surrogate. Answers are sent in UTF-8, which cannot encode
+    it.
     """
     options = request.headers.get("content-type", "").split(";")[1:]
     named = [
@@ -54,8 +55,8 @@ def require_utf8(request: Request) -> None:
 async def json_body(request: Request) -> bytearray:
     """Return the body. Raises a 422 `Problem` as soon as it has more than `_MOST_MARKS` of the characters `_MARKS`.
 
-    Without this check, a body of very many fields would take a hundred times its size in memory. The reason is that
-    each field is parsed and reported as unknown.
+    Each unknown field is parsed and reported. Without this check, a body with very many fields would therefore need a
+    hundred times its size in memory.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():

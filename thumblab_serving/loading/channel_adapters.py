@@ -29,7 +29,7 @@ _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 
 @dataclass(frozen=True)
 class AdapterChoice:
-    """The channel adapter that a request's channel is ranked with.
+    """The channel adapter with which the pictures of a request are ranked.
 
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
@@ -117,8 +117,8 @@ def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[
 
     If nothing is cached, return what the function `load` returns, or a `LabError` that says why `load` failed.
 
-    An error because of damage is cached, so that a damaged file is not read for every request. A transient error is not
-    cached, because `load` may succeed for the next request.
+    An error about a damaged file is cached, so that the file is not read again for every request. A transient error is
+    not cached, because `load` may succeed for the next request.
     """
 
     def make() -> T | LabError:

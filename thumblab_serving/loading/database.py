@@ -33,7 +33,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class NoDatabaseError(LabError):
-    """An error because the database could not answer.
+    """The error that is raised if the database could not answer.
 
     The message gives the reason as a clause that fits into a sentence.
     """
@@ -42,10 +42,10 @@ class NoDatabaseError(LabError):
 
 
 class ServiceDatabase:
-    """The access of the service to the lab's database. Statements run in separate threads, so close it after use.
+    """The access of the service to the lab's database. Statements run in separate threads. `close` ends these threads.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
-    minute. Until then, each call raises `NoDatabaseError`. There is no such wait if no database is there to ask.
+    minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks again at once.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """The encoders of the service.
 
-An encoder is warmed up when it is loaded: it encodes one picture or title. At this first use, it loads the rest of what
-it needs, so that no request has to wait for that. Only one thread at a time uses the encoders. The vectors that the
-encoders make are cached.
+An encoder loads some of its parts only at its first use. So the service warms up each encoder when it loads the
+encoder: it lets the encoder encode one picture or title. No request then has to wait for these parts. Only one thread
+at a time uses the encoders. The vectors that the encoders make are cached.
 """
 
 import threading

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy's engine here, because
     from sqlalchemy import Engine
 
 KEPT, LOST = "kept", "lost"
-"""The two outcomes of a prediction that was to be kept."""
+"""The two possible results of the attempt to keep a prediction."""
 
 _QUEUED = 1_000
 """Maximum number of predictions that wait to be written. A prediction takes a few kilobytes."""
@@ -46,10 +46,10 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class KeeperState:
-    """The counts of a keeper since it was made.
+    """The counts of a `PredictionKeeper` since it was made.
 
-    `failure` says why predictions cannot be written now, or why a prediction is lost. It is None after all predictions
-    of an attempt were written.
+    `failure` says why predictions cannot be written now, or why a prediction is lost. It becomes None when an attempt
+    writes all predictions of its batch.
     """
 
     kept: int
@@ -77,7 +77,9 @@ class PredictionKeeper:
         self._writer.start()
 
     def report_to(self, listener: Callable[[str, int], None]) -> None:
-        """Call `listener` whenever predictions were kept or lost. It gets `KEPT` or `LOST`, and their number."""
+        """Call `listener` whenever predictions were kept or lost. It gets `KEPT` or `LOST`, and the number of
+        predictions.
+        """
         self._report = listener
 
     def warm(self) -> None:
@@ -100,7 +102,7 @@ class PredictionKeeper:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write the predictions in the queue for at most five seconds, and stop the thread. The others are lost."""
+        """Write the predictions in the queue, and stop the thread. What is not written within five seconds is lost."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -110,7 +112,9 @@ class PredictionKeeper:
             self._queue.clear()
             if left:
                 self._count(LOST, left)
-                _log.warning("%d predictions are lost, because they could not be written before the end", left)
+                _log.warning(
+                    "%d predictions are lost, because they could not be written before the service stopped", left
+                )
         for engine in self._engines.values():
             engine.dispose()
 

@@ -46,8 +46,8 @@ class ServedRelease(Generic[T]):
 
     The function `load` verifies and reads a release. If it raises any exception, the release is refused. While a
     release is refused, the release that was served before it stays served. `Backoff` says when the refused release is
-    tried again: within a minute after a transient error, and within ten minutes after damage. If the pointer moves, the
-    new release is tried at once.
+    tried again: after at most one minute if the error may pass by itself, and else after at most ten. If the pointer
+    moves, the new release is tried at once.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -110,7 +110,9 @@ class ServedRelease(Generic[T]):
                 self._lock.release()
 
     def _pointer(self) -> str | Refusal | None:
-        """Return the id of the promoted release, None if nothing is promoted, or why the pointer cannot be read."""
+        """Return the id of the promoted release. Return None if nothing is promoted, or a `Refusal` if the pointer
+        cannot be read.
+        """
         try:
             release_id = self._store.serving.current_id(self.kind, self.scope)
             withdrawn = release_id is None and self._store.serving.withdrawn(self.kind, self.scope)
@@ -144,7 +146,7 @@ class ServedRelease(Generic[T]):
             return
         if isinstance(target, Refusal):
             self._refuse(target)
-        elif target is None:  # Serving was withdrawn. The release leaves memory, because its data must be deleted.
+        elif target is None:  # The scope was withdrawn, because data must be deleted. So forget the release.
             self._loaded, self._refusal = None, None
         elif self._loaded is not None and self._loaded.release_id == target:
             self._refusal = None

@@ -32,11 +32,11 @@ NO_MODEL = (
 
 
 class NotReadyError(LabError):
-    """An error of a service that cannot answer requests yet. The message says what to do."""
+    """The error that is raised while the service cannot answer requests yet. The message says what to do."""
 
 
 class NoModelError(NotReadyError, NoServedModelError):
-    """An error of a service that cannot answer requests yet, because no model is promoted."""
+    """The error that is raised while the service cannot answer requests because no model is promoted."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ServedReleases:
             self._drop_unused_encoders()
 
     def resolve(self, niche: Niche) -> "Resolved":
-        """Return the releases that answer a request for a niche. Reads each pointer once.
+        """Return the releases with which a request for a niche is answered. Reads each pointer once.
 
         Raises `NotReadyError` if no model can be used, or if the encoders cannot be loaded.
         """
@@ -208,8 +208,8 @@ def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -
     if release_encoder != service_encoder:
         raise LabError(
             f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "
-            f"make it again with the service's encoder, or set THUMBLAB_{kind.upper()}_ENCODER to the other one and "
-            "restart the service"
+            f"make it again with the service's encoder, or set THUMBLAB_{kind.upper()}_ENCODER to the encoder of the "
+            "release and restart the service"
         )
 
 

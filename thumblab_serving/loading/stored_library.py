@@ -24,7 +24,7 @@ _BLOCK = 250
 
 
 class NothingStoredError(LabError):
-    """An error for a search that the database could not answer.
+    """The error that is raised if the database could not answer a search.
 
     The message gives the reason as a clause that fits into a sentence.
     """

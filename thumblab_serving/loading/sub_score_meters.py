@@ -44,7 +44,7 @@ class SubScoreMeters:
     def missing(self) -> tuple[str, ...] | None:
         """Sentences about the models that the meter lacks, such as the face model.
 
-        None before a meter has warmed up.
+        It is None until a meter has warmed up, and empty if the meter lacks no model.
         """
         return self._missing
 

@@ -21,15 +21,14 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class TextTowerError(LabError):
-    """An error for a text tower that cannot be used at present. The message says why."""
+    """The error that is raised if a text tower cannot be used at present. The message says why."""
 
 
 class TextTower:
     """The state of an image encoder's text tower, which is loaded in the background.
 
-    If loading fails, `Backoff` says when to try again. The text tower has its own file of weights. So it can be missing
-    although the image tower is loaded: the disk may have only the weights of the image tower, while the network cannot
-    be reached.
+    If loading fails, `Backoff` says when to try again. The weights of the text tower are a separate file. Without a
+    network, this file may be missing although the image tower could be loaded from the disk.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:

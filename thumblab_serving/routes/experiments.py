@@ -54,7 +54,8 @@ T = TypeVar("T")
     openapi_extra={"requestBody": experiment_submission.documentation()},
 )
 async def add(request: Request, response: Response) -> StoredExperimentOut:
-    """Send pictures as URLs of an allowed image host, in base64, or as uploaded files. Or test titles alone.
+    """Send pictures as URLs of an allowed image host, in base64, or as uploaded files. An experiment may also have only
+    titles.
 
     An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
     the old ones. So a request may be repeated.

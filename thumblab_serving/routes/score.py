@@ -18,8 +18,8 @@ router = APIRouter(tags=["scoring"])
 CONCURRENT = 16
 """Number of requests that are scored at the same time. Further requests wait in a queue.
 
-Most of the time, a request waits for the threads that decode, encode and measure pictures. So more requests than such
-threads may be scored at the same time.
+Most of the time, a request waits for the threads that decode, encode and measure pictures. So this number may be larger
+than the number of these threads.
 """
 
 

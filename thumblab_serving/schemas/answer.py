@@ -63,7 +63,7 @@ class Engagement(StrictModel):
 class NeighbourOut(StrictModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It belongs to a winner. If none of the most similar thumbnails belongs to a winner, it may belong to any video.
+    It belongs to a winner, unless none of the most similar thumbnails does.
     """
 
     video_id: str
@@ -158,7 +158,8 @@ class ChannelOut(StrictModel):
 
 
 class SkillOut(StrictModel):
-    """The accuracy of the model on channels like that of the request, measured when the model was evaluated.
+    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
+    as the request's channel, see `measured_on`.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
     interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.

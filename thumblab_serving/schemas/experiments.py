@@ -29,7 +29,7 @@ def place_of(cursor: str) -> Place:
             raise ValueError
         return Place(date.fromisoformat(match[1]), int(match[2]))
     except ValueError:
-        raise ValueError("give the next_cursor of the answer before, or leave it out") from None
+        raise ValueError("give the next_cursor of the previous answer, or leave the cursor out") from None
 
 
 def _day(value: object) -> object:

@@ -65,7 +65,7 @@ class DatabaseOut(BaseModel):
 
 
 class PredictionsOut(BaseModel):
-    """The state of keeping predictions. The counts are those of this process since it started."""
+    """Whether the service keeps predictions, and how many. The counts are those of this process since it started."""
 
     state: Literal["off", "fine", "failed"]
     kept: int

@@ -8,8 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""Limit for errors about single fields. If a request has more fields than the model, and the difference is over this
-number, it gets one error for all fields."""
+"""How many more fields than the model a request may have before it gets one error for all fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
@@ -35,7 +34,9 @@ class StrictModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add to the error of each unknown field what to send instead. For very many fields, raise one error."""
+        """Add to the error of each unknown field what to send instead. If there are very many fields, raise one error
+        for all.
+        """
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
         try:
@@ -52,11 +53,13 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the error for a new `ValidationError`. For an unknown field, it says what to send instead."""
+        """Return one of pydantic's errors in the form that a new `ValidationError` needs. For an unknown field, it says
+        what to send instead.
+        """
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})
-        elif kind == _UNKNOWN_FIELD:  # The error is from a nested model, which added the advice.
+        elif kind == _UNKNOWN_FIELD:  # A nested model found this unknown field and added the advice.
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", error["ctx"])
         return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
 

@@ -42,9 +42,9 @@ _LONGEST_NAME = 60
 
 
 def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return the accuracy of the model on channels like that of the request, see `SkillOut`.
+    """Return the accuracy of the model on the split whose channels are like that of the request, see `split_of`.
 
-    Return None if the model was not evaluated on such channels.
+    Return None if the model was not evaluated on this split.
     """
     split = split_of(channel)
     evaluated = ranker.skills.get(split)
@@ -63,7 +63,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
 
 
 def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
-    """Return a sentence for each thing that the model cannot say about any picture of the request."""
+    """Return a sentence for each limit of the model that concerns all pictures of the request."""
     sentences = _skill_doubts(ranker, query)
     if query.channel is not None and query.channel.adapter is not None:
         sentences += _no_channel_percentiles(query.channel.adapter, query.channel.channel_id)
@@ -101,7 +101,9 @@ def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
 
 
 def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[str]:
-    """Return the sentence about pictures that are unlike all training pictures, or no sentence if there are none."""
+    """Return the sentence about pictures that are unlike all training pictures. Return no sentence if there is no such
+    picture.
+    """
     cosines = ranking.unfamiliar
     if not cosines or ranker.familiar is None:
         return []
@@ -129,7 +131,9 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
 
 
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the sentence about pictures whose neighbours are not winners, or no sentence if there are none."""
+    """Return the sentence about pictures whose most similar thumbnails are not winners. Return no sentence if there is
+    no such picture.
+    """
     if not names:
         return []
     pictures = ", ".join(name[:_LONGEST_NAME] for name in names)

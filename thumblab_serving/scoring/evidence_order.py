@@ -1,9 +1,9 @@
 """Order the pictures of a request by evidence, if the skill of the model is not proven.
 
 The evidence of a picture is a mean of percentiles among the thumbnails of the niche's library. They are the percentiles
-of the picture's sub-scores, and the percentile of its similarity to the library. Only those percentiles are used that
-every picture of the request has. So all pictures are compared by the same measurements. The model is not used, so
-pictures that are unlike its training data are ordered too.
+of the picture's sub-scores, and the percentile of its similarity to the library. A percentile is used only if every
+picture of the request has it. So all pictures are compared by the same measurements. The model is not used, so pictures
+that are unlike its training data are ordered too.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ import numpy as np
 from thumblab_serving.scoring.intake import ExaminedPicture
 
 _LARGEST_THRESHOLD = 1 - 1e-6
-"""Maximum threshold that is used.
+"""Maximum threshold for the cosine of two vectors. A larger threshold of an encoder is lowered to this number.
 
 An encoder may have the threshold 1. But rounding may make the cosine of two equal vectors a little smaller than 1.
 """
@@ -52,8 +52,8 @@ def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     """Return whether two pictures show the same words, in the same order. Upper and lower case are the same.
 
     If different words were read, this may be a reading error. Then the pictures show the same words if they have the
-    same colours in every field. The result is True if no words were read in either picture, for example because the
-    text reader is not installed.
+    same colours in every field. If no words were read in the two pictures, for example because the text reader is
+    not installed, the result is True.
     """
     one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))
     return one == other or first.appearance.has_colours_of(second.appearance)

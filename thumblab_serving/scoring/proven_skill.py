@@ -10,7 +10,11 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
 
 
 def split_of(channel: AdapterChoice | None) -> str:
-    """Return the split of the evaluation whose channels are like the channel of the request."""
+    """Return the split of the evaluation whose channels are like the channel of the request.
+
+    Without a usable adapter, these are the unseen channels. With one of the model's own adapters, these are the known
+    channels. With an added adapter, these are the unseen channels with adapters.
+    """
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
     return FUTURE if channel.release is None else ADAPTED
@@ -19,7 +23,7 @@ def split_of(channel: AdapterChoice | None) -> str:
 def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> bool:
     """Return whether the model was shown to order pictures under one title, or of one video, better than chance.
 
-    The whole 95 % interval must be above chance, on channels like that of the request. The skill of older models was
+    The whole 95 % interval must be above chance, on the split that `split_of` returns. The skill of older models was
     measured only by which of two videos got more views. This is another question, so it proves nothing here.
     """
     skill = ranker.skills.get(split_of(channel))

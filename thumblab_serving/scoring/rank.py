@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
-"""Two scores count as equal if their difference is at most this, times the size of the score if this size is over 1.
+"""Two scores count as equal if their difference is at most this number. If the lower score is above 1 or below -1, the
+number is multiplied by the absolute value of this score.
 
 If a request has the same picture twice, a matrix product may round the scores of the two copies differently. The copies
 must still get equal scores.
@@ -66,9 +67,9 @@ class Ranking:
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
     picture. The model does not rank these pictures. `near_identical` has the groups of near-identical pictures.
     `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses. It
-    is None if the model's order is used. `strengths` has the log odds of each picture that the model ranks: by the
-    Bradley-Terry model, the difference of two strengths gives the probability that one of the two pictures beats the
-    other. It is empty if the model's order is not used.
+    is None if the model's order is used. `strengths` has a number for each picture that the model ranks. By the
+    Bradley-Terry model, the difference of two strengths is the log odds that one of the two pictures beats the other.
+    `strengths` is empty if the model's order is not used.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -90,8 +91,8 @@ def rank(
 ) -> Ranking:
     """Rank pictures against each other by the model. Pictures that are unlike all training pictures are left out.
 
-    A group of near-identical pictures counts as one candidate, whose score is the mean of its members. Its members
-    share the rank, and the win probability in equal parts.
+    A group of near-identical pictures counts as one candidate, whose score is the mean score of its members. Its
+    members share the rank, and the win probability in equal parts.
 
     The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left.
     """

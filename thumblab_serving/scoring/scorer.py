@@ -42,8 +42,8 @@ _log = logging.getLogger("thumblab_serving")
 class Scorer:
     """An object that scores thumbnails with the promoted releases.
 
-    Its methods block. Many threads may use it at the same time. Close it after use. With a `keeper`, answers can
-    be kept as predictions. The keeper is closed together with the scorer.
+    Its methods block the calling thread. Many threads may use it at the same time. Close it after use. With a `keeper`,
+    answers can be kept as predictions. The keeper is closed together with the scorer.
     """
 
     def __init__(self, settings: Settings, keeper: PredictionKeeper | None = None) -> None:

@@ -37,7 +37,7 @@ class Placements:
 
 
 class Similarity(Protocol):
-    """A way to find the place of pictures in the library of a niche."""
+    """An object that finds the place of pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
         """Return the placements of a request's pictures in the library.
@@ -49,7 +49,7 @@ class Similarity(Protocol):
 
 @dataclass(frozen=True)
 class IndexSimilarity:
-    """The way to find the place of pictures by a search in the FAISS index of the niche.
+    """A `Similarity` that searches the FAISS index of the niche.
 
     `meter_version` is the version of the meter that measured the request's pictures.
     """
@@ -76,7 +76,7 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """The way to find the place of pictures by a search in the niche's library in PostgreSQL, with pgvector.
+    """A `Similarity` that searches the library of the niche in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
     encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because every
@@ -116,7 +116,7 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the way to find the place of pictures: with the index, or with the database if no index is served.
+    """Return the `Similarity` that a request uses. It searches the index, or the database if no index is served.
 
     If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
     this case, `DefaultSimilarity` is returned.

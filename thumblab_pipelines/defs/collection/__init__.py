@@ -1,1 +1,3 @@
-"""Define the assets that collect data outside the daily refresh, for training and calibration, and the crawl's job."""
+"""Define the assets that collect data outside the daily refresh, for training and calibration. Also define the job that
+crawls.
+"""

@@ -1,4 +1,4 @@
-"""Define the asset `true_ctr`: daily impressions and click-through rates of the videos of your own channel."""
+"""Define the asset `true_ctr`. It imports daily impressions and click-through rates of the videos of your own channels."""
 
 import dagster as dg
 

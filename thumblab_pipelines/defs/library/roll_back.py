@@ -12,7 +12,8 @@ from thumblab_pipelines.library.changes import resume, roll_back
 class RollBack(dg.Config):
     """Config that chooses the release to serve.
 
-    If `release_id` is empty, the job takes the newest release that was served before and is older than the served one.
+    If `release_id` is empty, the job takes the newest of those releases that were once served and are older than the
+    served one.
     """
 
     release_id: str = ""
