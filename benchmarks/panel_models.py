@@ -1,6 +1,7 @@
-"""The models with which `benchmarks.title_panel` compares `thumblab_pipelines.training.titles`.
+"""Two models of titles, which `benchmarks.title_panel` compares with `thumblab_pipelines.training.titles`.
 
-One is a ridge regression on hashed words. The other is the lab's linear ranking model, with titles as its only input.
+`Bar` is a ridge regression on hashed words. `LabTitles` is the linear part of the lab's ranking model, with titles as
+its only input.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _FOLDS = 3
 class Bar:
     """The bar, which is the simple model that better models must beat. It is a ridge regression on a title.
 
-    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. Its
-    residuals are the log views above the trend, minus its scores. For each channel, a second regression can be fitted
-    to the residuals (partial pooling).
+    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. The
+    log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a
+    second regression can be fitted to the residuals (partial pooling).
 
     `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
     have length 1.

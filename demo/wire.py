@@ -1,7 +1,7 @@
 """Turn videos and channels into the JSON resources of the YouTube Data API v3.
 
 The formats follow YouTube's public reference and recorded answers. Counts are strings, and durations are in ISO 8601.
-Titles are HTML-escaped in search results, but not in videos.
+Titles are HTML-escaped in search results, but not in the resources of videos.
 """
 
 import base64
@@ -85,7 +85,7 @@ class Wire:
     def search_result(self, video: CatalogueVideo) -> Json:
         """Return a `youtube#searchResult`.
 
-        The titles in the result are HTML-escaped. Of the thumbnails, the result lists only the three small ones.
+        The titles in the result are HTML-escaped. The result lists only the three smallest thumbnails of the video.
         """
         snippet = self.snippet(video)
         for name in ("title", "channelTitle"):

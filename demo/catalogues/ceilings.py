@@ -35,12 +35,12 @@ def sheppard(variance: float, noise_variance: float) -> float:
 
 
 def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
-    """Return the best AUC, as the mean over channels, if the quality is a Gaussian variable plus an interaction.
+    """Return the best AUC, as the mean over channels, if picture and title interact.
 
-    The interaction adds `interaction` to the quality of a video, or subtracts it if the picture repeats the title. The
-    quality is then not Gaussian, so Sheppard's formula does not hold. The function therefore simulates `DRAWS`
-    differences d, about the same number for each channel. Given d, the label has the sign of d with the probability
-    Phi(|d| / sd(e)). The result is the mean of these probabilities.
+    The quality is the sum of a Gaussian part and the interaction. The interaction is -`interaction` if the picture
+    repeats the title, and `interaction` otherwise. This sum is not Gaussian, so Sheppard's formula does not hold. The
+    function therefore simulates `DRAWS` differences d, about the same number for each channel. Given d, the label has
+    the sign of d with the probability Phi(|d| / sd(e)). The result is the mean of these probabilities.
 
     Args:
         variances: the variance of the Gaussian part of the quality within each channel.

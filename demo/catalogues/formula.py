@@ -23,9 +23,9 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""The standard deviation of ln views that the noise causes within a channel. `SIGMA_Q` is what the quality causes.
+"""The standard deviation of the noise in ln views within a channel. `SIGMA_Q` is that of the effect of the quality.
 
-With these two values, the best possible AUC is 0.80. `synthetic` derives this figure.
+With these two values, the best possible AUC is 0.80. The docstring of `synthetic` derives this figure.
 """
 
 PICTURE_SHARE = 0.7

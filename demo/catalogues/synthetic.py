@@ -244,7 +244,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
 
     def new_picture(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return a new picture for a video, drawn like its first one. Each `key` gives a different picture.
+        """Return a new picture for a video, in the style of its first picture. Each `key` gives a different picture.
 
         Raise KeyError for an unknown id.
         """

@@ -105,9 +105,9 @@ class VastCatalogue(Source):
     def search(self, query: Query, now: datetime) -> SearchResult:
         """Return some of the videos that match the query, in the order of the query.
 
-        If the order is by date, they are the newest matches. Otherwise, a sample is taken first, of about equally many
-        matches from each channel, evenly spaced in time. The result has the most viewed videos of this sample. The
-        views are those at `observed_at`.
+        If the order is by date, the newest matches are returned. Otherwise, a sample of the matches is made, and its
+        most viewed videos are returned. The sample has about equally many videos of each channel, evenly spaced in
+        time. The views are those at `observed_at`.
         """
         del now
         return self._cached_search(query)

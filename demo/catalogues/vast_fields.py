@@ -51,7 +51,7 @@ def kind_of(dice: Dice) -> str:
 
 
 def age_seconds(position: int, size: int, dice: Dice) -> int:
-    """Return the age in seconds of a video. It grows with the position of the video in a channel of `size` videos."""
+    """Return the age in seconds of a video at `position` in a channel of `size` videos. Position 0 is the newest."""
     return int(SPAN_DAYS * 86_400 * (position + dice[0] / _RANGE) / size)
 
 

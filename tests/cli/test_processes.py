@@ -37,7 +37,7 @@ POLITE = "import time; print('up', flush=True); time.sleep(600)"
 
 LAB = """
 import json, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts background jobs with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)  # In a background job of a shell, SIGINT would be ignored.
 from pathlib import Path
 from thumblab_cli.servers.supervisor import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
