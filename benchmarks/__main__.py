@@ -10,8 +10,8 @@ They measure five things:
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
 More benchmarks have commands of their own. `python -m benchmarks.recipe CATALOGUE` compares variants of the
-training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos whose true quality
-is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
+training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best
+possible result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
 """
 
 import time

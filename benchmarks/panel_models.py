@@ -35,8 +35,8 @@ class Bar:
     log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a
     second regression can be fitted to the residuals (partial pooling).
 
-    `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
-    have length 1.
+    `inputs` [n, 2 * BUCKETS] is a sparse matrix. One half of a row is for words, and one for groups of characters. Each
+    half is a unit vector.
     """
 
     panel: Panel
@@ -124,18 +124,19 @@ class LabTitles:
         self._penalty: float | None = None
 
     def shared(self, above: Floats, known: Flags) -> Float64s:
-        """Return the scores [n] without adapters, fitted to the known videos. See `Bar.shared` for `above`.
+        """Return the scores [n] of the linear model without adapters, fitted to the known videos.
 
-        The first call chooses the ridge penalty, and later calls use the same penalty.
+        `above` [n] are the log views above the trend of the channel. The first call chooses the ridge penalty, and
+        later calls use the same penalty.
         """
         return self._line(above, known)[0]
 
     def adapted(self, above: Floats, known: Flags) -> Float64s:
         """Return the scores [n] with channel adapters, which are fitted to the known videos.
 
-        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). As in the lab's training,
-        each model that measures the slope is trained without a third of the channels. The slope is then measured on the
-        videos of this third.
+        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). To measure the slope, three
+        models are trained, each without one third of the channels. Each model scores the videos of the third that it
+        does not know. The slope is fitted to these scores, as in the lab's training.
         """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel

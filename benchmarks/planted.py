@@ -2,8 +2,8 @@
 
     python -m benchmarks.planted [--videos 1800 20000] [--seed 7] [--effects none|confounded|one_title] [--json]
 
-In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from the true quality of the videos. So
-the best possible AUC is known, for two questions:
+In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed from a known number for each video, its
+planted quality. So the best possible AUC is known, for two questions:
 
     package     Which of two videos of a channel got more views? They differ in title and picture.
     one title   Which of their two pictures would get more views if both had the same title?
@@ -65,7 +65,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that the lab makes of this catalogue without a database."""
+    """A synthetic catalogue, and the training data that was made of it. The data was made without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset

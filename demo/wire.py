@@ -37,7 +37,7 @@ class Wire:
     def video_stats(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
         """Return a `youtube#videoStats` with the requested parts.
 
-        Its durations have the format of `google.protobuf.Duration`, such as `61s`.
+        Durations in this resource have the format of `google.protobuf.Duration`, such as `61s`.
         """
         item = _resource("youtube#videoStats", video.video_id, parts, {}, video, self)
         if "snippet" in parts:

@@ -130,8 +130,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The four pixels are enlarged in two steps, which is faster than one step. The first enlargement has a rim of
-    # constant colour, which is cropped. The result is a smooth gradient in both directions.
+    # The colours of the four corners are enlarged to a smooth gradient. Two steps are faster than one. The first
+    # enlargement has a rim of constant colour, which is cut off before the second.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR

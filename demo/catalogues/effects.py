@@ -159,7 +159,7 @@ def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
 
 
 def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tuple[float, float]:
-    """Return the variance of the weighted sum of a picture's attributes, and its variance among pictures of one topic.
+    """Return two variances of the weighted sum of a picture's attributes: of all pictures, and of pictures of one topic.
 
     Args:
         weights: the weights w of the attributes, float64 (6,), of length 1.

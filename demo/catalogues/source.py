@@ -1,4 +1,4 @@
-"""The interface between the emulator and its catalogues."""
+"""The interface that a catalogue must have, so that the emulator can serve it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -30,7 +30,7 @@ Dice = tuple[int, ...]
 """Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""
 
 _RANGE = float(1 << 64)
-"""The number of values of a die. A die divided by it is uniform in [0, 1)."""
+"""The number of possible values of one of the `Dice`. Such a value, divided by this number, is uniform in [0, 1)."""
 _SPREAD = 0.7
 """The standard deviation of ln views within a channel, without the effect of age."""
 _NORMAL = NormalDist()
@@ -92,7 +92,7 @@ def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
 
 
 def _duration_s(kind: str, number: int) -> int:
-    """Return the duration in seconds of a video of this kind. `number` is random."""
+    """Return the duration in seconds of a video of this kind. The random number `number` determines it."""
     if kind in ("live", "upcoming"):
         return 0
     if kind == "under_a_minute":

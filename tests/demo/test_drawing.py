@@ -1,4 +1,4 @@
-"""Test the drawing of synthetic pictures. Their shapes are spread over the canvas, and warm pictures look warm."""
+"""Test the drawing of synthetic pictures: the spread of the clutter shapes, the warmth of colours, and the large text."""
 
 import numpy as np
 import pytest
