@@ -10,8 +10,8 @@ videos of each channel. Each window is split anew into 68 % training, 12 % valid
 variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
 window.
 
-The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves them out, and
-trains only one model of all channels for each variant.
+The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves them out. For
+each variant, window and seed, it trains only one model of all channels.
 
 The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
 and adds what the channel's own videos teach. To measure `kept`, three more models must be trained, each without one

@@ -21,7 +21,7 @@ class _Thumbnail:
     """A new picture of a video, which replaces the picture that the video has in the catalogue.
 
     `size` is the width and height in pixels, and `since` is the time of the change. From then on, the video gains
-    exp(`effect`) times the views per hour that it would gain with its old picture.
+    exp(`effect`) times the views per hour that it would gain with the picture in the catalogue.
     """
 
     jpeg: bytes
