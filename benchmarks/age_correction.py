@@ -175,8 +175,8 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Eval
 
     The true order of a pair is the order of the views at the age of `at` hours. These views are invented, because the
     lab compares only videos of one channel, but the videos of a pair usually come from two channels. Ln views at the
-    age `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at other
-    ages follow from them and from the real growth of the video.
+    age `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at another
+    age follow from the views at the age `at` and from the real growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
     the older video is at most twice as old as the other.

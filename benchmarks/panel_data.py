@@ -79,8 +79,8 @@ class Panel:
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
         """Return `target` [n] of each video minus the local trend of the video's channel.
 
-        The local trend at a video is a weighted mean of `target` over the known videos of the channel. Those that were
-        published at about the same time as the video count most.
+        The local trend at a video is a weighted mean of `target` over the known videos of the channel. The nearer two
+        publications are in time, the larger is the weight.
         """
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
 

@@ -50,7 +50,7 @@ _LEGIBLE = 5.0
 _FEWEST = 20
 """A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
-"""The local level at a video is the median views of this many videos of its channel before it, and as many after it."""
+"""The local level at a video is a median over this many videos of its channel before it, and as many after it."""
 _RESAMPLES = 400
 """The number of bootstrap samples from which an interval is computed."""
 

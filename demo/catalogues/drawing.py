@@ -23,9 +23,13 @@ JPEG_QUALITY = 88
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
 """The planted attributes, in the order in which every attribute vector holds them.
 
-A larger value of an attribute has this effect, in the same order: the head is larger; blue turns to orange; grey turns
-to vivid colours; the background is darker behind a brighter subject; there are fewer clutter shapes; the letters are
-higher.
+A larger value has these effects:
+- `subject_size`: the head is larger.
+- `warmth`: blue turns to orange.
+- `saturation`: grey turns to vivid colours.
+- `contrast`: the background is darker, and the person is brighter.
+- `calm`: there are fewer clutter shapes.
+- `text_size`: the letters are higher.
 
 Each attribute is standard normal over the videos of a channel.
 """

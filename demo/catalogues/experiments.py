@@ -8,7 +8,7 @@ with the probability
 where q is the planted quality of the variant. So the number of clicks is binomial. A click on any variant leads to the
 same watch time. So a variant's share of the watch time is its share of the clicks.
 
-**The outcome.** A 95 % interval is computed for the difference of each two click-through rates. It uses the normal
+**The outcome.** A 95 % interval is computed for the difference of every two click-through rates. It uses the normal
 approximation and the standard errors of binomial shares.
 
 - `winner`: the best rate is significantly higher than each of the others.

@@ -23,9 +23,10 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""The standard deviation of the noise in ln views within a channel. `SIGMA_Q` is that of the quality's effect on them.
+"""The standard deviation of the noise in ln views within a channel.
 
-With these two values, the best possible AUC is 0.80. The docstring of `synthetic` derives this figure.
+`SIGMA_Q` is the standard deviation of the quality's effect on ln views. With these two values, the best possible AUC is
+0.80. The docstring of `synthetic` derives this figure.
 """
 
 PICTURE_SHARE = 0.7
