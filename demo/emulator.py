@@ -224,7 +224,8 @@ class Emulator:
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
         """Answer a call of the Data API, or raise ApiError.
 
-        A call with a valid key costs quota, unless the quota is spent or a fault refuses the call before it is counted.
+        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. It costs none if
+        the quota is spent, or if a fault refuses the call before it is counted.
         """
         with self._lock:
             self._calls[endpoint] += 1

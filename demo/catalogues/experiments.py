@@ -90,8 +90,8 @@ def planted_experiments(
 ) -> list[PlantedExperiment]:
     """Return experiments with the videos of a channel. The same arguments give the same experiments.
 
-    An experiment has two or three variants, each with the probability 1/2. No video is tested a second time before
-    every video of the channel was tested once.
+    An experiment has two or three variants, with equal probability. No video is tested a second time before every video
+    of the channel was tested once.
 
     Args:
         catalogue: the catalogue with the channel.

@@ -183,7 +183,7 @@ class SyntheticCatalogue(Catalogue):
         The title and the channel are those of `title_of`.
 
         The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
-        If both ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        For two equal ids, the result is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
         """
         return self._picture_part(self._drawings[picture_of], self.videos[title_of])
 
@@ -192,7 +192,7 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.title_part(self.videos[video_id].title)
 
     def ceiling(self) -> float:
-        """Return the best possible AUC on pairs of a channel whose views are corrected for age.
+        """Return the best possible AUC on pairs of videos of one channel. Their views are corrected for age.
 
         The result is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q,
         which is 1 if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian. The ceiling is
