@@ -38,7 +38,7 @@ DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
 _QUERIES = 500
 _TARGET_RECALL = 0.99
-"""The recall at which approximate indexes are compared. In this benchmark, the setting `index_recall` has this value."""
+"""The recall at which approximate indexes are compared. The setting `index_recall` has this value in this benchmark."""
 _PGVECTOR_MAX = 1_000
 """The largest value that pgvector allows for `hnsw.ef_search`."""
 

@@ -1,4 +1,4 @@
-"""The state of a catalogue that the API shows at the time of the clock, after videos were removed, hidden or changed."""
+"""The state of a catalogue that the API shows at the time of the clock. Videos may be removed, hidden or changed."""
 
 import dataclasses
 import hashlib

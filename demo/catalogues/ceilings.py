@@ -22,10 +22,10 @@ DRAWS = 1_000_000
 def sheppard(variance: float, noise_variance: float) -> float:
     """Return the best AUC if the qualities and the noise are Gaussian.
 
-    d and d + e then have the correlation rho = sqrt(variance / (variance + noise_variance)). Two Gaussian variables with
-    this correlation have the same sign with the probability 1/2 + arcsin(rho) / pi (Sheppard 1899, "On the application of
-    the theory of error to cases of normal distribution and normal correlation", Phil. Trans. R. Soc. A 192). arcsin(rho)
-    equals atan(sqrt(variance / noise_variance)).
+    d and d + e then have the correlation rho = sqrt(variance / (variance + noise_variance)). Two Gaussian variables
+    with this correlation have the same sign with the probability 1/2 + arcsin(rho) / pi. arcsin(rho) equals
+    atan(sqrt(variance / noise_variance)). The source is Sheppard 1899, "On the application of the theory of error to
+    cases of normal distribution and normal correlation", Phil. Trans. R. Soc. A 192.
 
     Args:
         variance: the variance of the quality of a video.

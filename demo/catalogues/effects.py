@@ -159,7 +159,9 @@ def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
 
 
 def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tuple[float, float]:
-    """Return two variances of the weighted sum of a picture's attributes: of all pictures, and of pictures of one topic.
+    """Return two variances of the weighted sum of a picture's attributes.
+
+    The first is the variance over all pictures, and the second the variance over the pictures of one topic.
 
     Args:
         weights: the weights w of the attributes, float64 (6,), of length 1.

@@ -152,7 +152,7 @@ class SyntheticCatalogue(Catalogue):
         return views_at(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
-        """Return the quality q of a video, in standard deviations within its channel. Raise KeyError for an unknown id."""
+        """Return q of a video in standard deviations within the channel. Raise KeyError for an unknown id."""
         return self._quality[video_id]
 
     def attributes(self, video_id: str) -> npt.NDArray[np.float64]:

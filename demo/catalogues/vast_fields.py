@@ -30,7 +30,7 @@ Dice = tuple[int, ...]
 """Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""
 
 _RANGE = float(1 << 64)
-"""The number of possible values of one of the `Dice`. Such a value, divided by this number, is uniform in [0, 1)."""
+"""The number of possible values of one of the `Dice`. A value divided by this number is uniform in [0, 1)."""
 _SPREAD = 0.7
 """The standard deviation of ln views within a channel, without the effect of age."""
 _NORMAL = NormalDist()

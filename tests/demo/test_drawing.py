@@ -1,4 +1,4 @@
-"""Test the drawing of synthetic pictures: the spread of the clutter shapes, the warmth of colours, and the large text."""
+"""Test the drawing of synthetic pictures: the places of the clutter shapes, warm and cold colours, and large words."""
 
 import numpy as np
 import pytest
