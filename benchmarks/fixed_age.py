@@ -42,11 +42,10 @@ _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
 _AGE_EDGES = (0, 24, 48, 72, 168, 336, 720, 2_160, 10_000)
 _PHASES = 8
-"""The largest number of ways in which a view series is thinned. Each way begins with a different observation, which is
-the first that it keeps."""
+"""A view series is thinned in at most this many ways. The first observation that is kept is different in each way."""
 _ERA = "one"
-"""The era of all observations. An era is a time in which YouTube's definition of a view does not change. It did not
-change within any of the files."""
+"""The era of all observations. An era is a time in which YouTube's definition of a view does not change. The definition
+did not change within any of the files."""
 
 
 @dataclass(frozen=True)
