@@ -1,2 +1,2 @@
-"""Benchmarks that compare the lab with its alternatives. What is compared is measured in the same run. Run `make
-bench`."""
+"""Benchmarks that compare the lab with other programs and methods. Each run measures all sides of its comparison.
+`make bench` runs some of them."""

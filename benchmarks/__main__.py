@@ -1,17 +1,17 @@
 """Run the benchmarks of `make bench`.
 
 They measure five things:
-- the stages that every thumbnail passes, compared with decoding its JPEG file;
-- encoding, compared with open_clip;
-- the time from the rows of a library in PostgreSQL to a program that serves the library;
-- searching, compared with numpy, autofaiss and pgvector;
-- training, compared with a plain PyTorch loop.
+- the encoding of pictures and titles and the sub-scores, each compared with decoding the JPEG file;
+- the encoding of pictures by open_clip models, compared with the code in open_clip's README;
+- the time to build a library from its rows in PostgreSQL and to load it as the scoring service does;
+- the search for similar pictures, compared with numpy, autofaiss and pgvector;
+- the training of the ranking model, compared with a plain PyTorch loop.
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
 More benchmarks have commands of their own. `python -m benchmarks.recipe CATALOGUE` compares variants of the
-training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos whose true quality
-is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
+training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best
+possible result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
 """
 
 import time
@@ -46,7 +46,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
-    """Measure the stages that every thumbnail passes, and compare each with decoding the JPEG file."""
+    """Measure the encoders and the sub-scores on synthetic thumbnails. Compare each with decoding the JPEG file."""
     catalogue = synthetic_catalogue(_IMAGES)
     files = [catalogue.image(video_id) for video_id in catalogue.videos]
     titles = [video.title for video in catalogue.videos.values()]

@@ -37,13 +37,13 @@ Points = tuple[Float64s, Float64s]
 Curve = Callable[[Float64s], Float64s]
 """A function that maps ages in hours to numbers. A correction subtracts these numbers from ln views at these ages."""
 Fit = Callable[[Sequence[Points]], Curve]
-"""A function that takes view series and returns the curve that fits these series best."""
+"""A function that fits an age correction: it takes view series, and returns the curve of the correction."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 _HALF_AGES = np.geomspace(3, 4_320, 60)
 """The half ages in hours that `fit_saturating` tries. At its half age, a video has half of its final views."""
 _SPREAD = 1.0
-"""The standard deviation of ln views at one age within a channel. In a catalogue of real videos, it is 0.9 to 1.3."""
+"""The standard deviation of ln views among a channel's videos at one age. On real channels, it is 0.9 to 1.3."""
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
@@ -66,9 +66,9 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return the value of `curve` and ln views at each observation, as two arrays over all videos.
+    """Return two arrays over the observations of all videos: the values of `curve`, and ln views.
 
-    From each value, its mean over the observations of the same video is subtracted.
+    From each number, the mean over the observations of the same video is subtracted.
     """
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
@@ -102,9 +102,10 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """Fit an increasing curve that all videos share, and a level for each video.
+    """Fit ln views by an increasing curve that all videos share, plus a constant for each video, its level.
 
-    Two steps are repeated 50 times: fit the levels to the current curve, and then fit the curve to these levels.
+    Two steps are repeated 50 times. The first fits the levels to the current curve. The second fits the curve to these
+    levels.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -131,9 +132,10 @@ METHODS: dict[str, Fit] = {
 
 
 def list_of_2017(folder: Path) -> list[Points]:
-    """Return the view series of the daily trending list of 2017.
+    """Return the view series of the videos in YouTube's daily trending list of 2017.
 
     The list has no publication times. So each video is assumed to be half a day old on its first day in the list.
+    Videos with fewer than three days in the list are left out.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
@@ -156,8 +158,8 @@ class Evaluation:
 
     Args:
         pairs: the number of pairs.
-        right: the share of pairs in the right order.
-        right_2x: the same share among the pairs in which one video has at least twice the true views of the other.
+        right: the share of pairs that the corrected views put in the true order.
+        right_2x: the same share, but only of pairs in which one video has at least twice the true views of the other.
         older: the share of pairs in which the older video has more corrected views. A correction that removes the
             effect of age gives 0.5.
     """
@@ -169,15 +171,15 @@ class Evaluation:
 
 
 def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """Evaluate each method on random pairs of real videos. One random observation of each video is used.
+    """Evaluate each age correction on random pairs of real videos. A pair has one random observation of each video.
 
-    The true order of a pair is the order of views at the age of `at` hours. The two videos of a pair usually come from
-    different channels, but the lab compares only videos of one channel. So the views at the age `at` are invented: ln
-    views are drawn from a normal distribution with the spread that videos of one channel have. The views at all other
-    ages follow from these views and the video's real growth.
+    The true order of a pair is the order of the views at the age of `at` hours. These views are invented, because the
+    lab compares only videos of one channel, but the videos of a pair usually come from two channels. Ln views at the
+    age `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at another
+    age follow from the views at the age `at` and from the real growth of the video.
 
-    The result has two evaluations for each method. The first is on all pairs. The second is on the pairs in which the
-    older video is at most twice as old as the other.
+    The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
+    the older video is at most twice as old as the other.
     """
     random = np.random.default_rng(0)
     all_series = [thinned(points) for points in histories]
@@ -218,10 +220,10 @@ def _evaluate(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tupl
 
 
 def synthetic(seed: int) -> pd.DataFrame:
-    """Return a table of the synthetic catalogue with a row for each video, as the lab would build it.
+    """Return a table with a row for each video of the synthetic catalogue.
 
-    The column `truth` holds ln views without the growth by age, which is known here. The column `part` says whether a
-    video belongs to the training, validation or test part.
+    The column `truth` holds ln views minus the effect of age, which is known in this catalogue. The column `part` says
+    whether a video belongs to the training, validation or test part.
     """
     videos = list(synthetic_catalogue(seed=seed).videos.values())
     corpus = pd.DataFrame(
@@ -239,12 +241,12 @@ def synthetic(seed: int) -> pd.DataFrame:
 
 
 def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluation, Evaluation]]:
-    """Yield the name of each method with its two evaluations on the pairs of the test part.
+    """Yield the name of each age correction with its two evaluations on the pairs of the test part.
 
     The first evaluation is on all pairs, and the second on pairs of similar age.
 
-    Each method is fitted to the training part. A synthetic video has only one observation, so the method gets the
-    videos of a channel as if they were the observations of one video.
+    Each correction is fitted to the training part. A synthetic video has only one observation. So the videos of a
+    channel are used as if they were the observations of one video.
     """
     for name, fit in (METHODS | {"power of age": _channel_power}).items():
         sides: list[list[Float64s]] = []
@@ -300,7 +302,7 @@ def main() -> None:
             console.print(table(title, ((name, *both) for name, both in evaluations.items())))
     else:
         console.print(
-            f"There are no view series in {folder}. Name their folder: python -m benchmarks.age_correction DIR"
+            f"There is no folder {folder}. Give the folder of the view series: python -m benchmarks.age_correction DIR"
         )
     corpora = [synthetic(seed) for seed in _SEEDS]
     console.print(table("synthetic catalogue observed once, future pairs, three seeds", on_synthetic(corpora)))

@@ -5,9 +5,8 @@
 Run it in the Python environment in which autofaiss is installed. FOLDER holds the two files.
 
 The result is written to `autofaiss.json`. It has the seconds of the build and the kind of the index. It also has the
-measurement of a search with the search parameter that autofaiss chose. Some kinds of index have no such parameter. If
-the index has one, the result also has a second measurement. It is made with the smallest value of the parameter that
-reaches the recall TARGET.
+recall and the time of a search with the search parameter that autofaiss chose. If the index has such a parameter, a
+second search is measured. It uses the smallest value of the parameter with which the recall reaches TARGET.
 """
 
 import json

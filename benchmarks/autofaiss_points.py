@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 K = 200
-"""The number of vectors that a search returns: those that are most similar to the query."""
+"""A search returns the K vectors that are most similar to the query."""
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
@@ -20,7 +20,7 @@ Search = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Point:
-    """A measurement of a search. `setting` is the parameter of the search, such as `nprobe=8`.
+    """The measured recall and time of a search. `setting` is the parameter of the search, such as `nprobe=8`.
 
     `p50` and `p99` are the median and the 99th percentile of the milliseconds per query.
     """
@@ -34,9 +34,9 @@ class Point:
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
     """Return the recall of a search, and its time per query.
 
-    The queries are timed in three rounds. Each round gives a median and a 99th percentile. The smallest median and the
-    smallest 99th percentile are returned, because other programs slowed these rounds down the least. If `work` is
-    given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
+    The queries are timed in three rounds. Each round gives a median and a 99th percentile of the time per query. The
+    smallest median and the smallest 99th percentile are returned, because other programs slowed these rounds down the
+    least. If the function `work` is given, it is timed instead of `search`. It may return anything.
     """
     work = work or search
     rounds = []
@@ -69,8 +69,8 @@ def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: f
     """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
 
     If the recall reaches `target` with none of the values, return the last value. `values` are in increasing order.
-    `recall_at` is a function that measures the recall with a value. A recall that is at most 0.00005 below `target`
-    reaches it.
+    `recall_at` is a function that measures the recall with a value. A recall counts as reaching `target` if it is at
+    most 0.00005 smaller.
     """
     low, high = 0, len(values) - 1
     while low < high:

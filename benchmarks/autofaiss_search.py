@@ -38,7 +38,7 @@ DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
 _QUERIES = 500
 _TARGET_RECALL = 0.99
-"""The recall at which approximate indexes are compared. The lab's setting `index_recall` has this value here."""
+"""The recall at which approximate indexes are compared. The setting `index_recall` has this value in this benchmark."""
 _PGVECTOR_MAX = 1_000
 """The largest value that pgvector allows for `hnsw.ef_search`."""
 
@@ -245,10 +245,10 @@ def binary(vector: Vectors) -> bytes:
 def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, console: Console) -> list[Contender]:
     """Measure all methods on one library of `size` vectors.
 
-    autofaiss and pgvector are measured at the recall of the lab's index. If that index is exact, its recall is 1, which
-    an approximate index is not meant to reach. In this case, autofaiss and pgvector are measured at the recall of the
-    setting `index_recall`. autofaiss is also measured with the search parameter that it chooses itself. An approximate
-    index of the lab is also measured at the recall that autofaiss reaches with this parameter.
+    autofaiss and pgvector are measured at the recall of the lab's index. If the lab's index is exact, its recall is 1,
+    which an approximate index hardly reaches. In this case, autofaiss and pgvector are measured at the recall of the
+    setting `index_recall`. autofaiss is also measured with the search parameter that autofaiss itself chooses. If the
+    lab's index is approximate, it is also measured at the recall that autofaiss reaches with this parameter.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

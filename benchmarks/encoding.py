@@ -1,10 +1,10 @@
 """Compare three ways to turn JPEG files into vectors.
 
 The first is the code in open_clip's README, and the second is the lab's code. The third is only the forward pass of the
-lab's compiled model, without reading files. Models have random weights, which does not change the time.
+lab's compiled model, without reading files. The models have random weights, because the time does not depend on them.
 
-The three take turns in each round, so that other load on the machine affects all of them. The result is the fastest
-round of each way.
+The three ways take turns in each round, so that other programs on the machine slow down all of them. For each way, the
+fastest round is reported.
 """
 
 import argparse
@@ -38,8 +38,8 @@ _EAGER_BATCH = 8
 class Model:
     """The name of a model, and the numbers of pictures that are encoded in one round.
 
-    In a round, the code in open_clip's README encodes `eager` pictures. Each of the lab's two ways encodes `pictures`
-    pictures.
+    In a round, the code in open_clip's README encodes `eager` pictures. The lab's code encodes `pictures` pictures, and
+    so does its forward pass alone.
     """
 
     name: str
@@ -53,10 +53,10 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
     """Return the cells of a table row for a model.
 
-    The first cell is the name of the model. The next three cells are pictures per second: of open_clip's own code, of
-    the lab's code, and of the forward pass alone. Then come two ratios: the lab's speed divided by that of open_clip's
-    code, and divided by that of the forward pass. The last cell has the precision that the lab chose, and how well
-    vectors in this precision agree with vectors in full precision.
+    The first cell is the name of the model. The next three cells are pictures per second: of the code in open_clip's
+    README, of the lab's code, and of the forward pass alone. Then come two ratios. They are the lab's speed divided by
+    the speed of open_clip's code, and by the speed of the forward pass. The last cell has the precision that the lab
+    chose, and two measures of how well vectors in this precision agree with vectors in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
@@ -137,7 +137,10 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
-    """Measure the models on the JPEG files in the folder `pictures`. If `pictures` is None, use synthetic files."""
+    """Return a table of the speed of each model on the JPEG files in the folder `pictures`.
+
+    If `pictures` is None, synthetic files are used.
+    """
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):

@@ -1,7 +1,8 @@
 """Compare the speed of an epoch of fine-tuning with and without stored activations.
 
-With stored activations, an epoch starts from the stored output of the frozen blocks. Without stored activations, an
-epoch starts from stored pictures, and computes the frozen blocks again.
+Fine-tuning can train only the last blocks of an encoder. The other blocks are then frozen. With stored activations, an
+epoch starts from the stored output of the frozen blocks. Without stored activations, it starts from stored pictures,
+and computes the frozen blocks again.
 """
 
 import argparse
@@ -25,7 +26,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Train on every picture once, with AdamW, and return the seconds that this took."""
+    """Train the last blocks on every picture once, and return the seconds that this took."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()

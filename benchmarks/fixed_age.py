@@ -1,12 +1,12 @@
-"""Measure how exactly the views of a video at a given age can be interpolated between its observations.
+"""Measure how accurately the views of a video at a given age can be interpolated between its observations.
 
     python -m benchmarks.fixed_age [DIR]
 
 DIR holds `trending_hourly_2025-02.csv`, `daily_2025-2026.csv` and `trending_daily_2017_us.csv`.
 
-Some observations of real view series are hidden, as if the videos had been observed less often. Every hidden
-observation is interpolated from the others. The tables show the relative error |estimate - count| / count in percent.
-Each cell has the median, the 90th percentile and the 99th percentile.
+Some observations of real view series are hidden, as if the videos had been observed less often. Every hidden view
+count is estimated from the observations that are not hidden. The tables show the relative error
+|estimate - count| / count in percent. Each cell has the median, the 90th percentile and the 99th percentile.
 """
 
 import sys
@@ -42,11 +42,10 @@ _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
 _AGE_EDGES = (0, 24, 48, 72, 168, 336, 720, 2_160, 10_000)
 _PHASES = 8
-"""The largest number of ways in which a view series is thinned. Each way begins with a different observation, which is
-the first that it keeps."""
+"""A view series is thinned in at most this many ways. The first observation that is kept is different in each way."""
 _ERA = "one"
-"""The era of all observations. An era is a time in which YouTube's definition of a view does not change. It did not
-change within any of the files."""
+"""The era of all observations. An era is a time in which YouTube's definition of a view does not change. The definition
+did not change within any of the files."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the function that the lab uses, but also in gaps in which the lab does not interpolate."""
+    """Estimate views with the function that the lab uses, but also in gaps that are too long for the lab."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -123,7 +122,7 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return whether the lab would observe a video at `age` if every second refresh fails. See `lab_schedule`."""
+    """Return what `lab_schedule` would return if the lab missed every second observation."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 
@@ -196,8 +195,8 @@ def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
 def middles(histories: Sequence[History]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the errors of `in_the_middle` for wider and wider gaps, each with a label such as "1.21 to 1.44".
 
-    The label gives the ratio of the ages at the two ends of the gap. In the widest of these gaps, the lab itself does
-    not interpolate.
+    The numbers in a label are ratios of the ages at the two ends of a gap. The lab itself does not interpolate in the
+    widest of these gaps.
     """
     for side, wider in pairwise(_SIDES):
         frame = in_the_middle(histories, side)
@@ -228,14 +227,13 @@ def _quantiles(error: "pd.Series[float]") -> str:
 
 
 def without_publication(folder: Path) -> Table:
-    """Return a table of errors for the list of 2017.
+    """Return a table of errors for YouTube's daily trending list of 2017.
 
     The list has no publication times, so the ages of its videos are unknown.
 
-    Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
-    middle day is k days after the first observation of the video, the video is at least k days old on this day. So the
-    age of the video on the day after the middle day is at most (k + 1) / (k - 1) times its age on the day before the
-    middle day.
+    For three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If
+    the middle day is k days after the first observation of the video, the video is at least k days old on this day. So
+    the age on the following day is at most (k + 1) / (k - 1) times the age on the preceding day.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in
@@ -263,7 +261,7 @@ def without_publication(folder: Path) -> Table:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _DEFAULT
     if not folder.is_dir():
-        sys.exit(f"There are no view series in {folder}. Name their folder: python -m benchmarks.fixed_age DIR")
+        sys.exit(f"There is no folder {folder}. Give the folder of the view series: python -m benchmarks.fixed_age DIR")
     console = Console(width=130)
     for name, histories in (("hourly, 2025", hourly(folder)), ("daily, 2025 to 2026", daily(folder))):
         gap_errors = by_gap(histories)

@@ -3,8 +3,8 @@
     python -m benchmarks.library [--sizes 150 10000 100000]
 
 A reader is an object that loads a library and searches it, as the scoring service does. Three things are measured:
-- the time to build a library, until a reader has loaded it;
-- the time until a running reader finds one new video;
+- the time to build a library and to load it into a reader;
+- the time until a reader finds a video that was added after the reader had loaded the library;
 - the time of a search, compared with numpy, autofaiss and pgvector.
 
 The database server and the folders are temporary. autofaiss is installed once, into an environment of its own inside
@@ -121,8 +121,7 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
     """Yield a counter of the seconds that some functions take inside the `with` block.
 
     Each keyword argument stands for one function. Its name is the key of the function's seconds in the counter. Its
-    value is a tuple that says where the function is found: a module or a class, and the name of the attribute of this
-    module or class that holds the function.
+    value is a tuple of the module or class that has the function, and the name of the function there.
     """
     seconds: Counter[str] = Counter()
 
@@ -159,7 +158,7 @@ def reader(lab: Lab) -> ServedRelease[NicheIndex]:
 
 
 def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
-    """Delete all releases, then build, promote and load the library. Return the seconds of each step, and the index."""
+    """Delete all releases. Then build, promote and load the library. Return the seconds of each step, and the index."""
     shutil.rmtree(lab.settings.releases, ignore_errors=True)
     with clocks(
         read=(build, "read_library"),
@@ -196,7 +195,7 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 def upserts(lab: Lab, size: int, console: Console) -> Table:
     """Insert videos one by one, and return a table of the seconds until a running reader finds each of them.
 
-    Call the function `serving` before, because it builds the library.
+    `serving` must be called first, because it builds the library.
     """
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)

@@ -1,6 +1,6 @@
 """Read the title panel: the titles and views of the videos of many real channels.
 
-The module also corrects the views for age, and makes the pairs of videos that models of titles must order.
+The module also corrects the views for age, and makes the pairs of videos on which models of titles are evaluated.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _DAYS_APART, _AGES_APART = 30, 1.0
 _OBSERVED_AT = 0.65
 """The time of day at which the views are assumed to have been observed, as a share of a day.
 
-The panel has only the date of an observation. With an earlier time, more videos would have been observed before their
-publication.
+The panel has only the date of an observation. If an earlier time were assumed, more videos would seem to have been
+observed before their publication.
 """
 _KNOTS = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
 """The ages in days at which the slope of the age curve may change. The age curve gives log views by age."""
@@ -79,8 +79,8 @@ class Panel:
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
         """Return `target` [n] of each video minus the local trend of the video's channel.
 
-        The local trend at a video is a mean of `target` over the known videos of the channel. Videos that were
-        published near in time count most.
+        The local trend at a video is a weighted mean of `target` over the known videos of the channel. The nearer two
+        publications are in time, the larger is the weight.
         """
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
 

@@ -1,6 +1,7 @@
-"""The models with which `benchmarks.title_panel` compares `thumblab_pipelines.training.titles`.
+"""Two models of titles, which `benchmarks.title_panel` compares with `thumblab_pipelines.training.titles`.
 
-One is a ridge regression on hashed words. The other is the lab's linear ranking model, with titles as its only input.
+`Bar` is a ridge regression on hashed words. `LabTitles` is the linear part of the lab's ranking model, with titles as
+its only input.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _FOLDS = 3
 class Bar:
     """The bar, which is the simple model that better models must beat. It is a ridge regression on a title.
 
-    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. Its
-    residuals are the log views above the trend, minus its scores. For each channel, a second regression can be fitted
-    to the residuals (partial pooling).
+    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. The
+    log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a
+    second regression can be fitted to the residuals (partial pooling).
 
-    `inputs` [n, 2 * BUCKETS] is a sparse matrix. In each row, the half for words and the half for groups of characters
-    have length 1.
+    `inputs` [n, 2 * BUCKETS] is a sparse matrix. One half of a row is for words, and one for groups of characters. Each
+    half is a unit vector.
     """
 
     panel: Panel
@@ -123,18 +124,19 @@ class LabTitles:
         self._penalty: float | None = None
 
     def shared(self, above: Floats, known: Flags) -> Float64s:
-        """Return the scores [n] without adapters, fitted to the known videos. See `Bar.shared` for `above`.
+        """Return the scores [n] of the linear model without adapters, fitted to the known videos.
 
-        The first call chooses the ridge penalty, and later calls use the same penalty.
+        `above` [n] are the log views above the trend of the channel. The first call chooses the ridge penalty, and
+        later calls use the same penalty.
         """
         return self._line(above, known)[0]
 
     def adapted(self, above: Floats, known: Flags) -> Float64s:
         """Return the scores [n] with channel adapters, which are fitted to the known videos.
 
-        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). As in the lab's training,
-        each model that measures the slope is trained without a third of the channels. The slope is then measured on the
-        videos of this third.
+        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). To measure the slope, three
+        models are trained, each without one third of the channels. Each model scores the videos of the third that it
+        does not know. The slope is fitted to these scores, as in the lab's training.
         """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel

@@ -2,21 +2,21 @@
 
     python -m benchmarks.planted [--videos 1800 20000] [--seed 7] [--effects none|confounded|one_title] [--json]
 
-In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from the true quality of the videos. So
-the best possible AUC is known, for two questions:
+In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed from a known number for each video, its
+planted quality. So the best possible AUC is known, for two questions:
 
     package     Which of two videos of a channel got more views? They differ in title and picture.
     one title   Which of their two pictures would get more views if both had the same title?
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
-pictures, encoded by the built-in encoder. The second learns from them too, but with `TrainConfig.partial_out` off, so
-that its picture part is fitted to the views themselves. The third learns from the attributes that the program used to
-draw the pictures. It shows which AUC is possible with a perfect encoder.
+pictures, encoded by the built-in encoder. The second learns from them too, but with `TrainConfig.partial_out` off. Its
+weights of the pictures are then fitted to the views, and not to the residuals. The third learns from the attributes
+from which the pictures are drawn. It shows which AUC is possible with a perfect encoder.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
-both its picture and its views. With `one_title`, it does so too, and there are three more effects: the effect of the
-words in a picture depends on the title, each channel has a taste of its own, and some thumbnails are changed. The words
-in the pictures come from the catalogue, and are not read from the pictures.
+both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
+depends on the title, each channel has a taste of its own, and some thumbnails are changed. The models get the words in
+the pictures from the catalogue. No program reads the words from the pictures.
 """
 
 import argparse
@@ -65,7 +65,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that the lab makes of this catalogue without a database."""
+    """A synthetic catalogue, and the training data that was made of it. The data was made without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
@@ -134,9 +134,9 @@ def planted_data(
 ) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    The release of the pairs is written below `folder`. The words in the pictures are those of the catalogue. If
-    `encode` is False, no picture is drawn, and the data has no vectors of pictures. `PlantedData.with_perfect_eye` does
-    not need these vectors.
+    The release of the pairs is written below `folder`. The training data gets the words in the pictures from the
+    catalogue. If `encode` is False, no picture is drawn, and the data has no vectors of pictures.
+    `PlantedData.with_perfect_eye` does not need these vectors.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
@@ -176,7 +176,7 @@ class Result:
     """The figures of one model that was trained on one catalogue.
 
     `package`: the results of `PlantedData.way` for known channels, for known channels without adapters, and for unseen
-    channels. `one_title`: the figures of the question of one title, one for each split.
+    channels. `one_title`: the figures for pictures under one title, one for each split.
     """
 
     videos: int

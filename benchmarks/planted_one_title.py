@@ -1,8 +1,8 @@
-"""Compare the answers of a model on pictures under one title with what the synthetic catalogue planted.
+"""Measure how well a model compares two pictures under one title, on the synthetic catalogue.
 
 Take two videos of a channel, and one of their two titles. The catalogue knows how much better one picture is than the
-other under this title, so it also knows the probability that this picture would get more views. Nothing has to be drawn
-at random: the figures below are expected values over the noise of the views.
+other under this title. So the probability that this picture would get more views is known too. The figures are computed
+from these probabilities, and not from views that are drawn at random.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _BINS = 10
 class OneTitleFigures:
     """How good a model is on held-out pairs of pictures under one title. Each pair is asked under both of its titles.
 
-    For unseen channels, `pairs` counts the pairs of all parts, because the model learnt from none of them. Only `ece`
-    is measured on the test pairs alone, because the slope was fitted to the others.
+    For unseen channels, the pairs of all parts are used, because the model learnt from none of them. Only `ece` is
+    measured on the test pairs alone, because the calibration of win probabilities was fitted to the other pairs.
 
-    `auc`: the expected share of right answers. `ceiling`: the same of a ranker that knows the planted effects.
-    `way`: how far `auc` comes on the way from 0.5 (0) to `ceiling` (1). `ece`: the expected calibration error of the
-    win probabilities. `changes`: the share of the pairs in which the winner changes with the title. `planted_changes`:
-    the share in which it should.
+    `auc`: the expected share of right answers. `ceiling`: the same share for a ranker that knows the planted effects.
+    `way`: (`auc` - 0.5) / (`ceiling` - 0.5). `ece`: the expected calibration error of the win probabilities. `changes`:
+    the share of the pairs in which the model's winner changes with the title. `planted_changes`: the share of the pairs
+    in which the truly better picture changes with the title.
     """
 
     split: str
@@ -49,7 +49,10 @@ class OneTitleFigures:
 
 
 def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOutScores) -> list[OneTitleFigures]:
-    """Return the figures of a trained model for each of `SPLITS`. The data must be made of the catalogue."""
+    """Return the figures of a trained model for each of `SPLITS`. `held` holds the model's scores of held-out videos.
+
+    `data` is the training data that was made of the catalogue.
+    """
     slopes = held.one_title_slopes or (held.slope, held.slope_adapted)
     is_test = (data.pairs.part == TEST).to_numpy(bool)
     figures = []
@@ -61,9 +64,10 @@ def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOu
 
 
 def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> Float64s:
-    """Return by how much the winner's picture is planted to be better than the loser's, as [len(pairs), 2].
+    """Return the planted quality of the winner's picture minus that of the loser's picture, as [len(pairs), 2].
 
-    Column 0 is under the winner's title, column 1 under the loser's title. The unit is the standard deviation of q.
+    In column 0, both pictures have the winner's title. In column 1, both have the loser's title. The unit is the
+    standard deviation of the quality in the demo's catalogue.
     """
     ids = data.videos.video_id.tolist()
     sides = data.pairs[["winner", "loser"]].to_numpy(np.intp)[pairs]
@@ -73,7 +77,8 @@ def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> F
 
 
 def _figures(split: str, gaps: Float64s, planted: Float64s, slope: float, is_test: Flags) -> OneTitleFigures:
-    # Two videos differ by their qualities and by two independent errors of the standard deviation SIGMA_N / SIGMA_Q.
+    # The ln views of a video are SIGMA_Q times its quality, plus noise of the standard deviation SIGMA_N. The noise of
+    # two videos is independent, so the standard deviation of its difference is sqrt(2) * SIGMA_N.
     probability = ndtr(planted * SIGMA_Q / (np.sqrt(2) * SIGMA_N))
     right = np.where(gaps > 0, probability, np.where(gaps < 0, 1 - probability, 0.5))
     auc, ceiling = float(right.mean()), float(np.maximum(probability, 1 - probability).mean())

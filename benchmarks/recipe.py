@@ -5,17 +5,18 @@
 CATALOGUE is a folder with `videos.csv` and `images/`. It is imported and encoded once, in a separate lab below the data
 folder, and the lab makes pairs of its videos.
 
-Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
-of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
+Every variant is trained on four windows of the catalogue. The windows have the oldest 55 %, 70 %, 85 % and 100 % of the
+videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
 variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
 window.
 
-Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant.
+The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves them out. For
+each variant, window and seed, it trains only one model of all channels.
 
 The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
-and adds what the channel's own videos teach. To measure `kept`, three more models for unseen channels must be trained.
-So `kept` is measured only once for each window, with the default recipe and the first seed. All variants use that
-value.
+and adds what the channel's own videos teach. To measure `kept`, three more models must be trained, each without one
+third of the channels. So `kept` is measured only once for each window, with the default recipe and the first seed. All
+variants use that value.
 """
 
 import argparse
@@ -81,12 +82,12 @@ class Variant:
 
     Args:
         config: values for fields of `TrainConfig`.
-        without: the name of a block of the inputs that is set to zero, see `thumblab_core.ranking.inputs`. The context
-            of the videos, which is partialled out, keeps the block.
+        without: the name of a block of the inputs that is set to zero, see `thumblab_core.ranking.inputs`. The block
+            stays in the context whose effect on views is removed before the pictures' weights are fitted.
         components: whether 64 principal components, fitted to the training part, replace the image vectors.
-        linear_parts: variances that replace those of linear parts of the adapters' kernel, by the name of the part.
-            See `thumblab_core.ranking.kernel`.
-        noise: a value that replaces `adapters._NOISE`, the part of chance in the views that the adapters assume.
+        linear_parts: new variances of linear parts of the adapters' kernel, by the name of the part. See
+            `thumblab_core.ranking.kernel`.
+        noise: a value that replaces `adapters._NOISE`. It says how much of the views the adapters attribute to chance.
         kept: a value that replaces the measured `kept`, see the top of this module.
         together: whether the scores of all seeds are averaged.
     """
@@ -217,16 +218,17 @@ def _training(config: TrainConfig) -> Training:
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
     """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
 
-    The reference model is evaluated once for each window, so its array has one seed.
+    The reference model is the ridge regression `partial_pooling` of the evaluation. It is evaluated once for each
+    window, so its array has one seed.
     """
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Line] = {}
 
     def fit_once(inputs: LineInputs, target: Floats, *options: Any) -> Line:
-        """Return the linear model of `linear.fit_line`.
+        """Fit the linear model with `linear.fit_line`, or return the stored model of an earlier call.
 
-        Most variants and seeds have the same inputs. If the model was fitted to the same inputs before, the stored
-        model is returned. The first of `options` is for one-video pairs. It must be None, because a window has none.
+        A stored model is returned if it was fitted to the same inputs. Most variants and seeds have the same inputs.
+        The first of `options` is for one-video pairs. It must be None, because a window has no such pairs.
         """
         assert options[0] is None
         arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, np.array(options[1])
@@ -249,9 +251,9 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
 def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
     """Return a table with a row for each variant.
 
-    A row has the mean AUCs over windows and seeds, and the mean AUCs of the last window. It also has the lead, which is
-    the mean AUC on all pairs minus that of the default recipe. The next cell has the number of windows in which the
-    lead is positive. The column `seeds` has the difference between the seeds with the largest and the smallest AUC.
+    A row has the mean AUCs over windows and seeds, and the mean AUCs of the last window. The column `lead` has the mean
+    AUC on all pairs minus that of the default recipe. The column `windows` has the number of windows in which the lead
+    is positive. The column `seeds` has the largest mean AUC of a seed minus the smallest.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

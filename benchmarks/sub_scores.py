@@ -3,11 +3,11 @@
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
-so with it only the costs have a meaning. MODEL is the file of the face model. The default is the file that the settings
-name.
+so its correlations say nothing about real videos. MODEL is the file of the face model. The default is the file that the
+settings name.
 
-Milliseconds are the processor time of all threads together. When the machine is busy with other work, processor time
-changes less than elapsed time.
+The cost is the processor time of all threads together, in milliseconds. When the machine is busy with other work,
+processor time changes less than elapsed time.
 """
 
 import argparse
@@ -50,7 +50,7 @@ _LEGIBLE = 5.0
 _FEWEST = 20
 """A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
-"""The local level of views at a video is taken from this many videos before it and as many after it."""
+"""The local level at a video is a median over this many videos of its channel before it, and as many after it."""
 _RESAMPLES = 400
 """The number of bootstrap samples from which an interval is computed."""
 
@@ -80,10 +80,10 @@ def words(lines: Sequence[Line], small: bool) -> set[str]:
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """Return a table that shows, for each size of the text detector's input, the cost and how many words are read.
+    """Return a table with a row for each size of the text detector's input.
 
-    The words that are read with an input of 1280 pixels are the reference. The table shows which share of these words
-    is also read with each smaller input.
+    A row has the milliseconds per picture, and the share of the reference words that are read with this size. The
+    reference words are those that are read with an input of 1280 pixels.
     """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
@@ -183,7 +183,10 @@ def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Ta
 def _daily(
     videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str, now: datetime
 ) -> Float64s:
-    """Return the sub-score `name` and ln(1 + views per day) of each video, [n, 2]."""
+    """Return the sub-score `name` and ln(1 + views per day) of each video, [n, 2].
+
+    Videos without this sub-score are left out. An age below one day counts as one day.
+    """
     return np.array(
         [
             (value, np.log1p(video.views / max(1.0, (now - video.published_at).total_seconds() / 86_400)))
@@ -213,8 +216,9 @@ def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measure
 def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
     """Return the rank correlation of the two columns of `groups` and its 95 % bootstrap interval, as text.
 
-    With `over_groups`, all rows give one correlation, and the bootstrap resamples whole groups. Otherwise each group
-    gives a correlation, their mean is returned, and the bootstrap resamples the rows of each group.
+    If `over_groups` is true, one correlation is computed over all rows, and the bootstrap resamples whole groups.
+    Otherwise the result is the mean of the groups' correlations, weighted by the number of rows. The bootstrap then
+    resamples the rows of each group.
     """
     if not groups:
         return "-"

@@ -2,10 +2,11 @@
 
     python -m benchmarks.title_match CATALOGUE [--most N]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. A text is what the lab can read in the picture of a video. Each
-text is compared with three kinds of titles: the title of its own video, the titles of all other videos, and the titles
-of those other videos that belong to the same channel. The table has a row for each of several values of `title_match`.
-A row gives the share of comparisons of each kind that reach the value.
+CATALOGUE is a folder with `videos.csv` and `images/`. N is the number of random videos that are used, 1,200 by default.
+A text is what the lab can read in the picture of a video. Each text is compared with three kinds of titles: the title
+of its own video, the titles of all other videos, and the titles of those other videos that belong to the same channel.
+The table has a row for each of several values of `title_match`. A row gives the share of comparisons of each kind that
+reach the value.
 """
 
 import argparse

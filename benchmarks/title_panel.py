@@ -6,13 +6,13 @@ DIR holds `panel.parquet`. A pair has two videos of one channel. They were publi
 ages at their first observation differ by at most a day. The known videos are those that a model may learn from. Two
 questions are asked:
 
-    future   Pairs of the newest 20 % of each channel. The known videos are the oldest 80 % of all channels.
+    future   Pairs of the newest 20 % of each channel's videos. The known videos are the oldest 80 % of each channel.
     unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from
              the channels of the three other folds. The models see the titles of a scored channel, but not its views.
 
-The result is an AUC for each channel with at least ten pairs, averaged over these channels, with a 95 % interval. The
-pairs are ordered once by views that are corrected for age, and once by the raw view counts. The age curve is fitted to
-the known videos.
+The AUC of each channel with at least ten pairs is computed. The result is the mean of these AUCs, with a 95 % interval.
+It is computed twice. First, the winner of a pair is the video with more views after a correction for age, which is
+fitted to the known videos. Then it is the video with more raw views.
 
 The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`,
 the bar also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the
@@ -51,8 +51,8 @@ BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 class Figure:
     """The AUC of a scorer, or this AUC minus the AUC of the bar, with its 95 % interval.
 
-    `question`, `labels` and `pairs` say on which pairs it was measured. `labels` says which views order the pairs.
-    `count` is the number of these pairs, and `channels` the number of their channels.
+    `question` and `pairs` say on which pairs the AUC was measured. `labels` says which views decide the winner of a
+    pair: `corrected` or `raw`. `count` is the number of the pairs, and `channels` the number of their channels.
     """
 
     question: str
@@ -82,7 +82,10 @@ def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -
 
 
 def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tuple[Float64s, dict[str, Float64s]]:
-    """Return the log views [n] corrected for age, and the scores [n] of each model, fitted to the known videos."""
+    """Return the log views [n] corrected for age, and the scores [n] of each model.
+
+    The age curve and the models are fitted to the known videos.
+    """
     labels = panel.age_corrected(known)
     above = panel.above_trend(labels, known)
     penalty, own = bar.choose(known)

@@ -1,1 +1,1 @@
-"""A YouTube emulator and synthetic catalogues. With them the lab runs without an API key and without a network."""
+"""A YouTube emulator and synthetic catalogues, with which the lab runs without an API key and without a network."""

@@ -18,7 +18,7 @@ SEARCH_DEPTH = 500
 """The largest number of results of a search that a client can page through, even if `totalResults` is larger."""
 
 CHART_DEPTH = 200
-"""The number of videos in a chart."""
+"""The largest number of videos in a chart."""
 
 CHARTS = {
     "": frozenset({"10", "1", "30", "20"}),

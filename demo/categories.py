@@ -1,4 +1,4 @@
-"""YouTube's video categories."""
+"""YouTube's video categories, by id and as the API returns them."""
 
 from demo.errors import Json
 from demo.etags import etag

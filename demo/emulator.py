@@ -38,8 +38,8 @@ class Counts:
     `calls` has the calls of the Data API by endpoint, including those that were refused. `spent` has the calls charged
     to each quota bucket. `spent_today` has the calls charged since the last midnight in Los Angeles.
 
-    `images` is the number of thumbnails that were sent. `images_not_modified` is the number of answers with status 304
-    to requests for thumbnails, and `images_missing` the number of those with status 404.
+    `images` is the number of thumbnails that were sent. For requests for thumbnails, `images_not_modified` is the
+    number of answers with status 304, and `images_missing` is the number of answers with status 404.
     """
 
     calls: dict[str, int] = field(default_factory=dict)
@@ -224,7 +224,8 @@ class Emulator:
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
         """Answer a call of the Data API, or raise ApiError.
 
-        A call with a valid key costs quota, unless the quota is spent or a fault refuses the call before it is counted.
+        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. It costs none if
+        the quota is spent, or if a fault refuses the call before it is counted.
         """
         with self._lock:
             self._calls[endpoint] += 1

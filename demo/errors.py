@@ -30,8 +30,8 @@ class ApiError(Exception):
         message: a sentence for people.
         domain: the source of the error, such as `youtube.quota`.
         location: the name of the wrong parameter, or None if no parameter is wrong.
-        details: the entries of `error.details`. An error with details, or with status 429, also has the name of its
-            status.
+        details: the entries of `error.details`. An error with details, or with status 429, also has the field
+            `error.status`, which names the HTTP status.
         retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
 

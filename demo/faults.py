@@ -55,8 +55,8 @@ def refusal(
     Args:
         status: the HTTP status.
         reason: a code such as `rateLimitExceeded` or `backendError`. A code in capitals, such as `API_KEY_INVALID`,
-            selects the newer format. In that format, the error has the name of the status, `badRequest` in the list of
-            errors, and the code in the details.
+            selects the newer format. The code is then in `error.details`, and the reason in `error.errors` is
+            `badRequest`.
         message: a sentence for people.
         quota_limit: the name of the limit that an error with status 429 gives. It is `defaultPerMinutePerProject` or
             `defaultPerDayPerProject`.

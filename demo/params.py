@@ -59,7 +59,7 @@ def single_page(count: int) -> Json:
 
 
 def text_list(params: Params, name: str) -> list[str]:
-    """Return the values of a parameter. It may be repeated, and it may hold several values separated by commas."""
+    """Return the values of a parameter. A query may repeat the parameter, or separate several values by commas."""
     return [part.strip() for value in params.get(name, ()) for part in value.split(",") if part.strip()]
 
 

@@ -1,4 +1,4 @@
-"""The embedded player of a video. Nothing in the API but the player's size shows the aspect ratio of the video."""
+"""Compute the size of the embedded player of a video. Clients of the API learn the aspect ratio only from this size."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The three daily quotas of an API project, and the calls that are charged to each."""
+"""Charge calls to the three daily quotas of an API project, and refuse a call if its quota is spent."""
 
 import threading
 from collections import Counter

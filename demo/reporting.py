@@ -23,7 +23,7 @@ from demo.errors import STATUS_NAMES, Json
 from demo.messages import Reply, Request, json_reply
 
 REPORTING = ("token", "jobs", "reports", "download")
-"""The names of the endpoints."""
+"""The names of the endpoints of this module."""
 
 REACH = "channel_reach_basic_a1"
 """The report type that has click-through rates. The emulator offers no other type."""

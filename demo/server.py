@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client may disconnect at any time, so the usual traceback is not printed.
+        # A client may disconnect at any time. The resulting error is no fault of the server, so it is not printed.
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 

@@ -1,7 +1,7 @@
 """Turn videos and channels into the JSON resources of the YouTube Data API v3.
 
 The formats follow YouTube's public reference and recorded answers. Counts are strings, and durations are in ISO 8601.
-Titles are HTML-escaped in search results, but not in videos.
+Titles are HTML-escaped in search results, but not in the resources of videos.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Wire:
     def video_stats(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
         """Return a `youtube#videoStats` with the requested parts.
 
-        Its durations have the format of `google.protobuf.Duration`, such as `61s`.
+        Durations in this resource have the format of `google.protobuf.Duration`, such as `61s`.
         """
         item = _resource("youtube#videoStats", video.video_id, parts, {}, video, self)
         if "snippet" in parts:
@@ -85,7 +85,7 @@ class Wire:
     def search_result(self, video: CatalogueVideo) -> Json:
         """Return a `youtube#searchResult`.
 
-        The titles in the result are HTML-escaped. Of the thumbnails, the result lists only the three small ones.
+        The titles in the result are HTML-escaped. The result lists only the three smallest thumbnails of the video.
         """
         snippet = self.snippet(video)
         for name in ("title", "channelTitle"):
@@ -103,7 +103,7 @@ class Wire:
         }
 
     def snippet(self, video: CatalogueVideo) -> Json:
-        """Return the fields that the `snippet` of a video has in every kind of resource."""
+        """Return the part `snippet` of a video, with only the fields that it has in every kind of resource."""
         sizes = offered_sizes(*self.world.image_size(video.video_id))
         return {
             "publishedAt": iso_time(video.published_at),

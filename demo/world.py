@@ -1,4 +1,4 @@
-"""The public state of a catalogue at the time of the clock. Videos may have been removed, hidden or changed."""
+"""The state of a catalogue that the API shows at the time of the clock. Videos may be removed, hidden or changed."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ from demo.clock import Clock
 
 @dataclasses.dataclass(frozen=True)
 class _Thumbnail:
-    """A picture that replaces the picture of a video in the catalogue.
+    """A new picture of a video, which replaces the picture that the video has in the catalogue.
 
     `size` is the width and height in pixels, and `since` is the time of the change. From then on, the video gains
     exp(`effect`) times the views per hour that it would gain with the picture in the catalogue.
@@ -105,7 +105,7 @@ class World:
         return None if video is None or not self._public(video) else self._current(video)
 
     def videos(self, ids: Iterable[str]) -> list[CatalogueVideo]:
-        """Return the videos with these ids that are public, each of them once."""
+        """Return the public ones of the videos with these ids. A repeated id gives its video only once."""
         return [video for video in map(self.video, dict.fromkeys(ids)) if video is not None]
 
     def channel(self, channel_id: str) -> CatalogueChannel | None:
@@ -176,9 +176,9 @@ class World:
         return views
 
     def search(self, query: Query, text: str | None = None) -> SearchResult:
-        """Return the public videos among the results of the catalogue.
+        """Search the catalogue, and return only the videos that are public at the present time.
 
-        If `text` is given, it must be part of the title, in upper or lower case.
+        If `text` is given, only videos whose title contains it are returned. Upper and lower case are the same.
         """
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]

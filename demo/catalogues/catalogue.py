@@ -126,7 +126,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
     """
     table = folder / "videos.csv"
     if not table.is_file():
-        raise LabError(f"There is no videos.csv in {folder}. Name a folder that holds videos.csv and its images.")
+        raise LabError(f"There is no videos.csv in {folder}. Name a folder with videos.csv and the images it lists.")
     videos: dict[str, CatalogueVideo] = {}
     images: dict[str, tuple[Path, tuple[int, int]]] = {}
     observation_times: list[datetime] = []
@@ -148,7 +148,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
             videos[video.video_id] = video
             observation_times.append(observed_at)
     if not videos:
-        raise LabError(f"{table} has no valid row. Give it the columns of a catalogue and a JPEG for each row.")
+        raise LabError(f"{table} has no valid row. A row needs a known niche, whole numbers, dates and a JPEG image.")
     return FolderCatalogue(videos.values(), max(observation_times), images, skipped)
 
 

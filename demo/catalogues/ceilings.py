@@ -22,10 +22,11 @@ DRAWS = 1_000_000
 def sheppard(variance: float, noise_variance: float) -> float:
     """Return the best AUC if the qualities and the noise are Gaussian.
 
-    d and d + e then have the correlation rho = sqrt(variance / (variance + noise_variance)). Two Gaussian variables with
-    this correlation have the same sign with the probability 1/2 + arcsin(rho) / pi (Sheppard 1899, "On the application of
-    the theory of error to cases of normal distribution and normal correlation", Phil. Trans. R. Soc. A 192). arcsin(rho)
-    equals atan(sqrt(variance / noise_variance)).
+    Let d be the difference of the qualities of two videos, and e the difference of their noise. d and d + e have the
+    correlation rho = sqrt(variance / (variance + noise_variance)). Two Gaussian variables with this correlation have
+    the same sign with the probability 1/2 + arcsin(rho) / pi. arcsin(rho) equals atan(sqrt(variance / noise_variance)).
+    The source is Sheppard 1899, "On the application of the theory of error to cases of normal distribution and normal
+    correlation", Phil. Trans. R. Soc. A 192.
 
     Args:
         variance: the variance of the quality of a video.
@@ -35,12 +36,14 @@ def sheppard(variance: float, noise_variance: float) -> float:
 
 
 def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
-    """Return the best AUC, as the mean over channels, if the quality is a Gaussian variable plus an interaction.
+    """Return the best AUC, as the mean over channels, if picture and title interact.
 
-    The interaction adds `interaction` to the quality of a video, or subtracts it if the picture repeats the title. The
-    quality is then not Gaussian, so Sheppard's formula does not hold. The function therefore simulates `DRAWS`
-    differences d, about the same number for each channel. Given d, the label has the sign of d with the probability
-    Phi(|d| / sd(e)). The result is the mean of these probabilities.
+    The quality is the sum of a Gaussian part and the interaction. The interaction is -`interaction` if the picture
+    repeats the title, and `interaction` otherwise. This sum is not Gaussian, so Sheppard's formula does not hold.
+
+    The function therefore simulates `DRAWS` differences d of the qualities of two videos, about the same number for
+    each channel. The label of a pair has the sign of d with the probability Phi(|d| / sd(e)). Here sd(e) is the
+    standard deviation of the difference of the noise. The result is the mean of these probabilities.
 
     Args:
         variances: the variance of the Gaussian part of the quality within each channel.

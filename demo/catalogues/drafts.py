@@ -46,7 +46,7 @@ class Drafts:
 
     Args:
         seed: the seed of all random numbers.
-        formula: the formula of the quality, which says what is planted.
+        formula: the formula of the quality. Its `effects` say which effects are planted.
     """
 
     def __init__(self, seed: int, formula: Formula) -> None:

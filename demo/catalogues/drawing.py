@@ -23,9 +23,13 @@ JPEG_QUALITY = 88
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
 """The planted attributes, in the order in which every attribute vector holds them.
 
-A larger value of an attribute has this effect, in the same order: the head is larger; blue turns to orange; grey turns
-to vivid colours; the background is darker behind a brighter subject; there are fewer clutter shapes; the letters are
-higher.
+A larger value has these effects:
+- `subject_size`: the head is larger.
+- `warmth`: blue turns to orange.
+- `saturation`: grey turns to vivid colours.
+- `contrast`: the background is darker, and the person is brighter.
+- `calm`: there are fewer clutter shapes.
+- `text_size`: the letters are higher.
 
 Each attribute is standard normal over the videos of a channel.
 """
@@ -130,8 +134,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The four pixels are enlarged in two steps, which is faster than one step. The first enlargement has a rim of
-    # constant colour, which is cropped. The result is a smooth gradient in both directions.
+    # The colours of the four corners are enlarged to a smooth gradient. Two steps are faster than one. The first
+    # enlargement has a rim of constant colour, which is cut off before the second.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR

@@ -46,7 +46,7 @@ class PlantedEffects:
     Args:
         interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
             text says something that the title does not say, and subtracted if the text repeats the title.
-        topic_effect: the standard deviation of the quality that the topic of a video causes.
+        topic_effect: the standard deviation of the part of the quality that comes from the topic of a video.
         topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
             at least 0 and below 1.
         taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
@@ -87,8 +87,8 @@ NO_EFFECTS = PlantedEffects()
 CONFOUNDED = PlantedEffects(topic_effect=0.8, topic_correlation=0.6)
 """Confounding of picture and topic.
 
-Take a regression that ignores the topic. Its AUC minus 0.5 is only about 70 % of `one_title_ceiling` minus 0.5. This is
-measured in `tests/demo/test_planted_effects.py`.
+A regression that ignores the topic judges pictures under one title badly: its AUC minus 0.5 is only about 70 % of the
+best possible AUC minus 0.5. `tests/demo/test_planted_effects.py` measures this share.
 """
 
 ONE_TITLE = PlantedEffects(interaction=0.5, topic_effect=0.8, topic_correlation=0.6, taste=0.5, swaps=0.1)
@@ -159,7 +159,9 @@ def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
 
 
 def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tuple[float, float]:
-    """Return the variance of the weighted sum of a picture's attributes, and its variance among pictures of one topic.
+    """Return two variances of the weighted sum of a picture's attributes.
+
+    The first is the variance over all pictures, and the second the variance over the pictures of one topic.
 
     Args:
         weights: the weights w of the attributes, float64 (6,), of length 1.

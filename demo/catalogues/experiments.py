@@ -8,12 +8,12 @@ with the probability
 where q is the planted quality of the variant. So the number of clicks is binomial. A click on any variant leads to the
 same watch time. So a variant's share of the watch time is its share of the clicks.
 
-**The outcome.** The click-through rates are compared with 95 % intervals. These use the normal approximation and the
-standard errors of binomial shares.
+**The outcome.** A 95 % interval is computed for the difference of every two click-through rates. It uses the normal
+approximation and the standard errors of binomial shares.
 
 - `winner`: the best rate is significantly higher than each of the others.
-- `performed the same`: there is no winner, and every 95 % interval of a difference of two rates lies within 10 % of the
-  mean rate.
+- `performed the same`: there is no winner, and all differences are small. The interval of each difference lies between
+  -10 % and +10 % of the mean rate.
 - `inconclusive`: all other cases.
 
 YouTube does not publish the rule by which it decides. This rule is the lab's own, with YouTube's three outcomes.
@@ -44,7 +44,7 @@ The logarithm of the number is drawn from the uniform distribution between the l
 """
 _Z = 1.96
 _SAME = 0.10
-"""The bound for `performed the same`, as a share of the mean rate. Each interval of a difference must lie within it."""
+"""For `performed the same`, the interval of each difference lies within plus or minus this share of the mean rate."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def planted_experiments(
 ) -> list[PlantedExperiment]:
     """Return experiments with the videos of a channel. The same arguments give the same experiments.
 
-    An experiment has two or three variants, each with the probability 1/2. No video is tested a second time before
-    every video of the channel was tested once.
+    An experiment has two or three variants, with equal probability. No video is tested a second time before every video
+    of the channel was tested once.
 
     Args:
         catalogue: the catalogue with the channel.

@@ -1,4 +1,4 @@
-"""Compute the planted quality of a video, and the best AUC that a ranker of such videos can reach.
+"""Compute the planted quality, which determines the views of a synthetic video, and the best AUC of any ranker.
 
 The docstring of the module `synthetic` has the formula and explains its terms.
 """
@@ -23,9 +23,10 @@ from demo.catalogues.titles import title_facts
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""The standard deviation of ln views that the noise causes within a channel. `SIGMA_Q` is what the quality causes.
+"""The standard deviation of the noise in ln views within a channel.
 
-With these two values, the best possible AUC is 0.80. `synthetic` derives this figure.
+`SIGMA_Q` is the standard deviation of the quality's effect on ln views. With these two values, the best possible AUC is
+0.80. The docstring of `synthetic` derives this figure.
 """
 
 PICTURE_SHARE = 0.7

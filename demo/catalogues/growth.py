@@ -1,4 +1,4 @@
-"""The growth of views with age. Views grow fast at first, and hardly at all after some weeks."""
+"""Compute the views of a video at an age. Views grow fast at first, and hardly at all after some weeks."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The interface between the emulator and its catalogues."""
+"""The interface that a catalogue must have, so that the emulator can serve it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -77,9 +77,9 @@ class Query:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The result of a query. `videos` are the first matches in the order of the query.
+    """The result of a query. `total` is the number of all matches.
 
-    `total` is the number of all matches.
+    `videos` are the matches in the order of the query. If there are many, only the first ones are given.
     """
 
     videos: Sequence[CatalogueVideo]

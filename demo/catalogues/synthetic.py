@@ -22,7 +22,7 @@ atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
 
 No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
 discrete. The effect on the AUC is far below the sampling error of the demo's catalogue. By the same formula, a ranker
-that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. With only the title, it reaches 0.65.
+that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. One that knows only the title gets 0.65.
 
 **More effects** can be planted with `effects.PlantedEffects`. The quality then is
 
@@ -75,7 +75,7 @@ _SWAP_DAYS = (1.0, 14.0)
 class PlantedThumbnail:
     """A picture with a title, for which the planted quality is known. `image` holds the bytes of a JPEG file.
 
-    `quality` is the planted q of the picture under the title, in standard deviations.
+    `quality` is the planted quality q of the picture under the title, in standard deviations.
     """
 
     name: str
@@ -152,7 +152,7 @@ class SyntheticCatalogue(Catalogue):
         return views_at(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
-        """Return q of a video, in standard deviations within its channel. Raise KeyError for an unknown id."""
+        """Return q of a video in standard deviations within the channel. Raise KeyError for an unknown id."""
         return self._quality[video_id]
 
     def attributes(self, video_id: str) -> npt.NDArray[np.float64]:
@@ -183,7 +183,7 @@ class SyntheticCatalogue(Catalogue):
         The title and the channel are those of `title_of`.
 
         The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
-        If both ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        For two equal ids, the result is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
         """
         return self._picture_part(self._drawings[picture_of], self.videos[title_of])
 
@@ -192,11 +192,11 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.title_part(self.videos[video_id].title)
 
     def ceiling(self) -> float:
-        """Return the best possible AUC on pairs of a channel whose views are corrected for age.
+        """Return the best possible AUC on pairs of videos of one channel. Their views are corrected for age.
 
-        It is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q. It is 1
-        if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian, and the ceiling is
-        simulated: see `ceilings.best_auc`.
+        The result is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q,
+        which is 1 if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian. The ceiling is
+        then simulated: see `ceilings.best_auc`.
         """
         return self._formula.ceiling()
 
@@ -244,7 +244,7 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
 
     def new_picture(self, video_id: str, key: str) -> PlantedThumbnail:
-        """Return a new picture for a video, drawn like its first one. Each `key` gives a different picture.
+        """Return a new picture for a video, in the style of its first picture. Each `key` gives a different picture.
 
         Raise KeyError for an unknown id.
         """

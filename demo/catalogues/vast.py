@@ -45,7 +45,7 @@ _CANDIDATES = 2_000
 
 @dataclass(frozen=True)
 class Planted:
-    """The contents of a vast catalogue, as counts.
+    """The numbers of videos of each kind, and of small channels, in a vast catalogue.
 
     `videos` has the number of videos of each kind, which is one of `vast_fields.KINDS` or `plain`. `small_channels` is
     the number of channels with less than 100 subscribers.
@@ -105,9 +105,9 @@ class VastCatalogue(Source):
     def search(self, query: Query, now: datetime) -> SearchResult:
         """Return some of the videos that match the query, in the order of the query.
 
-        If the order is by date, they are the newest matches. Otherwise, a sample is taken first, of about equally many
-        matches from each channel, evenly spaced in time. The result has the most viewed videos of this sample. The
-        views are those at `observed_at`.
+        If the order is by date, the newest matches are returned. Otherwise, a sample of the matches is made, and its
+        most viewed videos are returned. The sample has about equally many videos of each channel, evenly spaced in
+        time. The views are those at `observed_at`.
         """
         del now
         return self._cached_search(query)

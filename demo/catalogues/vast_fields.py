@@ -30,7 +30,7 @@ Dice = tuple[int, ...]
 """Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""
 
 _RANGE = float(1 << 64)
-"""The number of values of a die. A die divided by it is uniform in [0, 1)."""
+"""The number of possible values of one of the `Dice`. A value divided by this number is uniform in [0, 1)."""
 _SPREAD = 0.7
 """The standard deviation of ln views within a channel, without the effect of age."""
 _NORMAL = NormalDist()
@@ -51,7 +51,7 @@ def kind_of(dice: Dice) -> str:
 
 
 def age_seconds(position: int, size: int, dice: Dice) -> int:
-    """Return the age in seconds of a video. It grows with the position of the video in a channel of `size` videos."""
+    """Return the age in seconds of a video at `position` in a channel of `size` videos. Position 0 is the newest."""
     return int(SPAN_DAYS * 86_400 * (position + dice[0] / _RANGE) / size)
 
 
@@ -92,7 +92,7 @@ def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
 
 
 def _duration_s(kind: str, number: int) -> int:
-    """Return the duration in seconds of a video of this kind. `number` is random."""
+    """Return the duration in seconds of a video of this kind. The random number `number` determines it."""
     if kind in ("live", "upcoming"):
         return 0
     if kind == "under_a_minute":

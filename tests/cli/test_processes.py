@@ -37,7 +37,7 @@ POLITE = "import time; print('up', flush=True); time.sleep(600)"
 
 LAB = """
 import json, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts background jobs with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)  # In a background job of a shell, SIGINT would be ignored.
 from pathlib import Path
 from thumblab_cli.servers.supervisor import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -165,7 +165,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """Run `thumblab up` without a running database. The command treats a missing database like one that has ended."""
+    """Run `thumblab up` without a running database. The command must end, as it does if the database ends later."""
     before = set(psutil.Process().children(recursive=True))  # A browser that other tests started may still run.
     done = up()
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""Test the drawing of synthetic pictures. Their shapes are spread over the canvas, and warm pictures look warm."""
+"""Test the drawing of synthetic pictures: the places of the clutter shapes, warm and cold colours, and large words."""
 
 import numpy as np
 import pytest

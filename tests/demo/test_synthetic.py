@@ -46,7 +46,7 @@ def look(jpeg: bytes) -> Float64s:
 
 
 class Probe:
-    """A ridge regression on the statistics of `look`."""
+    """A ridge regression that predicts a value of a picture from the statistics that `look` returns."""
 
     def __init__(self, looks: Float64s, target: Float64s) -> None:
         self.mean, self.spread = looks.mean(axis=0), looks.std(axis=0) + 1e-6

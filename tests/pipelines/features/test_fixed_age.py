@@ -213,4 +213,4 @@ def test_the_benchmark_without_data_names_the_folder(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "There are no view series in" in done.stderr
+    assert "There is no folder" in done.stderr
