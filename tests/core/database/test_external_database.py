@@ -157,7 +157,7 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    The database user in this URL may create tables in the database. It has no rights of an administrator.
+    The database user in this URL may create tables in the database. This user is not an administrator.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")

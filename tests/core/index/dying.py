@@ -74,10 +74,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Call the function `name` of `WORK`, and count the lines that run in the files of `TRACED`.
+    """Call the function `WORK[name]`, and count the lines that it runs in the folders `TRACED`.
 
-    Kill this process before it runs the line with the count `line`. If `line` is 0, the process is not killed. A
-    process that is not killed writes the number of counted lines to `done`.
+    Kill this process just before it runs the line number `line`, in the order in which the lines run. If `line` is 0,
+    the process is not killed. If the function returns, write the number of counted lines to the file `done`.
     """
     seen = 0
 
