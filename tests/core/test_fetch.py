@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """Send one byte every 0.02 s. A timeout that starts again with each byte never ends such an answer."""
+                """Send one byte every 0.02 s. A timeout that starts again with each byte would not end this answer."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)

@@ -1,4 +1,4 @@
-"""A test of the full crawl that the training guide describes.
+"""Test a crawl as large as the one that docs/collection.md describes.
 
 The crawl covers 1,500 channels and 200,000 videos. The test runs the crawl twice, each time in a new lab. The first
 crawl is not disturbed. The second crawl is killed ten times, and continued after each kill.
@@ -36,7 +36,7 @@ KILLS = 10
 
 
 class Laboratory:
-    """A lab in its own data folder. It collects videos from the emulator, in runs that `dg launch` starts."""
+    """A lab in its own data folder. It collects videos from the emulator. `dg launch` starts the runs that do so."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self._emulator = emulator

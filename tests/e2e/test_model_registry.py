@@ -1,4 +1,4 @@
-"""Tests of the models in MLflow. A person can compare them, and can choose one by moving an alias.
+"""Test the models in MLflow. A person can compare them there, and choose the served model by moving an alias.
 
 The lab refuses to promote a new model that is worse than the served one.
 """
@@ -71,9 +71,9 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The releases of two models. The run of the fixture `trained` made the first one.
+    """The releases of two models. The run of the fixture `trained` made the first release.
 
-    The second one was trained after every view count had grown by 1.
+    The second model was trained after every view count had grown by 1.
     """
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
