@@ -113,9 +113,8 @@ def release(store: ReleaseStore) -> Release:
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     """A tracker, which logs models to the session's MLflow server.
 
-    The tracker has an MLflow experiment and a registered model of its own.
-
-    After the test, the runs of the MLflow experiment and the registered model are deleted.
+    The tracker has an MLflow experiment and a registered model of its own. After the test, this model and the runs of
+    this MLflow experiment are deleted.
     """
     import mlflow
 
