@@ -62,7 +62,7 @@ _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests and in the processes that they start."""
+    """The data folder of the test session. THUMBLAB_DATA_DIR names it in all tests and in processes that they start."""
     # Other users may not enter the folders that pytest makes. If root runs the tests, the embedded server runs as
     # another user, who must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))

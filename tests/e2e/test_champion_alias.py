@@ -1,4 +1,4 @@
-"""Test the alias `champion` with a real MLflow server. It names the model version that the lab serves."""
+"""Test the alias `champion` with a real MLflow server. This alias names the model version that the lab serves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +27,8 @@ DAGSTER = "http://127.0.0.1:3000"
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with a release store of its own, so that a promotion does not change what the session's lab serves."""
-    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and is better
-    # than the served model.
+    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and counts as
+    # better than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")

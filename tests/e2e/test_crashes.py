@@ -214,7 +214,7 @@ def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], de
     On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
     """
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)  # Meanwhile, the servers finish the requests that the process has sent.
+    time.sleep(0.1)  # During this time, the servers finish the requests that the process has sent.
     if when(demo):
         return True
     process.send_signal(signal.SIGCONT)

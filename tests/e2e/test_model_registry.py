@@ -36,7 +36,7 @@ def launch(lab: RunningLab, job: str) -> dict[str, Any]:
 
 
 def served_model(lab: RunningLab) -> dict[str, Any]:
-    """Return the metadata of the last materialization of `served_model`, with the outcome of its check `promoted`."""
+    """Return the metadata of the last materialization of `served_model`, with the result of its check `promoted`."""
     latest = lab.graphql(
         """query($key: AssetKeyInput!) {
             assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1) {

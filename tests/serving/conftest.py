@@ -254,7 +254,7 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal. Floats may differ by what the rounding of matrix products causes."""
+    """Return whether two answers are equal. Floats count as equal if their difference can come from rounding."""
     if isinstance(first, dict) and isinstance(second, dict):
         return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):

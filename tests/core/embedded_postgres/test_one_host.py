@@ -144,8 +144,8 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # Before `claim` writes the record of this host, it reads twice whether the folder is free. Directly after the
-        # second reading, the host `ELSEWHERE` claims the folder.
+        # Before `claim` writes the record of this host, it checks twice whether the folder is free. Directly after the
+        # second check, the host `ELSEWHERE` claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]

@@ -50,7 +50,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
 def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
     """Return a function that starts a hub. The function returns the hub's port and a list of the requests it gets.
 
-    The hub serves `files`, and answers all other requests with `status`.
+    `files` maps the path of each file on the hub to its content. The hub answers all other requests with `status`.
     """
     servers: list[http.server.ThreadingHTTPServer] = []
 

@@ -1,7 +1,8 @@
 """Test the choice of an encoder's precision.
 
-The fastest precision whose vectors agree with those of float32 is chosen, and the choice is made only once. Vectors of
-different precisions have different fingerprints, so they are never mixed.
+The precision is the type of number with which the encoder calculates, such as float32 or int8. The lab chooses the
+fastest one whose vectors agree with those of float32, and chooses only once. Vectors of different precisions have
+different fingerprints, so they are never mixed.
 """
 
 import threading
@@ -226,10 +227,10 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """Compare two sets of vectors whose mean cosine is high, but in which the neighbours have another order.
+    """Check that two sets of vectors do not agree if their mean cosine is high, but a picture's neighbours differ.
 
-    They must not count as equal. An untrained model gives even different pictures cosines above 0.99. So with such a
-    model, a test of the mean cosine alone would accept any vectors.
+    An untrained model gives even different pictures cosines above 0.99. So with such a model, a test of the mean cosine
+    alone would accept any vectors.
     """
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))

@@ -23,7 +23,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 class Library(RuleBasedStateMachine):
-    """A state machine that changes an index and the dictionary `truth` in the same way.
+    """A Hypothesis state machine that changes an index and the dictionary `truth` in the same way.
 
     A search of the index must find what numpy finds among all vectors of `truth`.
     """

@@ -1,7 +1,8 @@
 """Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
 
-The kernel says how similar two videos are. It is the sum of a Gaussian and of linear parts. A one-video pair has two
-pictures that one video showed. Its `gap` is by how much the first picture is better than the second one.
+The kernel says how similar two videos are. It is the sum of a Gaussian of their distance and of linear parts, which are
+products of their inputs. A one-video pair has two pictures that one video showed. The `gap` of a pair is by how much
+the first picture is better than the second one.
 """
 
 import dataclasses

@@ -34,7 +34,7 @@ Change = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Real:
-    """A real thumbnail with its title and its measurement. The file is decoded when `pixels` is read."""
+    """A real thumbnail with its title and its measured sub-scores. Each use of `pixels` decodes the file again."""
 
     data: bytes
     title: str

@@ -60,7 +60,7 @@ def hasty(lab_at, tmp_path_factory, run):
 
 
 def hostile() -> dict[str, bytes]:
-    """Return JSON bodies that would cost a service much memory and time if it processed each field or error."""
+    """Return JSON bodies. A service that processed each of their fields would need much memory and time."""
     start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
     return {
         "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,

@@ -1,4 +1,4 @@
-"""Test that the service loads promoted releases, and refuses those that are damaged or do not fit."""
+"""Test that the service loads promoted releases, and refuses those that are damaged or that it cannot use."""
 
 import json
 import threading
