@@ -196,8 +196,8 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # PostgreSQL can copy the files of a database (FILE_COPY), or write each of their pages to its log. On this
-            # server, FILE_COPY is several times faster, because the server does not wait for the disk.
+            # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log.
+            # On this server, FILE_COPY is several times faster, because the server does not wait for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)

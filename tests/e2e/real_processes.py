@@ -1,4 +1,4 @@
-"""Start the lab's commands as processes, and observe them from outside."""
+"""Start the lab's commands as processes, and check from the tests' process what they do."""
 
 import os
 import queue
@@ -292,7 +292,7 @@ class RunningLab:
 
 
 def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
-    """Write a synthetic catalogue to the folder, as `videos.csv` and pictures, and return the rows."""
+    """Write `videos.csv` and the pictures of a synthetic catalogue to the folder. Return the rows of `videos.csv`."""
     import csv
 
     from demo.catalogues.synthetic import synthetic_catalogue

@@ -96,8 +96,8 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # The tag records which version the lab gave the alias to. The test deletes it, as if the process had been killed
-    # after it moved the alias and before it wrote the tag.
+    # The tag records the version to which the lab last moved the alias. The test deletes the tag, as if the process had
+    # been killed after it moved the alias and before it wrote the tag.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")

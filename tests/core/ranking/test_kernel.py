@@ -61,7 +61,7 @@ def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPict
 
 
 def fitted(pairs: ComparedPictures | None = None, videos: int = 30, slope: float = 0.4) -> Adapter:
-    """Fit an adapter to `videos` videos of a channel, and to `pairs`.
+    """Fit an adapter to `videos` videos of a channel, and to the one-video pairs `pairs`.
 
     The log views of the videos are `taste` plus noise. The model's scores of the videos are random.
     """

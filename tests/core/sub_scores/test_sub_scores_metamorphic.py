@@ -160,7 +160,7 @@ def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     """Return a copy of the picture in which a background replaces the head with the face `face`.
 
     `way` says how the background is made. "filled" takes the mean colour of the picture. "inpainted" continues what
-    surrounds the head. Any other way blurs the picture. "halved" also draws the face at half its size.
+    surrounds the head. Other values blur the picture. "halved" does so too, and draws the head at half its size on it.
     """
     height, width = pixels.shape[:2]
     head = Box.within(
