@@ -76,8 +76,8 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
     """Call the function `WORK[name]`, and count the lines that it runs in the folders `TRACED`.
 
-    Kill this process just before the count reaches `line`. If `line` is 0, do not kill it. If the function returns,
-    write the count to the file `done`.
+    Kill this process when the count reaches `line`, before that line runs. If `line` is 0, do not kill the process. If
+    the function returns, write the count to the file `done`.
     """
     seen = 0
 
