@@ -33,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first the tests of tests/e2e, then all other tests. In both groups, tests marked `last` come at the end.
 
-    The tests of tests/e2e take the longest, and one worker process runs them all. If they began late, the other
-    worker processes would have nothing left to do.
+    The tests of tests/e2e take the longest, and a single worker process runs them all. If this process began them late,
+    the other worker processes would have to wait for it at the end.
     """
     items.sort(key=lambda item: (item.path.parent.name != "e2e", item.get_closest_marker("last") is not None))
 
@@ -62,9 +62,9 @@ _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests and in the processes that they start."""
-    # pytest's own folders are closed to other users. If root runs the tests, another user runs the embedded server, and
-    # must be able to enter this folder.
+    """The data folder of the test session. THUMBLAB_DATA_DIR names it in all tests and in processes that they start."""
+    # Other users may not enter the folders that pytest makes. If root runs the tests, the embedded server runs as
+    # another user, who must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -81,8 +81,8 @@ def session_folder() -> Iterator[Path]:
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Check that the tests wrote no secret into a log record or a table, and no YouTube key into a file.
 
-    The functions of `leaks.py` search for them. Each worker process of pytest checks once, at its end. pytest reports a
-    leak as an error of the last test.
+    Each worker process of pytest checks once, after its last test. If it finds a leak, pytest reports an error of the
+    last test.
     """
     yield
     leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
@@ -139,7 +139,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real thumbnails and recorded answers. The repository does not include it."""
+    """The folder of real data, such as thumbnails and recorded answers of YouTube. It is not in the repository."""
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"there is no real data in {folder}")
@@ -147,10 +147,11 @@ def shared_data() -> Path:
 
 
 def _keep_in_memory(url: str) -> None:
-    """Make the database server of the test session faster. It then confirms a commit before the data is on the disk.
+    """Make the database server of the test session faster.
 
-    So a power cut could lose data, but no test needs the data after the session. Tests that kill a database server
-    start a separate one, as in `core/embedded_postgres/test_database_server.py`.
+    After this call, the server confirms a commit before the data is on the disk. A power cut could then lose data, but
+    no test needs the data after the session. Tests that kill a database server start a separate server. An example is
+    `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -195,8 +196,8 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # PostgreSQL can copy the files of a database (FILE_COPY), or write each of their pages to its log. On this
-            # server, FILE_COPY is several times faster, because the server does not wait for the disk.
+            # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log.
+            # On this server, FILE_COPY is several times faster, because the server does not wait for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
@@ -224,8 +225,8 @@ _opened: list[Any] = []
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Return a function that opens a new lab.
 
-    The function takes the lab's settings by name. The lab has a data folder and a database of its own. But if a test
-    passes another lab as `beside`, the new lab uses the folder and the database of the lab `beside`.
+    The function takes settings of the lab as keyword arguments. The new lab gets a data folder and a database of its
+    own. But if a test passes another lab as `beside`, the new lab uses the folder and the database of that lab.
     """
     from thumblab_pipelines.lab import Lab
 

@@ -1,4 +1,4 @@
-"""Helpers that make experiments, and put channels and videos into the lab."""
+"""Make experiments for tests, and insert channels and videos into a lab."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -34,9 +34,9 @@ def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
 
 
 def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: Path) -> GivenExperiment[Path]:
-    """Return a planted experiment in the form in which a person adds it to the lab. It starts on `day`.
+    """Return an experiment of the demo's data in the form in which a person adds it to the lab. It starts on `day`.
 
-    The pictures of its variants are written to `folder`, which is made. It must not exist yet.
+    The function creates `folder`, which must not exist yet, and writes the pictures of the variants to it.
     """
     folder.mkdir()
     variants = []

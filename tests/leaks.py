@@ -1,4 +1,4 @@
-"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` does so after all tests."""
+"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` calls this after all tests."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ LEAKS = Leaks()
 
 
 def tables_with_a_secret(data_dir: Path) -> list[str]:
-    """Return the tables that contain a secret, from all databases of the data folder's embedded server.
+    """Return the names of all tables that contain a secret, in all databases of the data folder's embedded server.
 
     The databases are those of labs and of Dagster instances. If no server ran in the folder, the list is empty.
     """
@@ -61,11 +61,11 @@ def tables_with_a_secret(data_dir: Path) -> list[str]:
 
 
 def tables_of_database(url: str) -> list[str]:
-    """Return the tables of a database in which any column of any row contains a secret."""
+    """Return the names of those tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
-    # A session has hundreds of databases. On its first connection to each of them, SQLAlchemy would send five extra
-    # queries, so this function uses psycopg.
+    # The tests make hundreds of databases. SQLAlchemy sends five extra queries on its first connection to each of them.
+    # So this function uses psycopg.
     with psycopg.connect(
         host=str(address.query["host"]), port=5432, user=address.username, dbname=address.database
     ) as connection:
@@ -82,7 +82,7 @@ def tables_of_database(url: str) -> list[str]:
 
 
 def files_with_a_key(folder: Path) -> list[str]:
-    """Return the files under a folder that contain the YouTube key.
+    """Return the paths of all files under a folder that contain the YouTube key.
 
     Files in which a test gives the key to the lab are left out.
     """

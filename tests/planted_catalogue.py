@@ -1,4 +1,7 @@
-"""Write a catalogue in which views depend on the colours of the picture and on the topic, differently in each channel."""
+"""Write a catalogue in which the views of a video depend on its topic and on the colours of its picture.
+
+How much they matter can differ from channel to channel.
+"""
 
 import csv
 import io
@@ -11,7 +14,8 @@ from PIL import Image
 
 COLUMNS = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "duration_s", "image")
 RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
-"""Two tastes for `plant`. With `RED`, viewers prefer red pictures to blue ones. With `FOOD`, they prefer cooking."""
+"""Two values of `tastes` in `plant`. With `RED`, red pictures get more views than blue ones. With `FOOD`, videos about
+cooking get more views than others."""
 
 
 def plant(
@@ -20,8 +24,8 @@ def plant(
     """Write `videos.csv` and the pictures into the folder, and return the ids of the videos.
 
     `tastes` maps each channel to four numbers: the effects of red, green, blue and cooking on the logarithm of the
-    views. Each channel has `videos` videos, published a day apart. A video is about cooking with a chance of one half,
-    otherwise about mountains. The same seed gives the same videos.
+    views. Each channel has `videos` videos, published a day apart. The topic of each is chosen at random: cooking or
+    mountains, each with a probability of one half. The same seed gives the same videos.
     """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

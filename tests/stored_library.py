@@ -1,4 +1,4 @@
-"""Fill a database with the libraries of some niches. The lab would store such rows after a crawl and an encoding."""
+"""Fill a database with the libraries of some niches, as if the lab had collected videos and encoded their pictures."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -37,8 +37,8 @@ def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...]
     """Add one video for each vector. The videos belong to the niches in turn.
 
     The first video is published 300 days before `NOW`, and each further video one hour after the previous one. After
-    every 2,000 videos, the times of publication start again. The latest observation of the last four videos is 100 days
-    before `NOW`. The latest observation of all other videos is at `NOW`.
+    every 2,000 videos, the next video is again published 300 days before `NOW`. The latest observation of the last four
+    videos is 100 days before `NOW`. The latest observation of all other videos is at `NOW`.
 
     One video in five belongs to the channel c1, which has no baseline. The other videos belong to the channel c0, and
     are winners in comparison with its baseline.

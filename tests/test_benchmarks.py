@@ -1,6 +1,7 @@
-"""Tests that every benchmark can be started.
+"""Test that every benchmark can be started.
 
-Some benchmarks use the synthetic catalogue, in which the quality of each video is known. Their figures are tested too.
+Some benchmarks use the synthetic catalogue, in which the quality of each video is known. The tests also check figures
+of these benchmarks.
 """
 
 import importlib
@@ -70,9 +71,10 @@ def test_the_planted_benchmark_measures_both_questions_with_and_without_partiall
 
 @pytest.mark.timeout(240)
 def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> None:
-    """Measure one variant of each kind. Afterwards, `VARIANCES` of the adapters' kernel must be as before.
+    """Measure some changes of the training recipe, one of each kind.
 
-    While the variant without linear parts is measured, it changes `VARIANCES`.
+    The benchmark measures the kernel without linear parts by changing `VARIANCES`. Afterwards, `VARIANCES` must be as
+    before.
     """
     data = planted_data(200, 7, tmp_path).data
     data.release.info["pair_days"] = 30.0

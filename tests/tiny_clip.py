@@ -28,7 +28,7 @@ class TinyClip:
 
 
 def tiny_clip(folder: Path) -> TinyClip:
-    """Write a checkpoint into `folder`, and register the model with open_clip in this process."""
+    """Write the model's weights into `folder`, and register the model with open_clip in this process."""
     import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
     import open_clip

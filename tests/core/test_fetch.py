@@ -1,4 +1,4 @@
-"""Test the client that fetches pictures from trusted hosts. Each of its rules is tested with an attack."""
+"""Test the client that fetches pictures from trusted hosts. For each rule of the client, a test tries to break it."""
 
 import gzip
 import http.server
@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """Send one byte every 0.02 s. A timeout that starts again with each byte never ends such an answer."""
+                """Send one byte every 0.02 s. A timeout that starts again with each byte would not end this answer."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -113,7 +113,7 @@ class Host:
 
         class Quiet(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: Any) -> None:
-                # Many tests make the client disconnect early. The server should not print an error for each of them.
+                # Many tests make the client disconnect early. The server should not print an error each time.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)

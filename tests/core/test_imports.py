@@ -67,7 +67,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def imported_by(*packages: str) -> set[str]:
-    """Import these packages and all their modules in a new process. Return every module that is then loaded."""
+    """Import `packages` and all their modules in a new process. Return the names of all modules that it has loaded."""
     done = subprocess.run([sys.executable, "-c", WALK.format(packages=packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -86,9 +86,9 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return the lines with imports for each pair (importing folder, imported folder).
+    """Return a dictionary from pairs (importing folder, imported folder) to the places of the imports.
 
-    Imports inside functions are included.
+    A place has the path of a file and the number of a line. Imports inside functions are included.
     """
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
@@ -130,7 +130,7 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 
 
 def test_every_benchmark_can_be_imported() -> None:
-    """Check that the benchmarks import no name that is gone.
+    """Check that the benchmarks import no name that was removed.
 
     The type checks leave the benchmarks out, so only this test notices such a name.
     """

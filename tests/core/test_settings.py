@@ -123,8 +123,7 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
-    # Of all settings, the name of THUMBLAB_FORGET_SHARE is most like this name. Still, it is too different to be
-    # suggested.
+    # No setting has a name like this. Even the most similar name, THUMBLAB_FORGET_SHARE, must not be suggested.
     monkeypatch.setenv("THUMBLAB_FOOBAR", "1")
     for _ in range(2):
         assert settings().region == "DE"

@@ -1,7 +1,7 @@
 """Test the eras of view counts.
 
-YouTube has changed what counts as a view, and did so earlier for Shorts than for other videos. The era of a count names
-the definition that was in force for the format of its video when the count was observed.
+YouTube has changed the definition of a view: first for Shorts, and later for other videos. The era of a view count says
+which definition it follows. The era depends on the moment of the observation and on the kind of video.
 """
 
 from datetime import UTC, datetime, timedelta, timezone

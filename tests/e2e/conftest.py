@@ -29,9 +29,9 @@ def lab() -> Iterator[RunningLab]:
 
 @pytest.fixture(scope="session")
 def schedules(lab: RunningLab) -> list[dict[str, Any]]:
-    """The schedules in the state that they had when the lab started.
+    """The schedules as Dagster lists them after the start of the lab.
 
-    The fixture then stops them, so that none starts a run during the tests.
+    The fixture then stops all of them, so that no schedule starts a run during the tests.
     """
     listed: list[dict[str, Any]] = lab.graphql(
         """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
@@ -50,7 +50,7 @@ def schedules(lab: RunningLab) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Response:
-    """The answer of the scoring service at a time when no release was served."""
+    """The answer of the scoring service to a request that was sent before any release was served."""
     return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
 
 
@@ -111,14 +111,15 @@ def release(store: ReleaseStore) -> Release:
 
 @pytest.fixture
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """A tracker on the session's MLflow server, with an MLflow experiment and a registered model of its own.
+    """A tracker, which logs models to the session's MLflow server.
 
-    After the test, the runs of the MLflow experiment and the registered model are deleted.
+    The tracker has an MLflow experiment and a registered model of its own. After the test, this model and the runs of
+    this MLflow experiment are deleted.
     """
     import mlflow
 
-    # `Tracker.connect` sets these variables for the whole process. Because `monkeypatch` sets them first, it gives them
-    # their old values back after the test.
+    # `Tracker.connect` sets these variables for the whole process. `monkeypatch` sets them before, so that it gives
+    # them their old values back after the test.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,4 +1,4 @@
-"""Start the lab's commands as processes, and observe them from outside."""
+"""Start the lab's commands as processes, and check from the tests' process what they do."""
 
 import os
 import queue
@@ -30,9 +30,9 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """Return environment variables without the user's settings.
+    """Return the environment variables for a command of the lab. They hold none of the user's settings.
 
-    The variables name a proxy at a closed port, so that the process can reach only this machine. `more` adds variables.
+    The variables name a proxy at a closed port, so that the command can reach only this machine. `more` adds variables.
     """
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
@@ -141,8 +141,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Yield a data folder. Afterwards, kill every database server that runs in the folder, and remove the folder."""
-    # If root runs the tests, another user runs the embedded server. That user cannot enter pytest's folders, so this
-    # function makes a folder of its own.
+    # If root runs the tests, the embedded server runs as another user. That user may not enter folders that pytest
+    # makes, so this function does not use them.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:
@@ -158,9 +158,9 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # The watcher is a process that stops the database server when no process uses the server any more. It is killed
-        # first. If it ended by itself, it would open its lock files once more. This would create the files again, in a
-        # folder that is already partly removed.
+        # The watcher is a process that stops the database server when no process uses the server any more. The watcher
+        # is killed first. If it ended by itself, it would create its lock files again, in a folder that is being
+        # removed.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
         # The database server is killed too. If it were asked to stop, it would first write data that is deleted anyway.
         for process in (*watchers, *watcher.processes(home)):
@@ -292,7 +292,7 @@ class RunningLab:
 
 
 def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
-    """Write a synthetic catalogue to the folder, as `videos.csv` and pictures, and return the rows."""
+    """Write `videos.csv` and the pictures of a synthetic catalogue to the folder. Return the rows of `videos.csv`."""
     import csv
 
     from demo.catalogues.synthetic import synthetic_catalogue

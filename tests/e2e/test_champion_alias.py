@@ -1,4 +1,4 @@
-"""Tests of the champion alias with a real MLflow server."""
+"""Test the alias `champion` with a real MLflow server. This alias names the model version that the lab serves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +26,9 @@ DAGSTER = "http://127.0.0.1:3000"
 
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab with a release store of its own. So promotions in these tests do not change the lab of the session."""
-    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and is better
-    # than the served model.
+    """A lab with a release store of its own, so that a promotion does not change what the session's lab serves."""
+    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and counts as
+    # better than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
@@ -76,8 +76,8 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # A person can also choose a release by its id when starting the asset `served_model`. Then the lab moves the alias
-    # to this release.
+    # A person can also choose a release by giving its id to the asset `served_model`. Then the lab moves the alias to
+    # this release.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is None
@@ -88,7 +88,7 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    # This call moves only the pointer. So the lab is in the state after a process was killed before it moved the alias.
+    # This call moves only the pointer, as if the process had been killed before it moved the alias.
     own.releases.serving.promote(three[2])
     checked = check_alias(own, registry)
     assert (checked.chosen, "cut short" in checked.explanation) == (None, True)
@@ -96,8 +96,8 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # Without this tag, the lab is in the state after a process was killed a little later. The process had moved the
-    # alias, and had not yet recorded in the tag that the lab made this move.
+    # The tag records the version to which the lab last moved the alias. The test deletes the tag, as if the process had
+    # been killed after it moved the alias and before it wrote the tag.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")

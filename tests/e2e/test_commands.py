@@ -1,4 +1,4 @@
-"""Tests of `thumblab import`, `evaluate` and `score`, and of `dg check defs`. Each command runs as its own process."""
+"""Test `thumblab import`, `thumblab evaluate`, `thumblab score` and `dg check defs`, each in its own process."""
 
 import json
 import os
@@ -31,13 +31,13 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """The data folder of this module's commands."""
+    """The data folder for the commands that the tests of this module run."""
     with new_folder() as folder:
         yield folder
 
 
 def small(folder: Path, *broken: str) -> Path:
-    """Write a catalogue of 14 good rows, followed by the lines `broken`."""
+    """Write a catalogue with 14 good rows into `folder`, and append the lines `broken` to its `videos.csv`."""
     write_catalogue(folder, 14)
     with (folder / "videos.csv").open("a") as file:
         file.writelines(f"{line}\n" for line in broken)
@@ -109,7 +109,7 @@ def test_evaluating_twice_reads_and_trains_once_and_gives_the_same_figures(data_
         answers.append(json.loads(done.stdout))
         read = answers[-1]["catalogue"]
         assert (read.pop("new_videos"), read.pop("new_observations")) == (new, new)
-    assert answers[0] == answers[1]  # Both answers are about the same release, so the second command trained none.
+    assert answers[0] == answers[1]  # Equal answers name the same release, so the second command trained no model.
     aucs = [e for e in answers[0]["evaluations"] if e["metric"] == "auc" and e["slice"] in ("all", "2x")]
     simple = {"model", "age", "length", "title", "image", "linear"}
     for split, scorers in (("future", simple), ("new_channels", simple), ("adapted", {"model", "partial_pooling"})):
@@ -129,7 +129,10 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    """The files of three drawn thumbnails and their common title. The thumbnail with the best planted quality is first."""
+    """The files of three drawn thumbnails, and their common title.
+
+    The code that draws them gives each thumbnail a quality. The thumbnail with the highest quality is first.
+    """
     folder = tmp_path_factory.mktemp("candidates")
     ranked = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
     for candidate in ranked:

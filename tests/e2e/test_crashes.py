@@ -1,6 +1,7 @@
-"""Tests of `thumblab demo` after crashes. SIGKILL ends the command at three stages.
+"""Test `thumblab demo` after crashes.
 
-The same command then finishes the work.
+The tests start the command three times, and kill it with SIGKILL at another stage each time. The next start must finish
+the work.
 """
 
 import itertools
@@ -100,7 +101,7 @@ class Outside:
             connection.close()
 
     def count(self, statement: str, database: str = "thumblab") -> int:
-        """Return the number that the statement selects, or -1 while the database does not answer."""
+        """Return the number that the statement selects, or -1 if the database does not answer."""
         from thumblab_core.embedded_postgres import cluster, location
 
         try:
@@ -140,23 +141,23 @@ def pictures(data_dir: Path) -> list[Path]:
 
 
 def downloading(demo: Outside) -> bool:
-    """Return whether one niche is complete, and another one has pictures in the store but not yet their rows."""
-    # Count the pictures before the rows. Both numbers only grow. So a row that is missing at the second count was also
-    # missing at the first.
+    """Return whether one niche is complete, and another niche has pictures whose rows are not in the database yet."""
+    # The pictures are counted before the rows, and both numbers only grow. So if there are fewer rows than pictures,
+    # some rows were missing when the pictures were counted.
     stored = demo.pictures()
     return stored > PER_NICHE and PER_NICHE <= demo.count("SELECT count(*) FROM thumbnails") < stored
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether some titles have vectors, but fewer titles than pictures have them.
+    """Return whether the database has vectors of titles, but fewer of them than vectors of pictures.
 
-    A niche then has the vectors of its pictures, but not yet those of its titles.
+    Then a niche has the vectors of its pictures, but not yet the vectors of its titles.
     """
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 
 def logging(demo: Outside) -> bool:
-    """Return whether the model is being logged to MLflow. At that time it is already published."""
+    """Return whether the model is being logged to MLflow. At that time, its release is already published."""
     return demo.count("SELECT count(*) FROM runs WHERE status = 'RUNNING'", "mlflow") == 1
 
 
@@ -165,12 +166,12 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""The condition under which the test kills the demo at each stage, and the asset that the kill leaves unfinished."""
+"""For each stage: the condition under which the test kills the demo, and the asset that the kill leaves unfinished."""
 
 
 @dataclass
 class Kill:
-    """The state of the demo's lab just before a kill and after it."""
+    """The state of the demo's lab just before the demo was killed, and afterwards."""
 
     before: dict[str, int]
     after: dict[str, Any] = field(default_factory=dict)
@@ -180,7 +181,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The record of the three kills, of the run of `thumblab demo` that then succeeded, and of one more run."""
+    """What happened at the three kills, in the run of `thumblab demo` after them, and in one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)
@@ -213,7 +214,7 @@ def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], de
     On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
     """
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)  # Meanwhile, the servers finish the requests that the process has sent.
+    time.sleep(0.1)  # During this time, the servers finish the requests that the process has sent.
     if when(demo):
         return True
     process.send_signal(signal.SIGCONT)
@@ -300,7 +301,8 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
 def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) -> None:
     assert story.final is not None
     assert story.final.returncode == 0, story.final.stdout + story.final.stderr
-    # Every niche was complete at the third kill. So the columns new, fetched, encoded and measured show 0.
+    # Every niche was complete at the third kill. So the next run prints 0 in the columns new, fetched, encoded and
+    # measured.
     rows = {words[0]: words[2:6] for words in map(str.split, story.final.stdout.splitlines()) if words[:1]}
     assert {niche: rows[niche] for niche in NICHES} == {niche: ["0"] * 4 for niche in NICHES}
 

@@ -1,4 +1,4 @@
-"""A test of the full crawl that the training guide describes.
+"""Test a crawl as large as the one that docs/collection.md describes.
 
 The crawl covers 1,500 channels and 200,000 videos. The test runs the crawl twice, each time in a new lab. The first
 crawl is not disturbed. The second crawl is killed ten times, and continued after each kill.
@@ -36,7 +36,7 @@ KILLS = 10
 
 
 class Laboratory:
-    """A lab in its own data folder. It collects videos from the emulator, in runs that `dg launch` starts."""
+    """A lab in its own data folder. Its Dagster runs, which `dg launch` starts, collect videos from the emulator."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -55,7 +55,7 @@ class Laboratory:
         self.seconds = 0.0
 
     def crawl(self, niche: str, until_units: float = float("inf")) -> bool:
-        """Materialize the partition `niche`, and return whether the run finished.
+        """Materialize the partition `niche` of the asset `crawled_videos`, and return whether the run finished.
 
         Kill the run when `until_units` units of quota are spent.
         """

@@ -1,4 +1,4 @@
-"""Tests of the whole lab as `thumblab up --demo` runs it.
+"""Test the whole lab as `thumblab up --demo` runs it.
 
 Dagster, MLflow and the scoring service run as real processes, and use the embedded database server.
 """
@@ -115,7 +115,7 @@ def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_a
 
 
 def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
-    """Return how often each check of the assets had each outcome."""
+    """Return how often each check of the assets ended with each status, such as SUCCEEDED."""
     nodes = lab.graphql(
         "{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }"
     )["assetNodes"]
@@ -262,7 +262,7 @@ def test_the_assets_outside_the_refresh_run_and_report_their_quota(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningLab, trained: str) -> None:
-    """Run the request of the README unchanged, except for the addresses and paths of this lab."""
+    """Send the request that README.md shows. Only its addresses and paths are replaced by those of this lab."""
     pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
     assert pasted is not None
     candidates = lab.data_dir / "candidates"

@@ -1,6 +1,6 @@
-"""Tests of changes to the library of a running lab.
+"""Test changes to the library of a running lab.
 
-Commands and Dagster jobs change which videos the index holds. The service then serves the changed index.
+Commands and Dagster jobs change which videos the index holds. The service must then serve the changed index.
 """
 
 import time
@@ -31,7 +31,7 @@ def answered_with(lab: RunningLab) -> str:
 
 
 def launch(lab: RunningLab, **config: Any) -> None:
-    """Run the job `roll_back_index` for the niche, as the launchpad of Dagster's UI does."""
+    """Run the job `roll_back_index` for the niche `NICHE`, in the same way as the launchpad of Dagster's UI."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",

@@ -1,4 +1,4 @@
-"""Tests of the models in MLflow. A person can compare them, and can choose one by moving an alias.
+"""Test the models in MLflow. A person can compare them there, and choose the served model by moving an alias.
 
 The lab refuses to promote a new model that is worse than the served one.
 """
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:
-    """Run the job to its end. Then return the result of the function `served_model`."""
+    """Run the job `job` to its end. Then return the result of the function `served_model`."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -36,7 +36,7 @@ def launch(lab: RunningLab, job: str) -> dict[str, Any]:
 
 
 def served_model(lab: RunningLab) -> dict[str, Any]:
-    """Return the metadata of the last materialization of `served_model`, with the outcome of its check `promoted`."""
+    """Return the metadata of the last materialization of `served_model`, with the result of its check `promoted`."""
     latest = lab.graphql(
         """query($key: AssetKeyInput!) {
             assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1) {
@@ -71,9 +71,9 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The releases of two models. The run of the fixture `trained` made the first one.
+    """The releases of two models. The run of the fixture `trained` made the first release.
 
-    The second one was trained after every view count had grown by 1.
+    The second model was trained after every view count had grown by 1.
     """
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Tests of the tracker, which logs a model release to MLflow, with a real MLflow server."""
+"""Test the tracker with a real MLflow server. The tracker logs model releases to MLflow."""
 
 import json
 import os

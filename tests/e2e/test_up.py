@@ -1,4 +1,4 @@
-"""Tests of how `thumblab up` starts and ends."""
+"""Test how `thumblab up` starts and ends."""
 
 import json
 import signal

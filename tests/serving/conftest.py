@@ -41,10 +41,10 @@ EVALUATED: dict[str, Any] = {
 }
 """The evaluation that `Lab.model` stores with a model.
 
-`skills` maps each split to an AUC and the two ends of its interval. A split is a set of pairs of videos. `engagement`
-tells how well the model predicts the engagement of a video. A test may add the key `questions`. Its value is a list of
-the evaluated questions, each with a slice. The slice is the part of the pairs from which the AUC is computed. Without
-this key, the questions `package` and `one_title` are evaluated, and `one_video` is not.
+`skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
+engagement of a video. A test may add the key `questions`. Its value lists the evaluated questions. Each question comes
+with its slice, which is the part of the pairs from which the AUC is computed. Without this key, the questions `package`
+and `one_title` are evaluated, and `one_video` is not.
 """
 
 
@@ -104,8 +104,8 @@ class Lab:
 
         If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name`
         names the image encoder that makes the vectors, and is written to the manifest. Without `name`, the built-in
-        encoder makes them, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint
-        of the encoder in the index.
+        encoder makes the vectors, and the manifest names no encoder, as in older releases. `encoder` replaces the
+        encoder's fingerprint in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -152,8 +152,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # Some inputs hardly vary among these 24 pictures, so `fit_scale` makes the model multiply them by up to 8. The
-        # next line limits these factors to 2.
+        # Some inputs hardly vary among these 24 pictures, so `fit_scale` sets factors of up to 8 for them. The next
+        # line limits all factors to 2.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
@@ -196,7 +196,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Move the pointer to the release without the checks of `promote`, as a person could do by hand."""
+        """Write the release's id into the pointer, as a person could do by hand. Unlike `promote`, check nothing."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -254,7 +254,7 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal. Floats may differ a little, because matrix products are rounded."""
+    """Return whether two answers are equal. Floats count as equal if their difference can come from rounding."""
     if isinstance(first, dict) and isinstance(second, dict):
         return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
@@ -286,7 +286,7 @@ def lab_at() -> type[Lab]:
 
 @pytest.fixture(scope="module")
 def unproven_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab of this test module with an index and a served model whose skill is not proven on any split."""
+    """A lab with a served index and a served model whose skill is not proven on any split. A test module shares it."""
     lab = Lab(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated={"skills": dict.fromkeys(EVALUATED["skills"], (0.55, 0.48, 0.62))}))

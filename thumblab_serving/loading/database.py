@@ -45,7 +45,8 @@ class ServiceDatabase:
     """The access of the service to the lab's database. Statements run in separate threads. `close` ends these threads.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
-    minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks again at once.
+    minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
+    again at once.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """Test the constraints of the tables that hold experiments.
 
-The database refuses an experiment that is incomplete or breaks a rule.
+The database refuses an experiment that is incomplete or breaks one of the constraints.
 """
 
 from collections.abc import Callable, Iterator

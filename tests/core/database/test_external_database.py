@@ -68,8 +68,8 @@ def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        # PgBouncer refuses to run as root. If root runs the tests, the owner of the server's files runs PgBouncer. That
-        # user must be able to enter `folder` and all folders above it.
+        # PgBouncer refuses to run as root. If root runs the tests, PgBouncer runs as the user who owns the database
+        # server's files. That user must be able to enter `folder` and all folders above it.
         if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
@@ -157,7 +157,7 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    The database user in this URL may create tables in the database. It has no rights of an administrator.
+    The database user in this URL may create tables in the database. This user is not an administrator.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")

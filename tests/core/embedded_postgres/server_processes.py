@@ -33,9 +33,9 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again. If
-    # a lock file is missing, opening creates it. That must not happen while the folder is being removed, so this
-    # function first waits until the watcher has ended.
+    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again,
+    # and creates those that are missing. No file must appear while the folder is being removed. So this function first
+    # waits until the watcher has ended.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -57,7 +57,7 @@ def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """Send `given` to the process, wait until it ends, and return what it printed.
+    """Write `given` to the stdin of the process, wait until the process ends, and return what it printed.
 
     The process must succeed and print nothing on stderr.
     """

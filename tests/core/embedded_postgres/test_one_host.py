@@ -83,7 +83,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # The process that stops unused servers makes this call. Here, it must change nothing.
+        watcher.stop(home)  # The files are those of another host's server, so this call must change nothing.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -144,8 +144,8 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # Before `claim` writes the record of this host, it reads twice whether the folder is free. Directly after the
-        # second reading, the host `ELSEWHERE` claims the folder.
+        # Before `claim` writes the record of this host, it checks twice whether the folder is free. Directly after the
+        # second check, the host `ELSEWHERE` claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]
@@ -213,7 +213,8 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        # A second host could not reach the server through this socket. So the socket is moved away while `second` runs.
+        # A real second host could not reach the server through this socket. So the test moves the socket away while the
+        # command `second` runs.
         (home / ".s.PGSQL.5432").rename(home / "aside")
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr

@@ -1,4 +1,6 @@
-"""Test the encoders. They use the requested weights, and give equal unit vectors for equal pictures or titles."""
+"""Test the encoders.
+
+An encoder uses the requested weights, and gives equal unit vectors for equal pictures or titles."""
 
 import io
 import os
@@ -74,9 +76,9 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 
 
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector() -> None:
-    """Check that a linear model can predict properties of the whole picture, such as contrast, from its vector.
+    """Check that a linear model can predict a property of a picture, such as its contrast, from the picture's vector.
 
-    The properties are predicted for pictures that the linear model was not fitted to.
+    The model is fitted to four fifths of the pictures, and predicts the properties of the others.
     """
     catalogue = synthetic_catalogue(videos=490)
     vectors = BuiltinEncoder().encode_images(
@@ -217,8 +219,8 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
 ) -> None:
     """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
 
-    QuickGELU is an approximation of the activation function GELU. In open_clip, the name of a model can ask for
-    QuickGELU. If the name does not, as in ViT-L-14, open_clip runs even these weights with GELU, and only warns.
+    QuickGELU is an approximation of the activation function GELU. open_clip decides by a model's name which of the two
+    it uses. For the name ViT-L-14, it uses GELU, even with OpenAI's weights, and only warns.
     """
     import open_clip
     import torch

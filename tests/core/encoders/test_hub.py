@@ -50,7 +50,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
 def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
     """Return a function that starts a hub. The function returns the hub's port and a list of the requests it gets.
 
-    The hub serves `files`, and answers all other requests with `status`.
+    `files` maps the path of each file on the hub to its content. The hub answers all other requests with `status`.
     """
     servers: list[http.server.ThreadingHTTPServer] = []
 
@@ -133,7 +133,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import open_clip.pretrained  # open_clip imports torchvision, which needs the operators that `tiny` declares.
+    import open_clip.pretrained  # It imports torchvision, which needs PyTorch operators that `tiny` has declared.
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
@@ -151,7 +151,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
 def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    import open_clip  # open_clip imports torchvision, which needs the operators that `tiny` declares.
+    import open_clip  # It imports torchvision, which needs PyTorch operators that `tiny` has declared.
 
     named = {"hf_tokenizer_name": "lab/multilingual"}
     name = "tiny-test-of-the-hub"

@@ -1,7 +1,7 @@
-"""Test OpenVINO as the module `openvino_runtime` imports and configures it.
+"""Test that the module `openvino_runtime` prevents two faults of OpenVINO.
 
-A signal does not crash a process that has destroyed its OpenVINO models. A model that often gets inputs of new shapes
-does not need more and more memory.
+A signal does not crash a process that has destroyed its OpenVINO models. The memory of a model does not grow each time
+its input has a new shape.
 """
 
 import subprocess
@@ -48,7 +48,7 @@ print((used[599] - used[349]) >> 20)
 def test_memory_does_not_grow_with_every_new_input_shape() -> None:
     done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    # The script prints by how many MiB its process grows. If OpenVINO cached every shape, this would be 60 MiB.
+    # The script prints by how many MiB its process grows. It would print about 60 if OpenVINO kept data of every shape.
     assert int(done.stdout) < 15
 
 

@@ -1,7 +1,8 @@
 """Test the choice of an encoder's precision.
 
-The fastest precision whose vectors agree with those of float32 is chosen, and the choice is made only once. Vectors of
-different precisions have different fingerprints, so they are never mixed.
+The precision is the type of number with which the encoder calculates, such as float32 or int8. The lab chooses the
+fastest one whose vectors agree with those of float32, and chooses only once. Vectors of different precisions have
+different fingerprints, so they are never mixed.
 """
 
 import threading
@@ -91,9 +92,8 @@ def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # Quantisation measures the range of values on every third picture. In the reverse order, these are different
-    # pictures than in the usual order. So the ranges differ, and the vectors of `other` differ slightly from those of
-    # `int8`.
+    # Quantisation measures the ranges of values on every third picture. The reverse order makes it use other pictures
+    # for `other` than for `int8`. So the ranges differ, and the vectors of the two differ slightly.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -121,7 +121,7 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
     def work() -> None:
         choices.append(choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
 
-    plain.graph()  # The model is converted before the threads start, because torch converts one model at a time.
+    plain.graph()  # This call converts the model before the threads start. torch can convert only one model at a time.
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -132,9 +132,9 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Return a bad int8 model, whose ranges of values are measured on black pictures.
+    """Return a bad int8 model. Its ranges of values were measured on black pictures.
 
-    All values of brighter pictures that lie outside these ranges are clipped.
+    The model clips all values outside these ranges, so it fails on brighter pictures.
     """
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
@@ -227,10 +227,10 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """Check that vectors with a high mean cosine and a wrong order of neighbours do not agree.
+    """Check that two sets of vectors do not agree if their mean cosine is high, but a picture's neighbours differ.
 
-    With an untrained model, even different pictures have cosines above 0.99. So the mean cosine alone would accept any
-    vectors.
+    An untrained model gives even different pictures cosines above 0.99. So with such a model, a test of the mean cosine
+    alone would accept any vectors.
     """
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))

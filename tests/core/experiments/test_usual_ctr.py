@@ -1,6 +1,6 @@
-"""Tests of the usual click-through rate of a channel.
+"""Test the usual click-through rate of a channel.
 
-It is the mean rate of the channel's videos, weighted by their impressions. Shorts are left out.
+This rate is the mean rate of the channel's videos, weighted by their impressions. Shorts are left out.
 """
 
 from datetime import UTC, date, datetime

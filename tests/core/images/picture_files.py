@@ -23,7 +23,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 def png(row: bytes, width: int, height: int, depth: int, colours: int, *notes: bytes) -> bytes:
     """Return a PNG in which every row of pixels holds the bytes `row`.
 
-    `notes` are further chunks of the PNG. They come before the chunk of the pixels.
+    `notes` are further chunks of the PNG. They come before the chunk that holds the pixels.
     """
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     pack = zlib.compressobj(1)
@@ -46,8 +46,8 @@ def with_segments(data: bytes, *segments: bytes) -> bytes:
 
 
 # The colorants of a colour space are the XYZ values of its red, green and blue, adapted to the white point D50. The
-# numbers below are from the published profiles of these spaces.
-# `SPACES` maps each colour space to its colorants and to the gamma that is closest to the profile's curve.
+# colorants of sRGB and of the spaces in `SPACES` are from the published ICC profile of each space.
+# `SPACES` maps each colour space to its colorants and to the gamma that is closest to the curve in its profile.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {
     "Display P3": (((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)), 2.2),

@@ -46,7 +46,7 @@ def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> list[Pixels]:
-    """Every 20th of the real thumbnails in the shared data."""
+    """Every 20th of the real thumbnails in the folder `shared_data`."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
         return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]

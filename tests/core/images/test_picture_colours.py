@@ -81,11 +81,11 @@ def test_an_srgb_profile_changes_no_pixel() -> None:
 
 def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
-    # The grey 128 is 128 / 255 = 0.502 of white. With a gamma of 1, this is also its share of the light.
+    # The pixels have 128 / 255 = 0.502 of the value of white. With a gamma of 1, they also have 0.502 of its light.
     # The sRGB value of this light is 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055) = 188.
     linear = [188, 188, 188]
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
-    # With ProPhoto's gamma of 1.8, the share of the light is 0.502 ** 1.8 = 0.289.
+    # With ProPhoto's gamma of 1.8, the pixels have 0.502 ** 1.8 = 0.289 of the light of white.
     # The sRGB value of this light is 255 * (1.055 * 0.289 ** (1 / 2.4) - 0.055) = 146. The test accepts 143 to 147.
     with_rgb = [145, 145, 145]
     colour = only_colour(with_chunks(encoded(grey), chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))))

@@ -74,10 +74,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Call the function `name` of `WORK`, and count the lines that run in the files of `TRACED`.
+    """Call the function `WORK[name]`, and count the lines that it runs in the folders `TRACED`.
 
-    Kill this process before it runs the line with the count `line`. If `line` is 0, the process is not killed. A
-    process that is not killed writes the number of counted lines to `done`.
+    Kill this process when the count reaches `line`, before that line runs. If `line` is 0, do not kill the process. If
+    the function returns, write the count to the file `done`.
     """
     seen = 0
 
@@ -101,7 +101,7 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
 def read(root: str, acknowledged: str, report: str, stop: str) -> None:
     """Read the served release again and again, as a service does, until the file `stop` exists.
 
-    Write the number of reads, the number of different releases that were read, and all faults to `report`.
+    Write the number of reads, the number of different releases that were read, and all faults to the file `report`.
     """
     store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
     faults: list[str] = []

@@ -23,7 +23,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 class Library(RuleBasedStateMachine):
-    """A state machine that changes an index and the dictionary `truth` in the same way.
+    """A Hypothesis state machine that changes an index and the dictionary `truth` in the same way.
 
     A search of the index must find what numpy finds among all vectors of `truth`.
     """
@@ -43,7 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """The key is the number of a video. The value has the seed of its vector, and the version of its item."""
+        """A dictionary from the number of a video to the seed of its vector, and the version of its title."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 

@@ -1,7 +1,7 @@
 """Test the index of one niche.
 
-The tests check which videos a search finds, the percentile that tells how typical a picture is of the library, and
-which files are refused.
+The tests check which videos a search finds, and which index files are refused. They also check the percentile, which
+tells how typical of the library a picture is.
 """
 
 from pathlib import Path

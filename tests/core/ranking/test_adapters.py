@@ -20,20 +20,17 @@ WIDTH = 12
 
 
 def videos(count: int, seed: int = 0) -> Float32s:
-    """Return the standardised inputs of `count` videos [count, WIDTH]. The length of each row is near 1."""
+    """Return the standardised inputs of `count` videos [count, WIDTH]. The norm of each row is near 1."""
     return (np.random.default_rng(seed).standard_normal((count, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much the viewers of the channel in these tests like each video.
-
-    Only the input with the index 3 matters to them.
-    """
+    """Return by how much the channel's taste raises the log views of each video: twice the input with the index 3."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to `count` videos of a channel, whose log views are `taste` plus noise.
+    """Fit an adapter to `count` videos of a channel. Their log views are `taste` plus noise.
 
     The model's scores of these videos are random.
     """
@@ -88,7 +85,7 @@ def test_a_video_unlike_all_of_the_channel_gets_the_models_score_times_the_slope
     scores = np.array([-2.0, 0.5, 3.0], np.float32)
     strange = videos(3, seed=4) + 6.0
     np.testing.assert_allclose(fitted(score_slope=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
-    # The default adapter was fitted to 60 videos. The next line returns the first three of them.
+    # The adapter was fitted to the result of `videos(60)`, which begins with these three videos.
     near = videos(3)
     assert np.abs(fitted(score_slope=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
 
@@ -191,8 +188,8 @@ def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> Non
     values = load_file(tmp_path / FILE)
     del values["UC-two/weights"]
     values["UC-one/kept"] = np.array([0.125], np.float32)
-    # The file is replaced after `Adapters.load` has returned. `of` must return the slope in the new file, 0.125. This
-    # shows that `load` did not read the adapter.
+    # The file is replaced after `Adapters.load` has returned. The method `of` must return the slope in the new file,
+    # 0.125. This shows that `load` did not read the adapter.
     save_file(values, tmp_path / FILE)
     adapter = adapters.of("UC-one", WIDTH)
     assert adapter is not None

@@ -11,7 +11,7 @@ from thumblab_core.ranking.familiarity import FILE, LEAST, MOST, Familiarity
 
 
 def pictures(count: int, seed: int = 0, centre: int = 0) -> Vectors:
-    """Return `count` random unit vectors [count, 64]. All of them lie near the axis number `centre`."""
+    """Return `count` random unit vectors [count, 64]. All of them point roughly along the axis number `centre`."""
     random = np.random.default_rng(seed)
     ground = np.zeros(64)
     ground[centre] = 9
@@ -37,8 +37,9 @@ def test_pictures_of_the_same_kind_are_familiar_and_others_are_not() -> None:
 def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() -> None:
     """Check that the threshold does not depend on how near the pictures of one channel are to each other.
 
-    In this test, each channel repeats one picture. The copies are nearer to each other than a picture of a new channel
-    is to any known picture. A threshold that counted copies would make each new channel unfamiliar.
+    In this test, each channel repeats one picture, so the cosines between its pictures are 1. No picture of a new
+    channel has such a high cosine with a known picture. If the threshold depended on cosines within a channel, each new
+    channel would be unfamiliar.
     """
     series = np.repeat(pictures(20), 10, axis=0)
     known = Familiarity.of(series, np.repeat(channels(20, 20), 10))

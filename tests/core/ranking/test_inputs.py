@@ -49,7 +49,7 @@ def test_a_picture_that_repeats_its_title_agrees_with_it_whatever_the_case() -> 
 
 
 def test_forms_of_the_same_letter_are_one_word() -> None:
-    """Compare full-width letters with usual letters, and the letter e with an accent as two characters and as one."""
+    """Check that full-width letters equal usual letters, and that é written as two characters equals é as one."""
     np.testing.assert_array_equal(agreement(["ＴＩＮＹ", "cafe\u0301"], ["tiny", "café"])[:, 1:], np.ones((2, 2)))
 
 
@@ -131,8 +131,8 @@ def test_models_of_old_versions_get_the_same_bytes_as_before(version: int) -> No
 def test_a_release_of_an_old_version_is_loaded_and_scores_as_before(tmp_path: Path, stored: dict[str, int]) -> None:
     """Load model releases whose configuration was written by older programs.
 
-    Some of them store the version of the inputs as `title_facts`, and not as `version`. The oldest store no version.
-    Such a release has inputs of version 1.
+    Some of these releases store the version of the inputs as `title_facts`, and not as `version`. The oldest releases
+    store no version, and have inputs of version 1.
     """
     version = next(iter(stored.values()), 1)
     torch.manual_seed(1)

@@ -1,7 +1,8 @@
 """Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
 
-The kernel says how similar two videos are. It is the sum of a Gaussian and of linear parts. A one-video pair has two
-pictures that one video showed. Its `gap` is by how much the first picture is better than the second one.
+The kernel says how similar two videos are. It is the sum of a Gaussian of their distance and of linear parts, which are
+products of their inputs. A one-video pair has two pictures that one video showed. The `gap` of a pair is by how much
+the first picture is better than the second one.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ WIDTH = LAYOUT.total
 def pictures(count: int, seed: int = 0) -> Float32s:
     """Return inputs for `count` pictures, [count, WIDTH].
 
-    The first twelve columns are the vector of the picture. This vector is random and has a length near 1. All other
+    The first twelve columns are the vector of the picture. This vector is random and has a norm near 1. All other
     columns are 0.
     """
     inputs = np.zeros((count, WIDTH), np.float32)
@@ -35,7 +36,7 @@ def pictures(count: int, seed: int = 0) -> Float32s:
 
 
 def random_inputs(count: int, seed: int = 0) -> Float32s:
-    """Return random inputs [count, WIDTH]. In each row, each block has a length near 1."""
+    """Return random inputs [count, WIDTH]. In each row, the numbers of each block have a norm near 1."""
     random, inputs = np.random.default_rng(seed), np.zeros((count, WIDTH), np.float32)
     for block, size in LAYOUT.sizes.items():
         inputs[:, LAYOUT.columns(block)] = random.standard_normal((count, size)) / np.sqrt(size)
@@ -43,10 +44,7 @@ def random_inputs(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much the viewers of the channel in these tests like each picture.
-
-    Only the input with the index 3 matters to them.
-    """
+    """Return by how much the channel's taste raises the log views of each picture: twice the input with the index 3."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
@@ -63,9 +61,9 @@ def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPict
 
 
 def fitted(pairs: ComparedPictures | None = None, videos: int = 30, slope: float = 0.4) -> Adapter:
-    """Fit an adapter to `videos` videos of a channel, whose log views are `taste` plus noise, and to `pairs`.
+    """Fit an adapter to `videos` videos of a channel, and to the one-video pairs `pairs`.
 
-    The model's scores of the videos are random.
+    The log views of the videos are `taste` plus noise. The model's scores of the videos are random.
     """
     inputs, random = pictures(videos), np.random.default_rng(100)
     above = taste(inputs) + 0.5 * random.standard_normal(videos)
@@ -107,8 +105,8 @@ def test_two_lengths_are_compared_by_the_linear_part_alone() -> None:
 def test_agreement_does_not_enter_the_kernel() -> None:
     """Change the agreement, which compares the words of picture and title. The kernel must stay the same.
 
-    One channel has too few videos to learn from them how well pictures should agree with titles. So the adapter of a
-    channel does not learn this. The model learns it from the videos of all channels.
+    The videos of a single channel are too few to show whether a picture should repeat words of its title. So only the
+    model learns this, from the videos of all channels.
     """
     one, other = random_inputs(10), random_inputs(10)
     other[:, LAYOUT.columns(AGREEMENT_BLOCK)] = 7.0
@@ -206,8 +204,8 @@ def test_saved_adapters_with_kernel_and_pairs_score_as_before(tmp_path: Path) ->
 def test_an_adapters_file_of_before_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
     """Load a file of adapters as an older program wrote it.
 
-    Such a file has inputs, weights and a slope for each channel, and may have quantiles. Here it has none. It has
-    neither a kernel nor the number of compared pairs.
+    Such a file has inputs, weights and a slope for each channel. It has neither a kernel nor the number of compared
+    pairs. It may have quantiles, but the file in this test has none.
     """
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)

@@ -53,8 +53,8 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    # In training mode, a prediction changes the means that batch normalisation stores. So this model has other means
-    # than a new one.
+    # In training mode, a prediction changes the means that batch normalisation stores. So the stored means of this
+    # model differ from those of a new model.
     model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
@@ -69,11 +69,11 @@ def published(root: Path, trained: TrainedRanker) -> Release:
 
 
 def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
-    """Check that `standardise` gives each kind of input a fixed mean squared length, whatever its scale was before.
+    """Check that `standardise` gives each kind of input a fixed mean squared norm, whatever its scale was before.
 
-    It is 1 for the vectors of pictures, for the vectors of titles, and for the agreement, which says how many words
-    picture and title have in common. It is less than 1 for the title facts. The columns of hashed words and of the
-    length of the video do not change.
+    This mean is 1 for the vectors of pictures and for the vectors of titles. It is also 1 for the agreement, which says
+    how many words picture and title have in common. It is less than 1 for the title facts. `standardise` does not
+    change the columns of hashed words and of the length of the video.
     """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)

@@ -1,4 +1,4 @@
-"""Test which AUC of a model's evaluation counts as the model's skill. The scoring service shows it in its answers."""
+"""Test which AUC of a model's evaluation counts as the model's skill. The scoring service's answers show this skill."""
 
 import json
 from pathlib import Path

@@ -34,7 +34,7 @@ def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def remove_number(release: Release) -> None:
-    """Remove the number of the release and the file NUMBER. Older versions of the lab made releases without numbers."""
+    """Remove the release's number and the file NUMBER, because older versions of the lab made releases without them."""
     path = release.path / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["number"]

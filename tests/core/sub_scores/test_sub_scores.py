@@ -1,7 +1,7 @@
 """Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails.
 
-Some tests have a text tower, the part of a CLIP encoder that encodes texts. With a text tower, a title can be compared
-with a picture.
+Some tests use a text tower, which is the part of a CLIP encoder that encodes texts. With a text tower, the lab can
+compare a title with a picture.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def falls(meter: Meter, name: str, before: list[Pixels], after: list[Pixels]) ->
 
 
 def written(text: str, size: float = 2.0, at: tuple[int, int] = (40, 200), ground: int = 30) -> Pixels:
-    """Return a dark picture of 640x360 pixels with white text. Letters of size 1 are about 22 pixels high."""
+    """Return a dark picture of 640x360 pixels with white text. If `size` is 1, letters are about 22 pixels high."""
     picture = np.full((360, 640, 3), ground, np.uint8)
     cv2.putText(picture, text, at, cv2.FONT_HERSHEY_DUPLEX, size, (255, 255, 255), max(1, round(2 * size)), cv2.LINE_AA)
     return picture

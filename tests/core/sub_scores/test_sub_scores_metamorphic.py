@@ -34,7 +34,7 @@ Change = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Real:
-    """A real thumbnail with its title and its measurement. The file is decoded when `pixels` is read."""
+    """A real thumbnail with its title and its measured sub-scores. Each use of `pixels` decodes the file again."""
 
     data: bytes
     title: str
@@ -107,11 +107,9 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that fails if a relation does not hold in at least 90 % of the pictures.
+    """Return a function that takes a sentence, such as "blur lowers clarity", and whether each picture confirms it.
 
-    A relation is a sentence such as "blur lowers clarity". The function takes the sentence, and for each picture
-    whether the sentence is true of it. The function prints the sentence, and the number of pictures of which it is
-    true.
+    The function prints the sentence, and the number of pictures that confirm it. It fails if they are fewer than 90 %.
     """
 
     def check(relation: str, held: list[bool]) -> None:
@@ -161,8 +159,8 @@ def test_a_smaller_or_missing_face_lowers_prominence(
 def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     """Return a copy of the picture in which a background replaces the head with the face `face`.
 
-    `way` decides whether the background is blurred, filled with the mean colour of the picture, or inpainted. With
-    "halved", the face is drawn at half its size on the blurred background.
+    `way` says how the background is made. "filled" takes the mean colour of the picture. "inpainted" continues what
+    surrounds the head. Other values blur the picture. "halved" does so too, and draws the head at half its size on it.
     """
     height, width = pixels.shape[:2]
     head = Box.within(
@@ -207,8 +205,8 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    # A title of `repeating` must match the text better than a random title in 90 % of the pictures. For the real titles
-    # of the videos, 60 % are enough, because the text in many pictures does not repeat the title.
+    # A title in `repeating` must match the text better than a random title in 90 % of the pictures. For the real titles
+    # of the videos, 60 % are enough, because many pictures do not repeat their title.
     assert np.mean(own) > 0.6
 
 

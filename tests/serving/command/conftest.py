@@ -38,7 +38,7 @@ def thumblab(environment, tmp_path):
 
 @pytest.fixture
 def within(environment, tmp_path, monkeypatch):
-    """Return a function that runs the command in the process of the tests, where the encoders are already loaded."""
+    """Return a function that runs a `thumblab` command in the test's process, where the encoders are already loaded."""
 
     def run(*arguments, command="score", **chosen):
         for name in [name for name in os.environ if name.startswith("THUMBLAB_")]:

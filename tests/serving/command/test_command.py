@@ -1,6 +1,6 @@
 """Test `thumblab score`.
 
-The command asks the service or scores in its own process. Both give the same answer.
+The command either asks the service or scores in its own process. The answer is the same in both cases.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Test what `thumblab score` prints if the model's skill is not proven, and if some pictures are near-identical."""
+"""Test what `thumblab score` prints for a model without proven skill, and for near-identical pictures."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Test which service `thumblab score` asks, and of which lab `thumblab key` prints the key."""
+"""Test which service `thumblab score` asks, and which lab's key `thumblab key` prints."""
 
 import http.server
 import json
@@ -33,7 +33,7 @@ def up(lab, scoring):
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """Replace scoring in the command's own process by a prepared answer. Return a list that records the calls."""
+    """Make scoring in the command's own process return a prepared answer. Return a list that gets one item per call."""
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []

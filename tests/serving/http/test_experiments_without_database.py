@@ -44,7 +44,7 @@ def test_without_a_database_the_answer_says_so_and_none_is_started(new_lab: Any,
         for reply in both(service):
             assert unavailable(reply).startswith("experiments need the lab's database, and the database does not run")
         assert service.health()["database"] == {"state": "failed", "reason": "the database does not run"}
-        # The service checks the request before it needs the database. So an end before the start is still reported.
+        # The service checks the request before it needs the database. Here, the experiment ends before it starts.
         wrong = service.client.post("/v1/experiments", json=FACTS | {"ended_on": "2026-10-01"})
         assert wrong.status_code == 422
     assert not (lab.settings.data_dir / "postgres").exists()

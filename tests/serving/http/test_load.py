@@ -60,7 +60,7 @@ def hasty(lab_at, tmp_path_factory, run):
 
 
 def hostile() -> dict[str, bytes]:
-    """Return JSON bodies that would cost a service much memory and time if it processed each field or error."""
+    """Return JSON bodies. A service that processed each of their fields would need much memory and time."""
     start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
     return {
         "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
@@ -84,7 +84,7 @@ def test_json_with_very_many_fields_costs_little_and_gives_one_short_problem(has
     tracemalloc.stop()
     assert reply.status_code == 422
     assert len(reply.content) < 2_000
-    assert peak < 8 * len(body) + 60 * 2**20  # A list of 700,000 errors would take 700 MiB.
+    assert peak < 8 * len(body) + 60 * 2**20  # 700,000 error objects would take 700 MiB.
 
 
 def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty):
@@ -226,7 +226,7 @@ def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
     *bad, fine = reply.json()["thumbnails"]
     assert fine["rank"] == 1
     assert all("did not arrive within" in thumbnail["error"] for thumbnail in bad)
-    assert took < 19 * 0.3  # With one deadline for each URL, the request would take at least this long.
+    assert took < 19 * 0.3  # 19 deadlines of 0.3 s, one after the other, would take this long.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Test the service while the image encoder changes. It uses each release with the encoder that the release names."""
+"""Test the service while the lab changes its image encoder.
+
+The service uses each release with the encoder that the release names.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Test the service while a disk or a network fails. It serves what it has loaded, reports the fault, and recovers."""
+"""Test the service while a disk or a network fails.
+
+The service goes on to serve the releases that it has loaded, reports the fault, and recovers.
+"""
 
 import gc
 import shutil
@@ -17,14 +20,18 @@ from thumblab_serving.loading import faults
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Make the service retry at once after a transient error, and never after damage."""
+    """Make the service retry at once after a transient error. After any other error, it waits for an hour."""
     monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
     monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 
 
 @pytest.fixture
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
-    """A lab whose releases use an image encoder that OpenVINO compiled, and the file with the original weights."""
+    """Return a lab, and the path of the weights of its image encoder.
+
+    The lab's index and model use this encoder. A release of the kind `encoder` holds what OpenVINO compiled from the
+    weights.
+    """
     from thumblab_core.encoders.openvino_runtime import ov
 
     lab, weights = new_lab(), tmp_path / "weights.pt"
@@ -56,7 +63,7 @@ def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restar
         assert service.upload(draw(1)).status_code == 503
         for release in (index, model):
             (tmp_path / release.kind).rename(release.path)
-        assert service.client.get("/ready").status_code == 200  # Nobody had to request a score first.
+        assert service.client.get("/ready").status_code == 200  # No score was requested since the files came back.
         answer = service.score(draw(1))
         assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
         assert service.health()["model"]["refused"] is None
@@ -88,7 +95,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no face model file.
+        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no face model.
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -98,7 +105,7 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
     from thumblab_serving.scoring.scorer import Scorer
 
     real, tries, warnings = Scorer.score, [], []
-    # The fixture `caplog` would not work, because other tests of this process may have disabled the logger.
+    # The fixture `caplog` could miss the warning, because other tests of this process may have disabled the logger.
     monkeypatch.setattr(scorer._log, "warning", lambda line, *values: warnings.append(line % values))
 
     def broken(self, sources, asked):

@@ -1,4 +1,4 @@
-"""Tests that the service stores its answers as predictions in the database if the setting `keep_predictions` is on.
+"""Test that the service stores its answers as predictions in the database if the setting `keep_predictions` is on.
 
 A database that is slow or not available must neither delay an answer nor make it fail.
 """
@@ -94,8 +94,8 @@ def test_each_answer_is_kept_with_hashes_and_claims_of_its_candidates(
         "reason": None,
     }
     assert counted(kept_service) == {"kept": 2, "lost": 0}
-    # When the service started, it also scored pictures to warm up. That answer is not kept, so there are exactly two
-    # predictions.
+    # When the service started, it also scored pictures to warm up. The answer for them is not kept, so there are
+    # exactly two predictions.
     first, alone = rows(url, predictions, predictions.c.scored_at)
     assert before <= first.scored_at <= datetime.now(UTC)
     assert (first.model_release, first.channel_id) == (answer["releases"]["model"], "UCown")
@@ -181,8 +181,8 @@ def test_a_prediction_that_the_database_refuses_does_not_hold_up_the_others(
     wait_until(lambda: keeper.state().waiting == 0)
     assert (keeper.state().kept, keeper.state().lost) == (3, 3)
     keeper.close()
-    # Prediction 3 was given to the keeper twice, but must be stored once. In operation, the keeper writes a prediction
-    # twice if the connection is lost before the database confirms the first write.
+    # The test gave prediction 3 to the keeper twice, but the database must hold it once. A keeper writes a prediction
+    # twice if it loses the connection before the database confirms the first write.
     assert [row.prediction_id.int for row in rows(url, predictions, predictions.c.prediction_id)] == [1, 3]
 
 

@@ -1,4 +1,7 @@
-"""Test the sub-scores of an answer, their evidence, their percentiles in the niche, and what cannot be measured."""
+"""Test the sub-scores of an answer, with their evidence and their percentiles in the niche.
+
+The tests also check what the answer says if something cannot be measured.
+"""
 
 import io
 import json
@@ -108,10 +111,10 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
-    """Check that a sub-score is weak in comparison with the library, whatever its value is.
+    """Check that the library decides whether a sub-score is weak.
 
-    If all pictures of the library have higher values, even a high value is weak. If all have lower values, no value is
-    weak.
+    If all pictures of the library have higher values, even a high value is weak. If all have lower values, even a low
+    value is not weak.
     """
     lab = new_lab()
     lab.promote(lab.index(scores=ScoreDistribution.of(lab.meter, 40, dict.fromkeys(NAMES, [value] * 40))))

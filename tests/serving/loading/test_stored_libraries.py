@@ -1,7 +1,7 @@
 """Test the service without an index.
 
-The service then searches the library in the database for the neighbours and the percentile of a picture. The result is
-nearly the same as that of an index. If the database does not answer, only one request is delayed.
+The service then searches the library in the database. The neighbours and the percentile of a picture are nearly the
+same as with an index. If the database does not answer, only one request is delayed.
 """
 
 import logging
@@ -102,7 +102,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    # Rounding may swap two pictures with nearly the same cosine. Then the percentile differs by one picture.
+    # Rounding may swap two pictures with nearly the same cosine. Then the percentile changes by `step`.
     step = 100 / len(rows.items)
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
@@ -229,7 +229,7 @@ def test_a_database_that_recovers_is_asked_again(
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
-        other.execute(end, {"n": name})  # A restart of the server would end the connections in the same way.
+        other.execute(end, {"n": name})  # This ends the connections, as a restart of the server does.
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})

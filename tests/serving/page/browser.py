@@ -1,4 +1,4 @@
-"""Drive a headless Chromium over the DevTools protocol, in the steps that the tests of the page share."""
+"""Control a headless Chromium over the DevTools protocol, for the tests of the page."""
 
 import base64
 import contextlib
@@ -81,7 +81,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """Return the page's exceptions and logged errors. An error may say what the content security policy blocked."""
+        """Return the page's exceptions and logged errors, such as violations of the content security policy."""
         self.evaluate("1")
         return [
             event

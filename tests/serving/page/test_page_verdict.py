@@ -1,4 +1,4 @@
-"""Test what the page shows if the model's skill is not proven, and if some pictures are near-identical."""
+"""Test what the page shows for a model without proven skill, and for near-identical pictures."""
 
 import pytest
 from browser import fill

@@ -56,8 +56,9 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         answer = service.score(draw(first), draw(first + 1), channel_id=OWN)
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
-        # The answer's scores are percentiles. If the model's score lies beyond the outer quantiles, the percentile is 0
-        # or 100. The test cannot compute the model's score from it, so it does not check such an answer.
+        # The answer's scores are percentiles, from which the test computes the model's scores. This is not possible if
+        # a score of the model lies beyond the outer quantiles, because its percentile is then 0 or 100. The test does
+        # not check such an answer.
         if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)

@@ -1,4 +1,4 @@
-"""Test what an answer says about the quality of its ranking. An answer leaves out whatever the model cannot predict."""
+"""Test what an answer says about the quality of its ranking. An answer leaves out what the model cannot predict."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Test how the service fetches pictures.
+"""Test how the service fetches the pictures of a request.
 
-The bytes in memory are bounded. Pictures that arrive after the deadline are not examined.
+The number of pictures in memory is bounded. Pictures that arrive after the deadline are not examined.
 """
 
 import threading
@@ -15,7 +15,10 @@ FETCHES = 4
 
 
 class Lab:
-    """A stand-in for the image host and the encoders. It counts pictures that are fetched and not yet examined."""
+    """A replacement for the image host and the encoders.
+
+    `held` is the number of pictures that are fetched and not yet examined.
+    """
 
     def __init__(self, body):
         self.body, self.held, self.most, self.examined = body, 0, 0, 0

@@ -40,7 +40,7 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return the percentiles of each thumbnail by name. Only percentiles that all thumbnails have are included."""
+    """Return a dictionary of percentiles for each thumbnail. It has only those percentiles that all thumbnails have."""
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}
         for t in thumbnails
@@ -118,8 +118,8 @@ def test_a_picture_that_cannot_be_read_does_not_change_the_order_of_the_others(c
 
 
 def test_pictures_unfamiliar_to_the_model_are_ordered_by_evidence_like_the_others(changing, draw):
-    # A picture is familiar if its largest cosine with a training picture is at least the threshold. No cosine reaches
-    # the threshold of this model, 1.5.
+    # A picture is familiar if its largest cosine with a training picture is at least the threshold. Here, the threshold
+    # is 1.5, which no cosine reaches.
     nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     changing.lab.promote(changing.lab.model(evaluated=CHANCE, familiar=nothing))
     answer = changing.score(draw(1), draw(2))

@@ -1,4 +1,4 @@
-"""Test the sentences that say what a library lacks. Each sentence names the command to run."""
+"""Test the sentences of an answer that say what the library lacks. Each names the command that adds what is missing."""
 
 from types import SimpleNamespace
 from typing import Any
