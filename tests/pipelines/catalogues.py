@@ -1,4 +1,4 @@
-"""A catalogue for the emulator of YouTube, made by changing each video of another catalogue."""
+"""A copy of a catalogue in which each video is changed. The emulator of YouTube can serve the copy."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,7 +1,7 @@
 """Tests of adding a channel.
 
-The tests cover to which videos the channel adapter is fitted, and what it learns. The videos are imported from a
-catalogue or collected from YouTube.
+A channel adapter is fitted to the channel's videos. The tests check which videos it is fitted to, and what it learns
+from them. The videos are imported from a catalogue or collected from YouTube.
 """
 
 import dataclasses

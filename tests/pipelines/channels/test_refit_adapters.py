@@ -1,6 +1,6 @@
-"""Tests of what happens to existing channel adapters.
+"""Tests of what happens to the channel adapters of a lab later.
 
-The tests cover a new model, deleted videos, the removal of a channel, and a damaged adapter.
+A new model is served, videos are deleted, a channel is removed, or the file of an adapter is damaged.
 """
 
 import json
@@ -110,7 +110,7 @@ def test_an_adapter_loses_its_deleted_videos_and_a_deleted_channel_loses_its_ada
     assert TASTE_ID in refit_channel_adapters(own_lab).fitted
     assert len(video_ids(own_lab)) == 10
     assert not set(video_ids(own_lab)) & set(deleted)
-    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # No older release keeps the deleted videos.
+    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # The release with the deleted videos is gone.
     with own_lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == TASTE_ID))
     refit_channel_adapters(own_lab)

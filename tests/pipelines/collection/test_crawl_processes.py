@@ -92,8 +92,8 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # The crawl has eight threads, and a kill interrupts at most one call of each. The next process makes these calls
-    # again.
+    # The crawl has eight threads, and a kill interrupts at most one call of each thread. The next process makes these
+    # calls again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:
@@ -127,7 +127,7 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # The last term allows two extra calls for each of the two processes and each niche. The first extra call requests
-    # channels that the other process may have requested too. The second requests the last videos of the niche, which
-    # may be fewer than 50.
+    # Most calls read 50 videos or 50 uploads of a channel. `4 * len(NICHES)` allows each of the two processes two extra
+    # calls for each niche. With the first, both processes may request the same channels. With the second, a process
+    # requests the last videos of the niche, which may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -52,7 +52,7 @@ def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: Sy
         assert row.url.endswith("/sddefault.jpg")
         assert (row.width, row.height) == (640, 360)
         with Image.open(io.BytesIO(lab.images.get(row.sha256))) as stored:
-            assert stored.size == (640, 480)  # The stored file still has black bars. The row's size is without them.
+            assert stored.size == (640, 480)  # The stored file has black bars. The size in the row excludes them.
 
 
 def test_the_placeholder_is_no_picture_even_with_status_200(

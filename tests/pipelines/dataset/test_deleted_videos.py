@@ -113,8 +113,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos, and each model still
-    # finds its training pairs.
+    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. For each model, there
+    # is still a release of its training pairs, without these videos.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []

@@ -124,8 +124,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The tables have the same place in the order as `raw_videos`, because assets of the group of `raw_videos` write and
-    # read them.
+    # A table belongs to no group. It gets the place of `raw_videos`, because assets in the group of `raw_videos` write
+    # and read the table.
     order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []

@@ -91,8 +91,8 @@ def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) ->
 
 
 def test_a_picture_scorer_that_knows_the_truth_is_right_on_residual_pairs(planted: Planted) -> None:
-    # The effect of the picture has a standard deviation of 0.5, and the noise one of 0.3. By Sheppard's formula, the
-    # best AUC is 1/2 + atan(0.5 / 0.3) / pi = 0.83.
+    # The standard deviation is 0.5 for the effect of the picture, and 0.3 for the noise. So the best possible AUC is
+    # 1/2 + atan(0.5 / 0.3) / pi = 0.83, by Sheppard's formula.
     aucs = planted.aucs(planted.picture)
     assert aucs["residual"] > 0.78
     assert aucs["residual 2x"] > 0.90

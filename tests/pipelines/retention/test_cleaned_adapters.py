@@ -78,10 +78,10 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """The labs for which a refit was requested.
+    """A list of the labs whose channel adapters were to be fitted again.
 
-    The fixture replaces the real refit. The replacement publishes an adapter of `ONE` that names only the first video
-    of `ONE`, and reports that the refit of `OTHER` failed.
+    The function that fits them is replaced. The replacement publishes an adapter of `ONE` that names only the first
+    video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
     """
     calls = []
 

@@ -75,7 +75,7 @@ def test_the_curve_has_ten_bins_of_equal_size_and_is_symmetric() -> None:
 def test_equal_probabilities_share_a_bin() -> None:
     """Give all videos the same score, so that every win probability is one half.
 
-    This is calibrated, because one of the two videos of each pair wins.
+    These probabilities are calibrated: of the two videos of each pair, one wins.
     """
     assert calibration_curve(np.zeros(50), 1.0) == [{"predicted": 0.5, "won": 0.5, "pairs": 100}]
     assert expected_calibration_error(np.zeros(50), 1.0) == 0.0
