@@ -41,11 +41,11 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 
 @pytest.fixture
 def read(emptied_lab: Callable[..., Lab]) -> Read:
-    """A function that stores an experiment. It returns the pairs of all stored experiments, and counts what it left out.
+    """A function that stores an experiment. It returns the pairs of all stored experiments, and what it left out.
 
     The arguments are the variants of the experiment, and values for its other fields. A pair is returned as four
-    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. The counts are
-    the numbers of experiments or pairs that were left out, by reason.
+    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What was left out is
+    returned as a number of experiments or pairs for each reason.
     """
     lab = emptied_lab(experiments, videos, channels)
     now = datetime(2026, 11, 20, tzinfo=UTC)

@@ -28,7 +28,7 @@ from thumblab_pipelines.training.linear import (
 )
 
 PICTURE = np.eye(20)[0] * np.sqrt(20)
-"""The weights of the picture part by which the planted views are made [20]. Only the first input has an effect."""
+"""The true weights of the picture part [20], with which the test data is made. Only the first input has an effect."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,10 @@ def test_a_difference_moves_the_weights_by_its_precision() -> None:
 
 
 def test_differences_that_no_linear_model_explains_weigh_less() -> None:
-    """Both sets of differences have the same measured variance. The second set has another error of variance 4."""
+    """Fit to each of two sets of compared pictures. Both sets have the same measured variance of the gaps.
+
+    The second set has an additional error with the variance 4, which the measured variance does not include.
+    """
     rows, random = planted(noise=6.0), np.random.default_rng(5)
     gaps, error = random.standard_normal((200, 20)) / np.sqrt(10), 2 * random.standard_normal(200)
     exact, misfitting = (Differences(gaps, gaps @ PICTURE + added, np.full(200, 0.01)) for added in (0 * error, error))
