@@ -1,4 +1,4 @@
-"""A copy of a catalogue in which each video is changed. The emulator of YouTube can serve the copy."""
+"""A class for a copy of a catalogue with changed videos. The emulator of YouTube can serve this copy."""
 
 from collections.abc import Callable
 from datetime import datetime

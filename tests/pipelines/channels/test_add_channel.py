@@ -107,7 +107,7 @@ def test_only_the_videos_of_the_added_channel_are_encoded(
 ) -> None:
     lab = open_lab()
     serve(lab)
-    # The catalogue has 64 videos, but only the three pictures and three titles of this channel are encoded.
+    # The catalogue has 64 videos, but only the three pictures and three titles of the channel `FEW` are encoded.
     assert add_channel(lab, FEW, catalogue_folder).encoded == 6
 
 

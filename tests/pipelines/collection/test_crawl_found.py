@@ -160,7 +160,8 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    # The crawl may look for 215 channels. It stopped at five, because four searches in a row found no new channel.
+    # By default, the crawl looks for 215 channels. It stopped at five, because four searches in a row found no new
+    # channel.
     assert first.counted.channels == 5
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0

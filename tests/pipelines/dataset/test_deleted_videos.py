@@ -147,7 +147,7 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
-    assert named_pairs(lab, own.release_id) == own, "only two releases are kept, and the champion's pairs in addition"
+    assert named_pairs(lab, own.release_id) == own, "the champion's pairs are kept besides the two newest releases"
 
     gone = delete_one(lab, TRAIN)
     clean_pairs(lab)
@@ -183,7 +183,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     after = load_dataset(lab, release)
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
-    assert not build_pairs(lab).reused, "new vectors make new pairs"
+    assert not build_pairs(lab).reused, "after a change of vectors, a new pairs release must be built"
     # `with_vectors_of` reads vectors from the database, where the vector of the first video is now missing.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 

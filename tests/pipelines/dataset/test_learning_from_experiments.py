@@ -114,9 +114,9 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
 ) -> None:
     """Let both models order 300 pairs of new pictures, which were in no experiment.
 
-    The catalogue knows the quality of each picture, so it is known which picture of a pair is better. The model that
-    learnt from the experiments must be right in at least 3 of 100 pairs more than the other model. The 95 % interval of
-    this difference must be above 0.
+    The catalogue knows the quality of each picture, so it is known which picture of a pair is better. Of 100 pairs, the
+    model that learnt from the experiments must order at least 3 more correctly than the other model. The 95 % interval
+    of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [

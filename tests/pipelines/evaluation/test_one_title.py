@@ -87,7 +87,9 @@ def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) ->
     target[100] += 50.0
     changed = dataclasses.replace(planted.data, videos=planted.data.videos.assign(target=target))
     before, after = Context.of(planted.data), Context.of(changed)
-    assert after.residual[100] - before.residual[100] > 45, "the views of a video must not explain themselves"
+    assert after.residual[100] - before.residual[100] > 45, (
+        "what the context predicts for a video must not depend on its own views"
+    )
 
 
 def test_a_picture_scorer_that_knows_the_truth_is_right_on_residual_pairs(planted: Planted) -> None:
@@ -156,7 +158,7 @@ def test_each_figure_names_its_question_and_the_pairs_that_it_was_measured_on(pl
     signed = np.sign(residual[data.pairs.winner] - residual[data.pairs.loser])[test] * gaps[test, 0]
     for split, slope in ((FUTURE, 3.0), (NEW_CHANNELS, 1.0), (ADAPTED, 3.0)):
         assert losses[split] == (pytest.approx(np.logaddexp(0, -slope * signed).mean()), len(test)), (
-            "on test pairs only"
+            "the loss is measured on test pairs only"
         )
     third = next(e for e in figures if _is(e, "tied third", "auc") and (e.split, e.scorer) == (FUTURE, "model"))
     assert third.pairs == pytest.approx(len(test) / 3, abs=2)

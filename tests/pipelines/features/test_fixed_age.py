@@ -27,7 +27,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """Draw two or more random observations of one era, by age. Each age is 1.001 to 1.9 times the previous age."""
+    """Draw random observations of one era, in order of age. Each age is 1.001 to 1.9 times the previous age."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]

@@ -161,7 +161,7 @@ def test_the_epoch_with_the_best_validation_auc_is_published(
     from thumblab_pipelines.finetune.tower_training import TowerTraining
     from thumblab_pipelines.training.checkpoints import Checkpoint, State
 
-    # The first AUC is that before the training. Each of the others is that after an epoch.
+    # The first AUC is from before the training. The others are from after each epoch.
     aucs, states = iter([0.5, 0.6, 0.9, 0.7]), []
     monkeypatch.setattr(TowerTraining, "validation_auc", lambda _: next(aucs))
 

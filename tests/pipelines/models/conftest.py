@@ -75,9 +75,9 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     """A function that publishes a model. The score of a video's picture is the target of the video plus noise.
 
-    The score of a picture in a one-video pair is its true value times `one_video`, plus noise. `noise` is the standard
-    deviation of the noise. `seen` are the ids of the videos and of the one-video pairs that the model was trained on.
-    `facts` are added to the info of the release.
+    For a one-video pair, the scores of the two pictures differ by the gap of the pair times `one_video`, plus noise.
+    `noise` is the standard deviation of the noise of one picture. `seen` are the ids of the videos and of the one-video
+    pairs that the model was trained on. `facts` are added to the info of the release.
     """
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video

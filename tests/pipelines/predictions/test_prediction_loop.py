@@ -198,8 +198,8 @@ def test_answers_about_experiments_are_judged_by_what_youtube_decided(
     assert found["decided_pairs"] == len(claims) >= 8
     assert found["log_loss"] == pytest.approx(-np.log(claims).mean(), abs=1e-3)
     assert found["accuracy"] == pytest.approx(np.mean(np.array(claims) > 0.5), abs=1e-3)
-    # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so it
-    # prefers the same picture in most pairs.
+    # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so in
+    # most pairs it prefers the picture that the viewers prefer.
     assert found["accuracy"] > 0.6
     assert 0 <= found["accuracy_low"] < found["accuracy"] < found["accuracy_high"] <= 1
     (release,) = found["by_release"]

@@ -20,7 +20,7 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Draw `pairs` pairs, and return their gaps [pairs].
+    """Draw `pairs` random pairs, and return their gaps [pairs].
 
     If d is the first video's score minus the second's, the first video wins with the probability sigmoid(slope * d).
     """
