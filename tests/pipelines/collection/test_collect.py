@@ -1,4 +1,4 @@
-"""Tests of collecting a niche from the emulator of YouTube with Google's own client library."""
+"""Tests of collecting the videos of a niche from the emulator, with Google's own library for calls to YouTube."""
 
 import dataclasses
 import logging

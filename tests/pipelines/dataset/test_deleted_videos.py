@@ -132,8 +132,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # Processes compare their pairs through `broadcast`. Here `broadcast` changes the value that the main process sends,
-    # as if the main process had read different pairs.
+    # The processes of a training compare their pairs through `broadcast`. Here `broadcast` changes the value that the
+    # main process sends, as if the main process had read different pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)

@@ -241,7 +241,8 @@ def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: C
 def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Release]:
     """A function that fine-tunes for three epochs without an interruption.
 
-    It trains only at the first call with each value of `blocks`. Later calls return the same release.
+    It trains only at the first call with each value of `blocks`. A later call with the same value returns the same
+    release.
     """
     return cache(
         lambda blocks: fine_tune(

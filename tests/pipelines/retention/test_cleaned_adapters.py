@@ -175,7 +175,7 @@ def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(l
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))
     assert clean_adapters(lab) == CleanedAdapters(1, {})
-    assert stale_adapters(lab) == []  # The channel has only an empty folder left.
+    assert stale_adapters(lab) == []  # Only an empty folder of the channel is left.
 
 
 @pytest.mark.parametrize("kind", ["training", "fine-tuning"])

@@ -43,10 +43,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return a copy of `data` in which the targets of `rows` are multiplied by -5.
-
-    In each pair with such a row, winner and loser are swapped.
-    """
+    """Copy `data`, multiply the targets of `rows` by -5, and swap winner and loser in each pair with such a row."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -310,11 +307,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 
 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
-    """Compare the best possible AUC on the test data with Sheppard's formula.
-
-    The formula computes this AUC from the correlation of the pictures' effect with the target. It is exact for Gaussian
-    values. Here the values are nearly Gaussian.
-    """
+    """Compare the best possible AUC on the test data with Sheppard's formula, which is exact for Gaussian values."""
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
     test = data.pairs[data.pairs.part == TEST]

@@ -1,4 +1,4 @@
-"""Tests of parsing YouTube's answers. Some were recorded. The others are unusual answers that the tests make."""
+"""Tests of parsing YouTube's answers. Some answers were recorded. The tests make up the others, which are unusual."""
 
 import json
 import logging
