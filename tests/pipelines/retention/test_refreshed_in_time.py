@@ -96,9 +96,8 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # The lab uses the time that it got from YouTube or the clock of its machine, whichever applies in the three cases.
-    # Here the emulator has a clock of its own. So one video is as new as the later clock says, and the others are 31
-    # days older than the earlier clock says.
+    # Depending on `how`, the lab uses the time that it got from YouTube or the clock of its machine. The emulator has a
+    # clock of its own, so these times differ. By both clocks, one video is new and the others are over 30 days old.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:

@@ -72,7 +72,7 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """A block consists of pairs that share videos. A step consists of several blocks.
+    """A block consists of pairs that share videos. A step has several blocks, so it has few videos of several channels.
 
     The rows of the videos are shuffled. So two videos with neighbouring row numbers are usually of different channels.
     """

@@ -87,7 +87,7 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 
 @pytest.mark.parametrize("columns", [12, 200])
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
-    """Compare with ridge regressions that are computed here, each from the videos outside one run.
+    """Compare the results with ridge regressions that are computed here. Each is fitted to the videos outside one run.
 
     A run is a fifth of a channel's videos, in order of time. With 200 columns there are more columns than rows.
     """
