@@ -1,4 +1,4 @@
-"""A catalogue for the emulator of YouTube, made by changing each video of another catalogue."""
+"""A class for a copy of a catalogue with changed videos. The emulator of YouTube can serve this copy."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -60,7 +60,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
-    """A lab with 150 videos of 7 channels and their pictures. At first, nothing is encoded."""
+    """A lab with 150 videos of 7 channels and their pictures. At first, the lab has no vectors."""
     from thumblab_pipelines.collection.download import download_thumbnails
     from thumblab_pipelines.collection.refresh import collect
 
@@ -75,9 +75,9 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """A function that makes a dataset in which the pictures decide the views.
 
-    The logarithm of the age-corrected views is a linear function of the picture's vector, plus noise. Every video
-    was counted once, by the same definition of a view, and no two pictures look alike. `columns` replaces or adds
-    columns of the table of videos.
+    The logarithm of the age-corrected views is a linear function of the picture's vector, plus noise. The views of
+    every video were counted once, and always by the same definition of a view. No two pictures look alike. `columns`
+    replaces or adds columns of the table of videos.
     """
     import numpy as np
     import pandas as pd

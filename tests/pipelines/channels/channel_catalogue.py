@@ -1,6 +1,7 @@
 """Write a catalogue of two channels for the tests of channel adapters.
 
-The viewers of `TASTE` prefer blue thumbnails to red ones. The channel `FEW` has too few videos for an adapter.
+On the channel `TASTE`, videos with blue thumbnails get more views than videos with red thumbnails. The channel `FEW`
+has too few videos for an adapter.
 """
 
 import csv
@@ -29,7 +30,7 @@ def picture(draw: Callable[..., bytes], seed: int, tint: str) -> bytes:
 
 
 def write_catalogue(folder: Path, draw: Callable[..., bytes]) -> None:
-    """Write 61 videos of the channel `TASTE` and three videos of the channel `FEW`.
+    """Write 61 videos of the channel `TASTE` and three videos of the channel `FEW` to `folder`.
 
     One of the 61 videos lasts only 30 s, so it may be a Short.
     """

@@ -70,7 +70,7 @@ def lab(open_lab: Callable[..., Lab], serve: Callable[..., Release]) -> Lab:
 
 @pytest.fixture(scope="module")
 def added(lab: Lab, catalogue_folder: Path) -> AddedChannel:
-    """The result of adding the channel `TASTE` to the shared lab."""
+    """The result of adding the channel `TASTE` to the fixture `lab`."""
     return add_channel(lab, TASTE, catalogue_folder)
 
 

@@ -1,7 +1,7 @@
 """Tests of adding a channel.
 
-The tests cover to which videos the channel adapter is fitted, and what it learns. The videos are imported from a
-catalogue or collected from YouTube.
+A channel adapter is fitted to the channel's videos. The tests check which videos it is fitted to, and what it learns
+from them. The videos are imported from a catalogue or collected from YouTube.
 """
 
 import dataclasses
@@ -107,7 +107,7 @@ def test_only_the_videos_of_the_added_channel_are_encoded(
 ) -> None:
     lab = open_lab()
     serve(lab)
-    # The catalogue has 64 videos, but only the three pictures and three titles of this channel are encoded.
+    # The catalogue has 64 videos, but only the three pictures and three titles of the channel `FEW` are encoded.
     assert add_channel(lab, FEW, catalogue_folder).encoded == 6
 
 

@@ -1,4 +1,4 @@
-"""Tests of which compared pictures a channel adapter is fitted to."""
+"""Tests of fitting a channel adapter to compared pictures, which are pairs of pictures that one video showed."""
 
 import numpy as np
 import pandas as pd

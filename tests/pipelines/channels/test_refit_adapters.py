@@ -1,6 +1,7 @@
-"""Tests of what happens to existing channel adapters.
+"""Tests of keeping channel adapters up to date.
 
-The tests cover a new model, deleted videos, the removal of a channel, and a damaged adapter.
+Adapters are fitted again after a new model is served or videos are deleted. An adapter is deleted with its channel. If
+the file of an adapter is damaged, adding the channel again repairs it.
 """
 
 import json
@@ -54,14 +55,14 @@ def test_after_a_new_model_all_adapters_are_fitted_again_and_one_failure_stops_n
 
     def fail_for_few(lab: Lab, channel: Channel, *rest: Any) -> Any:
         if channel.title == FEW:
-            raise ValueError("a bad day")
+            raise ValueError("the fit failed")
         return fit_channel_adapter(lab, channel, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(adapter, "fit_channel_adapter", fail_for_few)
         result = refit_channel_adapters(own_lab, model)
     assert result.fitted == [TASTE_ID]
-    assert result.failed == {FEW_ID: "ValueError: a bad day"}
+    assert result.failed == {FEW_ID: "ValueError: the fit failed"}
     after = {listed.channel_id: listed for listed in list_channels(own_lab)}
     assert after[TASTE_ID].fault is None
     assert after[FEW_ID].release == before[FEW_ID]
@@ -110,7 +111,7 @@ def test_an_adapter_loses_its_deleted_videos_and_a_deleted_channel_loses_its_ada
     assert TASTE_ID in refit_channel_adapters(own_lab).fitted
     assert len(video_ids(own_lab)) == 10
     assert not set(video_ids(own_lab)) & set(deleted)
-    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # No older release keeps the deleted videos.
+    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # The release with the deleted videos is gone.
     with own_lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == TASTE_ID))
     refit_channel_adapters(own_lab)

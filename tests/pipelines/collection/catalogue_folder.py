@@ -25,7 +25,7 @@ GOOD = {
     "duration_s": "600",
     "tags": "one, two",
 }
-"""The cells of a good row."""
+"""The cells of a row without an error. The cells of the columns `video_id` and `image` are added to each row."""
 
 
 class CatalogueFolder:
@@ -40,8 +40,8 @@ class CatalogueFolder:
     def add(self, video_id: str, image: bytes | None = None, name: str | None = None, **cells: str) -> int:
         """Add a row, and write the file of its image. Return the line number of the row in `videos.csv`.
 
-        If `image` is None, a picture is drawn. If `image` is `b"none"`, no file is written. The line number is right
-        only if no cell above contains a line break.
+        `name` is the path of the file in the folder. If `image` is None, a picture is drawn. If `image` is `b"none"`,
+        no file is written. The line number is right only if no earlier row has a line break in a cell.
         """
         name = name or f"images/{video_id}.jpg"
         if image != b"none":

@@ -22,7 +22,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def collected_lab(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> Lab:
-    """A lab with the videos of the niche tech and no pictures. The emulator of these videos does not run any more."""
+    """A lab with the videos of the niche tech and no pictures. The emulator that served the videos has stopped."""
     opened = open_lab()
     with Emulator(catalogue) as emulator:
         collect(at(opened, emulator), "tech")

@@ -1,4 +1,4 @@
-"""Helpers that read the outcomes of a crawl and compute its least possible cost."""
+"""Helpers that read what a crawl decided on each video, and compute the least quota that a crawl can spend."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return the outcome of each video that the crawl found, by video id.
+    """Return what the crawl decided on each video that it found, by video id.
 
-    The outcome is None if the crawl has not yet checked the video against its rules.
+    The decision is a text: the video is kept, or it is left out for a reason. It is None if the crawl has not yet
+    decided.
     """
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())

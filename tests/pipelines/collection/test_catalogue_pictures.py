@@ -138,4 +138,4 @@ def test_memory_does_not_grow_with_the_number_of_large_pictures(lab: Lab, table:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 80 * 2**20, f"the peak is {peak / 2**20:.0f} MiB, although one picture has 24 MiB"
+    assert peak < 80 * 2**20, f"the import used {peak / 2**20:.0f} MiB, although one decoded picture takes only 24 MiB"

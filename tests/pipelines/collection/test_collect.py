@@ -1,4 +1,4 @@
-"""Tests of collecting a niche from the emulator of YouTube with Google's own client library."""
+"""Tests of collecting the videos of a niche from the emulator, with Google's own library for calls to YouTube."""
 
 import dataclasses
 import logging
@@ -106,9 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # These are the calls of `videos.list` in each of the four runs. In a run with two calls, the lab requests the
-    # chart, which YouTube refuses, and then the videos that the search found. In a run with one call, it requests only
-    # the videos that the search found.
+    # These are the calls of `videos.list` in the four runs. In each run, one call reads the videos that the search
+    # found. In the first and the last run, another call asks for the chart of the category's most popular videos, and
+    # YouTube refuses it.
     assert asked == [2, 1, 1, 2]
 
 
@@ -223,7 +223,8 @@ def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_r
         blocked = collect(chosen, "tech")
         assert blocked.stopped is not None
         assert "2026-11-21 08:00 UTC" in blocked.stopped
-        # One search may still be made, because searches have their own quota. No unit is left for any other call.
+        # The second run can make no call that costs units. It may make one search, because searches have their own
+        # quota.
         assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.quota.limits["units"] = None
         emulator.advance(timedelta(hours=20))
@@ -238,7 +239,7 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Check that collecting a niche fails, and return the error. Neither traceback nor log may have the API key."""
+    """Check that collecting a niche fails and shows the API key in no traceback and no log. Return the error."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))
@@ -271,7 +272,8 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The path `nowhere/` is outside the API. The emulator answers with a 404 in another format than YouTube's errors.
+    # The path `nowhere/` does not belong to the API. So the emulator answers with a 404 that does not have the format
+    # of YouTube's errors.
     with Emulator(catalogue) as emulator:
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.kind is ErrorKind.NOT_FOUND

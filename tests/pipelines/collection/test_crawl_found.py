@@ -1,6 +1,6 @@
 """Tests that the crawl finds every video at the least cost.
 
-The quota or an error may stop a run, and the next run continues.
+If the quota or an error stops a run, the next run continues the crawl.
 """
 
 import dataclasses
@@ -93,8 +93,8 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # Both crawls give the same outcome for each video that both examined. The crawl of several days misses only videos
-    # that became too old for a crawl before it ended.
+    # Both crawls decide the same on each video that both found. The crawl of several days does not find the videos that
+    # became too old for it before it reached their channel.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -119,7 +119,7 @@ def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    # The two extra calls are the refused call and the second request of the first page.
+    # One extra call is the refused one. With the other extra call, the crawl requests the first page again.
     assert pages == -(-listed // 50) + 2
 
 
@@ -160,7 +160,8 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    # The crawl may look for 215 channels. It stopped at five, because four searches in a row found no new channel.
+    # By default, the crawl looks for 215 channels. It stopped at five, because four searches in a row found no new
+    # channel.
     assert first.counted.channels == 5
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0

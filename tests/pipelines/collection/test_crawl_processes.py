@@ -59,7 +59,7 @@ class Crawling:
     def ended(self, seconds: float = 120) -> int:
         """Wait until the process ends, and return its exit status."""
         self._process.join(seconds)
-        assert self._process.exitcode is not None, f"it is still running: {self.stderr}"
+        assert self._process.exitcode is not None, f"the crawl is still running: {self.stderr}"
         return self._process.exitcode
 
     @property
@@ -86,14 +86,14 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
             process.send(signal.SIGKILL)
-            assert process.ended() == -signal.SIGKILL, "it came to its end before it could be killed"
+            assert process.ended() == -signal.SIGKILL, "the crawl ended before it was killed"
         process = Crawling(other, emulator, 10, tmp_path)
         assert process.ended() == 0, process.stderr
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # The crawl has eight threads, and a kill interrupts at most one call of each. The next process makes these calls
-    # again.
+    # The crawl has eight threads, and a kill interrupts at most one call of each thread. The next process makes these
+    # calls again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:
@@ -127,7 +127,7 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # The last term allows two extra calls for each of the two processes and each niche. The first extra call requests
-    # channels that the other process may have requested too. The second requests the last videos of the niche, which
-    # may be fewer than 50.
+    # Most calls read 50 videos or 50 uploads of a channel. `4 * len(NICHES)` allows each of the two processes two extra
+    # calls for each niche. One requests channels that the other process requests too. The other requests the last
+    # videos of the niche, which may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

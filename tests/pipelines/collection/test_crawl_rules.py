@@ -55,7 +55,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     with Emulator(Edited(tech, change)) as emulator:
         chosen = at(lab, emulator, crawl_days=400)
-        # A search finds only channels with recent videos, so it would not find this channel.
+        # The channel `quiet` has no recent videos, so a search would not find it.
         assert add_channels(chosen, "tech", [quiet]).new == 1
         crawled = crawl(chosen, "tech")
     assert {name: outcomes(lab)[name] for name in changes} == {name: c["why"] for name, c in changes.items()}

@@ -52,7 +52,7 @@ def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: Sy
         assert row.url.endswith("/sddefault.jpg")
         assert (row.width, row.height) == (640, 360)
         with Image.open(io.BytesIO(lab.images.get(row.sha256))) as stored:
-            assert stored.size == (640, 480)  # The stored file still has black bars. The row's size is without them.
+            assert stored.size == (640, 480)  # The stored file has black bars. The size in the row excludes them.
 
 
 def test_the_placeholder_is_no_picture_even_with_status_200(
@@ -71,7 +71,7 @@ def test_the_placeholder_is_no_picture_even_with_status_200(
     assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
     # YouTube sends a placeholder for a picture that is missing. A real default.jpg has the same dimensions as the
-    # placeholder. So the lab cannot tell them apart here, and stores the placeholder.
+    # placeholder. So the lab cannot tell a default.jpg from the placeholder, and stores the placeholder.
     assert row_of(lab, last).url.endswith("/default.jpg")
 
 

@@ -120,7 +120,8 @@ def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogu
         now, counts = emulator.now, emulator.counts
         later(lab, emulator, days=8)
         download_thumbnails(lab, "tech")
-        assert emulator.counts.images == counts.images  # The lab sent the new ETag, so no picture was sent back.
+        # The lab sent the ETag of the new file, so the emulator did not send the file again.
+        assert emulator.counts.images == counts.images
     assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at) == (old.sha256, old.fetched_at)

@@ -76,7 +76,7 @@ def planted_lab(
 
 
 def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExperiment) -> int:
-    """Store a planted experiment that started on `day` in the lab, and return the number that the lab gives to it."""
+    """Store the experiment `planted` in the lab as started on `day`. Return the number that the lab gives to it."""
     given = given_planted(planted, channel, day, folder / str(day))
     # A lab refuses experiments that start in the future. The dates of these experiments are fixed, so a test may run
     # before them. Here the lab accepts any date.

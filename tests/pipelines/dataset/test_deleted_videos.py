@@ -113,8 +113,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos, and each model still
-    # finds its training pairs.
+    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. For each model, there
+    # is still a release of its training pairs, without these videos.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
@@ -132,8 +132,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # Processes compare their pairs through `broadcast`. Here `broadcast` changes the value that the main process sends,
-    # as if the main process had read different pairs.
+    # The processes of a training compare their pairs through `broadcast`. Here `broadcast` changes the value that the
+    # main process sends, as if the main process had read different pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
@@ -147,7 +147,7 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
-    assert named_pairs(lab, own.release_id) == own, "only two releases are kept, and the champion's pairs in addition"
+    assert named_pairs(lab, own.release_id) == own, "the champion's pairs are kept besides the two newest releases"
 
     gone = delete_one(lab, TRAIN)
     clean_pairs(lab)
@@ -183,7 +183,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     after = load_dataset(lab, release)
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
-    assert not build_pairs(lab).reused, "new vectors make new pairs"
+    assert not build_pairs(lab).reused, "after a change of vectors, a new pairs release must be built"
     # `with_vectors_of` reads vectors from the database, where the vector of the first video is now missing.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 

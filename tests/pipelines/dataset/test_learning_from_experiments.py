@@ -1,7 +1,7 @@
 """Test that a model learns from a channel's experiments which pictures the viewers of this channel like.
 
-The tests take the way of a real lab. The experiments are stored in PostgreSQL, a pairs release is built from them, and
-a model is trained on this release.
+The tests do the same steps as a real lab. They store the experiments in PostgreSQL, build a pairs release from them,
+and train a model on this release.
 """
 
 import dataclasses
@@ -73,7 +73,7 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
     assert len(pairs) >= EXPERIMENTS
     learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
     assert len(learnt_pairs) >= 15
-    # A pair of a held-out video is never learnt, whenever it happened.
+    # No model learns from a pair of a held-out video, even if the pair is older than the pairs for training.
     part_of_video = held_out.video_id.map(learnt.data.videos.set_index("video_id").part)
     later = held_out[part_of_video.isna() | (part_of_video == TRAIN)]
     assert len(later) >= 5
@@ -112,10 +112,11 @@ def vectors(images: list[bytes]) -> Vectors:
 def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_measurably(
     planted: PlantedLab, learnt: Learnt
 ) -> None:
-    """Let both models order 300 pairs of new pictures, which were in no experiment. The planted quality is the truth.
+    """Let both models order 300 pairs of new pictures, which were in no experiment.
 
-    The model that learnt from the experiments must be right in at least 3 of 100 pairs more than the other model. The
-    95 % interval of this difference must be above 0.
+    The catalogue knows the quality of each picture, so it is known which picture of a pair is better. Of 100 pairs, the
+    model that learnt from the experiments must order at least 3 more correctly than the other model. The 95 % interval
+    of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [

@@ -41,11 +41,11 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 
 @pytest.fixture
 def read(emptied_lab: Callable[..., Lab]) -> Read:
-    """A function that stores an experiment. It returns all pairs from the lab's experiments, and what was left out.
+    """A function that stores an experiment. It returns the pairs of all stored experiments, and what it left out.
 
-    Its arguments are the variants of the experiment, and values that replace the defaults of its other fields. A pair
-    is returned as four values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What
-    was left out is returned as the number of experiments or pairs for each reason.
+    The arguments are the variants of the experiment, and values for its other fields. A pair is returned as four
+    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What was left out is
+    returned as a number of experiments or pairs for each reason.
     """
     lab = emptied_lab(experiments, videos, channels)
     now = datetime(2026, 11, 20, tzinfo=UTC)
@@ -143,8 +143,8 @@ BEFORE, AFTER = (24.0, 24 * 14.0), (24 * 15.0, 24 * 29.0)
 def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> Counts:
     """Return daily counts of a video, from the age of 1 day to the age of 29 days.
 
-    Its views follow the growth law: it has half of its final `level` views at the age of `half_age` hours. But after
-    the age of 14.5 days it gains views `factor` times as fast.
+    Until the age of 14.5 days, its views follow the growth law. By this law, a video has half of its final `level`
+    views at the age of `half_age` hours. After 14.5 days, it gains views `factor` times as fast.
     """
     views = level * np.exp(Growth(half_age).log_share(HOURS))
     gained = np.diff(views, prepend=0.0) * np.where(HOURS > 24 * 14.5, factor, 1.0)
@@ -183,7 +183,7 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
-    law = Growth(24.0)  # This law is wrong: it expects half of the views after 24 hours, but the videos need 96 hours.
+    law = Growth(24.0)  # This law expects half of the final views after 24 hours. In truth, it takes 96 hours.
     unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)
     drift, variance = unchanged.near(24 * 15.0)

@@ -1,4 +1,4 @@
-"""Tests of the corpus. Excluded videos are counted by rule, and near-duplicate pictures are left out."""
+"""Tests of the corpus. Videos that a rule excludes are counted, and near-duplicate pictures are left out."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -142,7 +142,7 @@ def test_ten_thousand_copies_of_a_picture_need_the_memory_of_one_block(files: st
     tracemalloc.stop()
     assert np.flatnonzero(~repeats).tolist() == [0]
     assert leaks == count - 1
-    assert peak < 200 * 2**20  # A list of the 50 million pairs would take several GB.
+    assert peak < 200 * 2**20  # A list of all 50 million pairs of copies would take several GB.
 
 
 class VideoRows:
@@ -196,10 +196,10 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # These views were counted by another definition than the latest count.
+    assert np.isnan(video.views_at_24)  # These views and the latest count use different definitions of a view.
     assert video.views_at_72 == 1_500
     # The estimate at 168 hours is 3,300 views, but the count at 200 hours is only 3,000, as if YouTube had removed
-    # views. The row has 3,000, because views at an age are limited to the later count.
+    # views. The row has 3,000, because views at an age never exceed a later count.
     assert video.views_at_168 == 3_000
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)

@@ -1,4 +1,4 @@
-"""Test that the pairs release has the same words of a picture as an answer that measures the picture."""
+"""Test which words of a picture are stored for training: the words that the text reader found in this picture."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,16 +16,16 @@ OF_THE_VIDEO, OF_ANOTHER = "a" * 64, "b" * 64
 
 
 def evidence(*texts: str, reader: bool = True) -> Evidence:
-    """Return evidence with these lines of text. Without `reader`, the text reader was not installed."""
+    """Return the evidence of a picture in which `texts` were read. If `reader` is false, there was no text reader."""
     lines = tuple(TextLine(Box(0.1, 0.1, 0.5, 0.2), text, 0.9, 12.0) for text in texts)
     return Evidence(lines if reader else None, None, (), None, (), 0.5, 0.5, 0.5, None, 0.0)
 
 
 @pytest.fixture(scope="module")
 def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
-    """A function that adds a video whose picture was measured, and returns the words in the video's row of the corpus.
+    """A function that adds a video with the evidence `measured`. It returns the words of its picture in the corpus.
 
-    `sha256` names the measured picture.
+    `sha256` is the hash of the picture that was measured, by default that of the video's picture.
     """
     lab = open_lab()
     with lab.engine.begin() as connection:
@@ -57,7 +57,7 @@ def test_a_picture_without_text_has_empty_words(add: Callable[..., str | None]) 
 
 
 def test_a_picture_that_nobody_has_read_has_no_words(add: Callable[..., str | None]) -> None:
-    """It was not measured, measured without a text reader, or measured by an old version that kept no evidence."""
+    """Nobody measured the picture, or there was no text reader, or an old version of the lab stored no evidence."""
     unread = evidence(reader=False)
     assert add("no reader", unread.as_json()) is None is unread.words
     assert add("not measured", None) is None

@@ -126,7 +126,7 @@ def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
 
 
 class _HastyClock:
-    """A replacement for the module `time`. Its `sleep` returns at once and moves the clock."""
+    """A replacement for the module `time`. Its `sleep` does not wait, but moves the clock forward by `seconds`."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -159,7 +159,7 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
     says: str,
     retried: bool,
 ) -> None:
-    # Dagster waits at least ten seconds before it retries a step. Here the clock is moved instead.
+    # Dagster waits at least ten seconds before it retries a step. With this clock, the test does not wait.
     monkeypatch.setattr("dagster._core.execution.plan.active.time", _HastyClock())
     with caplog.at_level(logging.DEBUG), Emulator(catalogue, key=SECRET) as emulator:
         emulator.inject(fault, endpoint="videos", times=None)

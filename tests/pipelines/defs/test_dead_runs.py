@@ -77,7 +77,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # After a code server fails, the queue pauses for 20 s. This step moves past the pause.
+        self.now += 60  # After a code server fails, the queue pauses for 20 s. Now this pause is over.
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:

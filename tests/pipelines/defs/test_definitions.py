@@ -124,8 +124,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The tables have the same place in the order as `raw_videos`, because assets of the group of `raw_videos` write and
-    # read them.
+    # The tables are in the group `library`, but assets in the group of `raw_videos` write and read them. So the tables
+    # get the place of `raw_videos`.
     order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
@@ -161,7 +161,7 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         # are made only when a person wants it. The tables have none, because Dagster does not materialize them.
         assert (spec.freshness_policy is not None) == (name not in TABLES | ON_REQUEST), name
         assert spec.automation_condition is None, (
-            "the schedules start the work already; a condition would start it twice"
+            "the schedules already start this asset, and an automation condition would start it a second time"
         )
         assert graph.get(spec.key).is_executable == (name not in TABLES)
 

@@ -87,12 +87,14 @@ def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) ->
     target[100] += 50.0
     changed = dataclasses.replace(planted.data, videos=planted.data.videos.assign(target=target))
     before, after = Context.of(planted.data), Context.of(changed)
-    assert after.residual[100] - before.residual[100] > 45, "the views of a video must not explain themselves"
+    assert after.residual[100] - before.residual[100] > 45, (
+        "what the context predicts for a video must not depend on its own views"
+    )
 
 
 def test_a_picture_scorer_that_knows_the_truth_is_right_on_residual_pairs(planted: Planted) -> None:
-    # The effect of the picture has a standard deviation of 0.5, and the noise one of 0.3. By Sheppard's formula, the
-    # best AUC is 1/2 + atan(0.5 / 0.3) / pi = 0.83.
+    # The standard deviation is 0.5 for the effect of the picture, and 0.3 for the noise. So the best possible AUC is
+    # 1/2 + atan(0.5 / 0.3) / pi = 0.83, by Sheppard's formula.
     aucs = planted.aucs(planted.picture)
     assert aucs["residual"] > 0.78
     assert aucs["residual 2x"] > 0.90
@@ -156,7 +158,7 @@ def test_each_figure_names_its_question_and_the_pairs_that_it_was_measured_on(pl
     signed = np.sign(residual[data.pairs.winner] - residual[data.pairs.loser])[test] * gaps[test, 0]
     for split, slope in ((FUTURE, 3.0), (NEW_CHANNELS, 1.0), (ADAPTED, 3.0)):
         assert losses[split] == (pytest.approx(np.logaddexp(0, -slope * signed).mean()), len(test)), (
-            "on test pairs only"
+            "the loss is measured on test pairs only"
         )
     third = next(e for e in figures if _is(e, "tied third", "auc") and (e.split, e.scorer) == (FUTURE, "model"))
     assert third.pairs == pytest.approx(len(test) / 3, abs=2)

@@ -32,10 +32,10 @@ def trained(plant: Callable[..., Dataset]) -> tuple[Dataset, list[Evaluation]]:
 
 
 def figures_of(evaluations: list[Evaluation], metric: str = "auc", **wanted: Any) -> dict[tuple[str, str], Evaluation]:
-    """Return those of `evaluations` that have this metric, by split and scorer.
+    """Return the figures of `metric` for the question of one video and pairs from experiments, by split and scorer.
 
-    By default, they must belong to the question of one video and to pairs from experiments. `wanted` replaces or adds
-    such conditions. Fail if two figures have the same split and the same scorer.
+    `wanted` chooses figures by other fields, such as another `slice`. Fail if two figures have the same split and the
+    same scorer.
     """
     wanted = {"question": ONE_VIDEO, "slice": EXPERIMENT, "metric": metric, **wanted}
     found = [e for e in evaluations if all(getattr(e, name) == value for name, value in wanted.items())]

@@ -52,10 +52,11 @@ class Planted(PlantedData):
     evaluations: list[Evaluation]
 
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
-        """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
+        """Fit a linear regression that predicts the scores of videos from facts about them.
 
-        Before the fit, the mean of the channel is subtracted from each score and each fact. The differences are then
-        divided by their standard deviation. Return the coefficients and their standard errors [2, k].
+        `scores` has the score of every video. `rows` [m] are the videos to use, and `facts` [m, k] their facts. Before
+        the fit, the mean of its channel is subtracted from each score and each fact. The differences are then divided
+        by their standard deviation. Return the coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 

@@ -1,7 +1,8 @@
 """Tests on real channels.
 
-On known channels, the model ranks videos that are later than its training videos. It does so better than partial
-pooling, the best reference model. With a channel adapter, it also ranks the videos of large unseen channels well.
+On known channels, the model ranks videos that were published after its training videos. Its AUC must be higher than
+that of partial pooling, the best reference model. On the three largest unseen channels, the model with channel adapters
+must reach a mean AUC of 0.60.
 """
 
 import json

@@ -180,7 +180,7 @@ def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Call
         "YouTube was not asked for the channel '@second', because it could not be asked for '@first' before "
         f"({first.value})"
     )
-    assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle needs YouTube.
+    assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle is looked up on YouTube.
 
 
 def test_a_video_must_be_of_youtube_or_of_the_lab_and_of_the_channel(lab: Lab) -> None:

@@ -20,7 +20,8 @@ from thumblab_pipelines.experiments.plan import plan_experiment
 def significant_share(first: float, second: float, impressions: int, tests: int = 20_000) -> float:
     """Return the share of `tests` simulated experiments in which the rates of two variants differ significantly.
 
-    `first` and `second` are the true click-through rates. The test is two-sided, at the 5 % level.
+    `first` and `second` are the true click-through rates. Each variant gets `impressions` impressions. The test of the
+    difference is two-sided, at the 5 % level.
     """
     random = np.random.default_rng(7)
     a = random.binomial(impressions, first, tests) / impressions

@@ -24,7 +24,10 @@ TITLE = "One title"
 
 
 def serve_model(lab: Lab, column: int = 0) -> None:
-    """Serve a model whose score grows with one column of the inputs, by default the first number of the picture."""
+    """Serve a model whose score grows with the input at position `column`, and with no other input.
+
+    By default, this input is the first number of the picture's vector.
+    """
     model = Ranker(RankerConfig("images", "titles", image_dimension=4, title_dimension=2, hidden=8))
     random = np.random.default_rng(0)
     vectors, words = random.standard_normal((32, 4)), random.standard_normal((32, 2))
@@ -96,11 +99,11 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
 
 
 WORDS_IN_TITLE = InputLayout(4, 2).columns("agreement").start + 1
-"""The column of the inputs with the share of a picture's words that its title has too."""
+"""The position of the model input that says which share of the words in a picture its title contains."""
 
 
 def put_words(lab: Lab, sha256: str | None, words: str) -> None:
-    """Store the words that were read in the picture that the video shows."""
+    """Store `words` as the text that was read in the video's picture with the hash `sha256`."""
     row = {"video_id": VIDEO, "sha256": sha256, "version": "2", "evidence": {"texts": [{"text": words}]}}
     with lab.engine.begin() as connection:
         connection.execute(insert(visual_features).values(**row))

@@ -27,7 +27,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """Draw two or more observations of one era, ordered by age. Each age is 1.001 to 1.9 times the previous age."""
+    """Draw random observations of one era, in order of age. Each age is 1.001 to 1.9 times the previous age."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]
@@ -118,10 +118,10 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """Check the estimate for 24 h. There are observations of two eras before and after this age.
+    """Check the estimate for 24 h. Each of two eras has an observation before and one after this age.
 
-    The estimate must use the two observations of one era that are closer to 24 h. A video has counts of two eras if it
-    was first mistaken for a Short.
+    The estimate must use the era whose observations are closer to 24 h. A video has counts of two eras if it was first
+    mistaken for a Short.
     """
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
@@ -163,10 +163,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Return the relative errors of estimated views. The real data are view counts of trending videos at many ages.
+    """Estimate known view counts of trending videos, and return the relative errors of the estimates.
 
-    Each count is compared with an estimate from other counts of the same video. The estimate uses only counts at ages
-    that differ from the age of the estimated count by a factor of at least 1.35.
+    Each count is estimated from other counts of the same video. Their ages differ from the age of the estimated count
+    by a factor of at least 1.35.
     """
     import pandas as pd
 

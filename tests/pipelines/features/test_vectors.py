@@ -101,7 +101,7 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     baselines.compute_baselines(bench.lab, NICHE)
     assert build.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
     bench.pictures = CountingPictures("another-768")
-    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # This new encoder tries every picture.
+    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # This encoder is new, so it tries every picture.
     bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
     assert embed.embed(bench.lab, NICHE).titles == 1  # The title encoder is the same, but the title is new to it.
 

@@ -147,8 +147,8 @@ def test_only_the_trained_blocks_the_final_norm_and_the_projection_change(
 def test_fine_tuning_learns_the_planted_signal(last_block: Release) -> None:
     history = json.loads((last_block.path / "history.json").read_text())
     losses = [epoch["pair_loss"] for epoch in history]
-    # The label of a winner is smoothed to 0.925. So the smallest loss is -(0.925 ln 0.925 + 0.075 ln 0.075) = 0.27.
-    # Without a signal, the loss stays near ln 2 = 0.69.
+    # The label of a winner is smoothed to 0.925. So the smallest possible loss is -(0.925 ln 0.925 + 0.075 ln 0.075) =
+    # 0.27. Without a signal, the loss stays near ln 2 = 0.69.
     assert losses[-1] < 0.75 * losses[0]
     assert last_block.info["validation_auc_before"] < 0.8 < last_block.info["kept"]["validation_auc"]
     assert last_block.info["kept"] == max(history, key=lambda epoch: epoch["validation_auc"])
@@ -161,7 +161,7 @@ def test_the_epoch_with_the_best_validation_auc_is_published(
     from thumblab_pipelines.finetune.tower_training import TowerTraining
     from thumblab_pipelines.training.checkpoints import Checkpoint, State
 
-    # The first AUC is measured before the training, and one more after each of the three epochs.
+    # The first AUC is from before the training. The others are from after each epoch.
     aucs, states = iter([0.5, 0.6, 0.9, 0.7]), []
     monkeypatch.setattr(TowerTraining, "validation_auc", lambda _: next(aucs))
 
@@ -224,7 +224,7 @@ def test_a_fine_tuned_encoder_is_loaded_like_any_other_and_computes_what_was_tra
     np.testing.assert_allclose(vectors, expected.numpy(), atol=1e-4)
     assert (vectors * base.encode_images(pictures)).sum(axis=1).max() < 0.999
     assert encoder.fingerprint != base.fingerprint
-    # As after any change of encoder, every picture gets a vector of the new encoder and keeps its old vector.
+    # Every picture gets a vector of the new encoder, as after any change of encoder.
     again = embed(new, NICHE)
     assert (again.encoder, again.images) == (encoder.fingerprint, CHANNELS * PER_CHANNEL)
     assert not (tmp_path / "fine-tuning").exists() or not list((tmp_path / "fine-tuning").iterdir())
@@ -241,7 +241,8 @@ def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: C
 def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Release]:
     """A function that fine-tunes for three epochs without an interruption.
 
-    It trains only at the first call with each value of `blocks`. Later calls return the same release.
+    It trains only at the first call with each value of `blocks`. A later call with the same value returns the same
+    release.
     """
     return cache(
         lambda blocks: fine_tune(

@@ -122,5 +122,5 @@ def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> No
     vector = encoders.picture(image, row.sha256, data)
     scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
     for name in NAMES:
-        # The texts of the library are encoded in batches. This changes the last digits.
+        # The library encodes texts in batches, which changes the last digits of a sub-score.
         assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)

@@ -26,15 +26,15 @@ from thumblab_pipelines.models import comparison, promotion
 
 
 def stored_model(release: Release) -> Any:
-    """Return an object that stands for the model of a release of `publish`. Its scores are those of `stored_scores`."""
+    """Return an object that replaces the loaded model of `release`. It tells `stored_scores` where the files are."""
     return SimpleNamespace(path=release.path, model=SimpleNamespace(config=SimpleNamespace(version=VERSION)))
 
 
 def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
-    """Return the scores [k] of the pictures whose inputs are given. It replaces `scores_of`, which needs a real model.
+    """Return the scores [k] of the pictures whose inputs are given. This function replaces `scores_of`.
 
-    The release has a file of vectors and a file of their scores. A picture gets the score of the equal vector. The
-    vector of a picture is the first block of its inputs.
+    The first numbers of a picture's inputs are its vector. The release has a file of vectors and a file with a score
+    for each of them. A picture gets the score of the vector in the file that is equal to its own.
     """
     pictures, scores = np.load(model.path / "pictures.npy"), np.load(model.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}
@@ -44,7 +44,7 @@ def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
 
 @pytest.fixture
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab in which a model release holds a file of scores instead of a network, see `stored_scores`.
+    """A lab in which a model release holds a file of scores instead of a network. `stored_scores` reads this file.
 
     If the info of a release has a true value for `broken`, the release cannot be loaded. If it has a true value for
     `dead`, the release fails its check.
@@ -75,15 +75,15 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     """A function that publishes a model. The score of a video's picture is the target of the video plus noise.
 
-    `noise` is the standard deviation of the noise. `seen` are the ids of the videos and of the one-video pairs that the
-    model was trained on. The score of a picture in a one-video pair is its true value times `one_video`, plus noise of
-    the same standard deviation.
-    `facts` are added to the info of the release.
+    For a one-video pair, the scores of the two pictures differ by the gap of the pair times `one_video`, plus noise.
+    `noise` is the standard deviation of the noise of one picture. `seen` are the ids of the videos and of the one-video
+    pairs that the model was trained on. `facts` are added to the info of the release.
     """
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video
-    # The files list the pictures of the videos first, then the first and then the second pictures of the one-video
-    # pairs. The true value of the first picture is half of the gap, and that of the second is minus half of the gap.
+    # The files have the pictures of the videos, then the first pictures of the one-video pairs, then the second ones.
+    # The true value of a first picture is half of the gap of its pair. That of a second picture is minus half of the
+    # gap.
     half = pairs.pairs.gap.to_numpy(float) / 2
     pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])
 

@@ -172,7 +172,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # For one video, the vector of `another` was made from an older picture than the video has now.
+        # For one video, the vector of `another` was made from a picture that the video no longer has.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[..., bytes]
 
 @pytest.fixture(scope="module")
 def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
-    """A lab with an imported catalogue from which nothing is computed yet."""
+    """A lab with an imported catalogue. No vectors, indexes or models were made yet."""
     lab = open_lab()
     import_catalogue(lab, folder)
     return lab

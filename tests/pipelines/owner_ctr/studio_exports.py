@@ -41,7 +41,7 @@ def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) ->
 
 
 def zipped(path: Path, **files: bytes) -> Path:
-    """Write a .zip with these files and return its path."""
+    """Write a .zip file to `path`, and return `path`. `files` has the content of each file in the .zip by its name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
             archive.writestr(name, data)

@@ -198,8 +198,8 @@ def test_answers_about_experiments_are_judged_by_what_youtube_decided(
     assert found["decided_pairs"] == len(claims) >= 8
     assert found["log_loss"] == pytest.approx(-np.log(claims).mean(), abs=1e-3)
     assert found["accuracy"] == pytest.approx(np.mean(np.array(claims) > 0.5), abs=1e-3)
-    # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so it
-    # prefers the same picture in most pairs.
+    # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so in
+    # most pairs it prefers the picture that the viewers prefer.
     assert found["accuracy"] > 0.6
     assert 0 <= found["accuracy_low"] < found["accuracy"] < found["accuracy_high"] <= 1
     (release,) = found["by_release"]
@@ -248,10 +248,11 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
 
 
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
-    """Return a probability for each pair of the winner of an experiment and another variant that the answer ranked.
+    """Return how likely each winner of an experiment was to beat each other variant, according to the answer.
 
-    It says how likely the winner was to win against this variant: won / (won + lost), where `won` and `lost` are their
-    win probabilities in the answer. `answers[i]` is the answer about the variants of `planted[i]`.
+    This probability is won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the
+    answer. Variants that the answer did not rank are left out. `answers[i]` is the answer about the variants of
+    `planted[i]`.
     """
     claims = []
     for experiment, answer in zip(planted, answers, strict=True):

@@ -36,7 +36,7 @@ def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> Non
 def claim_many(lab: Lab, count: int, claimed: float, true: float, **facts: Any) -> None:
     """Store `count` predictions with `claim`. Each gives its first picture the win probability `claimed`.
 
-    In the share `true` of them, the first picture wins the experiment.
+    `true` is the fraction of the experiments that the first picture wins.
     """
     for number in range(count):
         claim(lab, claimed, number < round(true * count), number, **facts)
@@ -97,8 +97,8 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert list(measured) == [EVERY, "r2", "r1"]
     assert [quality.predictions for quality in measured.values()] == [3, 1, 2]
     losses = [quality.experiments.log_loss for quality in measured.values() if quality.experiments is not None]
-    # All three predictions are about the same pair. Over all releases, only the latest one counts, which is of r2. In
-    # the figures of r1, only the later one of its two predictions counts.
+    # All three predictions are about the same pair, and only the latest prediction about a pair counts. In the figures
+    # of all releases, this is the prediction of r2. In the figures of r1, it is the second prediction of r1.
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 
@@ -159,9 +159,9 @@ def test_without_predictions_the_check_says_how_to_keep_them(lab: Lab) -> None:
 
 
 def put_published(lab: Lab, *claims: tuple[float, float], **facts: Any) -> None:
-    """Store a prediction with two candidates, and a video that shows the first one, for each element of `claims`.
+    """For each element of `claims`, store a prediction with two candidates, and a video that shows the first candidate.
 
-    An element has the score of this candidate, and the views of the video at the age of a week.
+    An element has the score of the first candidate, and the views of the video at the age of a week.
     """
     for number, (score, views) in enumerate(claims):
         names = (f"published {number} {facts}", f"left {number} {facts}")

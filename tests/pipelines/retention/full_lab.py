@@ -34,7 +34,7 @@ EVERYWHERE = {
 
 @dataclass(frozen=True)
 class FullLab:
-    """A lab with one niche, the emulator of its videos, and the ids of its videos."""
+    """A lab with one niche, the emulator that serves its videos, and the ids of its videos."""
 
     lab: Lab
     emulator: Emulator

@@ -78,17 +78,17 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """The labs for which a refit was requested.
+    """A list of the labs whose channel adapters were to be fitted again.
 
-    The fixture replaces the real refit. The replacement publishes an adapter of `ONE` that names only the first video
-    of `ONE`, and reports that the refit of `OTHER` failed.
+    The function that fits them is replaced. The replacement publishes an adapter of `ONE` that names only the first
+    video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
     """
     calls = []
 
     def refit(lab: Lab, **_: Any) -> RefitResult:
         calls.append(lab)
         publish(lab, ONE, [f"{ONE}-0"])
-        return RefitResult([ONE], [], {OTHER: "a bad day"})
+        return RefitResult([ONE], [], {OTHER: "the fit failed"})
 
     monkeypatch.setattr(purge_adapters, "refit_channel_adapters", refit)
     return calls
@@ -108,12 +108,12 @@ def test_an_adapter_is_fitted_anew_only_if_it_names_a_deleted_video(lab: Lab, re
 def test_an_adapter_that_cannot_be_cleaned_is_named_and_fails_the_check(lab: Lab, refits: Any) -> None:
     delete_videos(lab, f"{ONE}-1", f"{OTHER}-1")
     cleaned = clean_adapters(lab)
-    assert cleaned == CleanedAdapters(1, {OTHER: "a bad day"})
+    assert cleaned == CleanedAdapters(1, {OTHER: "the fit failed"})
     nothing_withheld = CheckResult("not_too_many", True, "")
     retained = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, nothing_withheld)  # type: ignore[arg-type]
     check, _ = retention.check_retention(lab, "tech", retained)
     assert not check.passed
-    assert f"1 releases still hold deleted videos; adapter/{OTHER}: a bad day" in check.explanation
+    assert f"1 releases still hold deleted videos; adapter/{OTHER}: the fit failed" in check.explanation
 
 
 @pytest.mark.parametrize("error", [LabError("no such model"), RuntimeError("no such model")])
@@ -175,7 +175,7 @@ def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(l
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))
     assert clean_adapters(lab) == CleanedAdapters(1, {})
-    assert stale_adapters(lab) == []  # The channel has only an empty folder left.
+    assert stale_adapters(lab) == []  # Only an empty folder of the channel is left.
 
 
 @pytest.mark.parametrize("kind", ["training", "fine-tuning"])
@@ -193,7 +193,7 @@ def test_a_killed_training_is_removed_after_a_week_and_a_running_one_stays(lab: 
 
 
 def age(folder: Path, days: float, but: str = "") -> None:
-    """Set the times of the folder and of its files to `days` days ago. The file `but` keeps its time."""
+    """Set the modification times of the folder and of its files to `days` days ago. The file `but` keeps its time."""
     moment = time.time() - days * 86_400
     for path in [*(file for file in folder.iterdir() if file.name != but), folder]:
         os.utime(path, (moment, moment))

@@ -30,7 +30,7 @@ def test_one_empty_answer_deletes_nothing(full: FullLab, monkeypatch: pytest.Mon
     full.emulator.advance(timedelta(days=26))
     retained = retain(full.lab, NICHE)
     assert (retained.deleted, retained.refreshed) == ({}, 0)
-    assert retain(full.lab, NICHE).refreshed == len(full.ids)  # The videos stay due until they are refreshed.
+    assert retain(full.lab, NICHE).refreshed == len(full.ids)  # The videos were still due for a refresh.
 
 
 def test_a_video_whose_facts_cannot_be_read_is_not_deleted(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:

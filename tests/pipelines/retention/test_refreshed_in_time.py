@@ -57,7 +57,7 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
 
 def test_a_run_that_used_up_the_quota_continues_the_next_day(full: FullLab) -> None:
     full.emulator.advance(timedelta(days=26))
-    # The quota is enough for the channels, but not for the videos.
+    # One unit of quota is left. It is spent on the call for the channels, so none is left for the videos.
     full.emulator.quota.limits["units"] = full.emulator.counts.spent_today["units"] + 1
     first = retain(full.lab, NICHE)
     assert first.stopped is not None
@@ -96,8 +96,8 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # A server that refuses the key still sends its time. If no server can be reached, the lab uses the clock of its
-    # machine.
+    # Depending on `how`, the lab uses the time that it got from YouTube or the clock of its machine. The emulator has a
+    # clock of its own, so these times differ. By both clocks, one video is new and the others are over 30 days old.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:
@@ -157,4 +157,4 @@ def test_with_train_only_on_opted_in_pairs_hold_only_videos_that_opted_in(
     assert before["videos"] == 0
     assert after["excluded"]["not opted in to training"] > 0
     assert 0 < after["videos"] <= len(willing)
-    assert again.quota.spent["units"] == 0  # The first `retain` has asked YouTube whether each video opted in.
+    assert again.quota.spent["units"] == 0  # The first `retain` already asked YouTube which videos opted in.

@@ -20,7 +20,7 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Draw `pairs` pairs, and return their gaps [pairs].
+    """Draw `pairs` random pairs, and return their gaps [pairs].
 
     If d is the first video's score minus the second's, the first video wins with the probability sigmoid(slope * d).
     """
@@ -75,7 +75,7 @@ def test_the_curve_has_ten_bins_of_equal_size_and_is_symmetric() -> None:
 def test_equal_probabilities_share_a_bin() -> None:
     """Give all videos the same score, so that every win probability is one half.
 
-    This is calibrated, because one of the two videos of each pair wins.
+    These probabilities are calibrated: of the two videos of each pair, one wins.
     """
     assert calibration_curve(np.zeros(50), 1.0) == [{"predicted": 0.5, "won": 0.5, "pairs": 100}]
     assert expected_calibration_error(np.zeros(50), 1.0) == 0.0

@@ -33,10 +33,11 @@ of the winning video, the number of the losing video, and the number of the chan
 
 
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
-    """Draw a channel with n videos for each n in `sizes`. Pair each video with the next 12 videos of its channel.
+    """Draw a channel with n random videos for each n in `sizes`. Pair each video with the next 12 of its channel.
 
-    Each channel has its own correlation between the scores and the outcomes of its videos. The correlation is drawn
-    from a normal distribution with the mean `skill` and the standard deviation `spread`.
+    Each channel has its own correlation between the scores of its videos and the results that decide which video wins.
+    The correlation is drawn from a normal distribution with the mean `skill` and the standard deviation `spread`.
+    Values outside -0.95 to 0.95 are clipped.
     """
     wins, winners, losers, channels = [], [], [], []
     start = 0
@@ -103,10 +104,11 @@ def test_intervals_cover_the_true_mean_in_at_least_90_percent_of_samples(
 
 
 def test_intervals_are_not_wider_than_their_level_needs() -> None:
-    """Compare the mean width of the intervals with the width of an ideal interval.
+    """Compare the mean width of 100 intervals with the width of an ideal interval.
 
-    The ideal width is 2 * 1.96 standard deviations of the mean over 100 samples. Each tested interval is computed from
-    only one sample, so it may be wider by a factor of up to `most`.
+    Each of the intervals is computed from one sample. The ideal width is 2 * 1.96 times the standard deviation of the
+    means of these 100 samples. A single sample says less than all samples, so its interval may be wider than the ideal
+    width by a factor of up to `most`.
     """
     random = np.random.default_rng(0)
     for channels, most in ((3, 3.2), (5, 1.9), (10, 1.5), (30, 1.3)):
@@ -132,7 +134,7 @@ def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
 
 
 def test_a_pair_more_changes_an_interval_little() -> None:
-    """Begin with two channels that have the same number of wins. At each step, move one win from one to the other.
+    """Begin with two channels that have the same number of wins. At each step, move one win to the second channel.
 
     At first, the estimated variance between channels is 0. At some step it becomes positive. The interval must not
     jump at this step.
@@ -146,9 +148,9 @@ def test_a_pair_more_changes_an_interval_little() -> None:
 
 
 def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs() -> None:
-    """Check that the interval of 402 pairs of 40 videos is wider than the interval of 402 independent pairs.
+    """Compare the interval of 402 pairs of 40 videos with the interval of 402 independent pairs.
 
-    Two pairs that share a video are not independent.
+    Two pairs that share a video are not independent. So the first interval must be more than twice as wide.
     """
     random = np.random.default_rng(3)
     truth = true_auc(0.5, 0.0)
@@ -165,9 +167,9 @@ def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs(
 
 @pytest.mark.parametrize("channels", [1, 3, 10])
 def test_intervals_of_pairs_of_one_video_cover_the_true_mean(channels: int) -> None:
-    """Draw channels with 20 videos, each with up to five pairs of its own pictures, such as those of experiments.
+    """Draw channels with 20 videos. Each video has one to five pairs of its own pictures, such as those of experiments.
 
-    The pairs of a video are right with the same probability, so they are not independent.
+    A model orders all pairs of a video correctly with the same probability. So the pairs are not independent.
     """
     random = np.random.default_rng(channels)
     covered = 0

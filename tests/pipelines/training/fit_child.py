@@ -35,12 +35,11 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return the data of a training. In each pair of videos, the one with the larger quality wins.
+    """Return random training data. In each pair of videos, the video with the larger quality wins.
 
     The two videos of a pair are of the same channel. The quality of a video is its first input times `signal`, plus
-    noise. The inputs of a video are two unit vectors, of 16 and of 8 numbers. The absolute head learns the engagement,
-    which is unknown for some videos. Another head learns the six sub-scores. The last sub-score is unknown for some
-    videos.
+    noise. The inputs of a video are two unit vectors, of 16 and of 8 numbers. A video also has an engagement and six
+    sub-scores, which the model learns to predict. The engagement and the last sub-score are unknown for some videos.
     """
     random = np.random.default_rng(seed)
     n = channels * videos
@@ -64,7 +63,8 @@ def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int
 class Tiny(nn.Module):
     """A small model with the same kinds of parts as the ranker.
 
-    It has a trunk with dropout, a pairwise head, an absolute head with batch norm, and a head of six sub-scores.
+    A trunk with dropout computes features from the inputs. From these features, three heads compute the score, the
+    engagement and the six sub-scores.
     """
 
     def __init__(self, inputs: int, dropout: float = 0.1) -> None:

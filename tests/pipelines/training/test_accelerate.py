@@ -37,10 +37,10 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Train without dropout, which would make the losses of two processes differ from those of one process.
+    """Compare the losses of a training in two processes with those of a training in one process.
 
-    The reason is that each process draws its own random dropout. The training uses averaged weights, batch norms and a
-    checkpoint.
+    Each process would draw its own random dropout, which would make the losses differ. So the trainings have no
+    dropout. They use averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)

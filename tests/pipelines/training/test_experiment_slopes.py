@@ -1,4 +1,7 @@
-"""Test the slopes of win probabilities that are fitted to experiments, on experiments that are mostly noise."""
+"""Test the slopes that are fitted to experiments. The results of these experiments are random.
+
+A slope turns the difference of two scores into a win probability.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +25,8 @@ BRIEF = TrainConfig(epochs=1)
 def with_experiments(data: Dataset, count: int, channels: int, noise: float) -> Dataset:
     """Return the dataset with `count` experiments of the part `TRAIN`, on videos outside the corpus.
 
-    The outcome of an experiment is noise of this standard deviation, and no function of its pictures.
+    Each experiment gives one pair of pictures. The gap of the pair is noise with the standard deviation `noise`, so it
+    does not depend on the pictures.
     """
     random = np.random.default_rng(3)
     names = data.videos.channel_id.unique()[:channels]
@@ -61,9 +65,10 @@ def planted(plant: Callable[..., Dataset]) -> Dataset:
 
 
 def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted: Dataset) -> None:
-    """A model fits noise in the experiments that it learns. Its win probabilities must not be fitted to the same ones.
+    """Check that the slopes stay small although the model learns the noise in the experiments.
 
-    No model can predict these outcomes, so an honest slope is near 0.
+    No model can predict the noise of new experiments, so the right slope is near 0. A slope that is fitted to the
+    experiments that the model learnt from would be too steep.
     """
     calibration = train(with_experiments(planted, 120, 6, noise=0.5), BRIEF).ranker.calibration
     assert calibration.one_title_from == (EXPERIMENTS, EXPERIMENTS)

@@ -72,7 +72,7 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """A block consists of pairs that share videos. A step consists of several blocks.
+    """A block consists of pairs that share videos. A step has several blocks, so it has few videos of several channels.
 
     The rows of the videos are shuffled. So two videos with neighbouring row numbers are usually of different channels.
     """
@@ -104,8 +104,8 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
     """Return the three losses, computed by their definition.
 
-    The loss of the pairs is a mean over pairs. The loss of the absolute head and the loss of the sub-scores are means
-    over videos.
+    The first is the loss of the order of the pairs, a mean over pairs. The others are the losses of the predicted
+    engagement and of the predicted sub-scores, which are means over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]

@@ -1,9 +1,9 @@
 """Tests of the linear part of the ranking model.
 
 The views of a video are predicted by a sum of a picture part and a title part. The weights of the picture part should
-say what a picture adds under one title. For this, the context first predicts the views, and also each input of the
-picture part. The picture part is then fitted to what these predictions leave, the residuals. This is called partialling
-out.
+say what a picture adds under one title. For this, the views and the inputs of the picture part are first predicted from
+the video's context. Then the picture part is fitted to the residuals, which are the true values minus these
+predictions. This is called partialling out.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from thumblab_pipelines.training.linear import (
 )
 
 PICTURE = np.eye(20)[0] * np.sqrt(20)
-"""The weights of the picture part by which the planted views are made [20]. Only the first input has an effect."""
+"""The true weights of the picture part [20], with which the test data is made. Only the first input has an effect."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 
 @pytest.mark.parametrize("columns", [12, 200])
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
-    """Compare with ridge regressions that are computed here, each from the videos outside one run.
+    """Compare the results with ridge regressions that are computed here. Each is fitted to the videos outside one run.
 
     A run is a fifth of a channel's videos, in order of time. With 200 columns there are more columns than rows.
     """
@@ -181,7 +181,10 @@ def test_a_difference_moves_the_weights_by_its_precision() -> None:
 
 
 def test_differences_that_no_linear_model_explains_weigh_less() -> None:
-    """Both sets of differences have the same measured variance. The second set has another error of variance 4."""
+    """Fit to each of two sets of compared pictures. Both sets have the same measured variance of the gaps.
+
+    The second set has an additional error with the variance 4, which the measured variance does not include.
+    """
     rows, random = planted(noise=6.0), np.random.default_rng(5)
     gaps, error = random.standard_normal((200, 20)) / np.sqrt(10), 2 * random.standard_normal(200)
     exact, misfitting = (Differences(gaps, gaps @ PICTURE + added, np.full(200, 0.01)) for added in (0 * error, error))

@@ -129,7 +129,7 @@ def test_a_dataset_without_training_pairs_gives_nothing_to_learn(data: Dataset, 
 
 
 def test_a_held_out_pair_changes_nothing_in_the_trained_model(data: Dataset) -> None:
-    """Change the gap of the test pair. The scores must stay the same. Then change one of a training pair."""
+    """Change the gap of the test pair, which must change no score. Then change a training pair: scores must change."""
     brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data.one_video, np.arange(PAIRS))
 
     def scores(pair: int | None) -> Any:

@@ -70,7 +70,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     for line in lines:
         if line.strip() == f"epoch {epoch}":
             return
-    raise AssertionError(f"the child ended before epoch {epoch}: {process.communicate()[1]}")
+    raise AssertionError(f"the training process ended before epoch {epoch}: {process.communicate()[1]}")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

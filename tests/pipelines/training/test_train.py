@@ -43,7 +43,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Multiply the targets of `rows` by -5 in a copy of `data`. Swap winner and loser in each pair with such a row."""
+    """Copy `data`, multiply the targets of `rows` by -5, and swap winner and loser in each pair with such a row."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -168,7 +168,10 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return data of nine channels. A target is 4 times the dot product of picture and `taste(channel)`, plus noise."""
+    """Return data of nine channels, numbered from 0. `taste` returns the taste of a channel as a vector.
+
+    The target of a video is 4 times the dot product of its picture's vector and the taste of its channel, plus noise.
+    """
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
@@ -304,10 +307,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 
 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
-    """Test the fixture `data` itself. Sheppard's formula gives the best AUC from a correlation.
-
-    It requires that the differences of two videos in signal and in target are jointly Gaussian. Here they nearly are.
-    """
+    """Compare the best possible AUC on the test data with Sheppard's formula, which is exact for Gaussian values."""
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
     test = data.pairs[data.pairs.part == TEST]

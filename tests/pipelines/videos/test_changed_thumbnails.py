@@ -1,4 +1,4 @@
-"""Tests of changed thumbnails and titles. Training uses the version that was shown while the views were counted."""
+"""Tests of changed thumbnails and titles. Training uses those that were shown while the views were counted."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -192,7 +192,7 @@ def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
             "what it showed first is not kept": 2,
             "not encoded": 1,
         }
-        with lab.engine.begin() as connection:  # Another version must not change the counts above.
+        with lab.engine.begin() as connection:  # The counts stay the same after a further change.
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
 

@@ -146,7 +146,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 def connected(lab: Lab, endpoint: str) -> Lab:
     """Return the lab with settings that make it call `endpoint` instead of YouTube.
 
-    The lab's quota is so small that an endless list would spend all of it.
+    The lab's quota is so small that reading an endless list without a limit would spend all of it.
     """
     connection = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
     quota = {

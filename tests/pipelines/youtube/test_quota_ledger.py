@@ -1,4 +1,4 @@
-"""Tests of the ledger that counts in a real database how much of the daily quota is spent."""
+"""Tests of the ledger, which counts how much of the daily quota is spent. The tests use a real database."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

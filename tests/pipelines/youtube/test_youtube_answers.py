@@ -1,4 +1,4 @@
-"""Tests of parsing YouTube's answers. Some were recorded. The others are unusual answers that the tests make."""
+"""Tests of parsing YouTube's answers. Some answers were recorded. The tests make up the others, which are unusual."""
 
 import json
 import logging
@@ -180,7 +180,7 @@ def test_unusual_text_and_impossible_counts_can_be_stored(open_lab: Callable[...
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, 7)
     with open_lab().engine.begin() as connection:
         save_channels(connection, [ChannelRecord("c", "C"), ChannelRecord("c", "C again")])
-        assert save_videos(connection, [record, record]).new_videos == 1  # The answer repeats an item.
+        assert save_videos(connection, [record, record]).new_videos == 1  # An answer may contain a video twice.
 
 
 @pytest.mark.parametrize(
