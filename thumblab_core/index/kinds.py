@@ -1,6 +1,7 @@
 """Choose and make the FAISS index of a library.
 
-The size of the library decides which index it gets, unless the settings name one with a factory string of FAISS.
+The size of the library decides which index it gets, unless the settings name one. An index is named by its factory
+string, a short text that FAISS defines, such as `Flat`.
 """
 
 import os
@@ -35,7 +36,7 @@ _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)
 
 
 class UntrainableError(LibraryError):
-    """An error for a library with too few vectors to train the index that was asked for."""
+    """Raised if a library has too few vectors to train the index that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def flat(vectors: Vectors) -> Any:
 
 
 def trained(vectors: Vectors, factory: str) -> Any:
-    """Return a FAISS index of all vectors, numbered by their rows.
+    """Train a FAISS index and add all vectors to it. The number of a vector in the index is its row in `vectors`.
 
     Raises `LibraryError` for an unknown factory string, and `UntrainableError` if there are too few vectors.
     """
@@ -95,7 +96,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
         raise LibraryError(
             f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
         ) from None
-    with suppress(RuntimeError):  # This error means that the index has no lists. Then there is nothing to set.
+    with suppress(RuntimeError):  # FAISS raises this error if the index is not an IVF index. It then needs no k-means.
         faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
     if len(vectors) > _TRAINING_SAMPLE:
@@ -148,10 +149,10 @@ def all_cores() -> Iterator[None]:
 
 
 def faiss_module() -> Any:
-    """Return the imported FAISS module. When the current thread calls it, FAISS uses no other threads.
+    """Import FAISS, and let it use only one thread for calls from the current thread. Return the module.
 
-    One query is too little work for several threads. Waking a second thread takes up to ten times as long as the search
-    itself.
+    One query is too little work for several threads. To wake a second thread takes up to ten times as long as the
+    search itself.
     """
     import faiss
 

@@ -15,7 +15,7 @@ WEAK = {
     "hierarchy": 0.46,
     "title_match": 0.03,
 }
-"""A sub-score below this value is weak. The lowest tenth of 2,252 thumbnails of 7 niches is below it."""
+"""Values below which each sub-score is weak. They are the 10th percentiles of 2,252 thumbnails of 7 niches."""
 
 _LEGIBLE = 0.5
 """If the legibility is below this, the explanation names the line that is hardest to read."""
@@ -29,10 +29,10 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason. It has a fix if it is weak, or if the evidence shows what to change.
+    """Return the sub-score with its reason. It has a fix if it is weak, or if a text in the picture has a problem.
 
-    `weak` says whether the value is weak among the thumbnails of a niche. If it is None, the value is compared with
-    `WEAK`.
+    `weak` says whether the value is weak among the thumbnails of a niche. If `weak` is None, the value is compared with
+    `WEAK` instead.
     """
     if weak is None:
         weak = value < WEAK[name]
@@ -95,8 +95,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text was compared with the title, it matches if the value is at least `TEXT_MATCHES_FROM`, which was
-    measured. If the picture itself was compared, no such limit is known.
+    If the text in the picture was compared with the title, the two match from `TEXT_MATCHES_FROM` on. If the picture
+    itself was compared, it is not known from which value on they match.
     """
     if evidence.title_match_by == PICTURE:
         if weak:

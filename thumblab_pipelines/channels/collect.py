@@ -66,8 +66,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # `download_thumbnails` downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
-    # whether videos whose picture the lab already has show a new one.
+    # `download_thumbnails` downloads the missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
+    # whether the other videos have changed their pictures.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None

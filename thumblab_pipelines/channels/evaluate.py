@@ -26,9 +26,9 @@ LEAST_ADAPTER_PAIRS = 20
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
-"""A threshold that no cosine reaches. It is used if the model stores no threshold for near-duplicates.
+"""The threshold for near-duplicates if the model stores none. No cosine reaches it.
 
-Near-duplicates are then found only by file and perceptual hash.
+So near-duplicates are then found only by file and by perceptual hash.
 """
 
 

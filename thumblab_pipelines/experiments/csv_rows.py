@@ -27,7 +27,7 @@ LARGEST_TABLE = 16 * 2**20
 """The largest table that is read, in bytes."""
 
 _FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1, MOST_VARIANTS + 1))}
-"""Columns in which words such as `nan` are not taken for an empty cell."""
+"""Columns in which a word such as `nan` is text. In all other columns, it means an empty cell."""
 
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
