@@ -30,7 +30,7 @@ from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, ChannelMe
 from thumblab_pipelines.statistics.metrics import numbered
 
 EVERY = "all"
-"""The name of the figures over all releases."""
+"""The name that stands in place of a release id for the figures over all releases."""
 
 _SURE = 1e-9
 """Probabilities are clipped to the range from `_SURE` to `1 - _SURE`, so that their logarithms are finite."""
@@ -75,8 +75,8 @@ class ExperimentFigures:
 class OrderFigures:
     """The figures of claims about which of two candidates is better, without probabilities.
 
-    `accuracy` is the share of pairs in the right order. A pair with equal places counts as half a pair. `compared` is
-    the number of videos or experiments that the pairs come from.
+    `accuracy` is the share of pairs in the right order. A pair counts as half a pair if both of its candidates have the
+    same place. `compared` is the number of videos or experiments that the pairs come from.
     """
 
     pairs: int
@@ -89,9 +89,10 @@ class OrderFigures:
 class ReleaseQuality:
     """The figures of one release, or of all releases (`EVERY`).
 
-    `served` says whether the release is served now. `experiments` are pairs about which the answer gave a probability.
-    `evidence` are pairs of experiments that the answer ordered by evidence. `videos` are pairs of published candidates,
-    ordered by score. Each of the three is None if there are no such pairs.
+    `served` says whether the release is served now. `experiments` are the figures of pairs from experiments for which
+    the answer gave probabilities. `evidence` are those of pairs from experiments which the answer ordered by evidence.
+    `videos` are those of pairs of published candidates, ordered by score. Each of the three is None if there are no such
+    pairs.
     """
 
     release: str
@@ -139,7 +140,7 @@ def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:
     favourite = np.maximum(claimed, 1 - claimed)
     correct = np.asarray((claimed > 0.5) + 0.5 * (claimed == 0.5), np.float64)
     tested = _Pairs.of_variants(pairs)
-    # The slope is 1, because these gaps are the logits of the claimed probabilities.
+    # The functions below turn gaps into probabilities again, by sigmoid(slope * gap). For these gaps, the slope is 1.
     gaps = np.log(claimed) - np.log1p(-claimed)
     return ExperimentFigures(
         len(pairs),

@@ -1,6 +1,6 @@
-"""Define the classes for scores by which a model is evaluated.
+"""Data classes of held-out scores, by which a model is evaluated.
 
-Such scores come from models that were not trained on the evaluated videos.
+They come from models that were not trained on the evaluated videos.
 """
 
 from collections.abc import Mapping
