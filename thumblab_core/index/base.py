@@ -31,7 +31,7 @@ from thumblab_core.index.kinds import (
 FaissIds = npt.NDArray[np.int64]
 
 _MEASURED_QUERIES = 256
-"""Number of vectors of the library that serve as queries when recall is measured."""
+"""Number of the library's own vectors with which recall is measured: the share of the nearest vectors that is found."""
 _BLOCK = 1024
 """Maximum number of queries that are searched at a time. The cosines of a query with all vectors take much memory."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
@@ -105,7 +105,7 @@ class Base:
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
         # FAISS stores, for each thread that calls it, how many threads a search uses. `faiss_module` sets this number
-        # to one. The current thread may call FAISS for the first time.
+        # to one. This is done before every search, because the current thread may be a new one.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -160,7 +160,7 @@ class Base:
     def _candidates(self, k: int) -> int:
         """Return how many rows to ask the index for, if the k nearest rows are wanted.
 
-        This is k if the index returns good cosines (`keeps_distances`). Any other index may sort the rows wrongly. It
+        This is k if the cosines that the index returns are right to 1e-4. Any other index may sort the rows wrongly. It
         is asked for about a quarter more rows, and `_ordered` chooses the k nearest of them.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8

@@ -43,8 +43,8 @@ _ROUNDING = 1e-6
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
     """Return how typical a picture is of a library: the percentage of `sorted_means` that are at most `mean`.
 
-    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the
-    `MeanCosines` of the library, which say the same of the library's own pictures.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the same means
+    of the library's own pictures, in rising order.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)
@@ -106,7 +106,8 @@ def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
 class PublishedBetween:
     """The days of publication to which a search is limited, from `since` to `until`, both included.
 
-    None means no limit on this side. If there is any limit, a video whose day of publication is unknown is not found.
+    If `since` or `until` is None, this side has no limit. If any side has a limit, a video without a known day of
+    publication is not found.
     """
 
     since: date | None = None

@@ -25,13 +25,13 @@ An exact index compares a query with all vectors. With 10,000 vectors, this take
 
 _TRAINING_SAMPLE = 30_000
 _KMEANS_ITERATIONS = 5
-"""Iterations of k-means in the training of an index with lists (IVF).
+"""Iterations of k-means in the training of an IVF index, which divides the vectors into lists by k-means.
 
 With twice as many iterations and a training sample of twice the size, training takes four times as long, and searches
 are no faster.
 """
 
-# The pattern matches an index that stores the vectors at full or half precision, without transforming them first.
+# The pattern matches the names of indices that store the vectors at full or half precision, without a transformation.
 _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)")
 
 
@@ -96,7 +96,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
         raise LibraryError(
             f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
         ) from None
-    with suppress(RuntimeError):  # FAISS raises this error if the index is not an IVF index. It then needs no k-means.
+    with suppress(RuntimeError):  # FAISS raises this error if the index is not an IVF index.
         faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
     if len(vectors) > _TRAINING_SAMPLE:
@@ -138,7 +138,7 @@ def set_parameter(index: Any, name: str, value: int) -> None:
 def all_cores() -> Iterator[None]:
     """Let FAISS use all cores inside the `with` block.
 
-    Use it for large work only. Outside the block, FAISS uses only the thread that calls it.
+    Use it for long work only, such as training. Outside the block, FAISS uses only the thread that calls it.
     """
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)

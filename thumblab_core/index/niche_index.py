@@ -33,7 +33,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""Bounds of how many changes a library may have before it must be built again, see `NicheIndex.overdue`."""
+"""The least and the greatest limit of the number of changes in a library, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
@@ -83,7 +83,7 @@ class NicheIndex:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """All items, in the order of `vectors`."""
+        """All items: first those of the base, then those of the changes."""
         kept = (item for item, replaced in zip(self._base.items, self._replaced, strict=True) if not replaced)
         return (*kept, *self.changes.items)
 
@@ -139,14 +139,16 @@ class NicheIndex:
     def overdue(self) -> str | None:
         """The reason why the library must be built again, or None if it need not be.
 
-        A library must be built again if it has too many changes, because they slow down its searches.
+        Changes slow down searches. So a library must be built again if it has more changes than a tenth of the items of
+        its base. The limit is at least 100 and at most 1,000, but never more than the number of items of the base. A
+        library that is not `calibrated` must be built again after any change.
         """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
             return None
         return (
             f"{len(self.changes)} videos changed since the library was built of {len(self._base)} videos, and at most "
-            f"{most} changes are taken in place"
+            f"{most} changes are allowed without a new build"
         )
 
     def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:

@@ -3,8 +3,8 @@
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
 which was measured on unseen channels when the model was trained. Then the adapter adds a correction, which a kernel
 ridge regression predicts from the model's inputs. The regression is fitted only on the channel's own videos. The module
-`kernel` defines its kernel. The more videos the channel has, the more the adapter can change the scores. Statisticians
-call such a combination of a general and a particular fit partial pooling.
+`kernel` defines its kernel. The more videos the channel has, the more the adapter can change the scores. Such a
+combination of a general and a particular fit is known as "partial pooling".
 
 The regression can also learn from pairs of pictures that were compared on one video, for example in an experiment. Such
 a pair does not tell how good each picture is. It tells how much better one picture is than the other. So the fit uses
@@ -34,13 +34,13 @@ A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _NOISE = 0.5
-"""Noise in the log views of a channel's videos, as a multiple of the variance that its viewers' taste explains.
+"""Variance of a channel's log views by chance, as a multiple of the variance that the taste of its viewers explains.
 
 docs/training-recipe.md compares other values.
 """
 
 _LEAST_NOISE = 0.01
-"""Minimum noise of the difference between two compared pictures, in the unit of `_NOISE`.
+"""Minimum variance by chance of the difference between two compared pictures, in the unit of `_NOISE`.
 
 Without this minimum, a single experiment could determine the whole adapter.
 """

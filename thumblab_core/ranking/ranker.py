@@ -9,11 +9,12 @@ A linear model and a trunk read the inputs. Three kinds of heads (small networks
     absolute    512 -> 512 -> 256 -> 1      predicts engagement or true CTR, 0-1
     auxiliary   512 -> 256 -> 1, six heads  each predicts one sub-score, only to help the training of the trunk
 
-The score is the output of the linear model plus that of the pairwise head. A few thousand videos can hardly teach more
-than the linear model. The trunk does not read the two thousand columns of words, because it would only memorise them.
+The score is the output of the linear model plus that of the pairwise head. A few thousand videos are only enough to
+train the linear model. The trunk does not read the two thousand columns of words, because it would only memorise
+them.
 
-The score is in log views, relative to what the channel's videos usually get. If a score is higher by 1, 2.7 times (e
-times) as many views are expected. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
+The score is in log views, relative to what the channel's videos usually get. A picture whose score is higher by 1 is
+expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 """
 
 import math
@@ -148,7 +149,7 @@ class Ranker(nn.Module):
     def start(self, line: Float32s, usual: float = 0.5) -> None:
         """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
 
-        `usual`: the value above 0 and below 1 that the absolute head predicts for every picture at first.
+        `usual`: the value between 0 and 1 that the absolute head predicts for every picture before it is trained.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)

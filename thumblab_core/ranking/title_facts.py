@@ -1,7 +1,7 @@
 """Compute features of the wording of a title: its length, its punctuation and its words.
 
-The vector of a sentence encoder says what a title is about, but little about its wording. The wording may matter: on
-some channels the words "vs" or "unboxing" bring views, and on some channels capital letters no longer do.
+The vector of a sentence encoder says what a title is about, but little about its wording. The wording may matter: the
+words "vs" or "unboxing" may bring views on one channel, and titles in capital letters may cost views on another.
 """
 
 import re

@@ -19,7 +19,7 @@ Since format 2, the release of an index may contain changes (`changes.json`). Re
 _READABLE_FORMATS = (1, FORMAT)
 
 INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
-"""Kinds of releases. Indices have one scope per niche. Encoders have one scope per model and weights.
+"""Kinds of releases. Each niche is a scope of indices. Each encoder model with its weights is a scope of encoders.
 
 Pairs and models have the scope `ALL`.
 """

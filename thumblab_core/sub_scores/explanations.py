@@ -58,7 +58,7 @@ def _subject(evidence: Evidence) -> str:
 
 
 def _face_share(evidence: Evidence) -> str:
-    """Return how much of the picture its faces take. Needs at least one face."""
+    """Return a clause that says how much of the picture the faces take. There must be at least one face."""
     area = sum(face.box.area for face in evidence.faces or ())
     count = len(evidence.faces or ())
     return f"{'a face takes' if count == 1 else f'{count} faces take'} {area:.0%} of the picture"
@@ -111,10 +111,10 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:
-    """Return the problem of the first line that the length badge hides.
+    """Return the reason and the fix for a text that the length badge hides or that is hard to read, or None.
 
-    If the badge hides no line and the legibility is below a half, return the problem of the line that is hardest to
-    read.
+    This is the first line of text that the badge hides by at least a quarter. If there is none and the legibility is
+    below a half, it is the line that is hardest to read.
     """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)

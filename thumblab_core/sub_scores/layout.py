@@ -23,8 +23,7 @@ size differ by a few pixels.
 UNREADABLE, READABLE = 4.0, 8.0
 """Heights of a line in pixels when the picture is 120 pixels wide.
 
-A line cannot be read if it is as high as the first value or lower. It can be read if it is as high as the second value
-or higher.
+A line of at most 4 pixels cannot be read. A line of at least 8 pixels can be read.
 """
 CONTRAST = 3.0
 """Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""

@@ -39,7 +39,7 @@ If the recogniser could not read a short box, or a box with a lower score, the b
 _WIDEST = 1.3
 """Maximum mean width of the letters of a long line, divided by the height of the line.
 
-The mean width is the line's width divided by the number of letters that were read. If the mean width is larger than
+The mean width is the line's width divided by the number of characters that were read. If the mean width is larger than
 this, the recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2

@@ -118,7 +118,10 @@ def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
 
 
 def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
-    """Return the id of the channel that has a @handle on YouTube. Raises `LabError` if there is none."""
+    """Return the id of the channel that has a @handle on YouTube.
+
+    Raises `LabError` if there is no such channel, if no API key is set, or if YouTube refuses the call.
+    """
     if lab.settings.youtube_api_key is None:
         raise LabError(
             f"only YouTube knows the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's "

@@ -9,8 +9,8 @@ p_winner and p_loser are the win probabilities in the answer. They follow the Br
 ratio is the probability that one of two candidates beats the other. If the skill of the model was not proven, the
 answer has no probabilities and orders the candidates by evidence. The claim is then only which of two is the better.
 
-Candidates that were published are compared with each other. Two such videos of one channel make a pair. The claim is
-that the candidate with the higher score is the better one.
+Candidates that were published are compared with each other. Two published candidates of one channel make a pair. The
+claim is that the candidate with the higher score is the better one.
 """
 
 from collections.abc import Sequence
@@ -126,9 +126,9 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. Two scores can be compared if they come from the same release and are about the same channel.
-    The release must also have known equally much of the channel at both times (`knowledge`). A pair with equal views
-    above the trend is left out.
+    Scores are percentiles. Two scores can be compared if they come from the same release, are about the same channel,
+    and have the same `knowledge`, which says what the model knew of the channel. A pair with equal views above the
+    trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:

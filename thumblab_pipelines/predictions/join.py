@@ -35,7 +35,7 @@ class Joined:
 def join_outcomes(lab: Lab) -> Joined:
     """Join every kept prediction again with experiments and videos, and replace all stored outcomes.
 
-    The reason is that experiments may have been corrected, and that more views are known. All outcomes are replaced in
+    Since the last run, experiments may have been corrected, and more views may be known. All outcomes are replaced in
     one transaction.
     """
     with lab.engine.begin() as connection:

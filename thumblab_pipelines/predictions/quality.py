@@ -75,8 +75,8 @@ class ExperimentFigures:
 class OrderFigures:
     """The figures of claims about which of two candidates is better, without probabilities.
 
-    `accuracy` is the share of pairs in the right order. A pair counts as half a pair if both of its candidates have the
-    same place. `compared` is the number of videos or experiments that the pairs come from.
+    `accuracy` is the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
+    half a pair. `compared` is the number of videos or experiments that the pairs come from.
     """
 
     pairs: int
@@ -178,7 +178,7 @@ def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """m pairs of two variants or two videos. Numbers stand for their winners, their losers and their channels [m]."""
+    """m pairs of two variants or of two videos. Numbers name the winner, the loser and the channel of each pair [m]."""
 
     winners: Rows
     losers: Rows

@@ -75,7 +75,7 @@ def video_outcomes(connection: Connection, predictions: Mapping[str, Sequence[Ke
 
 
 def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
-    """Return those videos of the channels that have a known first picture."""
+    """Return the videos of the channels, without the videos whose first picture is not known."""
     rows = connection.execute(text(_VIDEOS), {"channels": list(channels), "age": AGE_HOURS}).all()
     return [
         _Video(

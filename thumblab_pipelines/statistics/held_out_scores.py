@@ -58,8 +58,8 @@ class HeldOutScores:
         Scores [n] in which each video is scored by a model that was trained without the video's channel. NaN if no such
         model could be trained.
     adapted
-        Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the first 80 % of
-        the channel, which are its training and validation rows.
+        Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the oldest 80 % of
+        the channel's videos, which are its training and validation rows.
     slope, slope_adapted
         Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
         adapters, and `slope_adapted` is for scores with adapters.

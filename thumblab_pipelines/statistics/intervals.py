@@ -13,8 +13,8 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
   values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
 - tau2 is the estimate of Paule and Mandel [3]_, averaged with that of one imagined channel. Without this channel, tau2
   would often be 0 if there are few channels, and the interval would be too narrow.
-- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. Its degrees of
-  freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees of freedom. If all
+- The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. Its
+  degrees of freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1. If all
   weights are equal, this is the number of channels minus 1. It is less if one channel has most of the pairs, and the
   interval is then wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
   channels.
