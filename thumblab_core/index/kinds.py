@@ -43,9 +43,9 @@ class UntrainableError(LibraryError):
 class IndexKind:
     """The kind of a library's index: a FAISS factory string, and the one parameter that trades time for recall.
 
-    `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the
-    library, each against all others. `note` says why the index is not the one that was asked for, or why it misses the
-    target recall. It is None if the index is the one that was asked for and reaches the target.
+    `recall` is the share of the `k` nearest vectors that a search finds. It is measured with `queries` of the library's
+    own vectors. `target` is the recall that was asked for. `note` is None if the index is the one that was asked for
+    and reaches the target. Otherwise, it says why not.
     """
 
     factory: str

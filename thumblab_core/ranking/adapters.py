@@ -55,8 +55,9 @@ class ComparedPictures:
     """k pairs of pictures that were compared on one video of a channel.
 
     `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
-    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the measured
-    logarithm of the ratio of their success. `variances` [k]: the variance of the error of each gap.
+    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the log of the
+    clicks or views of the first picture minus that of the second, as measured. `variances` [k]: the variance of the
+    error of each gap.
     """
 
     first: Floats
@@ -70,7 +71,8 @@ class ComparedPictures:
 class Adapter:
     """The adapter of one channel, fitted on m pictures: those of its videos, and those of compared pairs.
 
-    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: their weights, float32 [m].
+    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: weights of the pictures in the regression,
+    float32 [m].
     `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
     `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
     adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if

@@ -16,8 +16,11 @@ FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 PACKAGE, ONE_TITLE, ONE_VIDEO = "package", "one_title", "one_video"
-"""Questions of the evaluation: which of two videos got more views, which of two pictures is better under one title, and
-which of two pictures that one video showed is better."""
+"""Questions of the evaluation.
+
+`PACKAGE`: which of two videos got more views. `ONE_TITLE`: which of their pictures is better if both have the same
+title. `ONE_VIDEO`: which of two pictures that one video showed is better.
+"""
 
 RESIDUAL = "residual"
 """Name of the slice of `ONE_TITLE` in which the winner of a pair is the video with the higher residual.

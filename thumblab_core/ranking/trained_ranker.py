@@ -146,10 +146,11 @@ class TrainedRanker:
         adapter: Adapter | None = None,
         in_pictures: Sequence[str | None] | None = None,
     ) -> Predictions:
-        """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
+        """Return predictions for n pictures with titles.
 
-        `adapter`: the adapter of the channel that the scores are adapted to, or None. `in_pictures` [n]: the words in
-        each picture, see `model_inputs`.
+        `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `adapter`: the adapter of the
+        channel, or None for scores without an adapter. `in_pictures` [n]: the words in each picture, see
+        `model_inputs`.
         """
         inputs = model_inputs(images, titles, texts, self.model.config.version, in_pictures)
         return self.predict_inputs(inputs, adapter)

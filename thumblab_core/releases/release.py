@@ -78,14 +78,18 @@ class Release:
         in the manifest is not read again.
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
-            raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish it again")
+            raise ReleaseError(
+                f"{self}: the manifest is not the one that was published; roll back, or publish the release again"
+            )
         for name, expected in self.files.items():
             if known is not None and known.get(name) == expected:
                 continue
             with _explained_read_errors(f"{self}: {name} cannot be read"):
                 checksum = file_checksum(self.path / name)
             if checksum != expected:
-                raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish it again")
+                raise ReleaseError(
+                    f"{self}: {name} does not match its checksum; roll back, or publish the release again"
+                )
 
     def read(self, name: str) -> bytes:
         """Return the content of a file without verifying it.

@@ -1,9 +1,9 @@
 """Read the text in a picture with the networks of PP-OCR. The package RapidOCR runs them on OpenVINO.
 
-One network, the detector, finds lines of text. Another, the recogniser, reads them. Three steps of RapidOCR are left
-out, because thumbnails do not need them: the search for upside-down lines, the enlargement of small pictures, and the
-reading of letters that are too small to be read when the picture is 120 pixels wide. benchmarks/sub_scores.py measures
-how long reading takes and how accurate it is.
+One network, the detector, finds lines of text. Another, the recogniser, reads them. RapidOCR also searches for
+upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need them. A line is
+not read either if its letters are too small to be read when the picture is 120 pixels wide. benchmarks/sub_scores.py
+measures how long reading takes and how accurate it is.
 """
 
 from typing import Any
@@ -26,8 +26,8 @@ This limits the time for a picture of a page full of text.
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
-If a long line is in an alphabet that the recogniser does not know, it is read wrongly, sometimes with a confidence of
-0.6 or 0.7. The confidence of a line that was read correctly is rarely below 0.8.
+A long line in an alphabet that the recogniser does not know is read wrongly. Its confidence can still be 0.6 or 0.7.
+The confidence of a line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
 """A box counts as a long line if its width divided by its height is at least this."""

@@ -46,8 +46,10 @@ def collect_channel(
 
     The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
     go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
-    reason). Raises `LabError` when the channel does not exist, when the lab has no video of it and `niche` is None,
-    when no API key is set, or when YouTube refuses a call.
+    reason).
+
+    Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
+    raises it when the lab has no video of the channel and `niche` is None.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:

@@ -17,8 +17,8 @@ from thumblab_pipelines.lab import Lab
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
     """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
-    An experiment is left out if a variant has no picture, or if the lab does not have the vectors of its pictures and
-    titles. The lab makes these vectors only if it has collected the tested video. A variant without a title gets the
+    An experiment is left out if a variant has no picture, or if a vector of its pictures or titles is missing in the
+    lab. The lab makes these vectors only if it has collected the tested video. A variant without a title gets the
     title that the video had, see `variants_query`. The words in the pictures are used only if the words of all pictures
     of the experiment are known. The scores use no channel adapter, because an adapter may have been fitted to the
     tested video itself. Raises `LabError` if the served model cannot be loaded.

@@ -126,9 +126,8 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. Two scores can be compared if they come from the same release, are about the same channel,
-    and have the same `knowledge`, which says what the model knew of the channel. A pair with equal views above the
-    trend is left out.
+    Scores are percentiles. Two scores can be compared if they have the same release, the same channel and the same
+    `knowledge`. The last says what the model knew of the channel. A pair with equal views above the trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:

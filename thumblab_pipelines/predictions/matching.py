@@ -22,8 +22,8 @@ def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPictur
     The file of the picture may differ from the file of the candidate, because YouTube encodes every uploaded picture
     again.
 
-    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither of them is returned, because the
-    answer may have divided one win probability between them.
+    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither of them is returned. The reason is
+    that the answer may have divided one win probability between them.
     """
     matching = [
         candidate

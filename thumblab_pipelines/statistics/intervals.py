@@ -21,9 +21,9 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
 
 With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
 
-A bootstrap over channels is not used. If there are three channels, its ends are the smallest and the largest of three
-numbers, and it covers the true mean in 75 % of samples instead of 95 %. `tests/pipelines/statistics/test_intervals.py`
-simulates the coverage of these intervals.
+A bootstrap over channels is not used, because it is too narrow with few channels. With three channels, its ends are the
+means of the worst and of the best channel. It then covers the true mean in 75 % of samples instead of 95 %.
+`tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
    Society B, 1992.
