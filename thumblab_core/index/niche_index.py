@@ -33,7 +33,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""The least and the greatest limit of the number of changes in a library, see `NicheIndex.overdue`."""
+"""The number of changes in a library has a limit between these two numbers, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
@@ -74,7 +74,7 @@ class NicheIndex:
 
     @property
     def calibrated(self) -> bool:
-        """Whether `percentile` can be computed: if the library and its base both have at least two thumbnails."""
+        """Whether `percentile` can be computed. The library and its base must each have at least two thumbnails."""
         return len(self) > 1 and len(self._calibration) > 0
 
     @property
@@ -139,9 +139,9 @@ class NicheIndex:
     def overdue(self) -> str | None:
         """The reason why the library must be built again, or None if it need not be.
 
-        Changes slow down searches. So a library must be built again if it has more changes than a tenth of the items of
-        its base. The limit is at least 100 and at most 1,000, but never more than the number of items of the base. A
-        library that is not `calibrated` must be built again after any change.
+        Changes slow down searches, so their number has a limit. The limit is a tenth of the number of items of the
+        base, but at least 100 and at most 1,000. It is never above the number of items of the base. It is 0 if the
+        library is not `calibrated`.
         """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:

@@ -11,7 +11,7 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""For each measured item of a library, its mean cosine to the k items nearest to it, float32 [n], in rising order.
+"""For each measured item of a library, its mean cosine to the k nearest other items, float32 [n], in rising order.
 
 The function `typical_neighbours` returns k.
 """

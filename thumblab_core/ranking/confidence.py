@@ -19,6 +19,6 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return whether each pair is too close to call.
 
-    `probability` is the win probability of the side of the pair that the model prefers, 0.5 to 1.
+    `probability` is the win probability of that picture or video of the pair which the model prefers, 0.5 to 1.
     """
     return np.asarray(percent(probability) < LEANING, np.bool_)

@@ -147,8 +147,9 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def start(self, line: Float32s, usual: float = 0.5) -> None:
-        """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
+        """Initialise the network so that its score is that of a linear model.
 
+        `line`: the weights [d] of the linear model for standardised inputs.
         `usual`: the value between 0 and 1 that the absolute head predicts for every picture before it is trained.
         """
         expected = self.absolute[-2]

@@ -74,8 +74,8 @@ class Release:
     def verify(self, known: Mapping[str, str] | None = None) -> None:
         """Raise `ReleaseError` unless the manifest is the published one and every file matches its checksum.
 
-        `known` maps names to checksums of files whose content the caller already holds. A file with the same checksum
-        in the manifest is not read again.
+        `known` maps the names of files that the caller has already verified to their checksums. If the manifest has the
+        same checksum for such a file, the file is not read again.
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
             raise ReleaseError(

@@ -65,7 +65,7 @@ class Serving:
         return self._folder(kind, scope).pointer() == ""
 
     def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
-        """Verify a release, except for its `known` files (see `Release.verify`), and serve it."""
+        """Verify a release and serve it. Files in `known` are not read again, see `Release.verify`."""
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.

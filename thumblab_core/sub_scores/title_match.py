@@ -44,7 +44,7 @@ _KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FUL
 
 
 def rescaled(cosine: float, between: tuple[float, float]) -> float:
-    """Map the range `between` of cosines to the range from 0 to 1, and return the value of `cosine`."""
+    """Map `cosine` from the range `between` to the range from 0 to 1. A cosine outside `between` becomes 0 or 1."""
     low, high = between
     return float(np.clip((cosine - low) / (high - low), 0, 1))
 

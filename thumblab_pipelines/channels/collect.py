@@ -27,7 +27,7 @@ the videos.
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
-    """Return the niche of most of the channel's videos, or None if the lab has no video of this channel."""
+    """Return the niche that has the most videos of the channel, or None if the lab has no video of this channel."""
     statement = (
         select(videos.c.niche)
         .where(videos.c.channel_id == channel_id)

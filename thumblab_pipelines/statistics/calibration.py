@@ -29,7 +29,10 @@ _RIDGE = 1e-6
 
 
 class Point(TypedDict):
-    """A bin of a calibration curve: mean win probability, share of wins, and number of pairs (each in both orders)."""
+    """A bin of a calibration curve: its mean win probability, share of wins and number of pairs.
+
+    Each pair counts twice, once in each order of its videos.
+    """
 
     predicted: float
     won: float

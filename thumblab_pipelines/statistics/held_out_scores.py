@@ -45,7 +45,8 @@ class OneVideoGaps:
 class HeldOutScores:
     """Scores of the n videos of a dataset, on which an evaluation is based.
 
-    The scores come from the trained model, and from models that were trained without one fold of channels.
+    The scores come from the trained model, and from further models. Each of these was trained without one fold of
+    channels.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ With this limit, a channel of 20,000 videos needs megabytes of memory instead of
 """
 
 _NO_SPREAD = 1e-12
-"""A sum of squares up to this size counts as 0."""
+"""If the sum of squares of the centred scores is at most this, the scores count as not varying."""
 
 _SECONDS_PER_DAY = 86_400.0
 
