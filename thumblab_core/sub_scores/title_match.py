@@ -19,7 +19,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.sub_scores.evidence import TextLine, UnreadLine
 
 PICTURE, TEXT = "picture", "text"
-"""Names of the two things of which one is compared with the title: the picture itself, or the text in it."""
+"""What is compared with the title: the picture itself, or the text in it."""
 
 CLIP_RANGE = (0.10, 0.35)
 TEXT_RANGE = (0.0, 0.80)

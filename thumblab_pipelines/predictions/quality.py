@@ -89,10 +89,9 @@ class OrderFigures:
 class ReleaseQuality:
     """The figures of one release, or of all releases (`EVERY`).
 
-    `served` says whether the release is served now. `experiments` are the figures of pairs from experiments for which
-    the answer gave probabilities. `evidence` are those of pairs from experiments which the answer ordered by evidence.
-    `videos` are those of pairs of published candidates, ordered by score. Each of the three is None if there are no such
-    pairs.
+    `served` says whether the release is served now. Three kinds of pairs have figures of their own. Each is None if
+    there are no such pairs. `experiments`: pairs from experiments, if the answer gave probabilities. `evidence`: pairs
+    from experiments, if the answer was ordered by evidence. `videos`: pairs of published candidates, ordered by score.
     """
 
     release: str

@@ -92,7 +92,7 @@ class ChannelMeans:
     def of(
         cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval
     ) -> ChannelMeans:
-        """Return the means of `values` [m], one for each pair, by channel. There must be at least one pair.
+        """Compute the mean of each channel. `values` [m] has one value for each pair, with at least one pair.
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ def local_trend(
     channel, days, target
         The channel, the publication day and the target of each video [n].
     known
-        Whether the trend may be computed from each video [n]. The targets of all other videos are not read.
+        For each video [n], whether the trend may be computed from its target. If not, the target is not read.
     scale
         The distance in days at which a weight has fallen to 1/e.
 
