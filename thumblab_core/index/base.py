@@ -1,6 +1,7 @@
-"""The base of a library: vectors, their items in the same order, and a FAISS index of the vectors.
+"""The base of a library: vectors of thumbnails, their items in the same order, and a FAISS index of the vectors.
 
-The base is built in one step. Later changes of the library are kept beside it, see `changes`.
+The base is built in one step and never changes. The module `changes` keeps the videos that are added, replaced or taken
+out after that.
 """
 
 from collections.abc import Sequence
@@ -30,14 +31,14 @@ from thumblab_core.index.kinds import (
 FaissIds = npt.NDArray[np.int64]
 
 _MEASURED_QUERIES = 256
-"""Number of vectors of the library that serve as queries when recall is measured."""
+"""Number of the library's own vectors with which recall is measured: the share of the nearest vectors that is found."""
 _BLOCK = 1024
-"""Number of queries that are compared with all vectors at a time. This limits the memory that the cosines take."""
+"""Maximum number of queries that are searched at a time. The cosines of a query with all vectors take much memory."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
-"""Maximum number of neighbours that an approximate index is asked for.
+"""Maximum number of neighbours that are searched with an approximate index.
 
-The recall of the index was measured for `MAX_NEIGHBOURS` neighbours, which is half as many. To find more neighbours
-than this maximum, the query is compared with all vectors.
+To find more neighbours, the query is compared with all vectors. The reason is that the recall of the index is measured
+for `MAX_NEIGHBOURS` neighbours. It is unknown for many more.
 """
 
 
@@ -59,17 +60,19 @@ class Base:
 
     @cached_property
     def row_of(self) -> dict[str, int]:
-        """The row of each video id."""
+        """The row in `vectors` and `items`, by video id."""
         return {item.video_id: row for row, item in enumerate(self.items)}
 
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":
-        """Return a base of unit vectors, float32 [n, d], and n items.
+        """Build a base from unit vectors, float32 [n, d], and their n items.
 
-        The index gets the fastest search parameter with which it finds at least the share `target` of the nearest
-        vectors. The base gets an exact index if there are too few vectors to train another index on. It also gets an
-        exact index if `factory` is `AUTO` and no parameter reaches the target. `IndexKind.note` then says why the index
-        is exact. Raises `LibraryError` for a factory string that FAISS does not know.
+        `target` is the share of the nearest vectors that a search must find. An approximate index gets the fastest
+        search parameter that reaches it. If no parameter reaches it and `factory` is `AUTO`, the index is exact. The
+        index is also exact if there are too few vectors to train the index that `factory` names.
+
+        Raises `LibraryError` if FAISS does not know `factory`, if the numbers of vectors and items differ, or if two
+        items are the same video.
         """
         if len(vectors) != len(items):
             raise LibraryError(f"there are {len(vectors)} vectors but {len(items)} items")
@@ -94,15 +97,15 @@ class Base:
         return cls(flat(vectors), vectors, items, IndexKind(FLAT, note=note))
 
     def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
-        """Return the cosines and rows of the k vectors nearest to a unit vector [d], nearest first.
+        """Return the cosines and rows of the k vectors nearest to the unit vector `query` [d], nearest first.
 
         If the base has fewer than k vectors, all of them are returned.
         """
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        # FAISS keeps a setting for each thread that calls it: how many threads it uses for the call. This line sets it
-        # to one for the current thread, which may call FAISS for the first time.
+        # FAISS stores, for each thread that calls it, how many threads a search uses. `faiss_module` sets this number
+        # to one. This is done before every search, because the current thread may be a new one.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -117,9 +120,10 @@ class Base:
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Return the cosines and rows of the k nearest other vectors, for each of the vectors in `rows`.
+        """Return, for each vector in `rows`, the cosines and rows of the k vectors nearest to it, in any order.
 
-        An approximate index is used for k up to `_MOST_APPROXIMATE`. For a larger k, all vectors are compared.
+        The vector itself is not among them. An approximate index is used for k up to `_MOST_APPROXIMATE`. For a larger
+        k, all vectors are compared.
         """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
@@ -142,9 +146,10 @@ class Base:
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
     def _ordered(self, query: Vectors, rows: FaissIds | None, k: int) -> tuple[Vectors, FaissIds]:
-        """Return the cosines and rows of the k nearest among `rows`, or among all rows if `rows` is None.
+        """Return the cosines and rows of the k vectors nearest to `query`, nearest first.
 
-        The cosines are computed from the vectors themselves, because the index may hold them at lower precision.
+        Only the vectors in `rows` are compared, or all vectors if `rows` is None. The cosines are computed from
+        `vectors`, because the index may store the vectors at lower precision.
         """
         similarities = (self.vectors if rows is None else self.vectors[rows]) @ query
         k = min(k, len(similarities))
@@ -153,17 +158,18 @@ class Base:
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
     def _candidates(self, k: int) -> int:
-        """Return how many rows to ask the index for, so that the k nearest rows are among them.
+        """Return how many rows to ask the index for, if the k nearest rows are wanted.
 
-        An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
-        because `_ordered` then computes the cosines again and sorts the rows.
+        This is k if the cosines that the index returns are right to 1e-4. Any other index may sort the rows wrongly. It
+        is asked for about a quarter more rows, and `_ordered` chooses the k nearest of them.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """Return the base with the fastest search parameter that reaches the target, and with its measured recall.
+        """Find the fastest value of the search parameter whose recall reaches `target`.
 
-        If no parameter reaches the target, the slowest parameter is used, which has the highest recall.
+        If no value reaches it, the slowest value is used, which has the highest recall. The index is set to the value
+        that was found. Returns a base whose `kind` records this value and its recall.
         """
         name, values = parameter_of(self.kind.factory, len(self))
         k = min(MAX_NEIGHBOURS, len(self) - 1)

@@ -23,10 +23,11 @@ JSON, VECTORS = "changes.json", "changes.npy"
 
 @dataclass(frozen=True)
 class Change:
-    """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
+    """A change of a library: one video was added, replaced or taken out. If it was taken out, `item` is None.
 
-    `mark` is a number from `ReleaseStore.mark`. It was given after the change was committed to the database. Later
-    changes have higher marks. The mark is 0 in changes by older versions of the lab, which had no marks.
+    `at`: moment of the change, with a time zone. `mark`: a number from `ReleaseStore.mark`, which the change got after
+    it was committed to the database. Later changes have higher marks. A change by an older version of the lab has the
+    mark 0, because that version had no marks.
     """
 
     video_id: str
@@ -61,7 +62,7 @@ class Changes:
         return tuple(entry.item for entry in self.entries if entry.item is not None)
 
     def with_all(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "Changes":
-        """Return these changes followed by `changes`, and keep only the latest change of each video.
+        """Return the changes of this object followed by `changes`, but only the latest change of each video.
 
         A change with an item comes with its unit vector [d]. A change without an item comes with None.
         """

@@ -35,12 +35,12 @@ def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
 
 
 def items_json(items: Sequence[Item]) -> bytes:
-    """Return the items as the JSON that a release holds."""
+    """Return the content of the file `items.json` of a release."""
     return _ITEMS.dump_json(list(items))
 
 
 def named_videos(release: Release) -> set[str]:
-    """Return the ids of the videos in the base of a release, without reading a vector."""
+    """Return the ids of the videos in the base of a release. This reads no vectors."""
     return {item["video_id"] for item in json.loads((release.path / ITEMS).read_bytes())}
 
 
@@ -77,11 +77,10 @@ def read_base(release: Release) -> Base:
 
 
 def read_calibration(release: Release) -> MeanCosines:
-    """Return the sorted mean cosines that a verified release stores for the pictures of its library.
+    """Return the `MeanCosines` of a verified release.
 
-    The percentile of a new picture's mean cosine among them says how typical the picture is. See `MeanCosines`.
-
-    Raises `LibraryError` if they are not a rising sequence of finite numbers.
+    They say how similar the pictures of the library are to their nearest neighbours. Raises `LibraryError` if the file
+    cannot be read, or if it does not hold a rising sequence of finite numbers.
     """
     try:
         calibration = np.load(release.path / CALIBRATION, allow_pickle=False)
@@ -94,7 +93,10 @@ def read_calibration(release: Release) -> MeanCosines:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Pause the garbage collector. While 100,000 items are made, it would free nothing and take a third of the time."""
+    """Pause the garbage collector inside the `with` block.
+
+    It would take a third of the time in which 100,000 items are read, and would free nothing.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -105,6 +107,6 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _vectors_of(index: Any) -> Vectors:
-    """Return the vectors of an exact index, without a copy."""
+    """Return the vectors that an exact index stores."""
     vectors: Vectors = index.reconstruct_n(0, index.ntotal)
     return vectors.reshape(index.ntotal, index.d)

@@ -13,7 +13,7 @@ from thumblab_core.errors import LabError
 MAX_NEIGHBOURS = 200
 """Maximum number of neighbours that any part of the lab asks for.
 
-The recall of a library is measured at this number.
+The recall of an index is measured on searches for this many neighbours.
 """
 
 WINNER_MULTIPLE = 2.0
@@ -41,32 +41,30 @@ _ROUNDING = 1e-6
 
 
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
-    """Return the percentile of a picture in a library, 0 to 100.
+    """Return how typical a picture is of a library: the percentage of `sorted_means` that are at most `mean`.
 
-    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds the mean
-    cosine of each picture of the library to its nearest neighbours among the other pictures of the library. The result
-    is the percentage of `sorted_means` that are at most `mean`.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the same means
+    of the library's own pictures, in rising order.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)
 
 
 class LibraryError(LabError):
-    """An error for an index that cannot be built, searched or read."""
+    """Raised if a library cannot be built, changed, searched or read."""
 
 
 class RebuildRequiredError(LibraryError):
-    """An error for a change that cannot be made to the served index unless the index is built again."""
+    """Raised if a change cannot be made to the served library, and the library must be built again instead."""
 
 
 @dataclass(frozen=True)
 class Item:
     """One video of the library.
 
-    `outlier_multiple` is the video's views divided by the median of its channel's videos in the same age band
-    (`age_band` of the database). If the channel has too few such videos, it is the video's views per hour divided by
-    the channel's median at any age. It is None if the channel has no baseline. `published_on` is None in old releases,
-    which did not record it.
+    `outlier_multiple` is the video's views divided by the median views of its channel's videos in the same age band. If
+    there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. It
+    is None if the channel has no baseline. `published_on` is None in old releases, which did not record it.
     """
 
     video_id: str
@@ -81,9 +79,8 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        A high multiple of a channel's usual views means nothing if these are very few. So a winner also needs a minimum
-        of views per hour. A video of a channel without a baseline has no multiple, so it needs much more views per
-        hour.
+        If a channel's usual views are very few, a high multiple of them means nothing. So a winner also needs a minimum
+        of views per hour. If the channel has no baseline, the minimum is much higher, because there is no multiple.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE
@@ -107,9 +104,10 @@ def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
 
 @dataclass(frozen=True)
 class PublishedBetween:
-    """The limits of a search to videos published from `since` to `until`, both included. None means no limit.
+    """The days of publication to which a search is limited, from `since` to `until`, both included.
 
-    A video without a known day of publication is outside every limit.
+    If `since` or `until` is None, this side has no limit. If any side has a limit, a video without a known day of
+    publication is not found.
     """
 
     since: date | None = None

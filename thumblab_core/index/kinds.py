@@ -1,6 +1,7 @@
 """Choose and make the FAISS index of a library.
 
-The size of the library decides which index it gets, unless the settings name one with a factory string of FAISS.
+The size of the library decides which index it gets, unless the settings name one. An index is named by its factory
+string, a short text that FAISS defines, such as `Flat`.
 """
 
 import os
@@ -24,27 +25,27 @@ An exact index compares a query with all vectors. With 10,000 vectors, this take
 
 _TRAINING_SAMPLE = 30_000
 _KMEANS_ITERATIONS = 5
-"""Iterations of k-means in the training of an index with lists (IVF).
+"""Iterations of k-means in the training of an IVF index, which divides the vectors into lists by k-means.
 
 With twice as many iterations and a training sample of twice the size, training takes four times as long, and searches
 are no faster.
 """
 
-# The pattern matches an index that stores the vectors at full or half precision, without transforming them first.
+# The pattern matches the names of indices that store the vectors at full or half precision, without a transformation.
 _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)")
 
 
 class UntrainableError(LibraryError):
-    """An error for a library with too few vectors to train the index that was asked for."""
+    """Raised if a library has too few vectors to train the index that was asked for."""
 
 
 @dataclass(frozen=True)
 class IndexKind:
     """The kind of a library's index: a FAISS factory string, and the one parameter that trades time for recall.
 
-    `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the
-    library, each against all others. `note` says why the index is not the one that was asked for, or why it misses the
-    target recall. It is None if the index is the one that was asked for and reaches the target.
+    `recall` is the share of the `k` nearest vectors that a search finds. It is measured with `queries` of the library's
+    own vectors. `target` is the recall that was asked for. `note` is None if the index is the one that was asked for
+    and reaches the target. Otherwise, it says why not.
     """
 
     factory: str
@@ -84,7 +85,7 @@ def flat(vectors: Vectors) -> Any:
 
 
 def trained(vectors: Vectors, factory: str) -> Any:
-    """Return a FAISS index of all vectors, numbered by their rows.
+    """Train a FAISS index and add all vectors to it. The number of a vector in the index is its row in `vectors`.
 
     Raises `LibraryError` for an unknown factory string, and `UntrainableError` if there are too few vectors.
     """
@@ -95,7 +96,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
         raise LibraryError(
             f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
         ) from None
-    with suppress(RuntimeError):  # This error means that the index has no lists. Then there is nothing to set.
+    with suppress(RuntimeError):  # FAISS raises this error if the index is not an IVF index.
         faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
     if len(vectors) > _TRAINING_SAMPLE:
@@ -137,7 +138,7 @@ def set_parameter(index: Any, name: str, value: int) -> None:
 def all_cores() -> Iterator[None]:
     """Let FAISS use all cores inside the `with` block.
 
-    Use it for large work only. Outside the block, FAISS uses only the thread that calls it.
+    Use it for long work only, such as training. Outside the block, FAISS uses only the thread that calls it.
     """
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)
@@ -148,10 +149,10 @@ def all_cores() -> Iterator[None]:
 
 
 def faiss_module() -> Any:
-    """Return the imported FAISS module. When the current thread calls it, FAISS uses no other threads.
+    """Import FAISS, and let it use only one thread for calls from the current thread. Return the module.
 
-    One query is too little work for several threads. Waking a second thread takes up to ten times as long as the search
-    itself.
+    One query is too little work for several threads. To wake a second thread takes up to ten times as long as the
+    search itself.
     """
     import faiss
 

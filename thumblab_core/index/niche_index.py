@@ -33,7 +33,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""Bounds of how many changes a library may have before it must be built again, see `NicheIndex.overdue`."""
+"""The number of changes in a library has a limit between these two numbers, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
@@ -74,7 +74,7 @@ class NicheIndex:
 
     @property
     def calibrated(self) -> bool:
-        """Whether `percentile` works. For this, the library and its base must each have two thumbnails or more."""
+        """Whether `percentile` can be computed. The library and its base must each have at least two thumbnails."""
         return len(self) > 1 and len(self._calibration) > 0
 
     @property
@@ -83,7 +83,7 @@ class NicheIndex:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """All items, in the order of `vectors`."""
+        """All items: first those of the base, then those of the changes."""
         kept = (item for item, replaced in zip(self._base.items, self._replaced, strict=True) if not replaced)
         return (*kept, *self.changes.items)
 
@@ -111,10 +111,10 @@ class NicheIndex:
         factory: str = AUTO,
         recall: float = 0.99,
     ) -> "NicheIndex":
-        """Return a library of unit vectors, float32 [n, d], and n items in the same order.
+        """Build a library from unit vectors, float32 [n, d], and n items in the same order.
 
-        `scores` is the distribution of the sub-scores of the items. `factory` and `recall` are the parameters `factory`
-        and `target` of `Base.build`, which also says when `LibraryError` is raised.
+        `scores` is the distribution of the items' sub-scores. `factory` names the FAISS index. `recall` is the share of
+        the nearest vectors that a search must find. `Base.build` says when `LibraryError` is raised.
         """
         base = Base.build(vectors, items, factory, recall)
         return cls(base, Changes.none(base.dimension), mean_cosines_of(base), encoder, scores)
@@ -122,9 +122,9 @@ class NicheIndex:
     def changed(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "NicheIndex":
         """Return a new library, to which `changes` were applied in their order.
 
-        A change adds a video, replaces it or takes it out. A change with an item comes with its unit vector [d]. Raises
-        `LibraryError` for a vector that does not belong in this library. The number of changes is not limited here; see
-        `overdue`.
+        A change adds a video, replaces it or takes it out. A change with an item comes with its unit vector [d]. A
+        change without an item comes with None. Raises `LibraryError` if a vector is missing, has another dimension than
+        the library, or is not finite.
         """
         changes = list(changes)
         for change, vector in changes:
@@ -139,21 +139,23 @@ class NicheIndex:
     def overdue(self) -> str | None:
         """The reason why the library must be built again, or None if it need not be.
 
-        A library must be built again if it has too many changes, because they slow down its searches.
+        Changes slow down searches, so their number has a limit. The limit is a tenth of the number of items of the
+        base, but at least 100 and at most 1,000. It is never above the number of items of the base. It is 0 if the
+        library is not `calibrated`.
         """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
             return None
         return (
             f"{len(self.changes)} videos changed since the library was built of {len(self._base)} videos, and at most "
-            f"{most} changes are taken in place"
+            f"{most} changes are allowed without a new build"
         )
 
     def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:
         """Return the k items nearest to a unit vector [d], nearest first.
 
         If there are fewer than k items, all of them are returned. If `only` limits the days of publication, the vector
-        is compared with every video of these days. So the videos of these days are found even if they are few.
+        is compared with every video of these days, without the FAISS index.
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
@@ -168,19 +170,23 @@ class NicheIndex:
         ]
 
     def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
-        """Return the k nearest winners, see `examples_of`."""
+        """Return up to k winners that are near to a unit vector [d], nearest first.
+
+        They are chosen from the 200 nearest items, or from the 8 k nearest if these are more. If none of these items is
+        a winner, the k nearest items are returned.
+        """
         return examples_of(self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))), k)
 
     def percentile(self, vector: Vectors) -> float:
         """Return how typical a unit vector [d] is of the library, 0 to 100.
 
-        First, the mean cosine of the vector to its k nearest items is computed. k is a tenth of the library, but at
-        most 200. Each item of the base has such a mean cosine to its own nearest neighbours, too. The result is the
-        percentile of the vector's mean cosine among those of the items. Raises `LibraryError` if the library is not
+        The mean cosine of the vector to its k nearest items is computed. k is a tenth of the number of items, but at
+        most 200. Items of the base were measured in the same way when the base was built. The result is the percentage
+        of these items whose mean cosine is at most that of the vector. Raises `LibraryError` if the library is not
         `calibrated`.
         """
         if not self.calibrated:
-            raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
+            raise LibraryError("a library of fewer than two thumbnails cannot say how typical a picture is")
         self._require_valid(vector, "the query")
         similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
         return percentile_among(self._calibration, similarities.mean())
@@ -207,17 +213,17 @@ class NicheIndex:
             self.changes.save(folder)
 
     def save_changes(self, folder: Path) -> None:
-        """Write only the files that differ from the release of the base.
+        """Write only the files of the changes into an empty folder.
 
-        The release store links or copies all other files from the release of the base.
+        The release store links or copies all other files from an earlier release with the same base.
         """
         self.changes.save(folder)
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
-        """Return the ids of all videos in the files of a release. The files still name videos that were taken out.
+        """Return the ids of all videos that the files of a release name. This loads no vectors.
 
-        This loads no vectors.
+        The files still name the videos that were taken out of the library.
         """
         ids = named_videos(release)
         if CHANGES in release.files:
@@ -253,17 +259,16 @@ class NicheIndex:
             )
         return library
 
-    # In the methods below, the position of an item is its row in the base. For an item of the changes, it is the length
-    # of the base plus the row in the changes.
+    # In the methods below, each item has a position. For an item of the base, it is the row in the base. For an item of
+    # the changes, it is the length of the base plus the row in the changes.
 
     def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k nearest items, nearest first."""
         k = min(k, len(self))
         if not self.changes.entries:
             return self._base.nearest(query, k)
-        # The base also finds rows whose videos were replaced or taken out by changes. These rows are dropped here, so
-        # the base is asked for more than k rows. If fewer than k rows remain, the base is asked again, for twice as
-        # many.
+        # The base also finds rows whose videos were later replaced or taken out. These rows are dropped below, so the
+        # base is asked for more than k rows. While fewer than k rows remain, the base is asked for twice as many.
         asked = k + min(self._replaced_count, 16)
         while True:
             similarities, rows = self._base.nearest(query, asked)

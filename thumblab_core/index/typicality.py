@@ -11,9 +11,9 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""The mean cosine of each measured item to its k nearest other items, float32 [n], rising.
+"""For each measured item of a library, its mean cosine to the k nearest other items, float32 [n], in rising order.
 
-`typical_neighbours` returns k.
+The function `typical_neighbours` returns k.
 """
 
 _SAMPLE = 5_000
@@ -21,7 +21,7 @@ _SAMPLE = 5_000
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:
-    """Return the mean cosines of the items of a base. The result is empty for a base of fewer than two items."""
+    """Measure the items of a base, and return their `MeanCosines`. They are empty if there are fewer than two items."""
     count = len(base)
     if count < 2:
         return np.zeros(0, np.float32)

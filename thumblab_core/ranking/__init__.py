@@ -1,1 +1,1 @@
-"""The ranking model as a release holds it, and the conversion of its scores to percentiles and win probabilities."""
+"""The ranking model: its network, its files in a release, and its scores, percentiles and win probabilities."""

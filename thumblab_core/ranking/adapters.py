@@ -1,14 +1,14 @@
 """Channel adapters. An adapter corrects the model's scores for one channel. It is fitted to the videos of this channel.
 
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
-which was measured on unseen channels at training. Then the adapter adds a prediction of what the model's score misses
-on this channel. This prediction is a kernel ridge regression over the model's inputs, fitted on the channel's own
-videos alone. See `thumblab_core.ranking.kernel`. With more videos, more pictures are like one of them, so the adapter
-has more effect. Such a combination of a general and a particular fit is known as partial pooling.
+which was measured on unseen channels when the model was trained. Then the adapter adds a correction, which a kernel
+ridge regression predicts from the model's inputs. The regression is fitted only on the channel's own videos. The module
+`kernel` defines its kernel. The more videos the channel has, the more the adapter can change the scores. Such a
+combination of a general and a particular fit is known as "partial pooling".
 
-The regression can also learn from pairs of pictures that were compared on one video, such as experiments. Such a pair
-does not tell how good each picture is, but how much better one of them is. Its two pictures therefore enter the fit as
-one observation of a difference.
+The regression can also learn from pairs of pictures that were compared on one video, for example in an experiment. Such
+a pair does not tell how good each picture is. It tells how much better one picture is than the other. So the fit uses
+each pair as one observation, the difference between its two pictures.
 """
 
 from collections.abc import Mapping
@@ -34,20 +34,20 @@ A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _NOISE = 0.5
-"""Variance of views that is due to chance, divided by the variance that the taste of a channel's viewers explains.
+"""Variance of a channel's log views by chance, as a multiple of the variance that the taste of its viewers explains.
 
-See docs/training-recipe.md.
+docs/training-recipe.md compares other values.
 """
 
 _LEAST_NOISE = 0.01
-"""Minimum noise of a difference between two compared pictures, in the unit of `_NOISE`.
+"""Minimum variance by chance of the difference between two compared pictures, in the unit of `_NOISE`.
 
-Without this limit, a single experiment could decide how a channel is adapted.
+Without this minimum, a single experiment could determine the whole adapter.
 """
 
 FILE = "adapters.safetensors"
 _KERNEL = "#kernel"
-"""Name of the kernel among the channel ids of a file. It is no channel id, because ids have no `#`."""
+"""Name under which an adapters file stores the kernel. No channel has this name, because channel ids have no `#`."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class ComparedPictures:
     """k pairs of pictures that were compared on one video of a channel.
 
     `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
-    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the measured
-    logarithm of the ratio of their success. `variances` [k]: the variance of the error of each gap.
+    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the log of the
+    clicks or views of the first picture minus that of the second, as measured. `variances` [k]: the variance of the
+    error of each gap.
     """
 
     first: Floats
@@ -70,14 +71,15 @@ class ComparedPictures:
 class Adapter:
     """The adapter of one channel, fitted on m pictures: those of its videos, and those of compared pairs.
 
-    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: their weights, float32 [m].
+    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: weights of the pictures in the regression,
+    float32 [m].
     `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
     `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
     adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
     an older version of the lab made the adapter.
     `kernel`: the kernel of the regression. None means that it is only a Gaussian, as in older versions of the lab.
-    `compared`: number of compared pairs, k. Their pictures are the last 2 k rows of `inputs`: first picture a of every
-    pair, and then picture b of every pair.
+    `compared`: number of compared pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first
+    picture of each pair, and then k rows with the second.
     """
 
     inputs: npt.NDArray[np.float16]
@@ -93,9 +95,9 @@ class Adapter:
         return len(self.weights) - 2 * self.compared
 
     def adjust(self, inputs: Floats, scores: Floats) -> npt.NDArray[np.float32]:
-        """Return the scores [n] for this channel in log views.
+        """Return the scores [n] of pictures, corrected for this channel, in log views.
 
-        `inputs` [n, d] are standardised. `scores` [n] are the scores of the model.
+        `inputs` [n, d] are the standardised inputs of the pictures. `scores` [n] are the scores of the model.
         """
         kernel = self.kernel or Kernel.without_linear_parts(self.inputs.shape[1])
         added = kernel(inputs, self.inputs) @ self.weights
@@ -120,9 +122,10 @@ def fit_adapter(
 ) -> Adapter | None:
     """Fit the adapter of one channel. Return None if the channel has fewer than five videos.
 
-    The rows are the channel's videos, oldest first. `inputs` [m, d] are standardised. `scores` [m] are the scores of
-    the model. `above` [m] says how far the log views of each video are above the channel's trend. `compared`: pairs of
-    pictures that were compared on one video of the channel. For `score_slope` and `kernel`, see `Adapter`.
+    `inputs`, `scores` and `above` have one row for each of the channel's m videos, oldest first. `inputs` [m, d] are
+    standardised. `scores` [m] are the scores of the model. `above` [m] says how far the log views of each video are
+    above the channel's trend. `compared`: pairs of pictures that were compared on one video of the channel. For
+    `score_slope` and `kernel`, see `Adapter`.
     """
     inputs, scores, above = (values[-MOST_VIDEOS:] for values in (inputs, scores, above))
     if len(above) < LEAST_VIDEOS:
@@ -134,16 +137,16 @@ def fit_adapter(
     if compared is not None and len(compared.gaps):
         stored = np.concatenate([inputs, compared.first, compared.second]).astype(np.float16)
         observed = np.concatenate([centred, compared.gaps - score_slope * np.asarray(compared.score_gaps, np.float64)])
-        # The views of the channel's videos vary by `_NOISE` and by the variance that the Gaussian explains, which is
-        # the unit of the kernel. This gives the variance of a gap in the same unit.
+        # In the unit of the kernel, the variance that the Gaussian explains is 1, and the noise of a video is `_NOISE`.
+        # Together they make the variance of `centred`. So `unit` is one unit of the kernel, as a variance of log views.
         unit = max(float(np.var(centred)), 1e-9) / (1 + _NOISE)
         noise = np.concatenate([np.full(videos, _NOISE), np.maximum(compared.variances / unit, _LEAST_NOISE)])
     else:
         stored, observed, noise = inputs.astype(np.float16), centred, np.full(videos, _NOISE)
     pairs = len(observed) - videos
     of_points = (kernel or Kernel.without_linear_parts(stored.shape[1]))(stored, stored)
-    # Each row of `difference` turns values at the pictures into one observation: the value at a video, or the value at
-    # the first picture of a pair minus the value at the second.
+    # Each row of `difference` computes one observation from the values of all pictures. The observation of a video is
+    # the value of its picture. The observation of a pair is the value of its first picture minus that of its second.
     difference = np.eye(videos + pairs, videos + 2 * pairs)
     difference[np.arange(videos, videos + pairs), np.arange(videos + pairs, videos + 2 * pairs)] = -1.0
     matrix = difference @ of_points @ difference.T + np.diag(noise)
@@ -174,7 +177,7 @@ class Adapters:
             self.channels = frozenset(names - {_KERNEL})
 
     def save(self, folder: Path) -> None:
-        """Write the adapters file of a release."""
+        """Write the adapters file of a release into `folder`."""
         from safetensors.numpy import save_file
 
         tensors: dict[str, npt.NDArray[np.floating]] = {}
@@ -201,7 +204,7 @@ class Adapters:
         """Return the adapter of a channel, or None if the channel has none.
 
         `inputs` is the number of inputs of the model. Raises `LabError` if the adapter was fitted for another number of
-        inputs, or if its values are not valid.
+        inputs, or if its stored values are not valid.
         """
         if channel not in self.channels:
             return None

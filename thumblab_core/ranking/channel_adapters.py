@@ -2,12 +2,11 @@
 
 The scope of the release is the channel.
 
-    adapter/<channel_id>/<release_id>/adapters.safetensors      see `thumblab_core.ranking.adapters`; empty below five videos
-    adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it, and of those
-                                                                on which the pictures in it were compared
+    adapter/<channel_id>/<release_id>/adapters.safetensors      the adapter, see the module `adapters`
+    adapter/<channel_id>/<release_id>/videos.json               the ids of all videos whose data the adapter uses
 
-An adapter is fitted on the inputs of one model and works with this model only. The manifest of the adapter's release
-names the model's release.
+If the channel has fewer than five videos, `adapters.safetensors` holds no adapter. An adapter is fitted on the inputs
+of one model and works with this model only. The manifest of the adapter's release names the model's release.
 """
 
 import json
@@ -24,7 +23,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 ADAPTER = "adapter"
-"""The kind of the releases."""
+"""The kind of the releases that hold channel adapters."""
 
 CHANNEL_ID = "[A-Za-z0-9_-]{1,64}"
 """Pattern of a channel id. The id becomes the name of a folder, so it has neither dots nor slashes."""
@@ -147,8 +146,9 @@ class ChannelAdapters:
     ) -> Release:
         """Publish and serve a channel adapter, and remove the channel's older releases.
 
-        The older releases are removed because they may hold data of videos that were deleted since. `dimension`: number
-        of the model's inputs. `videos`: ids of the videos in the adapter. `more`: further entries of the manifest.
+        The older releases may hold data of videos that were deleted after these releases were made. `dimension`: number
+        of the model's inputs. `videos`: ids of all videos whose data the adapter uses. `more`: further entries of the
+        manifest.
         """
         scope = _checked(about.channel_id)
 
@@ -163,11 +163,11 @@ class ChannelAdapters:
         return release
 
     def changing(self, channel_id: str) -> AbstractContextManager[None]:
-        """Lock the channel's adapter, so that no other process changes it, see `Serving.changing`."""
+        """Lock the channel's adapter inside the `with` block, so that no other process changes it."""
         return self.store.serving.changing(ADAPTER, _checked(channel_id))
 
     def remove(self, channel_id: str) -> bool:
-        """Withdraw the channel's adapter and delete all its releases. Return whether the channel had an adapter."""
+        """Stop serving the channel's adapter and delete all its releases. Return whether the channel had an adapter."""
         scope = _checked(channel_id)
         if not (self.store.root / ADAPTER / scope).is_dir():
             return False

@@ -1,13 +1,14 @@
-"""Choose the words for how sure the lab is of a winner: clear, leaning or too close to call.
+"""The win probabilities from which a winner is called clear or leaning. With less, a pair is too close to call.
 
-The words depend on the whole percentage that is shown, so that words and percentage agree.
+A win probability is first rounded to a whole percentage, which is also the number that people see. So the words never
+contradict the number.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 CLEAR, LEANING = 75, 60
-"""Minimum win probabilities of a clear and of a leaning winner, in whole percent. Below 60, it is too close to call."""
+"""Minimum win probability of a clear winner, and of a leaning winner, in percent."""
 
 
 def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -16,8 +17,8 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return whether a pair is too close to call.
+    """Return whether each pair is too close to call.
 
-    `probability` is the win probability of the better video of the pair, 0.5 to 1.
+    `probability` is the win probability of that picture or video of the pair which the model prefers, 0.5 to 1.
     """
     return np.asarray(percent(probability) < LEANING, np.bool_)

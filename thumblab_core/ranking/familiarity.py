@@ -29,14 +29,13 @@ The threshold is a 1st percentile. With fewer pictures, 1 % of the pictures woul
 MOST = 2_000
 """Maximum number of pictures that are stored, drawn at random.
 
-More pictures would take longer to load. They would change little, because a new picture would rarely be nearer to one
-of the additional pictures than to the nearest of the 2,000.
+More pictures would take longer to load, and would change few decisions.
 """
 
 _LOWEST = 1.0
-"""The threshold is this percentile of the cosines to the nearest picture of another channel."""
+"""The threshold is this percentile of the cosines of stored pictures to their nearest picture of another channel."""
 _BLOCK = 256
-"""Number of pictures whose cosines are computed at once."""
+"""Number of pictures that are compared with all stored pictures at once."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Familiarity:
         return cosines
 
     def save(self, folder: Path) -> None:
-        """Write the familiarity file of a release."""
+        """Write the familiarity file of a release into `folder`."""
         from safetensors.numpy import save_file
 
         save_file({"pictures": self.pictures, "least": np.array([self.threshold], np.float32)}, folder / FILE)

@@ -73,7 +73,7 @@ class InputLayout:
         return sum(self.sizes.values())
 
     def columns(self, block: str) -> slice:
-        """Return the columns of a block."""
+        """Return the columns of the block with the name `block`."""
         start = 0
         for name, size in self.sizes.items():
             if name == block:
@@ -94,8 +94,8 @@ def model_inputs(
 
     `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `in_pictures` [n]: the words in
     each picture, None for a picture in which no text was looked for. `seconds` [n]: the length of each video, NaN if
-    unknown. If `in_pictures` or `seconds` is left out, its values are unknown. `version`: the version of the inputs
-    that the model was trained with.
+    unknown. Without `in_pictures` or `seconds`, these facts count as unknown for all videos. `version`: the version of
+    the inputs that the model was trained with.
     """
     words, facts = title_words(texts), title_facts(texts, min(version, 2))
     if version < _FIRST_WITH_AGREEMENT:

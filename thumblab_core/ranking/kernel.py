@@ -1,13 +1,14 @@
-"""Define the kernel of channel adapters. It says how much one video of a channel tells about another.
+"""The kernel of channel adapters, a function that says how similar the inputs of two videos are.
 
-The kernel is the sum of a Gaussian and of linear parts (a Gaussian process with an additive kernel, Duvenaud et al.,
-NIPS 2011):
+The more similar two videos of a channel are, the more the views of one tell about the views of the other. The kernel is
+the sum of a Gaussian and of linear parts:
 
     k(x, y) = exp(-|x - y|^2 / 2) + sum over blocks of variance(block) * x(block) . y(block)
 
 The Gaussian compares picture and title as a whole. The linear parts let each channel have its own linear weights. They
-can learn which pictures its viewers like under any title, which words and wording of titles they like, and how long its
-videos should be. docs/training-recipe.md says how the variances were chosen.
+learn which pictures the channel's viewers like under any title. They also learn which words, wording and length of the
+video these viewers like. Duvenaud et al. (NIPS 2011) describe additive kernels like this one. docs/training-recipe.md
+says how the variances were chosen.
 """
 
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ The length scale of the Gaussian is 1, because the standardised block of a pictu
 VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
 """The variance of each linear part, as a multiple of the variance of the Gaussian.
 
-The standardised title facts have the length 0.5. With 0.4, they explain as much as a block of length 1 with 0.1,
-because 0.4 * 0.5^2 = 0.1.
+The title facts have a larger variance because their standardised block has the length 0.5, not 1. With 0.4, they
+contribute as much as a block of length 1 with 0.1, because 0.4 * 0.5^2 = 0.1.
 """
 
 

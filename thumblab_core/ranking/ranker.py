@@ -2,15 +2,19 @@
 
 A linear model and a trunk read the inputs. Three kinds of heads (small networks) read the output of the trunk:
 
-    inputs      d columns in blocks, see `thumblab_core.ranking.inputs` and `Ranker.fit_scale`
-    linear      d -> 1                      a linear model; a few thousand videos can teach no more than this
-    trunk       the dense blocks -> 512     gets no words, because it would only memorise their two thousand columns
-    pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses; the score is linear + pairwise
-    absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
-    auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
+    inputs      d columns in blocks, see `thumblab_core.ranking.inputs`
+    linear      d -> 1                      a linear model of all inputs
+    trunk       the dense blocks -> 512     reads the blocks before `words`
+    pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses
+    absolute    512 -> 512 -> 256 -> 1      predicts engagement or true CTR, 0-1
+    auxiliary   512 -> 256 -> 1, six heads  each predicts one sub-score, only to help the training of the trunk
 
-The score is in log views, relative to what the channel's videos usually get. A score that is higher by 1 means that e
-times (2.7 times) as many views are expected. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
+The score is the output of the linear model plus that of the pairwise head. A few thousand videos are only enough to
+train the linear model. The trunk does not read the two thousand columns of words, because it would only memorise
+them.
+
+The score is in log views, relative to what the channel's videos usually get. A picture whose score is higher by 1 is
+expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 """
 
 import math
@@ -25,7 +29,7 @@ from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TI
 from thumblab_core.sub_scores import NAMES
 
 FACTS_LENGTH = 0.5
-"""Length of the title facts in the standardised inputs. The vectors of pictures and titles have length 1 there."""
+"""Length of the block of title facts in the standardised inputs. The blocks of picture and title have length 1."""
 _LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 1.0}
 CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
@@ -121,10 +125,9 @@ class Ranker(nn.Module):
     def fit_scale(self, inputs: Float32s) -> None:
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
-        Each dense block gets the length that `_LENGTHS` gives, title facts 0.5 and all others 1. The inputs for words
-        and for the length of the video are not changed. An input that is constant in training is set to 0. Nothing can
-        be learnt from such an input. If it were divided by its tiny standard deviation, its first change after training
-        would outweigh all other inputs.
+        Each block before `words` is scaled to the length that `_LENGTHS` gives. The blocks `words` and `length` are not
+        changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If it were
+        divided by its tiny standard deviation, its first change after training would outweigh all other inputs.
         """
         layout = self.config.layout
         blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]
@@ -144,9 +147,10 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def start(self, line: Float32s, usual: float = 0.5) -> None:
-        """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
+        """Initialise the network so that its score is that of a linear model.
 
-        `usual`: the value above 0 and below 1 that the absolute head predicts for every picture at first.
+        `line`: the weights [d] of the linear model for standardised inputs.
+        `usual`: the value between 0 and 1 that the absolute head predicts for every picture before it is trained.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)

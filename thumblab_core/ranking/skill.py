@@ -1,4 +1,4 @@
-"""Read the skill of a model, which says how accurate its ranking is. It is one AUC for each split of the evaluation.
+"""Read the skills of a model. A skill is the AUC on one split of the evaluation, and says how accurate the ranking is.
 
 The figures come from `evaluation.json` in the model's release, see docs/evaluation.md.
 """
@@ -16,8 +16,11 @@ FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 PACKAGE, ONE_TITLE, ONE_VIDEO = "package", "one_title", "one_video"
-"""Questions of the evaluation: which of two videos got more views, which of two pictures is better under one title, and
-which of two pictures that one video showed is better."""
+"""Questions of the evaluation.
+
+`PACKAGE`: which of two videos got more views. `ONE_TITLE`: which of their pictures is better if both have the same
+title. `ONE_VIDEO`: which of two pictures that one video showed is better.
+"""
 
 RESIDUAL = "residual"
 """Name of the slice of `ONE_TITLE` in which the winner of a pair is the video with the higher residual.
@@ -32,9 +35,9 @@ _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
 
 LEAST_EXPERIMENT_PAIRS, LEAST_EXPERIMENT_CHANNELS = 50, 5
-"""Minimum number of pairs, and of their channels, for the skill to be that of `ONE_VIDEO`.
+"""The AUC of `ONE_VIDEO` is used as the skill only if at least this many pairs, of this many channels, were evaluated.
 
-The experiments of a single channel say nothing about other channels, however many they are.
+Even many experiments of a single channel say nothing about other channels.
 """
 
 FILE = "evaluation.json"
@@ -64,11 +67,9 @@ class Skill:
 def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
-    The service ranks pictures of one video. If a split has enough pairs of experiments, and their figure has an
-    interval, the skill is that of the question `ONE_VIDEO`. Otherwise it is that of `ONE_TITLE`. The evaluation of older
-    releases did not ask this question, so their skill is that of `PACKAGE`.
-
-    Raises `LabError` if the file is not valid.
+    The service ranks pictures of one video. So the skill is that of the question `ONE_VIDEO` if the split has enough
+    pairs from experiments and their AUC has an interval. Otherwise, it is that of `ONE_TITLE`. The evaluations of older
+    releases did not ask `ONE_TITLE`. Their skill is that of `PACKAGE`. Raises `LabError` if the file is not valid.
     """
     path = folder / FILE
     if not path.is_file():
@@ -100,7 +101,7 @@ def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
     """Return the skill that a row of an evaluation holds, or None if it was not measured."""
-    old = "metric" not in row  # An old row has no metric, because AUC was the only one.
+    old = "metric" not in row  # Older releases do not name the metric, because AUC was the only metric.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None

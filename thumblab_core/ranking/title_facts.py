@@ -1,8 +1,7 @@
 """Compute features of the wording of a title: its length, its punctuation and its words.
 
-A sentence encoder captures what a title is about. But on one channel, the words "vs" and "unboxing" may bring views. On
-another channel, titles in capital letters may no longer bring views. A sentence encoder does not capture such facts,
-but the features of this module do.
+The vector of a sentence encoder says what a title is about, but little about its wording. The wording may matter: the
+words "vs" or "unboxing" may bring views on one channel, and titles in capital letters may cost views on another.
 """
 
 import re
@@ -48,16 +47,16 @@ FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 
 
 def title_facts(titles: Sequence[str], version: int = VERSION) -> Float32s:
-    """Return the facts of each title, float32 [n, FACTS]: lengths and shares of about 0 to 1, and flags of 0 or 1."""
+    """Return facts about each title, float32 [n, FACTS]: lengths and shares, mostly from 0 to 1, and flags, 0 or 1."""
     return np.array([_facts(title, _PICTOGRAPHS[version]) for title in titles], np.float32).reshape(len(titles), FACTS)
 
 
 def title_words(titles: Sequence[str]) -> Float32s:
     """Return the hashed words, pairs of words and groups of characters of each title, float32 [n, WORDS].
 
-    The first half of a row is for words and pairs of words, the second for groups of characters. Each half has length
-    1, or 0 if the title has nothing to hash. Signed feature hashing (Weinberger et al., ICML 2009) needs no vocabulary,
-    so words that were not seen in training have a bucket too.
+    The first half of a row is for words and pairs of words, the second half for groups of characters. Each half is a
+    vector of length 1, or of zeros if the title has nothing to hash. Words that were not seen in training have a bucket
+    too, because signed feature hashing (Weinberger et al., ICML 2009) needs no vocabulary.
     """
     if not titles:
         return np.zeros((0, WORDS), np.float32)

@@ -1,8 +1,13 @@
-"""A ranking model as it is released: the network, the channel adapters, and the calibration of its scores.
+"""A ranking model as a release stores it: the network, the channel adapters, and the calibration of its scores.
 
-Files of a release: `model.safetensors`, `adapters.safetensors`, `config.json` (the architecture and how it was
-trained), `calibration.json`, `familiar.safetensors` (see `thumblab_core.ranking.familiarity`) and `evaluation.json`
-(see `thumblab_core.ranking.skill`).
+A release has these files:
+
+    model.safetensors       weights of the network
+    config.json             architecture of the network, and facts of its training
+    adapters.safetensors    channel adapters, see the module `adapters`
+    calibration.json        see `Calibration`
+    familiar.safetensors    see the module `familiarity`
+    evaluation.json         see the module `skill`
 """
 
 import json
@@ -25,19 +30,19 @@ from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""The two values that an absolute head may predict. A model is trained on one of them.
+"""Names of the two values that the absolute head of a network may predict. A model is trained on one of them.
 
-`ENGAGEMENT` is the percentile among the channel's own videos. `CTR` is the true click-through rate.
+`ENGAGEMENT` is the percentile of a video's views among its channel's videos. `CTR` is the true click-through rate.
 """
 
 FittedTo = Literal["residuals", "experiments", "packages"]
 RESIDUALS: FittedTo = "residuals"
 EXPERIMENTS: FittedTo = "experiments"
 PACKAGES: FittedTo = "packages"
-"""What the slope of win probabilities was fitted to.
+"""Names of the data to which the slope of win probabilities was fitted.
 
-`RESIDUALS`: what the context leaves of the views of pairs of videos. `EXPERIMENTS`: tests of pictures on one video.
-`PACKAGES`: the views of pairs of videos, in models of older versions of the lab.
+`RESIDUALS`: residuals of pairs of videos. `EXPERIMENTS`: results of experiments, in which one video showed two
+pictures. `PACKAGES`: views of pairs of videos, in models of older versions of the lab.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -52,7 +57,7 @@ class EngagementAccuracy:
     """The accuracy of the absolute head, which predicts engagement or CTR. It was measured on `videos` held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
-    95 % interval. `spread`: difference between the 5th and the 95th percentile of the predictions.
+    95 % interval. `spread`: the 95th percentile of the predictions minus the 5th.
     """
 
     correlation: float
@@ -65,12 +70,12 @@ class EngagementAccuracy:
 class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
-    `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
-    `slope_adapted`: the same slope for channels with an adapter.
-    `one_title`: these two slopes for two pictures under one title. None in older releases.
-    `one_title_from`: what these two slopes were fitted to, `RESIDUALS` or `EXPERIMENTS`. None in older releases.
-    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
-    score is placed among the channel's own videos instead, see `Adapter`.
+    `slope`: log odds that one of two videos wins, per unit of the difference of their scores, without an adapter.
+    `slope_adapted`: the same slope with an adapter.
+    `one_title`: both slopes for two pictures under one title. None in older releases.
+    `one_title_from`: what each slope of `one_title` was fitted to, `RESIDUALS` or `EXPERIMENTS`. None in older releases.
+    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' scores without an adapter.
+    Scores with an adapter are compared with those of the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 
@@ -93,10 +98,9 @@ class Calibration:
         return percentile_of(score, quantiles)
 
     def slope_of(self, adapted: bool) -> float:
-        """Return the slope for adapted or for unadapted scores of pictures under one title.
+        """Return the slope for pictures under one title. `adapted`: whether their scores are those of an adapter.
 
-        Older releases have no slopes for pictures under one title. Their slopes for pairs of whole videos are used
-        instead.
+        Older releases do not have this slope. Their slope for pairs of videos is returned instead.
         """
         slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
         return slope_adapted if adapted else slope
@@ -142,10 +146,11 @@ class TrainedRanker:
         adapter: Adapter | None = None,
         in_pictures: Sequence[str | None] | None = None,
     ) -> Predictions:
-        """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
+        """Return predictions for n pictures with titles.
 
-        `adapter`: the adapter of the channel that the scores are adapted to, or None. `in_pictures` [n]: the words in
-        each picture, see `model_inputs`.
+        `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `adapter`: the adapter of the
+        channel, or None for scores without an adapter. `in_pictures` [n]: the words in each picture, see
+        `model_inputs`.
         """
         inputs = model_inputs(images, titles, texts, self.model.config.version, in_pictures)
         return self.predict_inputs(inputs, adapter)
@@ -171,7 +176,7 @@ class TrainedRanker:
 
     @property
     def why_no_engagement(self) -> str | None:
-        """The reason why the predicted engagement is not shown, as a clause. None if the engagement can be shown."""
+        """The reason why the predicted engagement is not shown, as a clause. None if it can be shown."""
         informed = self.engagement_accuracy
         if informed is None:
             return "its accuracy on held-out videos was not measured"
@@ -199,7 +204,7 @@ class TrainedRanker:
 
     @classmethod
     def load(cls, release: Release) -> Self:
-        """Verify and load a release. Raises `LabError` if it is damaged or has another architecture."""
+        """Verify and load a release. Raises `LabError` if it is damaged or if this version of the lab cannot read it."""
         release.verify()
         return cls.load_files(release.path)
 
@@ -226,9 +231,10 @@ class TrainedRanker:
 
 
 def _architecture(stored: Mapping[str, Any]) -> RankerConfig:
-    """Return the architecture of a stored model. Older models name the version of their inputs `title_facts`.
+    """Return the architecture of a stored model. `stored` is the entry `architecture` of its `config.json`.
 
-    The oldest models name no version. They were trained with version 1.
+    Older models store the version of their inputs under the name `title_facts`. The oldest models store no version.
+    They were trained with version 1.
     """
     fields = dict(stored)
     older = fields.pop("title_facts", 1)

@@ -1,4 +1,4 @@
-"""One release: its manifest, its files with their checksums, and the errors for a release that cannot be read."""
+"""Read and verify one release: its manifest, and its files by their checksums."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ from thumblab_core.errors import LabError
 FORMAT = 2
 """The format of the releases that this version of the lab writes.
 
-Since format 2, an index may hold changes next to its base. Releases of format 1 have no changes, and are still read.
+Since format 2, the release of an index may contain changes (`changes.json`). Releases of format 1 are still read.
 """
 _READABLE_FORMATS = (1, FORMAT)
 
 INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
-"""Kinds of releases. Indices have one scope per niche. Encoders have one scope per model and weights.
+"""Kinds of releases. Each niche is a scope of indices. Each encoder model with its weights is a scope of encoders.
 
 Pairs and models have the scope `ALL`.
 """
@@ -30,17 +30,17 @@ _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
 class ReleaseError(LabError):
-    """An error for a release that is missing, damaged or of another format."""
+    """Raised if a release is missing, damaged or of an unknown format, or if it cannot be written or removed."""
 
 
 class UnreadError(ReleaseError):
-    """An error for a release that the operating system could not read this time. The release may be undamaged."""
+    """Raised if the operating system could not read a release this time. The release may be undamaged."""
 
     transient = True
 
 
 class BusyError(ReleaseError):
-    """An error for a scope that another process kept locked for longer than this process waits."""
+    """Raised if another process kept a scope locked for longer than this process waits."""
 
     transient = True
 
@@ -74,18 +74,22 @@ class Release:
     def verify(self, known: Mapping[str, str] | None = None) -> None:
         """Raise `ReleaseError` unless the manifest is the published one and every file matches its checksum.
 
-        `known` maps names to checksums of files whose content the caller already holds. A file with the same checksum
-        in the manifest is not read again.
+        `known` maps the names of files that the caller has already verified to their checksums. If the manifest has the
+        same checksum for such a file, the file is not read again.
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
-            raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish it again")
+            raise ReleaseError(
+                f"{self}: the manifest is not the one that was published; roll back, or publish the release again"
+            )
         for name, expected in self.files.items():
             if known is not None and known.get(name) == expected:
                 continue
             with _explained_read_errors(f"{self}: {name} cannot be read"):
                 checksum = file_checksum(self.path / name)
             if checksum != expected:
-                raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish it again")
+                raise ReleaseError(
+                    f"{self}: {name} does not match its checksum; roll back, or publish the release again"
+                )
 
     def read(self, name: str) -> bytes:
         """Return the content of a file without verifying it.
@@ -152,7 +156,7 @@ def was_not_read(error: BaseException | None) -> bool:
     """Return whether `error`, or an error that caused it, means that an existing file could not be read this time.
 
     If the result is True, it is not known whether the file is damaged. Libraries that parse files also raise `OSError`
-    for a damaged file. Such an error of a library has no `errno`, and the result is False for it.
+    for a damaged file. Such an error has no `errno`, and does not count.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):
@@ -162,10 +166,9 @@ def was_not_read(error: BaseException | None) -> bool:
 
 
 def require_damage(release: Release, error: BaseException) -> None:
-    """Raise `UnreadError` if `error` means that the release could not be read this time.
+    """Raise `UnreadError` if `error` means that the release could not be read this time, see `was_not_read`.
 
-    Call this before the release is treated as damaged because of `error`. If the system could not read the release, it
-    may be undamaged.
+    Code that catches `error` must call this before it treats the release as damaged.
     """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error

@@ -111,7 +111,7 @@ class ReleaseStore:
         return folder.get(release_id)
 
     def mark(self, kind: str, scope: str) -> int:
-        """Return a new number of the scope, a mark. Releases and marks that are made later get higher numbers."""
+        """Return a mark, which is a new number of the scope. Later releases and marks get higher numbers."""
         folder = self._folder(kind, scope)
         with folder.writing():
             return folder.next_number()
@@ -151,14 +151,14 @@ class ReleaseStore:
         return release
 
     def prune(self, kind: str, scope: str, keep: int, spare: Collection[str] = ()) -> list[str]:
-        """Delete old releases and the remains of crashed writers. Return the ids of the deleted releases.
+        """Delete old releases, and files that crashed processes left. Return the ids of the deleted releases.
 
-        The newest `keep` releases, the served release and the releases whose ids are in `spare` stay.
+        The newest `keep` releases, the served release and the releases with an id in `spare` are not deleted.
         """
         folder = self._folder(kind, scope)
         with folder.writing():
-            # This process holds the lock, so no other process is writing. So all staging folders were left by processes
-            # that died.
+            # No other process is writing now, because this process holds the lock. So all staging folders are from
+            # processes that died.
             for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             stay = {folder.pointer(), *spare}
@@ -200,7 +200,7 @@ def _staging_folder(folder: ScopeFolder) -> Path:
 
 
 def _delete(folder: ScopeFolder, release_id: str) -> None:
-    # The folder is renamed first, because a reader must never find a release with half of its files.
+    # The folder is renamed first, because a reader must never find a release without some of its files.
     staging = folder.path / f"{STAGING}{release_id}"
     with suppress(FileNotFoundError):
         (folder.path / release_id).rename(staging)

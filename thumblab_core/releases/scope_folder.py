@@ -37,7 +37,7 @@ class ScopeFolder:
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
     def release_ids(self) -> list[str]:
-        """Return the ids of all published releases, in no order, whether their manifests can be read or not."""
+        """Return the ids of all published releases in any order, also if their manifests cannot be read."""
         if not self.path.is_dir():
             return []
         return [path.name for path in self.path.iterdir() if is_release_id(path.name)]
@@ -45,8 +45,8 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. If this method left out the release of that
-        manifest, an older release could look like the newest.
+        Raises `UnreadError` if a manifest could not be read this time. If that release were left out as well, an older
+        release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():
@@ -66,7 +66,7 @@ class ScopeFolder:
             return None
 
     def move_pointer(self, release_id: str) -> None:
-        """Make the pointer name a release, or no release if the id is "". Call it inside `writing`."""
+        """Make the pointer name a release, or no release if the id is "". Call this inside `writing`."""
         self.replace_file(_POINTER, release_id)
 
     def replace_file(self, name: str, text: str) -> None:
@@ -83,9 +83,9 @@ class ScopeFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the lock under which releases are written, promoted and deleted. Makes the folder if it is missing.
+        """Lock the scope inside the `with` block, to write, promote or delete releases. Make the folder if needed.
 
-        Raises `ReleaseError` for an `OSError` in the `with` block, such as a full disk.
+        If an `OSError` such as a full disk occurs in the block, `ReleaseError` is raised instead.
         """
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,10 @@ class ScopeFolder:
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
-        """Hold the lock under which a process makes a new release from the served release and promotes the new one.
+        """Lock the scope inside the `with` block, to make a new release from the served one and promote it.
 
-        Raises `BusyError` if another process holds the lock for more than `patience` seconds.
+        Another process may still write other releases of the scope, because this is not the lock of `writing`. Raises
+        `BusyError` if another process holds the lock for more than `patience` seconds.
         """
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -117,15 +118,15 @@ class ScopeFolder:
             yield
 
     def next_number(self, above: int = 0) -> int:
-        """Return a number that is higher than `above` and than every number given before. Call it inside `writing`.
+        """Return a number above `above` and above every earlier number of the scope. Call this inside `writing`.
 
-        The number is written to the disk before it is returned. So it is never given again, even if its release is
+        The number is written to the disk before it is returned. So it is never returned again, even if its release is
         deleted.
         """
         path = self.path / "NUMBER"
         try:
             last = int(path.read_text())
-        except (FileNotFoundError, ValueError):  # No number was given yet, or a power cut emptied the file.
+        except (FileNotFoundError, ValueError):  # There is no number yet, or a power cut emptied the file.
             last = max((release.number for release in self.all()), default=0)
         number = 1 + max(last, above)
         with path.open("w") as file:

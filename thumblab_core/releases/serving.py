@@ -1,7 +1,7 @@
-"""Decide which release of a scope is served, by the pointer, the history of promotions, and the hold of a person.
+"""Decide which release of a scope is served. Keep the pointer, the history of promotions, and the hold of a person.
 
-Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. A reader reads the pointer once,
-and then reads and verifies the files of the release that the pointer named.
+A published release is not served until `Serving.promote` moves the pointer to it, which is atomic. A reader reads the
+pointer once, and then reads and verifies the files of the release that it named.
 """
 
 import json
@@ -58,20 +58,20 @@ class Serving:
         return None if release_id is None else self._folder(kind, scope).get(release_id)
 
     def withdrawn(self, kind: str, scope: str) -> bool:
-        """Return whether serving was withdrawn.
+        """Return whether nothing is served because of `withdraw`.
 
-        If there is no pointer, the result is False, because no release was promoted yet.
+        The result is False if no release was promoted yet.
         """
         return self._folder(kind, scope).pointer() == ""
 
     def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
-        """Verify a release, except for its `known` files (see `Release.verify`), and serve it."""
+        """Verify a release and serve it. Files in `known` are not read again, see `Release.verify`."""
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
             # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
-            # The history is read before the pointer moves. If an earlier promotion was killed before it wrote the
-            # history, `_history` adds its release, and the file has this release from now on.
+            # The history is read before the pointer moves. A process that was killed may have moved the pointer without
+            # writing the history. `_history` then adds the release that the pointer names.
             history = [*_history(folder), release.release_id]
             folder.move_pointer(release.release_id)
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
@@ -87,7 +87,7 @@ class Serving:
         return _history(self._folder(kind, scope))
 
     def served_before(self, kind: str, scope: str) -> list[Release]:
-        """Return the existing releases that were promoted and are older than the served one, oldest first."""
+        """Return the releases that were promoted, still exist and are older than the served one, oldest first."""
         served, releases = self.current_id(kind, scope), self._folder(kind, scope).all()
         promoted = self.promoted(kind, scope)
         order = next((release.order for release in releases if release.release_id == served), None)
@@ -102,8 +102,7 @@ class Serving:
         """
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
-            # After two rollbacks, the hold still names the release that was served before the first one. So `resume`
-            # undoes both.
+            # After a second rollback, `displaced` still names the release that was served before the first rollback.
             earlier = self.held(release.kind, release.scope)
             displaced = self.current_id(release.kind, release.scope) if earlier is None else earlier.displaced
             hold = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)
@@ -126,7 +125,7 @@ class Serving:
             sync(folder.path)
 
     def changing(self, kind: str, scope: str, patience: float = 60.0) -> AbstractContextManager[None]:
-        """Lock the scope while the caller reads the served release, makes a new one from it and promotes the new one.
+        """Lock the scope inside the `with` block, to make a new release from the served one and promote it.
 
         Raises `BusyError` if another process holds this lock for more than `patience` seconds. Readers never wait.
         """
@@ -139,9 +138,9 @@ class Serving:
 def _history(folder: ScopeFolder) -> list[str]:
     """Return the ids of the promoted releases in the order of promotion.
 
-    `promote` moves the pointer before it writes the history. If it was killed in between, the served release is missing
-    from the file. So the served release is added if it is not the last one in the file. A damaged pointer adds nothing,
-    so that the next promotion can repair it.
+    `promote` moves the pointer before it writes the history file. If its process was killed in between, the served
+    release is missing in the file. So the served release is added if it is not the last one in the file. A damaged
+    pointer is ignored, so that the next promotion can replace it.
     """
     try:
         history = (folder.path / _HISTORY).read_text().split()

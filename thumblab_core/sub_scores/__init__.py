@@ -1,7 +1,7 @@
-"""Measure the six sub-scores of a thumbnail, each 0 to 1, with the evidence that they were measured on.
+"""Measure the six sub-scores of a thumbnail, each 0 to 1, and the evidence from which they are computed.
 
 The measurements do not use the views of any video. docs/sub-scores.md has the formulas, their sources and their known
-failures. Start with `Meter`.
+failures. The class `Meter` does the measurement.
 """
 
 from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine, UnreadLine

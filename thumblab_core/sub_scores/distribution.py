@@ -1,6 +1,6 @@
-"""The distribution of each sub-score over a niche's library.
+"""The distribution of each sub-score over the pictures of a niche's library.
 
-It shows whether a value is high or low for the niche. The same value can be good in one niche and weak in another.
+It tells whether a value is high or low for the niche. The same value can be good in one niche and weak in another.
 
 An index release stores the distribution as `sub_scores.json`:
 
@@ -27,7 +27,7 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. With fewer values, the lowest tenth is one value or none."""
+"""Minimum number of values for a distribution. With fewer values, the lowest tenth would be one value or none."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""
@@ -38,7 +38,7 @@ _DIGITS = 6
 
 
 class DistributionError(LabError):
-    """An error for an invalid distribution file in a release."""
+    """Raised if the distribution file of a release is not valid."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class ScoreDistribution:
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Many pictures may have the same value, such as 0 or 1. Several quantiles are then equal to the value, and the
-        # result is the middle one of them.
+        # Many pictures may have the same value, such as 0 or 1. If several quantiles are equal to the value, the result
+        # is the middle of their percentages.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:

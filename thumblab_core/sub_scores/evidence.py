@@ -20,7 +20,7 @@ class Box:
 
     @classmethod
     def within(cls, left: float, top: float, right: float, bottom: float) -> Self:
-        """Return the part of the rectangle that lies inside the picture."""
+        """Return the part of a rectangle that lies inside the picture. The rectangle may reach beyond 0 and 1."""
         left, top = min(max(left, 0.0), 1.0), min(max(top, 0.0), 1.0)
         return cls(left, top, min(max(right, left), 1.0) - left, min(max(bottom, top), 1.0) - top)
 
@@ -29,7 +29,7 @@ class Box:
         return self.width * self.height
 
     def covered_by(self, other: "Box") -> float:
-        """Return the share of this box that the other box covers, 0 to 1."""
+        """Return the share of this box that `other` covers, 0 to 1."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return min(1.0, max(0.0, width) * max(0.0, height) / self.area) if self.area > 0 else 0.0
@@ -43,8 +43,8 @@ class TextLine:
     """A line of text that was read.
 
     `confidence`: the confidence of the text reader, 0 to 1. `height_at_120`: the height of the line in pixels when the
-    picture is 120 pixels wide. `contrast`: WCAG 2.2 contrast ratio between its light and dark parts at that width, 1 to
-    21. The contrast is 0 until it is measured.
+    picture is 120 pixels wide. `contrast`: WCAG 2.2 contrast ratio between the light and dark parts of the line at that
+    width, 1 to 21. The contrast is 0 until it is measured.
     """
 
     box: Box
@@ -108,7 +108,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence that was found in a picture. Every figure is 0 to 1.
+    """The evidence that was found in a picture. The numbers of this class are from 0 to 1.
 
     `texts`, `faces`: None if the text reader or the face model is not installed. `missing` then says what to install.
     `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.

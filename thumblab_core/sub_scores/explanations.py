@@ -15,7 +15,7 @@ WEAK = {
     "hierarchy": 0.46,
     "title_match": 0.03,
 }
-"""A sub-score below this value is weak. The lowest tenth of 2,252 thumbnails of 7 niches is below it."""
+"""Values below which each sub-score is weak. They are the 10th percentiles of 2,252 thumbnails of 7 niches."""
 
 _LEGIBLE = 0.5
 """If the legibility is below this, the explanation names the line that is hardest to read."""
@@ -29,10 +29,10 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason. It has a fix if it is weak, or if the evidence shows what to change.
+    """Return the sub-score with its reason. It has a fix if it is weak, or if a text in the picture has a problem.
 
-    `weak` says whether the value is weak among the thumbnails of a niche. If it is None, the value is compared with
-    `WEAK`.
+    `weak` says whether the value is weak among the thumbnails of a niche. If `weak` is None, the value is compared with
+    `WEAK` instead.
     """
     if weak is None:
         weak = value < WEAK[name]
@@ -58,7 +58,7 @@ def _subject(evidence: Evidence) -> str:
 
 
 def _face_share(evidence: Evidence) -> str:
-    """Return how much of the picture its faces take. Needs at least one face."""
+    """Return a clause that says how much of the picture the faces take. There must be at least one face."""
     area = sum(face.box.area for face in evidence.faces or ())
     count = len(evidence.faces or ())
     return f"{'a face takes' if count == 1 else f'{count} faces take'} {area:.0%} of the picture"
@@ -95,8 +95,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text was compared with the title, it matches if the value is at least `TEXT_MATCHES_FROM`, which was
-    measured. If the picture itself was compared, no such limit is known.
+    If the text in the picture was compared with the title, the two match from `TEXT_MATCHES_FROM` on. If the picture
+    itself was compared, it is not known from which value on they match.
     """
     if evidence.title_match_by == PICTURE:
         if weak:
@@ -111,10 +111,10 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:
-    """Return the problem of the first line that the length badge hides.
+    """Return the reason and the fix for a text that the length badge hides or that is hard to read, or None.
 
-    If the badge hides no line and the legibility is below a half, return the problem of the line that is hardest to
-    read.
+    This is the first line of text that the badge hides by at least a quarter. If there is none and the legibility is
+    below a half, it is the line that is hardest to read.
     """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)

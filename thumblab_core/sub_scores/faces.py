@@ -1,4 +1,4 @@
-"""Detect faces with YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
+"""Detect faces with the network YuNet, which OpenCV runs (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
 
 import threading
 from pathlib import Path
@@ -18,7 +18,7 @@ _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
 _MOST = 50
 """Maximum number of boxes that go into non-maximum suppression."""
-_LOADING = threading.Lock()  # The whole process shares OpenCV's log level, so only one thread may change it.
+_LOADING = threading.Lock()  # Only one thread at a time may change OpenCV's log level, which all threads share.
 
 
 class FaceFinder:
@@ -33,8 +33,7 @@ class FaceFinder:
 
         with _LOADING:
             level = logging.getLogLevel()
-            # Without this line, OpenCV would warn about the backend that runs the model, although OpenCV itself chose
-            # this backend.
+            # Without this line, OpenCV would warn about the backend that it chose itself to run the model.
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._detector = cv2.FaceDetectorYN.create(str(model), "", (_SIDE, _SIDE), _CONFIDENCE, _OVERLAP, _MOST)

@@ -1,8 +1,7 @@
 """Measure how much of the layout is still visible when a picture is shown 120 pixels wide.
 
-When viewers choose a video, most of them see no thumbnail that is narrower than 120 pixels.
-
-Three things are measured: large shapes, readable text, and what the length badge hides.
+This is about the smallest width at which most viewers see a thumbnail when they choose a video. Three things are
+measured: whether large shapes stay visible, whether text stays readable, and what the length badge hides.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,22 +16,21 @@ BADGE = Box(0.83, 0.84, 0.15, 0.12)
 """The length badge: the box in which YouTube writes the length of the video.
 
 On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. This is the width for
-`12:34`. The badge is wider for hours and narrower for seconds. On other devices, its place and size differ by a few
-pixels.
+`12:34`. The badge is wider if the video takes hours, and narrower if it takes seconds. Between devices, its place and
+size differ by a few pixels.
 """
 
 UNREADABLE, READABLE = 4.0, 8.0
 """Heights of a line in pixels when the picture is 120 pixels wide.
 
-A line cannot be read if it is as high as the first value or lower. It can be read if it is as high as the second value
-or higher.
+A line of at most 4 pixels cannot be read. A line of at least 8 pixels can be read.
 """
 CONTRAST = 3.0
 """Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the edge energy at a width of 120 pixels, as a share of that at 320 pixels, 0 to 1. See `_edges`."""
+    """Return the edge energy (see `_edges`) at a width of 120 pixels, divided by that at 320 pixels, 0 to 1."""
     import cv2
 
     height, width = picture.grey.shape
@@ -46,10 +44,7 @@ def contrast(picture: ScaledPicture, line: Line) -> float:
 
 
 def legibility(lines: Sequence[Line]) -> float | None:
-    """Return the share of the letters that can be read when the picture is 120 pixels wide.
-
-    Return None without text.
-    """
+    """Return the share of the letters that can be read when the picture is 120 pixels wide. None without text."""
     if not lines:
         return None
     letters = sum(line.letters for line in lines)
@@ -64,9 +59,10 @@ def readable(line: Line) -> float:
 def factors(line: Line) -> dict[str, float]:
     """Return the three factors that make a line readable, by name, each 0 to 1.
 
-    `height`: 0 up to 4 pixels, 1 from 8 pixels on. At 8 pixels, the letters in the box are about 7 pixels high. This is
-    enough to tell all letters apart. `contrast`: 1 from a contrast ratio of 3 on, which WCAG 2.2 (1.4.3) requires of
-    large text. `uncovered`: the share of the line that the length badge does not cover.
+    `height`: 0 if the line is at most 4 pixels high, 1 if it is at least 8 pixels high. The letters of a line of 8
+    pixels are about 7 pixels high, which is enough to tell all letters apart. `contrast`: 1 from a contrast ratio of 3
+    on, which WCAG 2.2 (1.4.3) requires of large text. `uncovered`: the share of the line that the length badge does not
+    cover.
     """
     return {
         "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),
@@ -82,7 +78,7 @@ def badge_overlap(lines: Iterable[Line], faces: Iterable[Face], subject: Box | N
 
 
 def _contrast_ratio(luma: Pixels) -> float:
-    """Return the WCAG contrast ratio between the 95th and the 5th percentile of the brightness, uint8."""
+    """Return the WCAG contrast ratio between the 95th and the 5th percentile of the brightness `luma`, uint8."""
     dark, light = (np.percentile(luma, [5, 95]) / 255) ** 2.2
     return float((light + 0.05) / (dark + 0.05))
 

@@ -16,10 +16,10 @@ _SEPARATION = 60.0
 def sharpness(picture: ScaledPicture, subject: Box | None) -> float:
     """Return the sharpness of the subject, 0 to 1, or of the whole picture if there is no subject.
 
-    It is the share of the differences between neighbouring pixels that a 9-pixel blur removes. It is measured
-    horizontally and vertically, and the lower of these two values is returned. This is one minus the blur effect of
-    Crete, Dolmiere, Ladret & Nicolas, Human Vision and Electronic Imaging 2007. It does not depend on contrast, because
-    it is a ratio. A flat surface has sharpness 0.
+    A blur of 9 pixels removes a share of the differences between neighbouring pixels. This share is measured
+    horizontally and vertically, and the lower one is the sharpness. It does not depend on contrast. A flat surface has
+    sharpness 0. Crete, Dolmiere, Ladret & Nicolas (Human Vision and Electronic Imaging 2007) define one minus this
+    value as the blur effect.
     """
     import cv2
 
@@ -56,9 +56,9 @@ def colourfulness(picture: ScaledPicture) -> float:
 def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, float]:
     """Return how far subject and background differ in lightness and in colour, each 0 to 1.
 
-    The first result is the difference of the mean L* of subject and background in CIELAB, divided by 60. The second is
-    the distance of their mean (a*, b*), divided by 60. Without a subject, twice the standard deviations over the whole
-    picture take the place of these differences.
+    The colours are compared in CIELAB. The first result is the difference between the mean L* of subject and
+    background, divided by 60. The second is the distance between their mean (a*, b*), divided by 60. Without a subject,
+    twice the standard deviation over the whole picture is used instead of each difference.
     """
     if subject is None:
         spread = picture.lab.reshape(-1, 3).std(axis=0)

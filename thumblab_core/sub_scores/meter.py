@@ -1,4 +1,4 @@
-"""The meter, which measures the six sub-scores of one picture, or of many pictures on all cores."""
+"""Measure the six sub-scores of one picture, or of many pictures on all cores. The class `Meter` does this."""
 
 import hashlib
 import importlib.metadata
@@ -24,7 +24,7 @@ from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasure
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 FORMULAS = "3"
-"""Version of the formulas. After a change, the asset `visual_features` measures every thumbnail again."""
+"""Version of the formulas. If it changes, the asset `visual_features` measures every thumbnail again."""
 
 _ENCODED = 64
 """Number of pictures whose texts and titles go to the title encoder in one call."""
@@ -66,7 +66,8 @@ class Sample:
 class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
-    A set of engines consists of a text reader and a face detector. Sets are loaded on first use, at most one per core.
+    It keeps sets of engines. A set consists of a text reader and a face detector, and is used by one thread at a time.
+    Sets are loaded on first use, at most one per core.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
@@ -91,9 +92,9 @@ class Meter:
         return f"{FORMULAS}/text-{_reader_version()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
 
     def version_with(self, tower: CrossModalEncoder | None) -> str:
-        """Return the version of sub-scores that are measured with the text tower `tower`.
+        """Return `version`, followed by the fingerprint of `tower`.
 
-        The version includes the fingerprint of `tower`. `tower` is None if the image encoder has no text tower.
+        `tower` is the part of the image encoder that encodes texts, or None if the image encoder has no such part.
         """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
@@ -119,8 +120,8 @@ class Meter:
     def measure_many(self, samples: Iterable[Sample]) -> Iterator[Measurement | LabError]:
         """Measure pictures on all cores and yield the results in order.
 
-        For a picture that cannot be read or measured, its error is yielded in place of a result. Samples are taken only
-        when they are needed, so at most two pictures per core are in memory.
+        If a picture cannot be read or measured, its error is yielded as its result. Samples are taken only when they
+        are needed, so at most two pictures per core are in memory.
         """
         waiting: deque[tuple[Title, Future[PictureMeasurement | LabError]]] = deque()
         done: list[tuple[Title, PictureMeasurement | LabError]] = []
@@ -137,8 +138,8 @@ class Meter:
         yield from self._finish(done)
 
     def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
-        # If an engine cannot be loaded, the error is raised here, and no more pictures are measured. The error of a
-        # single picture is returned below, and the measurement goes on.
+        # If an engine cannot be loaded, this line raises the error, which ends the whole measurement. The errors of
+        # single pictures are only returned.
         with self._borrowed() as engines:
             try:
                 return measure_picture(sample.load(), engines)
@@ -158,7 +159,7 @@ class Meter:
         return [self._measurement(title, result, vectors) for title, result in results]
 
     def _vectors(self, results: Sequence[tuple[Title, PictureMeasurement]]) -> dict[str, Vectors]:
-        """Return the vectors of all texts and titles that are compared with each other. The encoder is called once."""
+        """Return the vectors of all texts and titles that are compared, by text. The encoder is called only once."""
         wanted: dict[str, None] = {}
         for title, result in results:
             text = _compared_text(title, result.evidence)
@@ -185,7 +186,10 @@ class Meter:
     def _title_match(
         self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]
     ) -> tuple[float, str] | str:
-        """Return the value of `title_match` and what was compared (`PICTURE` or `TEXT`), or why there is no value."""
+        """Return the value of `title_match`, and `PICTURE` or `TEXT` for what was compared with the title.
+
+        If there is no value, return the reason instead.
+        """
         if title.image_vector is not None and title.title_vector is not None:
             return title_match.by_picture(title.image_vector, title.title_vector), title_match.PICTURE
         if not title.text:
@@ -222,10 +226,9 @@ class Meter:
 
 
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
-    """Return the evidence, after lines that were probably misread were moved from `texts` to `unread`.
+    """Return the evidence with every line that was probably misread moved from `texts` to `unread`.
 
-    `title_match.doubtful` tells which lines were probably misread. This happens only if the title has letters that the
-    text reader does not know.
+    The function `title_match.doubtful` tells which lines these are.
     """
     misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:

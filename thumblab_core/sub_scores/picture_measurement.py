@@ -30,7 +30,7 @@ _HEAD = 0.2
 
 @dataclass(frozen=True)
 class Engines:
-    """The engines of one thread. An engine that is not installed is None."""
+    """The text reader and the face detector, for one thread at a time. One that is not installed is None."""
 
     reader: TextReader | None
     finder: FaceFinder | None
@@ -45,7 +45,7 @@ class PictureMeasurement:
 
 
 def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
-    """Measure a picture, uint8 [h, w, 3] RGB."""
+    """Measure a picture, uint8 [h, w, 3] RGB, without its title."""
     image = fitted(image, _SIDE, enlarge=False)
     picture = ScaledPicture.of(image)
     read_lines = () if engines.reader is None else engines.reader.read(image)

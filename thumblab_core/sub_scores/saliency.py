@@ -1,4 +1,7 @@
-"""Compute saliency by the spectral residual (Hou & Zhang, CVPR 2007) of the lightness and of both colour axes."""
+"""Compute the saliency of a picture: how much each part of it stands out.
+
+The method is the spectral residual (Hou & Zhang, CVPR 2007). It is applied to the lightness and to both colour axes.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +12,9 @@ from thumblab_core.sub_scores.scaled_picture import Plane
 Map = npt.NDArray[np.float64]
 
 _ROWS, _COLUMNS = 36, 64
-"""Size of the saliency map."""
+"""Number of rows and of columns of the saliency map."""
 _FLAT = 0.5
-"""An axis of L*a*b* whose standard deviation is below this, in units of L*, holds only rounding errors."""
+"""If the standard deviation of an axis of L*a*b* is below this, the axis holds only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:
@@ -49,14 +52,18 @@ def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
 def concentration(saliency_map: Map) -> float:
     """Return how concentrated the saliency is, 0 to 1.
 
-    It is 0 if the most salient tenth of the map holds a tenth of the saliency, and 1 if that tenth holds all saliency.
+    The result depends on the most salient tenth of the map. It is 0 if this tenth holds a tenth of the saliency, and 1
+    if it holds all of it.
     """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))
 
 
 def salient_box(saliency_map: Map) -> Box | None:
-    """Return the box around the connected region with the most saliency above Otsu's threshold, or None."""
+    """Return the box around the most salient region, or None if nothing stands out.
+
+    A region is a group of connected cells whose saliency is above Otsu's threshold.
+    """
     import cv2
 
     if saliency_map.max() <= 0:

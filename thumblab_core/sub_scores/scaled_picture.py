@@ -16,7 +16,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail beside a video. Most viewers see no narrower thumbnail when they choose a video."""
+"""Width in pixels of a thumbnail in the list beside a video, about the smallest that most viewers see."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 
@@ -60,9 +60,9 @@ class ScaledPicture:
         return shown
 
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
-        """Return the pixels of `plane` that are inside the box. A plane is an array of this picture, such as `grey`.
+        """Return the pixels of `plane` that are inside the box. `plane` is an array of this picture, such as `grey`.
 
-        The part has at least `least` pixels on each side, unless the plane itself has fewer.
+        A box that is narrower or lower than `least` pixels is first widened to `least` pixels, if the picture has them.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)

@@ -1,8 +1,9 @@
-"""Read text with the detector and recogniser of PP-OCR, through RapidOCR on OpenVINO.
+"""Read the text in a picture with the networks of PP-OCR. The package RapidOCR runs them on OpenVINO.
 
-Three steps are left out, because thumbnails do not need them. The first is the classifier of upside-down lines, and the
-second is upscaling. The third is the recognition of lines whose letters are too small to be read when the picture is
-120 pixels wide. benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
+One network, the detector, finds lines of text. Another, the recogniser, reads them. RapidOCR also searches for
+upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need them. A line is
+not read either if its letters are too small to be read when the picture is 120 pixels wide. benchmarks/sub_scores.py
+measures how long reading takes and how accurate it is.
 """
 
 from typing import Any
@@ -25,25 +26,24 @@ This limits the time for a picture of a page full of text.
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
-If a long line has an alphabet that the recogniser does not know, its wrong reading can have a confidence of 0.6 or 0.7.
-A line that was read correctly is rarely below 0.8.
+A long line in an alphabet that the recogniser does not know is read wrongly. Its confidence can still be 0.6 or 0.7.
+The confidence of a line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
 """A box counts as a long line if its width divided by its height is at least this."""
 _LIKE_TEXT = 0.6
-"""Minimum score of the detector at which a long line counts as text although it was not read.
+"""Minimum score of the detector at which a long box counts as text, although the recogniser could not read it.
 
-Short boxes and boxes with a lower score count as texture of the picture if they were not read.
+If the recogniser could not read a short box, or a box with a lower score, the box counts as texture of the picture.
 """
 _WIDEST = 1.3
 """Maximum mean width of the letters of a long line, divided by the height of the line.
 
-The mean width is the line's width divided by the number of letters that were read. If the mean width is larger than
+The mean width is the line's width divided by the number of characters that were read. If the mean width is larger than
 this, the recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2
-"""Minimum number of characters of a word. A single character is usually an icon that looks like a letter.
-"""
+"""Minimum number of letters and digits of a word. A single one is usually an icon that looks like a letter."""
 _LOWEST = 3.0
 """A line is read only if it is at least this many pixels high when the picture is 120 pixels wide."""
 _STRIDE = 32
@@ -86,7 +86,7 @@ class TextReader:
         )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom: read and unread ones."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom, also those not read."""
         import cv2
 
         height, width = image.shape[:2]

@@ -19,7 +19,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.sub_scores.evidence import TextLine, UnreadLine
 
 PICTURE, TEXT = "picture", "text"
-"""Names of what was compared with the title."""
+"""What is compared with the title: the picture itself, or the text in it."""
 
 CLIP_RANGE = (0.10, 0.35)
 TEXT_RANGE = (0.0, 0.80)
@@ -38,27 +38,24 @@ _LATIN = 0.9
 _SURE = 0.95
 """If the title has letters that the text reader does not know, a line is trusted only with at least this confidence."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
-"""Characters that look like Cyrillic or Greek letters.
-
-The text reader returns them in place of Cyrillic or Greek letters.
-"""
+"""Characters that the text reader returns instead of Cyrillic or Greek letters, because they look alike."""
 _KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
 """Alphabets that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
 
 
 def rescaled(cosine: float, between: tuple[float, float]) -> float:
-    """Return the cosine rescaled from the range `between` to 0 to 1."""
+    """Map `cosine` from the range `between` to the range from 0 to 1. A cosine outside `between` becomes 0 or 1."""
     low, high = between
     return float(np.clip((cosine - low) / (high - low), 0, 1))
 
 
 def by_picture(image: Vectors, title: Vectors) -> float:
-    """Return the match of picture and title by their unit vectors [d] from an image encoder with a text tower."""
+    """Return the sub-score of a picture and a title, from their unit vectors [d] of an encoder with a text tower."""
     return rescaled(float(image @ title), CLIP_RANGE)
 
 
 def by_text(text: Vectors, title: Vectors) -> float:
-    """Return the match of text and title by their unit vectors [d] from the title encoder."""
+    """Return the sub-score of a text in a picture and a title, from their unit vectors [d] of the title encoder."""
     return rescaled(float(text @ title), TEXT_RANGE)
 
 
@@ -72,9 +69,9 @@ def latin(text: str) -> bool:
 def doubtful(line: TextLine, title: str) -> bool:
     """Return whether the text reader probably read a line in the wrong alphabet.
 
-    This can happen if the title has letters that the text reader does not know. The text reader then turns such letters
-    in the picture into Latin letters that look alike. In this case, a line is trusted only if its confidence is at
-    least `_SURE`, and not all of its characters are in `_LOOK_ALIKES`.
+    If the title has letters that the text reader does not know, the picture may have them too. The text reader turns
+    such letters into Latin letters that look alike. So a line is then doubtful if its confidence is below `_SURE`, or
+    if all of its letters and digits are in `_LOOK_ALIKES`.
     """
     unknown = any(_script(letter) not in _KNOWN for letter in title if letter.isalpha())
     return unknown and (line.confidence < _SURE or all(c in _LOOK_ALIKES for c in line.text if c.isalnum()))

@@ -50,7 +50,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Error that the model for which an adapter is to be fitted is no longer the served model."""
+    """Raised if the model for which an adapter is to be fitted is not served any more."""
 
     transient = True
 
@@ -115,8 +115,8 @@ class ChannelData:
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
         """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few.
 
-        Pictures that were compared on one of the other videos are not used. If they were, an adapter that is evaluated
-        on these videos would know which of their pictures are good.
+        Pictures that were compared on one of the remaining videos of the table are not used. So the adapter can be
+        evaluated on these videos.
         """
         if not len(rows):
             return None
@@ -151,9 +151,8 @@ def fit_channel_adapter(
     ranker = ranker or _loaded(model)
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel.channel_id):
-        # `changing` holds the lock of this channel's adapter. When the lab starts to serve a new model, it fits every
-        # adapter again, each under its own lock. This code checks the served model while it holds the lock. An adapter
-        # for the old model can therefore never replace an adapter for the new model.
+        # The served model is checked inside the lock. After the lab starts to serve a new model, it fits every adapter
+        # again, inside the same lock. So an adapter for the old model never replaces an adapter for the new model.
         if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
@@ -175,7 +174,8 @@ def fit_channel_adapter(
         if release is None or not unchanged:
             more: dict[str, Any] = {"inputs": inputs, **{e: model.info[e] for e in _ENCODERS}}
             more["check"] = None if evaluation is None else vars(evaluation)
-            # The adapter holds data of the videos on which pictures were compared, too. So it names them.
+            # The release must name every video whose data the adapter uses. So it also names the videos on which
+            # pictures were compared.
             named = sorted({*ids, *compared.video_ids.tolist()})
             release = adapters.publish(about, adapter, ranker.model.config.inputs, named, more, run_id)
     return FittedAdapter(

@@ -117,7 +117,8 @@ def _known_or_collected(
 ) -> tuple[Channel, str | None]:
     """Return the channel, and the reason why some of its uploads were not collected (None if there is no reason).
 
-    The channel is collected first if the lab has no video of it, or if `refresh` is true.
+    The channel is collected first if the lab has no video of it, or if `refresh` is true. Raises `LabError` if that is
+    not possible.
     """
     with lab.engine.connect() as connection:
         channel = find_channel(connection, name)
@@ -139,7 +140,10 @@ def _known_or_collected(
 
 
 def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
-    """Return the channel with the id or title `name` in the catalogue. Without `name`, return its only channel."""
+    """Return the channel with the id or title `name` in the catalogue. Without `name`, return its only channel.
+
+    Raises `LabError` if there is no such channel, or if `name` is None and the catalogue has several channels.
+    """
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
     # Titles that differ only in spaces or invisible characters give the same id, and are one channel. The last such

@@ -27,7 +27,7 @@ the videos.
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
-    """Return the niche of most of the channel's videos, or None if the lab has no video of this channel."""
+    """Return the niche that has the most videos of the channel, or None if the lab has no video of this channel."""
     statement = (
         select(videos.c.niche)
         .where(videos.c.channel_id == channel_id)
@@ -46,8 +46,10 @@ def collect_channel(
 
     The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
     go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
-    reason). Raises `LabError` when the channel does not exist, when the lab has no video of it and `niche` is None,
-    when no API key is set, or when YouTube refuses a call.
+    reason).
+
+    Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
+    raises it when the lab has no video of the channel and `niche` is None.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -66,8 +68,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # `download_thumbnails` downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
-    # whether videos whose picture the lab already has show a new one.
+    # `download_thumbnails` downloads the missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
+    # whether the other videos have changed their pictures.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None

@@ -1,7 +1,7 @@
 """Read the pictures that were compared on videos of one channel, for the adapter of this channel.
 
-They come from the one-video pairs of the newest pairs release, of which only the part `TRAIN` is used. A release has no
-pairs of a channel without videos in its corpus. So the adapter of such a channel does not learn from its experiments.
+The pictures come from the one-video pairs of the training part in the newest pairs release. That release has pairs only
+of channels with videos in the corpus. So an adapter of any other channel does not learn from the channel's experiments.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ChannelPictures:
         return cls(np.zeros(0, str), ComparedPictures(nothing, nothing, *[np.zeros(0)] * 3))
 
     def without(self, video_ids: Collection[str]) -> ComparedPictures:
-        """Return the pairs of all other videos."""
+        """Return the pairs, except those of the videos `video_ids`."""
         kept: Flags = ~np.isin(self.video_ids, list(video_ids))
         of = self.pictures
         return ComparedPictures(of.first[kept], of.second[kept], of.score_gaps[kept], of.gaps[kept], of.variances[kept])
@@ -52,7 +52,7 @@ class ChannelPictures:
 def read_compared(lab: Lab, channel_id: str, ranker: TrainedRanker) -> ChannelPictures:
     """Return the pairs of pictures that the adapter of a channel may learn from, with inputs and scores of the model.
 
-    A pair is left out if the lab does not have its vectors of the model's encoders, such as after its video was
+    A pair is left out if the lab does not have its vectors from the model's encoders, for example because its video was
     deleted. Raises `LabError` if the newest pairs release is damaged.
     """
     config = ranker.model.config

@@ -26,9 +26,9 @@ LEAST_ADAPTER_PAIRS = 20
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
-"""A threshold that no cosine reaches. It is used if the model stores no threshold for near-duplicates.
+"""The threshold for near-duplicates if the model stores none. No cosine reaches it.
 
-Near-duplicates are then found only by file and perceptual hash.
+So near-duplicates are then found only by file and by perceptual hash.
 """
 
 
@@ -71,12 +71,12 @@ def evaluate_adapter(
 
     Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
 
+    Two kinds of videos are left out of the newest fifth, because their views would be predicted too well: videos that
+    the model was trained on, and videos whose picture is a near-duplicate of an older video's picture.
+
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as
-    near-duplicates. A video of the newest fifth is left out if it has a near-duplicate among the older videos, because
-    the adapter was fitted on that picture. `trained_on` [n]: whether the model was trained on each video, or None if
-    this is not known. Videos that the model was trained on are left out of the newest fifth, because the model predicts
-    the views of such videos better than those of new videos. `pair_days`: the maximum number of days between the two
-    videos of a pair.
+    near-duplicates. `pair_days`: the maximum number of days between the two videos of a pair. `trained_on` [n]: whether
+    the model was trained on each video, or None if this is not known.
     """
     count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)

@@ -30,8 +30,8 @@ class AddedExperiment:
 class ExperimentWriter:
     """A writer that stores experiments in a lab.
 
-    It looks up each channel name only once. If no channel was found for a name, it remembers the error. If YouTube
-    cannot be asked for one @handle, the writer does not ask YouTube for any other @handle.
+    It looks up each channel name only once, and also remembers the error if no channel was found. If YouTube cannot be
+    asked for one @handle, for example because the quota is used up, it is not asked for any further @handle.
     """
 
     def __init__(self, lab: Lab) -> None:
@@ -59,8 +59,8 @@ class ExperimentWriter:
     def channel_id(self, name: str) -> str:
         """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-        If `name` is an id, the lab need not know the channel. A @handle is looked up on YouTube. Raises `LabError` if
-        no channel is found, or if several channels have the title.
+        If `name` is an id, the lab need not know the channel. A @handle that the lab does not know is looked up on
+        YouTube. Raises `LabError` if no channel is found, or if several channels have the title.
         """
         if name not in self._channel_ids:
             try:
@@ -104,21 +104,24 @@ class ExperimentWriter:
 def find_channel_id(lab: Lab, name: str) -> str:
     """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-    See `known_channel_id` for names that are not asked for on YouTube. Raises `LabError` if no channel is found, or if
-    several channels have the title.
+    A @handle that the lab does not know is looked up on YouTube. Raises `LabError` if no channel is found, or if several
+    channels have the title.
     """
     return ExperimentWriter(lab).channel_id(name)
 
 
 def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
-    """Return whether YouTube answered and refused only the handle. It may then answer for another handle."""
+    """Return whether YouTube refused only this @handle. If so, it is worth asking for the next @handle."""
     if isinstance(error, QuotaError):
         return False
     return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
 
 
 def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
-    """Return the id of the channel that has a @handle on YouTube. Raises `LabError` if there is none."""
+    """Return the id of the channel that has a @handle on YouTube.
+
+    Raises `LabError` if there is no such channel, if no API key is set, or if YouTube refuses the call.
+    """
     if lab.settings.youtube_api_key is None:
         raise LabError(
             f"only YouTube knows the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's "

@@ -24,10 +24,10 @@ OPTIONAL = (
 """The optional columns. `title` is the title of all variants. `title_2` is the title of the second variant only."""
 
 LARGEST_TABLE = 16 * 2**20
-"""The largest table that is read, in bytes."""
+"""Maximum size of a table, in bytes."""
 
 _FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1, MOST_VARIANTS + 1))}
-"""Columns in which words such as `nan` are not taken for an empty cell."""
+"""Columns in which a word such as `nan` is text. In all other columns, it means an empty cell."""
 
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
@@ -144,11 +144,9 @@ def _last(cells: dict[str, str]) -> int:
 
 
 def _picture(name: str, folder: Path) -> Path | None:
-    """Return the path of the picture `name`, or None if `name` is empty.
+    """Return the path of the picture `name` in `folder`, the folder of the table. Return None if `name` is empty.
 
-    Raises `ValueError` if the picture is outside `folder`, the folder of the table.
-
-    `name` may have backslashes, as on Windows.
+    `name` may have backslashes, as on Windows. Raises `ValueError` if the picture is outside the folder.
     """
     if not name:
         return None
@@ -171,7 +169,7 @@ def _share(cell: str, name: str) -> float | None:
 
 
 def _count(cell: str, name: str, example: int = 1200) -> int | None:
-    if "." in cell:  # A point is refused, because 1.000 means a thousand in some countries, and one in others.
+    if "." in cell:  # A point is refused, because 1.000 is a thousand in some countries and one in other countries.
         raise ValueError(
             f"{name} {cell[:_SHOWN]!r} has a point; write a whole number such as {example}, or leave it empty"
         )

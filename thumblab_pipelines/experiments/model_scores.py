@@ -17,11 +17,10 @@ from thumblab_pipelines.lab import Lab
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
     """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
 
-    Each variant of an experiment needs a picture, and the lab must have the vectors of the picture and of its title.
-    Otherwise, the experiment is left out. The lab makes such vectors only if it has collected the tested video. A
-    variant without a title gets the title that the video had, see `variants_query`. The words in the pictures are used
-    if all pictures of the experiment were read. If only some were read, the variants with words would be compared with
-    variants whose words are unknown. The scores use no channel adapter, because an adapter may have been fitted to the
+    An experiment is left out if a variant has no picture, or if a vector of its pictures or titles is missing in the
+    lab. The lab makes these vectors only if it has collected the tested video. A variant without a title gets the
+    title that the video had, see `variants_query`. The words in the pictures are used only if the words of all pictures
+    of the experiment are known. The scores use no channel adapter, because an adapter may have been fitted to the
     tested video itself. Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker

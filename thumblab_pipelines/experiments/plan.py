@@ -28,8 +28,9 @@ class ExperimentPlan:
     """The plan of an experiment.
 
     `impressions_per_variant` is the number of impressions that each of the two variants needs. It was computed from
-    `ctr`, `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair` is None if the model was not
-    asked or cannot choose. `advice` then says what to do.
+    `ctr`, `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair` has the two candidates to test.
+    It is None if there are no scores of a model, or if none of the pairs can be chosen. `advice` then says what to do.
+    `alike` are the pairs of candidates that are too alike to be tested.
     """
 
     ctr: float
@@ -53,10 +54,10 @@ def plan_experiment(
 ) -> ExperimentPlan:
     """Return the plan of a test of two of the candidates.
 
-    See `pair_to_test` for `scores` and `slope`. If `scores` is None, no two candidates are chosen. See
-    `impressions_per_variant` for `ctr` and `lift`, and `advice_without_pair` for `proven`. Raises `LabError` if a
-    picture cannot be read, or if the number of candidates is not allowed. Raises `LabError` too if no test can find the
-    difference that `ctr` and `lift` describe.
+    `scores` and `slope` come from the model, see `pair_to_test`. If `scores` is None, no two candidates are chosen.
+    `proven`: whether the skill of the model is proven. `ctr` is the usual click-through rate, and `lift` is the lift
+    that the test shall find, see `impressions_per_variant`. Raises `LabError` if a picture cannot be read, if the
+    number of candidates is not allowed, or if no test can find this lift.
     """
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")

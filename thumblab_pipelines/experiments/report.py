@@ -17,7 +17,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of the variants of each experiment, by the number of the experiment. They are in the variants' order."""
+"""For each experiment, by its number: the scores of its variants, in the order of the variants."""
 
 _PREVIEWED = 10
 """A preview has at most this many experiments."""
@@ -45,7 +45,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class ChannelReport:
-    """The experiments of a channel by outcome. `agreement` is None if no scores were given."""
+    """The number of a channel's experiments, in total and by outcome. `agreement` is None if no scores were given."""
 
     channel_id: str
     title: str | None
@@ -102,7 +102,7 @@ def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
 
 
 def preview(stored: Sequence[StoredExperiment]) -> str:
-    """Return a Markdown table of the first ten given experiments. No character in a title breaks the table."""
+    """Return a Markdown table of the first ten experiments. Characters that could break the table become spaces."""
     lines = ["| id | channel | video | started | outcome | tested |", "|---|---|---|---|---|---|"]
     for one in stored[:_PREVIEWED]:
         experiment = one.experiment
@@ -114,7 +114,7 @@ def preview(stored: Sequence[StoredExperiment]) -> str:
 
 
 def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[CheckResult]:
-    """Check that the image store has the pictures of all experiments, and that no outcome contradicts the shares."""
+    """Check that the image store has all pictures, and that no outcome contradicts the shares of watch time."""
     without = [one for one in stored if _missing(lab, one.experiment)]
     titles_only = sum(all(variant.sha256 is None for variant in one.experiment.variants) for one in stored)
     pictures = f"{len(stored) - titles_only} experiments have pictures, {titles_only} tested titles without pictures"

@@ -9,8 +9,8 @@ p_winner and p_loser are the win probabilities in the answer. They follow the Br
 ratio is the probability that one of two candidates beats the other. If the skill of the model was not proven, the
 answer has no probabilities and orders the candidates by evidence. The claim is then only which of two is the better.
 
-Candidates that were published are compared with each other. Two such videos of one channel make a pair. The claim is
-that the candidate with the higher score is the better one.
+Candidates that were published are compared with each other. Two published candidates of one channel make a pair. The
+claim is that the candidate with the higher score is the better one.
 """
 
 from collections.abc import Sequence
@@ -104,9 +104,8 @@ def decided_pairs(connection: Connection) -> list[DecidedPair]:
 def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
     """Return each decided pair of an experiment once, with the latest claim about it.
 
-    `pairs` begin with the oldest claim.
-    A person may ask about the same pictures several times. If each answer counted, such pictures would have a larger
-    weight.
+    `pairs` begin with the oldest claim. A person may ask about the same pictures several times. If each answer counted,
+    such pictures would have a larger weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 
@@ -127,8 +126,8 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. Two scores can be compared if they come from the same release, are about the same channel,
-    and have the same `knowledge` of the channel. A pair with equal views above the trend is left out.
+    Scores are percentiles. Two scores can be compared if they have the same release, the same channel and the same
+    `knowledge`. The last says what the model knew of the channel. A pair with equal views above the trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:
@@ -146,7 +145,8 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
 def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair]:
     """Return each pair of videos once, with its latest claim.
 
-    Several releases may have scored the same two videos. Without this rule, such videos would count more.
+    Several releases may have scored the same two videos. If each release counted, such videos would have a larger
+    weight.
     """
     by_time = sorted(pairs, key=lambda pair: pair.scored_at)
     return list({frozenset((pair.winner.video_id, pair.loser.video_id)): pair for pair in by_time}.values())

@@ -20,9 +20,9 @@ from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outco
 class Joined:
     """The numbers of predictions that `join_outcomes` found.
 
-    `predictions` counts all kept predictions. `with_channel` counts those that name a channel, and only these can be
-    joined. `with_experiment` counts those that were joined with an experiment, and `with_video` those that were joined
-    with a video. `with_views` counts those that were joined with a video whose views are known.
+    `predictions` counts all kept predictions. `with_channel` counts those that name a channel, because only these can
+    be joined. `with_experiment` counts those that were joined with an experiment, and `with_video` those that were
+    joined with a video. `with_views` counts those joined with a video whose views above the trend are known.
     """
 
     predictions: int
@@ -35,8 +35,8 @@ class Joined:
 def join_outcomes(lab: Lab) -> Joined:
     """Join every kept prediction again with experiments and videos, and replace all stored outcomes.
 
-    So the new outcomes take corrected experiments and newly known views into account. The replacement is one
-    transaction.
+    Since the last run, experiments may have been corrected, and more views may be known. All outcomes are replaced in
+    one transaction.
     """
     with lab.engine.begin() as connection:
         # Without the lock, two runs at the same time could both store the same outcomes, and one of them would fail.

@@ -19,11 +19,11 @@ def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPictur
     """Return the only candidate that shows the picture. Return None if no candidate or more than one shows it.
 
     A candidate shows the picture if it is the same file, or if their perceptual hashes differ in at most `NEAR` bits.
-    Near-duplicates in the training data are found by the same rule. The file of the picture may differ from the file of
-    the candidate, because YouTube encodes every uploaded picture again.
+    The file of the picture may differ from the file of the candidate, because YouTube encodes every uploaded picture
+    again.
 
-    A candidate that is a near-duplicate of another candidate is never returned, because near-identical candidates may
-    share their win probability in an answer.
+    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither of them is returned. The reason is
+    that the answer may have divided one win probability between them.
     """
     matching = [
         candidate

@@ -30,7 +30,7 @@ from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, ChannelMe
 from thumblab_pipelines.statistics.metrics import numbered
 
 EVERY = "all"
-"""The name of the figures over all releases."""
+"""Name of the figures over all releases. It is used in place of a release id."""
 
 _SURE = 1e-9
 """Probabilities are clipped to the range from `_SURE` to `1 - _SURE`, so that their logarithms are finite."""
@@ -75,8 +75,8 @@ class ExperimentFigures:
 class OrderFigures:
     """The figures of claims about which of two candidates is better, without probabilities.
 
-    `accuracy` is the share of pairs in the right order. A pair with equal places counts as half a pair. `compared` is
-    the number of videos or experiments that the pairs come from.
+    `accuracy` is the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
+    half a pair. `compared` is the number of videos or experiments that the pairs come from.
     """
 
     pairs: int
@@ -89,9 +89,9 @@ class OrderFigures:
 class ReleaseQuality:
     """The figures of one release, or of all releases (`EVERY`).
 
-    `served` says whether the release is served now. `experiments` are pairs about which the answer gave a probability.
-    `evidence` are pairs of experiments that the answer ordered by evidence. `videos` are pairs of published candidates,
-    ordered by score. Each of the three is None if there are no such pairs.
+    `served` says whether the release is served now. Three kinds of pairs have figures of their own. Each is None if
+    there are no such pairs. `experiments`: pairs from experiments, if the answer gave probabilities. `evidence`: pairs
+    from experiments, if the answer was ordered by evidence. `videos`: pairs of published candidates, ordered by score.
     """
 
     release: str
@@ -139,7 +139,7 @@ def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:
     favourite = np.maximum(claimed, 1 - claimed)
     correct = np.asarray((claimed > 0.5) + 0.5 * (claimed == 0.5), np.float64)
     tested = _Pairs.of_variants(pairs)
-    # The slope is 1, because these gaps are the logits of the claimed probabilities.
+    # The functions below turn gaps into probabilities again, by sigmoid(slope * gap). For these gaps, the slope is 1.
     gaps = np.log(claimed) - np.log1p(-claimed)
     return ExperimentFigures(
         len(pairs),
@@ -177,7 +177,7 @@ def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """m pairs of two variants or two videos. Numbers stand for their winners, their losers and their channels [m]."""
+    """m pairs of two variants or of two videos. Numbers name the winner, the loser and the channel of each pair [m]."""
 
     winners: Rows
     losers: Rows

@@ -19,7 +19,7 @@ _DIGITS = 4
 
 
 def metadata(quality: ReleaseQuality) -> dict[str, Any]:
-    """Return the figures as plain numbers. A figure that is not known is left out."""
+    """Return the figures of `quality` as plain numbers, by name. A figure that is not known is left out."""
     figures: dict[str, Any] = {"predictions": quality.predictions}
     tested, evidence, videos = quality.experiments, quality.evidence, quality.videos
     if tested is not None:
@@ -36,7 +36,7 @@ def metadata(quality: ReleaseQuality) -> dict[str, Any]:
 
 
 def table(qualities: Sequence[ReleaseQuality]) -> str:
-    """Return a Markdown table with a row for each release."""
+    """Return a Markdown table with one row for each of `qualities`."""
     lines = [
         "| release | predictions | decided pairs | right | too sure by | ECE | log loss | by evidence | right "
         "| pairs of videos | right |",

@@ -47,7 +47,7 @@ def count_predictions(connection: Connection, channel_id: str | None = None) -> 
 
 
 def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    """Return the stored outcomes of predictions, by the id of the prediction. An outcome has its values by column."""
+    """Return the stored outcomes of predictions, by the id of the prediction. An outcome maps column names to values."""
     shown = [column for column in prediction_outcomes.columns if column.name not in ("outcome_id", "prediction_id")]
     statement = (
         select(prediction_outcomes.c.prediction_id, *shown)
@@ -61,10 +61,10 @@ def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dic
 
 
 def channel_of_predictions(lab: Lab, name: str) -> str:
-    """Return the id of the channel that `name` names: its id, its exact title or its @handle.
+    """Return the id of a channel. `name` is its id, its exact title or its @handle.
 
-    Any id that a prediction has is found, even if the lab does not know the channel. Raises `LabError` if no channel is
-    found.
+    If a kept prediction has `name` as its channel id, the lab need not know the channel. Raises `LabError` if no channel
+    is found.
     """
     with lab.engine.connect() as connection:
         known = count_predictions(connection, name) if "\0" not in name else 0
@@ -84,8 +84,8 @@ def purge_predictions(lab: Lab, channel_id: str | None = None, before: datetime 
 def delete_old_predictions(lab: Lab, now: datetime | None = None) -> int:
     """Delete the predictions that are older than the setting `prediction_days`. Return how many were deleted.
 
-    By default, `now` is the time of this machine. The time of the database server is not used, because the service does
-    not date its predictions by it either.
+    By default, `now` is the time of this machine, not of the database server. The service dates its predictions by the
+    time of its machine, too.
     """
     kept_since = (now or datetime.now(UTC)) - timedelta(days=lab.settings.prediction_days)
     return purge_predictions(lab, before=kept_since)

@@ -1,4 +1,4 @@
-"""Join predictions with videos that were published with one of their candidates."""
+"""Join predictions with videos: find the candidates that were published, and how well these videos did."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ AGE_HOURS = 168
 """The age in hours at which the views of videos are compared: one week."""
 
 LEAST_OTHERS = 3
-"""The trend at a video is known if the views of at least this many other videos of its channel are known."""
+"""The trend at a video counts as known if the views of at least this many other videos of its channel are known."""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -75,7 +75,7 @@ def video_outcomes(connection: Connection, predictions: Mapping[str, Sequence[Ke
 
 
 def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
-    """Return those videos of the channels that have a known first picture."""
+    """Return the videos of the channels, without the videos whose first picture is not known."""
     rows = connection.execute(text(_VIDEOS), {"channels": list(channels), "age": AGE_HOURS}).all()
     return [
         _Video(
@@ -83,7 +83,7 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
             row.channel_id,
             row.published_at,
             ShownPicture(row.sha256, row.phash),
-            # After a change of picture or title, the views no longer come from the first picture alone.
+            # If the picture or the title was changed, the views are not due to the first picture alone.
             float(excess) if row.is_unchanged and np.isfinite(excess) else None,
         )
         for row, excess in zip(rows, _excess(rows), strict=True)

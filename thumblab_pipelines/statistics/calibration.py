@@ -1,10 +1,10 @@
 """Turn score differences into win probabilities, and measure how well these are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
-sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. A bias would be wrong, because the order of a pair's
-videos has no meaning: swapping them must turn p into 1 - p. For the same reason, every function here counts each pair
-in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on other
-held-out pairs.
+sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning. If they
+are swapped, p must become 1 - p, which a bias would prevent. For the same reason, the slope and the calibration curve
+count each pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured
+on other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -25,11 +25,14 @@ LEAST_SLOPE = 1e-6
 
 _BINS = 10
 _RIDGE = 1e-6
-"""A penalty on the slope. Without it, the slope would be infinite if every gap is positive."""
+"""A penalty on the slope. Without it, the slope would be infinite if all gaps are positive."""
 
 
 class Point(TypedDict):
-    """A bin of a calibration curve: mean win probability, share of wins, and number of pairs (each in both orders)."""
+    """A bin of a calibration curve: its mean win probability, share of wins and number of pairs.
+
+    Each pair counts twice, once in each order of its videos.
+    """
 
     predicted: float
     won: float
@@ -61,10 +64,10 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 
 
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
-    """Return the mean win probability and the share of wins per bin, by increasing probability.
+    """Return the mean win probability and the share of wins of each bin, in the order of the probabilities.
 
-    The limits of the bins are quantiles of the probabilities. The bins therefore have similar numbers of pairs. Equal
-    probabilities are in the same bin, so that there may be fewer than `bins` bins. Without gaps, the list is empty.
+    The limits of the bins are quantiles of the probabilities. So the bins have similar numbers of pairs. Equal
+    probabilities are in the same bin. So there may be fewer than `bins` bins. Without gaps, the list is empty.
     """
     values = np.asarray(gaps, np.float64)
     if not len(values):
@@ -117,5 +120,5 @@ def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:
 
 
 def _sigmoid(logits: Float64s) -> Float64s:
-    # tanh is used because it does not overflow for very large or very small numbers.
+    # tanh is used, because exp would overflow for large numbers.
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), np.float64)

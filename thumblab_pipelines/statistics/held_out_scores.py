@@ -1,6 +1,6 @@
-"""Define the classes for scores by which a model is evaluated.
+"""Data classes of held-out scores, by which a model is evaluated.
 
-Such scores come from models that were not trained on the evaluated videos.
+They come from models that were not trained on the evaluated videos.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,8 @@ class OneVideoGaps:
 class HeldOutScores:
     """Scores of the n videos of a dataset, on which an evaluation is based.
 
-    The scores come from the trained model, and from models that were trained without one fold of channels.
+    The scores come from the trained model, and from further models. Each of these was trained without one fold of
+    channels.
 
     Parameters
     ----------
@@ -58,8 +59,8 @@ class HeldOutScores:
         Scores [n] in which each video is scored by a model that was trained without the video's channel. NaN if no such
         model could be trained.
     adapted
-        Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the first 80 % of
-        the channel, which are its training and validation rows.
+        Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the oldest 80 % of
+        the channel's videos, which are its training and validation rows.
     slope, slope_adapted
         Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
         adapters, and `slope_adapted` is for scores with adapters.

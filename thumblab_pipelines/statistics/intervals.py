@@ -13,17 +13,17 @@ channel has its share w[c] of the pairs as its weight. The variance of this mean
   values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
 - tau2 is the estimate of Paule and Mandel [3]_, averaged with that of one imagined channel. Without this channel, tau2
   would often be 0 if there are few channels, and the interval would be too narrow.
-- The ends are t * sqrt(variance) away from the mean. t is the quantile of Student's distribution. Its degrees of
-  freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees of freedom. If all
+- The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. Its
+  degrees of freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1. If all
   weights are equal, this is the number of channels minus 1. It is less if one channel has most of the pairs, and the
   interval is then wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
   channels.
 
 With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
 
-A bootstrap over channels is not used. If there are three channels, its ends are the smallest and the largest of three
-numbers, and it covers the true mean in 75 % of samples instead of 95 %. `tests/pipelines/statistics/test_intervals.py`
-simulates the coverage of these intervals.
+A bootstrap over channels is not used, because it is too narrow with few channels. With three channels, its ends are the
+means of the worst and of the best channel. It then covers the true mean in 75 % of samples instead of 95 %.
+`tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
    Society B, 1992.
@@ -58,10 +58,10 @@ _RANDOM_VARIANCE = 0.25
 """The variance of the outcome (0 or 1) of a pair that is decided by chance."""
 
 _IMAGINED_PAIRS = 4
-"""Number of imagined pairs that are decided by chance."""
+"""Number of imagined pairs that are added to the real pairs, see `_spread`."""
 
 _TYPICAL_DIFFERENCE = 0.05
-"""Standard deviation of an imagined channel's mean from the overall mean."""
+"""How far the mean of the imagined channel is from the overall mean. Its square is this channel's estimate of tau2."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ChannelMeans:
     def of(
         cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval
     ) -> ChannelMeans:
-        """Return the means of `values` [m], one for each pair, by channel. There must be at least one pair.
+        """Compute the mean of each channel. `values` [m] has one value for each pair, with at least one pair.
 
         Parameters
         ----------
@@ -170,16 +170,16 @@ def interval(
 ) -> Interval:
     """Return the interval of the mean of `values` [m], one for each pair. Each pair counts the same.
 
-    See `ChannelMeans` for the parameters.
+    See `ChannelMeans.of` and `ChannelMeans.interval` for the parameters.
     """
     by_channel = ChannelMeans.of(values, winners, losers, channel, within)
     return by_channel.interval(by_channel.over_pairs(), level)
 
 
 def interval_of_channels(values: Float64s, within: Interval) -> Interval:
-    """Return the 95 % interval of the mean of one value per channel [k], for two channels or more.
+    """Return the 95 % interval of the mean of `values` [k], which has one value for each of two channels or more.
 
-    This is the t interval of a mean. Nothing needs to be known about the errors of the values.
+    This is the usual t interval of a mean. The errors of the single values need not be known.
     """
     from scipy.stats import t
 
@@ -202,16 +202,16 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
         centre = float((weight * means).sum() / weight.sum())
         return float((weight * (means - centre) ** 2).sum()) - (len(means) - 1)
 
-    # The means are between -1 and 1, so that two of them differ by 2 at most. With a variance of 4, the sum is
-    # therefore below its expected value.
+    # The means are between -1 and 1, so two of them differ by 2 at most. Therefore, `excess` is below 0 for a variance
+    # of 4.
     return float(brentq(excess, 0.0, 4.0)) if len(means) > 1 and excess(0.0) > 0 else 0.0
 
 
 def _spread(values: Float64s, independent: float, centre: float) -> float:
-    """Return the variance of the values [m] together with the imagined pairs.
+    """Return the variance of the values [m] together with those of the imagined pairs.
 
-    The values count as much as `independent` independent pairs. The imagined pairs are decided by chance, so their mean
-    is `centre`.
+    The imagined pairs are decided by chance, so their mean is `centre`. They keep the variance above 0. The real values
+    count as much as `independent` independent pairs.
     """
     mean = float(values.mean())
     total = independent + _IMAGINED_PAIRS
@@ -226,7 +226,7 @@ def _numbers(channel: npt.ArrayLike) -> Rows:
 
 
 def _consecutive(numbers: Rows) -> Rows:
-    """Return the numbers [m] without gaps between them. All numbers must be 0 or more.
+    """Replace the numbers [m], which must be 0 or more, by consecutive numbers.
 
     The smallest number becomes 0, the next larger number becomes 1, and so on.
     """

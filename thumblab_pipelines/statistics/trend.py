@@ -24,7 +24,7 @@ With this limit, a channel of 20,000 videos needs megabytes of memory instead of
 """
 
 _NO_SPREAD = 1e-12
-"""A sum of squares up to this size counts as 0."""
+"""If the sum of squares of the centred scores is at most this, the scores count as not varying."""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -55,12 +55,12 @@ def local_trend(
     channel, days, target
         The channel, the publication day and the target of each video [n].
     known
-        Which videos [n] the trend may be computed from. The target of other rows is not read.
+        For each video [n], whether the trend may be computed from its target. If not, the target is not read.
     scale
         The distance in days at which a weight has fallen to 1/e.
 
-    A known row is left out of its own trend. If a row is the only known row of its channel, its trend is its own
-    target. The target minus the trend is then 0. Rows of a channel without known rows get a trend of 0.
+    The trend at a video does not use the target of this video. The exception is the only known video of a channel. Its
+    trend is its own target, so that the target minus the trend is 0. If a channel has no known video, its trend is 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
     """
