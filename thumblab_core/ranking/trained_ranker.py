@@ -35,14 +35,16 @@ ENGAGEMENT, CTR = "engagement", "click_through_rate"
 `ENGAGEMENT` is the percentile of a video's views among its channel's videos. `CTR` is the true click-through rate.
 """
 
-FittedTo = Literal["residuals", "experiments", "packages"]
-RESIDUALS: FittedTo = "residuals"
+FittedTo = Literal["videos", "experiments", "residuals", "packages"]
+VIDEOS: FittedTo = "videos"
 EXPERIMENTS: FittedTo = "experiments"
+RESIDUALS: FittedTo = "residuals"
 PACKAGES: FittedTo = "packages"
 """Names of the data to which the slope of win probabilities was fitted.
 
-`RESIDUALS`: residuals of pairs of videos. `EXPERIMENTS`: results of experiments, in which one video showed two
-pictures. `PACKAGES`: views of pairs of videos, in models of older versions of the lab.
+`VIDEOS`: views of pairs of videos, after what their titles and contexts explain. `EXPERIMENTS`: results of
+experiments, in which one video showed two pictures. Models of older versions of the lab have two other names.
+`RESIDUALS`: the views that the contexts of two videos leave unexplained. `PACKAGES`: views of pairs of videos.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -73,7 +75,7 @@ class Calibration:
     `slope`: log odds that one of two videos wins, per unit of the difference of their scores, without an adapter.
     `slope_adapted`: the same slope with an adapter.
     `one_title`: both slopes for two pictures under one title. None in older releases.
-    `one_title_from`: what each slope of `one_title` was fitted to, `RESIDUALS` or `EXPERIMENTS`. None in older releases.
+    `one_title_from`: what each slope of `one_title` was fitted to, a `FittedTo`. None in older releases.
     `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' scores without an adapter.
     Scores with an adapter are compared with those of the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
@@ -106,7 +108,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def fitted_to(self, adapted: bool) -> FittedTo:
-        """Return what `slope_of` was fitted to: `RESIDUALS`, `EXPERIMENTS` or `PACKAGES`."""
+        """Return what `slope_of` was fitted to."""
         if self.one_title is None:
             return PACKAGES
         return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]

@@ -63,6 +63,22 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
     return max(float(brentq(gradient, 0.0, 1e6)) / scale, LEAST_SLOPE)
 
 
+def fit_coefficients(gaps: npt.ArrayLike) -> Float64s:
+    """Return the coefficients [k] that maximise the likelihood of the gaps [m, k]. See `fit_slope` for one coefficient.
+
+    Each pair has k gaps, the winner's value minus the loser's. The log likelihood is the mean of
+    log sigmoid(gaps @ coefficients).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    values = np.asarray(gaps, np.float64)
+    scale = np.maximum(np.abs(values).mean(axis=0), np.finfo(np.float64).tiny)
+    both, won = np.concatenate([values, -values]) / scale, np.repeat([1, 0], len(values))
+    # The small penalty keeps the coefficients finite if all gaps are positive.
+    fitted = LogisticRegression(fit_intercept=False, C=1 / (_RIDGE * len(both))).fit(both, won)
+    return np.asarray(fitted.coef_[0] / scale, np.float64)
+
+
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
     """Return the mean win probability and the share of wins of each bin, in the order of the probabilities.
 

@@ -19,7 +19,7 @@ from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.dataset.splits import FOLDS, TRAIN
+from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
 from thumblab_pipelines.statistics.trend import slope_within_channels
@@ -27,7 +27,7 @@ from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores,
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
-from thumblab_pipelines.training.one_title_slopes import one_title_slopes
+from thumblab_pipelines.training.one_title_slopes import SlopeData, one_title_slopes
 from thumblab_pipelines.training.one_video_gaps import held_out_one_video_gaps, training_experiment_gaps
 from thumblab_pipelines.training.one_video_inputs import compared_pictures
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
@@ -210,7 +210,7 @@ def _calibrate(
 
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` has the
     scores of videos [n], and the picture gaps of pairs. Both come from models that were trained without the channel.
-    For `experiments`, see `one_title_slopes`.
+    For `experiments`, without and with adapters, see `SlopeData`.
     """
     unseen, unseen_pictures = of_unseen
     # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here
@@ -221,8 +221,13 @@ def _calibrate(
     # If no model was trained without a third of the channels, `slope` cannot be measured. The slope that was measured
     # on known channels is then the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
-    scorer = OneTitleScorer(corpus, model, early_adapters)
-    one_title, fitted_to = one_title_slopes(corpus, unseen_pictures, scorer, (slope, slope_adapted), experiments)
+    validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
+    pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))
+    one_title, fitted_to = one_title_slopes(
+        corpus,
+        SlopeData(unseen_pictures, unseen, slope, experiments[0]),
+        SlopeData(pictures, early, slope_adapted, experiments[1]),
+    )
     return Calibration(
         slope=slope,
         slope_adapted=slope_adapted,

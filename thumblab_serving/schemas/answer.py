@@ -236,13 +236,13 @@ class ScoreAnswer(StrictModel):
         ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
-    probabilities_from: Literal["residuals", "experiments", "packages"] | None = Field(
+    probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = Field(
         default=None,
         description=(
             "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five "
-            "channels. "
-            "`residuals`: what everything but the picture leaves of the views; never more certain than for whole videos. "
-            "`packages`: whole videos, in older models. Null where there are no win probabilities."
+            "channels. `videos`: views of whole videos, after what their titles and contexts explain. Such probabilities "
+            "are never more certain than for whole videos. `residuals` and `packages`: views of whole videos, in older "
+            "models. Null where there are no win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(

@@ -12,7 +12,7 @@ import pytest
 
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.ranking.skill import EXPERIMENT
-from thumblab_core.ranking.trained_ranker import EXPERIMENTS, RESIDUALS
+from thumblab_core.ranking.trained_ranker import EXPERIMENTS, VIDEOS
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.splits import TRAIN
@@ -81,4 +81,4 @@ def test_few_experiments_or_channels_leave_the_slopes_of_the_residuals(
     planted: Dataset, count: int, channels: int
 ) -> None:
     calibration = train(with_experiments(planted, count, channels, noise=0.5), BRIEF).ranker.calibration
-    assert calibration.one_title_from == (RESIDUALS, RESIDUALS)
+    assert calibration.one_title_from == (VIDEOS, VIDEOS)
