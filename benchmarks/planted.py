@@ -11,12 +11,13 @@ planted quality. So the best possible AUC is known, for two questions:
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
 pictures, encoded by the built-in encoder. The second learns from them too, but with `TrainConfig.partial_out` off. Its
 weights of the pictures are then fitted to the views, and not to the residuals. The third learns from the attributes
-from which the pictures are drawn. It shows which AUC is possible with a perfect encoder.
+from which the pictures are drawn. It shows which AUC is possible with a perfect encoder. The tables call this model
+`perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
-depends on the title, each channel has a taste of its own, and some thumbnails are changed. The models get the words in
-the pictures from the catalogue. No program reads the words from the pictures.
+depends on the title, each channel has a taste of its own, and some thumbnails are changed. The words in a picture are
+an input of the models. The catalogue knows these words because it drew them, so no program reads them from the picture.
 """
 
 import argparse
@@ -105,7 +106,8 @@ class PlantedData:
     def with_perfect_eye(self) -> Dataset:
         """Return a copy of the training data in which the six attributes of each picture replace its image vector.
 
-        A perfect encoder would read these attributes from the picture.
+        A perfect encoder would read these attributes from the picture. So the model that learns from this copy is
+        called `perfect eye`.
         """
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
@@ -134,8 +136,8 @@ def planted_data(
 ) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    The release of the pairs is written below `folder`. The training data gets the words in the pictures from the
-    catalogue. If `encode` is False, no picture is drawn, and the data has no vectors of pictures.
+    A `Dataset` belongs to a pairs release, so one is written below `folder`. The words in the pictures come from the
+    catalogue, which drew them. If `encode` is False, no picture is drawn, and the data has no vectors of pictures.
     `PlantedData.with_perfect_eye` does not need these vectors.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)

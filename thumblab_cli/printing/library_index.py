@@ -15,18 +15,18 @@ if TYPE_CHECKING:  # Only type checkers import these modules here. The commands 
 def status_table(statuses: "Sequence[IndexStatus]") -> Table:
     """Return a table with a row for each niche.
 
-    It shows when the served index was built, how the index is searched, and the size of all index releases together.
+    It shows when the served release was built, how the index is searched, and the size of all index releases together.
     """
-    columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
-    rows = table(*columns, words=("niche", "since (UTC)", "search"))
+    columns = ("niche", "built (UTC)", "pictures", "changed", "search", "recall", "MB")
+    rows = table(*columns, words=("niche", "built (UTC)", "search"))
     for status in statuses:
-        since = "nothing" if status.created_at is None else status.created_at[:16].replace("T", " ")
+        built = "nothing" if status.created_at is None else status.created_at[:16].replace("T", " ")
         search = (
             (f"{status.count:,}", str(status.changed), status.kind.removeprefix("IDMap,"), f"{status.recall:.3f}")
             if status.release_id
             else [""] * 4
         )
-        rows.add_row(status.niche, since, *search, f"{status.bytes / 1e6:,.1f}")
+        rows.add_row(status.niche, built, *search, f"{status.bytes / 1e6:,.1f}")
     return rows
 
 

@@ -25,10 +25,11 @@ class Agreement:
 
     Attributes:
         mean_cosine: the mean cosine between the two vectors of each picture.
-        order: the share of neighbour pairs that the candidate puts in the same order as float32. A neighbour pair is
-            two of the ten nearest neighbours of a picture. A pair counts only if its float32 cosines to the picture
-            differ by more than a tenth of the standard deviation of all cosines. This limit is relative because the
-            cosines of an untrained encoder are all above 0.99.
+        order: the share of neighbour pairs on which the candidate and float32 agree. A neighbour pair is two of a
+            picture's ten nearest neighbours in float32. The candidate agrees if it finds the same one of the two nearer
+            to the picture. Pairs whose two neighbours are almost equally near are left out. In such a pair, the float32
+            cosines to the picture differ by at most a tenth of the standard deviation of all float32 cosines. A fixed
+            limit would not work. All cosines of an untrained encoder are above 0.99, so they differ by less than 0.01.
         pictures: the number of pictures compared.
     """
 

@@ -198,7 +198,11 @@ class OpenClipEncoder(NeuralEncoder):
 
 
 def is_path(weights: str) -> bool:
-    """Return whether `weights` is the path of a file, which may be missing. A tag on the hub contains no slash."""
+    """Return whether `weights` is the path of a file, and not a tag on the hub.
+
+    It is a path if it contains a slash, even if there is no such file, because no tag contains a slash. A name without
+    a slash is a path only if the file exists.
+    """
     return "/" in weights or Path(weights).is_file()
 
 

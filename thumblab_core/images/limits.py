@@ -68,9 +68,10 @@ def damaged(reason: object) -> ImageError:
 
 
 def format_of(data: bytes) -> str:
-    """Return which of `FORMATS` a file has. Only its first bytes are read.
+    """Return which of `FORMATS` a file has. At most its first 1,024 bytes are read.
 
-    Raises `ImageError` for a file of another format. The message names this format if it is one of `_OTHER_SIGNATURES`.
+    Raises `ImageError` if the file is empty or has another format. The message names the other format if it is SVG or
+    one of `_OTHER_SIGNATURES`.
     """
     if not data:
         raise ImageError("the file is empty")
@@ -118,7 +119,10 @@ def read_file(path: Path) -> bytes:
 def check_parts(count: int) -> None:
     """Raise `ImageError` if a file has too many chunks or segments."""
     if count > _MAX_PARTS:
-        raise ImageError(f"the file has more than {_MAX_PARTS:,} parts; save the picture again")
+        raise ImageError(
+            f"the file has more than {_MAX_PARTS:,} chunks or segments; open the picture in an image editor and save "
+            "it as a new file"
+        )
 
 
 def check_size(width: int, height: int) -> None:
@@ -140,5 +144,5 @@ def check_scans(scans: int, width: int, height: int) -> None:
         most = min(MAX_SCANS, _MAX_SCANNED // (width * height))
         raise ImageError(
             f"the JPEG has {scans} scans of {width}x{height} pixels; at most {most} of this size are decoded, so "
-            "save the JPEG again"
+            "open the JPEG in an image editor and save it as a new file"
         )

@@ -221,9 +221,9 @@ class NicheIndex:
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
-        """Return the ids of all videos that the files of a release name. This loads no vectors.
+        """Return all video ids in the files of a release. This loads no vectors.
 
-        The files still name the videos that were taken out of the library.
+        The files also have the ids of videos that were taken out of the library by a change.
         """
         ids = named_videos(release)
         if CHANGES in release.files:

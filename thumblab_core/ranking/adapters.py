@@ -69,16 +69,19 @@ class ComparedPictures:
 
 @dataclass(frozen=True)
 class Adapter:
-    """The adapter of one channel, fitted on m pictures: those of its videos, and those of compared pairs.
+    """The adapter of one channel, fitted on m pictures.
+
+    They are the pictures of the channel's videos, and the pictures of its one-video pairs (`ComparedPictures`).
 
     `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: weights of the pictures in the regression,
     float32 [m].
-    `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
+    `score_slope`: slope of the measured log views on the model's score, 0 to 1. It was measured on channels that the
+    model was not trained on.
     `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
     adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
     an older version of the lab made the adapter.
     `kernel`: the kernel of the regression. None means that it is only a Gaussian, as in older versions of the lab.
-    `compared`: number of compared pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first
+    `compared`: number of one-video pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first
     picture of each pair, and then k rows with the second.
     """
 

@@ -180,7 +180,7 @@ class ChannelAdapters:
         return existed
 
     def _exists(self, channel_id: str) -> bool:
-        """Return whether the channel has an adapter, damaged or not."""
+        """Return whether the channel has an adapter. A damaged adapter counts as one too."""
         try:
             return self.current_id(channel_id) is not None
         except LabError:

@@ -154,7 +154,9 @@ def fit_channel_adapter(
         # The served model is checked inside the lock. After the lab starts to serve a new model, it fits every adapter
         # again, inside the same lock. So an adapter for the old model never replaces an adapter for the new model.
         if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
-            raise AnotherModelError("another model was served in the meantime; run the command again")
+            raise AnotherModelError(
+                "the lab started to serve another model before the adapter was fitted; run the command again"
+            )
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
         start = time.perf_counter()
         compared = read_compared(lab, channel.channel_id, ranker)

@@ -38,7 +38,7 @@ class ChannelPictures:
 
     @classmethod
     def none(cls, dimension: int) -> ChannelPictures:
-        """Return an object without pairs. `dimension`: number of the model's inputs."""
+        """Return the `ChannelPictures` of a channel that has no pairs. `dimension`: number of the model's inputs."""
         nothing = np.zeros((0, dimension), np.float32)
         return cls(np.zeros(0, str), ComparedPictures(nothing, nothing, *[np.zeros(0)] * 3))
 

@@ -36,13 +36,15 @@ SOURCES = (EXPERIMENT, CHANGED_THUMBNAIL)
 def evaluate_one_video(
     split: str, pairs: OneVideoPairs, scorers: Mapping[str, OneVideoGaps], slope: float
 ) -> Iterator[Evaluation]:
-    """Yield the figures of one split for the question of one video, for each slice that has pairs.
+    """Yield figures that say how well scorers answer which of two pictures of one video is better.
+
+    A scorer gives each picture a score. It is the model, or a ranking that the model is compared with. `scorers` has
+    the score gaps of each scorer by its name, and must contain the model. `split` is the name of the split that all
+    figures are for. Each of the two sources of pairs has figures of its own. A source without pairs has no figures.
 
     For each scorer, the figures are the AUC and the mean of the AUCs of single channels. For the model, further figures
-    are the calibration of its win probabilities, and the share of pairs that are too close to call.
-
-    A scorer is the model, or a ranking that it is compared with. `scorers` has the gaps of each scorer by its name, and
-    must contain the model. `slope` turns a difference of the model's scores into the log odds of winning.
+    are the calibration of its win probabilities, and the share of pairs that are too close to call. `slope` turns a
+    difference of the model's scores into the log odds of winning.
     """
     for source in SOURCES:
         for scorer, gaps in scorers.items():

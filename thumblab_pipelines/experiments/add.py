@@ -111,7 +111,10 @@ def find_channel_id(lab: Lab, name: str) -> str:
 
 
 def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
-    """Return whether YouTube refused only this @handle. If so, it is worth asking for the next @handle."""
+    """Return whether the error comes from the @handle itself, so that a call for another @handle may succeed.
+
+    Other errors, such as a spent quota or an invalid API key, would probably stop the next call too.
+    """
     if isinstance(error, QuotaError):
         return False
     return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))

@@ -1,6 +1,6 @@
 """Turn the words and groups of characters in titles into sparse vectors, and measure how rare the words are.
 
-The rarity of a word is measured among the titles that were published before the title with the word.
+The rarity of a title's words is measured only among titles that were published before this title.
 """
 
 from __future__ import annotations

@@ -205,7 +205,11 @@ class Tracker:
         return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
-        """Return the version of the release if a run has logged it completely. Mark unfinished runs as failed."""
+        """Return the version of the registered model in MLflow that holds the release.
+
+        Return None if no run has logged the release and registered it as a version. Runs of this release that did not
+        do so are marked as failed. The search ends at the first run that did.
+        """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):
                 continue

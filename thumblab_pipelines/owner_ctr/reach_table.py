@@ -100,6 +100,6 @@ def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow
     if not (impressions.isascii() and impressions.isdigit() and len(impressions) < 16):
         raise ValueError(f"impressions {impressions[:40]!r} is not a count")
     if impressions.strip("0") and not _FRACTION.fullmatch(rate):
-        raise ValueError(f"click-through rate {rate[:40]!r} is not a fraction")
+        raise ValueError(f"click-through rate {rate[:40]!r} is not a fraction such as 0.053")
     fraction = float(rate) if impressions.strip("0") else 0.0  # Without impressions, the cell of the rate may be empty.
     return ReachRow(video_id, datetime.strptime(day, "%Y%m%d").date(), int(impressions), fraction)

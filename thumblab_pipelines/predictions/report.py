@@ -36,7 +36,7 @@ def metadata(quality: ReleaseQuality) -> dict[str, Any]:
 
 
 def table(qualities: Sequence[ReleaseQuality]) -> str:
-    """Return a Markdown table with one row for each of `qualities`."""
+    """Return a Markdown table. It has a row for all releases together, and a row for each release."""
     lines = [
         "| release | predictions | decided pairs | right | too sure by | ECE | log loss | by evidence | right "
         "| pairs of videos | right |",

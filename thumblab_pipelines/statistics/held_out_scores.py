@@ -1,6 +1,6 @@
-"""Data classes of held-out scores, by which a model is evaluated.
+"""Data classes for held-out scores, by which a model is evaluated.
 
-They come from models that were not trained on the evaluated videos.
+Each evaluated video has a score from a model that was not trained on this video.
 """
 
 from collections.abc import Mapping

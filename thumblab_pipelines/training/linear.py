@@ -67,11 +67,11 @@ class LineInputs:
 
 @dataclass(frozen=True)
 class Differences:
-    """k pairs of pictures that were compared on one video, as further rows for the picture part.
+    """k one-video pairs, which are further rows for the picture part. In each pair, one video showed both pictures.
 
-    `picture` [k, p] has the inputs of the first picture minus those of the second. `gaps` [k] has the column `gap` of
-    the one-video pairs: the log of how much better the first picture did. `variances` [k] has the variance of the error
-    of each gap.
+    `picture` [k, p] has the inputs of the first picture minus those of the second. `gaps` [k] is the column `gap` of
+    the pairs. A gap is ln(a / b). Here a and b are the watch time, or the views, that the first and the second picture
+    are expected to get. `variances` [k] has the variance of the error of each gap.
     """
 
     picture: Floats

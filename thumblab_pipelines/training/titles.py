@@ -156,7 +156,11 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 
 
 def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, SparseRows]:
-    """Return x and z of the module's formula. Each block of inputs is multiplied by the square root of its weight."""
+    """Return the inputs for the shared coefficients [n, s], and the inputs for a channel's own deviations [n, s].
+
+    The module's docstring calls them x and z. Both have the same three blocks: words, groups of characters, and facts.
+    Each block is multiplied by the square root of its weight, which differs between x and z.
+    """
     from scipy.sparse import csr_array, hstack
 
     hashed, facts = inputs.hashed, csr_array(inputs.facts)
@@ -172,10 +176,11 @@ class _Dual:
 
     K is `shared` times its transpose, plus one block for each channel on the diagonal.
 
-    - `shared` [m, s]: x of the module's formula. s is the number of its columns.
+    - `shared` [m, s]: the inputs of the known videos for the coefficients that all channels share.
     - `channels`: the number of each channel, and the rows of its known videos.
-    - `blocks`: the block of each channel. It is z times its transpose, plus the level, plus the identity matrix. The
-      noise has the variance 1.
+    - `blocks`: the block of each channel. It is the sum of three terms. The first is the inputs of the channel's videos
+      for the channel's own deviations, times their transpose. The second is `TitleWeights.level` in every cell, for the
+      channel's constant. The third is the identity matrix, because the noise has the variance 1.
     - `factors`: for each channel, the Cholesky factor of the part of K that belongs to the channel's videos.
     """
 

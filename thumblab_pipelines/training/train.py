@@ -218,8 +218,8 @@ def _calibrate(
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # If no model was trained without a third of the channels, `slope` cannot be measured. The slope that was measured
-    # on known channels is then the best estimate.
+    # `gaps` comes from the models that were trained without a third of the channels. If there is no such model, `gaps`
+    # is empty. The slope that was measured on known channels is then the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
     pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))

@@ -80,10 +80,11 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If they may not, count them as withheld.
 
-        The deletion is withheld if the run would exceed its limit with these videos. `asked` is the number of videos
-        that YouTube was asked about, if it was asked. If more than 5 of these videos and more than half of them are
-        gone, the lab assumes that YouTube's answer is wrong, and withholds the deletion too. A deletion that a person
-        confirmed is always allowed.
+        `reason` says why the videos are to be deleted, such as "removed or private". The deletion is withheld if the
+        run would then have deleted more videos than its limit. `asked` is for videos that are gone from YouTube. It is
+        the number of videos that YouTube was asked about. If `count` is above 5 and above half of `asked`, the lab
+        assumes that YouTube's answer is wrong, and withholds the deletion too. If a person confirmed the deletions of
+        the run, every deletion is allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked

@@ -1,6 +1,7 @@
-"""Decide whether a lab without an API key must ask YouTube about a niche.
+"""Decide whether a run without an API key may leave out its calls to YouTube for a niche.
 
-A niche that has no data from YouTube needs no call. For example, all its videos may come from an imported catalogue.
+It may if the niche has no data from YouTube, for example because all videos come from an imported catalogue. Otherwise,
+the run needs a key.
 """
 
 from sqlalchemy import text

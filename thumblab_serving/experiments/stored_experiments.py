@@ -49,12 +49,12 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return a page of at most `limit` experiments, the newest first. It begins after the place `after` in the
-        whole list.
+        """Return one page of the list of all experiments, at most `limit` of them.
 
-        If `after` is None, the page begins with the newest experiment. With `channel`, only the experiments of this
-        channel are returned. Raises `RuleError` if the lab does not know this channel, and `channel` does not have the
-        form of a YouTube channel id either.
+        The list has the newest experiment first. The page begins after the place `after` in the list, or with the
+        newest experiment if `after` is None. With `channel`, the list has only the experiments of this channel. Raises
+        `RuleError` if the lab does not know this channel. But every YouTube channel id is accepted, even that of an
+        unknown channel.
         """
         from thumblab_core.experiments.store import read_experiments
 
@@ -101,7 +101,7 @@ def _field_of(position: int, source: Source | None) -> str:
 def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
     """Return the id of the channel of an experiment.
 
-    Raises `RuleError` if the channel is unknown, or if the video belongs to another channel.
+    Raises `RuleError` if `_channel_id` does not accept the channel, or if the video belongs to another channel.
     """
     from thumblab_core.experiments.store import require_video
 
@@ -111,6 +111,11 @@ def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str
 
 
 def _channel_id(connection: "Connection", name: str) -> str:
+    """Return the id of the channel that `name` names.
+
+    Raises `RuleError` if the lab does not know this channel. But if `name` has the form of a YouTube channel id, it is
+    returned even if the lab does not know the channel.
+    """
     from thumblab_core.experiments.channels import known_channel_id
 
     channel_id = known_channel_id(connection, name, _WAYS)

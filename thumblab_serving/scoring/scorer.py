@@ -130,8 +130,8 @@ class Scorer:
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
-        # `title_match` is measured with the first of `fingerprints`. If there is an index, this is the encoder of the
-        # index, because the sub-scores of the library were measured with this encoder.
+        # The encoder of the first fingerprint measures `title_match`. If the niche has an index, this is the encoder of
+        # the index, because it also measured the sub-scores of the library. Otherwise, it is the encoder of the model.
         of_index = [releases.index.value.encoder] if releases.index is not None else []
         model_encoder = releases.model.value.model.config.image_encoder
         fingerprints = list(dict.fromkeys([*of_index, model_encoder]))

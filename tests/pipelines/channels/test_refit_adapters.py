@@ -75,7 +75,7 @@ def test_no_adapter_is_fitted_for_a_model_that_is_no_longer_served(own_lab: Lab,
     new = serve(own_lab, seed=1)
     refit_channel_adapters(own_lab, new)
     served = own_lab.releases.serving.current_id(ADAPTER, TASTE_ID)
-    with pytest.raises(LabError, match="another model was served in the meantime; run the command again") as raised:
+    with pytest.raises(LabError, match="started to serve another model before the adapter") as raised:
         fit_channel_adapter(own_lab, CHANNEL, old)
     assert raised.value.transient
     assert own_lab.releases.serving.current_id(ADAPTER, TASTE_ID) == served

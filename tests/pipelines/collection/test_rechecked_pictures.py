@@ -1,4 +1,7 @@
-"""Tests that each known picture is checked again when its next check is due. A changed picture is a new version."""
+"""Tests that each known picture is checked again when its next check is due.
+
+If the picture has changed, it is stored as a new version of the video's thumbnail. The old version is kept.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta

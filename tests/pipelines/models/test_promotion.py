@@ -153,8 +153,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
 ) -> None:
     """Compare the model `first`, which uses the lab's encoder, with `other`, which uses an encoder called `another`.
 
-    Each vector of `another` is the vector of the lab's encoder times -1. The videos of one channel have no vectors of
-    `another`.
+    The encoder `another` does not exist, so the test stores its vectors. They are the vectors of the lab's encoder
+    times -1. The videos of one channel get no vectors of `another`.
     """
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
@@ -172,7 +172,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # For one video, the vector of `another` was made from a picture that the video no longer has.
+        # For one video, the stored vector of `another` belongs to a picture that the video no longer has.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})

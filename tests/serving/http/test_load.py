@@ -19,6 +19,7 @@ import pytest
 from thumblab_core.images import MAX_BYTES
 from thumblab_serving.http import connections
 from thumblab_serving.http.bodies import MAX_BODY
+from thumblab_serving.scoring import intake
 
 KEY = "key-of-the-tests-0123456789"
 
@@ -211,7 +212,8 @@ def test_the_limits_allow_the_largest_picture_and_are_in_the_openapi_document(se
     assert {"408", "413", "503"} <= set(document["paths"]["/v1/score"]["post"]["responses"])
 
 
-def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
+def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw, monkeypatch):
+    monkeypatch.setattr(intake, "_FETCHES", 1)  # The service fetches one URL after the other.
     with socket.create_server(("127.0.0.1", 0)) as silent:  # This server accepts connections and never answers.
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         lab = new_lab(extra_image_hosts=host, serving_fetch_s=0.3)
@@ -226,7 +228,7 @@ def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
     *bad, fine = reply.json()["thumbnails"]
     assert fine["rank"] == 1
     assert all("did not arrive within" in thumbnail["error"] for thumbnail in bad)
-    assert took < 19 * 0.3  # 19 deadlines of 0.3 s, one after the other, would take this long.
+    assert took < 19 * 0.3  # If each of the 19 URLs had its own deadline of 0.3 s, the answer would take this long.
 
 
 @pytest.mark.parametrize(
