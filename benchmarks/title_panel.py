@@ -14,6 +14,9 @@ The AUC of each channel with at least ten pairs is computed. The result is the m
 It is computed twice. First, the winner of a pair is the video with more views after a correction for age, which is
 fitted to the known videos. Then it is the video with more raw views.
 
+The title recipe (`thumblab_pipelines.training.titles`) is also fitted with the hour and the weekday of publication, for
+the question `future`.
+
 The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`,
 the bar also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the
 known videos.
@@ -44,6 +47,7 @@ FUTURE, UNSEEN = "future", "unseen"
 AGE, TIME = "the older one", "the later one"
 RIDGE, POOLED = "ridge on hashed words", "with partial pooling"
 LAB, LAB_ADAPTED, RECIPE = "the lab's linear model", "the lab's, with adapters", "title recipe"
+WITH_MOMENT = "title recipe, with the moment"
 BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 
@@ -95,7 +99,11 @@ def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tupl
     scores = {AGE: panel.age, TIME: panel.published, RIDGE: ridge, POOLED: bar.pooled(ridge, above, known, own)}
     if lab is not None:
         scores |= {LAB: lab.shared(above, known), LAB_ADAPTED: lab.adapted(above, known)}
-    return labels, scores | {RECIPE: title_scores(inputs, above, rows).total}
+    with_moments = inputs.with_moments(panel.published, rows)
+    return labels, scores | {
+        RECIPE: title_scores(inputs, above, rows).total,
+        WITH_MOMENT: title_scores(with_moments, above, rows).total,
+    }
 
 
 def _unseen(
@@ -131,7 +139,9 @@ def _figures(
         for which in ("all", "2x"):
             pairs = PairSet.of(panel, target, within, which == "2x")
             by_scorer = {scorer: pairs.by_channel(values) for scorer, values in scores.items()}
-            by_scorer[f"{RECIPE}: lead over the bar"] = by_scorer[RECIPE] - by_scorer[BARS[question]]
+            for recipe in (RECIPE, WITH_MOMENT):
+                if recipe in by_scorer:
+                    by_scorer[f"{recipe}: lead over the bar"] = by_scorer[recipe] - by_scorer[BARS[question]]
             for scorer, values in by_scorer.items():
                 size = len(values), len(pairs.winners)
                 figures.append(Figure(question, name, which, scorer, *mean_with_interval(values), *size))

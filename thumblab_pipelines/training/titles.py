@@ -27,17 +27,17 @@ The preconditioner is the exact solution within each channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.features.hashed_titles import HashedTitles, SparseRows, word_rarity
 
 _FARTHEST = 4.0
-"""The number of standard deviations at which a fact about a title is clipped."""
+"""The number of standard deviations at which a fact is clipped."""
 _CLIP = 3.0
 """The number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
@@ -74,8 +74,8 @@ class TitleInputs:
     """The inputs of the model for n titles in any order.
 
     `channel` [n] has the channel numbers. `hashed` has the hashed words and groups of characters. `facts` [n, f] has
-    the facts about each title and the rarity of its words. The facts are standardised and scaled, so that a row has a
-    length of about 1.
+    the facts about each title and the rarity of its words. `with_moments` adds facts about the moment of publication.
+    The facts are standardised, and each kind is scaled to rows of a length of about 1.
     """
 
     channel: Rows
@@ -90,10 +90,18 @@ class TitleInputs:
         """
         hashed = HashedTitles.of(titles, known)
         facts = np.hstack([title_facts(titles), word_rarity(hashed, published)])
-        mean, spread = facts[known].mean(axis=0), facts[known].std(axis=0)
-        standardised = (facts - mean) / np.where(spread > 1e-9, spread, np.inf)
-        clipped = np.clip(standardised, -_FARTHEST, _FARTHEST) / np.sqrt(facts.shape[1])
-        return cls(channel, hashed, clipped.astype(np.float32))
+        return cls(channel, hashed, _scaled(facts, known))
+
+    def with_moments(self, published: Float64s, known: Rows) -> TitleInputs:
+        """Return inputs that also have facts about the hour and the weekday of publication (UTC).
+
+        They help to predict the views of videos. They cannot help to choose one of several titles of one video.
+        """
+        day = 2 * np.pi * (published % 1.0)
+        weekday = np.eye(7)[np.floor(published).astype(int) % 7]
+        waves = [wave(harmonic * day) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
+        moments = _scaled(np.hstack([np.stack(waves, axis=1), weekday]), known)
+        return replace(self, facts=np.hstack([self.facts, moments]))
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,13 @@ def title_scores(
         of_channel = np.flatnonzero(inputs.channel == channel)
         own_scores[of_channel] = own[of_channel] @ (own[rows[places]].T @ duals[places])
     return TitleScores(np.asarray(shared_scores, np.float64), own_scores)
+
+
+def _scaled(facts: Floats, known: Rows) -> Float32s:
+    """Return the facts [n, f] standardised by the rows `known`, clipped, and scaled to rows of a length of about 1."""
+    mean, spread = facts[known].mean(axis=0), facts[known].std(axis=0)
+    standardised = (facts - mean) / np.where(spread > 1e-9, spread, np.inf)
+    return np.asarray(np.clip(standardised, -_FARTHEST, _FARTHEST) / np.sqrt(facts.shape[1]), np.float32)
 
 
 def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:

@@ -94,6 +94,26 @@ def test_one_video_channels_empty_titles_and_other_scripts_get_finite_scores() -
     assert scores.total[3] != scores.total[4]
 
 
+def test_the_weekday_of_publication_predicts_views_and_does_not_change_the_order_of_titles_of_one_video() -> None:
+    random = np.random.default_rng(3)
+    n = 600
+    channel, published = np.repeat(np.arange(6), n // 6), random.uniform(0, 700, n)
+    titles = [f"video {random.integers(50)}" for _ in range(n)]
+    above = np.where(np.floor(published) % 7 == 2, 1.0, 0.0) + random.normal(0, 0.3, n)
+    known = np.flatnonzero(published < 500)
+    inputs = TitleInputs.of(titles, channel, published, known)
+    scores = title_scores(inputs.with_moments(published, known), above, known).total
+    later = published >= 500
+    on_the_day = np.floor(published) % 7 == 2
+    assert scores[later & on_the_day].min() > scores[later & ~on_the_day].max()
+    assert abs(np.corrcoef(title_scores(inputs, above, known).total[later], on_the_day[later])[0, 1]) < 0.3
+
+    # All titles are scored on one day. Only their words and facts can then order them.
+    same_day = np.where(published < 500, published, 601.0)
+    one_day = title_scores(inputs.with_moments(same_day, known), above, known).total
+    assert np.ptp(one_day[later]) < np.ptp(scores[later]) / 2
+
+
 def test_without_known_videos_all_titles_are_equal() -> None:
     none = np.zeros(0, np.intp)
     inputs = TitleInputs.of(["one", "two"], np.array([0, 0]), np.arange(2.0), np.arange(2))
