@@ -6,18 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from logged_models import connected_tracker, log_release
 from real_processes import REPOSITORY, RunningLab, new_folder, running
 
 from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_pipelines.models.build import BuiltModel
 from thumblab_pipelines.models.tracking import Tracked, Tracker
-
-NAME = "test-ranker"
-"""The name of the MLflow experiment and of the registered model of the fixture `tracker`."""
-
-DAGSTER = "http://127.0.0.1:3000"
 
 
 @pytest.fixture(scope="session")
@@ -110,26 +105,10 @@ def release(store: ReleaseStore) -> Release:
 
 
 @pytest.fixture
-def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """A tracker, which logs models to the session's MLflow server.
-
-    The tracker has an MLflow experiment and a registered model of its own. After the test, this model and the runs of
-    this MLflow experiment are deleted.
-    """
-    import mlflow
-
-    # `Tracker.connect` sets these variables for the whole process. `monkeypatch` sets them before, so that it gives
-    # them their old values back after the test.
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    before = mlflow.get_tracking_uri()
-    yield Tracker.connect(lab.up.url("mlflow"), NAME)
-    client = mlflow.MlflowClient()
-    for run in client.search_runs([client.get_experiment_by_name(NAME).experiment_id]):
-        client.delete_run(run.info.run_id)
-    client.delete_registered_model(NAME)
-    mlflow.set_tracking_uri(before)
+def tracker(lab: RunningLab) -> Iterator[Tracker]:
+    """A tracker as `connected_tracker` makes it. After the test, its model and its runs are deleted."""
+    with connected_tracker(lab) as tracker:
+        yield tracker
 
 
 @pytest.fixture
@@ -141,8 +120,5 @@ def client(tracker: Tracker) -> Any:
 
 @pytest.fixture
 def log(tracker: Tracker, store: ReleaseStore) -> Callable[..., Tracked]:
-    def log_release(release: Release) -> Tracked:
-        built = BuiltModel(release, reused=True)
-        return tracker.log(release, built.evaluations, built.history, store, DAGSTER)
-
-    return log_release
+    """Return a function that logs a release with the fixture `tracker`."""
+    return lambda release: log_release(tracker, release, store)

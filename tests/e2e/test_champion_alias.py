@@ -1,10 +1,13 @@
 """Test the alias `champion` with a real MLflow server. This alias names the model version that the lab serves."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from logged_models import NAME, connected_tracker, log_release
 from pydantic import SecretStr
 from real_processes import RunningLab
 
@@ -15,41 +18,76 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
 from thumblab_pipelines.models.champion import check_alias, serve_chosen, serve_newest
-from thumblab_pipelines.models.tracking import Tracked, Tracker
+from thumblab_pipelines.models.tracking import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-NAME = "test-ranker"
-Log = Callable[..., Tracked]
-DAGSTER = "http://127.0.0.1:3000"
+
+@dataclass(frozen=True)
+class Logged:
+    """A release store with three releases of one model, and a tracker that logged each as a version in MLflow."""
+
+    store: ReleaseStore
+    tracker: Tracker
+    releases: list[Release]
+
+
+@pytest.fixture(scope="module")
+def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    # The tests of this file share the three versions, because it takes seconds to log one.
+    served = ReleaseStore(lab.data_dir / "releases")
+    release = served.serving.current(MODEL, ALL)
+    assert release is not None
+    store = ReleaseStore(tmp_path_factory.mktemp("three") / "releases")
+    with connected_tracker(lab) as tracker:
+        releases = [
+            store.publish(MODEL, ALL, lambda folder: None, {**release.info, "number": number}, release.run_id, release)
+            for number in (1, 2, 3)
+        ]
+        for each in releases:
+            log_release(tracker, each, served)
+        yield Logged(store, tracker, releases)
 
 
 @pytest.fixture
-def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab with a release store of its own, so that a promotion does not change what the session's lab serves."""
+def tracker(logged: Logged) -> Iterator[Tracker]:
+    """The tracker of `logged`. After the test, the registered model has its three versions as they were logged."""
+    yield logged.tracker
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    model = client.get_registered_model(NAME)
+    for alias in model.aliases:
+        client.delete_registered_model_alias(NAME, alias)
+    client.set_registered_model_alias(NAME, "challenger", "3")
+    if "thumblab.champion_version" in model.tags:
+        client.delete_registered_model_tag(NAME, "thumblab.champion_version")
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        if int(version.version) > len(logged.releases):
+            client.delete_model_version(NAME, version.version)
+        elif "thumblab.promotion" in version.tags:
+            client.delete_model_version_tag(NAME, version.version, "thumblab.promotion")
+
+
+@pytest.fixture
+def own(tmp_path: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab with a copy of the releases of `logged`, so that no test changes what the session's lab serves."""
     # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and counts as
     # better than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
     )
+    folder = tmp_path / "releases"
+    shutil.copytree(logged.store.root, folder, symlinks=True)
     settings = Settings(data_dir=tmp_path, database_url=SecretStr("postgresql://nowhere"))
-    return Lab(settings, None, None, ReleaseStore(tmp_path / "releases"))  # type: ignore[arg-type]
+    return Lab(settings, None, None, ReleaseStore(folder))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def three(own: Lab, release: Release, log: Log) -> list[Release]:
-    """Three releases of one model, each logged as a version in MLflow."""
-
-    def again(number: int) -> Release:
-        return own.releases.publish(
-            MODEL, ALL, lambda folder: None, {**release.info, "number": number}, release.run_id, release
-        )
-
-    releases = [again(number) for number in (1, 2, 3)]
-    for each in releases:
-        log(each)
-    return releases
+def three(own: Lab, logged: Logged) -> list[Release]:
+    """The three releases in the store of `own`."""
+    return [own.releases.get(MODEL, ALL, release.release_id) for release in logged.releases]
 
 
 def aliases(client: Any) -> dict[str, str]:
@@ -154,9 +192,11 @@ def test_a_pruned_release_is_fetched_from_mlflow_unless_the_copy_is_damaged(
     served.release.verify()
 
     [copy] = (lab.data_dir / "mlflow-artifacts").rglob(f"{three[1].release_id}/calibration.json")
-    copy.write_text(copy.read_text() + " ")
+    good = copy.read_text()
+    copy.write_text(good + " ")
     with pytest.raises(LabError, match=r"cannot be fetched from MLflow .*checksum.*choose another version"):
         serve_chosen(own, registry, three[1].release_id, by_alias=True)
+    copy.write_text(good)
     assert own.releases.serving.current(MODEL, ALL) == three[0]
     assert "refused: " in client.get_model_version(NAME, "2").tags["thumblab.promotion"]
 

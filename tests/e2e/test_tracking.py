@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from logged_models import DAGSTER, NAME
 from real_processes import RunningLab, free_ports
 
 from thumblab_core.errors import LabError
@@ -22,9 +23,7 @@ from thumblab_pipelines.models.tracking import Tracked, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-NAME = "test-ranker"
 Log = Callable[..., Tracked]
-DAGSTER = "http://127.0.0.1:3000"
 
 
 def test_without_a_server_the_tracker_says_at_once_how_to_start_one() -> None:
