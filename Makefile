@@ -23,8 +23,9 @@ demo: $(READY)  ## run the whole lab once, with no key and no network
 	@$(BIN)/thumblab demo $(ARGS)
 
 # Two processes that both take every core for their sums are slower than two that take one each.
-test: $(READY)  ## run the tests, two files at a time (ARGS="-n 0" for one)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+# Each test process often waits for other processes, such as servers. So three of them keep two cores busy.
+test: $(READY)  ## run the tests, three files at a time (ARGS="-n 0" for one)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 $(ARGS)
 
 test-all: $(READY)  ## run all tests, also those that take a quarter of an hour each
 	@THUMBLAB_TEST_PICTURES=100 $(BIN)/python -m pytest -m "" -s $(ARGS)

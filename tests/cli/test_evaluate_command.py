@@ -154,7 +154,7 @@ def test_without_a_catalogue_the_recorded_figures_of_the_model_are_printed(shell
 def test_an_unknown_release_is_an_error_that_lists_the_existing_ones(shell: Shell, store: ReleaseStore) -> None:
     done = shell("--model", "20260101T000000000000Z-00000000")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"there are {store.serving.current_id(MODEL, ALL)}" in done.stderr
+    assert f"the lab has {store.serving.current_id(MODEL, ALL)}" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -233,7 +233,7 @@ def test_a_library_of_one_video_takes_no_change_and_has_no_percentile() -> None:
     index = build([1]).changed([put(2, 2, 1)])
     assert "at most 0 changes" in str(index.overdue)
     assert not index.calibrated
-    with pytest.raises(LibraryError, match="no distribution"):
+    with pytest.raises(LibraryError, match="fewer than two thumbnails"):
         index.percentile(vector_of(1))
 
 

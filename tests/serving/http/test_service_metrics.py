@@ -24,7 +24,7 @@ def test_metrics_have_the_bytes_and_the_limit_of_each_cache(service, draw):
         "cache-pictures",
         "cache-titles",
         "cache-looks",
-        "cache-hashes",
+        "cache-appearances",
         "cache-added-histories",
         "cache-own-histories",
     }
