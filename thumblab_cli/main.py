@@ -48,7 +48,7 @@ COMMANDS = {
     "index": ("index", "Show, change, check and search the library of a niche."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "db": ("db", "Start, stop and migrate the database."),
-    "key": ("key", "Print the API key of the scoring service."),
+    "key": ("key", "Print the API key of the scoring service; make, list and revoke others."),
 }
 """The subcommands by name. For each subcommand, this has the name of its module in `thumblab_cli.commands`, and a help
 text of one line.

@@ -35,3 +35,20 @@ def age(path: Path) -> float:
         with suppress(PermissionError):
             os.utime(path)
     return max(0.0, seconds)
+
+
+def replace_private_file(path: Path, text: str) -> None:
+    """Replace a file completely or not at all. Only its owner may read the new file (mode 0600).
+
+    After the call, the content is safe on the disk, even if the power fails. Only one process may call this at a time
+    for the same `path`, so call it inside a lock. Raises `OSError` if the file cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.new")
+    # A process that was killed may have left the file. Its mode is unknown, so the file is made again.
+    aside.unlink(missing_ok=True)
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - the mode must be 0600 from the start
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    sync(path.parent)

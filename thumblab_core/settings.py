@@ -16,6 +16,7 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
+from thumblab_core.access_settings import AccessSettings
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import bare_host, named_host
@@ -54,7 +55,7 @@ def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("thumblab"))
 
 
-class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSettings, ServingSettings):
+class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSettings, ServingSettings, AccessSettings):
     """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 
     model_config = SettingsConfigDict(
@@ -101,6 +102,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
         "mlflow_tracking_uri",
         "api_key",
         "serving_url",
+        "requests_per_minute",
         mode="before",
     )
     @classmethod

@@ -17,6 +17,8 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
+    # uvicorn would trust X-Forwarded-For from every process of this machine. `http.forwarded` trusts those of a setting.
+    "proxy_headers": False,
     # On a busy machine, a worker may need more than 5 s to start. 5 s is uvicorn's default timeout. uvicorn would kill
     # a worker that exceeds this timeout, and later also each worker that replaces it.
     "timeout_worker_healthcheck": 180,

@@ -11,17 +11,21 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import thumblab_core.settings
-from thumblab_core.api_key import api_key
 from thumblab_core.hosts import is_loopback
 from thumblab_core.images import ImageStore
+from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.settings import Settings
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
-from thumblab_serving.http import problems, request_log
+from thumblab_serving.http import auth, problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
 from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
-from thumblab_serving.http.guards import LOOPBACK, LocalNames, SecurityHeaders
+from thumblab_serving.http.cors import CrossOrigin
+from thumblab_serving.http.forwarded import ForwardedHeaders
+from thumblab_serving.http.guards import LOOPBACK, HostNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.keys.key_ring import KeyRing
+from thumblab_serving.keys.rate_limits import RateLimits, shared_folder
 from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.served_releases import NotReadyError
@@ -62,7 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics(scorer, budget)
     if keeper is not None:
         app.state.metrics.watch(keeper)
-    app.state.api_key = api_key(settings)
+    api_key(settings)  # Makes the lab's own key if there is none yet.
+    app.state.keys, app.state.rate_limits = KeyRing(settings), RateLimits(shared_folder())
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))
     app.state.experiments_limiters = {
@@ -72,13 +77,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
-    if is_loopback(settings.serving_host):
-        app.add_middleware(LocalNames, names=LOOPBACK | {settings.serving_host})
     app.add_middleware(problems.UnexpectedErrors)
+    if settings.allowed_origins:
+        app.add_middleware(CrossOrigin, origins=settings.allowed_origins)
+    _add_host_names(app, settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(request_log.RequestLog, metrics=app.state.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _add_host_names(app: FastAPI, settings: Settings) -> None:
+    """Add the middleware that refuses unknown host names, and the one for reverse proxies. The last added runs first."""
+    checked = is_loopback(settings.serving_host) or bool(settings.public_names)
+    names = LOOPBACK | {settings.serving_host} | settings.public_names
+    if settings.proxy_networks:
+        # The host that a proxy forwarded is checked, and before that the Host header that was really sent. A web page
+        # whose name resolves to this machine (DNS rebinding) connects from the address of a proxy on this machine. It
+        # can write any X-Forwarded-Host, but no other Host.
+        if checked:
+            app.add_middleware(HostNames, names=names)
+        app.add_middleware(ForwardedHeaders, proxies=settings.proxy_networks)
+    if checked:
+        app.add_middleware(HostNames, names=names)
 
 
 @contextlib.asynccontextmanager
@@ -133,5 +154,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas |= body.pop("$defs", {})
             schemas[model.__name__] = body
         schemas["ProblemOut"] = problems.ProblemOut.model_json_schema()
+        auth.add_refusals(document)
         app.openapi_schema = document
     return app.openapi_schema

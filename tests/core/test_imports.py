@@ -48,10 +48,11 @@ ORDER = {
         "encoders",
         "embedded_postgres",
         "images",
+        "keys",
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "experiments", "scoring", "loading", "schemas", "."],
+    "thumblab_serving": ["routes", "http", "keys", "experiments", "scoring", "loading", "schemas", "."],
     "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
 }
 

@@ -219,7 +219,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
     import httpx
     from pydantic import ValidationError
 
-    from thumblab_core.api_key import kept_key
+    from thumblab_core.keys.generated_key import kept_key
     from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 
     key = kept_key(settings)

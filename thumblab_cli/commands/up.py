@@ -101,8 +101,8 @@ def _refuse_taken_ports(running: "Running") -> None:
 
 
 def _print_addresses(console: "Console", running: "Running", chosen: "Settings") -> None:
-    from thumblab_core.api_key import api_key
     from thumblab_core.errors import LabError
+    from thumblab_core.keys.generated_key import api_key
     from thumblab_pipelines.models.tracking import Tracker
 
     try:

@@ -52,7 +52,7 @@ def _answer(url: str, settings: "Settings", candidates: list[DemoThumbnail]) -> 
 
     import httpx
 
-    from thumblab_core.api_key import api_key
+    from thumblab_core.keys.generated_key import api_key
 
     body = {
         "title": candidates[0].title,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thumblab_core.api_key import kept_key
 from thumblab_core.hosts import answering_host, host_in_url
+from thumblab_core.keys.generated_key import kept_key
 from thumblab_core.running import running_lab
 
 if TYPE_CHECKING:

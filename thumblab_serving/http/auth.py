@@ -1,26 +1,78 @@
-"""Check the API key. A request carries it as `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
+"""Check API keys. A request carries its key as `X-API-Key: KEY` or `Authorization: Bearer KEY`.
 
-import hmac
+A route names the scope that it needs: `dependencies=[Depends(require("admin"))]`.
+"""
+
+import math
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from thumblab_serving.http.problems import Problem
+from thumblab_core.keys.named_keys import Scope
+from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.keys.key_ring import KeyRing
+from thumblab_serving.keys.rate_limits import RateLimits
 
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The key that `thumblab key` prints.")
+_header = APIKeyHeader(
+    name="X-API-Key", auto_error=False, description="The key that `thumblab key` or `thumblab key add` prints."
+)
 _bearer = HTTPBearer(auto_error=False, description="The same key.")
 
 
-def require_key(
-    request: Request,
-    header: Annotated[str | None, Depends(_header)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> None:
-    """Raise a `Problem` of status 401 unless the request carries the API key of the service."""
-    key = header if header is not None else (bearer.credentials if bearer else None)
-    expected: str = request.app.state.api_key
-    if key is None or not hmac.compare_digest(key.encode(), expected.encode()):
-        detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
-        raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+def require(scope: Scope) -> Callable[..., None]:
+    """Return a dependency that refuses a request unless it carries a key with the scope `scope`."""
+
+    def check(
+        request: Request,
+        header: Annotated[str | None, Depends(_header)],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> None:
+        """Raise a `Problem` of status 401 (no known key), 403 (no such scope) or 429 (too many requests)."""
+        ring: KeyRing = request.app.state.keys
+        metrics: Metrics = request.app.state.metrics
+        limits: RateLimits = request.app.state.rate_limits
+        key = header if header is not None else (bearer.credentials if bearer else None)
+        grant = None if key is None else ring.find(key)
+        if grant is None:
+            detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
+            raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+        request.state.key = grant.name
+        if scope not in grant.scopes:
+            metrics.key_request(grant.name, "forbidden")
+            detail = f"the key {grant.name} does not have the scope {scope}; `thumblab key add` makes a key that has it"
+            challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail, challenge)
+        if grant.requests_per_minute is not None:
+            wait = limits.wait(grant.name, grant.requests_per_minute)
+            if wait > 0:
+                metrics.key_request(grant.name, "too_many")
+                raise _too_many(grant.name, grant.requests_per_minute, math.ceil(wait))
+        metrics.key_request(grant.name, "allowed")
+
+    return check
+
+
+require_key = require("score")
+"""The dependency of the routes that score. A route that changes what the lab serves takes `require("admin")` instead."""
+
+
+def add_refusals(document: dict[str, Any]) -> None:
+    """Add the statuses with which a key is refused to each operation of an OpenAPI document that takes a key."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "security" in operation:
+                for status, answer in error_responses(401, 403, 429).items():
+                    operation["responses"].setdefault(str(status), answer)
+
+
+def _too_many(name: str, per_minute: int, seconds: int) -> Problem:
+    requests = "request" if per_minute == 1 else "requests"
+    detail = (
+        f"the key {name} may send {per_minute} {requests} per minute; send this request again in {seconds} "
+        f"{'second' if seconds == 1 else 'seconds'}"
+    )
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, {"Retry-After": str(seconds)})

@@ -21,12 +21,12 @@ _HEADERS = {
 }
 
 
-class LocalNames:
-    """Middleware that refuses a request whose Host header is not a name of this machine.
+class HostNames:
+    """Middleware that refuses a request whose Host header is not a name of this service.
 
     A web page from anywhere can reach a service on a loopback address if the host name of the web page resolves to
     127.0.0.1 (DNS rebinding). The Host header of such a request is the host name of the web page, not a name of this
-    machine.
+    service.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -35,7 +35,10 @@ class LocalNames:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _host(Headers(scope=scope).get("host", "")) not in self._names:
-            detail = f"this service answers on {', '.join(sorted(self._names))} only"
+            detail = (
+                "this service does not answer under the name in the Host header; if the name is right, the owner of the "
+                "service adds it to THUMBLAB_PUBLIC_HOSTS"
+            )
             await response(Problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown-host", detail))(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Collect metrics for Prometheus: latencies, scored thumbnails, kept predictions, served releases, and memory.
+"""Collect metrics for Prometheus: latencies, use of the keys, scored thumbnails, predictions, releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
 `/metrics` returns the metrics of all workers. The metrics of served and refused releases are an exception: they are
@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -40,6 +41,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._keys = Counter(
+            "thumblab_key_requests",
+            "Requests with a known key, by the name of the key, and whether they were allowed.",
+            ["key", "outcome"],
+            registry=self._registry,
+        )
         self._thumbnails = Counter(
             "thumblab_thumbnails",
             "Answered thumbnails, by niche and outcome.",
@@ -61,6 +68,10 @@ class Metrics:
         """Record the latency of a request."""
         self._latency.labels(method, route, str(status)).observe(seconds)
         self._update_memory()
+
+    def key_request(self, name: str, outcome: Literal["allowed", "forbidden", "too_many"]) -> None:
+        """Count a request that carried the key `name`."""
+        self._keys.labels(name, outcome).inc()
 
     def answer(self, answer: ScoreAnswer) -> None:
         """Count the thumbnails of an answer: those that were scored, and those that have an error."""

@@ -1,6 +1,6 @@
 """Log each request as a line of JSON, and record its latency in the metrics.
 
-Headers and queries are not logged, because they may hold keys.
+The line has the name of the key, but not the key. Headers and queries are not logged, because they may hold keys.
 """
 
 import json
@@ -68,10 +68,14 @@ def _line(scope: Scope, request_id: str, status: int, seconds: float) -> dict[st
         "request": request_id,
         "method": scope["method"],
         "path": scope["path"],
+        "client": scope["client"][0] if scope["client"] else None,
         "status": status,
         "milliseconds": round(seconds * 1000, 1),
     }
-    answer = scope.get("state", {}).get("answer")
+    state = scope.get("state", {})
+    if "key" in state:
+        line["key"] = state["key"]
+    answer = state.get("answer")
     if isinstance(answer, ScoreAnswer):
         line |= {"niche": answer.niche.value, "thumbnails": len(answer.thumbnails)}
         line |= {"model": answer.releases.model, "index": answer.releases.index}

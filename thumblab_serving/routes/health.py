@@ -9,12 +9,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.loading.served_release import ServedRelease
 from thumblab_serving.loading.served_releases import NO_MODEL, ServedReleases
 from thumblab_serving.schemas.health import (
     DatabaseOut,
     EncodersOut,
     HealthOut,
+    KeysOut,
     MeterOut,
     PredictionsOut,
     RefusedOut,
@@ -29,9 +31,7 @@ router = APIRouter(tags=["operations"])
 @router.get("/health", summary="Alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
     """Answer 200 as long as the process lives, with the state of every component."""
-    scorer: Scorer = request.app.state.scorer
-    await to_thread.run_sync(scorer.follow_pointers)
-    return describe(scorer)
+    return await _state(request)
 
 
 @router.get("/ready", summary="Able to answer", responses=error_responses(503))
@@ -41,9 +41,7 @@ async def ready(request: Request) -> HealthOut:
     The service can score once the encoders and the meter are warm, and a model and an index are loaded. It must also
     have made one answer for itself (a rehearsal).
     """
-    scorer: Scorer = request.app.state.scorer
-    await to_thread.run_sync(scorer.follow_pointers)
-    state = describe(scorer)
+    state = await _state(request)
     if not state.ready:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", _not_ready_reason(state), {"Retry-After": "5"})
     return state
@@ -56,7 +54,15 @@ async def metrics(request: Request) -> Response:
     return Response(service_metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def describe(scorer: Scorer) -> HealthOut:
+async def _state(request: Request) -> HealthOut:
+    """Load newly promoted releases and changed keys, and return the state of every component."""
+    scorer: Scorer = request.app.state.scorer
+    keys: KeyRing = request.app.state.keys
+    await to_thread.run_sync(scorer.follow_pointers)
+    return describe(scorer, await to_thread.run_sync(keys.failure))
+
+
+def describe(scorer: Scorer, failure_of_keys: str | None) -> HealthOut:
     """Return the state of every component. Loads nothing."""
     releases = scorer.releases
     model = _served(releases.model)
@@ -72,6 +78,7 @@ def describe(scorer: Scorer) -> HealthOut:
         rehearsal=_rehearsal(scorer),
         database=DatabaseOut(state=scorer.database.state, reason=scorer.database.failure),
         predictions=_predictions(scorer),
+        keys=KeysOut(state="fine" if failure_of_keys is None else "failed", reason=failure_of_keys),
         library_note=scorer.library_note,
     )
 

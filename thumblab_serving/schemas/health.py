@@ -74,6 +74,13 @@ class PredictionsOut(BaseModel):
     reason: str | None = Field(description="Why the last attempt failed, or why predictions were lost.")
 
 
+class KeysOut(BaseModel):
+    """Whether the files of the API keys can be read. If one cannot, the keys that were read from it last stay valid."""
+
+    state: Literal["fine", "failed"]
+    reason: str | None = Field(description="Why a file cannot be read.")
+
+
 class HealthOut(BaseModel):
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -86,4 +93,5 @@ class HealthOut(BaseModel):
     rehearsal: RehearsalOut
     database: DatabaseOut
     predictions: PredictionsOut
+    keys: KeysOut
     library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

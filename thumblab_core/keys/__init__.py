@@ -1,0 +1,1 @@
+"""The API keys of the scoring service: the lab's own key, and named keys with scopes."""

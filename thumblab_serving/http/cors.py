@@ -1,0 +1,38 @@
+"""Let web pages of other origins call the service (CORS), if a setting names their origins."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from thumblab_serving.http.problems import Problem, response
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_REQUEST_HEADERS = ("Authorization", "Idempotency-Key", "X-API-Key")
+_ANSWER_HEADERS = ("Location", "Retry-After", "X-Request-ID")
+
+
+class CrossOrigin(CORSMiddleware):
+    """Starlette's middleware for CORS. It answers a refused preflight request with a problem.
+
+    Credentials of the browser (cookies) are not allowed, because the service uses none. A page sends the key in a
+    header, which it has to know.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=_METHODS,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_ANSWER_HEADERS,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        detail = f"a page of another origin may not send this request ({bytes(answer.body).decode()})"
+        return response(Problem(answer.status_code, "cross-origin", detail, {"Vary": answer.headers["Vary"]}))

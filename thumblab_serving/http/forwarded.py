@@ -1,0 +1,71 @@
+"""Use what a reverse proxy says of the client: its address, the scheme and the host of its request.
+
+A proxy says so in the headers X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Anybody can send these headers.
+So they count only if the connection comes from a proxy that the settings name.
+"""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+_PREFIX = b"x-forwarded-"
+_FOR = b"x-forwarded-for"
+_HOST = b"x-forwarded-host"
+
+
+class ForwardedHeaders:
+    """Middleware that replaces the client, the scheme and the Host header of a request by those before the proxy.
+
+    It removes the headers if the connection does not come from one of the `proxies`. uvicorn's middleware does the
+    rest: from X-Forwarded-For it takes the last address that is not a proxy's.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._proxies = proxies
+        self._app = ProxyHeadersMiddleware(app, [str(network) for network in proxies])  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            is_proxy = self._is_proxy(scope["client"])
+            headers = scope["headers"]
+            scope["headers"] = list(_before_the_proxy(headers) if is_proxy else _without_forwarded(headers))
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+    def _is_proxy(self, client: tuple[str, int] | None) -> bool:
+        return client is not None and _is_address(client[0]) and any(ip_address(client[0]) in p for p in self._proxies)
+
+
+def _without_forwarded(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    return ((name, value) for name, value in headers if not name.startswith(_PREFIX))
+
+
+def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers with the forwarded host as their Host.
+
+    If there are several hosts, the last one was written by the proxy that is nearest to this service.
+    """
+    hosts = [value.rpartition(b",")[2].strip() for name, value in headers if name == _HOST]
+    for name, value in headers:
+        if name == b"host" and hosts:
+            yield name, hosts[-1]
+        # A proxy that adds nothing to this header passes on what a client made up, which may be no address.
+        elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):
+            yield name, value
+
+
+def _begins_with_address(entry: str) -> bool:
+    """Return whether an entry of X-Forwarded-For is an address, with or without a port."""
+    entry = entry.strip()
+    if entry.startswith("["):
+        return _is_address(entry[1:].partition("]")[0])
+    return _is_address(entry.partition(":")[0] if entry.count(":") == 1 else entry)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

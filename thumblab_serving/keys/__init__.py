@@ -1,0 +1,1 @@
+"""Whose key a request carries, and how many requests it may send."""
