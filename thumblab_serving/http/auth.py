@@ -61,12 +61,15 @@ require_key = require("score")
 
 
 def add_refusals(document: dict[str, Any]) -> None:
-    """Add the statuses with which a key is refused to each operation of an OpenAPI document that takes a key."""
+    """Add the statuses with which a request is refused before its route runs to each operation of an OpenAPI document.
+
+    They are 421 for an unknown host name and, if the operation takes a key, those of `require`.
+    """
     for path in document["paths"].values():
         for operation in path.values():
-            if "security" in operation:
-                for status, answer in error_responses(401, 403, 429).items():
-                    operation["responses"].setdefault(str(status), answer)
+            of_keys = (401, 403, 429) if "security" in operation else ()
+            for status, answer in error_responses(421, *of_keys).items():
+                operation["responses"].setdefault(str(status), answer)
 
 
 def _too_many(name: str, per_minute: int, seconds: int) -> Problem:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,29 @@ def test_a_file_left_by_a_killed_process_does_not_hold_up_the_next_change(keys: 
     assert [key.name for key in keys.all()] == ["laptop", "phone"]
     assert keys.path.stat().st_mode & 0o777 == 0o600
     assert not left.exists()
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_whole_keys(tmp_path: Path) -> None:
+    keys = NamedKeys(Settings(data_dir=tmp_path))
+    keys.add("laptop", ["score"])
+    script = f"""
+from pathlib import Path
+from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_core.settings import Settings
+keys = NamedKeys(Settings(data_dir=Path({str(tmp_path)!r})))
+print("ready", flush=True)
+while True:
+    keys.rotate("laptop")
+"""
+    for kill in range(6):
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.05 + 0.013 * kill)
+            process.kill()
+        assert [key.name for key in keys.all()] == ["laptop"]
+        rotated = keys.rotate("laptop")
+        assert keys.all()[0].sha256 == digest(rotated).hex()
 
 
 def without(field: str) -> dict[str, object]:

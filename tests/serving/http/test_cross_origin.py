@@ -34,6 +34,17 @@ def test_a_page_of_a_listed_origin_may_ask_and_read_the_answer(opened, origin):
     assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
 
+def test_only_a_listed_page_of_the_internet_may_ask_a_service_on_this_machine(opened):
+    headers = PREFLIGHT | {"Access-Control-Request-Private-Network": "true"}
+    asked, other = (
+        httpx.options(f"{opened.url}/v1/score", headers={"Origin": origin, **headers}, trust_env=False)
+        for origin in (ORIGIN, "https://evil.example")
+    )
+    assert (asked.status_code, asked.headers["access-control-allow-private-network"]) == (200, "true")
+    assert other.status_code == 400
+    assert not {name for name in other.headers if name.startswith("access-control-allow")}
+
+
 @pytest.mark.parametrize(
     "origin",
     [

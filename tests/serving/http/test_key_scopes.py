@@ -137,8 +137,9 @@ def test_health_says_that_a_key_file_is_damaged_and_keys_go_on(open_service, key
     assert open_service.health()["keys"]["state"] == "fine"
 
 
-def test_the_openapi_document_has_every_status_that_a_key_can_get(open_service):
+def test_the_openapi_document_has_every_status_with_which_a_request_is_refused(open_service):
     paths = httpx.get(f"{open_service.url}/openapi.json", trust_env=False).json()["paths"]
     for path in ("/v1/score", "/v1/experiments", "/operate"):
-        assert {"401", "403", "429"} <= set(paths[path]["post"]["responses"])
+        assert {"401", "403", "421", "429"} <= set(paths[path]["post"]["responses"])
+    assert "421" in paths["/health"]["get"]["responses"]
     assert "429" not in paths["/health"]["get"]["responses"]
