@@ -47,6 +47,13 @@ class Metrics:
             ["key", "outcome"],
             registry=self._registry,
         )
+        self._keys_used = Gauge(
+            "thumblab_key_last_used_timestamp_seconds",
+            "Unix time of the last request with a known key, by the name of the key.",
+            ["key"],
+            registry=self._registry,
+            multiprocess_mode="max",
+        )
         self._thumbnails = Counter(
             "thumblab_thumbnails",
             "Answered thumbnails, by niche and outcome.",
@@ -72,6 +79,7 @@ class Metrics:
     def key_request(self, name: str, outcome: Literal["allowed", "forbidden", "too_many"]) -> None:
         """Count a request that carried the key `name`."""
         self._keys.labels(name, outcome).inc()
+        self._keys_used.labels(name).set_to_current_time()
 
     def answer(self, answer: ScoreAnswer) -> None:
         """Count the thumbnails of an answer: those that were scored, and those that have an error."""

@@ -104,6 +104,9 @@ def test_metrics_count_the_requests_of_each_key_by_name(open_service, keys):
         'limited",outcome="forbidden': "1.0",
         'default",outcome="allowed': "1.0",
     }
+    used = re.findall(r'^thumblab_key_last_used_timestamp_seconds\{key="(\w+)"\} (\S+)$', text, re.M)
+    assert {name for name, _ in used} == {"limited", "default"}
+    assert all(time.time() - 60 < float(moment) <= time.time() for _, moment in used)
     assert limited not in text
 
 
