@@ -28,8 +28,9 @@ from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits, shared_folder
 from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
+from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.loading.served_releases import NotReadyError
-from thumblab_serving.routes import experiments, health, page, score
+from thumblab_serving.routes import experiments, health, library, page, score
 from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
@@ -73,7 +74,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.experiments_limiters = {
         queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
     }
-    for router in (score.router, experiments.router, health.router, page.router):
+    app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
+    app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
+    for router in (score.router, experiments.router, library.router, health.router, page.router):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)

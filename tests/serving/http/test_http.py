@@ -50,7 +50,7 @@ def test_the_key_also_works_as_a_bearer_token(service, draw):
     assert httpx.post(f"{service.url}/v1/score", headers=headers, data={"title": "t"}, files=files).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page.js", "/page.css"])
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page/main.js", "/page/page.css"])
 def test_pages_health_and_documents_need_no_key(service, path):
     assert httpx.get(service.url + path).status_code == 200
 
@@ -238,7 +238,8 @@ def test_the_page_runs_only_its_own_script_and_cannot_be_framed(service):
 
 def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     document = httpx.get(f"{service.url}/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/score", "/v1/experiments", "/health", "/ready", "/metrics"}
+    paths = {"/v1/score", "/v1/experiments", "/v1/library/pictures", "/health", "/ready", "/metrics"}
+    assert set(document["paths"]) == paths
     for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):
         post = document["paths"][path]["post"]
         assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}

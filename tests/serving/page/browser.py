@@ -60,8 +60,8 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, expression):
-        wait_for(lambda: self.evaluate(expression))
+    def wait(self, expression, seconds=20):
+        wait_for(lambda: self.evaluate(expression), seconds)
 
     def open(self, url):
         self.call("Page.navigate", url="about:blank")
@@ -72,6 +72,29 @@ class Browser:
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
+    def press(self, key, code=None, text="", modifiers=0, times=1):
+        """Press and release a key, as a person at a keyboard does."""
+        numbers = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowRight": 39, "ArrowDown": 40}
+        shared = {"key": key, "code": code or key, "modifiers": modifiers, "windowsVirtualKeyCode": numbers.get(key, 0)}
+        for _ in range(times):
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **shared)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
+
+    def size(self, width, height=900):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def texts(self, selector):
+        return self.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].map(n => n.textContent)")
+
+    def text(self, selector):
+        return self.evaluate(f"document.querySelector({json.dumps(selector)}).textContent")
+
+    def count(self, selector):
+        return self.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length")
+
+    def click(self, selector):
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def screenshot(self, path, width, height, dark=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -96,6 +119,19 @@ def wait_for(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)
+
+
+def paste(browser, *paths):
+    """Paste pictures, as a person does who copied them in another program."""
+    pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    browser.evaluate(f"""(() => {{
+        const data = new DataTransfer();
+        for (const text of {json.dumps(pictures)}) {{
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            data.items.add(new File([bytes], 'image.png', {{ type: 'image/png' }}));
+        }}
+        document.body.dispatchEvent(new ClipboardEvent('paste', {{ clipboardData: data, bubbles: true }}));
+    }})()""")
 
 
 def fill(browser, service, *paths, title="I tested every phone under $200"):

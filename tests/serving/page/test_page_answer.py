@@ -21,8 +21,8 @@ def test_choosing_pictures_ranks_them(browser, service, files, tmp_path):
     assert places == ["#1", "#2", "#3"]
     names = browser.evaluate("[...document.querySelectorAll('.card .name')].map(n => n.textContent)")
     assert sorted(names) == sorted(path.name for path in files)
-    assert browser.evaluate("document.querySelectorAll('.card img').length") == 3
-    assert browser.evaluate("[...document.querySelectorAll('.card img')].every(i => i.naturalWidth === 320)")
+    assert browser.evaluate("document.querySelectorAll('.card .picture img').length") == 3
+    assert browser.evaluate("[...document.querySelectorAll('.card .picture img')].every(i => i.naturalWidth === 320)")
     chances = browser.evaluate("[...document.querySelectorAll('.chance-value')].map(n => parseInt(n.textContent))")
     assert chances == sorted(chances, reverse=True)
     assert "Model 2" in browser.evaluate("document.getElementById('releases').textContent")

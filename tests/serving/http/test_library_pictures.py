@@ -1,0 +1,77 @@
+"""Test `GET /v1/library/pictures` over HTTP with a real database."""
+
+import base64
+import io
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from PIL import Image
+
+from thumblab_core.database.tables import channels, thumbnails, videos
+from thumblab_core.images import ImageStore
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def library(with_database, engine, draw):
+    """Store three videos: one with a 4:3 picture, one whose file is gone, and one without a picture."""
+    store = ImageStore(with_database.lab.settings.images)
+    sha256 = store.put(draw(3, (800, 600)))
+    with engine.begin() as connection:
+        connection.execute(channels.insert(), {"channel_id": "UCa", "title": "A"})
+        for video_id, picture in (("there", sha256), ("gone", "0" * 64), ("none", None)):
+            row = {"video_id": video_id, "channel_id": "UCa", "niche": "tech", "title": video_id, "published_at": NOW}
+            connection.execute(videos.insert(), row | {"tags": [], "source": "catalogue", "refreshed_at": NOW})
+            problem = None if picture else "it was never there"
+            moments = {"fetched_at": NOW, "checked_at": NOW}
+            connection.execute(
+                thumbnails.insert(), {"video_id": video_id, "sha256": picture, "problem": problem, **moments}
+            )
+    return with_database
+
+
+def ask(service, *ids):
+    return service.client.get("/v1/library/pictures", params=[("video_id", id_) for id_ in ids])
+
+
+def test_each_picture_is_given_small_and_the_missing_ones_are_named(library):
+    answer = ask(library, "there", "gone", "none", "unknown", "there").json()
+    assert [picture["video_id"] for picture in answer["pictures"]] == ["there"]
+    with Image.open(io.BytesIO(base64.b64decode(answer["pictures"][0]["image_base64"]))) as image:
+        assert (image.format, image.size) == ("JPEG", (480, 270))
+    assert answer["missing"] == ["gone", "none", "unknown"]
+    assert answer["degraded"] == ["the picture of video gone could not be read (the image store has no picture 000000000000…)"]
+
+
+def test_the_picture_of_a_deleted_video_is_not_given(library, engine):
+    with engine.begin() as connection:
+        connection.execute(videos.delete().where(videos.c.video_id == "there"))
+    assert ask(library, "there").json() == {"pictures": [], "missing": ["there"], "degraded": []}
+
+
+def test_without_a_database_the_answer_says_so(service):
+    answer = ask(service, "v1").json()
+    assert answer["missing"] == ["v1"]
+    assert "the pictures of the library were not read, because" in answer["degraded"][0]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "video_id"),
+        ("video_id=", "video_id"),
+        ("video_id=a%00b", "video_id"),
+        ("&".join(f"video_id={n}" for n in range(25)), "at most 24"),
+        ("video_id=a&niche=tech", "niche: there is no such field"),
+    ],
+)
+def test_a_bad_query_is_a_clear_error(service, query, said):
+    reply = service.client.get(f"/v1/library/pictures?{query}")
+    assert reply.status_code == 422
+    assert said in reply.json()["detail"]
+
+
+def test_the_pictures_need_the_key(service):
+    assert httpx.get(f"{service.url}/v1/library/pictures?video_id=a", trust_env=False).status_code == 401

@@ -1,0 +1,86 @@
+"""Read thumbnails of the library's videos, small enough to be shown beside an answer."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from thumblab_core.images import WIDE, ImageError, ImageStore, decode
+from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
+WIDTH = 480
+"""Width of a picture in pixels. The page shows pictures at most 390 pixels wide."""
+_QUALITY = 80
+
+
+@dataclass
+class Found:
+    """The JPEG bytes of the found thumbnails by video id, and why others could not be read."""
+
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    degraded: list[str] = field(default_factory=list)
+
+
+class LibraryPictures:
+    """The thumbnails that the lab has stored. Many threads may use this object at the same time.
+
+    The database is asked each time, so the thumbnail of a deleted video is never given.
+    """
+
+    def __init__(self, database: ServiceDatabase, images: ImageStore) -> None:
+        self._database = database
+        self._images = images
+
+    def find(self, video_ids: Sequence[str]) -> Found:
+        """Return the thumbnails of the videos. A video that the lab does not know, or has no thumbnail of, is left out.
+
+        Blocks the calling thread. Raises nothing if the database cannot answer: `degraded` then says so.
+        """
+        found = Found()
+        try:
+            stored = self._database.read(lambda connection: _stored(connection, video_ids))
+        except NoDatabaseError as error:
+            found.degraded.append(f"the pictures of the library were not read, because {error}")
+            return found
+        for video_id, sha256 in stored.items():
+            try:
+                found.pictures[video_id] = reduced(self._images.get(sha256))
+            except (ImageError, OSError) as error:
+                reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
+                found.degraded.append(f"the picture of video {video_id} could not be read ({reason})")
+        return found
+
+
+def _stored(connection: "Connection", video_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the SHA-256 of the stored thumbnail of each video that has one."""
+    from sqlalchemy import select
+
+    from thumblab_core.database.tables import thumbnails
+
+    rows = connection.execute(
+        select(thumbnails.c.video_id, thumbnails.c.sha256).where(
+            thumbnails.c.video_id.in_(video_ids), thumbnails.c.sha256.is_not(None)
+        )
+    )
+    return {video_id: sha256 for video_id, sha256 in rows}
+
+
+def reduced(data: bytes) -> bytes:
+    """Return a picture as a JPEG of 480x270 pixels. What does not fit into 16:9 is cut off evenly on both sides.
+
+    Raises `ImageError` if the picture cannot be decoded.
+    """
+    from PIL import Image
+
+    size = (WIDTH, round(WIDTH / WIDE))
+    image = Image.fromarray(decode(data, at_least=size).pixels)
+    scale = max(size[0] / image.width, size[1] / image.height)
+    fitted = image.resize((math.ceil(image.width * scale), math.ceil(image.height * scale)), Image.Resampling.LANCZOS)
+    left, top = (fitted.width - size[0]) // 2, (fitted.height - size[1]) // 2
+    out = io.BytesIO()
+    fitted.crop((left, top, left + size[0], top + size[1])).save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()

@@ -1,0 +1,151 @@
+// The comparison: what is asked, whether the answer on the page is outdated, and how it is asked again.
+
+import { drawAnswer } from "./answer.js";
+import { byId, say } from "./dom.js";
+import { currentKey, showKeyField } from "./key.js";
+import { rememberVisit, showLab } from "./lab.js";
+import { loadPictures } from "./library.js";
+import { pictures, restore } from "./pictures.js";
+import { rank } from "./service.js";
+
+const PAUSE_MS = 900; // A change is asked about after this pause, so that not every letter of a title is a question.
+const LIVE = "thumblab-live"; // localStorage keeps under this name whether the page ranks again by itself.
+// The pattern matches what the service accepts, see `CHANNEL` in `schemas/request.py`.
+const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}([/?#].*)?|[\w-]{1,64})$/;
+const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
+const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
+
+let current = null; // The comparison on the page: {question, entries, answer, at}.
+let asking = null; // Aborts the request that is in progress.
+let pause = null;
+let answered = () => {};
+
+export const comparison = () => current;
+
+// Call `callback` with each new comparison, and with whether the page asked by itself.
+export function onAnswer(callback) {
+  answered = callback;
+}
+
+export function question() {
+  return {
+    title: byId("title").value.trim(),
+    niche: byId("niche").value,
+    channel: byId("channel").value.trim(),
+  };
+}
+
+const keyOf = (asked, entries) => JSON.stringify([asked, entries.map((entry) => entry.url)]);
+
+export function isOutdated() {
+  return current !== null && keyOf(current.question, current.entries) !== keyOf(question(), pictures());
+}
+
+export function markIfOutdated() {
+  const outdated = isOutdated();
+  byId("outdated").hidden = !outdated;
+  byId("result").classList.toggle("outdated", outdated);
+  clearTimeout(pause);
+  if (outdated && byId("live").checked) pause = setTimeout(askAgainLive, PAUSE_MS);
+}
+
+function askAgainLive() {
+  // An incomplete form is not asked about. The note on the outdated answer stays.
+  if (isOutdated() && firstInvalidField() === null) ask(true);
+}
+
+export function submit(event) {
+  event.preventDefault();
+  say("problem", "");
+  const invalid = firstInvalidField();
+  if (invalid) {
+    byId(invalid[0]).focus();
+    say("problem", invalid[1]);
+    return;
+  }
+  ask(false);
+}
+
+async function ask(live) {
+  clearTimeout(pause);
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  byId("go").disabled = !live;
+  say("problem", "");
+  byId("status").textContent = "Measuring and ranking the thumbnails…";
+  const [asked, entries] = [question(), pictures()];
+  try {
+    const answer = await rank(asked, entries, mine.signal);
+    showKeyField(false);
+    present({ question: asked, entries, answer, at: new Date().toISOString() }, live);
+    rememberVisit();
+    showLab(); // The result is not awaited, because /health may load a release and then takes long.
+    answered(current, live);
+  } catch (error) {
+    if (error.name !== "AbortError") say("problem", error.message);
+  } finally {
+    if (asking === mine) {
+      asking = null;
+      byId("go").disabled = false;
+      byId("status").textContent = "";
+    }
+  }
+}
+
+function present(made, quiet) {
+  current = made;
+  drawAnswer(made, quiet);
+  markIfOutdated();
+  loadPictures(made.answer).then(() => document.dispatchEvent(new Event("library-pictures")));
+}
+
+// Show a comparison of the history again, with its question and its pictures in the form.
+export function reopen({ question: asked, pictures: stored, answer, at }) {
+  asking?.abort();
+  current = null;
+  byId("title").value = asked.title;
+  byId("niche").value = asked.niche;
+  byId("channel").value = asked.channel;
+  restore(stored);
+  say("problem", "");
+  present({ question: asked, entries: pictures(), answer, at }, false);
+}
+
+// Return the id of the first invalid field and what to do about it, or null.
+function firstInvalidField() {
+  const { title, channel } = question();
+  if (!VISIBLE.test(title.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
+  if (channel.includes("@")) {
+    return ["channel", `A @handle cannot be looked up here. Give the channel's id, which begins with UC: \`thumblab channel add HANDLE\` prints it.`];
+  }
+  if (channel && !CHANNEL.test(channel)) {
+    return ["channel", "Give the channel's id, which begins with UC, or its URL that ends with the id; or leave the field empty."];
+  }
+  if (pictures().length < 2) return ["files", "Choose at least two thumbnails to compare."];
+  if (!currentKey()) return ["key", "Give the API key; `thumblab key` prints it."];
+  return null;
+}
+
+export function followChanges() {
+  byId("form").addEventListener("submit", submit);
+  byId("again").addEventListener("click", submit);
+  byId("live").checked = remembered();
+  byId("live").addEventListener("change", () => {
+    try {
+      localStorage.setItem(LIVE, byId("live").checked ? "on" : "off");
+    } catch {
+      // The browser keeps nothing for this page. The choice then holds until the page is closed.
+    }
+    markIfOutdated();
+  });
+  for (const kind of ["input", "change"]) byId("form").addEventListener(kind, markIfOutdated);
+  byId("niche").addEventListener("change", () => (byId("niche").dataset.chosen = "yes"));
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(LIVE) === "on";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,68 @@
+// Store comparisons in this browser (IndexedDB). A comparison is {id, at, question, answer, pictures, bytes, outcome}.
+// `pictures` are {name, file} with the whole files, because an outcome is stored with the pictures that were tested.
+
+const DATABASE = "thumblab";
+const STORE = "comparisons";
+export const MOST_COMPARISONS = 200;
+export const MOST_BYTES = 256 * 2 ** 20;
+
+let opened = null;
+
+function database() {
+  opened ??= new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
+    request.onsuccess = () => {
+      // Another tab with a newer version of the page, or a reader who clears the browser's data, must not have to wait.
+      request.result.onversionchange = () => {
+        request.result.close();
+        opened = null;
+      };
+      resolve(request.result);
+    };
+    request.onerror = () => reject(request.error);
+    request.onblocked = () => reject(new Error("another tab with an older version of this page is open; close it"));
+  });
+  opened.catch(() => (opened = null));
+  return opened;
+}
+
+// Return the result of `work`, which gets the store and returns a request.
+async function run(mode, work) {
+  const transaction = (await database()).transaction(STORE, mode);
+  return new Promise((resolve, reject) => {
+    const request = work(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error("the browser stopped the write"));
+  });
+}
+
+// Return all comparisons, the newest first.
+export async function stored() {
+  const all = await run("readonly", (store) => store.getAll());
+  return all.sort((a, b) => (a.at < b.at ? 1 : -1));
+}
+
+// Store a comparison, or replace the one with its id. Delete the oldest ones that no longer fit. Return its id, and how
+// many were deleted.
+export async function keep(comparison) {
+  const bytes = JSON.stringify(comparison.answer).length + comparison.pictures.reduce((sum, { file }) => sum + file.size, 0);
+  const id = await run("readwrite", (store) => store.put({ outcome: null, ...comparison, bytes }));
+  return { id, deleted: await dropOldest() };
+}
+
+async function dropOldest() {
+  let [count, bytes] = [0, 0];
+  const dropped = [];
+  for (const one of await stored()) {
+    count += 1;
+    bytes += one.bytes;
+    if (count > 1 && (count > MOST_COMPARISONS || bytes > MOST_BYTES)) dropped.push(one.id);
+  }
+  for (const id of dropped) await drop(id);
+  return dropped.length;
+}
+
+export const drop = (id) => run("readwrite", (store) => store.delete(id));
+
+export const dropAll = () => run("readwrite", (store) => store.clear());

@@ -1,0 +1,56 @@
+// Give the answer on the page as files: a picture, a table, and a page that can be passed on.
+
+import { resultImage } from "./result_image.js";
+import { resultPage } from "./result_page.js";
+import { asked, placeOf, ranked, SUB_SCORES, verdict } from "./words.js";
+
+export const exportsOf = {
+  "export-image": async (comparison) => save(await resultImage(comparison), nameOf(comparison, "png")),
+  "export-table": async (comparison) => save(table(comparison), nameOf(comparison, "csv")),
+  "export-page": async (comparison) => save(await resultPage(comparison), nameOf(comparison, "html")),
+};
+
+function nameOf({ question, at }, ending) {
+  const title = question.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 60);
+  return `${title || "thumbnails"}-${at.slice(0, 10)}.${ending}`;
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // The browser may begin to read the file only after this function has returned.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// Return a table with a row for each picture, the best first.
+function table(comparison) {
+  const { answer } = comparison;
+  const facts = asked(comparison);
+  const [, heading] = verdict(answer);
+  const names = Object.keys(SUB_SCORES);
+  const columns = [
+    "place", "picture", "chance_to_win", "score", "evidence_mean", "similarity",
+    ...names, ...names.map((name) => `${name}_niche_percentile`),
+    "nearest_winner", "error", "title", "niche", "channel", "ranked_at", "verdict", "model", "index",
+  ];
+  const rows = ranked(comparison).map(({ thumbnail }) => [
+    placeOf(thumbnail, answer), thumbnail.id, thumbnail.win_probability, thumbnail.score, thumbnail.evidence_mean, thumbnail.similarity_score,
+    ...names.map((name) => thumbnail.sub_scores[name]?.value), ...names.map((name) => thumbnail.sub_scores[name]?.niche_percentile),
+    thumbnail.neighbours[0]?.title, thumbnail.error, facts[0][1], answer.niche, facts[2][1], comparison.at, heading,
+    answer.releases.model, answer.releases.index,
+  ]);
+  const text = [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
+  // Spreadsheets take a file for UTF-8 only if it begins with this mark.
+  return new Blob(["\ufeff", text, "\r\n"], { type: "text/csv;charset=utf-8" });
+}
+
+// Return a value as a cell. A spreadsheet would run a text that begins with one of these signs as a formula. Anybody may
+// have written the text, for example in a title of the library, so an apostrophe keeps it a text.
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(Math.round(value * 1e4) / 1e4);
+  const text = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

@@ -1,0 +1,116 @@
+// The history: the comparisons that this browser keeps, newest first, and what came of them.
+
+import { drop, dropAll, keep, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
+import { button, byId, bytes, image, line, moment, say } from "./dom.js";
+import { openOutcome, wireOutcome } from "./outcome.js";
+import { NICHES, placeOf, ranked, verdict } from "./words.js";
+
+let reopened = () => {};
+let lastId = null; // The id of the comparison on the page. A live answer replaces it.
+let urls = []; // The object URLs of the pictures in the list.
+let drawing = 0;
+
+export function onReopen(callback) {
+  reopened = callback;
+}
+
+// Keep a comparison. `live` replaces the one before, because a title that is being typed is one comparison and not twenty.
+export async function keepInHistory({ question, entries, answer, at }, live) {
+  const pictures = entries.map(({ name, file }) => ({ name, file }));
+  const replaced = live && lastId !== null ? { id: lastId } : {};
+  try {
+    const { id, deleted } = await keep({ ...replaced, question, pictures, answer, at });
+    lastId = id;
+    say("kept", deleted > 0 ? `The history was full: ${deleted} of its oldest comparisons were deleted.` : "");
+  } catch (error) {
+    say("kept", `This comparison is not in the history, because the browser could not store it (${error.message || error.name}).`);
+  }
+}
+
+export async function drawHistory() {
+  const turn = (drawing += 1);
+  let all;
+  try {
+    all = await stored();
+  } catch (error) {
+    byId("comparisons").replaceChildren();
+    byId("clear").hidden = true;
+    byId("history-size").textContent = `This browser cannot keep a history for this page (${error.message || error.name}). A private window may be the cause.`;
+    return;
+  }
+  if (turn !== drawing) return; // A later call draws a newer list.
+  for (const url of urls) URL.revokeObjectURL(url);
+  urls = [];
+  const size = all.reduce((sum, one) => sum + one.bytes, 0);
+  byId("history-size").textContent =
+    all.length === 0
+      ? "Nothing is kept yet. Each ranking is kept here, in this browser only."
+      : `${all.length === 1 ? "1 comparison" : `${all.length} comparisons`} with ${bytes(size)}, in this browser only. The oldest are deleted beyond ${MOST_COMPARISONS} comparisons or ${bytes(MOST_BYTES)}.`;
+  byId("clear").hidden = all.length === 0;
+  byId("comparisons").replaceChildren(...all.map(item));
+}
+
+function item(comparison) {
+  const { question, answer, pictures, at } = comparison;
+  const node = line("li", "", "panel past");
+  const heading = line("h3", question.title);
+  const facts = [NICHES[answer.niche] ?? answer.niche, question.channel, moment(at)].filter(Boolean).join(" · ");
+  const strip = line("ul", "", "strip");
+  for (const { thumbnail, entry } of ranked({ answer, entries: pictures })) {
+    const url = URL.createObjectURL(entry.file);
+    urls.push(url);
+    const picture = document.createElement("li");
+    picture.append(image(url, entry.name), line("span", placeOf(thumbnail, answer)));
+    strip.append(picture);
+  }
+  const actions = line("div", "", "actions");
+  const named = (text, act, className = "quiet") => {
+    const node = button(text, className, act);
+    node.setAttribute("aria-label", `${text}: ${question.title}, ${moment(at)}`);
+    return node;
+  };
+  actions.append(
+    named("Open again", () => reopen(comparison)),
+    named(comparison.outcome ? "Correct the outcome" : "Add what YouTube showed", () => openOutcome(comparison)),
+    named("Delete", () => remove(comparison.id)),
+  );
+  node.append(heading, line("p", facts, "soft"), line("p", verdict(answer)[1], "past-verdict"), strip);
+  if (comparison.outcome) node.append(line("p", outcomeWords(comparison.outcome), "outcome"));
+  node.append(actions);
+  return node;
+}
+
+const OUTCOMES = { performed_the_same: "the variants performed the same", inconclusive: "the test was inconclusive" };
+
+function outcomeWords({ outcome, winner, video_id, experiment_id }) {
+  const what = outcome === "winner" ? `${winner} won` : OUTCOMES[outcome];
+  return `On YouTube, video ${video_id}: ${what}. Stored in the lab as experiment ${experiment_id}.`;
+}
+
+function reopen(comparison) {
+  lastId = null; // A live answer to a changed question is a new comparison. The old one stays.
+  reopened(comparison);
+}
+
+async function remove(id) {
+  await drop(id);
+  if (lastId === id) lastId = null;
+  await drawHistory();
+  byId("history-title").focus();
+}
+
+export function wireHistory() {
+  wireOutcome(() => {
+    lastId = null; // A comparison with an outcome is never replaced.
+    drawHistory();
+  });
+  byId("clear").addEventListener("click", () => byId("confirm").showModal());
+  byId("confirm-no").addEventListener("click", () => byId("confirm").close());
+  byId("confirm-yes").addEventListener("click", async () => {
+    byId("confirm").close();
+    await dropAll();
+    lastId = null;
+    await drawHistory();
+    byId("history-title").focus();
+  });
+}

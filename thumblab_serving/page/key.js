@@ -1,0 +1,31 @@
+// The API key comes from the URL's fragment, which is never sent to a server. It is kept for this tab only.
+
+import { byId } from "./dom.js";
+
+const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
+
+export function takeKey() {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key) {
+    sessionStorage.setItem(KEY_NAME, key);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  showKeyField(!sessionStorage.getItem(KEY_NAME));
+}
+
+export function showKeyField(visible) {
+  byId("key-field").hidden = !visible;
+  if (!visible) byId("key").value = "";
+}
+
+export function currentKey() {
+  const typed = byId("key").value.trim();
+  if (typed) sessionStorage.setItem(KEY_NAME, typed);
+  return sessionStorage.getItem(KEY_NAME);
+}
+
+export function forgetKey() {
+  sessionStorage.removeItem(KEY_NAME);
+  showKeyField(true);
+  byId("key").focus();
+}

@@ -1,0 +1,110 @@
+// What the lab has: the notes that hold for every answer, the niches with a library, and what is missing before anything
+// can be ranked.
+
+import { byId, capital, line } from "./dom.js";
+import { health } from "./service.js";
+import { NICHES } from "./words.js";
+
+const ASK_AGAIN_MS = 3000;
+const SEEN = "thumblab-seen"; // localStorage remembers under this name that somebody has read the introduction.
+
+let missing = []; // The service lacks this for every measurement. It is shown once, and not with every answer.
+let libraries = null; // The niches that have a library. Null until the service has said so.
+let waiting = null;
+
+let changed = () => {};
+
+export const missingOfLab = () => missing;
+
+export function onLabShown(callback) {
+  changed = callback;
+}
+
+// Ask the service what it has, and show it. Until it can rank, ask again every few seconds. If the service does not
+// answer, the answers themselves say what was missing.
+export async function showLab() {
+  clearTimeout(waiting);
+  try {
+    const state = await health();
+    missing = state.meter.missing;
+    libraries = Object.keys(state.indices).filter((niche) => state.indices[niche].release !== null);
+    const sentences = missing.map((text) => `${capital(text)}. Everything else is measured.`);
+    drawNotes([...(state.library_note ? [state.library_note] : []), ...sentences]);
+    drawNiches();
+    drawSetup(state);
+    changed();
+    if (!state.ready) waiting = setTimeout(showLab, ASK_AGAIN_MS);
+  } catch {
+    missing = [];
+    drawNotes([]);
+    changed();
+    waiting = setTimeout(showLab, ASK_AGAIN_MS);
+  }
+}
+
+function drawNotes(texts) {
+  byId("notes").replaceChildren(...texts.map((text) => line("li", text)));
+  byId("notes").hidden = texts.length === 0;
+}
+
+// Say beside each niche whether it has a library. Begin with a niche that has one.
+function drawNiches() {
+  const menu = byId("niche");
+  const first = menu.dataset.known !== "yes";
+  menu.dataset.known = "yes";
+  for (const option of menu.options) {
+    option.textContent = NICHES[option.value] + (libraries.includes(option.value) ? "" : " (no library yet)");
+  }
+  if (first && libraries.length > 0 && !libraries.includes(menu.value) && menu.dataset.chosen !== "yes") {
+    menu.value = libraries[0];
+  }
+  const named = libraries.map((niche) => NICHES[niche] ?? niche).join(", ");
+  byId("libraries").textContent = named ? `This lab has a library of: ${named}.` : "This lab has no library yet.";
+}
+
+// Say what is missing before anything can be ranked, and the shortest way there.
+function drawSetup(state) {
+  const steps = [
+    [state.encoders.state === "warm" && state.meter.state === "warm", "The service has loaded its encoders.", state.encoders.reason ?? state.meter.reason ?? "They are being loaded."],
+    [libraries.length > 0, "A library of at least one niche.", refusal(Object.values(state.indices)) || "There is none yet."],
+    [state.model.release !== null, "A ranking model.", refusal([state.model]) || (state.model.state === "loading" ? "It is being loaded." : "There is none yet.")],
+  ];
+  if (steps.every(([done]) => done)) steps.push([state.ready, "A first answer, which the service gives itself.", state.rehearsal.reason ?? "It is being made."]);
+  byId("setup").hidden = state.ready;
+  byId("setup-steps").replaceChildren(...steps.map(([done, name, reason]) => step(done, name, reason)));
+  byId("setup-way").hidden = libraries.length > 0 && state.model.release !== null;
+}
+
+function refusal(slots) {
+  const refused = slots.find((slot) => slot.refused !== null && slot.release === null);
+  return refused ? `It was refused: ${refused.refused.reason}` : "";
+}
+
+function step(done, name, reason) {
+  const item = line("li", "", done ? "done" : "open");
+  item.append(line("span", done ? "✓" : "○", "mark"), line("span", `${done ? "There: " : "Missing: "}${name}`));
+  item.querySelector(".mark").setAttribute("aria-hidden", "true");
+  if (!done) item.append(line("small", reason));
+  return item;
+}
+
+// --- the introduction, which is open at the first visit ---
+
+export function welcome() {
+  let seen = false;
+  try {
+    seen = localStorage.getItem(SEEN) !== null;
+  } catch {
+    // The browser keeps nothing for this page. The introduction is then open at every visit.
+  }
+  byId("welcome").open = !seen;
+}
+
+export function rememberVisit() {
+  byId("welcome").open = false;
+  try {
+    localStorage.setItem(SEEN, "yes");
+  } catch {
+    // See `welcome`.
+  }
+}

@@ -1,0 +1,68 @@
+// Connect the parts of the page.
+
+import { drawDegraded } from "./answer.js";
+import { comparison, followChanges, markIfOutdated, onAnswer, reopen } from "./compare.js";
+import { byId, say } from "./dom.js";
+import { overlaysShown, showOverlays } from "./evidence.js";
+import { exportsOf } from "./exports.js";
+import { drawHistory, keepInHistory, onReopen, wireHistory } from "./history.js";
+import { takeKey } from "./key.js";
+import { onLabShown, showLab, welcome } from "./lab.js";
+import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
+import { drawSurroundings, wireSurroundings } from "./surroundings.js";
+
+const VIEWS = ["compare", "history"];
+
+function showView() {
+  takeKey();
+  const wanted = location.hash.slice(1);
+  const view = VIEWS.includes(wanted) ? wanted : "compare";
+  for (const name of VIEWS) {
+    byId(`view-${name}`).hidden = name !== view;
+    const link = document.querySelector(`nav a[href="#${name}"]`);
+    if (name === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (view === "history") drawHistory();
+}
+
+function goTo(view) {
+  if (location.hash !== `#${view}`) history.pushState(null, "", `#${view}`);
+  showView();
+}
+
+window.addEventListener("hashchange", showView);
+window.addEventListener("popstate", showView);
+onLabShown(drawDegraded);
+onPicturesChanged(() => {
+  markIfOutdated();
+  drawSurroundings();
+});
+onAnswer((made, live) => {
+  keepInHistory(made, live);
+  drawSurroundings();
+});
+onReopen((stored) => {
+  goTo("compare");
+  reopen(stored);
+  drawSurroundings();
+});
+acceptDropsAndPastes(() => goTo("compare"));
+followChanges();
+wireSurroundings();
+wireHistory();
+document.addEventListener("library-pictures", drawSurroundings);
+byId("see").addEventListener("click", () => showOverlays(!overlaysShown()));
+for (const [id, make] of Object.entries(exportsOf)) {
+  byId(id).addEventListener("click", async () => {
+    try {
+      await make(comparison());
+      say("exported", "");
+    } catch (error) {
+      say("exported", `The file could not be made: ${error.message}`);
+    }
+  });
+}
+welcome();
+showView();
+showLab();

@@ -1,0 +1,132 @@
+// The form for what a test on YouTube showed. It is sent to the lab as an experiment, and kept with its comparison.
+
+import { keep } from "./comparisons.js";
+import { byId, line, say } from "./dom.js";
+import { currentKey } from "./key.js";
+import { storeExperiment } from "./service.js";
+import { ranked } from "./words.js";
+
+const MOST_VARIANTS = 3;
+const VIDEO_ID = /^[\w-]{11}$/;
+
+let comparison = null;
+let stored = () => {};
+
+export function openOutcome(chosen) {
+  comparison = chosen;
+  byId("outcome-form").reset();
+  say("outcome-problem", "");
+  byId("outcome-channel").value = chosen.question.channel;
+  byId("outcome-video").value = chosen.outcome?.video_id ?? "";
+  byId("outcome-started").value = chosen.outcome?.started_on ?? "";
+  const best = ranked({ answer: chosen.answer, entries: chosen.pictures }).map(({ entry }) => entry);
+  byId("outcome-variants").replaceChildren(...best.map((entry, row) => variant(entry, row < 2)));
+  byId("outcome").showModal();
+}
+
+function variant({ name }, tested) {
+  const row = line("li", "", "variant");
+  const [label, box] = [document.createElement("label"), document.createElement("input")];
+  box.type = "checkbox";
+  box.checked = tested;
+  box.name = name;
+  label.append(box, line("span", name));
+  const [shareLabel, share] = [line("label", ""), document.createElement("input")];
+  share.type = "text";
+  share.inputMode = "decimal";
+  share.className = "share";
+  shareLabel.append(line("span", `Share of ${name} in %`, "visually-hidden"), share, line("span", "%"));
+  const [winnerLabel, winner] = [document.createElement("label"), document.createElement("input")];
+  winner.type = "radio";
+  winner.name = "outcome-winner";
+  winner.value = name;
+  winnerLabel.append(winner, line("span", "won"), line("span", `: ${name}`, "visually-hidden"));
+  row.append(label, shareLabel, winnerLabel);
+  return row;
+}
+
+// Return the id of a video that is given by its id or by any link to it.
+export function videoId(text) {
+  const given = text.trim();
+  if (VIDEO_ID.test(given)) return given;
+  let url;
+  try {
+    url = new URL(/^https?:/.test(given) ? given : `https://${given}`);
+  } catch {
+    return given;
+  }
+  const parts = url.pathname.split("/").filter(Boolean);
+  const found = [url.searchParams.get("v"), ...parts].find((part) => part !== null && VIDEO_ID.test(part));
+  return found ?? given;
+}
+
+// Return the experiment and its files. Throws an error that says which field is wrong.
+function experiment() {
+  const tested = [...byId("outcome-variants").children]
+    .map((row) => ({
+      name: row.querySelector("input[type=checkbox]").name,
+      tested: row.querySelector("input[type=checkbox]").checked,
+      share: row.querySelector(".share").value.trim().replace(",", "."),
+      won: row.querySelector("input[type=radio]").checked,
+    }))
+    .filter((row) => row.tested);
+  if (tested.length < 2 || tested.length > MOST_VARIANTS) throw new Error("Mark the two or three pictures that YouTube tested.");
+  const given = tested.filter((row) => row.share !== "");
+  if (given.some((row) => !/^\d+(\.\d+)?$/.test(row.share))) throw new Error("Write each share of watch time as a number, such as 46.1.");
+  if (given.length > 0 && given.length < tested.length) throw new Error("Give the share of each tested picture, or of none.");
+  const outcome = byId("outcome-result").value;
+  const winner = tested.findIndex((row) => row.won) + 1;
+  if (outcome === "winner" && winner === 0 && given.length === 0) throw new Error("Mark the picture that won.");
+  const ended = byId("outcome-ended").value;
+  const facts = {
+    channel_id: byId("outcome-channel").value.trim(),
+    video_id: videoId(byId("outcome-video").value),
+    started_on: byId("outcome-started").value,
+    ...(ended ? { ended_on: ended } : {}),
+    outcome,
+    ...(outcome === "winner" && winner > 0 ? { winner } : {}),
+    variants: tested.map((row) => (row.share === "" ? {} : { watch_time_share: Number(row.share) })),
+  };
+  for (const [field, text] of [
+    ["channel_id", "Give the id of your channel, which begins with UC."],
+    ["video_id", "Give the link or the id of the video."],
+    ["started_on", "Give the first day of the test."],
+  ]) {
+    if (!facts[field]) throw new Error(text);
+  }
+  const files = tested.map((row) => comparison.pictures.find((picture) => picture.name === row.name).file);
+  return { facts, files, names: tested.map((row) => row.name) };
+}
+
+async function send() {
+  if (!currentKey()) throw new Error("Give the API key in the form of Compare first; `thumblab key` prints it.");
+  const { facts, files, names } = experiment();
+  const answer = await storeExperiment(facts, files);
+  const outcome = {
+    outcome: answer.outcome,
+    winner: answer.winner === null ? null : names[answer.winner - 1],
+    video_id: answer.video_id,
+    started_on: answer.started_on,
+    experiment_id: answer.experiment_id,
+  };
+  await keep({ ...comparison, outcome });
+}
+
+export function wireOutcome(callback) {
+  stored = callback;
+  byId("outcome-cancel").addEventListener("click", () => byId("outcome").close());
+  byId("outcome-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    say("outcome-problem", "");
+    byId("outcome-send").disabled = true;
+    try {
+      await send();
+      byId("outcome").close();
+      stored();
+    } catch (error) {
+      say("outcome-problem", error.message);
+    } finally {
+      byId("outcome-send").disabled = false;
+    }
+  });
+}

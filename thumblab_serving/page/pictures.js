@@ -1,0 +1,164 @@
+// The chosen pictures: by file, by drop and by paste. An entry is {file, name, url}; `url` is an object URL of the file.
+
+import { button, byId, bytes, image, line, say } from "./dom.js";
+
+const MAX_PICTURES = 20; // The service takes as many, see `MAX_THUMBNAILS` in `schemas/request.py`.
+const MAX_TOGETHER = 127 * 2 ** 20; // The service takes 128 MiB, which includes the other fields of the form.
+const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp"];
+const WIDE = 16 / 9;
+
+let chosen = [];
+let shown = []; // The answer on the page shows these entries.
+let changed = () => {};
+
+export const pictures = () => [...chosen];
+
+export function onPicturesChanged(callback) {
+  changed = callback;
+}
+
+// Choose files in addition to the chosen ones. `source` is "file" or "paste".
+export function choose(files, source = "file") {
+  const all = [...files];
+  const others = all.filter((file) => !IMAGE_TYPES.includes(file.type));
+  const left = { tooMany: [], tooLarge: [] };
+  for (const file of all.filter((file) => IMAGE_TYPES.includes(file.type))) {
+    if (chosen.length >= MAX_PICTURES) left.tooMany.push(file);
+    else if (file.size + sizeOf(chosen) > MAX_TOGETHER) left.tooLarge.push(file);
+    else add(file, source === "paste" ? `pasted-${chosen.length + 1}.${file.type.split("/")[1]}` : file.name);
+  }
+  showLeftOut([
+    others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG and WebP pictures can be ranked.` : "",
+    left.tooMany.length > 0 ? `Left out: ${names(left.tooMany)}. At most ${MAX_PICTURES} are compared; remove one first.` : "",
+    left.tooLarge.length > 0
+      ? `Left out: ${names(left.tooLarge)}. All pictures together may have ${bytes(MAX_TOGETHER)}; save them smaller.`
+      : "",
+  ]);
+  draw();
+}
+
+// Replace all chosen pictures with those of a stored comparison.
+export function restore(stored) {
+  const before = chosen;
+  chosen = [];
+  for (const { name, file } of stored) add(file, name);
+  forget(before);
+  showLeftOut([]);
+  draw();
+}
+
+// Keep the object URLs of the entries that the answer on the page shows.
+export function show(entries) {
+  const before = shown;
+  shown = entries;
+  forget(before);
+}
+
+function add(file, name) {
+  chosen.push({ file, name: unused(name), url: URL.createObjectURL(file) });
+}
+
+// Return a name that no other chosen picture has. The service could not tell two pictures of one name apart in its answer.
+function unused(name) {
+  const printable = name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "") || "picture";
+  const [, stem, ending] = printable.match(/^(.*?)(\.[^.]*)?$/s);
+  for (let count = 1; ; count += 1) {
+    const candidate = count === 1 ? printable : `${stem} (${count})${ending ?? ""}`;
+    if (!chosen.some((entry) => entry.name === candidate)) return candidate;
+  }
+}
+
+function forget(entries) {
+  for (const entry of entries) if (!chosen.includes(entry) && !shown.includes(entry)) URL.revokeObjectURL(entry.url);
+}
+
+export function sizeOf(entries) {
+  return entries.reduce((sum, { file }) => sum + file.size, 0);
+}
+
+function names(files) {
+  const more = files.length > 3 ? ` and ${files.length - 3} more` : "";
+  return files.slice(0, 3).map((file) => file.name).join(", ") + more;
+}
+
+export function showLeftOut(sentences) {
+  say("left-out", sentences.filter(Boolean).join("\n"));
+}
+
+function remove(entry) {
+  chosen = chosen.filter((other) => other !== entry);
+  forget([entry]);
+  showLeftOut([]);
+  draw();
+  byId("files").focus();
+}
+
+function draw() {
+  byId("chosen").replaceChildren(...chosen.map(chosenItem));
+  byId("count").textContent = chosen.length < 2 ? "" : `${chosen.length} pictures`;
+  changed();
+}
+
+function chosenItem(entry) {
+  const item = document.createElement("li");
+  const picture = image(entry.url);
+  const crop = line("p", "", "crop");
+  crop.hidden = true;
+  picture.addEventListener("load", () => {
+    crop.textContent = cropOf(picture.naturalWidth, picture.naturalHeight);
+    crop.hidden = !crop.textContent;
+  });
+  const remover = button("×", "remove", () => remove(entry));
+  remover.setAttribute("aria-label", `Remove ${entry.name}`);
+  const name = line("p", entry.name, "file-name");
+  name.title = entry.name;
+  item.append(picture, name, crop, remover);
+  return item;
+}
+
+// Return what YouTube cuts off a picture that is not 16:9, or "". A difference of 1 % is not visible.
+export function cropOf(width, height) {
+  const shape = width / height / WIDE;
+  if (!(width > 0 && height > 0) || Math.abs(shape - 1) <= 0.01) return "";
+  const [share, sides] = shape < 1 ? [1 - shape, "at the top and the bottom"] : [1 - 1 / shape, "at the left and the right"];
+  return `Not 16:9. YouTube cuts off ${Math.max(1, Math.round(share * 100))}% of it ${sides}.`;
+}
+
+// --- drop and paste ---
+
+const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
+const isField = (target) => target?.matches?.("input[type=text], input[type=password], input[type=date], input[type=number]");
+
+export function acceptDropsAndPastes(accepting) {
+  byId("files").addEventListener("change", (event) => {
+    choose(event.target.files);
+    event.target.value = ""; // Without this, a removed file could not be chosen again.
+  });
+  // Accept drops anywhere on the page. Otherwise, the browser would leave the page and open the dropped file.
+  for (const kind of ["dragenter", "dragover"]) {
+    window.addEventListener(kind, (event) => {
+      if (!carriesFiles(event) && isField(event.target)) return;
+      event.preventDefault();
+      byId("drop").classList.toggle("over", carriesFiles(event));
+    });
+  }
+  window.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) byId("drop").classList.remove("over");
+  });
+  window.addEventListener("drop", (event) => {
+    byId("drop").classList.remove("over");
+    if (!carriesFiles(event) && isField(event.target)) return;
+    event.preventDefault();
+    accepting();
+    if (carriesFiles(event)) choose(event.dataTransfer.files);
+    else showLeftOut(["That was not a file. Save the picture first, then choose it or drop it here."]);
+  });
+  window.addEventListener("paste", (event) => {
+    const files = [...event.clipboardData.files];
+    // A copied table has a picture beside its text. In a field, the text is meant.
+    if (files.length === 0 || (isField(event.target) && event.clipboardData.types.includes("text/plain"))) return;
+    event.preventDefault();
+    accepting();
+    choose(files, "paste");
+  });
+}

@@ -1,0 +1,52 @@
+// The requests to the service. Each function returns the answer, or throws an error whose message is for people.
+
+import { currentKey, forgetKey } from "./key.js";
+
+// Return the answer to the question about the pictures.
+export function rank(question, pictures, signal) {
+  const form = new FormData();
+  form.append("title", question.title);
+  form.append("category", question.niche);
+  if (question.channel) form.append("channel_id", question.channel);
+  for (const { file, name } of pictures) form.append("thumbnails", file, name);
+  return call("v1/score", { method: "POST", body: form, signal }, true);
+}
+
+// Store what a test on YouTube showed. `files` are the tested pictures, in the order of the variants.
+export function storeExperiment(experiment, files) {
+  const form = new FormData();
+  form.append("experiment", JSON.stringify(experiment));
+  for (const file of files) form.append("pictures", file, file.name);
+  return call("v1/experiments", { method: "POST", body: form }, true);
+}
+
+export function libraryPictures(ids) {
+  const query = new URLSearchParams(ids.map((id) => ["video_id", id]));
+  return call(`v1/library/pictures?${query}`, {}, true);
+}
+
+export function health() {
+  return call("health", {}, false);
+}
+
+async function call(path, options, withKey) {
+  let reply;
+  try {
+    reply = await fetch(path, withKey ? { ...options, headers: { "X-API-Key": currentKey() ?? "" } } : options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The service cannot be reached. Is it running?");
+  }
+  let answer = null;
+  try {
+    answer = await reply.json();
+  } catch {
+    // A proxy may answer with a page of its own. The status then says what happened.
+  }
+  if (reply.status === 401) forgetKey();
+  if (!reply.ok || answer === null) {
+    const reason = typeof answer?.detail === "string" ? answer.detail : "";
+    throw new Error(reason || `The service answered with status ${reply.status} and gave no reason.`);
+  }
+  return answer;
+}

@@ -1,0 +1,115 @@
+// What an answer says, in words.
+
+import { moment, percent } from "./dom.js";
+
+export const SUB_SCORES = {
+  clarity: "Clarity",
+  prominence: "Prominence",
+  contrast: "Contrast",
+  emotion: "Emotion",
+  hierarchy: "Hierarchy",
+  title_match: "Title match",
+};
+
+export const NICHES = {
+  tech: "Tech",
+  gaming: "Gaming",
+  education: "Education",
+  entertainment: "Entertainment",
+  people: "People",
+  beauty: "Beauty",
+  news: "News",
+};
+
+export const NO_SKILL =
+  "The model was not shown to order such pictures better than chance, so it names no winner. Read what was measured, and test the pictures you like.";
+
+export const EVIDENCE = "Mean percentile in the niche of what was measured of every picture. It was not shown to predict views.";
+
+// Return the near-identical group of a candidate, which is empty if the candidate is in no group.
+export function groupOf(name, answer) {
+  return answer.near_identical.find((group) => group.includes(name)) ?? [];
+}
+
+// Return the kind of the verdict, its heading and its explanation.
+export function verdict(answer) {
+  const group = groupOf(answer.winner, answer);
+  const standsFor = group.length === 0 ? "" : ` It stands for its near-identical group: ${group.join(", ")}.`;
+  const chance = answer.confidence === null ? "" : `Chance to beat the second: ${percent(answer.confidence)}.${standsFor}`;
+  switch (answer.verdict) {
+    case "clear":
+      return ["", `${answer.winner} wins`, `A clear lead. ${chance}`];
+    case "leaning":
+      return ["", `Leaning to ${answer.winner}`, `Ahead, but not by much. ${chance}`];
+    case "too_close_to_call":
+      if (answer.thumbnails.every((thumbnail) => thumbnail.rank === null || group.includes(thumbnail.id))) {
+        return ["unsure", "Too close to call", "The pictures are near-identical. Choose the one you like."];
+      }
+      return ["unsure", "Too close to call", `${answer.winner} is first. ${chance} Choose the one you like, or test both.`];
+    case "only_one":
+      return ["unsure", answer.winner === null ? "Only one could be read" : `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+    case "no_skill":
+      return ["unsure", answer.ordered_by === null ? "No skill here: not ordered" : "No skill here: ordered by evidence", NO_SKILL];
+    case "no_verdict":
+      return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
+    default:
+      return ["none", "None of these could be read", "Each card below says why."];
+  }
+}
+
+// The reason why an answer is not adapted is among the degraded sentences.
+export function adaptation(channel) {
+  if (channel === null) return "";
+  if (!channel.adapted) return `Not adapted to ${channel.channel_id}.`;
+  return `Adapted to the channel ${channel.channel_id} with ${channel.videos} of its videos.`;
+}
+
+// Return what was asked and when, as pairs of a name and a value. Every result and every export shows them.
+export function asked({ question, answer, at }) {
+  const channel = answer.channel?.channel_id ?? question.channel;
+  return [
+    ["Title", question.title],
+    ["Niche", NICHES[answer.niche] ?? answer.niche],
+    ["Channel", channel || "none given"],
+    ["Ranked", moment(at)],
+  ];
+}
+
+// Return the sentence on the skill, or "". A skill that was not shown to be better than chance is among `degraded`.
+export function skillOf(answer) {
+  const proven = answer.verdict !== "no_skill" && answer.skill !== null && answer.skill.low !== null && answer.skill.low > 0.5;
+  return proven ? answer.skill.summary : "";
+}
+
+// Whether the order of the answer follows the evidence, or nothing, because the model has no proven skill.
+export function isWithoutSkill(answer) {
+  return answer.verdict === "no_skill" || answer.ordered_by === "evidence";
+}
+
+export function placeOf(thumbnail, answer) {
+  if (thumbnail.error || thumbnail.rank === null) return "Not ranked";
+  return isWithoutSkill(answer) ? `#${thumbnail.rank} by evidence` : `#${thumbnail.rank}`;
+}
+
+// Return the pictures of the answer with their files, the best first.
+// The answer keeps the order of the request, so they are matched by position.
+export function ranked({ answer, entries }) {
+  const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, entry: entries[row] }));
+  return pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
+}
+
+// Return where a sub-score lies, in words.
+export function placedIn(sub, niche) {
+  if (sub.value === null) return "not measured";
+  if (sub.niche_percentile !== null) return `above ${percent(sub.niche_percentile / 100)} of ${niche}`;
+  return `${Math.round(sub.value * 100)} of 100, not compared with ${niche}`;
+}
+
+// Return the facts on a neighbour, in words.
+export function factsOf(near) {
+  const multiple = near.outlier_multiple === null ? "" : ` · ${near.outlier_multiple.toFixed(1)}× its channel's usual`;
+  const views = Math.round(near.views_per_hour).toLocaleString("en");
+  return `${near.channel} · ${views} views per hour${multiple} · ${percent(near.similarity)} similar`;
+}
+
+export const isWebAddress = (url) => /^https?:\/\//.test(url ?? "");
