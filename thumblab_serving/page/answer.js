@@ -9,7 +9,7 @@ import { adaptation, asked, ranked, skillOf, verdict } from "./words.js";
 
 let degraded = []; // This was missing for the answer on the page.
 
-// Draw a comparison: {question, answer, entries, at}. `quiet` leaves the focus and the place on the page alone.
+// Draw a comparison: {question, answer, entries, note, at}. `quiet` leaves the focus and the place on the page alone.
 export function drawAnswer(comparison, quiet) {
   const { answer } = comparison;
   const [kind, heading, explanation] = verdict(answer);

@@ -3,7 +3,7 @@
 import { drawAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
 import { currentKey, showKeyField } from "./key.js";
-import { rememberVisit, showLab } from "./lab.js";
+import { noteOfLab, rememberVisit, showLab } from "./lab.js";
 import { loadPictures } from "./library.js";
 import { pictures, restore } from "./pictures.js";
 import { rank } from "./service.js";
@@ -15,7 +15,7 @@ const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}(
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
 
-let current = null; // The comparison on the page: {question, entries, answer, at}.
+let current = null; // The comparison on the page: {question, entries, answer, note, at}.
 let asking = null; // Aborts the request that is in progress.
 let pause = null;
 let answered = () => {};
@@ -77,7 +77,7 @@ async function ask(live) {
   try {
     const answer = await rank(asked, entries, mine.signal);
     showKeyField(false);
-    present({ question: asked, entries, answer, at: new Date().toISOString() }, live);
+    present({ question: asked, entries, answer, note: noteOfLab(), at: new Date().toISOString() }, live);
     rememberVisit();
     showLab(); // The result is not awaited, because /health may load a release and then takes long.
     answered(current, live);
@@ -100,7 +100,7 @@ function present(made, quiet) {
 }
 
 // Show a comparison of the history again, with its question and its pictures in the form.
-export function reopen({ question: asked, pictures: stored, answer, at }) {
+export function reopen({ question: asked, pictures: stored, answer, note, at }) {
   asking?.abort();
   current = null;
   byId("title").value = asked.title;
@@ -108,7 +108,7 @@ export function reopen({ question: asked, pictures: stored, answer, at }) {
   byId("channel").value = asked.channel;
   restore(stored);
   say("problem", "");
-  present({ question: asked, entries: pictures(), answer, at }, false);
+  present({ question: asked, entries: pictures(), answer, note, at }, false);
 }
 
 // Return the id of the first invalid field and what to do about it, or null.

@@ -1,4 +1,4 @@
-// Store comparisons in this browser (IndexedDB). A comparison is {id, at, question, answer, pictures, bytes, outcome}.
+// Store comparisons in this browser (IndexedDB). A comparison is {id, at, question, answer, note, pictures, bytes, outcome}.
 // `pictures` are {name, file} with the whole files, because an outcome is stored with the pictures that were tested.
 
 const DATABASE = "thumblab";

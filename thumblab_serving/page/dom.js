@@ -35,7 +35,7 @@ export function say(id, text) {
 }
 
 export function bytes(count) {
-  return count < 2 ** 20 ? `${Math.ceil(count / 2 ** 10)} KiB` : `${(count / 2 ** 20).toFixed(1)} MiB`;
+  return count < 2 ** 20 ? `${Math.ceil(count / 2 ** 10)} KiB` : `${Number((count / 2 ** 20).toFixed(1))} MiB`;
 }
 
 // Return the moment in the words of the reader's own language and time zone.

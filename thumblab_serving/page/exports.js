@@ -33,13 +33,13 @@ function table(comparison) {
   const columns = [
     "place", "picture", "chance_to_win", "score", "evidence_mean", "similarity",
     ...names, ...names.map((name) => `${name}_niche_percentile`),
-    "nearest_winner", "error", "title", "niche", "channel", "ranked_at", "verdict", "model", "index",
+    "nearest_winner", "error", "title", "niche", "channel", "ranked_at", "verdict", "model", "index", "note",
   ];
   const rows = ranked(comparison).map(({ thumbnail }) => [
     placeOf(thumbnail, answer), thumbnail.id, thumbnail.win_probability, thumbnail.score, thumbnail.evidence_mean, thumbnail.similarity_score,
     ...names.map((name) => thumbnail.sub_scores[name]?.value), ...names.map((name) => thumbnail.sub_scores[name]?.niche_percentile),
     thumbnail.neighbours[0]?.title, thumbnail.error, facts[0][1], answer.niche, facts[2][1], comparison.at, heading,
-    answer.releases.model, answer.releases.index,
+    answer.releases.model, answer.releases.index, comparison.note,
   ]);
   const text = [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
   // Spreadsheets take a file for UTF-8 only if it begins with this mark.

@@ -9,17 +9,22 @@ let reopened = () => {};
 let lastId = null; // The id of the comparison on the page. A live answer replaces it.
 let urls = []; // The object URLs of the pictures in the list.
 let drawing = 0;
+let keeping = Promise.resolve(); // The comparison that is being stored.
 
 export function onReopen(callback) {
   reopened = callback;
 }
 
 // Keep a comparison. `live` replaces the one before, because a title that is being typed is one comparison and not twenty.
-export async function keepInHistory({ question, entries, answer, at }, live) {
+export function keepInHistory(comparison, live) {
+  keeping = keeping.then(() => keepNow(comparison, live));
+}
+
+async function keepNow({ question, entries, answer, note, at }, live) {
   const pictures = entries.map(({ name, file }) => ({ name, file }));
   const replaced = live && lastId !== null ? { id: lastId } : {};
   try {
-    const { id, deleted } = await keep({ ...replaced, question, pictures, answer, at });
+    const { id, deleted } = await keep({ ...replaced, question, pictures, answer, note, at });
     lastId = id;
     say("kept", deleted > 0 ? `The history was full: ${deleted} of its oldest comparisons were deleted.` : "");
   } catch (error) {
@@ -30,6 +35,7 @@ export async function keepInHistory({ question, entries, answer, at }, live) {
 export async function drawHistory() {
   const turn = (drawing += 1);
   let all;
+  await keeping;
   try {
     all = await stored();
   } catch (error) {

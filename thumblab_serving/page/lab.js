@@ -9,12 +9,16 @@ const ASK_AGAIN_MS = 3000;
 const SEEN = "thumblab-seen"; // localStorage remembers under this name that somebody has read the introduction.
 
 let missing = []; // The service lacks this for every measurement. It is shown once, and not with every answer.
+let note = ""; // What the library is made of, where it does not come from YouTube.
 let libraries = null; // The niches that have a library. Null until the service has said so.
 let waiting = null;
 
 let changed = () => {};
 
 export const missingOfLab = () => missing;
+
+// Each answer keeps this note, so that no export of it can pass for a result on real thumbnails.
+export const noteOfLab = () => note;
 
 export function onLabShown(callback) {
   changed = callback;
@@ -29,7 +33,8 @@ export async function showLab() {
     missing = state.meter.missing;
     libraries = Object.keys(state.indices).filter((niche) => state.indices[niche].release !== null);
     const sentences = missing.map((text) => `${capital(text)}. Everything else is measured.`);
-    drawNotes([...(state.library_note ? [state.library_note] : []), ...sentences]);
+    note = state.library_note ?? "";
+    drawNotes([note, ...sentences].filter(Boolean));
     drawNiches();
     drawSetup(state);
     changed();

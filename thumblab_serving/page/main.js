@@ -9,7 +9,7 @@ import { drawHistory, keepInHistory, onReopen, wireHistory } from "./history.js"
 import { takeKey } from "./key.js";
 import { onLabShown, showLab, welcome } from "./lab.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
-import { drawSurroundings, wireSurroundings } from "./surroundings.js";
+import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
 const VIEWS = ["compare", "history"];
 
@@ -40,12 +40,13 @@ onPicturesChanged(() => {
 });
 onAnswer((made, live) => {
   keepInHistory(made, live);
-  drawSurroundings();
+  if (live) drawSurroundings();
+  else showBest(made);
 });
 onReopen((stored) => {
   goTo("compare");
   reopen(stored);
-  drawSurroundings();
+  showBest(comparison());
 });
 acceptDropsAndPastes(() => goTo("compare"));
 followChanges();

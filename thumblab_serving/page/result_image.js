@@ -56,6 +56,7 @@ function headLines(pen, comparison) {
     [explanation, 20, 400, TEXT],
     [skillOf(answer), 18, 400, SOFT],
     [adaptation(answer.channel), 18, 400, SOFT],
+    [comparison.note, 18, 700, TEXT],
     [facts.map(([name, value]) => `${name}: ${value}`).join("  ·  "), 18, 400, SOFT],
     [`Thumbnail Lab, model ${answer.releases.model}`, 16, 400, SOFT],
   ];

@@ -21,12 +21,15 @@ export async function resultPage(comparison) {
   const { answer } = comparison;
   const page = document.implementation.createHTMLDocument(comparison.question.title);
   page.documentElement.lang = "en";
+  // The style belongs to the new page. In this page, the policy would refuse it.
+  const style = page.createElement("style");
+  style.textContent = STYLE;
   page.head.prepend(meta({ charset: "utf-8" }), meta({ "http-equiv": "Content-Security-Policy", content: POLICY }));
-  page.head.append(meta({ name: "viewport", content: "width=device-width, initial-scale=1" }), line("style", STYLE));
+  page.head.append(meta({ name: "viewport", content: "width=device-width, initial-scale=1" }), style);
   const [, heading, explanation] = verdict(answer);
   const main = document.createElement("main");
   main.append(line("h1", heading), line("p", explanation));
-  for (const text of [skillOf(answer), adaptation(answer.channel)]) if (text) main.append(line("p", text));
+  for (const text of [comparison.note, skillOf(answer), adaptation(answer.channel)]) if (text) main.append(line("p", text));
   main.append(facts(asked(comparison)));
   if (answer.degraded.length > 0) {
     main.append(line("h2", "What was missing or limits this answer"), list(answer.degraded.map((text) => `${capital(text)}.`)));

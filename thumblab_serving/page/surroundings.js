@@ -5,10 +5,11 @@ import { comparison, question } from "./compare.js";
 import { byId, image, line } from "./dom.js";
 import { neighboursOf, urlOf } from "./library.js";
 import { pictures } from "./pictures.js";
+import { ranked } from "./words.js";
 
 // Each place shows `tiles` videos, of which the chosen picture is number `at`. The widths are in surroundings.css.
 const PLACES = {
-  home: { name: "home on a desktop", tiles: 6, at: 1, note: "Three videos in a row, each 360 pixels wide." },
+  home: { name: "home on a desktop", tiles: 6, at: 1, note: "A window of about 1,300 pixels with the menu open: three videos in a row, each 330 pixels wide." },
   phone: { name: "home on a phone", tiles: 3, at: 1, note: "A phone that is 390 pixels wide." },
   suggested: { name: "suggested column", tiles: 6, at: 2, note: "Beside a video that plays, each 168 pixels wide." },
   tv: {
@@ -19,9 +20,11 @@ const PLACES = {
   },
 };
 
-let picked = null; // The entry that is shown. Null: the first one.
+let picked = null; // The object URL of the picture that is shown.
+let offered = ""; // The pictures among which a person can choose now.
 
 export function wireSurroundings() {
+  if (matchMedia("(max-width: 40rem)").matches) document.querySelector("input[name=surrounding-place][value=phone]").checked = true;
   for (const kind of ["input", "change"]) {
     byId("surroundings").addEventListener(kind, (event) => {
       if (event.target.name === "surrounding-picture") picked = event.target.value;
@@ -31,12 +34,22 @@ export function wireSurroundings() {
   }
 }
 
+// Show the best picture of the answer, and its neighbours.
+export function showBest(comparison) {
+  picked = ranked(comparison)[0].entry.url;
+  offered = "";
+  drawSurroundings();
+}
+
 // Draw the section again after the pictures or the neighbours have changed.
 export function drawSurroundings() {
   const entries = pictures();
   byId("surroundings").hidden = entries.length === 0;
   if (!entries.some((entry) => entry.url === picked)) picked = entries[0]?.url ?? null;
-  byId("surrounding-pictures").replaceChildren(...entries.map(choice));
+  // New buttons would take the focus from somebody who is choosing, so they are made only if the pictures have changed.
+  const wanted = entries.map((entry) => entry.url).join(" ");
+  if (wanted !== offered) byId("surrounding-pictures").replaceChildren(...entries.map(choice));
+  offered = wanted;
   drawStage();
 }
 
@@ -78,7 +91,7 @@ function noteOn(others) {
   if (others.length === 0) return "Rank the pictures to see them between videos of the niche.";
   const blank = others.filter((near) => urlOf(near.video_id) === null).length;
   const some = blank === others.length ? "the lab has no pictures of them here" : `the lab has no picture of ${blank} of them here`;
-  return `Around it are real videos of the niche's library${blank === 0 ? "" : `; ${some}`}. Their lengths are not known, so all badges show yours.`;
+  return `Around it are videos of the niche's library${blank === 0 ? "" : `; ${some}`}. Their lengths are not known, so all badges show yours.`;
 }
 
 function candidateTile(entry) {

@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
-from browser import fill, wait_for
+from browser import KEY, fill, wait_for
 from PIL import Image
+
+from thumblab_core.library_note import DRAWN, write_note
 
 HOSTILE = '=HYPERLINK("http://evil.example")</title><script>alert(1)</script>'
 
@@ -62,7 +64,7 @@ def test_the_page_to_share_is_one_file_that_runs_nothing_and_loads_nothing(brows
     html = path.read_text()
     assert "<script" not in html
     assert not re.search(r'(?:src|href)="(?!data:image/jpeg|https?://)', html)
-    assert "thumblab" not in html.lower().replace("thumbnail lab", ""), "no key, path or storage name is in the file"
+    assert KEY not in html
     browser.events.clear()
     browser.call("Page.navigate", url=path.as_uri())
     browser.wait("document.readyState === 'complete' && document.querySelectorAll('.cards img').length === 3")
@@ -86,3 +88,14 @@ def test_a_picture_that_could_not_be_read_is_in_every_file_with_its_error(browse
     with Image.open(save(browser, downloads, "image", ".png")) as image:
         assert image.width == 1200
     assert json.loads(browser.evaluate("JSON.stringify(document.getElementById('exported').hidden)"))
+
+
+def test_each_export_of_a_drawn_library_says_so(browser, new_lab, run, files, downloads):
+    lab = new_lab()
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    write_note(lab.settings.data_dir, DRAWN)
+    with run(lab.settings) as drawn:
+        fill(browser, drawn, *files[:2])
+        assert DRAWN in save(browser, downloads, "table", ".csv").read_text("utf-8-sig")
+        assert DRAWN in save(browser, downloads, "page", ".html").read_text()

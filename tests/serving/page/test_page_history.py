@@ -1,6 +1,7 @@
 """Test the history of comparisons, which the browser keeps, and the outcomes that are sent to the lab."""
 
 import json
+from hashlib import sha256
 
 import pytest
 from browser import KEY, fill
@@ -23,6 +24,7 @@ def stocked(lab_at, run, migrated_database, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def empty_history(browser, stocked):
     browser.open(f"{stocked.url}/#history")
+    browser.wait("document.getElementById('history-size').textContent !== ''")
     if not browser.evaluate("document.getElementById('clear').hidden"):
         clear(browser)
 
@@ -134,12 +136,10 @@ def test_an_outcome_becomes_an_experiment_with_the_tested_pictures(browser, stoc
     assert outcome(browser, started="2020-11-01", ended="2020-11-09") == ""
     browser.wait("document.querySelectorAll('.past .outcome').length === 1")
     assert f"{names[1]} won" in browser.text(".past .outcome")
-    with create_engine(stocked.lab.settings.database_url).connect() as connection:
+    with create_engine(stocked.lab.settings.database_url.get_secret_value()).connect() as connection:
         row = connection.execute(text("SELECT channel_id, video_id, winner FROM experiments")).one()
         stored = connection.execute(text("SELECT sha256 FROM experiment_variants ORDER BY position")).scalars().all()
     assert tuple(row) == (CHANNEL, "dQw4w9WgXcQ", 2)
-    from hashlib import sha256
-
     by_name = {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
     assert stored == [by_name[name] for name in names[:2]]
     browser.open(f"{stocked.url}/#history")
@@ -166,7 +166,7 @@ def test_a_video_is_found_in_each_kind_of_link(browser, given, expected):
 def test_a_browser_that_keeps_nothing_says_so_and_ranks(browser, stocked, files):
     browser.open(f"{stocked.url}/#key={KEY}")
     browser.evaluate("""Object.defineProperty(window, 'indexedDB', { configurable: true,
-        value: { open() { throw new DOMException('it is turned off', 'SecurityError'); } } })""")
+        value: { open() { throw new DOMException('it is turned off', 'SecurityError'); } } }); undefined""")
     browser.evaluate("document.getElementById('title').value = 'Not kept'")
     browser.choose(*files[:2])
     browser.click("#go")

@@ -3,7 +3,7 @@
 import pytest
 from browser import KEY, fill
 
-PLACES = {"home": 360, "phone": 390, "suggested": 168, "tv": 204}
+PLACES = {"home": 330, "phone": 390, "suggested": 168, "tv": 204}
 
 
 def pick(browser, name, value):
