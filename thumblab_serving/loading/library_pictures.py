@@ -66,7 +66,7 @@ def _stored(connection: "Connection", video_ids: Sequence[str]) -> Mapping[str, 
             thumbnails.c.video_id.in_(video_ids), thumbnails.c.sha256.is_not(None)
         )
     )
-    return {video_id: sha256 for video_id, sha256 in rows}
+    return {row.video_id: row.sha256 for row in rows}
 
 
 def reduced(data: bytes) -> bytes:

@@ -21,11 +21,8 @@ export async function resultPage(comparison) {
   const { answer } = comparison;
   const page = document.implementation.createHTMLDocument(comparison.question.title);
   page.documentElement.lang = "en";
-  // The style belongs to the new page. In this page, the policy would refuse it.
-  const style = page.createElement("style");
-  style.textContent = STYLE;
   page.head.prepend(meta({ charset: "utf-8" }), meta({ "http-equiv": "Content-Security-Policy", content: POLICY }));
-  page.head.append(meta({ name: "viewport", content: "width=device-width, initial-scale=1" }), style);
+  page.head.append(meta({ name: "viewport", content: "width=device-width, initial-scale=1" }));
   const [, heading, explanation] = verdict(answer);
   const main = document.createElement("main");
   main.append(line("h1", heading), line("p", explanation));
@@ -40,7 +37,10 @@ export async function resultPage(comparison) {
   const releases = `Model ${answer.releases.model}, index ${answer.releases.index ?? "none"}.`;
   main.append(line("p", `Made with Thumbnail Lab. ${releases} Chances are estimates of a model that was trained on pairs of videos of the same channel.`));
   page.body.append(main);
-  return new Blob(["<!doctype html>\n", page.documentElement.outerHTML], { type: "text/html" });
+  // The style is added to the text. As an element it would break the policy of this page. The first `</head>` is the end of
+  // the head, because texts are escaped.
+  const html = page.documentElement.outerHTML.replace("</head>", () => `<style>${STYLE}</style></head>`);
+  return new Blob(["<!doctype html>\n", html], { type: "text/html" });
 }
 
 function meta(attributes) {

@@ -50,7 +50,9 @@ def test_the_key_also_works_as_a_bearer_token(service, draw):
     assert httpx.post(f"{service.url}/v1/score", headers=headers, data={"title": "t"}, files=files).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page/main.js", "/page/page.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page/main.js", "/page/page.css"]
+)
 def test_pages_health_and_documents_need_no_key(service, path):
     assert httpx.get(service.url + path).status_code == 200
 

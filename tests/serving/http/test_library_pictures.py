@@ -42,7 +42,9 @@ def test_each_picture_is_given_small_and_the_missing_ones_are_named(library):
     with Image.open(io.BytesIO(base64.b64decode(answer["pictures"][0]["image_base64"]))) as image:
         assert (image.format, image.size) == ("JPEG", (480, 270))
     assert answer["missing"] == ["gone", "none", "unknown"]
-    assert answer["degraded"] == ["the picture of video gone could not be read (the image store has no picture 000000000000…)"]
+    assert answer["degraded"] == [
+        "the picture of video gone could not be read (the image store has no picture 000000000000…)"
+    ]
 
 
 def test_the_picture_of_a_deleted_video_is_not_given(library, engine):

@@ -28,7 +28,9 @@ def test_the_niches_without_a_library_are_named_in_the_menu(browser, service):
     browser.wait("document.querySelector('#niche option:nth-child(2)').textContent.includes('library')")
     options = browser.texts("#niche option")
     assert options[0] == "Tech"
-    assert options[1:] == [f"{name} (no library yet)" for name in ("Gaming", "Education", "Entertainment", "People", "Beauty", "News")]
+    assert options[1:] == [
+        f"{name} (no library yet)" for name in ("Gaming", "Education", "Entertainment", "People", "Beauty", "News")
+    ]
 
 
 def test_the_page_begins_with_a_niche_that_has_a_library(browser, new_lab, run):
@@ -40,7 +42,9 @@ def test_the_page_begins_with_a_niche_that_has_a_library(browser, new_lab, run):
         browser.wait("document.getElementById('niche').value === 'gaming'")
 
 
-def test_an_empty_lab_says_what_is_missing_and_the_shortest_way_and_notices_when_it_is_there(browser, new_lab, run, files):
+def test_an_empty_lab_says_what_is_missing_and_the_shortest_way_and_notices_when_it_is_there(
+    browser, new_lab, run, files
+):
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
         browser.open(f"{service.url}/#key={KEY}")

@@ -51,7 +51,10 @@ def test_each_comparison_is_kept_and_shown_again_with_its_pictures(browser, stoc
     compare(browser, stocked, *files, title="The first title")
     compare(browser, stocked, *files[:2], title="The <i>second</i> title")
     assert browser.texts(".past h3") == ["The <i>second</i> title", "The first title"]
-    assert browser.evaluate("[...document.querySelectorAll('.past')].map(n => n.querySelectorAll('img').length)") == [2, 3]
+    assert browser.evaluate("[...document.querySelectorAll('.past')].map(n => n.querySelectorAll('img').length)") == [
+        2,
+        3,
+    ]
     assert browser.text("#history-size").startswith("2 comparisons with ")
     browser.open(f"{stocked.url}/#history")
     browser.wait("document.querySelectorAll('.past').length === 2")
@@ -119,15 +122,23 @@ def outcome(browser, **fields):
         browser.evaluate(f"document.getElementById('outcome-{name}').value = {json.dumps(value)}")
     browser.click("#outcome-send")
     browser.wait("!document.getElementById('outcome-send').disabled")
-    return "" if browser.evaluate("document.getElementById('outcome-problem').hidden") else browser.text("#outcome-problem")
+    return (
+        ""
+        if browser.evaluate("document.getElementById('outcome-problem').hidden")
+        else browser.text("#outcome-problem")
+    )
 
 
 def test_an_outcome_becomes_an_experiment_with_the_tested_pictures(browser, stocked, files):
     compare(browser, stocked, *files, title="What was tested")
-    browser.evaluate("[...document.querySelectorAll('.past button')].find(n => n.textContent.startsWith('Add')).click()")
+    browser.evaluate(
+        "[...document.querySelectorAll('.past button')].find(n => n.textContent.startsWith('Add')).click()"
+    )
     browser.wait("document.getElementById('outcome').open")
     assert outcome(browser) == "Mark the picture that won."
-    names = browser.evaluate("[...document.querySelectorAll('#outcome-variants input[type=checkbox]')].map(n => n.name)")
+    names = browser.evaluate(
+        "[...document.querySelectorAll('#outcome-variants input[type=checkbox]')].map(n => n.name)"
+    )
     browser.evaluate("document.querySelectorAll('#outcome-variants input[type=radio]')[1].click()")
     assert "channel" in outcome(browser)
     assert "video" in outcome(browser, channel=CHANNEL)

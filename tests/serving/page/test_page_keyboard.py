@@ -14,9 +14,12 @@ def violations(browser):
     """Return what axe finds on the page: each rule that is broken, and the elements that break it."""
     # The policy of the page forbids scripts of other hosts. The test runs axe through the DevTools protocol instead.
     browser.evaluate(f"{AXE.read_text()}; undefined")
-    found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})}).then(r => r.violations)")
+    found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})})")
+    assert len(found["passes"]) > 15, "axe has examined the page"
     return [
-        (rule["id"], node["target"], node.get("failureSummary", "")[:300]) for rule in found for node in rule["nodes"]
+        (rule["id"], node["target"], node.get("failureSummary", "")[:300])
+        for rule in found["violations"]
+        for node in rule["nodes"]
     ]
 
 
@@ -55,7 +58,9 @@ def test_axe_finds_nothing(settled, service, files, width, dark):
     settled.click("nav a[href='#history']")
     settled.wait("document.querySelectorAll('.past').length > 0")
     assert violations(settled) == [], "the history"
-    settled.evaluate("[...document.querySelectorAll('.past button')].find(n => n.textContent.startsWith('Add')).click()")
+    settled.evaluate(
+        "[...document.querySelectorAll('.past button')].find(n => n.textContent.startsWith('Add')).click()"
+    )
     settled.wait("document.getElementById('outcome').open")
     assert violations(settled) == [], "the form of an outcome"
 
@@ -69,7 +74,9 @@ def test_axe_finds_nothing_on_the_page_of_an_empty_lab(settled, new_lab, run):
 
 
 def focused(browser):
-    return browser.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.tagName")
+    return browser.evaluate(
+        "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
+    )
 
 
 def test_a_comparison_needs_no_mouse(browser, service, files):
@@ -88,12 +95,20 @@ def test_a_comparison_needs_no_mouse(browser, service, files):
     for _ in range(60):
         browser.press("Tab")
         reached.append(focused(browser))
-        assert browser.evaluate("""(() => { const n = document.activeElement;
+        assert (
+            browser.evaluate("""(() => { const n = document.activeElement;
             if (n === document.body) return true;
-            const s = getComputedStyle(n); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()"""), (
-            f"the focus on {reached[-1]} can be seen"
-        )
-    for control in ("see", "export-image", "export-table", "export-page", "surrounding-picture", "surrounding-length", "stage"):
+            const s = getComputedStyle(n); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()""")
+        ), f"the focus on {reached[-1]} can be seen"
+    for control in (
+        "see",
+        "export-image",
+        "export-table",
+        "export-page",
+        "surrounding-picture",
+        "surrounding-length",
+        "stage",
+    ):
         assert control in reached
 
 
