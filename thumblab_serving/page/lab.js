@@ -2,6 +2,7 @@
 // can be ranked.
 
 import { byId, capital, line } from "./dom.js";
+import { drawLab } from "./lab_view.js";
 import { health } from "./service.js";
 import { NICHES } from "./words.js";
 
@@ -37,6 +38,7 @@ export async function showLab() {
     drawNotes([note, ...sentences].filter(Boolean));
     drawNiches();
     drawSetup(state);
+    drawLab(state);
     changed();
     if (!state.ready) waiting = setTimeout(showLab, ASK_AGAIN_MS);
   } catch {

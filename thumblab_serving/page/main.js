@@ -11,7 +11,7 @@ import { onLabShown, showLab, welcome } from "./lab.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
 import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
-const VIEWS = ["compare", "history"];
+const VIEWS = ["compare", "history", "lab"];
 
 function showView() {
   takeKey();
@@ -24,6 +24,7 @@ function showView() {
     else link.removeAttribute("aria-current");
   }
   if (view === "history") drawHistory();
+  if (view === "lab") showLab();
 }
 
 function goTo(view) {

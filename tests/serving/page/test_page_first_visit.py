@@ -67,3 +67,21 @@ def test_an_empty_lab_says_what_is_missing_and_the_shortest_way_and_notices_when
         browser.wait("document.getElementById('setup').hidden", seconds=60)
         browser.click("#go")
         browser.wait("!document.getElementById('result').hidden")
+
+
+def test_the_lab_shows_what_is_served_since_when_and_what_is_missing(browser, service, lab):
+    browser.open(f"{service.url}/#lab")
+    browser.wait("document.querySelectorAll('#lab-releases tr').length === 8")
+    assert browser.evaluate("document.getElementById('view-compare').hidden")
+    rows = browser.evaluate("""[...document.querySelectorAll('#lab-releases tr')]
+        .map(row => [...row.cells].map(cell => cell.textContent))""")
+    served = {name: (state, release) for name, state, _, release in rows}
+    health = service.health()
+    assert served["Ranking model"] == ("Served.", health["model"]["release"])
+    assert served["Library of Tech"] == ("Served.", health["indices"]["tech"]["release"])
+    assert served["Library of Beauty"] == ("None yet.", "–")
+    assert str(browser.evaluate("new Date().getFullYear()")) in rows[0][2]
+    assert "thumblab models pull" in browser.text("#lab-facts")
+    browser.size(320)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 320
+    browser.size(1280)

@@ -55,6 +55,9 @@ def test_axe_finds_nothing(settled, service, files, width, dark):
     settled.evaluate("""(() => { const field = document.getElementById('title'); field.value = 'Another';
         field.dispatchEvent(new Event('input', { bubbles: true })); })()""")
     assert violations(settled) == [], "an outdated answer"
+    settled.click("nav a[href='#lab']")
+    settled.wait("!document.getElementById('view-lab').hidden")
+    assert violations(settled) == [], "the lab"
     settled.click("nav a[href='#history']")
     settled.wait("document.querySelectorAll('.past').length > 0")
     assert violations(settled) == [], "the history"
