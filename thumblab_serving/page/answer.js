@@ -23,7 +23,7 @@ export function drawAnswer(comparison, quiet) {
   drawDegraded();
 
   show(comparison.entries);
-  const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry.url, answer));
+  const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry.url, comparison));
   byId("cards").replaceChildren(...cards);
   showOverlays(overlaysShown());
 

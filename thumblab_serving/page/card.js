@@ -4,9 +4,9 @@ import { byId, capital, line, percent } from "./dom.js";
 import { frame, summary } from "./evidence.js";
 import { libraryImage } from "./library.js";
 import { cropOf } from "./pictures.js";
-import { EVIDENCE, factsOf, groupOf, isWebAddress, isWithoutSkill, placedIn, placeOf, SUB_SCORES } from "./words.js";
+import { EVIDENCE, factsOf, groupOf, isWebAddress, isWithoutSkill, placedIn, placeOf, repeated, SUB_SCORES } from "./words.js";
 
-export function card(thumbnail, url, answer) {
+export function card(thumbnail, url, { answer, question }) {
   const { niche, verdict, score_among: among } = answer;
   const noSkill = isWithoutSkill(answer);
   const node = byId("card").content.cloneNode(true);
@@ -54,7 +54,7 @@ export function card(thumbnail, url, answer) {
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
   frame(find(".overlay"), thumbnail.evidence);
-  find(".seen").textContent = summary(thumbnail.evidence);
+  find(".seen").textContent = `${summary(thumbnail.evidence)} ${repeated(question.title, thumbnail.evidence)}`.trim();
   find(".crop").textContent = cropOf(thumbnail.evidence.width, thumbnail.evidence.height);
   find(".crop").hidden = !find(".crop").textContent;
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));

@@ -3,7 +3,7 @@
 import { capital, line, percent } from "./dom.js";
 import { blobOf, drawn } from "./drawn_pictures.js";
 import { summary } from "./evidence.js";
-import { adaptation, asked, factsOf, isWebAddress, placedIn, placeOf, ranked, skillOf, SUB_SCORES, verdict } from "./words.js";
+import { adaptation, asked, factsOf, isWebAddress, placedIn, placeOf, ranked, repeated, skillOf, SUB_SCORES, verdict } from "./words.js";
 
 const WIDTH = 640;
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -32,7 +32,7 @@ export async function resultPage(comparison) {
     main.append(line("h2", "What was missing or limits this answer"), list(answer.degraded.map((text) => `${capital(text)}.`)));
   }
   const cards = line("ol", "", "cards");
-  for (const { thumbnail, entry } of ranked(comparison)) cards.append(await card(thumbnail, entry, answer));
+  for (const { thumbnail, entry } of ranked(comparison)) cards.append(await card(thumbnail, entry, comparison));
   main.append(line("h2", "The pictures"), cards);
   const releases = `Model ${answer.releases.model}, index ${answer.releases.index ?? "none"}.`;
   main.append(line("p", `Made with Thumbnail Lab. ${releases} Chances are estimates of a model that was trained on pairs of videos of the same channel.`));
@@ -61,7 +61,7 @@ function list(texts) {
   return node;
 }
 
-async function card(thumbnail, entry, answer) {
+async function card(thumbnail, entry, { answer, question }) {
   const node = document.createElement("li");
   const picture = await drawn(entry.file, WIDTH);
   if (picture) {
@@ -80,7 +80,7 @@ async function card(thumbnail, entry, answer) {
   if (thumbnail.evidence_mean !== null) figures.push(["Evidence", `${Math.round(thumbnail.evidence_mean)} of 100`]);
   if (thumbnail.score !== null) figures.push([`Score in ${answer.score_among}`, `${Math.round(thumbnail.score)} of 100`]);
   if (thumbnail.similarity_score !== null) figures.push(["Similarity to niche", `${Math.round(thumbnail.similarity_score)} of 100`]);
-  node.append(facts(figures), line("h4", "What was measured"), line("p", summary(thumbnail.evidence)));
+  node.append(facts(figures), line("h4", "What was measured"), line("p", `${summary(thumbnail.evidence)} ${repeated(question.title, thumbnail.evidence)}`.trim()));
   const subs = document.createElement("ul");
   for (const [name, sub] of Object.entries(thumbnail.sub_scores)) {
     const item = line("li", `${SUB_SCORES[name] ?? name}: ${placedIn(sub, answer.niche)}`);

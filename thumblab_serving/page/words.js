@@ -113,3 +113,13 @@ export function factsOf(near) {
 }
 
 export const isWebAddress = (url) => /^https?:\/\//.test(url ?? "");
+
+// Return which words of the title were also read in the picture, as a sentence, or "". Short words are left out, because
+// words such as "the" are in most titles.
+export function repeated(title, evidence) {
+  const read = new Set((evidence.texts ?? []).flatMap((text) => wordsOf(text.text)));
+  const both = [...new Set(wordsOf(title))].filter((word) => read.has(word));
+  return both.length === 0 ? "" : `The picture repeats the title: ${both.map((word) => `“${word}”`).join(", ")}.`;
+}
+
+const wordsOf = (text) => (text.normalize("NFKC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []).filter((word) => [...word].length > 3);

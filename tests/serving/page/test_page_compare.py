@@ -150,3 +150,20 @@ def test_a_transparent_picture_and_a_tiny_one_are_answered_one_by_one(browser, s
     fill(browser, service, *files[:2], tiny)
     assert "8x8" in browser.text(".card.failed .error")
     assert browser.count(".card:not(.failed)") == 2
+
+
+@pytest.mark.parametrize(
+    ("title", "read", "said"),
+    [
+        ("I tested every PHONE of 2026", ["Phone", "tested!"], "The picture repeats the title: “tested”, “phone”."),
+        ("The best of all", ["the", "of", "all"], ""),
+        ("Ein Überblick", ["U\u0308BERBLICK"], "The picture repeats the title: “überblick”."),
+        ("Обзор телефонов", ["ОБЗОР"], "The picture repeats the title: “обзор”."),
+        ("I tested phones", [], ""),
+    ],
+)
+def test_words_that_stand_in_title_and_picture_are_named(browser, service, title, read, said):
+    browser.open(service.url)
+    evidence = json.dumps({"texts": [{"text": text} for text in read]})
+    words = f"import('/page/words.js').then(m => m.repeated({json.dumps(title)}, {evidence}))"
+    assert browser.evaluate(words) == said
