@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
 from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
-from thumblab_serving.schemas.request import MAX_URL, ChannelId
+from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelId
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -57,7 +57,7 @@ class VariantIn(StrictModel):
     """
 
     title: Title | None = None
-    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
+    url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None, description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix."
     )

@@ -23,6 +23,11 @@ MAX_THUMBNAILS = 20
 MAX_URL = 2048
 """Maximum number of characters of a URL or an id."""
 
+URL_HELP = (
+    "https URL of a picture on one of YouTube's image hosts, or on a host that the service is set to read from. A URL "
+    "of any other host is refused, unless the service is set to read from any public host."
+)
+
 CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
 """Regular expression of a channel id, or of a channel URL that contains the id."""
 
@@ -64,7 +69,7 @@ class ThumbnailIn(StrictModel):
     """One candidate: a URL of an allowed image host, or the picture itself."""
 
     id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the candidate, unique in the request.")
-    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
+    url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None,
         description=(

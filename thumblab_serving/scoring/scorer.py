@@ -54,7 +54,8 @@ class Scorer:
         self.database = ServiceDatabase(settings)
         self.stored_libraries = StoredLibraries(self.database, settings.library_days)
         self.adapters = ServedAdapters(ReleaseStore(settings.releases))
-        self.intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
+        fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
+        self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
