@@ -120,7 +120,8 @@ class PublicBackend(TimedBackend):
                 failure = error
         # The error is the same for a name that does not exist and for one that has a private address. Otherwise a
         # client could find out which names the local network has.
-        raise failure or RefusedError(f"{host[:100]} has no public address; {ADVICE}")
+        reason = "is not a public address" if is_address(host) else "has no public address"
+        raise failure or RefusedError(f"{host[:100]} {reason}; {ADVICE}")
 
     def _public_addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
         if is_address(host):

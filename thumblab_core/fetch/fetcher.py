@@ -150,14 +150,22 @@ class Fetcher:
         target, pool = self._route(url)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
-        address, name = url, url[:200]
+        address, name, redirected = url, url[:200], False
         try:
             for _ in range(1 + MAX_REDIRECTS):
                 answer = self._stream(name, target, pool, headers, max_bytes, keep)
                 if isinstance(answer, FetchedAnswer):
                     return answer
-                address, target = _redirected(url, address, answer)
+                redirected = True
+                address = _redirect(address, answer)
+                # The host must be public, even if it is listed. Otherwise the owner of a public host could make the lab
+                # send requests to a listed host of the local network.
+                target = parse(address).on_a_public_host()
                 pool, name = self._public_pool or pool, f"{url[:200]}, redirected to {address[:200]},"
+        except RefusedError as error:
+            if not redirected:
+                raise
+            raise RefusedError(f"{url[:200]} redirects to a URL that is refused: {error}") from None
         except _FAILURES as error:
             if self._deadline.passed():
                 raise FetchError(f"{name} did not arrive within {seconds:.3g} s") from None
@@ -214,17 +222,12 @@ def _pool(backend: TimedBackend, ssl_context: ssl.SSLContext | None = None) -> h
     )
 
 
-def _redirected(url: str, address: str, location: str) -> tuple[str, Target]:
-    """Return the URL that `address` redirects to, and its target. `url` is the URL that was requested first.
-
-    The target is on a public host, even if the host is listed: the owner of a public host must not make the lab send
-    requests to a listed host of the local network. Raises `RefusedError` otherwise.
-    """
+def _redirect(address: str, location: str) -> str:
+    """Return the URL to which `address` redirects. Raises `RefusedError` if the header `Location` holds no URL."""
+    if len(location) > _LONGEST_LOCATION:
+        raise RefusedError(f"the URL has more than {_LONGEST_LOCATION} characters")
+    refuse_control_characters(location)
     try:
-        if len(location) > _LONGEST_LOCATION:
-            raise RefusedError(f"the URL has more than {_LONGEST_LOCATION} characters")
-        refuse_control_characters(location)
-        address = urljoin(address, location)
-        return address, parse(address).on_a_public_host()
-    except (RefusedError, ValueError) as error:
-        raise RefusedError(f"{url[:200]} redirects to a URL that is refused: {error}") from None
+        return urljoin(address, location)
+    except ValueError:
+        raise RefusedError(f"this is not a URL: {location[:200]!r}") from None

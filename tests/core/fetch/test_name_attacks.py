@@ -105,7 +105,7 @@ def test_a_redirect_into_the_local_network_is_refused(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     monkeypatch.setattr(Outside, "location", location)
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedError, match=r"pictures\.example/picture redirects to a URL that is refused") as caught:
         open_fetcher.get("https://pictures.example/picture")
     assert (internet.connected, Outside.asked, Inside.asked) == ([PUBLIC], ["/picture"], [])
     assert "secret" not in str(caught.value)
