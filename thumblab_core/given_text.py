@@ -1,12 +1,46 @@
 """Check text that a person gave: whether it is valid, can be seen, and has the form of an id of YouTube."""
 
 import re
+from urllib.parse import unquote
+
+from thumblab_core.errors import LabError
+
+_SHOWN = 100
+"""An error message shows at most this many characters of a text."""
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 """The form of YouTube's video ids."""
 
 CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 """The form of YouTube's channel ids."""
+
+CHANNEL_HELP = "give its id (UC...), its exact title, its @handle, or its link with /channel/ or /@handle"
+"""How a person can name a channel."""
+
+_CHANNEL_LINK = re.compile(
+    r"(?:https?://)?(?:(?:www|m|music|studio)\.)?youtube\.com/(?:channel/([A-Za-z0-9_-]{1,64})|(@[^/?#\s]+))(?:[/?#].*)?",
+    re.ASCII,
+)
+_ANY_LINK = re.compile(r"(?:\w+:)?//|(?:(?:www|m|music|studio)\.)?youtube\.com/|youtu\.be/")
+
+
+def channel_name(text: str) -> str:
+    """Return the id, the @handle or the title with which a person names a channel.
+
+    If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any other
+    link, and for a text that is blank or not valid UTF-8.
+    """
+    if "\0" in text or not_utf8(text):
+        raise LabError(f"the channel {text[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}")
+    if not visible(text):
+        raise LabError(f"the channel {text[:_SHOWN]!r} has no visible character; {CHANNEL_HELP}")
+    text = text.strip()
+    link = _CHANNEL_LINK.fullmatch(text)
+    if link is not None:
+        return link[1] or unquote(link[2])
+    if _ANY_LINK.match(text):
+        raise LabError(f"{text[:_SHOWN]!r} is not a link to a channel; {CHANNEL_HELP}")
+    return text
 
 
 def visible(text: str) -> bool:

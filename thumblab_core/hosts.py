@@ -4,6 +4,8 @@ import re
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+import idna
+
 _HOST = re.compile(r"[\w.-]+")
 
 
@@ -14,6 +16,15 @@ def host_name(host: str) -> str:
         return str(ip_address(name)) if ":" in name else name
     except ValueError:
         return name
+
+
+def ascii_host(name: str) -> str:
+    """Return a host name in ASCII, as name servers know the name. An address is returned unchanged.
+
+    The characters are mapped as browsers map them (UTS 46). The result may be an address: `①②⑦.⓪.⓪.①` is 127.0.0.1.
+    So check the result and not the given name. Raises `ValueError` if the name has characters that no host has.
+    """
+    return name if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
 
 
 def bare_host(text: str) -> str:
@@ -72,7 +83,10 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         parts = urlsplit(text if "://" in text else f"//{text}")
-        host = parts.hostname or ""
+        try:
+            host = ascii_host(parts.hostname or "")
+        except UnicodeError:
+            host = ""
         if parts.username is not None or not (":" in host or _HOST.fullmatch(host)):
             raise ValueError(
                 "this is not a host; write name or name:port, and for an IPv6 address [address]:port"

@@ -244,6 +244,11 @@ class ServingSettings(BaseSettings):
         "Whether the scoring service keeps what it answered: titles, hashes of pictures, scores and probabilities, but no "
         "pictures. See [Predictions](predictions.md).",
     )
+    serving_any_public_host: bool = setting(
+        False,
+        "Whether the scoring service reads pictures from https URLs of any public host. Otherwise it reads only from "
+        "YouTube's hosts and `THUMBLAB_EXTRA_IMAGE_HOSTS`. See [Pictures by URL](service.md#pictures-by-url).",
+    )
     serving_header_s: float = setting(
         10.0,
         "How long a connection may take to send the headers of a request. [Scoring service](service.md) explains this "

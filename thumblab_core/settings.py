@@ -37,7 +37,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 MLFLOW_PORT = 5000
 """The port of MLflow under `thumblab up`, unless the user gives a different port or this port is taken."""
 
-YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
+YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in range(1, 10)), "img.youtube.com")
+"""The hosts from which YouTube serves thumbnails. docs/service.md says where each of them occurs."""
 
 _PREFIX = "THUMBLAB_"
 

@@ -47,6 +47,7 @@ ORDER = {
         "sub_scores",
         "encoders",
         "embedded_postgres",
+        "fetch",
         "images",
         "keys",
         "releases",

@@ -161,7 +161,7 @@ def test_the_urls_of_all_model_files_are_https_urls_that_the_fetcher_accepts() -
     for name, model in model_files.REGISTRY.items():
         assert name == model.name
         with Fetcher([model.url.split("/")[2]]) as fetcher:
-            assert fetcher.check(model.url).scheme == b"https"
+            assert fetcher.check(model.url).scheme == "https"
 
 
 def test_the_expected_digest_matches_the_real_model_file(shared_data: Path) -> None:

@@ -39,7 +39,7 @@ def command() -> None:
 def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
     """Fit an adapter of the served model to the videos of CHANNEL, and serve this adapter.
 
-    CHANNEL is the channel's id, its exact title or its @handle.
+    CHANNEL is the channel's id, its exact title, its @handle or its link.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
     videos. It then compares how well the model orders pairs of the newest 20 % of the videos, with the adapter and
@@ -95,8 +95,8 @@ def remove(channel: str) -> None:
     """Delete the adapter of CHANNEL that `thumblab channel add` made, and stop using it. The channel's videos stay in
     the lab.
 
-    CHANNEL is the channel's id or its exact title. The training of a model may also make an adapter for a channel. Such
-    an adapter is part of the model and stays in use.
+    CHANNEL is the channel's id, its exact title, its @handle or its link. The training of a model may also make an
+    adapter for a channel. Such an adapter is part of the model and stays in use.
     """
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab

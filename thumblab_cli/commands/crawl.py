@@ -71,7 +71,7 @@ def _in_days(days: int) -> str:
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
     """Add CHANNELS to the crawl of a niche. The crawl also finds channels by itself, with searches.
 
-    Give ids (UC...), URLs or @handles.
+    Give ids (UC...), links, @handles, or titles of channels that the lab knows.
     """
     from thumblab_core.errors import LabError
     from thumblab_pipelines.collection.crawl_names import add_channels

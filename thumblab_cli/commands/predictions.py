@@ -19,7 +19,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--channel", help="Only this channel: its id, its exact title or its @handle.")
+@click.option("--channel", help="Only this channel: its id, exact title, @handle or link.")
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
 @_json
 def list_command(channel: str | None, most: int, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--channel", help="Only those of this channel: its id, its exact title or its @handle.")
+@click.option("--channel", help="Only those of this channel: its id, exact title, @handle or link.")
 @click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Only those from before this day (YYYY-MM-DD, UTC).")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_json

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 @click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
 @click.option(
     "--channel",
-    metavar="ID|URL|TITLE",
+    metavar="ID|TITLE|@HANDLE|LINK",
     help="Your channel. If the lab knows it, the answer is adapted to it. TITLE is as in `thumblab channel list`.",
 )
 @click.option("--local", is_flag=True, help="Score in this process, even while a service of this lab runs.")
@@ -144,23 +144,27 @@ def _source(image: str) -> "Source":
 
 
 def _channel_id(settings: "Settings", name: str) -> str:
-    """Return the id of the channel whose id or exact title is `name`, if an adapter was added for it.
+    """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
 
-    If no such adapter was added, return `name` unchanged if it is the id or the URL of a channel. Otherwise raise
-    `LabError`.
+    A title is looked up among the channels with an added adapter. A @handle that is no such title is looked up on
+    YouTube. Raises `LabError` if no channel is found.
     """
-    import re
-
-    from thumblab_core.ranking.channel_adapters import ChannelAdapters
+    from thumblab_core.given_text import channel_name
+    from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
     from thumblab_core.releases.release_store import ReleaseStore
-    from thumblab_serving.schemas.request import CHANNEL
 
+    name = channel_name(name)
     adapters = ChannelAdapters(ReleaseStore(settings.releases))
     channel_id = adapters.find(name)
     if channel_id is not None:
         return channel_id
-    if re.fullmatch(CHANNEL, name.strip()) is None:
-        raise LabError(f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or URL")
+    if name.startswith("@"):
+        from thumblab_pipelines.experiments.add import find_channel_id
+        from thumblab_pipelines.lab import Lab
+
+        return find_channel_id(Lab.open(settings), name)
+    if not is_channel_id(name):
+        raise LabError(f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or link")
     return name
 
 

@@ -5,27 +5,26 @@ from sqlalchemy import Connection
 from thumblab_core.database.channels import find_channel, near_title
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.rules import RuleError
-from thumblab_core.given_text import CHANNEL_ID, not_utf8
+from thumblab_core.given_text import CHANNEL_ID, channel_name
 
 _SHOWN = 40
 """An error message shows at most this many characters of a name."""
 
 
-_WAYS = "its id (UC...), its exact title or its @handle"
+_WAYS = "its id (UC...), its exact title, its @handle, or its link"
 
 
 def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
     """Return the id of a channel, or None if `name` is a @handle that the lab does not know.
 
-    `name` is the channel's id, its exact title or its @handle. An id that has the form of YouTube's channel ids is
+    `name` is the channel's id, its exact title, its @handle or its link. An id that has the form of YouTube's channel ids is
     returned even if the lab does not know the channel. Raises `RuleError` if `name` is neither such an id nor a
     @handle, and the lab knows no channel of this name. Also raises it if several channels have the title, or if `name`
     is not valid text. The message about an unknown channel ends with `ways`, which says how a person can name a
     channel.
     """
-    if "\0" in name or not_utf8(name):
-        raise RuleError("channel", f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")
     try:
+        name = channel_name(name)
         channel = find_channel(connection, name)
     except LabError as error:
         raise RuleError("channel", str(error)) from None

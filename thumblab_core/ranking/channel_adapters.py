@@ -187,8 +187,13 @@ class ChannelAdapters:
             return True
 
 
+def is_channel_id(text: str) -> bool:
+    """Return whether the text has the form of a channel id, of YouTube or of a catalogue."""
+    return _CHANNEL_ID.fullmatch(text) is not None
+
+
 def _checked(channel_id: str) -> str:
-    if not _CHANNEL_ID.fullmatch(channel_id):
+    if not is_channel_id(channel_id):
         raise LabError(f"{channel_id[:80]!r} is not a channel id; an id has 1 to 64 letters, digits, - and _")
     return channel_id
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from thumblab_core.database.channels import Channel, find_channel, near_title
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
@@ -14,6 +15,7 @@ from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapt
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.collect import collect_channel, is_name_for_youtube, niche_of
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
+from thumblab_pipelines.experiments.add import find_channel_id
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
@@ -56,7 +58,7 @@ def add_channel(
     refresh: bool = False,
     progress: Progress = silent,
 ) -> AddedChannel:
-    """Fit and serve the adapter of a channel for the served model. `name` is the channel's id, exact title or @handle.
+    """Fit and serve the adapter of a channel for the served model. `name` is the channel's id, exact title, @handle or link.
 
     `catalogue`: a folder that is imported first. `name` may then be None if the catalogue has only one channel. Without
     a catalogue, videos are collected from YouTube if the lab has no video of the channel, or if `refresh` is true.
@@ -69,7 +71,7 @@ def add_channel(
         imported = import_catalogue(lab, catalogue, progress)
         channel = _channel_of_catalogue(catalogue, name)
     elif name is None:
-        raise LabError("name the channel by its id (UC...), its exact title or its @handle, or give a --catalogue")
+        raise LabError(f"name the channel ({CHANNEL_HELP}), or give a --catalogue")
     else:
         channel, stopped = _known_or_collected(lab, name, niche, refresh, progress)
     encoded = encode_channel_videos(lab, channel.channel_id, model, progress)
@@ -96,10 +98,14 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
 def remove_channel(lab: Lab, name: str) -> str:
     """Delete the added adapter of a channel and stop serving it. Return the channel's id.
 
-    `name` is the channel's id or title. Raises `LabError` if this name fits no added adapter, or more than one.
+    `name` is the channel's id, title, @handle or link. Raises `LabError` if this name fits no added adapter, or more than
+    one. A @handle is looked up on YouTube.
     """
     adapters = ChannelAdapters(lab.releases)
+    name = channel_name(name)
     channel_id = adapters.find(name)
+    if channel_id is None and name.startswith("@"):
+        channel_id = adapters.find(find_channel_id(lab, name))
     if channel_id is None:
         raise LabError(adapters.not_found(name))
     adapters.remove(channel_id)
@@ -120,6 +126,7 @@ def _known_or_collected(
     The channel is collected first if the lab has no video of it, or if `refresh` is true. Raises `LabError` if that is
     not possible.
     """
+    name = channel_name(name)
     with lab.engine.connect() as connection:
         channel = find_channel(connection, name)
         near = "" if channel is not None else near_title(connection, name)
@@ -135,7 +142,7 @@ def _known_or_collected(
             "or give a --catalogue of them"
         )
     if not is_name_for_youtube(name_or_id):
-        raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...) or its @handle")
+        raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...), its @handle or its link")
     return collect_channel(lab, name_or_id, niche, progress)
 
 

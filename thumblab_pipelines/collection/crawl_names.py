@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from thumblab_core.database.channels import find_channel, near_title
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import channel_name
 from thumblab_pipelines.collection import crawl_channels
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
@@ -29,7 +31,8 @@ class Added:
 
 
 def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
-    """Add channels to the crawl of a niche. A name is a channel's id (`UC...`), its URL, or its handle (`@name`).
+    """Add channels to the crawl of a niche. A name is a channel's id (`UC...`), its link, its handle (`@name`), or the exact
+    title of a channel that the lab knows.
 
     A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. In this case, none of the
     channels is added, and YouTube is not asked.
@@ -41,7 +44,7 @@ def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
         elif match := _HANDLE.search(name):
             handles.append(match[0])
         else:
-            raise LabError(f"{name!r} is not a channel; give its id (UC and 22 characters), its URL, or its @handle")
+            ids.append(_known_id(lab, name))
     unknown: list[str] = []
     titles = dict.fromkeys(ids, _UNCHECKED_TITLE)
     now = datetime.now(UTC)
@@ -58,3 +61,16 @@ def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
         new = crawl_channels.add(connection, niche, titles, now)
         crawl_channels.readmit(connection, list(titles))
         return Added(new, unknown)
+
+
+def _known_id(lab: Lab, title: str) -> str:
+    title = channel_name(title)
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, title)
+        near = near_title(connection, title)
+    if channel is None or not _CHANNEL_ID.fullmatch(channel.channel_id):
+        raise LabError(
+            f"{title!r} is not a channel{near}; give its id (UC and 22 characters), its link, its @handle, or the exact "
+            "title of a channel that the lab knows"
+        )
+    return channel.channel_id

@@ -8,6 +8,7 @@ from thumblab_core.experiments.channels import known_channel_id
 from thumblab_core.experiments.records import Experiment, GivenExperiment
 from thumblab_core.experiments.rules import check_rules
 from thumblab_core.experiments.store import require_video, save
+from thumblab_core.given_text import channel_name
 from thumblab_pipelines.experiments.pictures import read_variant
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
@@ -57,7 +58,7 @@ class ExperimentWriter:
         return AddedExperiment(experiment_id, state, experiment)
 
     def channel_id(self, name: str) -> str:
-        """Return the id of a channel. `name` is its id, its exact title or its @handle.
+        """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
         If `name` is an id, the lab need not know the channel. A @handle that the lab does not know is looked up on
         YouTube. Raises `LabError` if no channel is found, or if several channels have the title.
@@ -84,7 +85,7 @@ class ExperimentWriter:
                 f"{handle[:_SHOWN]!r} before ({error})"
             )
         try:
-            return _channel_id_on_youtube(self._lab, name)
+            return _channel_id_on_youtube(self._lab, channel_name(name))
         except (YouTubeError, QuotaError) as error:
             if not _is_about_the_handle(error):
                 self._unanswered = name, error
@@ -102,7 +103,7 @@ class ExperimentWriter:
 
 
 def find_channel_id(lab: Lab, name: str) -> str:
-    """Return the id of a channel. `name` is its id, its exact title or its @handle.
+    """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
     A @handle that the lab does not know is looked up on YouTube. Raises `LabError` if no channel is found, or if several
     channels have the title.

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from thumblab_core.database.tables import prediction_candidates, prediction_outcomes, predictions
+from thumblab_core.given_text import channel_name
 from thumblab_core.predictions import KeptCandidate, KeptPrediction
 from thumblab_pipelines.experiments.add import find_channel_id
 from thumblab_pipelines.lab import Lab
@@ -61,11 +62,12 @@ def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dic
 
 
 def channel_of_predictions(lab: Lab, name: str) -> str:
-    """Return the id of a channel. `name` is its id, its exact title or its @handle.
+    """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
     If a kept prediction has `name` as its channel id, the lab need not know the channel. Raises `LabError` if no channel
     is found.
     """
+    name = channel_name(name)
     with lab.engine.connect() as connection:
         known = count_predictions(connection, name) if "\0" not in name else 0
     return name if known else find_channel_id(lab, name)

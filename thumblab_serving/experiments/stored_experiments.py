@@ -13,7 +13,7 @@ from thumblab_serving.scoring.intake import Intake, Source
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection
 
-_WAYS = "its id (UC...) on YouTube, or the id of a channel that the lab has"
+_WAYS = "its id (UC...) or link on YouTube, or the id or exact title of a channel that the lab has"
 
 
 class NotStoredError(LabError):

@@ -19,7 +19,7 @@ from thumblab_serving.http.received import (
     source_of,
     unsupported_media_type,
 )
-from thumblab_serving.schemas.request import CHANNEL, MAX_THUMBNAILS, ScoreForm, ScoreRequest
+from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, ScoreForm, ScoreRequest
 from thumblab_serving.scoring.intake import Source
 
 _FILES = "thumbnails"
@@ -72,7 +72,7 @@ def documentation() -> dict[str, Any]:
     """Return the description of the request body for the OpenAPI document."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
-    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL})?$"}
+    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^$|{CHANNEL_PATTERN}"}
     for name in ("anyOf", "default"):
         form["properties"]["channel_id"].pop(name)
     form["properties"][_FILES] = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
-from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
+from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters, is_channel_id
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 """Maximum number of adapters, and of their bytes, in each of the two caches. An adapter takes up to about 7 MB."""
+
+
+_SHOWN = 100
+"""An answer shows at most this many characters of the name of an unknown channel."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,16 @@ class ServedAdapters:
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
-        """Return the adapter of a channel for this model, or why there is none. Never raises an error."""
+        """Return the adapter of a channel for this model, or why there is none. Never raises an error.
+
+        A text that is not the id of a channel is a name that `ChannelNames` did not find. It has no adapter.
+        """
+        if not is_channel_id(channel_id):
+            unknown = (
+                f"no channel, or more than one, is known here as {channel_id[:_SHOWN]!r}; give its id (UC...), or add the "
+                "channel with `thumblab channel add`"
+            )
+            return AdapterChoice(channel_id, None, None, unknown)
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:

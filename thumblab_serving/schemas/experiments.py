@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
 from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
-from thumblab_serving.schemas.request import MAX_URL, ChannelId
+from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -57,7 +57,7 @@ class VariantIn(StrictModel):
     """
 
     title: Title | None = None
-    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
+    url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None, description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix."
     )
@@ -98,7 +98,10 @@ class ExperimentRequest(StrictModel):
             ]
         }
     )
-    channel_id: ChannelId = Field(description="The channel, by its id or its URL. The lab need not know it.")
+    channel_id: ChannelName = Field(
+        description="The channel, by its id or link, or by the exact title of a channel that the lab has. The lab need not "
+        "know an id (UC...)."
+    )
     video_id: str = Field(
         min_length=1,
         max_length=LONGEST_TEXT,
@@ -120,7 +123,7 @@ class ExperimentRequest(StrictModel):
 class ExperimentQuery(StrictModel):
     """The query of `GET /v1/experiments`."""
 
-    channel_id: ChannelId | None = Field(default=None, description="Only the experiments of this channel.")
+    channel_id: ChannelName | None = Field(default=None, description="Only the experiments of this channel.")
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="How many experiments the answer has at most.")
     cursor: Annotated[str, StringConstraints(max_length=40), AfterValidator(_cursor)] | None = Field(
         default=None, description="The `next_cursor` of the answer before."

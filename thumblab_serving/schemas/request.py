@@ -1,6 +1,5 @@
 """The body of `POST /v1/score`."""
 
-import re
 from typing import Annotated, ClassVar, Self
 
 from pydantic import (
@@ -8,14 +7,14 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from thumblab_core.errors import LabError
+from thumblab_core.given_text import channel_name
 from thumblab_core.images import MAX_BYTES
 from thumblab_core.niches import Niche
-from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -23,27 +22,27 @@ MAX_THUMBNAILS = 20
 MAX_URL = 2048
 """Maximum number of characters of a URL or an id."""
 
-CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
-"""Regular expression of a channel id, or of a channel URL that contains the id."""
+URL_HELP = (
+    "https URL of a picture on one of YouTube's image hosts, or on a host that the service is set to read from. A URL "
+    "of any other host is refused, unless the service is set to read from any public host."
+)
+
+CHANNEL_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""Regular expression of a text without control characters that is not blank."""
 
 
-def _channel_id(channel: str) -> str:
-    """Return the channel id in a text, which is an id or a URL with an id. Raises `ValueError` if it is neither."""
-    match = re.fullmatch(CHANNEL, channel)
-    if match is None:
-        raise ValueError(
-            "give the id of a channel (1 to 64 letters, digits, - and _; UC... on YouTube) or its URL with /channel/; "
-            "`thumblab channel add @handle` prints the id of a @handle"
-        )
-    return match[1] or match[2]
+def _channel_name(text: str) -> str:
+    try:
+        return channel_name(text)
+    except LabError as error:
+        raise ValueError(str(error)) from None
 
 
-ChannelId = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=MAX_URL),
-    AfterValidator(_channel_id),
-    WithJsonSchema({"type": "string", "pattern": f"^({CHANNEL})$"}),
+ChannelName = Annotated[
+    str, StringConstraints(pattern=CHANNEL_PATTERN, max_length=MAX_URL), AfterValidator(_channel_name)
 ]
+"""The name of a channel as a person gives it: its id, exact title, @handle or link. A link is replaced by the id or the
+@handle in it."""
 
 
 class ScoreForm(StrictModel):
@@ -53,9 +52,12 @@ class ScoreForm(StrictModel):
 
     title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
-    channel_id: ChannelId | None = Field(
+    channel_id: ChannelName | None = Field(
         default=None,
-        description="Your channel, by its id or its URL. Where the lab knows the channel, the answer is adapted to it.",
+        description=(
+            "Your channel, by its id, exact title or link. Where the lab knows the channel, the answer is adapted to it. "
+            "The service does not look up a @handle on YouTube; `thumblab channel add @handle` prints the id."
+        ),
         examples=["UCBJycsmduvYEL83R_U4JriQ"],
     )
 
@@ -64,7 +66,7 @@ class ThumbnailIn(StrictModel):
     """One candidate: a URL of an allowed image host, or the picture itself."""
 
     id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the candidate, unique in the request.")
-    url: str | None = Field(default=None, max_length=MAX_URL, description="https URL of an allowed image host.")
+    url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None,
         description=(

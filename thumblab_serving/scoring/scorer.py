@@ -18,6 +18,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import ServedAdapters
+from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
@@ -54,7 +55,9 @@ class Scorer:
         self.database = ServiceDatabase(settings)
         self.stored_libraries = StoredLibraries(self.database, settings.library_days)
         self.adapters = ServedAdapters(ReleaseStore(settings.releases))
-        self.intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
+        self.channel_names = ChannelNames(ReleaseStore(settings.releases), self.database)
+        fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
+        self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -128,6 +131,8 @@ class Scorer:
         With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Raises
         `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
         """
+        if form.channel_id is not None:
+            form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
         # The encoder of the first fingerprint measures `title_match`. If the niche has an index, this is the encoder of

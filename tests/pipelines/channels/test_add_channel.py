@@ -191,7 +191,7 @@ def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_re
     with pytest.raises(LabError, match="say which --niche"):
         add_channel(lab, channel)
     calls_before = small.emulator.counts.calls
-    collected = add_channel(lab, channel, niche=uploads[0].niche)
+    collected = add_channel(lab, f"https://www.youtube.com/channel/{channel}/videos", niche=uploads[0].niche)
     assert collected.fitted.adapted
     assert collected.fitted.videos == len(uploads)
     assert collected.encoded == 2 * len(uploads)

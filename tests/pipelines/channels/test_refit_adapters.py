@@ -123,7 +123,7 @@ def test_an_adapter_loses_its_deleted_videos_and_a_deleted_channel_loses_its_ada
 
 
 def test_removing_a_channel_withdraws_and_deletes_its_adapter(own_lab: Lab) -> None:
-    assert remove_channel(own_lab, TASTE) == TASTE_ID
+    assert remove_channel(own_lab, f"https://www.youtube.com/channel/{TASTE_ID}/videos") == TASTE_ID
     assert own_lab.releases.serving.current_id(ADAPTER, TASTE_ID) is None
     assert own_lab.releases.all(ADAPTER, TASTE_ID) == []
     assert [listed.title for listed in list_channels(own_lab)] == [FEW]

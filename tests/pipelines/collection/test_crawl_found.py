@@ -188,6 +188,8 @@ def test_channels_can_be_added_by_id_url_and_handle(lab: Lab, tech: SyntheticCat
         assert (added.new, added.unknown) == (3, ["@nobody.at.all"])
         assert emulator.counts.spent["units"] == 2
         assert add_channels(chosen, "tech", names[:1]).new == 0
+        link = f"https://www.youtube.com/@{third.handle}/videos"
+        assert add_channels(chosen, "tech", [link, third.title]).new == 0
         with pytest.raises(LabError, match="'nonsense' is not a channel"):
             add_channels(chosen, "tech", [first.channel_id, "nonsense"])
 

@@ -127,7 +127,14 @@ def test_the_same_picture_twice_is_no_experiment(lab: Lab, pictures: list[Path],
 def test_a_channel_is_found_by_id_or_title_and_a_near_title_is_suggested(lab: Lab) -> None:
     put_channel(lab, "UC" + "b" * 22, "Beta News")
     writer = ExperimentWriter(lab)
-    assert writer.channel_id("Beta News") == writer.channel_id("UC" + "b" * 22) == "UC" + "b" * 22
+    link = f"https://www.youtube.com/channel/UC{'b' * 22}/videos"
+    assert (
+        writer.channel_id("Beta News")
+        == writer.channel_id(link)
+        == writer.channel_id("UC" + "b" * 22)
+        == "UC" + "b" * 22
+    )
+    assert "is not a link to a channel" in refused(lab, ["One", "Two"], channel="https://youtube.com/c/beta")
     message = refused(lab, ["One", "Two"], channel="Beta Mews")
     assert message.startswith("the lab knows no channel called 'Beta Mews' (do you mean 'Beta News'?); give its id")
     assert "set THUMBLAB_YOUTUBE_API_KEY" in refused(lab, ["One", "Two"], channel="@beta")
@@ -150,6 +157,7 @@ def test_youtube_is_asked_once_for_a_handle(
         with pytest.raises(LabError, match="YouTube knows no channel '@nobody'"):
             writer.channel_id("@nobody")
     assert sum(emulator.counts.calls.values()) == 2
+    assert ExperimentWriter(online).channel_id(f"youtube.com/@{channel.handle}") == channel.channel_id
 
 
 def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Callable[..., Lab]) -> None:

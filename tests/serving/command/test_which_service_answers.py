@@ -69,6 +69,8 @@ def test_a_channel_is_named_by_the_title_or_id_with_which_it_was_added(
     misspelt = within(*files, *ASKED, "--channel", "the own chanel", **titled)
     assert misspelt.exit_code == 1
     assert "do you mean 'The Own Channel'? `thumblab channel list` shows the added ones" in misspelt.stderr
+    other = within(*files, *ASKED, "--channel", "https://youtube.com/c/own", **titled)
+    assert "is not a link to a channel; give its id" in other.stderr
 
 
 def test_a_misspelt_title_that_could_be_an_id_is_answered_with_a_note(within, lab, files, monkeypatch):

@@ -144,7 +144,9 @@ def test_channel_and_video_follow_the_rules_of_the_commands(with_database: Any, 
     assert post(with_database, channel_id=f"https://www.youtube.com/channel/{CHANNEL}/videos").status_code == 201
     unknown = problem(post(with_database, channel_id="alphq"))
     assert unknown.startswith("channel_id: the lab knows no channel called 'alphq'")
-    assert "channel_id: give the id of a channel" in problem(post(with_database, channel_id="@me"))
+    assert "the service does not look up @handles" in problem(post(with_database, channel_id="@me"))
+    by_title = post(with_database, channel_id="Alpha", started_on="2026-10-01", ended_on="2026-10-09")
+    assert (by_title.status_code, by_title.json()["channel_id"]) == (201, "alpha")
     other = problem(post(with_database, video_id="a video of a catalogue"))
     assert other.startswith("video_id: video 'a video of a catalogue' belongs to the channel UCbbb")
     assert problem(post(with_database, video_id="none")).startswith("video_id: video 'none' is neither")
@@ -320,9 +322,9 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
         ("cursor=x", "cursor: give the next_cursor"),
         ("cursor=", "cursor: give the next_cursor"),
         ("cursor=2026-11-01.5;DROP", "cursor: give the next_cursor"),
-        ("channel_id=@me", "channel_id: give the id of a channel"),
+        ("channel_id=@me", "the service does not look up @handles"),
         ("channel_id=nobody", "channel_id: the lab knows no channel called 'nobody'"),
-        ("channel_id=%ed%a0%80%00", "channel_id: give the id of a channel"),
+        ("channel_id=%ed%a0%80%00", "channel_id: "),
         ("channel=x", "channel: there is no such field; use channel_id"),
         ("limit=1&limit=2", "limit: the field is given twice"),
     ],

@@ -88,18 +88,37 @@ def test_an_unseen_channel_is_ranked_without_an_adapter_and_the_answer_says_what
     assert answer["confidence"] == plain["confidence"]
 
 
+@pytest.mark.parametrize("name", ["The UCadded", " The UCadded ", "https://www.youtube.com/channel/UCadded/videos"])
+def test_a_channel_may_be_named_by_its_title_or_its_link(service, draw, name):
+    assert service.score(draw(1), draw(2), channel_id=name) == service.score(draw(1), draw(2), channel_id=ADDED)
+
+
+@pytest.mark.parametrize("name", ["The UCaded", "@handle", "https://www.youtube.com/@handle"])
+def test_an_unknown_name_is_ranked_without_an_adapter_and_the_answer_says_what_to_do(service, draw, name):
+    answer, plain = service.score(draw(1), draw(2), channel_id=name), service.score(draw(1), draw(2))
+    assert answer["channel"]["adapted"] is False
+    assert "give its id (UC...), or add the channel with `thumblab channel add`" in answer["channel"]["reason"]
+    assert answer["channel"]["reason"] in answer["degraded"]
+    assert answer["thumbnails"] == plain["thumbnails"]
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["../all", "..", "a/b", "/etc/passwd", "a\\b", "UC own", "x" * 65, "UC\x00", "<b>", "UC\nx", "ÜC", "%2e%2e"],
 )
-def test_an_invalid_channel_id_is_refused_by_the_schema_and_by_the_store(service, draw, hostile):
+def test_a_hostile_channel_name_opens_no_file_and_is_refused_by_the_store(service, draw, hostile):
+    picture = base64.b64encode(draw(1)).decode()
     replies = [
         service.upload(draw(1), channel_id=hostile),
-        service.ask([{"id": "a", "url": "https://a"}], channel_id=hostile),
+        service.ask([{"id": "a", "image_base64": picture}], channel_id=hostile),
     ]
     for reply in replies:
-        assert reply.status_code == 422
-        assert "channel_id: give the id of a channel" in reply.json()["detail"]
+        if hostile.isprintable():
+            assert reply.json()["channel"]["adapted"] is False
+            assert "no channel, or more than one, is known here as" in reply.json()["channel"]["reason"]
+        else:
+            assert reply.status_code == 422
+            assert "channel_id: " in reply.json()["detail"]
     store = ChannelAdapters(service.lab.store)
     for method in (store.current_id, store.remove):
         with pytest.raises(LabError, match="is not a channel id"):

@@ -1,0 +1,31 @@
+"""Fixtures of the tests of `thumblab_core.fetch`: image hosts, and an internet with names and public addresses."""
+
+from collections.abc import Iterator
+
+import pytest
+from picture_host import Host
+
+from thumblab_core.fetch import Fetcher
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Host]:
+    host = Host()
+    yield host
+    host.closing.set()
+    host.server.shutdown()
+    host.server.server_close()
+
+
+@pytest.fixture
+def host(running: Host) -> Host:
+    running.asked.clear()
+    running.heard.clear()
+    running.sent = 0
+    return running
+
+
+@pytest.fixture
+def fetcher(host: Host) -> Iterator[Fetcher]:
+    with Fetcher(["i.ytimg.com", host.name]) as made:
+        yield made

@@ -1,0 +1,50 @@
+"""Test how the service finds the channel that a request names, with and without a database."""
+
+import pytest
+from sqlalchemy import create_engine, insert
+
+from thumblab_core.database.tables import channels
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.loading.channel_names import ChannelNames
+from thumblab_serving.loading.database import ServiceDatabase
+
+YOUTUBE_ID = "UC" + "a" * 22
+
+
+@pytest.fixture(scope="module")
+def database_url(migrated_database):
+    url = migrated_database()
+    rows = [("UC" + "b" * 22, "Beta"), ("alpha", "Alpha channel"), ("twin1", "Twin"), ("twin2", "Twin")]
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(insert(channels), [{"channel_id": i, "title": t} for i, t in rows])
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=["with a database", "without one"])
+def names(request, lab_at, database_url, tmp_path):
+    settings = {"database_url": database_url} if request.param == "with a database" else {}
+    lab = lab_at(tmp_path, **settings)
+    lab.add_adapter("UCadded", lab.promote(lab.model()), videos=9)
+    database = ServiceDatabase(lab.settings)
+    names = ChannelNames(ReleaseStore(lab.settings.releases), database)
+    names.has_database = bool(settings)
+    yield names
+    database.close()
+
+
+def test_a_channel_is_found_by_its_title_in_the_database_or_of_its_adapter(names):
+    assert names.id_of("The UCadded") == "UCadded"
+    assert names.id_of("Beta") == ("UC" + "b" * 22 if names.has_database else "Beta")
+    assert names.id_of("Alpha channel") == ("alpha" if names.has_database else "Alpha channel")
+
+
+def test_an_id_stays_as_it_is(names):
+    for given in (YOUTUBE_ID, "UCadded", "alpha", "UCunknown"):
+        assert names.id_of(given) == given
+
+
+def test_an_unknown_or_ambiguous_name_stays_as_it_is(names):
+    for given in ("Twin", "nobody", "@handle", "../all", "'; DROP TABLE channels; --"):
+        assert names.id_of(given) == given

@@ -1,0 +1,47 @@
+"""Find the id of the channel that a request names."""
+
+from typing import TYPE_CHECKING
+
+from thumblab_core.errors import LabError
+from thumblab_core.given_text import CHANNEL_ID
+from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
+
+class ChannelNames:
+    """The names of the channels that the service can adapt its answers to."""
+
+    def __init__(self, store: ReleaseStore, database: ServiceDatabase) -> None:
+        self._added = ChannelAdapters(store)
+        self._database = database
+
+    def id_of(self, name: str) -> str:
+        """Return the id of the channel whose id or exact title is `name`. Return `name` if no single channel has it.
+
+        YouTube is not asked, so a @handle is found only if it is the title of a channel. An id of YouTube (`UC...`) and
+        the id of an added adapter are returned without a look-up in the database. If the database cannot answer, only
+        the titles of added adapters are known. Never raises an error.
+        """
+        if CHANNEL_ID.fullmatch(name):
+            return name
+        try:
+            if is_channel_id(name) and self._added.current_id(name) is not None:
+                return name
+            try:
+                found = self._database.read(lambda connection: _id_in(connection, name))
+            except NoDatabaseError:
+                found = None
+            return found or self._added.find(name) or name
+        except (LabError, OSError):
+            return name
+
+
+def _id_in(connection: "Connection", name: str) -> str | None:
+    from thumblab_core.database.channels import find_channel
+
+    channel = find_channel(connection, name)
+    return None if channel is None else channel.channel_id
