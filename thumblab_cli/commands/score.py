@@ -83,7 +83,7 @@ def win_probabilities(
     the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if a picture
     cannot be read, or if there is no answer.
     """
-    from thumblab_serving.schemas.answer import Verdict
+    from thumblab_serving.schemas.verdict import Verdict
 
     sources = [_source(image) for image in images]
     answer, _ = _answer(settings, sources, _form(title, niche, channel_id), local=False)
