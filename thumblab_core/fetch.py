@@ -13,7 +13,7 @@ These rules protect the lab against a hostile URL or host:
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,7 +30,7 @@ from thumblab_core.images import MAX_BYTES
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
 """How many seconds a request may take: to connect, to wait for the next bytes, and from its start to its end."""
 
-_OK, _NOT_MODIFIED = 200, 304
+_OK, _REDIRECTED, _NOT_MODIFIED = 200, 300, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
 """If an answer has an error status, its body is read to the end only if it has at most this many bytes."""
@@ -188,6 +188,28 @@ class Fetcher:
         may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send `body` to `url`, under the same rules as for reading. `headers` are added to the fetcher's own.
+
+        Raises `FetchError` if the URL is refused, if it cannot be reached, or if it does not answer with a status from
+        200 to 299. A redirect is not followed, so it is an error too.
+        """
+        target = self.check(url)
+        host = host_in_url(target.host.decode("ascii", "replace"), target.port)
+        wire = {**self._headers, **headers, "Host": host, "Content-Length": str(len(body))}
+        fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in wire.items()]
+        timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
+        self._deadline.begin(self._deadline_s)
+        try:
+            with self._pool.stream(
+                "POST", target, headers=fields, content=body, extensions={"timeout": timeout}
+            ) as answer:
+                status = answer.status
+        except _FAILURES as error:
+            raise FetchError(f"{url[:200]} could not be reached ({type(error).__name__}: {error})") from None
+        if not _OK <= status < _REDIRECTED:
+            raise FetchError(f"{url[:200]} answered {status}", status)
 
     def _read(
         self,
