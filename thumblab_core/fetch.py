@@ -29,8 +29,8 @@ from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
 """How many seconds a request may take: to connect, to wait for the next bytes, and from its start to its end."""
-
-_OK, _REDIRECTED, _NOT_MODIFIED = 200, 300, 304
+_TIMEOUTS = {"timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}}
+_OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
 """If an answer has an error status, its body is read to the end only if it has at most this many bytes."""
@@ -192,23 +192,18 @@ class Fetcher:
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send `body` to `url`, under the same rules as for reading. `headers` are added to the fetcher's own.
 
-        Raises `FetchError` if the URL is refused, if it cannot be reached, or if it does not answer with a status from
-        200 to 299. A redirect is not followed, so it is an error too.
+        Raises `FetchError` if the URL is refused or cannot be reached, or if the status is not 200 to 299.
         """
         target = self.check(url)
-        host = host_in_url(target.host.decode("ascii", "replace"), target.port)
-        wire = {**self._headers, **headers, "Host": host, "Content-Length": str(len(body))}
+        wire = {**self._headers, **headers, "Host": _host_header(target), "Content-Length": str(len(body))}
         fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in wire.items()]
-        timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
         self._deadline.begin(self._deadline_s)
         try:
-            with self._pool.stream(
-                "POST", target, headers=fields, content=body, extensions={"timeout": timeout}
-            ) as answer:
-                status = answer.status
+            with self._pool.stream("POST", target, headers=fields, content=body, extensions=_TIMEOUTS) as answer:
+                status = answer.status  # The body of the answer is not read.
         except _FAILURES as error:
             raise FetchError(f"{url[:200]} could not be reached ({type(error).__name__}: {error})") from None
-        if not _OK <= status < _REDIRECTED:
+        if not 200 <= status < 300:
             raise FetchError(f"{url[:200]} answered {status}", status)
 
     def _read(
@@ -221,8 +216,7 @@ class Fetcher:
     ) -> FetchedAnswer:
         """Return the answer without its body. The function `keep` is called with each piece of the body."""
         target = self.check(url)
-        # The header `Host` is set here, because httpcore would write an IPv6 address in it without brackets.
-        headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
+        headers["Host"] = _host_header(target)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
         try:
@@ -236,8 +230,7 @@ class Fetcher:
         self, url: str, target: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
     ) -> FetchedAnswer:
         wire = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
-        with self._pool.stream("GET", target, headers=wire, extensions={"timeout": timeout}) as answer:
+        with self._pool.stream("GET", target, headers=wire, extensions=_TIMEOUTS) as answer:
             fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
             date = _moment(fields.get("date"))
             conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
@@ -258,6 +251,11 @@ class Fetcher:
                 retry_after = _seconds(fields.get("retry-after"), date)
                 raise FetchError(f"{url[:200]} answered {answer.status}", answer.status, date, retry_after)
             return FetchedAnswer(answer.status, b"", _tag(fields.get("etag")), _tag(fields.get("last-modified")), date)
+
+
+def _host_header(target: httpcore.URL) -> str:
+    """Return the header `Host`. httpcore would write an IPv6 address in it without brackets."""
+    return host_in_url(target.host.decode("ascii", "replace"), target.port)
 
 
 def _moment(text: str | None) -> datetime | None:
