@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,7 +89,11 @@ class BatchStore:
 
     def unfinished(self) -> list[StoredBatch]:
         """Return the batches that have not ended, the oldest first."""
-        batches = [(batch.facts.created_at, batch) for batch in self._all() if not batch.has_ended]
+        batches = []
+        for batch in self._all():
+            with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+                if not batch.has_ended:
+                    batches.append((batch.facts.created_at, batch))
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
 
     def undelivered(self) -> list[StoredBatch]:
@@ -111,11 +116,13 @@ class BatchStore:
             if datetime.now(UTC) >= datetime.fromisoformat(end.finished_at) + timedelta(hours=self._kept_h):
                 # The folder is renamed first, so that no reader finds a batch of which files are missing.
                 gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
-                batch.folder.rename(gone)
+                with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+                    batch.folder.rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
         for folder in self._root.glob(f"{_NEW}*"):
-            if age(folder) > _ABANDONED_S:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if age(folder) > _ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def end_overdue(self, batch: StoredBatch) -> bool:
         """End a batch that is to be cancelled, or whose deadline has passed. Return whether it has ended."""
