@@ -11,6 +11,14 @@ from thumblab_serving.http.problems import Problem, invalid_request
 from thumblab_serving.http.received import content_type, fields_of, invalid, json_body
 from thumblab_serving.schemas.batches import BatchRequest, ResultsQuery
 
+ID_DOCUMENTATION: dict[str, Any] = {
+    "name": "batch_id",
+    "in": "path",
+    "required": True,
+    "description": "The id of the batch.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+
 _KEY = "Idempotency-Key"
 _LONGEST_KEY = 255
 
@@ -61,7 +69,8 @@ def documentation() -> dict[str, Any]:
 
 
 def results_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query for results, for the OpenAPI document."""
+    """Return the description of the path and the query for results, for the OpenAPI document."""
     schema = ResultsQuery.model_json_schema()["properties"]["format"]
     description = schema.pop("description")
-    return [{"name": "format", "in": "query", "required": False, "description": description, "schema": schema}]
+    wanted = {"name": "format", "in": "query", "required": False, "description": description, "schema": schema}
+    return [ID_DOCUMENTATION, wanted]

@@ -78,11 +78,12 @@ async def add(request: Request, response: Response) -> BatchOut:
     summary="The state and the progress of a batch",
     response_model=BatchOut,
     responses=error_responses(401, 404),
+    openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
-async def state(request: Request, batch_id: str) -> BatchOut:
+async def state(request: Request) -> BatchOut:
     """Ask again until `state` is `done`, `cancelled` or `deadline_passed`."""
     store: BatchStore = request.app.state.batches
-    return await _of_batch(request, batch_id, store.describe)
+    return await _of_batch(request, store.describe)
 
 
 @router.delete(
@@ -90,8 +91,9 @@ async def state(request: Request, batch_id: str) -> BatchOut:
     summary="Cancel a batch",
     response_model=BatchOut,
     responses=error_responses(401, 404),
+    openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
-async def cancel(request: Request, batch_id: str) -> BatchOut:
+async def cancel(request: Request) -> BatchOut:
     """No further picture is examined. The results so far are kept as usual. A batch that has ended does not change."""
     store: BatchStore = request.app.state.batches
     worker: BatchWorker = request.app.state.batch_worker
@@ -100,7 +102,7 @@ async def cancel(request: Request, batch_id: str) -> BatchOut:
         batch.cancel()
         return store.describe(batch)
 
-    described = await _of_batch(request, batch_id, cancelled)
+    described = await _of_batch(request, cancelled)
     worker.wake()
     return described
 
@@ -126,7 +128,7 @@ async def cancel(request: Request, batch_id: str) -> BatchOut:
     },
     openapi_extra={"parameters": batch_submission.results_documentation()},
 )
-async def results(request: Request, batch_id: str) -> Response:
+async def results(request: Request) -> Response:
     """Send the results as JSON lines or as CSV. You may ask before the batch has ended."""
     wanted = batch_submission.results_query(request).format
 
@@ -134,7 +136,7 @@ async def results(request: Request, batch_id: str) -> Response:
         batch.facts  # noqa: B018  raises FileNotFoundError if the batch was deleted
         return batch.results() if wanted == "jsonl" else as_csv(batch.results())
 
-    lines = await _of_batch(request, batch_id, open_results)
+    lines = await _of_batch(request, open_results)
     return StreamingResponse(
         lines,
         media_type=_JSON_LINES if wanted == "jsonl" else _CSV,
@@ -142,12 +144,12 @@ async def results(request: Request, batch_id: str) -> Response:
     )
 
 
-async def _of_batch(request: Request, batch_id: str, work: Callable[[StoredBatch], T]) -> T:
-    """Return the result of `work` on a batch. Raises a 404 `Problem` if there is no such batch."""
+async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
+    """Return the result of `work` on the batch that the path names. Raises a 404 `Problem` if there is none."""
     store: BatchStore = request.app.state.batches
 
     def find_and_work() -> T:
-        batch = store.find(batch_id)
+        batch = store.find(request.path_params["batch_id"])
         if batch is None:
             raise FileNotFoundError
         return work(batch)
