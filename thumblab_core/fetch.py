@@ -29,7 +29,7 @@ from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
 """How many seconds a request may take: to connect, to wait for the next bytes, and from its start to its end."""
-_TIMEOUTS = {"timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}}
+
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
@@ -195,12 +195,14 @@ class Fetcher:
         Raises `FetchError` if the URL is refused or cannot be reached, or if the status is not 200 to 299.
         """
         target = self.check(url)
-        wire = {**self._headers, **headers, "Host": _host_header(target), "Content-Length": str(len(body))}
+        host = host_in_url(target.host.decode("ascii", "replace"), target.port)
+        wire = {**self._headers, **headers, "Host": host, "Content-Length": str(len(body))}
         fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in wire.items()]
+        limits = {"timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}}
         self._deadline.begin(self._deadline_s)
         try:
-            with self._pool.stream("POST", target, headers=fields, content=body, extensions=_TIMEOUTS) as answer:
-                status = answer.status  # The body of the answer is not read.
+            with self._pool.stream("POST", target, headers=fields, content=body, extensions=limits) as answer:
+                status = answer.status
         except _FAILURES as error:
             raise FetchError(f"{url[:200]} could not be reached ({type(error).__name__}: {error})") from None
         if not 200 <= status < 300:
@@ -216,7 +218,8 @@ class Fetcher:
     ) -> FetchedAnswer:
         """Return the answer without its body. The function `keep` is called with each piece of the body."""
         target = self.check(url)
-        headers["Host"] = _host_header(target)
+        # The header `Host` is set here, because httpcore would write an IPv6 address in it without brackets.
+        headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
         try:
@@ -230,7 +233,8 @@ class Fetcher:
         self, url: str, target: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
     ) -> FetchedAnswer:
         wire = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        with self._pool.stream("GET", target, headers=wire, extensions=_TIMEOUTS) as answer:
+        timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
+        with self._pool.stream("GET", target, headers=wire, extensions={"timeout": timeout}) as answer:
             fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
             date = _moment(fields.get("date"))
             conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
@@ -251,11 +255,6 @@ class Fetcher:
                 retry_after = _seconds(fields.get("retry-after"), date)
                 raise FetchError(f"{url[:200]} answered {answer.status}", answer.status, date, retry_after)
             return FetchedAnswer(answer.status, b"", _tag(fields.get("etag")), _tag(fields.get("last-modified")), date)
-
-
-def _host_header(target: httpcore.URL) -> str:
-    """Return the header `Host`. httpcore would write an IPv6 address in it without brackets."""
-    return host_in_url(target.host.decode("ascii", "replace"), target.port)
 
 
 def _moment(text: str | None) -> datetime | None:
