@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from thumblab_core.errors import LabError
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.batches.stored_batch import StoredBatch
@@ -145,6 +146,8 @@ class BatchWorker:
             answer = self._scorer.score(sources, item, pace=lambda: self._pace(batch))
         except (_Interrupted, NotReadyError):
             raise
+        except LabError as error:
+            return ItemResult(item=number, id=item.id, error=str(error))
         except Exception as error:  # noqa: BLE001  one item must not stop the others
             _log.error("item %d of the batch %s failed", number, batch.facts.id, exc_info=error)
             text = "something went wrong inside the service; its log has the details"
