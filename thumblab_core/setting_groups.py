@@ -269,3 +269,17 @@ class ServingSettings(BaseSettings):
     serving_fetch_s: float = setting(
         20.0, "How long all pictures of a request together may take to arrive from their URLs.", "seconds", gt=0
     )
+    serving_batch_kept_h: float = setting(
+        48.0, "How long the results of a batch are kept after it has ended, see [Batches](batches.md).", "hours", gt=0
+    )
+    serving_batch_disk_mib: int = setting(
+        2_048, "How much of the disk all batches may take. Further batches get status 503.", "MiB", ge=1
+    )
+    serving_webhook_hosts: str = setting(
+        "",
+        "Hosts to which the service may send the webhook of a batch: `name` or `name:port`, separated by commas. Only https "
+        "is used.",
+    )
+    serving_webhook_secret: SecretStr | None = setting(
+        None, "The secret with which webhooks are signed. Without it, no webhook is sent.", min_length=16
+    )

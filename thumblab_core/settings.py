@@ -104,6 +104,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
         "api_key",
         "serving_url",
         "requests_per_minute",
+        "serving_webhook_secret",
         mode="before",
     )
     @classmethod
@@ -128,7 +129,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def _normal_host(cls, value: str) -> str:
         return bare_host(value)
 
-    @field_validator("extra_image_hosts")
+    @field_validator("extra_image_hosts", "serving_webhook_hosts")
     @classmethod
     def _normal_hosts(cls, value: str) -> str:
         return ",".join(named_host(host) for host in value.split(",") if host.strip())

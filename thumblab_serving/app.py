@@ -16,6 +16,10 @@ from thumblab_core.images import ImageStore
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.settings import Settings
+from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.foreground import Foreground
+from thumblab_serving.batches.webhooks import Webhooks
+from thumblab_serving.batches.worker import BatchWorker
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
 from thumblab_serving.http import auth, problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
@@ -30,7 +34,8 @@ from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.loading.served_releases import NotReadyError
-from thumblab_serving.routes import experiments, health, library, page, score
+from thumblab_serving.routes import batches, experiments, health, library, page, score
+from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
@@ -76,7 +81,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     }
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
-    for router in (score.router, experiments.router, library.router, health.router, page.router):
+    app.state.foreground = Foreground()
+    app.state.batches, app.state.webhooks = BatchStore(settings), Webhooks(settings)
+    app.state.batches_limiter = CapacityLimiter(batches.CONCURRENT)
+    app.state.batch_worker = BatchWorker(
+        app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
+    )
+    for router in (score.router, batches.router, experiments.router, library.router, health.router, page.router):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
@@ -113,12 +124,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     settings: Settings = app.state.settings
     limits = Limits(settings.serving_header_s, settings.serving_idle_s, open_descriptors())
     loading = asyncio.create_task(_load(scorer))
+    batch_worker: BatchWorker = app.state.batch_worker
+    batch_worker.start()
     try:
         yield {LIMITS: limits}
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             loading.cancel()
             await loading
+        await to_thread.run_sync(batch_worker.stop)
         await to_thread.run_sync(scorer.close)
 
 
@@ -152,7 +166,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
-        for model in (ScoreRequest, ExperimentRequest):
+        result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+        result.pop("$defs")  # FastAPI has described all of them, because they are parts of the answer to a request.
+        schemas["ItemResult"] = result
+        for model in (ScoreRequest, BatchRequest, ExperimentRequest):
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})
             schemas[model.__name__] = body

@@ -53,8 +53,8 @@ ORDER = {
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "keys", "experiments", "scoring", "loading", "schemas", "."],
-    "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
+    "thumblab_serving": ["routes", "http", "keys", "batches", "experiments", "scoring", "loading", "schemas", "."],
+    "thumblab_cli": ["commands", "scoring", "demo", "servers", "printing", "."],
 }
 
 WALK = """

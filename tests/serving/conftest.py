@@ -44,7 +44,7 @@ EVALUATED: dict[str, Any] = {
 `skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
 engagement of a video. A test may add the key `questions`. Its value lists the evaluated questions. Each question comes
 with its slice, which is the part of the pairs from which the AUC is computed. Without this key, the questions `package`
-and `one_title` are evaluated, and `one_video` is not.
+and `one_title` are evaluated, and `one_video` is not. The key `package_skills` replaces `skills` for `package`.
 """
 
 
@@ -173,7 +173,7 @@ class Lab:
             rows = [
                 Evaluation(split, slice_, "model", "auc", *figures, pairs=1_000, channels=40, question=question)
                 for question, slice_ in evaluated.get("questions", (("package", "all"), ("one_title", "residual")))
-                for split, figures in evaluated["skills"].items()
+                for split, figures in evaluated.get(f"{question}_skills", evaluated["skills"]).items()
             ]
             (folder / "evaluation.json").write_text(json.dumps([asdict(row) for row in rows]))
 

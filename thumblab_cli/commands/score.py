@@ -1,70 +1,101 @@
 """`thumblab score`: rank thumbnails for a title in a niche. A running service or this process computes the answer."""
 
 import os
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.scoring.channel_names import channel_id_of, suggest_channel
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_core.library_note import read_note
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from thumblab_cli.scoring.score_requests import ScoreRequest
     from thumblab_core.settings import Settings
     from thumblab_serving.schemas.answer import ScoreAnswer
     from thumblab_serving.schemas.request import ScoreForm
     from thumblab_serving.scoring.intake import Source
 
+_MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
+"""How often, and at most how many seconds at a time, the command waits for a service that is busy."""
+
 
 @click.command("score")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--title", required=True, help="The title of the video.")
-@click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...|FOLDER|TABLE.csv")
+@click.option("--title", "titles", multiple=True, help="The title of the video. Repeat it to compare several titles.")
+@click.option(
+    "--niche",
+    "niches",
+    multiple=True,
+    type=click.Choice(NICHES),
+    help="The niche to compare with. Repeat it for several niches.",
+)
 @click.option(
     "--channel",
     metavar="ID|TITLE|@HANDLE|LINK",
     help="Your channel. If the lab knows it, the answer is adapted to it. TITLE is as in `thumblab channel list`.",
 )
+@click.option("--out", type=click.Path(path_type=Path), help="The CSV file for the results of a folder or a table.")
+@click.option("--again", is_flag=True, help="With --out: score the requests that had an error again.")
 @click.option("--local", is_flag=True, help="Score in this process, even while a service of this lab runs.")
 @demo_option
 @click.option("--json", "as_json", is_flag=True, help="Print the service's JSON answer.")
-def command(
-    images: tuple[str, ...],
-    title: str,
-    niche: str,
-    channel: str | None,
-    local: bool,
-    chosen: "Settings",
-    as_json: bool,
-) -> None:
+def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: bool, **asked: Any) -> None:
     """Rank thumbnails. Each IMAGE is a file, or a URL on an allowed image host.
 
     A winner is named only if evaluations have proven that the model orders pictures better than chance. Otherwise the
     thumbnails are ordered by evidence: by the mean of their percentiles among the thumbnails of the niche.
 
     Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
-    prints all sub-scores with their evidence.
+    prints all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
+
+    With --out, scores all pictures of a FOLDER or a TABLE, and continues where it was stopped. The pictures of a
+    subfolder, or of a `group` in the table, are ranked against each other. All others are scored alone. The table has a
+    column `thumbnail` (a path or URL), and may have title, niche, channel and group.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
     service does not run, this process computes the answer, and has to load the encoders first. The output says who gave
     the answer.
     """
+    titles, niches, channel = asked["titles"], asked["niches"], asked["channel"]
+    is_many = len(images) == 1 and (Path(images[0]).is_dir() or images[0].lower().endswith(".csv"))
+    if is_many != (asked["out"] is not None):
+        raise LabError("--out needs one FOLDER or one TABLE.csv, and these need --out")
+    if is_many:
+        from thumblab_cli.scoring.score_many import score_path
+        from thumblab_cli.scoring.score_requests import Defaults
+
+        with _asking(chosen, local) as ask:
+            score_path(Path(images[0]), Defaults(titles, niches, channel), asked["out"], asked["again"], ask)
+        return
+    if not titles or not niches:
+        raise click.UsageError(f"Missing option '--{'niche' if titles else 'title'}'.")
     sources = [_source(image) for image in dict.fromkeys(images)]
-    form = _form(title, niche, None if channel is None else _channel_id(chosen, channel))
+    form = _form(titles, niches, None if channel is None else channel_id_of(chosen, channel))
     answer, answered_by = _answer(chosen, sources, form, local)
     if channel is not None and answer.channel is not None and not answer.channel.adapted:
-        _suggest_channel(chosen, channel)
+        suggest_channel(chosen, channel)
     if not as_json:
+        from thumblab_cli.printing.packages import print_packages
         from thumblab_cli.printing.score_answer import print_answer
 
         service = None if local else chosen.serving_url
         note = _service_note(service) if service else read_note(chosen.data_dir)
-        print_answer(answer, answered_by, note)
+        for of_niche in (answer, *answer.other_niches):
+            if answer.other_niches:
+                click.echo(f"In {of_niche.niche}:")
+            if of_niche.packages is not None:
+                print_packages(of_niche.packages)
+                click.echo(f"The thumbnails under the title {titles[0]!r}:")
+            print_answer(of_niche, answered_by, note)
     else:
         click.echo(answer.model_dump_json(indent=2))
         if answer.verdict is not None:
@@ -83,10 +114,10 @@ def win_probabilities(
     the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if a picture
     cannot be read, or if there is no answer.
     """
-    from thumblab_serving.schemas.answer import Verdict
+    from thumblab_serving.schemas.verdict import Verdict
 
     sources = [_source(image) for image in images]
-    answer, _ = _answer(settings, sources, _form(title, niche, channel_id), local=False)
+    answer, _ = _answer(settings, sources, _form([title], [niche], channel_id), local=False)
     unread = [f"{thumbnail.id}: {thumbnail.error}" for thumbnail in answer.thumbnails if thumbnail.error is not None]
     if unread:
         raise LabError("; ".join(unread))
@@ -124,7 +155,14 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The error that is raised if a service gave no answer. A different service or this process may still give one."""
+    """The error that is raised if a service gave no answer. A different service or this process may still give one.
+
+    `retry_after` is the number of seconds after which the service asks to try again, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 def _source(image: str) -> "Source":
@@ -143,56 +181,70 @@ def _source(image: str) -> "Source":
         return Source(name, error=f"the file cannot be read ({error.strerror})")
 
 
-def _channel_id(settings: "Settings", name: str) -> str:
-    """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
-
-    A title is looked up among the channels with an added adapter. A @handle that is no such title is looked up on
-    YouTube. Raises `LabError` if no channel is found.
-    """
-    from thumblab_core.given_text import channel_name
-    from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
-    from thumblab_core.releases.release_store import ReleaseStore
-
-    name = channel_name(name)
-    adapters = ChannelAdapters(ReleaseStore(settings.releases))
-    channel_id = adapters.find(name)
-    if channel_id is not None:
-        return channel_id
-    if name.startswith("@"):
-        from thumblab_pipelines.experiments.add import find_channel_id
-        from thumblab_pipelines.lab import Lab
-
-        return find_channel_id(Lab.open(settings), name)
-    if not is_channel_id(name):
-        raise LabError(f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or link")
-    return name
-
-
-def _suggest_channel(settings: "Settings", name: str) -> None:
-    """Print a note on stderr if no adapter of this name was added, but an adapter of a similar name was."""
-    from thumblab_core.ranking.channel_adapters import ChannelAdapters
-    from thumblab_core.releases.release_store import ReleaseStore
-
-    adapters = ChannelAdapters(ReleaseStore(settings.releases))
-    if adapters.find(name) is None and (hint := adapters.suggestion(name)):
-        click.echo(f"note: no adapter of {name!r} was added{hint}", err=True)
-
-
-def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
+def _form(titles: "Sequence[str]", niches: "Sequence[str]", channel_id: str | None) -> "ScoreForm":
     """Return the fields of the scoring request, after the same checks that the service makes.
 
     Raise `LabError` if a field is invalid.
     """
     from pydantic import ValidationError
 
-    from thumblab_core.niches import Niche
     from thumblab_serving.http.problems import validation_message
     from thumblab_serving.schemas.request import ScoreForm
 
+    one_title, one_niche = len(titles) == 1, len(niches) == 1
+    fields: dict[str, object] = {"title": titles[0]} if one_title else {"titles": list(titles)}
+    fields |= {"category": niches[0]} if one_niche else {"categories": list(niches)}
     try:
-        return ScoreForm(title=title, category=Niche(niche), channel_id=channel_id)
+        return ScoreForm.model_validate(fields | {"channel_id": channel_id})
     except ValidationError as error:
         raise LabError(validation_message(error)) from None
+
+
+@contextmanager
+def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreRequest], ScoreAnswer]]":
+    """Yield a function that answers many requests, by one service or by this process.
+
+    The function raises `RefusedRequestError` for a request that cannot be answered.
+    """
+    from thumblab_cli.scoring.refused import RefusedRequestError
+    from thumblab_core.running import running_lab
+    from thumblab_serving.schemas.request import MAX_THUMBNAILS
+    from thumblab_serving.scoring.scorer import Scorer
+
+    running = None if local else running_lab(settings.data_dir)
+    url = None if local else settings.serving_url or (None if running is None else running.scoring)
+    scorer = Scorer(settings) if url is None else None
+
+    def ask(request: "ScoreRequest") -> "ScoreAnswer":
+        if len(request.images) > MAX_THUMBNAILS:
+            raise RefusedRequestError(f"at most {MAX_THUMBNAILS} thumbnails are ranked at a time; split the group")
+        try:
+            channel_id = None if request.channel is None else channel_id_of(settings, request.channel)
+            form = _form(request.titles, request.niches, channel_id)
+        except LabError as error:
+            raise RefusedRequestError(str(error)) from None
+        sources = [_source(image) for image in request.images]
+        if scorer is not None:
+            return scorer.score(sources, form)
+        return _score_patiently(str(url), settings, sources, form)
+
+    try:
+        yield ask
+    finally:
+        if scorer is not None:
+            scorer.close()
+
+
+def _score_patiently(url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
+    """Return the answer of a service. If the service asks to wait, wait and ask again, at most `_MOST_WAITS` times."""
+    for _ in range(_MOST_WAITS):
+        try:
+            return _score_by_service(url, settings, sources, form)
+        except _NoAnswerError as error:
+            if error.retry_after is None:
+                raise
+            time.sleep(min(error.retry_after, _LONGEST_WAIT_S))
+    return _score_by_service(url, settings, sources, form)
 
 
 def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
@@ -223,6 +275,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
     import httpx
     from pydantic import ValidationError
 
+    from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.keys.generated_key import kept_key
     from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 
@@ -233,12 +286,12 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         )
     sendable = [source for source in sources if source.error is None]
     if not sendable:
-        raise LabError("; ".join(f"{source.id}: {source.error}" for source in sources))
+        raise RefusedRequestError("; ".join(f"{source.id}: {source.error}" for source in sources))
     thumbnails = [
         {"id": s.id, "url": s.url} if s.url else {"id": s.id, "image_base64": base64.b64encode(s.data or b"").decode()}
         for s in sendable
     ]
-    body = {**form.model_dump(mode="json", exclude_none=True), "thumbnails": thumbnails}
+    body = {**form.model_dump(mode="json", exclude_none=True, exclude_unset=True), "thumbnails": thumbnails}
     endpoint = f"{url.rstrip('/')}/v1/score"
     try:
         reply = httpx.post(endpoint, json=body, headers={"X-API-Key": key}, timeout=120, trust_env=False)
@@ -246,17 +299,24 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         raise _NoAnswerError(f"the service at {url} did not answer ({error or type(error).__name__})") from None
     try:
         if reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise LabError(f"the service refused the request: {reply.json()['detail']}")
+            raise RefusedRequestError(f"the service refused the request: {reply.json()['detail']}")
         if reply.status_code != httpx.codes.OK:
-            raise _NoAnswerError(f"the service at {url} refused the request: {reply.json()['detail']}")
+            wait = reply.headers.get("Retry-After", "")
+            seconds = float(wait) if wait.isdecimal() else None
+            raise _NoAnswerError(f"the service at {url} refused the request: {reply.json()['detail']}", seconds)
         answer = ScoreAnswer.model_validate(reply.json())
     except (ValueError, KeyError, TypeError, ValidationError):
         raise _NoAnswerError(
             f"{endpoint} answered with status {reply.status_code}, but not in the format of a scoring service"
         ) from None
-    by_id = {thumbnail.id: thumbnail for thumbnail in answer.thumbnails}
-    merged = [by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
-    return answer.model_copy(update={"thumbnails": merged})
+
+    def merged(of_niche: ScoreAnswer) -> ScoreAnswer:
+        """Return the answer with the pictures that were not sent, because they could not be read."""
+        by_id = {thumbnail.id: thumbnail for thumbnail in of_niche.thumbnails}
+        thumbnails = [by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
+        return of_niche.model_copy(update={"thumbnails": thumbnails})
+
+    return merged(answer).model_copy(update={"other_niches": [merged(other) for other in answer.other_niches]})
 
 
 def _service_note(url: str) -> str | None:

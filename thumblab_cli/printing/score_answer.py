@@ -5,7 +5,8 @@ from rich.table import Table
 
 from thumblab_cli.printing.tables import table, wide_console
 from thumblab_core.ranking.confidence import percent
-from thumblab_serving.schemas.answer import OrderedBy, ScoreAnswer, ThumbnailScore, Verdict
+from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
+from thumblab_serving.schemas.verdict import OrderedBy, Verdict
 
 _BY_MODEL = ("score", "wins")
 _BY_EVIDENCE = ("evidence",)

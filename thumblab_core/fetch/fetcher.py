@@ -1,7 +1,7 @@
 """Read files from allowed hosts. The rules are in the docstring of `thumblab_core.fetch`."""
 
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import BinaryIO, Self
@@ -137,6 +137,25 @@ class Fetcher:
         may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send `body` to `url`, under the same rules as for reading. `headers` are added to the fetcher's own.
+
+        Redirects are not followed. Raises `FetchError` if the URL is refused or cannot be reached, or if the status is
+        not 200 to 299.
+        """
+        target, pool = self._route(url)
+        wire = {**self._headers, **headers, "Host": target.authority, "Content-Length": str(len(body))}
+        fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in wire.items()]
+        limits = {"timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}}
+        self._deadline.begin(self._deadline_s)
+        try:
+            with pool.stream("POST", target.url, headers=fields, content=body, extensions=limits) as answer:
+                status = answer.status
+        except _FAILURES as error:
+            raise FetchError(f"{url[:200]} could not be reached ({type(error).__name__}: {error})") from None
+        if not 200 <= status < 300:
+            raise FetchError(f"{url[:200]} answered {status}", status)
 
     def _read(
         self,

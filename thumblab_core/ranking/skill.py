@@ -5,17 +5,19 @@ The figures come from `evaluation.json` in the model's release, see docs/evaluat
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from thumblab_core.errors import LabError
 
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
-PACKAGE, ONE_TITLE, ONE_VIDEO = "package", "one_title", "one_video"
+PACKAGE: Final = "package"
+ONE_TITLE: Final = "one_title"
+ONE_VIDEO: Final = "one_video"
 """Questions of the evaluation.
 
 `PACKAGE`: which of two videos got more views. `ONE_TITLE`: which of their pictures is better if both have the same
@@ -71,20 +73,41 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
     pairs from experiments and their AUC has an interval. Otherwise, it is that of `ONE_TITLE`. The evaluations of older
     releases did not ask `ONE_TITLE`. Their skill is that of `PACKAGE`. Raises `LabError` if the file is not valid.
     """
+
+    def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Skill]:
+        # If the question `ONE_TITLE` was asked but its figure is missing, the figure of `PACKAGE` must not be used in
+        # its place.
+        asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
+        tested = _skills_of(rows, ONE_VIDEO)
+        return {**_skills_of(rows, asked), **{split: skill for split, skill in tested.items() if _is_enough(skill)}}
+
+    return _read(folder, choose)
+
+
+def read_package_skills(folder: Path) -> Mapping[str, Skill]:
+    """Return the skills of the question `PACKAGE` by split, from the files of a release.
+
+    They say how accurately the model orders packages of a title and a picture. The result is empty if the release was
+    not evaluated. Raises `LabError` if the file is not valid.
+    """
+    return _read(folder, lambda rows: _skills_of(rows, PACKAGE))
+
+
+def _read(folder: Path, choose: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Skill]]) -> Mapping[str, Skill]:
+    """Return the skills that `choose` takes from the rows of the evaluation. Raises `LabError` if it is not valid."""
     path = folder / FILE
     if not path.is_file():
         return {}
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text())
-        # If the question `ONE_TITLE` was asked but its figure is missing, the figure of `PACKAGE` must not be used in
-        # its place.
-        asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
-        found = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, asked)}
-        tested = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, ONE_VIDEO)}
+        return choose(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{folder.name}: {FILE} is not valid ({type(error).__name__}: {error})") from None
-    enough = {split: skill for split, skill in tested.items() if skill is not None and _is_enough(skill)}
-    return {split: skill for split, skill in (found | enough).items() if skill is not None}
+
+
+def _skills_of(rows: Sequence[Mapping[str, Any]], question: str) -> dict[str, Skill]:
+    """Return the skills of a question by split. A split whose figure was not measured is left out."""
+    skills = {row["split"]: _skill(row) for row in rows if _is_skill_of(row, question)}
+    return {split: skill for split, skill in skills.items() if skill is not None}
 
 
 def _is_enough(skill: Skill) -> bool:

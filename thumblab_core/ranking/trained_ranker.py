@@ -26,7 +26,7 @@ from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.percentiles import percentile_of
 from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig
-from thumblab_core.ranking.skill import Skill, read_skills
+from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE, Skill, read_package_skills, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
@@ -44,7 +44,8 @@ PACKAGES: FittedTo = "packages"
 
 `VIDEOS`: views of pairs of videos, after what their titles and contexts explain. `EXPERIMENTS`: results of
 experiments, in which one video showed two pictures. Models of older versions of the lab have two other names.
-`RESIDUALS`: the views that the contexts of two videos leave unexplained. `PACKAGES`: views of pairs of videos.
+`RESIDUALS`: the views that the contexts of two videos leave unexplained. `PACKAGES`: views of pairs of videos. The
+slope for packages of a title and a picture is always fitted to `PACKAGES`.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -99,26 +100,30 @@ class Calibration:
             return None
         return percentile_of(score, quantiles)
 
-    def slope_of(self, adapted: bool) -> float:
-        """Return the slope for pictures under one title. `adapted`: whether their scores are those of an adapter.
+    def slope_of(self, adapted: bool, question: str = ONE_TITLE) -> float:
+        """Return the slope for a question. `adapted`: whether the scores are those of an adapter.
 
-        Older releases do not have this slope. Their slope for pairs of videos is returned instead.
+        The slope for `PACKAGE` is that of whole videos. For every other question, it is the slope for pictures under
+        one title. Older releases do not have the latter. Their slope for whole videos is returned instead.
         """
-        slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
+        whole_videos = (self.slope, self.slope_adapted)
+        slope, slope_adapted = whole_videos if question == PACKAGE else self.one_title or whole_videos
         return slope_adapted if adapted else slope
 
-    def fitted_to(self, adapted: bool) -> FittedTo:
+    def fitted_to(self, adapted: bool, question: str = ONE_TITLE) -> FittedTo:
         """Return what `slope_of` was fitted to."""
-        if self.one_title is None:
+        if question == PACKAGE or self.one_title is None:
             return PACKAGES
         return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]
 
-    def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
+    def win_probabilities(
+        self, scores: npt.ArrayLike, adapted: bool = False, question: str = ONE_TITLE
+    ) -> npt.NDArray[np.float64]:
         """Return the win probability [n] of each of n candidates, from their scores [n].
 
-        The formula is that of Bradley, Terry and Luce.
+        The formula is that of Bradley, Terry and Luce. `question` chooses the slope, see `slope_of`.
         """
-        logits = self.slope_of(adapted) * np.asarray(scores, np.float64)
+        logits = self.slope_of(adapted, question) * np.asarray(scores, np.float64)
         odds = np.exp(logits - logits.max())
         probabilities: npt.NDArray[np.float64] = odds / odds.sum()
         return probabilities
@@ -130,7 +135,8 @@ class TrainedRanker:
 
     `familiar`: recognises pictures that resemble training pictures, because the model can score only these. It is None
     if the model was trained on too few pictures, or by an older version of the lab. `skills`: accuracy of the model's
-    ranking, by split.
+    ranking of pictures, by split. `package_skills`: accuracy of its ranking of packages of a title and a picture, by
+    split.
     """
 
     model: Ranker
@@ -139,6 +145,7 @@ class TrainedRanker:
     adapters: Adapters = field(default_factory=Adapters)
     familiar: Familiarity | None = None
     skills: Mapping[str, Skill] = field(default_factory=dict)
+    package_skills: Mapping[str, Skill] = field(default_factory=dict)
 
     def predict(
         self,
@@ -229,7 +236,8 @@ class TrainedRanker:
             raise LabError(f"{folder.name}: the weights do not fit the architecture ({str(error)[:200]})") from None
         model.eval()
         familiar = Familiarity.load(folder, model.config.image_dimension)
-        return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))
+        skills = {"skills": read_skills(folder), "package_skills": read_package_skills(folder)}
+        return cls(model, calibration, config["training"], Adapters.load(folder), familiar, **skills)
 
 
 def _architecture(stored: Mapping[str, Any]) -> RankerConfig:

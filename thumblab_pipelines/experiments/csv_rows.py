@@ -10,7 +10,14 @@ from thumblab_core.errors import LabError
 from thumblab_core.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
 from thumblab_core.given_text import not_utf8
 from thumblab_pipelines.tables.cells import is_nothing, moment, whole
-from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
+from thumblab_pipelines.tables.csv_table import (
+    ReadTable,
+    cell_texts,
+    column_names,
+    header_and_rows,
+    require_text,
+    table_lines,
+)
 from thumblab_pipelines.tables.problems import RowProblem
 
 REQUIRED = ("channel", "video_id", "started_on", "outcome")
@@ -59,7 +66,7 @@ class ExperimentTable(ReadTable):
 
         Raises `LabError` if the file cannot be read, is not a CSV file in UTF-8, or lacks a required column.
         """
-        lines = self._lines()
+        lines = table_lines(self.path, LARGEST_TABLE)
         header, rows = header_and_rows(self.path, lines, self._is_row)
         self._header = column_names(self.path, header, REQUIRED, OPTIONAL, ". docs/experiments.md lists the columns")
         self.remarks += [
@@ -69,23 +76,6 @@ class ExperimentTable(ReadTable):
         ]
         rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
         yield from self.good_rows(rows, self._row)
-
-    def _lines(self) -> list[str]:
-        try:
-            if self.path.exists() and not self.path.is_file():  # Reading a pipe may never end.
-                raise LabError(f"{self.path} is not a regular file; give a CSV file")
-            if self.path.stat().st_size > LARGEST_TABLE:
-                raise LabError(
-                    f"{self.path} holds more than {LARGEST_TABLE // 2**20} MiB; split it into smaller tables"
-                )
-            # With "surrogateescape", a byte that is not UTF-8 becomes a lone surrogate instead of an error. So only the
-            # row with this byte is skipped, and not the whole table.
-            with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                return file.readlines()
-        except OSError as error:
-            raise LabError(
-                f"{self.path} cannot be read ({error.strerror}); check the name and your permissions"
-            ) from None
 
     def _is_row(self, cells: Sequence[str]) -> bool:
         if not self._header:  # The header could not be read yet, because one of its quotes is never closed.

@@ -18,6 +18,22 @@ _SHOWN = 40
 """A message shows at most this many characters of a column's name."""
 
 
+def table_lines(path: Path, most_bytes: int) -> list[str]:
+    """Return the lines of a table. A byte that is not UTF-8 becomes a lone surrogate, which only spoils its row.
+
+    Raises `LabError` if the file cannot be read, is not a regular file, or has more than `most_bytes` bytes.
+    """
+    try:
+        if path.exists() and not path.is_file():  # Reading a pipe may never end.
+            raise LabError(f"{path} is not a regular file; give a CSV file")
+        if path.stat().st_size > most_bytes:
+            raise LabError(f"{path} holds more than {most_bytes // 2**20} MiB; split it into smaller tables")
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return file.readlines()
+    except OSError as error:
+        raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
+
+
 def header_and_rows(
     path: Path, lines: Sequence[str], is_row: IsRow
 ) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:

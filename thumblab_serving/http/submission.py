@@ -1,6 +1,7 @@
 """Read a scoring request. Its content type says whether it is JSON or a form."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
@@ -8,24 +9,42 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from thumblab_core.images import MAX_BYTES
+from thumblab_core.niches import Niche
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.received import (
     content_type,
     fields_of,
     files_of,
+    invalid,
     json_body,
     require_utf8,
     source_of,
     unsupported_media_type,
 )
-from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, ScoreForm, ScoreRequest
+from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, MAX_TITLES, ScoreForm, ScoreRequest
+from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.title import MAX_TITLE, Title
 from thumblab_serving.scoring.intake import Source
 
 _FILES = "thumbnails"
 """Name of the form field that holds the picture files."""
 
-_MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items() if field.default is None)
+_OWN_TITLES = "thumbnail_titles"
+"""Name of the form field that holds the own titles of the pictures, one for each file. An empty value means none."""
+
+_LISTS = ("titles", "categories")
+"""Names of the other form fields that may be given several times."""
+
+_MOST_FIELDS = 8 + MAX_TITLES + len(Niche) + MAX_THUMBNAILS
+
+_MAY_BE_EMPTY = frozenset({"channel_id"})
+
+
+class _Titles(StrictModel):
+    """The own titles of the pictures of a form."""
+
+    thumbnail_titles: list[Title | None]
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
@@ -49,16 +68,32 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
     # The body is parsed in a thread. Parsing tens of megabytes of base64 on the event loop would delay all other
     # requests.
     form = await to_thread.run_sync(ScoreRequest.model_validate_json, await json_body(request))
-    return form, [Source(t.id, base64=t.image_base64, url=t.url) for t in form.thumbnails]
+    return form, [Source(t.id, base64=t.image_base64, url=t.url, title=t.title) for t in form.thumbnails]
 
 
 async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
-    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=8) as data:
-        fields = fields_of([(name, value) for name, value in data.multi_items() if name != _FILES], _MAY_BE_EMPTY)
-        form = ScoreForm.model_validate(fields)
+    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=_MOST_FIELDS) as data:
+        single = [(name, value) for name, value in data.multi_items() if name not in (_FILES, _OWN_TITLES, *_LISTS)]
+        lists = {name: data.getlist(name) for name in _LISTS if name in data}
+        form = ScoreForm.model_validate(fields_of(single, _MAY_BE_EMPTY) | lists)
         uploads = files_of(_FILES, data.getlist(_FILES), MAX_THUMBNAILS)
         ids = _ids([upload.filename for upload in uploads])
-        return form, [await source_of(id_, upload) for id_, upload in zip(ids, uploads, strict=True)]
+        titles = _own_titles(data.getlist(_OWN_TITLES), len(uploads))
+        sources = [await source_of(id_, upload) for id_, upload in zip(ids, uploads, strict=True)]
+        return form, [replace(source, title=title) for source, title in zip(sources, titles, strict=True)]
+
+
+def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
+    """Return the own title of each of the `count` pictures of a form. An empty value of the field means none.
+
+    Raises a 422 `Problem` if the field is sent, but not once for each picture. Raises `ValidationError` for a bad title.
+    """
+    if not values:
+        return [None] * count
+    if len(values) != count:
+        raise invalid(f"{_OWN_TITLES}: {len(values)} are sent for {count} files; send one for each, which may be empty")
+    checked = _Titles.model_validate({_OWN_TITLES: [None if value == "" else value for value in values]})
+    return list(checked.thumbnail_titles)
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
@@ -72,9 +107,17 @@ def documentation() -> dict[str, Any]:
     """Return the description of the request body for the OpenAPI document."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
-    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^$|{CHANNEL_PATTERN}"}
-    for name in ("anyOf", "default"):
-        form["properties"]["channel_id"].pop(name)
+    for name in ("title", "titles", "categories", "channel_id"):
+        # JSON has null for a field that is not given. In a form, such a field is left out.
+        field = form["properties"][name]
+        form["properties"][name] = field.pop("anyOf")[0] | {key: field[key] for key in field if key != "default"}
+    form["properties"]["channel_id"]["pattern"] = f"^$|{CHANNEL_PATTERN}"
+    form["properties"][_OWN_TITLES] = {
+        "type": "array",
+        "maxItems": MAX_THUMBNAILS,
+        "items": {"type": "string", "maxLength": MAX_TITLE},
+        "description": "The own title of each picture, in the order of the files. Empty where it has none.",
+    }
     form["properties"][_FILES] = {
         "type": "array",
         "minItems": 1,
@@ -82,7 +125,7 @@ def documentation() -> dict[str, Any]:
         "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
         "description": "JPEG, PNG or WebP files; their names are the ids.",
     }
-    form["required"] = [*form["required"], _FILES]
+    form["required"] = [*form.get("required", ()), _FILES]
     return {
         "required": True,
         "description": (

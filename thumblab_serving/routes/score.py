@@ -5,6 +5,7 @@ from http import HTTPStatus
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
+from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.http import submission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.metrics import Metrics
@@ -25,7 +26,7 @@ than the number of these threads.
 
 @router.post(
     "/v1/score",
-    summary="Rank thumbnails for a title in a niche",
+    summary="Rank thumbnails for a title in a niche, or packages of titles and thumbnails",
     response_model=ScoreAnswer,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 408, 413, 415, 422, 503),
@@ -34,6 +35,9 @@ than the number of these threads.
 async def score(request: Request) -> ScoreAnswer:
     """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. Each way gets the same answer.
 
+    With several `titles`, `packages` compares each title with each thumbnail. With several `categories`, each niche has
+    its own answer.
+
     A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the
     releases that made it, and says under `degraded` what was missing.
     """
@@ -41,10 +45,13 @@ async def score(request: Request) -> ScoreAnswer:
     metrics: Metrics = request.app.state.metrics
     limiter: CapacityLimiter = request.app.state.limiter
     form, sources = await submission.read(request)
+    foreground: Foreground = request.app.state.foreground
     try:
-        answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
+        with foreground.request():  # Batches wait until this request is answered.
+            answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
     except NotReadyError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
-    metrics.answer(answer)
+    for of_niche in (answer, *answer.other_niches):
+        metrics.answer(of_niche)
     request.state.answer = answer
     return answer

@@ -8,8 +8,10 @@ from pydantic import Field
 from thumblab_core.index import WINNER_RULE
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.packages import PackagesOut
 from thumblab_serving.schemas.plan import PlanOut
 from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.verdict import OrderedBy, ProbabilitiesFrom, Question, SkillOut, Verdict
 
 
 class SimilaritySource(StrEnum):
@@ -18,27 +20,6 @@ class SimilaritySource(StrEnum):
     FAISS = "faiss"
     PGVECTOR = "pgvector"
     DEFAULT = "default"
-
-
-class Verdict(StrEnum):
-    """The verdict on the winner: how sure it is that the winner beats the second-best candidate.
-
-    `NO_SKILL`: the model was not shown to be better than chance at this question, so there is no winner.
-    """
-
-    CLEAR = "clear"
-    LEANING = "leaning"
-    TOO_CLOSE_TO_CALL = "too_close_to_call"
-    ONLY_ONE = "only_one"
-    NO_VERDICT = "no_verdict"
-    NO_SKILL = "no_skill"
-
-
-class OrderedBy(StrEnum):
-    """What the ranks of an answer follow: the model's scores, or the evidence (`evidence_mean`)."""
-
-    MODEL = "model"
-    EVIDENCE = "evidence"
 
 
 class Engagement(StrictModel):
@@ -138,6 +119,10 @@ class ThumbnailScore(StrictModel):
     )
     similarity_source: SimilaritySource | None = None
     neighbours: list[NeighbourOut] = Field(default_factory=list)
+    title: str | None = Field(
+        default=None,
+        description="The title under which it was scored: its own, or else the first title of the request.",
+    )
 
 
 class ChannelOut(StrictModel):
@@ -157,37 +142,6 @@ class ChannelOut(StrictModel):
     )
 
 
-class SkillOut(StrictModel):
-    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
-    as the request's channel, see `measured_on`.
-
-    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
-    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
-    """
-
-    question: Literal["one_video", "one_title", "package"] = Field(
-        default="package",
-        description=(
-            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five "
-            "channels. "
-            "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
-            "title. `package`: which video got more views, each with its own title; only of older models."
-        ),
-    )
-    summary: str = Field(default="", description="The same in a sentence.")
-    measured_on: str = Field(
-        description=(
-            "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "
-            "`adapted`: unseen channels after a channel adapter was added."
-        )
-    )
-    auc: float = Field(ge=0, le=1)
-    low: float | None
-    high: float | None
-    pairs: int
-    channels: int
-
-
 class Releases(StrictModel):
     """The releases that made an answer."""
 
@@ -196,7 +150,10 @@ class Releases(StrictModel):
 
 
 class ScoreAnswer(StrictModel):
-    """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing."""
+    """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing.
+
+    In an answer for several titles, everything beside `packages` is about the first title.
+    """
 
     niche: Niche
     winner: str | None = Field(
@@ -209,8 +166,8 @@ class ScoreAnswer(StrictModel):
         description=(
             "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
             "`no_verdict`: fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % "
-            "interval of `skill` for pictures under one title reaches chance, or was not measured; there is no winner. Null "
-            "when no candidate could be read."
+            "interval of `skill` for this `question` reaches chance, or was not measured; there is no winner. Null when no "
+            "candidate could be read."
         )
     )
     confidence: float | None = Field(
@@ -236,13 +193,14 @@ class ScoreAnswer(StrictModel):
         ),
     )
     skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
-    probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = Field(
+    probabilities_from: ProbabilitiesFrom | None = Field(
         default=None,
         description=(
             "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five "
             "channels. `videos`: views of whole videos, after what their titles and contexts explain. Such probabilities "
-            "are never more certain than for whole videos. `residuals` and `packages`: views of whole videos, in older "
-            "models. Null where there are no win probabilities."
+            "are never more certain than for whole videos. `packages`: views of whole videos, if `question` is `package`. "
+            "`residuals` and `packages` under one title: views of whole videos, in older models. Null where there are no "
+            "win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(
@@ -258,8 +216,26 @@ class ScoreAnswer(StrictModel):
         default=None,
         description=(
             "How to test two of the candidates on YouTube. Null where fewer than two could be read, or where the request "
-            "names a channel and the database with its figures cannot be asked."
+            "names a channel and the database with its figures cannot be asked. Also null where `question` is `package`."
         ),
     )
     releases: Releases
     degraded: list[str]
+    question: Question = Field(
+        default="one_title",
+        description=(
+            "What `winner` and `verdict` decide between, and whose skill is needed. `one_title`: pictures under one title. "
+            "`package`: packages, because the thumbnails have different titles of their own."
+        ),
+    )
+    packages: PackagesOut | None = Field(
+        default=None,
+        description="The grid of titles and pictures. Null where the request has no second title in `titles`.",
+    )
+    other_niches: list["ScoreAnswer"] = Field(
+        default_factory=list,
+        description=(
+            "The answers for the other niches of `categories`, in their order. All other fields are the answer for the "
+            "first niche."
+        ),
+    )

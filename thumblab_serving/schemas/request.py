@@ -19,6 +19,7 @@ from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
 MAX_THUMBNAILS = 20
+MAX_TITLES = 10
 MAX_URL = 2048
 """Maximum number of characters of a URL or an id."""
 
@@ -50,7 +51,11 @@ class ScoreForm(StrictModel):
 
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 
-    title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
+    title: Title | None = Field(
+        default=None,
+        description="The title of the video. Give either this or `titles`.",
+        examples=["I tested every phone under $200"],
+    )
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
     channel_id: ChannelName | None = Field(
         default=None,
@@ -60,6 +65,39 @@ class ScoreForm(StrictModel):
         ),
         examples=["UCBJycsmduvYEL83R_U4JriQ"],
     )
+    titles: list[Title] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_TITLES,
+        description="Several titles, each to be shown with each picture. `packages` in the answer compares all of these.",
+    )
+    categories: list[Niche] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=len(Niche),
+        description="Several niches, in place of `category`. Each gets its own answer, see `other_niches`.",
+    )
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> Self:
+        if (self.title is None) == (self.titles is None):
+            raise ValueError("give either title or titles")
+        if self.categories is not None and "category" in self.model_fields_set:
+            raise ValueError("give either category or categories")
+        for name, values in (("titles", self.titles), ("categories", self.categories)):
+            if values is not None and len(set(values)) != len(values):
+                raise ValueError(f"two of the {name} are the same")
+        return self
+
+    @property
+    def all_titles(self) -> tuple[str, ...]:
+        """The titles of the request, in order. There is at least one."""
+        return (*([] if self.title is None else [self.title]), *(self.titles or ()))
+
+    @property
+    def niches(self) -> tuple[Niche, ...]:
+        """The niches of the request, in order. There is at least one."""
+        return tuple(self.categories or (self.category,))
 
 
 class ThumbnailIn(StrictModel):
@@ -72,6 +110,13 @@ class ThumbnailIn(StrictModel):
         description=(
             "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. A picture of more than "
             f"{MAX_BYTES} bytes gives this candidate an `error`."
+        ),
+    )
+
+    title: Title | None = Field(
+        default=None,
+        description=(
+            "The candidate's own title, with which it makes a package. It replaces the title or the titles of the request."
         ),
     )
 

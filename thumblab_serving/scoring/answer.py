@@ -22,7 +22,7 @@ def compose_answer(
 ) -> ScoreAnswer:
     """Return the answer to a request with these candidates, in the order in which they were sent.
 
-    A candidate that could not be read has its error in the answer.
+    A candidate that could not be read has its error in the answer. The answer has no test plan and no grid of packages.
     """
     ranker, index = releases.model.value, releases.index
     pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
@@ -33,20 +33,21 @@ def compose_answer(
         confidence=ranking.confidence,
         ordered_by=ranking.ordered_by,
         near_identical=[list(group) for group in ranking.near_identical],
-        skill=degraded_sentences.skill(ranker, query.channel),
+        skill=degraded_sentences.skill(ranker, query.channel, query.question),
         probabilities_from=None
         if ranking.confidence is None
-        else ranker.calibration.fitted_to(query.adapter is not None),
+        else ranker.calibration.fitted_to(query.adapter is not None, query.question),
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
         thumbnails=[
             ThumbnailScore(id=candidate.id, error=candidate.error)
             if candidate.picture is None
-            else _thumbnail(candidate.id, candidate.picture, ranking, placements)
+            else _thumbnail(candidate.id, candidate.picture, query, ranking, placements)
             for candidate in candidates
         ],
         releases=Releases(model=releases.model.release_id, index=None if index is None else index.release_id),
         degraded=_degraded(pictures, query, ranker, ranking, placements),
+        question=query.question,
     )
 
 
@@ -72,7 +73,9 @@ def _degraded(
     return sentences + list(dict.fromkeys(missing))
 
 
-def _thumbnail(name: str, picture: ExaminedPicture, ranking: Ranking, placements: Placements) -> ThumbnailScore:
+def _thumbnail(
+    name: str, picture: ExaminedPicture, query: RankingContext, ranking: Ranking, placements: Placements
+) -> ThumbnailScore:
     placement = placements.by_id[name]
     return ThumbnailScore(
         id=name,
@@ -82,6 +85,7 @@ def _thumbnail(name: str, picture: ExaminedPicture, ranking: Ranking, placements
         similarity_score=placement.percentile,
         similarity_source=placements.source,
         neighbours=[_neighbour(neighbour) for neighbour in placement.examples],
+        title=query.titles[name].text,
     )
 
 

@@ -12,9 +12,9 @@ from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.percentiles import LEAST_PLACED
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, ONE_VIDEO, PACKAGE, Skill
 from thumblab_serving.loading.channel_adapters import AdapterChoice
-from thumblab_serving.schemas.answer import SkillOut
+from thumblab_serving.schemas.verdict import Question, SkillOut
 from thumblab_serving.scoring.evidence_order import SIMILARITY
-from thumblab_serving.scoring.proven_skill import split_of
+from thumblab_serving.scoring.proven_skill import measured_skill, split_of
 from thumblab_serving.scoring.rank import Ranking, RankingContext
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
@@ -36,18 +36,19 @@ _QUESTIONS: Mapping[str, Literal["one_video", "one_title", "package"]] = {
     PACKAGE: "package",
 }
 _NO_WINNER = "so it names no winner"
+_NO_BEST_PACKAGE = "so it names no best package"
 
 _LONGEST_NAME = 60
 """Maximum number of characters of a candidate's id that a sentence quotes."""
 
 
-def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return the accuracy of the model on the split whose channels are like that of the request, see `split_of`.
+def skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> SkillOut | None:
+    """Return the accuracy of the model at a question, on the split whose channels are like that of the request.
 
     Return None if the model was not evaluated on this split.
     """
     split = split_of(channel)
-    evaluated = ranker.skills.get(split)
+    evaluated = measured_skill(ranker, channel, question)
     if evaluated is None:
         return None
     return SkillOut(
@@ -64,7 +65,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
 
 def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     """Return a sentence for each limit of the model that concerns all pictures of the request."""
-    sentences = _skill_doubts(ranker, query)
+    sentences = skill_doubts(ranker, query.channel, query.question)
     if query.channel is not None and query.channel.adapter is not None:
         sentences += _no_channel_percentiles(query.channel.adapter, query.channel.channel_id)
     elif ranker.calibration.percentile(0.0, query.niche) is None:
@@ -140,21 +141,24 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     return [f"no winner of {niche} is near {pictures}: the nearest thumbnails of any kind are listed instead"]
 
 
-def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
-    split = split_of(query.channel)
-    evaluated = ranker.skills.get(split)
+def skill_doubts(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> list[str]:
+    """Return a sentence for each reason why the model names no winner at a question. If it may, return no sentence."""
+    split = split_of(channel)
+    evaluated = measured_skill(ranker, channel, question)
+    no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER
     if evaluated is None:
-        return [f"this model was not evaluated on {_EVALUATED_ON[split]}, {_NO_WINNER}"]
+        asked = " with packages of a title and a picture" if question == PACKAGE else ""
+        return [f"this model was not evaluated on {_EVALUATED_ON[split]}{asked}, {no_winner}"]
     sentences = []
-    if evaluated.question == PACKAGE:
+    if evaluated.question == PACKAGE and question != PACKAGE:
         sentences.append(
             "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures under one "
-            f"title, {_NO_WINNER}: train it again"
+            f"title, {no_winner}: train it again"
         )
     if not evaluated.proven:
         sentences.append(
             f"on {_EVALUATED_ON[split]} this model was not shown to be better than chance (it ordered "
-            f"{_figures(evaluated)} correctly), {_NO_WINNER}"
+            f"{_figures(evaluated)} correctly), {no_winner}"
         )
     return sentences
 

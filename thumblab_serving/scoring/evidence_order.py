@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thumblab_core.sub_scores import NAMES
-from thumblab_serving.schemas.answer import OrderedBy, SimilaritySource, Verdict
+from thumblab_serving.schemas.answer import SimilaritySource
+from thumblab_serving.schemas.verdict import OrderedBy, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.near_identical import count_groups_once
 from thumblab_serving.scoring.rank import Ranking, places_of

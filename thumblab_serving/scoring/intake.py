@@ -39,7 +39,7 @@ _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 class Source:
     """The picture of a candidate as it was sent. Exactly one of `data`, `base64`, `url` and `error` is not None.
 
-    `error` says why the picture could not be read when it was received.
+    `error` says why the picture could not be read when it was received. `title` is the candidate's own title, or None.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Source:
     base64: str | None = None
     url: str | None = None
     error: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,15 @@ class Intake:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
         Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
-        these encoders.
+        these encoders, for the source's own title if it has one, and otherwise for `title`.
         """
 
-        def examine_bytes(data: bytes) -> ExaminedPicture:
+        def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
             picture = decode(data)
             vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
             first = fingerprints[0]
-            measurement = self._measuring.measure(picture, title, vectors[first], encoders, first)
+            shown = source.title or title
+            measurement = self._measuring.measure(picture, shown, vectors[first], encoders, first)
             appearance = self.appearances.get(picture.sha256, lambda: Appearance.of(picture.pixels))
             return ExaminedPicture(picture.width, picture.height, vectors, appearance, measurement, picture.sha256)
 
@@ -120,26 +122,26 @@ class Intake:
     def read(self, sources: Sequence[Source]) -> list[bytes | LabError]:
         """Return the bytes of each picture, or the error because of which it cannot be read or decoded."""
 
-        def decode_bytes(data: bytes) -> bytes:
+        def decode_bytes(_: Source, data: bytes) -> bytes:
             decode(data)
             return data
 
         return [_bytes_or_error(wait) for wait in self._start(sources, decode_bytes)]
 
-    def _start(self, sources: Sequence[Source], work: Callable[[bytes], T]) -> list[Callable[[], T]]:
+    def _start(self, sources: Sequence[Source], work: Callable[[Source, bytes], T]) -> list[Callable[[], T]]:
         """Start `work` on the bytes of each picture, in the examining threads.
 
         Each of the returned functions waits for the result of one picture, and returns it or raises its error.
         """
         deadline = time.monotonic() + self._patience
 
-        def fetch(url: str) -> Future[T]:
+        def fetch(source: Source, url: str) -> Future[T]:
             self._fetch_slots.acquire()
             try:
                 body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
                 if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
-                examined = self._examining.submit(work, body)
+                examined = self._examining.submit(work, source, body)
             except BaseException:
                 self._fetch_slots.release()
                 raise
@@ -149,8 +151,8 @@ class Intake:
         def start(source: Source) -> Callable[[], T]:
             """Start to examine a source. The returned function waits for the result and returns it."""
             if source.url is None:
-                return self._examining.submit(lambda: work(_bytes_of(source))).result
-            fetched = self._fetching.submit(fetch, source.url)
+                return self._examining.submit(lambda: work(source, _bytes_of(source))).result
+            fetched = self._fetching.submit(fetch, source, source.url)
             return lambda: self._wait_for_arrival(fetched, deadline).result()
 
         return [start(source) for source in sources]

@@ -14,7 +14,8 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str, ExaminedPicture]) -> KeptPrediction:
     """Return the prediction for an answer. It does not contain the pictures.
 
-    `pictures` are the candidates that could be read, by their ids. Other candidates are left out.
+    `pictures` are the candidates that could be read, by their ids. Other candidates are left out. The answer must be
+    about one title.
     """
     readable = [
         (position, thumbnail, pictures[thumbnail.id])
@@ -26,8 +27,8 @@ def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str,
         scored_at=datetime.now(UTC),
         model_release=answer.releases.model,
         channel_id=form.channel_id,
-        niche=form.category.value,
-        title=form.title,
+        niche=answer.niche.value,
+        title=next(thumbnail.title or "" for _, thumbnail, _ in readable),
         verdict=None if answer.verdict is None else answer.verdict.value,
         confidence=answer.confidence,
         ordered_by=None if answer.ordered_by is None else answer.ordered_by.value,

@@ -42,6 +42,20 @@ def group_near_identical(
     return [tuple(group) for group in groups if len(group) > 1]
 
 
+def split_by_title(groups: Sequence[Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the groups after each was split into those with the same title. `titles` has the title of each picture.
+
+    Two near-identical pictures with different titles are two packages, which may win or lose against each other.
+    """
+    split: list[tuple[str, ...]] = []
+    for group in groups:
+        by_title: dict[str, list[str]] = {}
+        for name in group:
+            by_title.setdefault(titles[name], []).append(name)
+        split += [tuple(members) for members in by_title.values() if len(members) > 1]
+    return split
+
+
 def _near_identical(first: ExaminedPicture, second: ExaminedPicture, encoder: str, threshold: float) -> bool:
     if not first.appearance.is_near(second.appearance) or not _same_words(first, second):
         return False

@@ -14,8 +14,8 @@ from thumblab_core.experiments.planning import (
     pair_to_test,
 )
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
-from thumblab_serving.schemas.answer import Verdict
 from thumblab_serving.schemas.plan import AlikeOut, PairOut, PlanOut
+from thumblab_serving.schemas.verdict import Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking
 

@@ -13,8 +13,10 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.niches import Niche
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
+from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_serving.loading.channel_adapters import AdapterChoice
-from thumblab_serving.schemas.answer import Engagement, OrderedBy, Verdict
+from thumblab_serving.schemas.answer import Engagement
+from thumblab_serving.schemas.verdict import OrderedBy, Question, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.near_identical import count_groups_once
 
@@ -31,16 +33,28 @@ must still get equal scores.
 
 
 @dataclass(frozen=True)
-class RankingContext:
-    """The things that a ranking depends on besides the pictures: a title, a niche, and sometimes a channel.
+class EncodedTitle:
+    """A title with its unit vector [d] by the title encoder."""
 
-    `title_vector` is the unit vector [d] of the title by the title encoder.
+    text: str
+    vector: Vectors
+
+
+@dataclass(frozen=True)
+class RankingContext:
+    """The things that a ranking depends on besides the pictures: titles, a niche, and sometimes a channel.
+
+    `titles` has the title of each picture, by the picture's id.
     """
 
-    title: str
-    title_vector: Vectors
+    titles: Mapping[str, EncodedTitle]
     niche: Niche
     channel: AdapterChoice | None = None
+
+    @property
+    def question(self) -> Question:
+        """What the ranking decides between: pictures under one title, or packages whose titles differ."""
+        return ONE_TITLE if len({title.text for title in self.titles.values()}) < 2 else PACKAGE
 
     @property
     def adapter(self) -> Adapter | None:
@@ -94,7 +108,8 @@ def rank(
     A group of near-identical pictures counts as one candidate, whose score is the mean score of its members. Its
     members share the rank, and the win probability in equal parts.
 
-    The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left.
+    The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left. The win probabilities
+    are those of the question that `query` asks.
     """
     if not pictures:
         return Ranking()
@@ -112,14 +127,15 @@ def rank(
     if not rows or (len(rows) == 1 and len(names) > 1):
         return Ranking(ranked, unfamiliar, verdict=Verdict.NO_VERDICT, near_identical=near_identical)
 
-    titles = np.repeat(query.title_vector[None], len(rows), axis=0)
+    titles = [query.titles[names[row]] for row in rows]
     in_pictures = [pictures[names[row]].measurement.evidence.words for row in rows]
-    predictions = ranker.predict(vectors[rows], titles, [query.title] * len(rows), query.adapter, in_pictures)
+    title_vectors, texts = np.stack([title.vector for title in titles]), [title.text for title in titles]
+    predictions = ranker.predict(vectors[rows], title_vectors, texts, query.adapter, in_pictures)
     scores = merge_equal_scores(predictions.score)
     candidates = count_groups_once([names[row] for row in rows], near_identical)
     candidate_scores = merge_equal_scores(np.array([scores[members].mean() for members in candidates]))
     adapted = query.adapter is not None
-    chances = ranker.calibration.win_probabilities(candidate_scores, adapted).tolist()
+    chances = ranker.calibration.win_probabilities(candidate_scores, adapted, query.question).tolist()
     places = places_of(candidate_scores)
     for members, place, chance in zip(candidates, places, chances, strict=True):
         for position in members:
@@ -135,7 +151,7 @@ def rank(
     made = Ranking(ranked, unfamiliar, winner, ordered_by=OrderedBy.MODEL, near_identical=near_identical)
     if len(rows) == 1:
         return replace(made, verdict=Verdict.ONLY_ONE)
-    slope = ranker.calibration.slope_of(adapted)
+    slope = ranker.calibration.slope_of(adapted, query.question)
     confidence = winner_confidence(candidate_scores, slope)
     strengths = {
         names[rows[position]]: slope * float(score)

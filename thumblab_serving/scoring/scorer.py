@@ -6,7 +6,8 @@ The service and `thumblab score` use it.
 import io
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,28 +15,33 @@ from PIL import Image, ImageDraw, ImageFont
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.library_note import read_note
+from thumblab_core.niches import Niche
+from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import ServedAdapters
 from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
-from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
+from thumblab_serving.loading.served_releases import NotReadyError, Resolved, ServedReleases
 from thumblab_serving.loading.stored_library import StoredLibraries
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
+from thumblab_serving.scoring.degraded_sentences import skill_doubts
 from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
-from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
+from thumblab_serving.scoring.intake import EXAMINING, Candidate, ExaminedPicture, Intake, Source
 from thumblab_serving.scoring.kept_answer import kept_prediction
-from thumblab_serving.scoring.near_identical import group_near_identical
+from thumblab_serving.scoring.near_identical import group_near_identical, split_by_title
+from thumblab_serving.scoring.packages import GridTitles, rank_packages
 from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
-from thumblab_serving.scoring.rank import RankingContext, rank
-from thumblab_serving.scoring.similarity import choose_similarity
+from thumblab_serving.scoring.rank import EncodedTitle, RankingContext, rank
+from thumblab_serving.scoring.similarity import Similarity, choose_similarity
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -125,41 +131,84 @@ class Scorer:
             finally:
                 self._rehearsing.release()
 
-    def score(self, sources: Sequence[Source], form: ScoreForm, keep: bool = False) -> ScoreAnswer:
+    def score(
+        self, sources: Sequence[Source], form: ScoreForm, keep: bool = False, pace: Callable[[], None] | None = None
+    ) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
-        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Raises
-        `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
+        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Of
+        several niches, only the answer for the first is kept. Nothing is kept of requests with several titles.
+
+        With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
+        can wait for other requests.
+
+        Raises `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
         """
         if form.channel_id is not None:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
-        releases = self.releases.resolve(form.category)
+        first = self.releases.resolve(form.niches[0])
+        # All niches are answered by one model, even if another one is promoted in the meantime.
+        others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]
         encoders = self.releases.encoders()
-        # The encoder of the first fingerprint measures `title_match`. If the niche has an index, this is the encoder of
-        # the index, because it also measured the sub-scores of the library. Otherwise, it is the encoder of the model.
-        of_index = [releases.index.value.encoder] if releases.index is not None else []
-        model_encoder = releases.model.value.model.config.image_encoder
-        fingerprints = list(dict.fromkeys([*of_index, model_encoder]))
-        try:
-            meter_version = self.measuring.version(encoders, fingerprints[0])
-        except LabError as error:  # The fault is in the settings, and not in a picture.
-            raise NotReadyError(str(error)) from None
-        similarity = choose_similarity(form.category, releases, self.stored_libraries, meter_version)
-        candidates = self.intake.examine(sources, form.title, encoders, fingerprints)
-        pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
+        examined: dict[tuple[str, ...], list[Candidate]] = {}
+        answers = []
+        for niche, releases in zip(form.niches, [first, *others], strict=True):
+            fingerprints = _fingerprints(releases)
+            try:
+                meter_version = self.measuring.version(encoders, fingerprints[0])
+            except LabError as error:  # The fault is in the settings, and not in a picture.
+                raise NotReadyError(str(error)) from None
+            if fingerprints not in examined:  # Niches usually have the same encoders, so pictures are examined once.
+                examined[fingerprints] = self._examine(sources, form, encoders, (fingerprints, pace))
+            similarity = choose_similarity(niche, releases, self.stored_libraries, meter_version)
+            asked = _Asked(form, examined[fingerprints], _titles(sources, form, encoders))
+            answers.append(self._answer(niche, releases, asked, similarity))
+        answer, pictures = answers[0], _readable(examined[_fingerprints(first)])
+        has_one_title = answer.packages is None and answer.question == ONE_TITLE
+        if keep and self.keeper is not None and pictures and has_one_title:
+            self.keeper.keep(kept_prediction(form, answer, pictures))
+        return answer.model_copy(update={"other_niches": answers[1:]}) if answers[1:] else answer
+
+    def _examine(
+        self,
+        sources: Sequence[Source],
+        form: ScoreForm,
+        encoders: Encoders,
+        how: tuple[tuple[str, ...], Callable[[], None] | None],
+    ) -> list[Candidate]:
+        """Return the examined pictures. `how` has the fingerprints of the encoders, and `pace` (see `score`)."""
+        fingerprints, pace = how
+        if pace is None:
+            return self.intake.examine(sources, form.all_titles[0], encoders, fingerprints)
+        candidates = []
+        for source in sources:
+            pace()
+            candidates += self.intake.examine([source], form.all_titles[0], encoders, fingerprints)
+        return candidates
+
+    def _answer(self, niche: Niche, releases: Resolved, asked: "_Asked", similarity: Similarity) -> ScoreAnswer:
+        """Return the answer for one niche."""
+        ranker, form = releases.model.value, asked.form
+        pictures = _readable(asked.candidates)
         placements = similarity.place(pictures)
         channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
-        query = RankingContext(form.title, encoders.title_vector(form.title), form.category, channel)
-        near_duplicate = encoders.by_fingerprint(model_encoder).near_duplicate
-        near_identical = group_near_identical(pictures, model_encoder, near_duplicate)
-        ranking = rank(pictures, near_identical, query, releases.model.value)
-        if not has_proven_skill(releases.model.value, channel):
+        query = RankingContext({name: asked.titles.of(name) for name in pictures}, niche, channel)
+        model_encoder = ranker.model.config.image_encoder
+        near_duplicate = self.releases.encoders().by_fingerprint(model_encoder).near_duplicate
+        look_alikes = group_near_identical(pictures, model_encoder, near_duplicate)
+        near_identical = split_by_title(look_alikes, {name: title.text for name, title in query.titles.items()})
+        ranking = rank(pictures, near_identical, query, ranker)
+        if not has_proven_skill(ranker, channel, query.question):
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
-        answer = compose_answer(candidates, query, releases, ranking, placements)
-        if keep and self.keeper is not None and pictures:
-            self.keeper.keep(kept_prediction(form, answer, pictures))
-        plan = plan_test(pictures, ranking, form.channel_id, self.database)
-        return answer.model_copy(update={"test_plan": plan})
+        answer = compose_answer(asked.candidates, query, releases, ranking, placements)
+        added: dict[str, object] = {}
+        if query.question == ONE_TITLE:
+            added["test_plan"] = plan_test(pictures, ranking, form.channel_id, self.database)
+        if len(form.all_titles) > 1:
+            added["packages"] = rank_packages(pictures, look_alikes, asked.titles, query, ranker)
+            doubts = skill_doubts(ranker, channel, PACKAGE) if pictures else []
+            added["degraded"] = list(dict.fromkeys([*answer.degraded, *doubts]))
+        return answer.model_copy(update=added)
 
     def _rehearse(self) -> None:
         niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)
@@ -173,6 +222,39 @@ class Scorer:
             _log.warning("%s; next try in %.0f seconds", self._failure, self._backoff.seconds)
         else:
             self._rehearsed, self._failure = True, None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request asks: its fields, its examined pictures and its titles."""
+
+    form: ScoreForm
+    candidates: Sequence[Candidate]
+    titles: GridTitles
+
+
+def _fingerprints(releases: Resolved) -> tuple[str, ...]:
+    """Return the fingerprints of the image encoders that a request needs.
+
+    The encoder of the first fingerprint measures `title_match`. If the niche has an index, this is the encoder of the
+    index, because it also measured the sub-scores of the library. Otherwise, it is the encoder of the model.
+    """
+    of_index = [releases.index.value.encoder] if releases.index is not None else []
+    return tuple(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
+
+
+def _readable(candidates: Sequence[Candidate]) -> dict[str, ExaminedPicture]:
+    return {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
+
+
+def _titles(sources: Sequence[Source], form: ScoreForm, encoders: Encoders) -> GridTitles:
+    """Return the titles of a request, encoded."""
+
+    def encoded(title: str) -> EncodedTitle:
+        return EncodedTitle(title, encoders.title_vector(title))
+
+    own = {source.id: encoded(source.title) for source in sources if source.title is not None}
+    return GridTitles([encoded(title) for title in form.all_titles], own)
 
 
 def _drawn_thumbnail(number: int) -> bytes:

@@ -310,6 +310,18 @@ def test_a_third_thumbnail_does_not_change_the_odds_of_the_first_two(
     assert several[0] * two[1] == pytest.approx(several[1] * two[0], abs=1e-9)
 
 
+def test_packages_have_the_slope_of_whole_videos_and_pictures_that_of_one_title() -> None:
+    calibration = Calibration(4.0, {}, 6.0, one_title=(1.0, 2.0), one_title_from=("videos", "experiments"))
+    assert [calibration.slope_of(adapted, "package") for adapted in (False, True)] == [4.0, 6.0]
+    assert [calibration.slope_of(adapted) for adapted in (False, True)] == [1.0, 2.0]
+    assert [calibration.fitted_to(True, question) for question in ("package", "one_title")] == [
+        "packages",
+        "experiments",
+    ]
+    package, picture = (calibration.win_probabilities([1, 0], False, of)[0] for of in ("package", "one_title"))
+    assert (package, picture) == pytest.approx((1 / (1 + np.exp(-4)), 1 / (1 + np.exp(-1))))
+
+
 def test_large_scores_do_not_overflow() -> None:
     assert Calibration(10, {}, 10).win_probabilities([1e6, -1e6, 0]).tolist() == [1, 0, 0]
 

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.skill import EXPERIMENT, FILE, ONE_TITLE, ONE_VIDEO, PACKAGE, read_skills
+from thumblab_core.ranking.skill import (
+    EXPERIMENT,
+    FILE,
+    ONE_TITLE,
+    ONE_VIDEO,
+    PACKAGE,
+    read_package_skills,
+    read_skills,
+)
 
 
 def row(question: str | None, slice_: str, value: float | None, **changes: Any) -> dict[str, Any]:
@@ -29,6 +37,17 @@ def test_the_skill_is_that_of_pictures_under_one_title(tmp_path: Path) -> None:
 
 def test_a_release_of_before_has_the_skill_of_packages(tmp_path: Path) -> None:
     assert skills(tmp_path, row(None, "all", 0.62), row(None, "2x", 0.7)) == {"future": (PACKAGE, 0.62)}
+
+
+def test_packages_have_their_own_skill_and_none_where_it_was_not_measured(tmp_path: Path) -> None:
+    rows = [row(ONE_TITLE, "residual", 0.57), row(PACKAGE, "all", 0.62), row(PACKAGE, "2x", 0.7)]
+    rows.append(row(ONE_TITLE, "residual", 0.55, split="adapted"))
+    (tmp_path / FILE).write_text(json.dumps(rows))
+    assert {split: (skill.question, skill.auc) for split, skill in read_package_skills(tmp_path).items()} == {
+        "future": (PACKAGE, 0.62)
+    }
+    (tmp_path / FILE).unlink()
+    assert read_package_skills(tmp_path) == {}
 
 
 def test_a_question_without_a_figure_is_not_replaced_by_another_one(tmp_path: Path) -> None:

@@ -70,7 +70,10 @@ def test_pages_health_and_documents_need_no_key(service, path):
         ({"thumbnails": [{"id": "a"}]}, "url or image_base64"),
         ({"thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a", "image_base64": "aaaa"}]}, "url or image_base64"),
         ({"thumbnails": [{"id": "a", "url": "u"}, {"id": "a", "url": "u"}]}, "same id"),
-        ({"colour": "red"}, "colour: there is no such field; the fields are title, category, channel_id, thumbnails"),
+        (
+            {"colour": "red"},
+            "colour: there is no such field; the fields are title, category, channel_id, titles, categories, thumbnails",
+        ),
         ({"niche": "tech"}, "niche: there is no such field; use category"),
         ({"Channel": "UCx"}, "Channel: there is no such field; use channel_id"),
         (
@@ -86,9 +89,8 @@ def test_an_invalid_field_is_a_problem_that_names_the_field(service, change, exp
 
 def test_an_unknown_field_of_a_form_is_answered_with_the_field_that_is_meant(service, draw):
     detail = problem(service.upload(draw(1), niche="tech"), 422)["detail"]
-    assert (
-        detail == "niche: there is no such field; use category; the fields are title, category, channel_id, thumbnails"
-    )
+    fields = "title, category, channel_id, titles, categories, thumbnails"
+    assert detail == f"niche: there is no such field; use category; the fields are {fields}"
     reply = service.client.post("/v1/score", data={"title": "t"}, files={"thumbnail": ("a.jpg", draw(1))})
     assert "thumbnail: there is no such field; use thumbnails" in problem(reply, 422)["detail"]
 
@@ -244,8 +246,9 @@ def test_the_page_runs_only_its_own_script_and_cannot_be_framed(service):
 
 def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     document = httpx.get(f"{service.url}/openapi.json").json()
+    batches = {f"/v1/batches{path}" for path in ("", "/{batch_id}", "/{batch_id}/results")}
     paths = {"/v1/score", "/v1/experiments", "/v1/library/pictures", "/health", "/ready", "/metrics"}
-    assert set(document["paths"]) == paths
+    assert set(document["paths"]) == paths | batches
     for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):
         post = document["paths"][path]["post"]
         assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}

@@ -1,0 +1,163 @@
+"""Test webhooks against a real https server with a certificate of its own."""
+
+import base64
+import datetime
+import hashlib
+import hmac
+import http.server
+import json
+import ssl
+import threading
+import time
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+SECRET = "secret-of-the-tests-0123456789"
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory):
+    """A running https server at 127.0.0.1, as a dictionary: its `host`, its certificate, and what it `got`.
+
+    It answers with the statuses in `answers`, and then with 204.
+    """
+    folder = tmp_path_factory.mktemp("certificate")
+    _make_certificate(folder)
+    state = {"got": [], "answers": [], "certificate": folder / "certificate.pem"}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            state["got"].append((self.path, dict(self.headers), body))
+            status = state["answers"].pop(0) if state["answers"] else 204
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", f"https://{state['host']}/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    state["host"] = f"127.0.0.1:{server.server_port}"
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def telling(lab_at, run, tmp_path_factory, receiver):
+    """A running service that may send webhooks to the receiver."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(receiver["certificate"]))
+        patch.setattr("thumblab_serving.batches.webhooks._WAITS_S", (0.1, 0.1))
+        lab = lab_at(
+            tmp_path_factory.mktemp("lab"),
+            serving_webhook_hosts=receiver["host"],
+            serving_webhook_secret=SECRET,
+        )
+        lab.promote(lab.index("tech"))
+        lab.promote(lab.model())
+        with run(lab.settings) as service:
+            yield service
+
+
+@pytest.fixture
+def told(telling, receiver, item, send):
+    """Return a function that sends a batch, and returns it after its webhook was delivered or has failed."""
+
+    def tell(*answers, path="/done?a=b"):
+        receiver["got"].clear()
+        receiver["answers"][:] = answers
+        batch = send(telling, [item(1, pictures=1)], webhook=f"https://{receiver['host']}{path}")
+        deadline = time.monotonic() + 60
+        while (now := telling.client.get(f"/v1/batches/{batch['id']}").json())["webhook"]["state"] == "waiting":
+            assert time.monotonic() < deadline, now
+            time.sleep(0.05)
+        return now
+
+    return tell
+
+
+def test_the_end_of_a_batch_is_told_with_a_signature(told, receiver):
+    batch = told()
+    assert (batch["webhook"]["state"], batch["webhook"]["attempts"]) == ("delivered", 1)
+    [(path, headers, body)] = receiver["got"]
+    assert path == "/done?a=b"
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert headers["webhook-id"] == batch["id"]
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+    batch.pop("webhook")
+    assert json.loads(body) == {"type": "batch.ended", "batch": batch}
+
+
+def test_a_webhook_is_tried_again_and_then_given_up(told, receiver):
+    assert told(500)["webhook"] == {
+        "host": "127.0.0.1",
+        "state": "delivered",
+        "attempts": 2,
+        "reason": None,
+    }
+    given_up = told(500, 503, 404)["webhook"]
+    assert (given_up["state"], given_up["attempts"]) == ("failed", 3)
+    assert "answered 404" in given_up["reason"]
+    assert len(receiver["got"]) == 3
+
+
+def test_a_webhook_follows_no_redirect(told, receiver):
+    assert told(302, 302, 302)["webhook"]["state"] == "failed"
+    assert {path for path, _, _ in receiver["got"]} == {"/done?a=b"}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://HOST/", "give an https URL"),
+        ("https://example.com/", "not among THUMBLAB_SERVING_WEBHOOK_HOSTS"),
+        ("https://127.0.0.1:1/", "not among"),
+        ("https://user:password@HOST/", "credentials"),
+        ("ftp://HOST/", "give an https URL"),
+        ("https://", "not among"),
+    ],
+)
+def test_a_webhook_to_another_address_is_refused(telling, receiver, item, url, expected):
+    body = {"items": [item(1)], "webhook": url.replace("HOST", receiver["host"])}
+    reply = telling.client.post("/v1/batches", json=body)
+    assert reply.status_code == 422
+    assert reply.json()["detail"].startswith("webhook: ")
+    assert expected in reply.json()["detail"]
+
+
+def _make_certificate(folder):
+    """Write a certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    unencrypted = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unencrypted)
+    (folder / "key.pem").write_bytes(private)

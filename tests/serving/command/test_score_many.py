@@ -1,0 +1,177 @@
+"""Test `thumblab score FOLDER|TABLE.csv --out FILE`, and several titles and niches in one command."""
+
+import csv
+import json
+
+import pytest
+
+TITLE = "I tested every phone under $200"
+
+
+@pytest.fixture
+def folder(tmp_path, draw):
+    """A folder with two pictures, a file that is no picture, and a subfolder with two pictures."""
+    root = tmp_path / "pictures"
+    (root / "video").mkdir(parents=True)
+    for name, number in (("a.jpg", 1), ("b.png", 2), ("video/c.jpg", 3), ("video/d.jpg", 4)):
+        (root / name).write_bytes(draw(number))
+    (root / "notes.txt").write_text("no picture")
+    return root
+
+
+@pytest.fixture
+def rows(tmp_path):
+    def read():
+        with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture
+def score(within, service, tmp_path):
+    """Return a function that runs the command, which asks the service."""
+
+    def run(*arguments, **settings):
+        settings = {"THUMBLAB_SERVING_URL": service.url} | settings
+        return within(*arguments, "--out", tmp_path / "results.csv", **settings)
+
+    return run
+
+
+def test_pictures_of_a_folder_are_scored_alone_and_those_of_a_subfolder_together(score, rows, folder, service):
+    done = score(folder, "--title", TITLE, "--niche", "tech")
+    assert done.exit_code == 0, done.stderr
+    assert "Scored 3 requests." in done.stdout
+    found = rows()
+    assert [row["group"] for row in found] == ["a.jpg", "b.png", "video", "video"]
+    assert [row["verdict"] for row in found[:2]] == ["only_one", "only_one"]
+    pictures = [(folder / "video" / name).read_bytes() for name in ("c.jpg", "d.jpg")]
+    alone = service.score(*pictures, title=TITLE)["thumbnails"]
+    assert [float(row["score"]) for row in found[2:]] == pytest.approx([t["score"] for t in alone], rel=1e-4)
+    assert [int(row["rank"]) for row in found[2:]] == [t["rank"] for t in alone]
+
+
+def test_this_process_gives_the_same_results_as_the_service(score, rows, folder):
+    score(folder, "--title", TITLE, "--niche", "tech")
+    served = rows()
+    (folder.parent / "results.csv").unlink()
+    local = score(folder, "--title", TITLE, "--niche", "tech", "--local")
+    assert local.exit_code == 0, local.stderr
+    for one, other in zip(rows(), served, strict=True):
+        assert float(one.pop("score")) == pytest.approx(float(other.pop("score")), rel=1e-3)
+        same = ("request", "group", "thumbnail", "title", "rank", "verdict", "winner", "model", "index")
+        assert {name: one[name] for name in same} == {name: other[name] for name in same}
+
+
+def test_a_second_run_scores_only_what_is_new(score, rows, folder, draw):
+    arguments = (folder, "--title", TITLE, "--niche", "tech")
+    score(*arguments)
+    before = rows()
+    assert "Scored 0 requests, 3 were done before." in score(*arguments).stdout
+    assert rows() == before
+    (folder / "new.jpg").write_bytes(draw(9))
+    assert "Scored 1 requests, 3 were done before." in score(*arguments).stdout
+    assert rows()[:4] == before
+    assert rows()[4]["group"] == "new.jpg"
+
+
+@pytest.mark.parametrize("kept", [0, 10, -1, -200, "a whole row of two"])
+def test_a_run_that_was_stopped_while_it_wrote_continues(score, rows, folder, tmp_path, kept):
+    arguments = (folder, "--title", TITLE, "--niche", "tech")
+    score(*arguments)
+    whole, results = rows(), tmp_path / "results.csv"
+    text = results.read_text()
+    results.write_text(text[:kept] if isinstance(kept, int) else text[: text.rindex("\n", 0, -1) + 1])
+    if kept == 10:  # The header was not written to its end. This file could be anything.
+        assert score(*arguments).exit_code == 1
+        return
+    done = score(*arguments)
+    assert done.exit_code == 0, done.stderr
+    assert sorted(row["thumbnail"] for row in rows()) == sorted(row["thumbnail"] for row in whole)
+
+
+def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score, rows, folder, tmp_path, images, draw):
+    images["bodies"]["/many.jpg"] = draw(8)
+    lines = [
+        "thumbnail,title,niche,group,remark",
+        "pictures/a.jpg,One title,tech,first,x",
+        "pictures/b.png,One title,tech,first,x",
+        f"http://{images['host']}/many.jpg,Another,gaming,,",
+        "pictures/gone.jpg,Gone,tech,,",
+        ",No picture,tech,,",
+        "pictures/a.jpg,,tech,,",
+        "pictures/a.jpg,T,knitting,,",
+        "pictures/video/c.jpg,A third,tech,first,",
+        "pictures/video/c.jpg,@formula,tech,=group,",
+    ]
+    table = tmp_path / "videos.csv"
+    table.write_text("\n".join(lines))
+    done = score(table)
+    assert done.exit_code == 0, done.stderr
+    problems = [line.partition(" is skipped: ")[2] for line in done.stderr.splitlines() if "is skipped" in line]
+    assert len(problems) == 4
+    assert "thumbnail is missing" in problems[0]
+    assert "title is missing; fill in the cell, or give --title" in problems[1]
+    assert "niche is knitting" in problems[2]
+    assert "another title, niche or channel than the first row of the group first" in problems[3]
+    found = {(row["group"], row["thumbnail"].rpartition("/")[2]): row for row in rows()}
+    assert set(found) == {
+        ("first", "a.jpg"),
+        ("first", "b.png"),
+        ("line 4", "many.jpg"),
+        ("line 5", ""),
+        ("'=group", "c.jpg"),
+    }
+    assert found["line 4", "many.jpg"]["niche"] == "gaming"
+    assert "No such file" in found["line 5", ""]["error"]
+    assert found["'=group", "c.jpg"]["title"] == "'@formula"
+    (folder / "gone.jpg").write_bytes(draw(5))
+    assert "Scored 0 requests, 4 were done before." in score(table).stdout
+    assert "Scored 1 requests, 3 were done before." in score(table, "--again").stdout
+    assert not [row for row in rows() if row["error"]]
+
+
+def test_a_group_of_too_many_pictures_is_an_error_in_its_row(score, rows, folder, draw):
+    for number in range(25):
+        (folder / "video" / f"more-{number}.jpg").write_bytes(draw(number))
+    done = score(folder, "--title", TITLE, "--niche", "tech")
+    assert done.exit_code == 0
+    assert "1 of them have no scored thumbnail" in done.stdout
+    assert "at most 20 thumbnails" in rows()[2]["error"]
+
+
+def test_a_lost_service_ends_the_run_and_the_next_run_continues(score, rows, folder):
+    done = score(folder, "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL="http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert rows() == []
+    assert score(folder, "--title", TITLE, "--niche", "tech").exit_code == 0
+    assert len(rows()) == 4
+
+
+def test_options_that_do_not_fit_are_explained(within, score, folder, tmp_path):
+    assert "--out needs one FOLDER" in within(folder, "--title", TITLE, "--niche", "tech").stderr
+    assert "--out needs one FOLDER" in score(folder / "a.jpg", "--title", TITLE, "--niche", "tech").stderr
+    assert "give --title and --niche" in score(folder).stderr
+    (tmp_path / "empty").mkdir()
+    assert "has no pictures" in score(tmp_path / "empty", "--title", TITLE, "--niche", "tech").stderr
+    (tmp_path / "results.csv").write_text("my,own\ntable,!\n")
+    assert "give another file" in score(folder, "--title", TITLE, "--niche", "tech").stderr
+    assert (tmp_path / "results.csv").read_text() == "my,own\ntable,!\n"
+    missing = within(folder / "a.jpg", "--niche", "tech")
+    assert missing.exit_code == 2
+    assert "Missing option '--title'" in missing.stderr
+
+
+def test_several_titles_and_niches_are_printed_and_answered(within, service, files):
+    arguments = (*files[:2], "--title", TITLE, "--title", "Another title", "--niche", "tech", "--niche", "news")
+    asked = {"THUMBLAB_SERVING_URL": service.url}
+    printed = within(*arguments, **asked)
+    assert printed.exit_code == 0, printed.stderr
+    assert printed.stdout.count("Best package:") == 2
+    assert "In tech:" in printed.stdout
+    assert "In news:" in printed.stdout
+    assert "Another title" in printed.stdout
+    answer = json.loads(within(*arguments, "--json", **asked).stdout)
+    assert len(answer["packages"]["grid"]) == 4
+    assert [other["niche"] for other in answer["other_niches"]] == ["news"]

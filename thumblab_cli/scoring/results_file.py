@@ -1,0 +1,68 @@
+"""The table to which `thumblab score` writes results. A command that was stopped continues with it."""
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from thumblab_cli.scoring.score_requests import ScoreRequest
+from thumblab_core.durable_files import sync
+from thumblab_core.errors import LabError
+from thumblab_serving.batches.result_table import COLUMNS as ANSWER_COLUMNS
+from thumblab_serving.batches.result_table import Row, csv_line
+
+COLUMNS = ("request", "rows", "group", "channel", *(name for name in ANSWER_COLUMNS if name not in ("item", "id")))
+"""The columns. `request` is the key of the request that the row belongs to, and `rows` the number of its rows."""
+
+
+class ResultsFile:
+    """The results of the requests that are done. Close it after use.
+
+    Opening it keeps the rows of the requests that have all their rows. Other rows are what an interrupted write left,
+    and are dropped. With `again`, the rows of requests with an error are dropped too.
+
+    Raises `LabError` if there is such a file, but not with these columns, or if it cannot be written.
+    """
+
+    def __init__(self, path: Path, again: bool) -> None:
+        try:
+            rows = self._rows(path)
+            kept = {key: of_key for key, of_key in rows.items() if of_key[0]["rows"] == str(len(of_key))}
+            if again:
+                kept = {key: of_key for key, of_key in kept.items() if not any(row["error"] for row in of_key)}
+            self.done = frozenset(kept)
+            new = path.with_name(f"{path.name}.new")
+            lines = [[row.get(name, "") for name in COLUMNS] for of_key in kept.values() for row in of_key]
+            with new.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
+            sync(new)
+            new.replace(path)
+            self._file = path.open("a", newline="", encoding="utf-8")
+        except (OSError, csv.Error, UnicodeDecodeError) as error:
+            raise LabError(f"--out: {path} cannot be used ({error}); give another file") from None
+
+    def write(self, request: ScoreRequest, rows: Sequence[Row]) -> None:
+        """Add the results of a request."""
+        about = {"request": request.key, "rows": len(rows), "group": request.group, "channel": request.channel}
+        self._file.write("".join(csv_line([(about | dict(row)).get(name) for name in COLUMNS]) for row in rows))
+        self._file.flush()
+
+    def close(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    @staticmethod
+    def _rows(path: Path) -> dict[str, list[dict[str, str]]]:
+        """Return the rows of an existing file by request. Its last line is left out if it was not written to its end."""
+        if not path.exists():
+            return {}
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        reader = csv.DictReader(whole.splitlines(keepends=True))
+        if text and tuple(reader.fieldnames or ()) != COLUMNS:
+            raise LabError(f"--out: {path} is not a table of this command's results; give another file")
+        rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for row in reader:
+            rows[row["request"]].append(row)
+        return dict(rows)

@@ -1,0 +1,135 @@
+"""Read the scoring requests of a folder of pictures, or of a CSV table."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.tables.csv_table import (
+    ReadTable,
+    cell_texts,
+    column_names,
+    header_and_rows,
+    require_text,
+    table_lines,
+)
+from thumblab_pipelines.tables.problems import RowProblem
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".heic"})
+_OPTIONAL = ("title", "niche", "channel", "group")
+_LARGEST_TABLE = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Pictures that are ranked against each other, with what they are ranked for.
+
+    `group` names the request. `images` are paths or URLs. There is at least one title and one niche.
+    """
+
+    group: str
+    titles: tuple[str, ...]
+    niches: tuple[str, ...]
+    channel: str | None
+    images: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A short digest of the request. It recognises a request whose results are in the table already."""
+        asked = [self.group, self.titles, self.niches, self.channel, *self.images]
+        return hashlib.sha256(json.dumps(asked).encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the command's options say of a request for which the folder or the table says nothing."""
+
+    titles: tuple[str, ...]
+    niches: tuple[str, ...]
+    channel: str | None
+
+
+def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
+    """Return a request for each picture in a folder, and one for the pictures of each of its subfolders.
+
+    Raises `LabError` if there is no picture, or if the title or the niche is missing.
+    """
+    if not defaults.titles or not defaults.niches:
+        raise LabError("give --title and --niche for a folder; if each video has its own title, give a CSV table")
+    groups: list[tuple[str, tuple[str, ...]]] = [(path.name, (str(path),)) for path in _pictures(folder)]
+    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+        images = tuple(str(path) for path in _pictures(below))
+        if images:
+            groups.append((below.name, images))
+    if not groups:
+        raise LabError(f"{folder} has no pictures; their names end in {', '.join(sorted(_SUFFIXES))}")
+    titles, niches = defaults.titles, defaults.niches
+    return [ScoreRequest(name, titles, niches, defaults.channel, images) for name, images in groups]
+
+
+@dataclass
+class RequestTable(ReadTable):
+    """A CSV table with a row for each picture.
+
+    The column `thumbnail` has a path, from the folder of the table, or a URL. The columns `title`, `niche` and `channel`
+    may be missing or empty. Then the command's options are used. Rows with the same text in the column `group` are
+    ranked against each other. They must have the same title, niche and channel. A row without a group is scored alone.
+    """
+
+    path: Path
+    defaults: Defaults
+    _header: list[str] = field(default_factory=list)
+
+    def read(self) -> list[ScoreRequest]:
+        """Return the requests. Each row that cannot be used is in `problems`.
+
+        Raises `LabError` if the file cannot be read, is not a CSV table in UTF-8, or has no column `thumbnail`.
+        """
+        lines = table_lines(self.path, _LARGEST_TABLE)
+        header, rows = header_and_rows(self.path, lines, lambda cells: bool(self._header))
+        advice = ". The columns title, niche, channel and group may be there too"
+        self._header = column_names(self.path, header, ("thumbnail",), _OPTIONAL, advice)
+        rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
+        return list(self._grouped(self.good_rows(rows, self._row)))
+
+    def _row(self, cells: Sequence[str], line: int) -> tuple[int, ScoreRequest] | RowProblem:
+        texts = dict.fromkeys(_OPTIONAL, "") | cell_texts(self._header, cells)
+        try:
+            require_text(self._header, cells, texts)
+            image = texts["thumbnail"]
+            titles = (texts["title"],) if texts["title"] else self.defaults.titles
+            niches = (texts["niche"],) if texts["niche"] else self.defaults.niches
+            if not image:
+                raise ValueError("thumbnail is missing; fill in the cell")
+            for name, values in (("title", titles), ("niche", niches)):
+                if not values:
+                    raise ValueError(f"{name} is missing; fill in the cell, or give --{name} for such rows")
+            if niches[0] not in NICHES:
+                raise ValueError(f"niche is {niches[0][:40]}; use one of {', '.join(NICHES)}")
+        except ValueError as error:
+            return RowProblem(line, "", str(error))
+        is_url = image.startswith(("http://", "https://"))
+        path = image if is_url else str(self.path.parent / image)
+        group = texts["group"] or f"line {line}"
+        return line, ScoreRequest(group, titles, niches, texts["channel"] or self.defaults.channel, (path,))
+
+    def _grouped(self, rows: Iterator[tuple[int, ScoreRequest]]) -> Iterator[ScoreRequest]:
+        """Yield a request for each group, in the order of their first rows."""
+        groups: dict[str, ScoreRequest] = {}
+        for line, row in rows:
+            known = groups.get(row.group)
+            if known is None:
+                groups[row.group] = row
+            elif (known.titles, known.niches, known.channel) != (row.titles, row.niches, row.channel):
+                problem = f"it has another title, niche or channel than the first row of the group {row.group[:40]}"
+                self.problems.append(RowProblem(line, "", problem))
+            elif row.images[0] not in known.images:
+                groups[row.group] = replace(known, images=(*known.images, *row.images))
+        yield from groups.values()
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())

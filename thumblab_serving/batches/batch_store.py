@@ -1,0 +1,200 @@
+"""Keep batches in the data folder of the lab, and delete them after their time."""
+
+import hashlib
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from thumblab_core.durable_files import age, sync
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+from thumblab_serving.batches.records import Delivery, Facts
+from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, StoredBatch
+from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState
+
+MOST_UNFINISHED = 20
+"""Maximum number of batches that have not ended. Further ones are refused until one has ended."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_NEW = ".new-"
+"""Beginning of the name of a folder whose batch is still being written."""
+
+_ABANDONED_S = 3600.0
+"""Age in seconds at which the folder of a batch that was never completely written is deleted."""
+
+
+class ChangedRequestError(LabError):
+    """The error for an idempotency key that came with another request before."""
+
+
+class FullError(LabError):
+    """The error for a batch that cannot be taken at the moment, because too much is kept already."""
+
+
+class BatchStore:
+    """All batches of a lab. Several threads and processes may use the same folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.data_dir / "batches"
+        self._limit = settings.serving_batch_disk_mib * 2**20
+        self._kept_h = settings.serving_batch_kept_h
+        self._adding = threading.Lock()
+
+    def add(self, request: BatchRequest, idempotency_key: str | None) -> tuple[BatchOut, bool]:
+        """Store a batch. Return it, and whether it is new.
+
+        With an idempotency key, the same request is stored once, until its batch is deleted. Raises
+        `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already. Raises
+        `OSError` if the batch cannot be written.
+        """
+        batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(idempotency_key)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self._root / f"{_NEW}{secrets.token_hex(8)}"
+        new.mkdir(mode=0o700)
+        try:
+            facts = _write(new, batch_id, request)
+            with self._adding:
+                known = self.find(batch_id)
+                if known is not None:
+                    return self._again(known, facts), False
+                self._check_space(new)
+                try:
+                    # The name exists already if another process stored the same request in the meantime.
+                    new.rename(self._root / batch_id)
+                except OSError:
+                    known = self.find(batch_id)
+                    if known is None:
+                        raise
+                    return self._again(known, facts), False
+            sync(self._root)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        return StoredBatch(self._root / batch_id).describe(self._kept_h), True
+
+    def find(self, batch_id: str) -> StoredBatch | None:
+        """Return the batch with this id, or None. The id may come from outside."""
+        if not _ID.fullmatch(batch_id) or not (self._root / batch_id / FACTS).is_file():
+            return None
+        return StoredBatch(self._root / batch_id)
+
+    def describe(self, batch: StoredBatch) -> BatchOut:
+        """Return the batch and its progress."""
+        return batch.describe(self._kept_h)
+
+    def unfinished(self) -> list[StoredBatch]:
+        """Return the batches that have not ended, the oldest first."""
+        batches = []
+        for batch in self._all():
+            with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+                if not batch.has_ended:
+                    batches.append((batch.facts.created_at, batch))
+        return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
+
+    def undelivered(self) -> list[StoredBatch]:
+        """Return the ended batches whose webhook is to be tried now."""
+        found = []
+        for batch in self._all():
+            delivery = batch.delivery
+            due = delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time()
+            if due and batch.has_ended:
+                found.append(batch)
+        return found
+
+    def sweep(self) -> None:
+        """Delete the batches whose time is over, and folders of batches that were never completely written."""
+        for batch in self._all():
+            end = batch.end
+            if end is None:
+                continue
+            batch.drop_items()  # Usually, they are deleted already.
+            if datetime.now(UTC) >= datetime.fromisoformat(end.finished_at) + timedelta(hours=self._kept_h):
+                # The folder is renamed first, so that no reader finds a batch of which files are missing.
+                gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
+                with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+                    batch.folder.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+        for folder in self._root.glob(f"{_NEW}*"):
+            with suppress(FileNotFoundError):
+                if age(folder) > _ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def end_overdue(self, batch: StoredBatch) -> bool:
+        """End a batch that is to be cancelled, or whose deadline has passed. Return whether it has ended."""
+        if batch.is_cancelled:
+            batch.finish(BatchState.CANCELLED)
+        elif datetime.now(UTC) >= batch.facts.deadline:
+            batch.finish(BatchState.DEADLINE_PASSED)
+        else:
+            return False
+        return True
+
+    def _all(self) -> Iterator[StoredBatch]:
+        if not self._root.is_dir():
+            return
+        for folder in sorted(self._root.iterdir()):
+            batch = self.find(folder.name)
+            if batch is not None:
+                yield batch
+
+    def _again(self, known: StoredBatch, facts: Facts) -> BatchOut:
+        """Return the batch that was stored with an idempotency key before, if its request was the same."""
+        if known.facts.digest != facts.digest:
+            raise ChangedRequestError(
+                "another request came with this Idempotency-Key before; use a new key for a new request"
+            )
+        return self.describe(known)
+
+    def _check_space(self, new: Path) -> None:
+        if len(self.unfinished()) >= MOST_UNFINISHED:
+            raise FullError(f"{MOST_UNFINISHED} batches have not ended yet; send this one when one has ended")
+        kept = sum(_size(batch.folder) for batch in self._all())
+        if kept + _size(new) > self._limit:
+            raise FullError(
+                f"the batches on the disk take {kept // 2**20} of {self._limit // 2**20} MiB; wait until results expire, "
+                "or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
+            )
+
+
+def _id_of(idempotency_key: str) -> str:
+    return hashlib.sha256(b"idempotency-key:" + idempotency_key.encode()).hexdigest()[:32]
+
+
+def _write(folder: Path, batch_id: str, request: BatchRequest) -> Facts:
+    """Write the files of a new batch into an empty folder, and sync them to the disk. Return its facts."""
+    digest = hashlib.sha256(f"{request.deadline_s} {request.webhook}\n".encode())
+    with (folder / ITEMS).open("wb") as file:
+        for item in request.items:
+            line = item.model_dump_json(exclude_unset=True).encode() + b"\n"
+            digest.update(line)
+            file.write(line)
+    sync(folder / ITEMS)
+    now = datetime.now(UTC)
+    facts = Facts(
+        batch_id,
+        len(request.items),
+        digest.hexdigest(),
+        now.isoformat(),
+        (now + timedelta(seconds=request.deadline_s)).isoformat(),
+        request.webhook,
+    )
+    facts.write(folder / FACTS)
+    if request.webhook is not None:
+        Delivery().write(folder / WEBHOOK)
+    return facts
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files in a folder. Files that are deleted in the meantime count as 0."""
+    total = 0
+    for path in folder.glob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,120 @@
+"""Write results as rows of a table (CSV): a row for each thumbnail, and for each package of a title and a thumbnail."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+
+from thumblab_core.sub_scores import NAMES
+from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
+from thumblab_serving.schemas.batches import ItemResult
+
+Row = Mapping[str, object]
+
+COLUMNS = (
+    "item",
+    "id",
+    "niche",
+    "kind",
+    "title",
+    "thumbnail",
+    "rank",
+    "score",
+    "win_probability",
+    "margin",
+    "verdict",
+    "winner",
+    "confidence",
+    "ordered_by",
+    "evidence_mean",
+    "similarity",
+    *NAMES,
+    "model",
+    "index",
+    "error",
+    "degraded",
+)
+"""The columns. `kind` is `thumbnail` or `package`. `winner` says whether the row's candidate is the winner."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins with one of these is a formula to spreadsheets."""
+
+
+def as_csv(results: Iterable[bytes]) -> Iterator[str]:
+    """Yield the lines of a CSV table from results, which are lines of JSON."""
+    yield csv_line(COLUMNS)
+    for line in results:
+        result = ItemResult.model_validate_json(line)
+        about = {"item": result.item, "id": result.id}
+        rows = [{"error": result.error}] if result.answer is None else rows_of(result.answer)
+        for row in rows:
+            yield csv_line([(about | dict(row)).get(name) for name in COLUMNS])
+
+
+def rows_of(answer: ScoreAnswer) -> Iterator[Row]:
+    """Yield the rows of an answer for all its niches."""
+    for of_niche in (answer, *answer.other_niches):
+        common = {
+            "niche": of_niche.niche.value,
+            "model": of_niche.releases.model,
+            "index": of_niche.releases.index,
+            "degraded": "; ".join(of_niche.degraded),
+        }
+        yield from (common | dict(_thumbnail(thumbnail, of_niche)) for thumbnail in of_niche.thumbnails)
+        yield from (common | dict(package) for package in _packages(of_niche))
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Return a line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow([cell_text(cell) for cell in cells])
+    return out.getvalue()
+
+
+def cell_text(cell: object) -> str:
+    """Return the text of a cell."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    text = str(cell)
+    return f"'{text}" if text.startswith(_FORMULA) and not isinstance(cell, int) else text
+
+
+def _thumbnail(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> Row:
+    about: dict[str, object] = {"kind": "thumbnail", "thumbnail": thumbnail.id, "title": thumbnail.title}
+    if thumbnail.error is not None:
+        return about | {"error": thumbnail.error}
+    return about | {
+        "rank": thumbnail.rank,
+        "score": thumbnail.score,
+        "win_probability": thumbnail.win_probability,
+        "verdict": None if answer.verdict is None else answer.verdict.value,
+        "winner": None if answer.winner is None else thumbnail.id == answer.winner,
+        "confidence": answer.confidence,
+        "ordered_by": None if answer.ordered_by is None else answer.ordered_by.value,
+        "evidence_mean": thumbnail.evidence_mean,
+        "similarity": thumbnail.similarity_score,
+        **{name: score.value for name, score in thumbnail.sub_scores.items()},
+    }
+
+
+def _packages(answer: ScoreAnswer) -> Iterator[Row]:
+    packages = answer.packages
+    if packages is None:
+        return
+    best = (packages.best_title, packages.best_thumbnail)
+    for package in packages.grid:
+        yield {
+            "kind": "package",
+            "title": package.title,
+            "thumbnail": package.thumbnail,
+            "rank": package.rank,
+            "score": package.score,
+            "win_probability": package.win_probability,
+            "margin": package.margin,
+            "verdict": None if packages.verdict is None else packages.verdict.value,
+            "winner": None if packages.best_title is None else (package.title, package.thumbnail) == best,
+            "confidence": packages.confidence,
+        }

@@ -1,0 +1,82 @@
+"""Tell another service that a batch has ended: a signed POST over https to a host that the lab's owner allowed.
+
+The signature has the form of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` is
+`v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, with `THUMBLAB_SERVING_WEBHOOK_SECRET` as
+the key.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import replace
+
+from thumblab_core.errors import LabError
+from thumblab_core.fetch import Fetcher, FetchError
+from thumblab_core.settings import Settings
+from thumblab_serving.batches.records import Delivery
+from thumblab_serving.schemas.batches import BatchOut
+
+_DEADLINE_S = 10.0
+_WAITS_S = (5.0, 30.0, 120.0, 600.0)
+"""Seconds to wait after each failed attempt but the last."""
+
+
+class WebhookError(LabError):
+    """The error for a webhook to which this lab does not send."""
+
+
+class Webhooks:
+    """Sends webhooks. Many threads may use it at once. Close it after use."""
+
+    def __init__(self, settings: Settings) -> None:
+        hosts = [host for host in settings.serving_webhook_hosts.split(",") if host]
+        secret = settings.serving_webhook_secret
+        self._secret = None if secret is None else secret.get_secret_value().encode()
+        self._fetcher = Fetcher(hosts, _DEADLINE_S, accept="*/*")
+        self._is_on = bool(hosts) and self._secret is not None
+
+    def close(self) -> None:
+        self._fetcher.close()
+
+    def check(self, url: str) -> None:
+        """Raise `WebhookError` unless this lab sends webhooks to the URL."""
+        if not self._is_on:
+            raise WebhookError(
+                "this service sends no webhooks; set THUMBLAB_SERVING_WEBHOOK_HOSTS and THUMBLAB_SERVING_WEBHOOK_SECRET, or "
+                "leave the webhook out and ask for the batch"
+            )
+        if not url.startswith("https://"):
+            raise WebhookError("give an https URL")
+        try:
+            self._fetcher.check(url)
+        except FetchError:
+            raise WebhookError(
+                "its host is not among THUMBLAB_SERVING_WEBHOOK_HOSTS, or the URL contains credentials"
+            ) from None
+
+    def deliver(self, url: str, batch: BatchOut, delivery: Delivery) -> Delivery:
+        """Send the webhook of a batch once. Return the delivery after this attempt. Raises no error."""
+        attempts = delivery.attempts + 1
+        try:
+            self.check(url)  # The settings may have changed since the batch was stored.
+            body = json.dumps({"type": "batch.ended", "batch": batch.model_dump(mode="json", exclude={"webhook"})})
+            self._fetcher.post(url, body.encode(), self._headers(batch.id, body))
+        except LabError as error:
+            wait = None if attempts > len(_WAITS_S) else _WAITS_S[attempts - 1]
+            failed = replace(delivery, attempts=attempts, reason=str(error)[:300])
+            if wait is None:
+                return replace(failed, state="failed", next_at=None)
+            return replace(failed, next_at=time.time() + wait)
+        return Delivery("delivered", attempts, None, None)
+
+    def _headers(self, batch_id: str, body: str) -> dict[str, str]:
+        now = str(int(time.time()))
+        signed = hmac.new(self._secret or b"", f"{batch_id}.{now}.{body}".encode(), hashlib.sha256).digest()
+        return {
+            "Content-Type": "application/json",
+            "webhook-id": batch_id,
+            "webhook-timestamp": now,
+            "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+        }

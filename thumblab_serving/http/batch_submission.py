@@ -1,0 +1,76 @@
+"""Read the requests of `/v1/batches`."""
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+
+from thumblab_serving.http.bodies import MAX_BODY
+from thumblab_serving.http.problems import Problem, invalid_request
+from thumblab_serving.http.received import content_type, fields_of, invalid, json_body
+from thumblab_serving.schemas.batches import BatchRequest, ResultsQuery
+
+ID_DOCUMENTATION: dict[str, Any] = {
+    "name": "batch_id",
+    "in": "path",
+    "required": True,
+    "description": "The id of the batch.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+
+_KEY = "Idempotency-Key"
+_LONGEST_KEY = 255
+
+
+async def read(request: Request) -> tuple[BatchRequest, str | None]:
+    """Return the batch of a request and its idempotency key.
+
+    Raises a 415 `Problem` if the request is not JSON, and a 422 `Problem` if it breaks the schema.
+    """
+    if content_type(request) != "application/json":
+        raise Problem(415, "unsupported-media-type", "send application/json")
+    key = request.headers.get(_KEY)
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise invalid(f"{_KEY}: send 1 to {_LONGEST_KEY} printable ASCII characters")
+    try:
+        # The body is parsed in a thread, because megabytes of base64 would delay all other requests.
+        return await to_thread.run_sync(BatchRequest.model_validate_json, await json_body(request)), key
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def results_query(request: Request) -> ResultsQuery:
+    """Return the query of a request for results. Raises a 422 `Problem` if it breaks the schema."""
+    try:
+        return ResultsQuery.model_validate(fields_of(request.query_params.multi_items()))
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def documentation() -> dict[str, Any]:
+    """Return the description of a request that stores a batch, for the OpenAPI document."""
+    key = {
+        "name": _KEY,
+        "in": "header",
+        "required": False,
+        "description": (
+            "A text of your choice, such as a UUID. If you send the same request with the same key again, the batch is "
+            "stored once."
+        ),
+        "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY, "pattern": "^[ -~]+$"},
+    }
+    body = {
+        "required": True,
+        "description": f"At most {MAX_BODY // 2**20} MiB. Send many or large pictures by URL, or in several batches.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/BatchRequest"}}},
+    }
+    return {"parameters": [key], "requestBody": body}
+
+
+def results_documentation() -> list[dict[str, Any]]:
+    """Return the description of the path and the query for results, for the OpenAPI document."""
+    schema = ResultsQuery.model_json_schema()["properties"]["format"]
+    description = schema.pop("description")
+    wanted = {"name": "format", "in": "query", "required": False, "description": description, "schema": schema}
+    return [ID_DOCUMENTATION, wanted]

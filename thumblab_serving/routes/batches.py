@@ -1,0 +1,166 @@
+"""The routes of `/v1/batches`: store a batch, ask for it, cancel it, and read its results."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.responses import StreamingResponse
+
+from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError, FullError
+from thumblab_serving.batches.result_table import as_csv
+from thumblab_serving.batches.stored_batch import StoredBatch
+from thumblab_serving.batches.webhooks import WebhookError, Webhooks
+from thumblab_serving.batches.worker import BatchWorker
+from thumblab_serving.http import batch_submission
+from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.received import invalid
+from thumblab_serving.schemas.batches import BatchOut
+
+router = APIRouter(tags=["batches"], dependencies=[Depends(require_key)])
+
+CONCURRENT = 4
+"""Maximum number of requests about batches that read or write the disk at the same time. Further ones wait."""
+
+_RETRY_S = "60"
+_JSON_LINES, _CSV = "application/jsonl", "text/csv; charset=utf-8"
+
+T = TypeVar("T")
+
+
+@router.post(
+    "/v1/batches",
+    summary="Store up to 1,000 scoring requests, which are answered later",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=BatchOut,
+    responses={
+        202: {
+            "description": "The batch is stored. `Location` leads to it.",
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the batch."}},
+        },
+        **error_responses(401, 408, 409, 413, 415, 422, 503),
+    },
+    openapi_extra=batch_submission.documentation(),
+)
+async def add(request: Request, response: Response) -> BatchOut:
+    """The service answers the items one after the other while no request of `POST /v1/score` waits.
+
+    The batch is on the disk when the answer is sent, and goes on after a restart of the service. An item whose
+    thumbnails cannot be read has a result that says so, and does not stop the others.
+    """
+    store: BatchStore = request.app.state.batches
+    webhooks: Webhooks = request.app.state.webhooks
+    worker: BatchWorker = request.app.state.batch_worker
+    batch, key = await batch_submission.read(request)
+    if batch.webhook is not None:
+        try:
+            webhooks.check(batch.webhook)
+        except WebhookError as error:
+            raise invalid(f"webhook: {error}") from None
+    try:
+        stored, _ = await _run(request, lambda: store.add(batch, key))
+    except ChangedRequestError as error:
+        raise Problem(HTTPStatus.CONFLICT, "idempotency-key-reused", str(error)) from None
+    except FullError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), {"Retry-After": _RETRY_S}) from None
+    except OSError as error:
+        detail = f"the batch cannot be stored ({error.strerror}); check the disk of the lab's data folder"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", detail, {"Retry-After": _RETRY_S}) from None
+    worker.wake()
+    response.headers["Location"] = f"/v1/batches/{stored.id}"
+    return stored
+
+
+@router.get(
+    "/v1/batches/{batch_id}",
+    summary="The state and the progress of a batch",
+    response_model=BatchOut,
+    responses=error_responses(401, 404),
+    openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
+)
+async def state(request: Request) -> BatchOut:
+    """Ask again until `state` is `done`, `cancelled` or `deadline_passed`."""
+    store: BatchStore = request.app.state.batches
+    return await _of_batch(request, store.describe)
+
+
+@router.delete(
+    "/v1/batches/{batch_id}",
+    summary="Cancel a batch",
+    response_model=BatchOut,
+    responses=error_responses(401, 404),
+    openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
+)
+async def cancel(request: Request) -> BatchOut:
+    """No further picture is examined. The results so far are kept as usual. A batch that has ended does not change."""
+    store: BatchStore = request.app.state.batches
+    worker: BatchWorker = request.app.state.batch_worker
+
+    def cancelled(batch: StoredBatch) -> BatchOut:
+        batch.cancel()
+        return store.describe(batch)
+
+    described = await _of_batch(request, cancelled)
+    worker.wake()
+    return described
+
+
+@router.get(
+    "/v1/batches/{batch_id}/results",
+    summary="The results of a batch so far",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The results of the items that are done, in their order.",
+            "content": {
+                "application/jsonl": {
+                    "schema": {
+                        "type": "string",
+                        "description": "A line of JSON for each item, in the form of `ItemResult`.",
+                    }
+                },
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        },
+        **error_responses(401, 404, 422),
+    },
+    openapi_extra={"parameters": batch_submission.results_documentation()},
+)
+async def results(request: Request) -> Response:
+    """Send the results as JSON lines or as CSV. You may ask before the batch has ended."""
+    wanted = batch_submission.results_query(request).format
+
+    def open_results(batch: StoredBatch) -> Any:
+        batch.facts  # noqa: B018  raises FileNotFoundError if the batch was deleted
+        return batch.results() if wanted == "jsonl" else as_csv(batch.results())
+
+    lines = await _of_batch(request, open_results)
+    return StreamingResponse(
+        lines,
+        media_type=_JSON_LINES if wanted == "jsonl" else _CSV,
+        headers={"Content-Disposition": f'attachment; filename="results.{wanted}"'},
+    )
+
+
+async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
+    """Return the result of `work` on the batch that the path names. Raises a 404 `Problem` if there is none."""
+    store: BatchStore = request.app.state.batches
+
+    def find_and_work() -> T:
+        batch = store.find(request.path_params["batch_id"])
+        if batch is None:
+            raise FileNotFoundError
+        return work(batch)
+
+    try:
+        return await _run(request, find_and_work)
+    except FileNotFoundError:
+        detail = "there is no such batch; the results of a batch are deleted some time after it has ended"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-batch", detail) from None
+
+
+async def _run(request: Request, work: Callable[[], T]) -> T:
+    limiter: CapacityLimiter = request.app.state.batches_limiter
+    return await to_thread.run_sync(work, limiter=limiter)

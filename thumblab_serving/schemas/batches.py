@@ -1,0 +1,117 @@
+"""The requests and answers of `/v1/batches`."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.request import MAX_URL, ScoreRequest
+from thumblab_serving.schemas.strict import StrictModel
+
+MAX_ITEMS = 1_000
+MAX_PICTURES = 4_000
+"""Maximum number of pictures of all items of a batch together. With more of them, the JSON text has too many fields."""
+
+_WEEK_S = 7 * 24 * 3600
+
+
+class BatchItem(ScoreRequest):
+    """A request of `POST /v1/score`, with an id."""
+
+    id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the item, unique in the batch.")
+
+
+class BatchRequest(StrictModel):
+    """Scoring requests that the service answers when it has time."""
+
+    items: list[BatchItem] = Field(
+        min_length=1,
+        max_length=MAX_ITEMS,
+        description=f"The requests. Together they have at most {MAX_PICTURES} thumbnails.",
+    )
+    deadline_s: int = Field(
+        default=24 * 3600,
+        ge=1,
+        le=_WEEK_S,
+        description="Seconds from now after which no further item is scored. The results up to then are kept.",
+    )
+    webhook: str | None = Field(
+        default=None,
+        max_length=MAX_URL,
+        description=(
+            "https URL that gets a signed POST when the batch has ended. Its host must be among those that the service "
+            "allows for this (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if len({item.id for item in self.items}) != len(self.items):
+            raise ValueError("two items have the same id")
+        pictures = sum(len(item.thumbnails) for item in self.items)
+        if pictures > MAX_PICTURES:
+            raise ValueError(f"the items have {pictures} thumbnails; send at most {MAX_PICTURES} in a batch")
+        return self
+
+
+class BatchState(StrEnum):
+    """What happens to a batch. The last three states are final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    DEADLINE_PASSED = "deadline_passed"
+
+
+class WebhookOut(StrictModel):
+    """The delivery of the webhook of a batch."""
+
+    host: str
+    state: Literal["waiting", "delivered", "failed"] = Field(description="`failed`: it is not tried again.")
+    attempts: int = Field(ge=0)
+    reason: str | None = Field(description="Why the last attempt failed.")
+
+
+class BatchOut(StrictModel):
+    """A batch and its progress."""
+
+    id: str
+    state: BatchState
+    items: int = Field(ge=1)
+    done: int = Field(ge=0, description="Items that have a result, also if this is an error.")
+    failed: int = Field(
+        ge=0, description="Items of which no thumbnail could be scored. They are counted in `done` too."
+    )
+    created_at: datetime
+    deadline_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="When the results are deleted. Null until the batch has ended (`THUMBLAB_SERVING_BATCH_KEPT_H`)."
+    )
+    results: str = Field(description="The path of the results. There are results for the items that are done.")
+    webhook: WebhookOut | None
+
+
+class ItemResult(StrictModel):
+    """The result of an item: a line of the results. Exactly one of `answer` and `error` is not null."""
+
+    item: int = Field(ge=1, description="The place of the item in the batch, from 1.")
+    id: str
+    answer: ScoreAnswer | None = None
+    error: str | None = None
+
+
+class ResultsQuery(StrictModel):
+    """The query of the results."""
+
+    format: Literal["jsonl", "csv"] = Field(
+        default="jsonl",
+        description=(
+            "`jsonl`: an `ItemResult` in each line. `csv`: a row for each thumbnail, and for each package of a title and a "
+            "thumbnail."
+        ),
+    )

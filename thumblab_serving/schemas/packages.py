@@ -1,0 +1,85 @@
+"""The field `packages` of an answer: the grid of several titles and several pictures."""
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.verdict import ProbabilitiesFrom, SkillOut, Verdict
+
+
+class PackageOut(StrictModel):
+    """A package: a title together with a picture. It is one cell of the grid."""
+
+    title: str
+    thumbnail: str = Field(description="The id of the picture.")
+    rank: int | None = Field(
+        description=(
+            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null where "
+            "the model cannot rank the picture, and where the skill for packages is not proven."
+        )
+    )
+    score: float | None = Field(
+        ge=0,
+        le=100,
+        description="Percentile of the model's score, as in `thumbnails`. Null where `thumbnails` has none either.",
+    )
+    win_probability: float | None = Field(
+        ge=0, le=1, description="Probability of being the best of all ranked packages. Null where `rank` is null."
+    )
+    margin: float | None = Field(
+        ge=0.5,
+        le=1,
+        description=(
+            "Probability that the best package beats this one. For the best package: that it beats the second. Null where "
+            "`rank` is null, and where only one package is ranked."
+        ),
+    )
+
+
+class UnderTitleOut(StrictModel):
+    """The verdict on the pictures under one of the titles. Pictures with a title of their own are left out."""
+
+    title: str
+    winner: str | None = Field(
+        description="The id of the best picture under this title. Null where the model names no winner."
+    )
+    verdict: Verdict | None = Field(description="As in the answer, by the skill for pictures under one title.")
+    confidence: float | None = Field(
+        ge=0, le=1, description="Probability that the winner beats the second picture under this title."
+    )
+
+
+class PackagesOut(StrictModel):
+    """The packages of a request with several titles.
+
+    Which package is best is another question than which picture is best under one title. The model has another skill
+    and another calibration for it. `verdict`, `skill` and `grid` use those for packages, and `under_titles` uses those
+    for pictures under one title.
+    """
+
+    best_title: str | None = Field(description="The title of the best package. Null where there is no best package.")
+    best_thumbnail: str | None = Field(
+        description="The id of the best package's picture. If it is one of a near-identical group, the first of the group."
+    )
+    verdict: Verdict | None = Field(
+        description=(
+            "How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`. "
+            "`no_skill`: the skill for packages is not proven, so there is no best package. Null when no picture could be "
+            "read."
+        )
+    )
+    confidence: float | None = Field(
+        ge=0, le=1, description="Probability that the best package beats the second. Null without a best package."
+    )
+    skill: SkillOut | None = Field(
+        description="The accuracy of the model for packages (`question` is `package`). Null where it was not evaluated."
+    )
+    probabilities_from: ProbabilitiesFrom | None = Field(
+        description="What the win probabilities were fitted to. Null where there are no win probabilities."
+    )
+    grid: list[PackageOut] = Field(
+        description=(
+            "A package for each title and each picture that could be read: first all pictures under the first title. A "
+            "picture with a title of its own makes one package, which comes last."
+        )
+    )
+    under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")

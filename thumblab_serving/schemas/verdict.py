@@ -1,0 +1,67 @@
+"""The parts of an answer that say how sure its order is: the verdict, the skill, and what the order follows."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+Question = Literal["one_title", "package"]
+"""What an answer decides between: pictures under one title, or packages whose titles differ."""
+
+ProbabilitiesFrom = Literal["videos", "experiments", "residuals", "packages"]
+"""What win probabilities were fitted to."""
+
+
+class Verdict(StrEnum):
+    """The verdict on the winner: how sure it is that the winner beats the second-best candidate.
+
+    `NO_SKILL`: the model was not shown to be better than chance at this question, so there is no winner.
+    """
+
+    CLEAR = "clear"
+    LEANING = "leaning"
+    TOO_CLOSE_TO_CALL = "too_close_to_call"
+    ONLY_ONE = "only_one"
+    NO_VERDICT = "no_verdict"
+    NO_SKILL = "no_skill"
+
+
+class OrderedBy(StrEnum):
+    """What the ranks of an answer follow: the model's scores, or the evidence (`evidence_mean`)."""
+
+    MODEL = "model"
+    EVIDENCE = "evidence"
+
+
+class SkillOut(StrictModel):
+    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
+    as the request's channel, see `measured_on`.
+
+    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
+    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
+    """
+
+    question: Literal["one_video", "one_title", "package"] = Field(
+        default="package",
+        description=(
+            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five "
+            "channels. "
+            "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
+            "title. `package`: which video got more views, each with its own title. It is the question of packages. For "
+            "pictures under one title, it is only that of older models."
+        ),
+    )
+    summary: str = Field(default="", description="The same in a sentence.")
+    measured_on: str = Field(
+        description=(
+            "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "
+            "`adapted`: unseen channels after a channel adapter was added."
+        )
+    )
+    auc: float = Field(ge=0, le=1)
+    low: float | None
+    high: float | None
+    pairs: int
+    channels: int
