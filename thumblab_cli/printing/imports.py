@@ -39,6 +39,7 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
 def print_exports(console: Console, imported: "ImportedExports") -> None:
     """Print what was imported for a channel from its exports, and each part that failed."""
     from thumblab_cli.printing.printable import printable
+    from thumblab_pipelines.training.corpus import LEAST_FOR_CTR
 
     ctr = imported.ctr
     lines = [f"note: {remark}" for remark in imported.remarks]
@@ -56,6 +57,12 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
         if imported.without_picture > len(imported.missing):
             lines.append(f"  and {imported.without_picture - len(imported.missing)} more")
     with_ctr = len({video_id for report in ctr for video_id in report.video_ids})
-    lines.append(f"{with_ctr} videos with a true click-through rate")
+    usual = "" if imported.usual_ctr is None else f"; {imported.usual_ctr:.1%} of all impressions were clicked"
+    lines.append(f"{with_ctr} videos with a true click-through rate{usual}")
+    if with_ctr:
+        lines.append(
+            f"the next training can learn click-through rates from {imported.learnable} videos of the lab; it does so "
+            f"from {LEAST_FOR_CTR} on"
+        )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

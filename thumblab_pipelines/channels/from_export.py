@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
 
 from thumblab_core.database.channels import Channel, find_channel
 from thumblab_core.database.tables import thumbnails, videos
 from thumblab_core.errors import LabError
+from thumblab_core.experiments.usual_ctr import usual_ctr
 from thumblab_core.given_text import CHANNEL_ID
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
@@ -47,6 +48,11 @@ SOURCE = "catalogue"
 So the rules for data of the API do not delete them.
 """
 
+_LEARNABLE = text("""
+SELECT count(*) FROM true_ctr c JOIN thumbnails t ON t.video_id = c.video_id
+WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
+""")
+
 _NO_ANSWER = "the image host gave no answer"
 
 
@@ -75,6 +81,9 @@ class ImportedExports:
     picture. `downloaded` counts the pictures that were downloaded now. `missing` says of the first videos without a
     picture why they have none, and `without_picture` counts these videos. `refused` has a sentence for each export that
     could not be read. `ctr` has the results of importing the click-through rates.
+
+    `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
+    is the channel's rate over all impressions, or None if it has too few.
     """
 
     channel: Channel
@@ -89,6 +98,8 @@ class ImportedExports:
     refused: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     ctr: list[StudioImport] = field(default_factory=list)
+    learnable: int = 0
+    usual_ctr: float | None = None
 
 
 def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -> ImportedExports:
@@ -130,6 +141,10 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         except LabError as error:
             result.remarks.append(f"no click-through rates: {error}")
     _fetch_pictures(lab, [video.video_id for video in usable], result, progress)
+    with lab.engine.connect() as connection:
+        result.learnable = connection.execute(_LEARNABLE).scalar_one()
+        usual = usual_ctr(connection, channel.channel_id)
+    result.usual_ctr = None if usual is None else usual.ctr
     return result
 
 
