@@ -46,14 +46,14 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
     lines += [f"note: {remark}" for report in ctr for remark in report.remarks]
     lines += [f"left out: {sentence}" for sentence in imported.refused]
     lines.append(
-        f"{printable(imported.channel.title)} ({imported.channel.channel_id}), niche {imported.niche}: "
+        f"{imported.channel.title} ({imported.channel.channel_id}), niche {imported.niche}: "
         f"{imported.videos} videos, {imported.new} of them new"
     )
     lines += [f"{count} not imported: {reason}" for reason, count in imported.left_out.items()]
     lines.append(f"{imported.pictures} have a thumbnail, {imported.downloaded} of them downloaded now")
     if imported.without_picture:
         lines.append(f"{imported.without_picture} have none:")
-        lines += [f"  {printable(sentence)}" for sentence in imported.missing]
+        lines += [f"  {sentence}" for sentence in imported.missing]
         if imported.without_picture > len(imported.missing):
             lines.append(f"  and {imported.without_picture - len(imported.missing)} more")
     with_ctr = len({video_id for report in ctr for video_id in report.video_ids})
@@ -65,4 +65,4 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
             f"from {LEAST_FOR_CTR} on"
         )
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -26,7 +26,7 @@ from thumblab_pipelines.collection.download import fetch_thumbnails
 from thumblab_pipelines.collection.thumbnail_request import Kind
 from thumblab_pipelines.collection.thumbnails_wanted import Wanted
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio
+from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
 from thumblab_pipelines.progress import Progress, batches, silent
@@ -114,7 +114,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     exported: dict[str, ExportedVideo] = {}
     readable: list[Path] = []
     refused: list[str] = []
-    for done, file in enumerate(given.files):
+    for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
         progress("reading exports", done, len(given.files))
         try:
             read_videos(file, given.as_of, given.columns, exported)
@@ -165,6 +165,14 @@ def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
     """
     base = lab.settings.youtube_endpoint or _IMAGE_HOST
     return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
+
+
+def _day_of(file: Path, as_of: date | None) -> date:
+    """Return the day of an export, so that newer facts replace older ones. A file that cannot be read comes first."""
+    try:
+        return export_day(file, as_of)
+    except LabError:
+        return date.min
 
 
 def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo]) -> tuple[Channel, list[str]]:

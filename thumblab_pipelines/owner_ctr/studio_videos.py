@@ -17,6 +17,9 @@ from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_t
 _LONGEST_TITLE = 200
 """YouTube allows titles of at most 100 characters. A longer text is not a title."""
 
+_LONGEST_S = 1_000_000
+"""A longer video is an error of the table. YouTube allows twelve hours, and longer streams are cut."""
+
 
 @dataclass
 class ExportedVideo:
@@ -72,7 +75,7 @@ def _merge(table: StudioTable, day: date, first: date | None, into: dict[str, Ex
         video.title = _title(cells) or video.title
         video.published = on if on is not None and on <= day else video.published
         length = seconds(cells.get(DURATION, ""), commas.of(DURATION))
-        video.duration_s = round(length) if length else video.duration_s
+        video.duration_s = round(length) if length and length < _LONGEST_S else video.duration_s
         short = may_be_short(cells, commas, on)
         video.is_short = short if short is not None else video.is_short
         views = _views(cells, commas)

@@ -129,6 +129,15 @@ def test_exports_are_merged_and_an_unreadable_one_is_named(owner: Owner, tmp_pat
     assert count(owner.lab, video_stats) == 10  # Two videos are in both exports, which are of different days.
 
 
+def test_the_facts_of_the_newest_export_count_in_any_order_of_the_files(owner: Owner, tmp_path: Path) -> None:
+    rows = owner.rows(6)
+    older = write(tmp_path / "Content 2015-01-01_2026-11-20 My channel.csv", rows)
+    newer = write(tmp_path / NAME, [[*row[:1], "Renamed", *row[2:]] for row in rows])
+    add(owner, newer, older)
+    with owner.lab.engine.connect() as connection:
+        assert set(connection.scalars(select(videos.c.title))) == {"Renamed"}
+
+
 def test_videos_that_cannot_be_used_are_counted_by_reason(owner: Owner, tmp_path: Path) -> None:
     short, untitled, undated, unseen, *good = owner.videos[:9]
     rows = [
