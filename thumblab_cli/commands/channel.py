@@ -135,7 +135,10 @@ def remove(channel: str) -> None:
 
 def _is_export(name: str) -> bool:
     """Return whether an argument is a file and not the name of a channel."""
-    return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
+    try:
+        return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
+    except OSError:  # The name is too long for a path.
+        return False
 
 
 def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dict[str, Any]) -> None:
