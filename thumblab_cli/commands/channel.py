@@ -3,17 +3,22 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumblab_core.errors import LabError
+from thumblab_cli.studio_options import as_of_option, column_option
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from thumblab_pipelines.channels.add import AddedChannel
+    from thumblab_pipelines.channels.from_export import ImportedExports
+    from thumblab_pipelines.lab import Lab
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -27,7 +32,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("channel", required=False)
+@click.argument("names", nargs=-1, metavar="[CHANNEL | EXPORT...]")
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -35,38 +40,62 @@ def command() -> None:
 )
 @click.option("--niche", type=click.Choice(NICHES), help="The niche for a channel that is new to the lab.")
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
+@click.option("--name", help="With EXPORT: the title or the id of the channel. Default: the name in the file's name.")
+@as_of_option
+@column_option
+@click.option("--demo", is_flag=True, help="Use the demo's lab, which `thumblab up --demo` runs.")
 @_json
-def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
-    """Fit an adapter of the served model to the videos of CHANNEL, and serve this adapter.
+def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Fit an adapter of the served model to the videos of a channel, and serve this adapter.
 
-    CHANNEL is the channel's id, its exact title, its @handle or its link.
+    CHANNEL is the channel's id, its exact title, its @handle or its link. Its videos are those of the lab. If the lab
+    has none, they are collected from YouTube, which needs an API key.
+
+    EXPORT is a .zip or .csv file that YouTube Studio made, in any language. It names the videos of your channel, so no
+    API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are merged.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
     videos. It then compares how well the model orders pairs of the newest 20 % of the videos, with the adapter and
     without it.
+
+    \b
+    For example:
+      thumblab channel add "Content 2015-01-01_2026-11-01 My channel.zip" --niche tech
+      thumblab channel add @handle --niche tech
     """
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars, wide_console
+    from thumblab_cli.which_lab import lab_settings
     from thumblab_core.ranking.adapters import LEAST_VIDEOS
     from thumblab_pipelines.channels.add import add_channel
     from thumblab_pipelines.lab import Lab
 
     console = wide_console(stderr=as_json)
-    with progress_bars(console) as listener:
-        added = add_channel(Lab.open(), channel, catalogue, niche, refresh, listener)
-    if as_json:
-        report = {**dataclasses.asdict(added.fitted), "encoded": added.encoded, "stopped": added.stopped}
-        report["imported"] = None if added.imported is None else dataclasses.asdict(added.imported)
-        click.echo(json.dumps(report, indent=2))
+    exports = [Path(name) for name in names if _is_export(name)]
+    _check_options(names, exports, given)
+    lab = Lab.open(lab_settings(given["demo"], None))
+    if exports:
+        imported, added = _from_exports(console, lab, exports, given)
+        report: dict[str, Any] = {"exports": dataclasses.asdict(imported)}
     else:
-        if added.imported is not None:
+        with progress_bars(console) as listener:
+            name = names[0] if names else None
+            added = add_channel(lab, name, given["catalogue"], given["niche"], given["refresh"], listener)
+        if added.imported is not None and not as_json:
             print_import(console, added.imported)
+        report = {"imported": None if added.imported is None else dataclasses.asdict(added.imported)}
+    if as_json:
+        report |= {**dataclasses.asdict(added.fitted), "encoded": added.encoded, "stopped": added.stopped}
+        click.echo(json.dumps(report, indent=2, default=str))
+    else:
         _show(console, added)
     if not added.fitted.adapted:
         raise LabError(
             f"only {added.fitted.videos} videos of {added.fitted.title} can be used, but an adapter needs "
             f"{LEAST_VIDEOS}; answers are not adapted to the channel"
         )
+    if exports and imported.refused:
+        raise LabError("; ".join(imported.refused))
 
 
 @command.command("list")
@@ -102,6 +131,51 @@ def remove(channel: str) -> None:
     from thumblab_pipelines.lab import Lab
 
     click.echo(f"The channel adapter of {remove_channel(Lab.open(), channel)} is removed.")
+
+
+def _is_export(name: str) -> bool:
+    """Return whether an argument is a file and not the name of a channel."""
+    try:
+        return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
+    except OSError:  # The name is too long for a path.
+        return False
+
+
+def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dict[str, Any]) -> None:
+    """Raise `LabError` if arguments or options contradict each other."""
+    if exports and len(exports) < len(names):
+        raise LabError("give either exports or one channel; the title of a channel of exports is given with --name")
+    if len(names) > 1 and not exports:
+        raise LabError(f"{len(names)} channels were given; add one at a time")
+    of_exports = [name for name in ("name", "as_of", "columns") if given[name]]
+    of_channels = [name for name in ("catalogue", "refresh") if given[name]]
+    for wrong in of_channels if exports else of_exports:
+        option = {"columns": "column"}.get(wrong, wrong).replace("_", "-")
+        raise LabError(f"--{option} is {'not ' if exports else ''}for exports of YouTube Studio; leave it out")
+
+
+def _from_exports(
+    console: "Console", lab: "Lab", exports: "Sequence[Path]", given: dict[str, Any]
+) -> "tuple[ImportedExports, AddedChannel]":
+    """Import the exports and fit the adapter. If no model is served yet, first train one on the videos of the lab."""
+    from thumblab_cli.commands.refresh import serve
+    from thumblab_cli.printing.imports import print_exports
+    from thumblab_cli.printing.tables import progress_bars
+    from thumblab_pipelines.channels.adapter import served_model
+    from thumblab_pipelines.channels.from_export import GivenExports, add_imported_channel, import_exports
+
+    as_of = None if given["as_of"] is None else given["as_of"].date()
+    what = GivenExports(exports, given["name"], given["niche"], as_of, given["columns"])
+    with progress_bars(console) as listener:
+        imported = import_exports(lab, what, listener)
+    print_exports(console, imported)
+    try:
+        served_model(lab)
+    except NoServedModelError:
+        console.print("No model is served yet, so one is trained on the videos of the lab first.")
+        serve(console, lab, [imported.niche], train=True)
+    with progress_bars(console) as listener:
+        return imported, add_imported_channel(lab, imported.channel, listener)
 
 
 def _show(console: "Console", added: "AddedChannel") -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
+from thumblab_cli.studio_options import as_of_option, column_option
+
 
 @click.command(name="import-studio")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option(
-    "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="The day (YYYY-MM-DD) on which the exports were made; the default is the day of each file's last change.",
-)
+@as_of_option
+@column_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> None:
+def command(files: tuple[Path, ...], as_of: datetime | None, columns: dict[str, str], as_json: bool) -> None:
     """Import exports of YouTube Studio into the lab.
 
-    A FILE is the .zip that YouTube Studio makes, or the `Table data.csv` in it. docs/own-channel.md says how to export.
+    A FILE is the .zip that YouTube Studio makes, or a table in it, in any language. docs/own-channel.md says how to
+    export. `thumblab channel add FILE` also imports the videos and their thumbnails.
 
     Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
     reported and skipped. If a file cannot be read, the other files are imported and the exit status is not zero.
@@ -37,7 +37,7 @@ def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> N
     refused: list[str] = []
     for file in files:
         try:
-            reports.append(import_studio(lab, file, as_of.date() if as_of else None))
+            reports.append(import_studio(lab, file, as_of.date() if as_of else None, columns))
         except LabError as error:
             refused.append(str(error))
     video_ids = {video_id for report in reports for video_id in report.video_ids}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from thumblab_pipelines.channels.from_export import ImportedExports
     from thumblab_pipelines.collection.catalogue import Imported
     from thumblab_pipelines.tables.problems import RowProblem
 
@@ -33,3 +34,35 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         console.print(f"and {len(problems) - _MOST_PROBLEMS} more; --json lists all of them")
+
+
+def print_exports(console: Console, imported: "ImportedExports") -> None:
+    """Print what was imported for a channel from its exports, and each part that failed."""
+    from thumblab_cli.printing.printable import printable
+    from thumblab_pipelines.training.corpus import LEAST_FOR_CTR
+
+    ctr = imported.ctr
+    lines = [f"note: {remark}" for remark in imported.remarks]
+    lines += [f"note: {remark}" for report in ctr for remark in report.remarks]
+    lines += [f"left out: {sentence}" for sentence in imported.refused]
+    lines.append(
+        f"{imported.channel.title} ({imported.channel.channel_id}), niche {imported.niche}: "
+        f"{imported.videos} videos, {imported.new} of them new"
+    )
+    lines += [f"{count} not imported: {reason}" for reason, count in imported.left_out.items()]
+    lines.append(f"{imported.pictures} have a thumbnail, {imported.downloaded} of them downloaded now")
+    if imported.without_picture:
+        lines.append(f"{imported.without_picture} have none:")
+        lines += [f"  {sentence}" for sentence in imported.missing]
+        if imported.without_picture > len(imported.missing):
+            lines.append(f"  and {imported.without_picture - len(imported.missing)} more")
+    with_ctr = len({video_id for report in ctr for video_id in report.video_ids})
+    usual = "" if imported.usual_ctr is None else f"; {imported.usual_ctr:.1%} of all impressions were clicked"
+    lines.append(f"{with_ctr} videos with a true click-through rate{usual}")
+    if with_ctr:
+        lines.append(
+            f"the next training can learn click-through rates from {imported.learnable} videos of the lab; it does so "
+            f"from {LEAST_FOR_CTR} on"
+        )
+    for line in lines:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -48,13 +48,14 @@ SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, {LACKS_COUNT} AS lacks_count,
-       {PICTURE_WORDS} AS picture_words
+       {PICTURE_WORDS} AS picture_words, c.is_short
 FROM videos v
 LEFT JOIN learnt p ON p.video_id = v.video_id
 LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
                    WHERE video_stats.video_id = v.video_id AND view_count IS NOT NULL
                      AND (p.until IS NULL OR observed_at <= p.until)
                    ORDER BY observed_at DESC LIMIT 1) s ON true
+LEFT JOIN true_ctr c ON c.video_id = v.video_id
 LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
 LEFT JOIN visual_features f ON f.video_id = v.video_id AND f.sha256 = p.sha256
 LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
@@ -81,11 +82,13 @@ def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.D
     if corpus.empty:
         return corpus, left_out
     corpus = corpus.assign(phash=pd.array(known_hashes(corpus.phash), dtype="Int64"))
+    no_short = corpus.is_short.eq(False)  # The owner's export shows that the video is not a Short.
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
-        "of unknown length": corpus.duration_s.isna(),
+        "of unknown length": corpus.duration_s.isna() & ~no_short,
         f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
-        & (corpus.duration_s <= LONGEST_SHORT_S),
+        & (corpus.duration_s <= LONGEST_SHORT_S)
+        & ~no_short,
         f"under {SHORTEST_S} s": corpus.duration_s < SHORTEST_S,
         NOT_KEPT: corpus.lacks_count == NOT_KEPT,
         CHANGED_FIRST: corpus.lacks_count == CHANGED_FIRST,
@@ -102,7 +105,7 @@ def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.D
         if dropped.any():
             left_out[reason] = int(dropped.sum())
         kept &= ~dropped
-    return corpus[kept].drop(columns="lacks_count").reset_index(drop=True), left_out
+    return corpus[kept].drop(columns=["lacks_count", "is_short"]).reset_index(drop=True), left_out
 
 
 def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:

@@ -3,8 +3,9 @@
 Also check from time to time whether creators have changed known thumbnails.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import and_, func, select, update
 
@@ -16,7 +17,7 @@ from thumblab_core.images.perceptual import near_duplicates, perceptual_hash
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
 from thumblab_pipelines.collection.thumbnail_request import Kind, request_thumbnail
-from thumblab_pipelines.collection.thumbnails_wanted import due_thumbnails, missing_thumbnails
+from thumblab_pipelines.collection.thumbnails_wanted import Wanted, due_thumbnails, missing_thumbnails
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import record
@@ -77,21 +78,65 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     _hash_unhashed(lab, niche)
     had, missing = missing_thumbnails(lab, niche)
     wanted = missing + due_thumbnails(lab, niche)
-    counts: dict[str, int] = dict.fromkeys(Kind, 0)
-    size = rechecked = unreachable = refused = done = 0
+    fetched = fetch_thumbnails(lab, wanted, f"{niche}: thumbnails", progress)
+    # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
+    # an answer and the niche has no picture yet, the network is the likely cause, so the run fails.
+    if missing and not had and fetched.unanswered:
+        raise LabError(
+            f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be reached; "
+            "check the network and run again"
+        )
+    duplicates, near = _count_duplicates(lab, niche)
+    return Downloaded(
+        had=had,
+        bytes=fetched.size,
+        rechecked=fetched.rechecked,
+        duplicates=duplicates,
+        near_duplicates=near,
+        **fetched.counts,
+    )
+
+
+@dataclass
+class Fetched:
+    """The counts of requests for thumbnails. `counts` has the number of videos for each `Kind`.
+
+    `done` counts the videos that were asked for. Of these, `unreachable` got no answer, and `refused` were not asked for
+    because the settings do not allow their URL. `size` is the number of bytes that were read.
+    """
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    size: int = 0
+    done: int = 0
+    rechecked: int = 0
+    unreachable: int = 0
+    refused: int = 0
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether requests were made and none of them got an answer."""
+        return self.done - self.refused > 0 and self.unreachable == self.done - self.refused
+
+
+def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Progress = silent) -> Fetched:
+    """Request the thumbnails, and store those that are new. Commit after every batch. `what` names the progress.
+
+    If no host answers for a whole batch, no more are requested. Raises `LabError` if the image store cannot be written.
+    """
+    fetched = Fetched()
     with Fetcher(lab.settings.image_hosts) as fetcher, ThreadPoolExecutor(_THREADS) as threads:
         retrying = RetryingFetcher(fetcher)
-        for batch in batches(wanted, _BATCH, f"{niche}: thumbnails", progress):
+        for batch in batches(wanted, _BATCH, what, progress):
             outcomes = list(threads.map(lambda video: request_thumbnail(lab, retrying, video), batch))
             with lab.engine.begin() as connection:
                 record(connection, [outcome.sighting for outcome in outcomes if outcome.sighting is not None])
-            done += len(batch)
+            fetched.done += len(batch)
             for video, outcome in zip(batch, outcomes, strict=True):
-                counts[outcome.kind] += 1
-                size += outcome.size
-                rechecked += video.again and outcome.kind is not Kind.POSTPONED
-                unreachable += outcome.kind is Kind.POSTPONED and not outcome.refused
-                refused += outcome.refused
+                fetched.counts[outcome.kind] += 1
+                fetched.size += outcome.size
+                fetched.rechecked += video.again and outcome.kind is not Kind.POSTPONED
+                fetched.unreachable += outcome.kind is Kind.POSTPONED and not outcome.refused
+                fetched.refused += outcome.refused
                 if outcome.store_error is not None:
                     raise LabError(
                         f"the image store {lab.images.root} cannot be written ({outcome.store_error.strerror}); "
@@ -101,16 +146,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # No host answered for any video of a whole batch. Requests for further videos would probably fail too,
                 # and there may be thousands of them. So this run stops here.
                 break
-    counts[Kind.POSTPONED] += len(wanted) - done
-    # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
-    # an answer and the niche has no picture yet, the network is the likely cause, so the run fails.
-    if missing and not had and done - refused > 0 and unreachable == done - refused:
-        raise LabError(
-            f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "
-            "check the network and run again"
-        )
-    duplicates, near = _count_duplicates(lab, niche)
-    return Downloaded(had=had, bytes=size, rechecked=rechecked, duplicates=duplicates, near_duplicates=near, **counts)
+    fetched.counts[Kind.POSTPONED] += len(wanted) - fetched.done
+    return fetched
 
 
 def _hash_unhashed(lab: Lab, niche: str) -> None:

@@ -4,7 +4,7 @@ only to the channel's owner.
 A bad row is reported and skipped.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,14 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, Text, any_, delete, fun
 from thumblab_core.database.tables import video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.owner_ctr.studio_numbers import count, has_decimal_commas, is_nothing, number, seconds
-from thumblab_pipelines.owner_ctr.studio_table import Cells, read_tables
+from thumblab_pipelines.owner_ctr.studio_format import may_be_short
+from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
+from thumblab_pipelines.owner_ctr.studio_names import IMPRESSIONS, RATE, VIDEO
+from thumblab_pipelines.owner_ctr.studio_numbers import count, number, without_percent
+from thumblab_pipelines.owner_ctr.studio_period import period_of_file
+from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
 from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID, require_video_id
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.videos.records import LONGEST_SHORT_S
 
 STUDIO = "studio"
 """Value of the column `video_reach.source` for rows from exports of YouTube Studio."""
@@ -66,26 +69,28 @@ class _Reach:
     is_short: bool | None
 
 
-def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImport:
+def import_studio(
+    lab: Lab, path: Path, as_of: date | None = None, given: Mapping[str, str] | None = None
+) -> StudioImport:
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
     An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
-    newest export. `as_of` is the day on which the export was made. By default, this is the day on which the file was
-    last changed (UTC). If several tables of a .zip have the same video, the row with the most impressions is used,
-    because lifetime totals only grow. A second import of the same file changes nothing.
+    newest export. `as_of` is the day on which the export was made, see `export_day`. If several tables of a .zip have
+    the same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
+    same file changes nothing. `given` has the columns that a person named, see `find_columns`.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
-    report = StudioImport(str(path), _export_day(path, as_of))
+    report = StudioImport(str(path), export_day(path, as_of))
     reach_by_video: dict[str, _Reach] = {}
     repeated = 0
-    tables, left_out = read_tables(path)
+    tables, left_out = read_tables(path, given)
     report.remarks += [f"left out: {sentence}" for sentence in left_out]
     for where, table in tables.items():
         location = f" (in {where.removeprefix(f'{path} > ')})" if len(tables) > 1 else ""
         report.tables += 1
         report.remarks += [remark + location for remark in table.remarks]
-        for reach in _read(table.rows, report, location):
+        for reach in _read(table, report, location):
             previous = reach_by_video.get(reach.video_id)
             repeated += previous is not None
             if previous is None or previous.impressions <= reach.impressions:
@@ -107,24 +112,24 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
     return report
 
 
-def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, location: str) -> Iterator[_Reach]:
+def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
     `location` says which table of the file has the row. It is added at the end of each problem.
     """
     first_seen: dict[str, int] = {}
-    decimal_commas = has_decimal_commas(row.texts["rate"] for row in rows if isinstance(row, Cells))
-    for row in rows:
+    commas, published = DecimalCommas(table), table.published()
+    for row in table.rows:
         report.rows += 1
         if isinstance(row, RowProblem):
             report.problems.append(replace(row, problem=row.problem + location))
             continue
         try:
-            reach = _parse(row, decimal_commas)
+            reach = _parse(row, commas, published[row.line])
             if reach.video_id in first_seen:
                 raise ValueError(f"the video is on line {first_seen[reach.video_id]} already")
         except ValueError as error:
-            report.problems.append(RowProblem(row.line, row.texts["video"][:MAX_SHOWN_ID], f"{error}{location}"))
+            report.problems.append(RowProblem(row.line, row.texts[VIDEO][:MAX_SHOWN_ID], f"{error}{location}"))
         else:
             first_seen[reach.video_id] = row.line
             yield reach
@@ -190,39 +195,26 @@ def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: Stu
     connection.execute(insert(video_reach), rows)
 
 
-def _parse(row: Cells, decimal_commas: bool) -> _Reach:
+def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
     """Parse the cells of a row. Raises `ValueError` if the row cannot be used. Its message becomes an entry of
     `problems`.
     """
     cells = row.texts
-    require_video_id(cells["video"])
-    impressions = count(cells["impressions"], "impressions", decimal_commas)
+    require_video_id(cells[VIDEO])
+    impressions = count(cells[IMPRESSIONS], "impressions", commas.of(IMPRESSIONS))
     if impressions == 0:
         raise ValueError("has no impressions and therefore no click-through rate")
-    percent = number(cells["rate"].removesuffix("%").rstrip(), "click-through rate", decimal_commas)
+    percent = number(without_percent(cells[RATE]), "click-through rate", commas.of(RATE))
     if percent > 100:
-        raise ValueError(f"click-through rate {cells['rate'][:40]} is outside 0 to 100 %")
-    return _Reach(cells["video"], impressions, percent / 100, _is_short(cells, decimal_commas))
+        raise ValueError(f"click-through rate {cells[RATE][:40]} is outside 0 to 100 %")
+    return _Reach(cells[VIDEO], impressions, percent / 100, may_be_short(cells, commas, published))
 
 
-def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short. Return None if the row has neither a cell for the Shorts feed nor a
-    duration.
+def export_day(path: Path, as_of: date | None) -> date:
+    """Return the day on which the export was made.
 
-    If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros in these
-    columns. Otherwise, the duration decides, because the table does not tell whether a video is upright. A video of up
-    to three minutes may be a Short, and counts as a Short.
-    """
-    feed = [cells[name].strip("0.,% ") for name in ("shown_in_feed", "stayed") if name in cells]
-    if feed:
-        return not all(map(is_nothing, feed))
-    length = seconds(cells.get("duration", ""), decimal_commas)
-    return None if length is None else length <= LONGEST_SHORT_S
-
-
-def _export_day(path: Path, as_of: date | None) -> date:
-    """Return the day on which the export was made: `as_of`, or the day of the file's last change (UTC) if `as_of` is
-    None.
+    This is `as_of`. If `as_of` is None, it is the day of the file's last change (UTC), or the last day of the period in
+    the file's name, whichever is earlier.
 
     Raises `LabError` if `as_of` is in the future.
     """
@@ -234,7 +226,8 @@ def _export_day(path: Path, as_of: date | None) -> date:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
         # A wrong clock may have given the file a date in the future. If this date were stored, every export that is
         # made before this date would look older, and would be ignored.
-        return min(changed, today)
+        period = period_of_file(path)
+        return min(changed, today) if period is None else min(changed, today, period.last)
     # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
     # accepted too.
     if as_of > today + timedelta(days=1):

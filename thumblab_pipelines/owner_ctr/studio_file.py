@@ -21,14 +21,12 @@ LARGEST_TABLE = 16 * 2**20
 """The largest table that is read, in bytes. Studio exports at most 500 videos, which are about 100 KB."""
 
 TABLE = "Table data.csv"
-LANGUAGE_SETTING = "in Studio: Settings > General, or your picture at the top right > Language"
 _LARGEST_ZIP = 64 * 2**20
 """Limit in bytes for a .zip file. The total size of everything that is unpacked from it has the same limit."""
 
 _MAX_FILES = 50
 """Limit for the number of tables in a file, and for the number of .zip files in it."""
 
-_TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
 """Regular expression for the names of the files that Studio puts beside each table. The import does not need them."""
 
@@ -62,14 +60,11 @@ class TableText:
 class FileTexts:
     """The texts of the tables in a file.
 
-    `left_out` has a sentence for each part that was not read. If the file holds several CSV files, and no file name
-    says which of them is the table, all of them are tried. `refusal` is the error to report if none of them turns out
-    to be a table.
+    `left_out` has a sentence for each part that was not read.
     """
 
     tables: list[TableText] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    refusal: str = ""
 
 
 def read_texts(path: Path) -> FileTexts:
@@ -143,8 +138,8 @@ class _ZipReader:
         """Read the tables of an archive, and of the archives inside it.
 
         `inner` is empty for the .zip file itself, and is the name of an archive inside it otherwise. Archives inside an
-        inner archive are not read. The tables are the files with the name `Table data.csv`. If there are none, every
-        CSV file is read. The header of each file then shows whether the file is a table.
+        inner archive are not read. Studio translates the name `Table data.csv`, so every CSV file is read. Its header
+        shows whether it is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:
@@ -155,15 +150,11 @@ class _ZipReader:
                 if _base_name(entry).endswith(".csv") and not _OTHER_NAME.fullmatch(_base_name(entry))
             ]
             archives = [entry for entry in files if _base_name(entry).endswith(".zip")]
-            named = [entry for entry in csv_files if _TABLE_NAME.fullmatch(_base_name(entry))]
-            tables = named or csv_files
             inner_archives = [] if inner else archives
-            if not tables and not inner_archives:
+            if not csv_files and not inner_archives:
                 raise LabError(_no_table(where, files))
-            if not named and len(csv_files) > 1:
-                self.texts.refusal = _no_table(where, files)
-            unread = [entry for entry in csv_files if entry not in tables] + (archives if inner else [])
-            for entry in tables:
+            unread = archives if inner else []
+            for entry in csv_files:
                 self.tables += 1
                 with self._skipping():
                     text = _decoded(self._read_entry(where, archive, entry))
@@ -239,8 +230,8 @@ def _no_table(where: str, files: Sequence[zipfile.ZipInfo]) -> str:
         return f"{where} is an Excel workbook; in YouTube Studio choose the export as comma-separated values (.csv)"
     contents = listed(_names(files)) or "other entries"
     return (
-        f"{where} holds no {TABLE}, only {contents}; import the .zip that YouTube Studio exports while its language is "
-        f"English ({LANGUAGE_SETTING})"
+        f"{where} holds no {TABLE}, only {contents}; import the .zip that YouTube Studio exports as comma-separated "
+        "values (.csv)"
     )
 
 

@@ -1,11 +1,14 @@
-"""Parse the numbers of a Studio export. If a spreadsheet has saved the export, the numbers may be in the notation of
-the user's country, such as 4,2 for 4.2.
+"""Parse the numbers of a Studio export, in the notation of any country.
+
+Studio and spreadsheets write 4,2 or 4.2, and 12.345, 12,345, 12 345 or 1,23,456. One cell such as 12,345 does not tell
+whether its comma is a decimal mark. The other cells of its column do, so `decimal_commas_in` looks at the whole column.
 
 `count` and `number` raise `ValueError` if a cell is not such a number. The message is shown to the person who imports
 the export.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
@@ -34,6 +37,31 @@ def has_decimal_commas(rates: Iterable[str]) -> bool:
     return "," in text and "." not in text
 
 
+def decimal_commas_in(cells: Iterable[str], otherwise: bool, counts: bool = True) -> bool:
+    """Return whether the decimal mark of a column is the comma. If its cells do not tell, return `otherwise`.
+
+    A mark that is followed by two or three digits and another mark, and a second kind of mark in one cell, show which
+    of them separates thousands. In a column of counts, one mark that is followed by exactly three digits separates
+    thousands too. Cells that contradict each other are counted, and the majority decides.
+    """
+    votes = 0
+    for cell in map(_plain, cells):
+        marks = re.sub("[^.,]", "", cell)
+        if not marks or not re.fullmatch("[0-9.,]+", cell):
+            continue
+        last, earlier = marks[-1], set(marks[:-1])
+        if earlier - {last}:
+            comma = last == ","
+        elif _grouped_by(last, cell) and (counts or len(marks) > 1):
+            comma = last == "."
+        elif len(marks) > 1 or (not counts and re.search("[.,][0-9]{3}$", cell)):
+            continue
+        else:
+            comma = last == ","
+        votes += 1 if comma else -1
+    return otherwise if votes == 0 else votes > 0
+
+
 def count(cell: str, name: str, decimal_commas: bool) -> int:
     """Parse a count, with or without thousands separators. `name` is what the message of an error calls the number."""
     value = number(cell, name, decimal_commas)
@@ -46,8 +74,8 @@ def number(cell: str, name: str, decimal_commas: bool) -> float:
     """Parse a number of 0 or more. `name` is what the message of an error calls the number."""
     if is_nothing(cell):
         raise ValueError(f"has no {name}")
-    value = _read(cell, decimal_commas)
-    if value is None and cell.startswith(("-", "−")) and _read(cell[1:], decimal_commas) is not None:
+    value = parsed(cell, decimal_commas)
+    if value is None and cell.startswith(("-", "−")) and parsed(cell[1:], decimal_commas) is not None:
         raise ValueError(f"{name} {cell[:40]} is negative")
     if value is None and re.fullmatch(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", cell):
         raise ValueError(f"{name} {cell[:40]} was rounded by a spreadsheet; import the file as YouTube Studio gave it")
@@ -61,17 +89,34 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
     Return None if the cell cannot be read.
     """
-    if clock := _CLOCK.fullmatch(cell):
+    if clock := _CLOCK.fullmatch(_plain(cell)):
         hours, minutes, remainder = (int(part or 0) for part in clock.groups())
         return (hours * 60 + minutes) * 60 + remainder
-    return _read(cell, decimal_commas)
+    return parsed(cell, decimal_commas)
 
 
-def _read(cell: str, decimal_commas: bool) -> float | None:
+def parsed(cell: str, decimal_commas: bool) -> float | None:
     """Return the number in a cell. Return None unless the cell is a number of 0 or more without an exponent."""
     decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")
-    whole, _, decimals = _SPACES.sub("", cell).partition(decimal_mark)
-    grouped = _GROUPED.pattern.replace("G", re.escape(separator))
-    if not re.fullmatch(grouped, whole) or not re.fullmatch("[0-9]*", decimals):
+    whole, _, decimals = _plain(cell).partition(decimal_mark)
+    is_whole = _grouped_by(separator, whole) or (whole.isascii() and whole.isdigit())
+    if not is_whole or not re.fullmatch("[0-9]*", decimals):
         return None
     return float(f"{whole.replace(separator, '')}.{decimals or 0}")
+
+
+def without_percent(cell: str) -> str:
+    """Return the cell without a percent sign, and without the space before it."""
+    return cell.strip("%٪％ \u00a0\u202f")
+
+
+def _plain(cell: str) -> str:
+    """Return the cell with the digits 0 to 9 in place of those of other scripts, and without spaces between digits."""
+    if not cell.isascii():
+        cell = "".join(str(unicodedata.decimal(letter, letter)) for letter in cell)
+    return _SPACES.sub("", cell)
+
+
+def _grouped_by(separator: str, cell: str) -> bool:
+    """Return whether the cell is a whole number with this separator between groups of digits."""
+    return separator in cell and re.fullmatch(_GROUPED.pattern.replace("G", re.escape(separator)), cell) is not None

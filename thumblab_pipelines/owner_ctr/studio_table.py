@@ -1,19 +1,21 @@
-"""Read the table of a YouTube Studio export.
-
-Studio has renamed its columns several times. So each column is found by any of its known English names.
-"""
+"""Read the table of a YouTube Studio export, in any language."""
 
 import io
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import VIDEO_ID, not_utf8
-from thumblab_pipelines.owner_ctr.studio_file import LANGUAGE_SETTING, TableText, listed, read_texts, shown
+from thumblab_pipelines.owner_ctr.studio_columns import Columns, find_columns
+from thumblab_pipelines.owner_ctr.studio_dates import read_dates
+from thumblab_pipelines.owner_ctr.studio_file import TableText, read_texts
+from thumblab_pipelines.owner_ctr.studio_names import FIELDS, INVISIBLE, PUBLISHED, TITLE, TOTALS, VIDEO
+from thumblab_pipelines.owner_ctr.studio_numbers import is_nothing
+from thumblab_pipelines.owner_ctr.studio_shape import id_column
 from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import read_rows, separator_of
@@ -21,37 +23,10 @@ from thumblab_pipelines.tables.rows import read_rows, separator_of
 MAX_LINES = 20_000
 """A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""
 
-_STUDIO_NAMES = {
-    "video": ("video", "content", "video id"),
-    "impressions": ("impressions", "thumbnail impressions"),
-    "rate": (
-        "impressions click-through rate",
-        "thumbnail impressions click-through rate",
-        "thumbnail click-through rate",
-    ),
-    "duration": ("duration", "video duration", "video length"),
-    "shown_in_feed": ("shown in feed",),
-    "stayed": ("viewed (vs. swiped away)", "stayed to watch"),
-}
-"""The keys are the names that this module gives the columns.
-
-The values are the names that Studio uses now or used earlier, in the form that `_normalized` returns.
-"""
-
-_REQUIRED = {"video": "Content", "impressions": "Impressions", "rate": "Impressions click-through rate (%)"}
-"""The required columns, with the names that Studio uses now."""
-
-_ENGLISH = {"video title", "video publish time", "views", "watch time (hours)", "subscribers", *_STUDIO_NAMES["rate"]}
-"""Column names that only an English export has. `Video` and `Impressions` are not among them, because German and French
-exports have them too."""
-
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-"""Regular expression for soft hyphens, zero-width characters, direction marks and byte order marks."""
-
 
 @dataclass(frozen=True)
 class Cells:
-    """The texts of one row by column name, for the columns in `_STUDIO_NAMES`.
+    """The texts of one row by the lab's name of the column, see `studio_names.FIELDS`.
 
     `line` is the number of the row's line in the file. The first line of the file is line 1.
     """
@@ -62,19 +37,34 @@ class Cells:
 
 @dataclass
 class StudioTable:
-    """The rows of a table, without the row `Total`. In place of a row that cannot be read, there is a `RowProblem`.
+    """The rows of a table, without the row of totals. In place of a row that cannot be read, there is a `RowProblem`.
 
-    `remarks` quotes the notes that Studio wrote below the rows.
+    `columns` says where each column is. `remarks` says which columns were recognised by their values, and quotes the
+    notes that Studio wrote below the rows.
     """
 
+    columns: Columns
     rows: list[Cells | RowProblem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    def texts_of(self, name: str) -> list[str]:
+        """Return the cells of a column, of all rows that can be read. A missing column has empty cells."""
+        return [row.texts.get(name, "") for row in self.rows if isinstance(row, Cells)]
 
-def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
+    def published(self) -> dict[int, date | None]:
+        """Return the day of publication of each row that can be read, by the number of its line.
+
+        It is None if the row has no date that can be read.
+        """
+        days = read_dates(self.texts_of(PUBLISHED), self.columns.month_first)
+        return dict(zip((row.line for row in self.rows if isinstance(row, Cells)), days, strict=True))
+
+
+def read_tables(path: Path, given: Mapping[str, str] | None = None) -> tuple[dict[str, StudioTable], list[str]]:
     """Return the tables of an export, and a message for each table or file of the export that was left out.
 
-    The key of a table says where it was found, such as `export.zip > Table data.csv`.
+    The key of a table says where it was found, such as `export.zip > Table data.csv`. `given` has the columns that a
+    person named, see `find_columns`.
 
     Raises `LabError` if the file has no table that can be read.
     """
@@ -83,19 +73,19 @@ def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
     errors: list[str] = []
     for text in texts.tables:
         try:
-            tables[text.where] = read_table(text)
+            tables[text.where] = read_table(text, given or {})
         except LabError as error:
             errors.append(str(error))
     if not tables:
-        raise LabError(texts.refusal or errors[0])
+        raise LabError("; ".join(errors))
     return tables, texts.left_out + errors
 
 
-def read_table(source: TableText) -> StudioTable:
+def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is empty, too long or not CSV, or if it is not an English export of Studio. Raises
-    `LabError` too if a required column is missing, or if there are several columns for one figure.
+    Raises `LabError` if the table is empty, too long or not CSV. Raises it too if a required column is not found, or if
+    there are several columns for one figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:
@@ -113,36 +103,55 @@ def read_table(source: TableText) -> StudioTable:
         raise LabError(f"{source.where} is empty; export it from YouTube Studio again") from None
     if isinstance(header, str):
         raise LabError(f"{source.where} is not a CSV file ({header}); import the file as YouTube Studio gave it")
-    columns = _columns(source.where, header, lines[skipped:], separator)
-    table = StudioTable()
-    for line, row in rows:
+    numbered = list(rows)
+    read = [row for _, row in numbered if not isinstance(row, str) and not _is_note(row)]
+    totals = _totals(read, len(header))
+    columns = find_columns(source.where, header, [row for row in read if row is not totals], totals, given)
+    table = StudioTable(columns, remarks=list(columns.remarks))
+    for line, row in numbered:
         if isinstance(row, str):
             table.rows.append(RowProblem(line, "", row))
         elif _is_note(row):
             table.remarks.append(f"line {line} says {row[0].strip()[:100]!r}")
-        elif any(cell.strip() for cell in row):
-            cells = _cells(line, row, len(header), columns)
+        elif any(cell.strip() for cell in row) and row is not totals:
+            cells = _cells(line, row, len(header), columns.at)
             if cells is not None:
                 table.rows.append(cells)
     return table
 
 
-def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -> Cells | RowProblem | None:
+def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
+    """Return the row of totals: the first row, if it has numbers but no id of a video, and one text at most.
+
+    Its text is the word for the total, in the language of the table.
+    """
+    first = next((row for row in rows if any(cell.strip() for cell in row)), None)
+    if first is None or len(first) > width:
+        return None
+    at = id_column([row for row in rows if row is not first], width)
+    if at is None or at >= len(first) or VIDEO_ID.fullmatch(_id_in(first[at])):
+        return None
+    word, others = first[at].strip(), [cell.strip() for n, cell in enumerate(first) if n != at and cell.strip()]
+    # The cells of the title and of the date of a row of totals are empty, and Studio writes them after the id.
+    blank = [cell.strip() == "" for cell in first[at + 1 : at + 3]]
+    numbers = sum(any(letter.isdigit() for letter in cell) for cell in others)
+    is_word = bool(word) and not any(letter.isdigit() for letter in word) and word[0] not in "#=\"'"
+    return first if is_word and numbers == len(others) > 0 and any(blank) else None
+
+
+def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]) -> Cells | RowProblem | None:
     """Return the cells of a row, or the problem because of which it is skipped.
 
-    Return None for the row of the totals.
+    Return None for a row of totals that is not the first row.
     """
-    texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
-    # An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
-    # id. Some spreadsheets write such an id as ="-id". The characters that Studio or a spreadsheet added are removed
-    # here.
-    video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
-    if video_id.casefold() == "total":
+    texts = {name: INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
+    video_id = texts[VIDEO] = _id_in(texts.get(VIDEO, ""))
+    if video_id.casefold() in TOTALS and all(is_nothing(texts.get(name, "")) for name in (TITLE, PUBLISHED)):
         return None
     bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
-    if bad:
-        shown_id = "" if "video" in bad else video_id[:MAX_SHOWN_ID]
-        columns_shown = ", ".join(_REQUIRED.get(name, name) for name in bad)
+    if bad and set(bad) != {TITLE}:
+        shown_id = "" if VIDEO in bad else video_id[:MAX_SHOWN_ID]
+        columns_shown = ", ".join(FIELDS[name] for name in bad)
         return RowProblem(line, shown_id, f"{columns_shown} holds bytes that are not text; the file is damaged")
     if len(row) > width:
         return RowProblem(
@@ -151,6 +160,15 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
     if len(texts) < len(columns):
         return RowProblem(line, video_id[:MAX_SHOWN_ID], "the row has fewer cells than the header")
     return Cells(line, texts)
+
+
+def _id_in(cell: str) -> str:
+    """Return the text of a cell without the characters that Studio or a spreadsheet puts before and after an id.
+
+    An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
+    id. Some spreadsheets write such an id as ="-id".
+    """
+    return INVISIBLE.sub("", cell).strip().lstrip("='\" ").rstrip('"')
 
 
 def _is_note(row: Sequence[str]) -> bool:
@@ -162,59 +180,6 @@ def _is_note(row: Sequence[str]) -> bool:
     return " " in words and not any(cell.strip() for cell in row[1:])
 
 
-def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator: str) -> dict[str, int]:
-    """Return the position of each column in the row. The columns of the duration and of Shorts may be missing.
-
-    Raises `LabError` if a required column is missing, or if there are several columns for one figure.
-    """
-    if any("\0" in name or not_utf8(name) for name in header):
-        raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
-    names = [_normalized(name) for name in header]
-    columns: dict[str, int] = {}
-    for column, studio_names in _STUDIO_NAMES.items():
-        positions = [at for at, name in enumerate(names) if name in studio_names]
-        matches = [header[at] for at in positions]
-        if len(positions) > 1 and len({names[at] for at in positions}) == 1:
-            raise LabError(
-                f"{where} has the column {shown(matches[0])} {len(matches)} times; export it without a comparison"
-            )
-        if len(positions) > 1:
-            raise LabError(
-                f"{where} has several columns for one figure ({listed(matches)}); remove all but one of them from the "
-                "table in Studio and export again"
-            )
-        if positions:
-            columns[column] = positions[0]
-    missing = [studio_name for column, studio_name in _REQUIRED.items() if column not in columns]
-    if not missing:
-        return columns
-    present = listed(header)
-    if not set(names) & _ENGLISH:
-        if not any(_has_id(line.split(separator)) for line in lines[1:12]):
-            raise LabError(
-                f"{where} is not an export of YouTube Studio: its columns are {present}; export the table in Studio's "
-                "Analytics under Advanced mode"
-            )
-        raise LabError(
-            f"{where} is not in English: its columns are {present}; switch YouTube Studio's language to "
-            f"English ({LANGUAGE_SETTING}) and export again"
-        )
-    noun = "column" if len(missing) == 1 else "columns"
-    raise LabError(
-        f"{where} lacks the {noun} {', '.join(missing)}; it has {present}. In Studio's Analytics open "
-        "Advanced mode, choose Content, add the metrics Impressions and Impressions click-through rate, and export again"
-    )
-
-
 def _has_id(cells: Sequence[str]) -> bool:
     """Return whether one of the cells holds the id of a video."""
     return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in cells)
-
-
-def _normalized(name: str) -> str:
-    """Return a column name in the form that is used for comparisons.
-
-    The result is case-folded and has single spaces. Invisible characters and ` (%)` are removed.
-    """
-    visible = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold().strip("\"' ")
-    return " ".join(visible.removesuffix("(%)").split())

@@ -16,7 +16,7 @@ from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
 """Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
-_LEAST_FOR_CTR = 200
+LEAST_FOR_CTR = 200
 """Minimum number of measured click-through rates.
 
 The absolute head is the output of the ranker that predicts engagement. With fewer click-through rates, it learns
@@ -79,7 +79,7 @@ class Corpus:
         """Return whether enough of the rows have a click-through rate, so that the absolute head can learn it."""
         if "click_through_rate" not in self.data.videos:
             return False
-        return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
+        return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= LEAST_FOR_CTR
 
     def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
         """Return the target [n] of the absolute head, 0 to 1. It is NaN outside `rows`, and where it is unknown.

@@ -45,7 +45,9 @@ def test_videos_of_a_real_export_get_the_rate_and_impressions_in_the_file(
         row = rows[line[0].strip()]
         assert abs(row.click_through_rate * 100 - float(line[rate])) < 1e-9
         assert row.impressions == int(line[impressions])
-    assert all((row.is_short is None) == (name == "channel_a_videos.csv") for row in rows.values())
+    # The table of channel A has no lengths. Its views and hours of watching show that most videos are no Shorts.
+    unknown = sum(row.is_short is None for row in rows.values())
+    assert unknown == (13 if name == "channel_a_videos.csv" else 0)
     assert sum(row.is_short is True for row in rows.values()) == REAL[name][1]
 
 
@@ -108,11 +110,11 @@ def test_more_videos_than_a_statement_can_have_parameters_are_imported(
     assert import_studio(lab, export([row(name) for name in ids(65_600)]), DAY).new == 65_600
 
 
-CASES: dict[str, int | str] = {
+CASES = {
     "english-excel-semicolon.csv": 3,
     "english-utf16-tab.csv": 3,
-    "german-semicolon.csv": "is not in English",
-    "german.csv": "is not in English",
+    "german-semicolon.csv": 3,
+    "german.csv": 3,
     "mac.zip": 3,
     "newnames.csv": 3,
     "numbers.csv": 4,
@@ -122,12 +124,8 @@ CASES: dict[str, int | str] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_files_from_users_give_the_right_rows_or_a_clear_error(lab: Lab, shared_data: Path, name: str) -> None:
+def test_files_from_users_give_the_right_rows(lab: Lab, shared_data: Path, name: str) -> None:
     path, expected = shared_data.parent / "cases" / "19-studio" / name, CASES[name]
     if not path.is_file():
         pytest.skip(f"{path} is missing")
-    if isinstance(expected, str):
-        with pytest.raises(LabError, match=expected):
-            import_studio(lab, path)
-    else:
-        assert import_studio(lab, path).with_ctr == expected
+    assert import_studio(lab, path).with_ctr == expected

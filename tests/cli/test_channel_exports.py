@@ -1,0 +1,110 @@
+"""Tests of `thumblab channel add EXPORT`. An emulator serves the thumbnails, and no API key is set."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from served_model import publish_model
+
+from demo.catalogues.synthetic import synthetic_catalogue
+from demo.emulator import Emulator
+from thumblab_cli.main import cli
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import settings
+
+Shell = Callable[..., Result]
+CATALOGUE = synthetic_catalogue(videos=150)
+GERMAN = (
+    "Inhalte",
+    "Videotitel",
+    "Veröffentlichungszeitpunkt des Videos",
+    "Dauer",
+    "Aufrufe",
+    "Impressionen",
+    "Klickrate der Impressionen (%)",
+)
+
+
+@pytest.fixture(scope="module")
+def youtube() -> Iterator[Emulator]:
+    with Emulator(CATALOGUE) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    for name, value in (environment | {"THUMBLAB_YOUTUBE_ENDPOINT": youtube.endpoint}).items():
+        monkeypatch.setenv(name, value)
+    publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"))
+
+    def run(*arguments: str) -> Result:
+        settings.cache_clear()
+        return CliRunner().invoke(cli, ["channel", *arguments])
+
+    yield run
+    settings.cache_clear()
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """A German export of twelve videos. The last one has no thumbnail."""
+    path = tmp_path / "Inhalte 2026-01-01_2026-11-26 Mein Kanal.csv"
+    channel = max(CATALOGUE.channels.values(), key=lambda channel: len(channel.videos))
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(GERMAN)
+        for n, video in enumerate(channel.videos[:12]):
+            name = "no_picture_" if n == 11 else video.video_id
+            writer.writerow([name, video.title, f"{video.published_at:%d.%m.%Y}", "600", video.views, "12.345", "4,5"])
+    return path
+
+
+def test_an_export_becomes_an_adapted_channel_and_each_missing_part_is_named(shell: Shell, export: Path) -> None:
+    done = shell("add", str(export), "--niche", "tech")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Mein Kanal (UC" in done.stdout
+    assert "niche tech: 12 videos, 12 of them new" in done.stdout
+    assert "11 have a thumbnail, 11 of them downloaded now" in done.stdout
+    assert "1 have none:\n  no_picture_: http://127.0.0.1" in done.stdout
+    assert "12 videos with a true click-through rate; 4.5% of all impressions were clicked" in done.stdout
+    assert "11 videos used" in done.stdout
+    assert "is served (fitted in" in done.stdout
+    again = json.loads(shell("add", str(export), "--json").stdout)
+    assert (again["exports"]["new"], again["exports"]["downloaded"], again["unchanged"]) == (0, 0, True)
+    assert "Mein Kanal: 11 videos" in shell("list").stdout
+
+
+def test_an_unreadable_export_beside_a_good_one_gives_the_exit_status_1(
+    shell: Shell, export: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    done = shell("add", str(export), str(tmp_path / "other.csv"), "--niche", "tech")
+    assert done.exit_code == 1
+    assert "11 videos used" in done.stdout
+    assert "other.csv is not an export of YouTube Studio" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("{export}", "UCx", "--niche", "tech"), "either exports or one channel"),
+        (("{export}", "--refresh"), "--refresh is not for exports"),
+        (("UCx", "--name", "A"), "--name is for exports"),
+        (("UCx", "--column", "rate=3"), "--column is for exports"),
+        (("UCx", "UCy"), "2 channels were given"),
+        (("x" * 5_000,), "the lab has no videos of"),
+        (("absent.zip", "--niche", "tech"), "absent.zip cannot be read"),
+        (("{export}", "--column", "clicks=3"), "'clicks' is none of video, title"),
+        (("{export}", "--column", "rate"), "is not of the form NAME=COLUMN"),
+        (("{export}", "--column", "rate=Klicks", "--niche", "tech"), "has no column 'Klicks'"),
+    ],
+)
+def test_a_wrong_call_is_an_error_that_says_what_to_do(
+    shell: Shell, export: Path, arguments: tuple[str, ...], problem: str
+) -> None:
+    done = shell("add", *(argument.format(export=export) for argument in arguments))
+    assert done.exit_code != 0
+    assert problem in " ".join(done.stderr.replace("\u2502", " ").split())

@@ -1,0 +1,229 @@
+"""Tests of making a channel from Studio exports, with an emulator of YouTube's image host and without an API key."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from demo.catalogues.source import CatalogueVideo
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
+from demo.emulator import Emulator
+from demo.faults import html_error
+from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
+from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.releases.release import Release
+from thumblab_pipelines.channels.add import list_channels
+from thumblab_pipelines.channels.from_export import (
+    GivenExports,
+    ImportedExports,
+    add_imported_channel,
+    import_exports,
+    picture_urls,
+)
+from thumblab_pipelines.lab import Lab
+
+COLUMNS = (
+    "Content",
+    "Video title",
+    "Video publish time",
+    "Duration",
+    "Views",
+    "Watch time (hours)",
+    "Subscribers",
+    "Impressions",
+    "Impressions click-through rate (%)",
+)
+NAME = "Content 2015-01-01_2026-11-26 My channel.csv"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The emulator with the videos of one channel, and the lab of its owner."""
+
+    lab: Lab
+    emulator: Emulator
+    videos: Sequence[CatalogueVideo]
+
+    def rows(self, count: int | None = None) -> list[list[str]]:
+        """Return the rows of an export of the channel's first videos."""
+        return [self.row(video) for video in self.videos[:count]]
+
+    def row(self, video: CatalogueVideo, **changed: str) -> list[str]:
+        day = f"{video.published_at:%b} {video.published_at.day}, {video.published_at.year}"
+        cells = (video.video_id, video.title, day, "600", str(video.views), "9.5", "3", str(10 * video.views), "4.5")
+        return list((dict(zip(COLUMNS, cells, strict=True)) | changed).values())
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> SyntheticCatalogue:
+    return synthetic_catalogue(videos=150)
+
+
+@pytest.fixture
+def owner(
+    open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue: SyntheticCatalogue
+) -> Iterator[Owner]:
+    with Emulator(catalogue) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint)
+        serve(lab)
+        channel = max(catalogue.channels.values(), key=lambda channel: len(channel.videos))
+        yield Owner(lab, emulator, channel.videos)
+
+
+def write(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> Path:
+    out = io.StringIO()
+    csv.writer(out).writerows([columns, *rows])
+    path.write_text(out.getvalue())
+    return path
+
+
+def add(owner: Owner, *files: Path, **given: Any) -> ImportedExports:
+    return import_exports(owner.lab, GivenExports(files, **{"niche": "tech"} | given))
+
+
+def count(lab: Lab, table: Any) -> int:
+    with lab.engine.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_one_export_makes_an_adapted_channel_without_an_api_key(owner: Owner, tmp_path: Path) -> None:
+    assert owner.lab.settings.youtube_api_key is None
+    imported = add(owner, write(tmp_path / NAME, owner.rows()))
+    number = len(owner.videos)
+    assert (imported.channel.title, imported.niche) == ("My channel", "tech")
+    assert (imported.videos, imported.new, imported.left_out) == (number, number, {})
+    assert (imported.pictures, imported.downloaded, imported.missing) == (number, number, [])
+    assert [report.with_ctr for report in imported.ctr] == [number]
+    assert (owner.emulator.counts.calls, owner.emulator.counts.images) == ({}, number)
+    added = add_imported_channel(owner.lab, imported.channel)
+    assert (added.fitted.adapted, added.fitted.videos, added.fitted.left_out) == (True, number, {})
+    assert [adapter.title for adapter in list_channels(owner.lab)] == ["My channel"]
+
+
+def test_a_second_import_changes_nothing_and_requests_no_picture(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(8))
+    add(owner, path)
+    before = [count(owner.lab, table) for table in (videos, video_stats, thumbnails, video_reach)]
+    requested = owner.emulator.counts.images
+    again = add(owner, path, niche=None)
+    assert (again.new, again.videos, again.downloaded) == (0, 8, 0)
+    assert [count(owner.lab, table) for table in (videos, video_stats, thumbnails, video_reach)] == before
+    assert owner.emulator.counts.images == requested
+
+
+def test_exports_are_merged_and_an_unreadable_one_is_named(owner: Owner, tmp_path: Path) -> None:
+    first = write(tmp_path / "Content 2015-01-01_2026-11-20 My channel.csv", owner.rows(5))
+    second = write(tmp_path / NAME, owner.rows(8)[3:])
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK\3\4 no")
+    imported = add(owner, first, broken, second)
+    assert imported.videos == 8
+    assert [report.with_ctr for report in imported.ctr] == [5, 5]
+    assert len(imported.refused) == 1
+    assert "broken.zip is a damaged .zip file" in imported.refused[0]
+    assert count(owner.lab, video_stats) == 10  # Two videos are in both exports, which are of different days.
+
+
+def test_the_facts_of_the_newest_export_count_in_any_order_of_the_files(owner: Owner, tmp_path: Path) -> None:
+    rows = owner.rows(6)
+    older = write(tmp_path / "Content 2015-01-01_2026-11-20 My channel.csv", rows)
+    newer = write(tmp_path / NAME, [[*row[:1], "Renamed", *row[2:]] for row in rows])
+    add(owner, newer, older)
+    with owner.lab.engine.connect() as connection:
+        assert set(connection.scalars(select(videos.c.title))) == {"Renamed"}
+
+
+def test_videos_that_cannot_be_used_are_counted_by_reason(owner: Owner, tmp_path: Path) -> None:
+    short, untitled, undated, unseen, *good = owner.videos[:9]
+    rows = [
+        owner.row(short, Duration="40"),
+        owner.row(untitled, **{"Video title": ""}),
+        owner.row(undated, **{"Video publish time": ""}),
+        owner.row(unseen, Views=""),
+        *map(owner.row, good),
+    ]
+    imported = add(owner, write(tmp_path / NAME, rows))
+    assert imported.videos == 5
+    assert imported.left_out == {
+        "Shorts, or up to three minutes and therefore possibly Shorts": 1,
+        "no title that can be read": 1,
+        "no date of publication that can be read": 1,
+        "no count of views that can be read": 1,
+    }
+    assert owner.emulator.counts.images == 5
+
+
+def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_short(
+    owner: Owner, tmp_path: Path
+) -> None:
+    at = COLUMNS.index("Duration")
+    rows = [
+        [cell for n, cell in enumerate(owner.row(video, **{"Watch time (hours)": str(video.views / 10)})) if n != at]
+        for video in owner.videos[:7]
+    ]
+    rows[0][4] = "0.1"  # Seconds per view, so this video may be a Short.
+    imported = add(owner, write(tmp_path / NAME, rows, [name for name in COLUMNS if name != "Duration"]))
+    fitted = add_imported_channel(owner.lab, imported.channel).fitted
+    assert (fitted.videos, fitted.left_out) == (6, {"of unknown length": 1})
+
+
+def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Owner, tmp_path: Path) -> None:
+    gone, postponed = owner.videos[0].video_id, owner.videos[1].video_id
+    path = write(tmp_path / NAME, [*owner.rows(7), owner.row(owner.videos[7], Content="no_such_vid")])
+    owner.emulator.inject(html_error(403), endpoint="image", times=1)
+    imported = add(owner, path)
+    assert (imported.videos, imported.pictures, imported.without_picture) == (8, 6, 2)
+    assert sum("answered 404" in sentence for sentence in imported.missing) == 1
+    assert sum("gave no answer" in sentence for sentence in imported.missing) == 1
+    again = add(owner, path)
+    assert (again.downloaded, again.without_picture) == (1, 1)
+    assert again.missing[0].startswith("no_such_vid: ")
+    assert gone != postponed
+
+
+def test_a_silent_image_host_is_named_and_the_videos_stay(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    owner.emulator.stop()
+    imported = add(owner, path)
+    assert (imported.videos, imported.pictures) == (6, 0)
+    assert any("the image host did not answer" in remark for remark in imported.remarks)
+
+
+def test_without_a_niche_or_a_name_the_error_says_what_to_give(owner: Owner, tmp_path: Path) -> None:
+    named, nameless = (write(tmp_path / name, owner.rows(6)) for name in (NAME, "Table data.csv"))
+    with pytest.raises(LabError, match="say with --niche which niche the channel is in"):
+        add(owner, named, niche=None)
+    with pytest.raises(LabError, match="give its title or its id with --name"):
+        add(owner, nameless)
+    assert add(owner, nameless, name="Chosen").channel.title == "Chosen"
+    assert add(owner, named, niche=None).channel.title == "Chosen"
+    assert count(owner.lab, videos) == 6
+
+
+def test_another_channel_of_the_same_name_is_not_mixed_in(owner: Owner, tmp_path: Path) -> None:
+    first = add(owner, write(tmp_path / NAME, owner.rows(6)))
+    other = write(tmp_path / NAME, owner.rows(12)[6:])
+    with pytest.raises(LabError, match=f"give --name {first.channel.channel_id}"):
+        add(owner, other)
+    assert add(owner, other, name=first.channel.channel_id).channel == first.channel
+
+
+def test_without_a_served_model_the_videos_are_imported_all_the_same(
+    open_lab: Callable[..., Lab], owner: Owner, tmp_path: Path
+) -> None:
+    lab = open_lab(youtube_endpoint=owner.emulator.endpoint)
+    imported = import_exports(lab, GivenExports([write(tmp_path / NAME, owner.rows(6))], niche="tech"))
+    assert (imported.videos, imported.pictures) == (6, 6)
+    with pytest.raises(NoServedModelError):
+        add_imported_channel(lab, imported.channel)
+
+
+def test_pictures_come_from_youtubes_image_host_by_the_id_of_the_video(open_lab: Callable[..., Lab]) -> None:
+    urls = picture_urls(open_lab(), "dQw4w9WgXcQ")
+    assert urls[0] == "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"
+    assert urls[-1] == "https://i.ytimg.com/vi/dQw4w9WgXcQ/default.jpg"

@@ -1,0 +1,293 @@
+"""Make a channel from its owner's Studio exports, without an API key.
+
+An export names the videos of a channel, with title, date, length and views. The thumbnails come from YouTube's image
+host, which serves them by the id of the video.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
+
+from thumblab_core.database.channels import Channel, find_channel
+from thumblab_core.database.tables import thumbnails, videos
+from thumblab_core.errors import LabError
+from thumblab_core.experiments.usual_ctr import usual_ctr
+from thumblab_core.given_text import CHANNEL_ID
+from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_model
+from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
+from thumblab_pipelines.channels.add import AddedChannel
+from thumblab_pipelines.channels.collect import niche_of
+from thumblab_pipelines.collection.download import fetch_thumbnails
+from thumblab_pipelines.collection.thumbnail_request import Kind
+from thumblab_pipelines.collection.thumbnails_wanted import Wanted
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
+from thumblab_pipelines.owner_ctr.studio_period import period_of_file
+from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
+from thumblab_pipelines.progress import Progress, batches, silent
+from thumblab_pipelines.videos.names import channel_id_of, channel_key
+from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_channels, save_videos
+
+_BATCH = 500
+_MOST_NAMED = 20
+"""At most this many videos without a picture are named."""
+
+_SIZES = ("maxresdefault", "hq720", "sddefault", "hqdefault", "mqdefault", "default")
+"""The names of the sizes of a thumbnail on YouTube's image host, the best first. Not every video has every size."""
+
+_IMAGE_HOST = "https://i.ytimg.com/"
+
+SOURCE = "catalogue"
+"""Value of the column `videos.source`: the videos come from a person, like those of a catalogue, not from the API.
+
+So the rules for data of the API do not delete them.
+"""
+
+_LEARNABLE = text("""
+SELECT count(*) FROM true_ctr c JOIN thumbnails t ON t.video_id = c.video_id
+WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
+""")
+
+_NO_ANSWER = "the image host gave no answer"
+
+
+@dataclass(frozen=True)
+class GivenExports:
+    """Exports of one channel, and what a person said about them.
+
+    `name` is the title or the id of the channel, and `niche` its niche. Both may be None if the lab knows a video of
+    the exports already. Without a name, the name in the name of a file is used. `as_of` is the day on which the exports
+    were made, see `export_day`. `columns` has the columns that a person named, see `find_columns`.
+    """
+
+    files: Sequence[Path]
+    name: str | None = None
+    niche: str | None = None
+    as_of: date | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ImportedExports:
+    """What was imported for a channel.
+
+    `videos` counts the videos that the lab has now, and `new` those of them that it did not have before. `left_out`
+    counts the videos of the exports that were not imported, by reason. `pictures` counts the videos that have a
+    picture. `downloaded` counts the pictures that were downloaded now. `missing` says of the first videos without a
+    picture why they have none, and `without_picture` counts these videos. `refused` has a sentence for each export that
+    could not be read. `ctr` has the results of importing the click-through rates.
+
+    `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
+    is the channel's rate over all impressions, or None if it has too few.
+    """
+
+    channel: Channel
+    niche: str
+    videos: int = 0
+    new: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    pictures: int = 0
+    downloaded: int = 0
+    without_picture: int = 0
+    missing: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    ctr: list[StudioImport] = field(default_factory=list)
+    learnable: int = 0
+    usual_ctr: float | None = None
+
+
+def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -> ImportedExports:
+    """Import the videos, the click-through rates and the thumbnails of a channel from its exports.
+
+    A second import of the same exports changes nothing, and requests only the thumbnails that are still missing. An
+    export that cannot be read does not stop the others. Videos that the lab has collected from YouTube keep their facts.
+
+    Raises `LabError` if no export can be read, if none of their videos can be used, or if the channel or its niche is
+    not known.
+    """
+    exported: dict[str, ExportedVideo] = {}
+    readable: list[Path] = []
+    refused: list[str] = []
+    for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
+        progress("reading exports", done, len(given.files))
+        try:
+            read_videos(file, given.as_of, given.columns, exported)
+        except LabError as error:
+            refused.append(str(error))
+        else:
+            readable.append(file)
+    if not readable:
+        raise LabError("; ".join(refused))
+    left_out = Counter(reason for video in exported.values() if (reason := video.lacks()) is not None)
+    usable = [video for video in exported.values() if video.lacks() is None]
+    if not usable:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items())
+        raise LabError(f"none of the {len(exported)} videos of the exports can be used: {reasons}")
+    channel, remarks = _channel(lab, given, exported)
+    niche = niche_of(lab, channel.channel_id) or given.niche
+    if niche is None:
+        raise LabError(f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in")
+    result = ImportedExports(channel, niche, left_out=dict(left_out), refused=refused, remarks=remarks)
+    _save(lab, usable, result)
+    for file in readable:
+        try:
+            result.ctr.append(import_studio(lab, file, given.as_of, given.columns))
+        except LabError as error:
+            result.remarks.append(f"no click-through rates: {error}")
+    _fetch_pictures(lab, [video.video_id for video in usable], result, progress)
+    with lab.engine.connect() as connection:
+        result.learnable = connection.execute(_LEARNABLE).scalar_one()
+        usual = usual_ctr(connection, channel.channel_id)
+    result.usual_ctr = None if usual is None else usual.ctr
+    return result
+
+
+def add_imported_channel(lab: Lab, channel: Channel, progress: Progress = silent) -> AddedChannel:
+    """Fit and serve the adapter of a channel whose exports were imported.
+
+    Raises `NoServedModelError` when no model is served, and `LabError` when the model's encoders cannot be loaded.
+    """
+    model = served_model(lab)
+    encoded = encode_channel_videos(lab, channel.channel_id, model, progress)
+    return AddedChannel(fit_channel_adapter(lab, channel, model), encoded, None, None)
+
+
+def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
+    """Return the URLs of a video's thumbnail on YouTube's image host, the best size first.
+
+    If the lab uses an emulator of YouTube, the thumbnails come from the emulator too.
+    """
+    base = lab.settings.youtube_endpoint or _IMAGE_HOST
+    return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
+
+
+def _day_of(file: Path, as_of: date | None) -> date:
+    """Return the day of an export, so that newer facts replace older ones. A file that cannot be read comes first."""
+    try:
+        return export_day(file, as_of)
+    except LabError:
+        return date.min
+
+
+def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo]) -> tuple[Channel, list[str]]:
+    """Return the channel of the exports, and a remark if some of their videos belong to other channels.
+
+    If the lab knows videos of the exports, their channel is the channel. Otherwise the name decides. Raises `LabError`
+    if there is no name, or if a channel of the lab has the name but no video of the exports.
+    """
+    statement = (
+        select(videos.c.channel_id, func.count())
+        .where(_one_of(exported))
+        .group_by(videos.c.channel_id)
+        .order_by(func.count().desc(), videos.c.channel_id)
+    )
+    with lab.engine.connect() as connection:
+        known = connection.execute(statement).all()
+        named = None if given.name is None else find_channel(connection, given.name)
+        first = find_channel(connection, known[0].channel_id) if known else None
+    if first is not None:
+        if named is not None and named != first:
+            raise LabError(
+                f"most of the known videos of the exports are of {first.title!r} ({first.channel_id}), not of "
+                f"{named.title!r}; leave out --name"
+            )
+        others = sum(row[1] for row in known[1:])
+        return first, [f"{others} videos of the exports belong to other channels and stay there"] if others else []
+    if named is not None:
+        return named, []
+    name = given.name or next(
+        (period.channel for file in given.files if (period := period_of_file(file)) and period.channel), None
+    )
+    if name is None or not channel_key(name):
+        raise LabError("the names of the files do not name the channel; give its title or its id with --name")
+    channel = Channel(name if CHANNEL_ID.fullmatch(name) else channel_id_of(name), " ".join(name.split()))
+    with lab.engine.connect() as connection:
+        if find_channel(connection, channel.channel_id) is not None and niche_of(lab, channel.channel_id) is not None:
+            raise LabError(
+                f"the lab has a channel called {channel.title!r} without any video of the exports; if it is the same "
+                f"channel, give --name {channel.channel_id}, otherwise give another --name"
+            )
+    return channel, []
+
+
+def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) -> None:
+    """Save the channel, its videos and their views. Count them in `result`."""
+    ids = [video.video_id for video in usable]
+    statement = select(videos).where(_one_of(ids))
+    with lab.engine.connect() as connection:
+        known = {row.video_id: row for row in connection.execute(statement)}
+    records = [
+        record
+        for video in usable
+        if (row := known.get(video.video_id)) is None
+        or (row.source == SOURCE and row.channel_id == result.channel.channel_id)
+        for record in _records(lab, video, row, result)
+    ]
+    for batch in batches(records, _BATCH, "videos", silent):
+        with lab.engine.begin() as connection:
+            save_channels(connection, [ChannelRecord(result.channel.channel_id, result.channel.title)])
+            # `save_videos` saves one record of each video, so the counts of one day are saved at a time.
+            for day in sorted({record.observed_at for record in batch}):
+                saved = save_videos(connection, [record for record in batch if record.observed_at == day])
+                result.new += saved.new_videos
+    with lab.engine.connect() as connection:
+        result.videos = connection.scalar(select(func.count()).select_from(videos).where(_one_of(ids))) or 0
+
+
+def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:
+    """Yield a record of the video for each day on which its views are known."""
+    assert video.published is not None  # `ExportedVideo.lacks` names a video without a date.
+    published = _start_of(video.published)
+    if known is not None and known.published_at.date() == video.published:
+        published = known.published_at  # It may have a time too. The export has the day only.
+    for day, views in sorted(video.views.items()):
+        yield VideoRecord(
+            video_id=video.video_id,
+            niche=result.niche,
+            channel_id=result.channel.channel_id,
+            title=video.title,
+            published_at=published,
+            duration_s=video.duration_s,
+            tags=() if known is None else tuple(known.tags),
+            thumbnail_urls=picture_urls(lab, video.video_id),
+            source=SOURCE,
+            observed_at=max(_start_of(day), published),
+            view_count=views,
+        )
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _fetch_pictures(lab: Lab, ids: Sequence[str], result: ImportedExports, progress: Progress) -> None:
+    """Download the pictures that the videos lack. Count them in `result`, and say which videos have none, and why."""
+    joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+    lacking = select(videos.c.video_id).select_from(joined).where(_one_of(ids), thumbnails.c.sha256.is_(None))
+    with lab.engine.connect() as connection:
+        wanted = [
+            Wanted(video_id, picture_urls(lab, video_id), None, False)
+            for video_id in connection.scalars(lacking.order_by(videos.c.published_at.desc(), videos.c.video_id))
+        ]
+    fetched = fetch_thumbnails(lab, wanted, "pictures", progress)
+    result.downloaded = fetched.counts[Kind.NEW]
+    with lab.engine.connect() as connection:
+        rows = connection.execute(lacking.add_columns(thumbnails.c.problem).order_by(videos.c.video_id)).all()
+    result.without_picture = len(rows)
+    result.pictures = result.videos - len(rows)
+    result.missing = [f"{row.video_id}: {row.problem or _NO_ANSWER}" for row in rows[:_MOST_NAMED]]
+    if fetched.refused:
+        result.remarks.append("the settings do not allow requests to the image host, so no picture was requested")
+    elif fetched.unanswered:
+        result.remarks.append("the image host did not answer; check the network and run the command again")
+
+
+def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:
+    """Return the SQL condition that a video has one of the ids. They are one parameter, an array."""
+    return videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))

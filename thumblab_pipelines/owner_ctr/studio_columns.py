@@ -1,0 +1,133 @@
+"""Find the columns of a Studio table: by the names that a person gave, by known names, and by their values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from thumblab_core.errors import LabError
+from thumblab_core.given_text import not_utf8
+from thumblab_pipelines.owner_ctr.studio_dates import read_dates
+from thumblab_pipelines.owner_ctr.studio_file import listed, shown
+from thumblab_pipelines.owner_ctr.studio_names import (
+    ENGLISH,
+    FIELDS,
+    IMPRESSIONS,
+    RATE,
+    VIDEO,
+    field_of,
+    language_of,
+    normalized,
+)
+from thumblab_pipelines.owner_ctr.studio_shape import id_column, recognise
+
+REQUIRED = (VIDEO, IMPRESSIONS, RATE)
+"""The columns without which a table cannot be imported."""
+
+_LOOKED_AT = 20
+"""The error message about missing columns looks at this many rows."""
+
+HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or its number)"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The position of each column by the lab's name of it, and the language of the table.
+
+    `language` is None if no column has a known name. `remarks` names the columns that were recognised by their values.
+    """
+
+    at: dict[str, int]
+    language: str | None
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def month_first(self) -> bool:
+        """Whether a date such as 03/04/2026 is taken for 4 March, if no other date of the column tells."""
+        return self.language in (None, ENGLISH)
+
+
+def find_columns(
+    where: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str] | None,
+    given: Mapping[str, str],
+) -> Columns:
+    """Return the columns of the table in `where`.
+
+    `rows` are the cells of the rows of videos, and `totals` those of the row of totals. `given` has the name or the
+    number of a column for each of the lab's names that a person gave with `--column`.
+
+    Raises `LabError` if a required column is missing, if a column that a person named does not exist, or if there are
+    several columns for one figure.
+    """
+    if any("\0" in name or not_utf8(name) for name in header):
+        raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
+    names = [normalized(name) for name in header]
+    at = {name: _given_column(where, header, names, name, column) for name, column in given.items()}
+    at |= _named_columns(where, header, names, at)
+    found = recognise(header, rows, totals, at)
+    columns = Columns(at | found, language_of(set(names)))
+    missing = [name for name in REQUIRED if name not in columns.at]
+    if missing:
+        raise LabError(_missing(where, header, rows, missing, columns.language))
+    guessed = [f"{shown(header[found[name]])!r} as {FIELDS[name]}" for name in FIELDS if name in found]
+    if guessed:
+        columns.remarks.append(
+            f"the names of some columns are not known, so the columns were recognised by their values: "
+            f"{', '.join(guessed)}; if one is wrong, {HOW_TO_NAME}"
+        )
+    return columns
+
+
+def _given_column(where: str, header: Sequence[str], names: Sequence[str], name: str, column: str) -> int:
+    """Return the position of the column that a person named for `name`."""
+    matches = [at for at, known in enumerate(names) if known == normalized(column)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches and column.strip().isdecimal() and 1 <= int(column) <= len(header):
+        return int(column) - 1
+    problem = f"has {len(matches)} columns called" if matches else "has no column"
+    hint = "give the number of the column instead" if matches else f"it has {listed(header)}"
+    raise LabError(f"{where} {problem} {shown(column)!r}, which --column {name} names; {hint}")
+
+
+def _named_columns(where: str, header: Sequence[str], names: Sequence[str], given: Mapping[str, int]) -> dict[str, int]:
+    """Return the positions of the columns with known names, except those of the columns that a person named."""
+    positions: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        known = field_of(name)
+        if known is not None and known not in given and at not in given.values():
+            positions.setdefault(known, []).append(at)
+    for several in positions.values():
+        matches = [header[at] for at in several]
+        if len(several) > 1 and len({names[at] for at in several}) == 1:
+            raise LabError(
+                f"{where} has the column {shown(matches[0])} {len(matches)} times; export it without a comparison"
+            )
+        if len(several) > 1:
+            raise LabError(
+                f"{where} has several columns for one figure ({listed(matches)}); remove all but one of them from the "
+                "table in Studio and export again, or choose one with --column"
+            )
+    return {known: several[0] for known, several in positions.items()}
+
+
+def _missing(
+    where: str, header: Sequence[str], rows: Sequence[Sequence[str]], missing: Sequence[str], language: str | None
+) -> str:
+    """Return the error message for a table that lacks required columns."""
+    present = listed(header)
+    first = [row[0].strip() for row in rows[:_LOOKED_AT] if row and row[0].strip()]
+    if first and None not in read_dates(first):
+        return f"{where} has a row for each day and not for each video; it is not needed"
+    if language is None and id_column(rows, len(header)) is None:
+        return (
+            f"{where} is not an export of YouTube Studio: its columns are {present}; export the table in Studio's "
+            "Analytics under Advanced mode"
+        )
+    noun = "column" if len(missing) == 1 else "columns"
+    return (
+        f"{where} lacks the {noun} {', '.join(FIELDS[name] for name in missing)}; it has {present}. If one of these is "
+        f"the column, {HOW_TO_NAME}. Otherwise open Advanced mode in Studio's Analytics, choose Content, add the metrics "
+        "Impressions and Impressions click-through rate, and export again"
+    )

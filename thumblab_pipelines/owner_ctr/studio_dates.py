@@ -1,0 +1,118 @@
+"""Read dates in the forms that Studio and spreadsheets write in many languages.
+
+The names of the months come from Unicode's CLDR, through the package Babel.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import cache
+
+LOCALES = ("en", "de", "es", "pt", "fr", "it", "nl", "pl", "ru", "tr", "ja", "ko", "hi", "id")
+"""The languages whose names of months are known."""
+
+_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?")
+_ISO_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+_SEPARATED = re.compile(r"(\d{1,4})([./-])\s?(\d{1,2})\2\s?(\d{1,4})\.?")
+_FIRST_YEAR = 2005
+"""YouTube was founded in 2005, so an earlier date of publication is an error."""
+
+
+def read_dates(cells: Sequence[str], month_first: bool = False) -> list[date | None]:
+    """Return the date in each cell of a column. It is None for a cell that holds no date.
+
+    A column such as 03/04/2026 does not tell which number is the month, unless one of its cells does. If no cell tells,
+    `month_first` decides.
+    """
+    texts = [_plain(cell) for cell in cells]
+    order = _month_first(texts)
+    return [_read(text, month_first if order is None else order) for text in texts]
+
+
+def _plain(cell: str) -> str:
+    text = unicodedata.normalize("NFKC", cell)
+    text = "".join(str(unicodedata.decimal(letter, letter)) for letter in text)
+    return _TIME.sub(" ", text) if not _ISO_DAY.fullmatch(text) else text
+
+
+def _month_first(texts: Iterable[str]) -> bool | None:
+    """Return whether the month comes before the day in the dates of a column, or None if the column does not tell."""
+    votes = 0
+    for text in texts:
+        match = _SEPARATED.match(text.strip())
+        if match is None or len(match[1]) > 2:
+            continue
+        votes += int(int(match[3]) > 12) - int(int(match[1]) > 12)
+        if match[2] == ".":
+            return False
+    return None if votes == 0 else votes > 0
+
+
+def _read(text: str, month_first: bool) -> date | None:
+    text = text.strip()
+    try:
+        if iso := _ISO_DAY.fullmatch(text):
+            return _checked(date.fromisoformat(iso[1]))
+        if match := _SEPARATED.match(text):
+            return _of_numbers(match[1], match[3], match[4], month_first)
+        numbers = re.findall(r"\d+", text)
+        words = re.split(r"[\s\d.,/()-]+", text)
+        months = {month for word in words if word and (month := _months().get(_folded(word)))}
+        if len(months) == 1 and len(numbers) == 2:
+            return _of_name(months.pop(), numbers)
+        if len(numbers) == 3 and len(numbers[0]) == 4 and re.fullmatch(r"\d+\s?\W?\w?\s?\d+\W?\w?\s?\d+\W?\w?", text):
+            return _of_numbers(numbers[0], numbers[1], numbers[2], month_first)  # Such as 2026年10月1日.
+    except ValueError:
+        pass
+    return None
+
+
+def _of_name(month: int, numbers: Sequence[str]) -> date:
+    """Return the date that has this month. The year is the number of four digits, and the other one is the day."""
+    year, day = sorted(numbers, key=len, reverse=True)
+    if len(year) != 4:
+        raise ValueError("a date has no year")
+    return _checked(date(int(year), month, int(day)))
+
+
+def _of_numbers(first: str, second: str, third: str, month_first: bool) -> date:
+    if len(first) == 4:
+        return _checked(date(int(first), int(second), int(third)))
+    if len(third) not in (2, 4):
+        raise ValueError("a date has no year")
+    year = int(third) + (2000 if len(third) == 2 else 0)
+    day, month = (second, first) if month_first else (first, second)
+    return _checked(date(year, int(month), int(day)))
+
+
+def _checked(day: date) -> date:
+    if day.year < _FIRST_YEAR:
+        raise ValueError("a date is before YouTube")
+    return day
+
+
+@cache
+def _months() -> dict[str, int]:
+    """Return the month that each folded name stands for in all languages, without names of two different months."""
+    from babel import Locale
+
+    months: dict[str, set[int]] = {}
+    for locale in LOCALES:
+        names = Locale(locale).months
+        for context in ("format", "stand-alone"):
+            for width in ("abbreviated", "wide"):
+                for month, name in names[context][width].items():
+                    if not any(letter.isdigit() for letter in name):
+                        months.setdefault(_folded(name), set()).add(month)
+    months |= {"sept": {9}, "ags": {8}}
+    return {name: month for name, (month, *others) in months.items() if not others}
+
+
+def _folded(name: str) -> str:
+    """Return the name of a month in the form in which names are compared: case-folded, without points and accents."""
+    text = unicodedata.normalize("NFKD", name).casefold()
+    # The vowel signs of Devanagari are marks too. They stay, because the names of two months differ only in them.
+    return "".join(
+        letter for letter in text if letter.isalpha() or (unicodedata.category(letter)[0] == "M" and letter > "\u036f")
+    )

@@ -1,0 +1,31 @@
+"""Find out which columns of a Studio table have decimal commas."""
+
+from functools import cached_property
+
+from thumblab_pipelines.owner_ctr.studio_names import RATE
+from thumblab_pipelines.owner_ctr.studio_numbers import decimal_commas_in, has_decimal_commas
+from thumblab_pipelines.owner_ctr.studio_table import StudioTable
+
+
+class DecimalCommas:
+    """Whether the numbers of each column of a table have decimal commas. A spreadsheet may have changed one column only.
+
+    Args:
+        table: the table.
+    """
+
+    def __init__(self, table: StudioTable) -> None:
+        self._table = table
+        self._known: dict[str, bool] = {}
+
+    @cached_property
+    def _of_rates(self) -> bool:
+        return has_decimal_commas(self._table.texts_of(RATE))
+
+    def of(self, name: str, counts: bool = True) -> bool:
+        """Return whether the column `name` has decimal commas. `counts` says whether its numbers are whole."""
+        if name == RATE:
+            return self._of_rates
+        if name not in self._known:
+            self._known[name] = decimal_commas_in(self._table.texts_of(name), self._of_rates, counts)
+        return self._known[name]

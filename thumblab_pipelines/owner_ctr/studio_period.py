@@ -1,0 +1,41 @@
+"""Read the period and the name of the channel from the name that Studio gives an export."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+_DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})_(\d{4}-\d{2}-\d{2})")
+_ENDING = re.compile(r"(?: ?\(\d+\))?\.(?:zip|csv)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Period:
+    """The first and the last day of an export, and the name of its channel, which may be empty."""
+
+    first: date
+    last: date
+    channel: str
+
+
+def period_of(where: str) -> Period | None:
+    """Return the period that a part of the path names, such as `Content 2026-01-01_2026-11-01 My channel.zip`.
+
+    The innermost part that names a period decides. Return None if no part does. `where` is a path, or the location of a
+    table in a .zip.
+    """
+    for part in reversed(where.replace("\\", "/").replace(" > ", "/").split("/")):
+        match = _DAYS.search(part)
+        if match is None:
+            continue
+        try:
+            first, last = date.fromisoformat(match[1]), date.fromisoformat(match[2])
+        except ValueError:
+            continue
+        return Period(first, last, _ENDING.sub("", part[match.end() :]).strip(" _")) if first <= last else None
+    return None
+
+
+def period_of_file(path: Path) -> Period | None:
+    """Return the period that the name of the file or of its folder names, or None."""
+    return period_of(path.name) or period_of(path.absolute().parent.name)

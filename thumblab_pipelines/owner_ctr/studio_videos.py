@@ -1,0 +1,100 @@
+"""Read the videos of Studio exports: title, date of publication, length and views. Several exports are merged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from thumblab_core.given_text import VIDEO_ID, not_utf8, visible
+from thumblab_pipelines.owner_ctr.studio import export_day
+from thumblab_pipelines.owner_ctr.studio_format import may_be_short
+from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
+from thumblab_pipelines.owner_ctr.studio_names import DURATION, TITLE, VIDEO, VIEWS
+from thumblab_pipelines.owner_ctr.studio_numbers import count, is_nothing, seconds
+from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
+from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
+
+_LONGEST_TITLE = 200
+"""YouTube allows titles of at most 100 characters. A longer text is not a title."""
+
+_LONGEST_S = 1_000_000
+"""A longer video is an error of the table. YouTube allows twelve hours, and longer streams are cut."""
+
+
+@dataclass
+class ExportedVideo:
+    """What the exports say about one video.
+
+    `views` has the views since the publication by the day of an export. `in_part` says whether an export counts the
+    views of a later period only. Such counts are not in `views`.
+    """
+
+    video_id: str
+    title: str = ""
+    published: date | None = None
+    duration_s: int | None = None
+    is_short: bool | None = None
+    views: dict[date, int] = field(default_factory=dict)
+    in_part: bool = False
+
+    def lacks(self) -> str | None:
+        """Return why the video cannot be used to learn from, or None if it can."""
+        if self.is_short:
+            return "Shorts, or up to three minutes and therefore possibly Shorts"
+        if not visible(self.title):
+            return "no title that can be read"
+        if self.published is None:
+            return "no date of publication that can be read"
+        if not self.views and self.in_part:
+            return "published before the period of the export; export the period Lifetime"
+        if not self.views:
+            return "no count of views that can be read"
+        return None
+
+
+def read_videos(path: Path, as_of: date | None, given: Mapping[str, str], into: dict[str, ExportedVideo]) -> None:
+    """Read the videos of an export, and merge them with the videos `into`, by id.
+
+    Facts of a newer export replace those of an older one if this function reads the newer one later. `as_of` and
+    `given` are as for `import_studio`. Raises `LabError` if the file has no table that can be read.
+    """
+    day = export_day(path, as_of)
+    tables, _ = read_tables(path, given)
+    for where, table in tables.items():
+        period = period_of(where.removeprefix(str(path))) or period_of_file(path)
+        _merge(table, day, None if period is None else period.first, into)
+
+
+def _merge(table: StudioTable, day: date, first: date | None, into: dict[str, ExportedVideo]) -> None:
+    commas, published = DecimalCommas(table), table.published()
+    for row in table.rows:
+        if not isinstance(row, Cells) or not VIDEO_ID.fullmatch(row.texts[VIDEO]):
+            continue
+        cells, on = row.texts, published[row.line]
+        video = into.setdefault(cells[VIDEO], ExportedVideo(cells[VIDEO]))
+        video.title = _title(cells) or video.title
+        video.published = on if on is not None and on <= day else video.published
+        length = seconds(cells.get(DURATION, ""), commas.of(DURATION))
+        video.duration_s = round(length) if length and length < _LONGEST_S else video.duration_s
+        short = may_be_short(cells, commas, on)
+        video.is_short = short if short is not None else video.is_short
+        views = _views(cells, commas)
+        if views is None:
+            continue
+        if first is not None and video.published is not None and video.published < first:
+            video.in_part = True
+        else:
+            video.views[day] = max(views, video.views.get(day, 0))
+
+
+def _title(cells: Mapping[str, str]) -> str:
+    title = cells.get(TITLE, "")
+    return "" if "\0" in title or not_utf8(title) or len(title) > _LONGEST_TITLE else title
+
+
+def _views(cells: Mapping[str, str], commas: DecimalCommas) -> int | None:
+    cell = cells.get(VIEWS, "")
+    try:
+        return None if is_nothing(cell) else count(cell, VIEWS, commas.of(VIEWS))
+    except ValueError:
+        return None
