@@ -16,6 +16,9 @@ from thumblab_core.images import ImageStore
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.settings import Settings
+from thumblab_serving.dagster_runs.graphql import DagsterGraphql
+from thumblab_serving.dagster_runs.runs import DagsterRuns
+from thumblab_serving.dagster_runs.scheduler import SchedulerWatch
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
 from thumblab_serving.http import auth, problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
@@ -30,8 +33,19 @@ from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.loading.served_releases import NotReadyError
-from thumblab_serving.routes import experiments, health, library, page, score
+from thumblab_serving.routes import (
+    experiments,
+    health,
+    internal_index,
+    internal_items,
+    internal_runs,
+    library,
+    page,
+    requested_runs,
+    score,
+)
 from thumblab_serving.schemas.experiments import ExperimentRequest
+from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
@@ -74,9 +88,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.experiments_limiters = {
         queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
     }
+    app.state.dagster = DagsterGraphql(settings)
+    app.state.dagster_runs, app.state.scheduler = DagsterRuns(app.state.dagster), SchedulerWatch(app.state.dagster)
+    app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
     for router in (score.router, experiments.router, library.router, health.router, page.router):
+        app.include_router(router)
+    for router in (internal_runs.router, internal_items.router, internal_index.router, internal_index.how_to_call):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
@@ -119,6 +138,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
         with contextlib.suppress(asyncio.CancelledError):
             loading.cancel()
             await loading
+        await app.state.scheduler.close()
+        await app.state.dagster.close()
         await to_thread.run_sync(scorer.close)
 
 
@@ -152,7 +173,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
-        for model in (ScoreRequest, ExperimentRequest):
+        for model in (ScoreRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest):
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})
             schemas[model.__name__] = body

@@ -53,7 +53,17 @@ ORDER = {
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "keys", "experiments", "scoring", "loading", "schemas", "."],
+    "thumblab_serving": [
+        "routes",
+        "http",
+        "keys",
+        "experiments",
+        "scoring",
+        "loading",
+        "dagster_runs",
+        "schemas",
+        ".",
+    ],
     "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
 }
 
