@@ -89,7 +89,9 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
         "The address of the MLflow server. Unset: the one of the lab's `thumblab up`, or `http://127.0.0.1:5000`.",
     )
     dagster_url: str = setting(
-        "http://127.0.0.1:3000", "The address of the Dagster UI, to which the runs in MLflow link."
+        "http://127.0.0.1:3000",
+        "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If it is "
+        "unset, the service uses only the Dagster of the lab's `thumblab up`.",
     )
     demo_videos: int = setting(1_800, "Videos in the synthetic catalogue of the demo.", "videos", ge=60)
 

@@ -20,6 +20,9 @@ from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.batches.webhooks import Webhooks
 from thumblab_serving.batches.worker import BatchWorker
+from thumblab_serving.dagster_runs.graphql import DagsterGraphql
+from thumblab_serving.dagster_runs.runs import DagsterRuns
+from thumblab_serving.dagster_runs.scheduler import SchedulerWatch
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
 from thumblab_serving.http import auth, problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
@@ -34,9 +37,21 @@ from thumblab_serving.loading.faults import message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.loading.served_releases import NotReadyError
-from thumblab_serving.routes import batches, experiments, health, library, page, score
+from thumblab_serving.routes import (
+    batches,
+    experiments,
+    health,
+    internal_index,
+    internal_items,
+    internal_runs,
+    library,
+    page,
+    requested_runs,
+    score,
+)
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
+from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
@@ -79,6 +94,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.experiments_limiters = {
         queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
     }
+    app.state.dagster = DagsterGraphql(settings)
+    app.state.dagster_runs, app.state.scheduler = DagsterRuns(app.state.dagster), SchedulerWatch(app.state.dagster)
+    app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
     app.state.foreground = Foreground()
@@ -88,6 +106,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
     )
     for router in (score.router, batches.router, experiments.router, library.router, health.router, page.router):
+        app.include_router(router)
+    for router in (internal_runs.router, internal_items.router, internal_index.router, internal_index.how_to_call):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
@@ -133,6 +153,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
             loading.cancel()
             await loading
         await to_thread.run_sync(batch_worker.stop)
+        await app.state.scheduler.close()
+        await app.state.dagster.close()
         await to_thread.run_sync(scorer.close)
 
 
@@ -169,7 +191,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         result.pop("$defs")  # FastAPI has described all of them, because they are parts of the answer to a request.
         schemas["ItemResult"] = result
-        for model in (ScoreRequest, BatchRequest, ExperimentRequest):
+        for model in (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest):
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})
             schemas[model.__name__] = body

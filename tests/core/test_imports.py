@@ -53,7 +53,18 @@ ORDER = {
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "keys", "batches", "experiments", "scoring", "loading", "schemas", "."],
+    "thumblab_serving": [
+        "routes",
+        "http",
+        "keys",
+        "batches",
+        "experiments",
+        "scoring",
+        "loading",
+        "dagster_runs",
+        "schemas",
+        ".",
+    ],
     "thumblab_cli": ["commands", "scoring", "demo", "servers", "printing", "."],
 }
 

@@ -54,10 +54,11 @@ class Served:
     held: Hold | None
 
 
-def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
+def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | None = None) -> Built:
     """Publish an index release of the niche's library, unless the newest release has the same content.
 
-    Raises `LabError` if the library is empty.
+    `factory` names the FAISS index of this build. If it is None, the setting `index_factory` does. Raises `LabError` if
+    the library is empty, or if FAISS does not know the factory string.
     """
     encoder = image_encoder(lab.settings).fingerprint
     # The mark is a new number. Releases and changes that come later get higher numbers. The mark and the time of the
@@ -68,7 +69,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     if not rows.items:
         raise LabError(why_empty(lab, niche, encoder))
     scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
-    index_settings = (lab.settings.index_factory, lab.settings.index_recall)
+    index_settings = (factory or lab.settings.index_factory, lab.settings.index_recall)
     blobs: list[bytes | memoryview] = [items_json(rows.items), rows.vectors.data]
     inputs = inputs_digest(encoder, index_settings, vars(scores), blobs=blobs)
     release = lab.releases.unchanged(INDEX, niche, inputs)

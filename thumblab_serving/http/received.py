@@ -26,9 +26,9 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unsupported_media_type() -> Problem:
-    """Return the `Problem` for a body that is neither JSON nor a form."""
-    detail = "send application/json or multipart/form-data"
+def unsupported_media_type(accepted: str = "application/json or multipart/form-data") -> Problem:
+    """Return the `Problem` for a body that has none of the `accepted` content types."""
+    detail = f"send {accepted}"
     return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
 
 

@@ -57,6 +57,7 @@ class ServedRelease(Generic[T]):
         self._load = load
         self._lock = threading.Lock()
         self._loaded: Loaded[T] | None = None
+        self._forgotten: Loaded[T] | None = None
         self._refusal: Refusal | None = None
         self._backoff = Backoff()
 
@@ -109,6 +110,18 @@ class ServedRelease(Generic[T]):
             finally:
                 self._lock.release()
 
+    def forget(self) -> bool:
+        """Forget the loaded release, so that the next request reads it from the disk again.
+
+        If it cannot be read again, the forgotten release is served on. Return whether a release was loaded. This blocks
+        while another thread loads a release.
+        """
+        with self._lock:
+            was_loaded = self._loaded is not None
+            self._loaded, self._forgotten, self._refusal = None, self._loaded or self._forgotten, None
+            self._backoff.reset()
+        return was_loaded
+
     def _pointer(self) -> str | Refusal | None:
         """Return the id of the promoted release. Return None if nothing is promoted, or a `Refusal` if the pointer
         cannot be read.
@@ -118,7 +131,7 @@ class ServedRelease(Generic[T]):
             withdrawn = release_id is None and self._store.serving.withdrawn(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
-        if release_id is None and self._loaded is not None and not withdrawn:
+        if release_id is None and (self._loaded or self._forgotten) is not None and not withdrawn:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} is gone; promote a release again")
         return release_id
 
@@ -130,8 +143,10 @@ class ServedRelease(Generic[T]):
     def _is_handled(self, target: str | Refusal | None) -> bool:
         """Return whether `target` was already loaded or refused.
 
-        If not, the pointer has moved since it was last followed.
+        If not, the pointer has moved since it was last followed, or the loaded release was forgotten.
         """
+        if self._forgotten is not None:
+            return False
         if isinstance(target, Refusal):
             return target == self._refusal
         if self._refusal is not None:
@@ -147,7 +162,7 @@ class ServedRelease(Generic[T]):
         if isinstance(target, Refusal):
             self._refuse(target)
         elif target is None:  # The scope was withdrawn, because data must be deleted. So forget the release.
-            self._loaded, self._refusal = None, None
+            self._loaded, self._forgotten, self._refusal = None, None, None
         elif self._loaded is not None and self._loaded.release_id == target:
             self._refusal = None
         else:
@@ -163,10 +178,12 @@ class ServedRelease(Generic[T]):
             reason = str(error) if isinstance(error, LabError) else f"it cannot be loaded ({message(error)})"
             self._refuse(Refusal(release_id, reason))
         else:
-            self._loaded, self._refusal = loaded, None
+            self._loaded, self._forgotten, self._refusal = loaded, None, None
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
+        # A release that was forgotten, to be read again, is better than none.
+        self._loaded, self._forgotten = self._loaded or self._forgotten, None
         repeated, self._refusal = refusal == self._refusal, refusal
         level = logging.DEBUG if repeated else logging.ERROR
         _log.log(level, "refused %s/%s/%s: %s", self.kind, self.scope, refusal.release_id, refusal.reason)

@@ -7,6 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from thumblab_serving.dagster_runs.scheduler import SchedulerStatus, SchedulerWatch
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.keys.key_ring import KeyRing
@@ -21,6 +22,8 @@ from thumblab_serving.schemas.health import (
     PredictionsOut,
     RefusedOut,
     RehearsalOut,
+    ScheduleOut,
+    SchedulerOut,
     ServedOut,
 )
 from thumblab_serving.scoring.scorer import Scorer
@@ -58,11 +61,12 @@ async def _state(request: Request) -> HealthOut:
     """Load newly promoted releases and changed keys, and return the state of every component."""
     scorer: Scorer = request.app.state.scorer
     keys: KeyRing = request.app.state.keys
+    scheduler: SchedulerWatch = request.app.state.scheduler
     await to_thread.run_sync(scorer.follow_pointers)
-    return describe(scorer, await to_thread.run_sync(keys.failure))
+    return describe(scorer, await to_thread.run_sync(keys.failure), await scheduler.status())
 
 
-def describe(scorer: Scorer, failure_of_keys: str | None) -> HealthOut:
+def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerStatus) -> HealthOut:
     """Return the state of every component. Loads nothing."""
     releases = scorer.releases
     model = _served(releases.model)
@@ -79,6 +83,7 @@ def describe(scorer: Scorer, failure_of_keys: str | None) -> HealthOut:
         database=DatabaseOut(state=scorer.database.state, reason=scorer.database.failure),
         predictions=_predictions(scorer),
         keys=KeysOut(state="fine" if failure_of_keys is None else "failed", reason=failure_of_keys),
+        scheduler=_scheduler(scheduler),
         library_note=scorer.library_note,
     )
 
@@ -128,6 +133,21 @@ def _predictions(scorer: Scorer) -> PredictionsOut:
     kept = scorer.keeper.state()
     state: Literal["fine", "failed"] = "fine" if kept.failure is None else "failed"
     return PredictionsOut(state=state, kept=kept.kept, lost=kept.lost, waiting=kept.waiting, reason=kept.failure)
+
+
+def _scheduler(status: SchedulerStatus) -> SchedulerOut:
+    schedules = [
+        ScheduleOut(
+            name=schedule.name,
+            job=schedule.job,
+            cron=schedule.cron,
+            timezone=schedule.timezone,
+            state="running" if schedule.running else "stopped",
+            next_run=schedule.next_run,
+        )
+        for schedule in status.schedules
+    ]
+    return SchedulerOut(state=status.state, reason=status.reason, asked_at=status.asked_at, schedules=schedules)
 
 
 def _not_ready_reason(state: HealthOut) -> str:

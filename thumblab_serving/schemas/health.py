@@ -1,5 +1,6 @@
 """The answer of `/health` and `/ready`: the state of each part of the service."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -81,6 +82,28 @@ class KeysOut(BaseModel):
     reason: str | None = Field(description="Why a file cannot be read.")
 
 
+class ScheduleOut(BaseModel):
+    """A schedule of Dagster."""
+
+    name: str
+    job: str
+    cron: str
+    timezone: str | None
+    state: Literal["running", "stopped"] = Field(description="Whether the schedule is turned on in Dagster.")
+    next_run: datetime | None = Field(description="Null where the schedule is turned off.")
+
+
+class SchedulerOut(BaseModel):
+    """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
+
+    state: Literal["running", "stopped", "unknown"] = Field(
+        description="`unknown`: Dagster did not answer, so the service cannot tell whether scheduled runs are started."
+    )
+    reason: str | None = Field(description="Why the state is not `running`.")
+    asked_at: datetime | None = Field(description="When Dagster was asked last. It is asked at most every 15 seconds.")
+    schedules: list[ScheduleOut]
+
+
 class HealthOut(BaseModel):
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -94,4 +117,5 @@ class HealthOut(BaseModel):
     database: DatabaseOut
     predictions: PredictionsOut
     keys: KeysOut
+    scheduler: SchedulerOut
     library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

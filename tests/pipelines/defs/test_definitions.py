@@ -181,6 +181,7 @@ JOBS = {
     "apply_retention": {"retention"},
     "train_ranker": RANKING,
     "rebuild_index": {"faiss_index", "served_index"},
+    "embed_library": {"embeddings", "faiss_index", "served_index"},
     "serve_model": {"served_model"},
     "judge_predictions": PREDICTIONS,
 }
@@ -191,10 +192,10 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    assert selected == JOBS | {"roll_back_index": set(), "refresh_imported": set()}
+    assert selected == JOBS | {"roll_back_index": set(), "change_index": set(), "refresh_imported": set()}
     for name, job in jobs.items():
         partitions = job.partitions_def
-        if name in ("train_ranker", "serve_model", "refresh_imported", "judge_predictions"):
+        if name in ("train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index"):
             assert partitions is None
         else:
             assert partitions is not None

@@ -11,6 +11,13 @@ from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.library.build import build_index, check_index
 
 
+class IndexConfig(dg.Config):
+    """Config that names the FAISS index of one build."""
+
+    factory: str = ""
+    """A factory string such as `IDMap,IVF100,Flat`. If it is empty, the setting THUMBLAB_INDEX_FACTORY is used."""
+
+
 @dg.asset(
     deps=["embeddings", "channel_baselines", "visual_features"],
     kinds={"faiss"},
@@ -18,9 +25,9 @@ from thumblab_pipelines.library.build import build_index, check_index
     description="The FAISS index of the niche and the facts that are shown with each neighbour, as an immutable release.",
     **LIBRARY,
 )
-def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+def faiss_index(context: dg.AssetExecutionContext, lab: LabResource, config: IndexConfig) -> dg.MaterializeResult:
     with explained():
-        built = build_index(lab.open(), context.partition_key, context.run.run_id)
+        built = build_index(lab.open(), context.partition_key, context.run.run_id, config.factory or None)
         check_results = check_index(lab.open(), built.release)
     return dg.MaterializeResult(
         metadata={
@@ -32,6 +39,7 @@ def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mater
             "measured": built.release.info["measured"],
             "kind": built.release.info["faiss"],
             "recall": built.release.info["search"]["recall"],
+            "note": built.release.info["search"].get("note") or "none",
         },
         check_results=results(check_results),
     )

@@ -1,4 +1,4 @@
-"""Define the job that rebuilds the index of a niche, and the sensor that starts it on request."""
+"""Define the jobs that rebuild the index of a niche, and the sensor that starts a rebuild on request."""
 
 import time
 from collections.abc import Iterator
@@ -14,6 +14,12 @@ rebuild_index = dg.define_asset_job(
     selection=dg.AssetSelection.assets("faiss_index", "served_index"),
     description="Rebuild the index of a niche from the database, and serve it.",
     tags=max_runtime(hours=2),
+)
+
+embed_library = dg.define_asset_job(
+    "embed_library",
+    selection=dg.AssetSelection.assets("embeddings", "faiss_index", "served_index"),
+    description="Encode the thumbnails and titles of a niche that have no vector yet, rebuild its index, and serve it.",
 )
 
 

@@ -1,0 +1,43 @@
+"""Define the job that puts videos into the served index of a niche, or takes them out. The service starts it."""
+
+from dataclasses import asdict
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import explained
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.library.requested_changes import change_items
+
+
+class ItemsToChange(dg.Config):
+    """Config that names the videos, and says what to do with them."""
+
+    video_ids: list[str]
+    take_out: bool = False
+    """Whether to take the videos out and keep them out of later builds. If false, the videos are put in."""
+    niche: str = ""
+    """The niche of the videos. If it is empty, it is the niche of the first video that the lab knows."""
+
+
+@dg.op(description="Puts videos into the served index of their niche, or takes them out, without a rebuild.")
+def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
+    with explained():
+        changed = change_items(
+            lab.open(), "take_out" if config.take_out else "put_in", config.video_ids, config.niche or None
+        )
+    for video_id, reason in changed.skipped.items():
+        context.log.warning(f"{video_id} is skipped: {reason}")
+    if changed.rebuild_required:
+        context.log.warning(changed.rebuild_required)
+    context.add_output_metadata({"changed_items": dg.MetadataValue.json(asdict(changed))})
+
+
+# The job is not partitioned by niche. Dagster runs one partition at a time, so a small change would wait for a refresh of
+# the niche, which may take hours. The lock of the index already lets only one writer change it at a time.
+@dg.job(
+    tags=max_runtime(hours=1),
+    description="Put videos into the served index of a niche, or take them out. The service starts this job.",
+)
+def change_index() -> None:
+    change_items_in_index()

@@ -1,0 +1,104 @@
+"""Ask the GraphQL interface of the lab's Dagster.
+
+No message contains the address of Dagster, because the address in the settings may contain a password.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from thumblab_core.errors import LabError
+from thumblab_core.running import running_lab
+from thumblab_core.settings import Settings
+
+REPOSITORY = {"repositoryLocationName": "thumblab", "repositoryName": "__repository__"}
+"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` names the location."""
+
+_TIMEOUT = httpx.Timeout(30, connect=2)
+"""Seconds that Dagster has to answer. To start a run, Dagster asks its code server, which may be slow."""
+
+_MOST_BYTES = 16 * 2**20
+"""Maximum size of an answer."""
+
+
+class DagsterError(LabError):
+    """The error that is raised if Dagster answers with an error. The message is a sentence."""
+
+
+class NoDagsterError(DagsterError):
+    """The error that is raised if Dagster gives no usable answer. Dagster may answer later."""
+
+    transient = True
+
+
+class DagsterGraphql:
+    """A client for the GraphQL interface. All its methods must run in one event loop. Close it after use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: httpx.AsyncClient | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The address of the lab's Dagster, or None if no Dagster of this lab is known.
+
+        It is the setting `dagster_url` if somebody has set it. If not, it is the address of the running `thumblab up`.
+        The default of the setting is not used, because the Dagster of another lab may listen there.
+        """
+        if "dagster_url" in self._settings.model_fields_set:
+            return self._settings.dagster_url.rstrip("/")
+        running = running_lab(self._settings.data_dir)
+        return None if running is None else running.dagster.rstrip("/")
+
+    def page_of_run(self, run_id: str) -> str | None:
+        """Return the address of the run's page in Dagster's UI, without a user name or a password."""
+        address = self.address
+        return None if address is None else str(httpx.URL(address).copy_with(userinfo=b"")) + f"/runs/{run_id}"
+
+    async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the data of Dagster's answer.
+
+        Raises `NoDagsterError` if Dagster does not answer, and `DagsterError` if it refuses the query.
+        """
+        address = self.address
+        if address is None:
+            raise NoDagsterError("no Dagster of this lab runs")
+        if self._client is None:
+            # Dagster is part of the lab, so no proxy of the environment is asked, and no redirect is followed.
+            self._client = httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT)
+        body = {"query": query, "variables": dict(variables or {})}
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT.read),
+                self._client.stream("POST", f"{address}/graphql", json=body) as reply,
+            ):
+                content = bytearray()
+                async for chunk in reply.aiter_bytes():
+                    content += chunk
+                    if len(content) > _MOST_BYTES:
+                        raise DagsterError("the answer of Dagster is too long")
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise NoDagsterError(f"Dagster does not answer ({type(error).__name__})") from None
+        return _data(reply.status_code, httpx.Response(reply.status_code, content=bytes(content)))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
+    try:
+        body = reply.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or not isinstance(body.get("data"), dict) or body.get("errors"):
+        if status in (401, 403):
+            raise DagsterError(f"Dagster refuses the service (status {status})")
+        if isinstance(body, dict) and body.get("errors"):
+            raise DagsterError("Dagster does not understand the question; the service and Dagster differ in version")
+        raise NoDagsterError(f"Dagster gives no usable answer (status {status})")
+    data: dict[str, Any] = body["data"]
+    return data

@@ -1,0 +1,253 @@
+"""Start runs of the lab's jobs, and read their states and results."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from thumblab_serving.dagster_runs.graphql import REPOSITORY, DagsterError, DagsterGraphql, NoDagsterError
+from thumblab_serving.dagster_runs.queries import LAUNCH, OUTCOME, RUNS, Event, Run, message_of
+
+RunState = Literal["queued", "running", "success", "failure", "canceled"]
+
+MOST_QUEUED = 50
+"""The maximum number of runs of one job that may wait. Further runs are refused, so the queue cannot grow for ever."""
+
+_STATES: dict[str, RunState] = {
+    "QUEUED": "queued",
+    "NOT_STARTED": "queued",
+    "MANAGED": "queued",
+    "STARTING": "running",
+    "STARTED": "running",
+    "CANCELING": "running",
+    "SUCCESS": "success",
+    "FAILURE": "failure",
+    "CANCELED": "canceled",
+}
+_PARTITION = "dagster/partition"
+_ORIGIN = {"key": "thumblab/requested_by", "value": "scoring service"}
+_MOST_PAGES = 50
+_LONGEST_REASON = 500
+_START_SECONDS = 30.0
+"""How long a request waits while other requests start their runs."""
+
+_UNKNOWN_FORM = "Dagster's answer has not the form that the service knows"
+
+T = TypeVar("T")
+
+_RUNS = TypeAdapter(list[Run])
+_EVENTS = TypeAdapter(list[Event])
+
+
+class FullQueueError(DagsterError):
+    """The error that is raised if too many runs of a job wait already."""
+
+    transient = True
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run to start: its job, its partition (a niche), and its config.
+
+    A run with config is never replaced by a waiting run of the same job, because that run may have another config.
+    """
+
+    job: str
+    niche: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run that was started, or an earlier run of the same job and niche that still waits (`reused`)."""
+
+    run_id: str
+    niche: str | None
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run that Dagster knows: its job, its partition (a niche), and its state."""
+
+    job: str
+    niche: str | None
+    state: RunState
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run reported.
+
+    `reasons` say why it failed, one sentence for each step or check. `materialized` maps the name of each asset to its
+    metadata. `output` is the metadata of the op, if the job has an op that writes JSON.
+    """
+
+    reasons: list[str]
+    materialized: dict[str, dict[str, int | str]]
+    output: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """Why the run failed, in at most a few sentences."""
+        return "; ".join(dict.fromkeys(self.reasons))[:_LONGEST_REASON] or "Dagster gives no reason; see the run's page"
+
+
+class DagsterRuns:
+    """The runs of the lab's jobs. All methods must run in one event loop."""
+
+    def __init__(self, graphql: DagsterGraphql) -> None:
+        self._graphql = graphql
+        self._starting = asyncio.Lock()
+
+    def page(self, run_id: str) -> str | None:
+        """Return the address of the run's page in Dagster's UI."""
+        return self._graphql.page_of_run(run_id)
+
+    async def start(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
+        """Start a run for each request, and return the runs in the same order.
+
+        If a run of the same job and niche waits already, it is returned instead, because it will read the same data.
+        If Dagster refuses one of the runs, its place holds the error, and the others are started. Raises
+        `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.
+        """
+        # Without this lock, two requests at the same time would both find no waiting run.
+        try:
+            await asyncio.wait_for(self._starting.acquire(), _START_SECONDS)
+        except TimeoutError:
+            raise NoDagsterError("Dagster is busy with earlier requests") from None
+        try:
+            waiting = {job: await self._waiting(job) for job in {request.job for request in requests}}
+            found = [None if request.config else waiting[request.job].get(request.niche or "") for request in requests]
+            missing = [request for request, run_id in zip(requests, found, strict=True) if run_id is None]
+            self._require_room(waiting, missing)
+            launched = iter(await self._launch(missing) if missing else [])
+            return [
+                next(launched) if run_id is None else StartedRun(run_id, request.niche, reused=True)
+                for request, run_id in zip(requests, found, strict=True)
+            ]
+        finally:
+            self._starting.release()
+
+    async def find(self, run_id: str) -> FoundRun | None:
+        """Return a run of the lab, or None if Dagster does not know it."""
+        for run in await self._runs({"runIds": [run_id]}, 1):
+            return FoundRun(run.job_name, _niche_of(run), _STATES.get(run.status, "running"))
+        return None
+
+    async def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """Return the state of each run. A run that Dagster does not know is left out."""
+        runs = await self._runs({"runIds": list(run_ids)}, len(run_ids))
+        return {run.run_id: _STATES.get(run.status, "running") for run in runs}
+
+    async def outcome(self, run_id: str) -> Outcome:
+        """Return what a finished run reported."""
+        reasons: list[str] = []
+        materialized: dict[str, dict[str, int | str]] = {}
+        output: dict[str, Any] = {}
+        run_failure: str | None = None
+        for event in await self._events(run_id):
+            if event.typename == "ExecutionStepFailureEvent":
+                described = event.failure_metadata and event.failure_metadata.description
+                reasons.append(described or f"the step {event.step_key} failed; see the run's page")
+            elif event.typename == "RunFailureEvent":
+                run_failure = event.message
+            elif event.evaluation is not None and not event.evaluation.success and event.evaluation.severity == "ERROR":
+                asset = "/".join(event.evaluation.asset_key.path)
+                reasons.append(
+                    f"the check {asset}.{event.evaluation.check_name} failed: {event.evaluation.description}"
+                )
+            elif event.typename == "MaterializationEvent" and event.asset_key is not None:
+                values = {
+                    entry.label: entry.int_value if entry.text is None else entry.text
+                    for entry in event.metadata_entries
+                }
+                materialized["/".join(event.asset_key.path)] = {k: v for k, v in values.items() if v is not None}
+            elif event.typename == "ExecutionStepOutputEvent":
+                output |= {e.label: _json(e.json_string) for e in event.metadata_entries if e.json_string}
+        if run_failure is not None and not reasons:
+            reasons.append(message_of({"message": run_failure}))
+        return Outcome(reasons, materialized, output)
+
+    async def _waiting(self, job: str) -> dict[str, str]:
+        """Return the waiting runs of a job: the id of the newest for each niche. Runs without a niche are counted apart."""
+        runs = await self._runs({"pipelineName": job, "statuses": ["QUEUED", "NOT_STARTED"]}, MOST_QUEUED)
+        by_niche: dict[str, str] = {}
+        for run in runs:
+            # A run without a niche has its own config, so it gets a key that is no niche and is never reused.
+            by_niche.setdefault(_niche_of(run) or f"run {run.run_id}", run.run_id)
+        return by_niche
+
+    def _require_room(self, waiting: dict[str, dict[str, str]], requests: Sequence[RunRequest]) -> None:
+        for job, count in Counter(request.job for request in requests).items():
+            if len(waiting[job]) + count > MOST_QUEUED:
+                raise FullQueueError(f"{len(waiting[job])} runs of {job} wait already")
+
+    async def _launch(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
+        runs = [
+            {
+                "selector": {**REPOSITORY, "jobName": request.job},
+                "runConfigData": request.config,
+                "mode": "default",
+                "executionMetadata": {
+                    "tags": [_ORIGIN, *([{"key": _PARTITION, "value": request.niche}] if request.niche else [])]
+                },
+            }
+            for request in requests
+        ]
+        answer = (await self._graphql.ask(LAUNCH, {"runs": runs})).get("launchMultipleRuns")
+        results = answer.get("launchMultipleRunsResult") if isinstance(answer, dict) else None
+        if not isinstance(results, list) or len(results) != len(requests):
+            raise DagsterError(f"Dagster started no run: {message_of(answer)}")
+        return [_started(result, request) for result, request in zip(results, requests, strict=True)]
+
+    async def _runs(self, filter_: dict[str, Any], limit: int) -> list[Run]:
+        answer = (await self._graphql.ask(RUNS, {"filter": filter_, "limit": limit})).get("runsOrError")
+        if not isinstance(answer, dict) or "results" not in answer:
+            raise DagsterError(f"Dagster cannot list its runs: {message_of(answer)}")
+        return _validated(_RUNS, answer["results"])
+
+    async def _events(self, run_id: str) -> list[Event]:
+        events: list[Event] = []
+        after: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = (await self._graphql.ask(OUTCOME, {"id": run_id, "after": after})).get("logsForRun")
+            if not isinstance(answer, dict) or "events" not in answer:
+                raise DagsterError(f"Dagster cannot show the events of {run_id}: {message_of(answer)}")
+            page: list[Event] = _validated(_EVENTS, answer["events"])
+            events += page
+            after = answer.get("cursor")
+            if not answer.get("hasMore"):
+                break
+        return events
+
+
+def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
+    try:
+        return StartedRun(str(result["run"]["runId"]), request.niche)
+    except (KeyError, TypeError):
+        errors = result.get("errors") if isinstance(result, dict) else None
+        reason = message_of(errors[0]) if errors else message_of(result)
+        return DagsterError(f"Dagster did not start {request.job}: {reason}")
+
+
+def _niche_of(run: Run) -> str | None:
+    return next((tag.value for tag in run.tags if tag.key == _PARTITION), None)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise NoDagsterError(_UNKNOWN_FORM) from None
+
+
+def _validated(adapter: TypeAdapter[T], value: Any) -> T:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        raise NoDagsterError(_UNKNOWN_FORM) from None

@@ -1,0 +1,49 @@
+"""Read the requests to `/internal` and `/admin`: an optional body of JSON, and a query."""
+
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from thumblab_serving.http.problems import invalid_request
+from thumblab_serving.http.received import content_type, fields_of, json_body, unsupported_media_type
+from thumblab_serving.schemas.strict import StrictModel
+
+T = TypeVar("T", bound=StrictModel)
+
+
+async def body_of(request: Request, model: type[T]) -> T:
+    """Return the body of a request as a `model`. An empty body stands for an object without fields.
+
+    Raises a 415 `Problem` if the body is not JSON, and a 422 `Problem` if it breaks the schema.
+    """
+    body = await json_body(request)
+    if body and content_type(request) != "application/json":
+        raise unsupported_media_type("application/json")
+    try:
+        return model.model_validate_json(bytes(body) or b"{}")
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def query_of(request: Request, model: type[T]) -> T:
+    """Return the query of a request as a `model`. Raises a 422 `Problem` if it breaks the schema."""
+    try:
+        return model.model_validate(fields_of(request.query_params.multi_items()))
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def documentation(body: type[StrictModel], query: type[StrictModel], required: bool = False) -> dict[str, Any]:
+    """Return the description of a body and a query for the OpenAPI document. `app.py` adds the schema of the body."""
+    properties = query.model_json_schema()["properties"]
+    return {
+        "requestBody": {
+            "required": required,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}},
+        },
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
+            for name, schema in properties.items()
+        ],
+    }

@@ -1,0 +1,63 @@
+"""Read the manifests of the served indices, for answers about the state of the library."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.niches import Niche
+from thumblab_core.releases.release import INDEX, Release
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.loading.served_releases import ServedReleases
+
+
+@dataclass(frozen=True)
+class ServedIndex:
+    """The promoted index of a niche, as its manifest describes it. `release` is None if none can be read.
+
+    `size` is the size of the release's files in bytes. `held` says why a person holds the release. `cached` says
+    whether this process has the release in memory. `reason` says why `release` is None, or why this process refused the
+    release.
+    """
+
+    release: Release | None
+    size: int
+    held: str | None
+    cached: bool
+    reason: str | None
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When the release was made."""
+        return None if self.release is None else datetime.fromisoformat(self.release.created_at)
+
+
+def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[Niche, ServedIndex]:
+    """Return the promoted index of each niche. This reads small files only, and loads no index."""
+    return {niche: _served_index(store, releases, niche) for niche in Niche}
+
+
+def _served_index(store: ReleaseStore, releases: ServedReleases, niche: Niche) -> ServedIndex:
+    slot = releases.indices[niche]
+    held = None
+    try:
+        release = store.serving.current(INDEX, niche.value)
+        held = store.serving.held(INDEX, niche.value)
+    except (LabError, OSError, ValueError) as error:
+        reason = str(error) if isinstance(error, LabError) else f"the pointer cannot be read ({type(error).__name__})"
+        return ServedIndex(None, 0, None, False, reason)
+    if release is None:
+        reason = f"no index of {niche} is served yet; POST /internal/refresh-library makes one"
+        return ServedIndex(None, 0, None, False, reason)
+    cached = slot.loaded is not None and slot.loaded.release_id == release.release_id
+    refusal = None if slot.refusal is None else slot.refusal.reason
+    size = sum(_size(release.path / name) for name in release.files)
+    return ServedIndex(release, size, None if held is None else str(held), cached, refusal)
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):  # The release may be damaged. The service then refuses it, and `reason` says why.
+        return path.stat().st_size
+    return 0

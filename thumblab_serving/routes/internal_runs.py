@@ -1,0 +1,161 @@
+"""The routes that start runs of Dagster: refresh the library, rebuild it, embed it. One more shows the state of a run.
+
+Two of them have a second path below `/admin`, which clients of other systems know.
+"""
+
+import re
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from thumblab_core.niches import Niche
+from thumblab_serving.dagster_runs.runs import DagsterRuns, RunRequest
+from thumblab_serving.http.auth import require
+from thumblab_serving.http.lab_requests import body_of, documentation, query_of
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.received import invalid
+from thumblab_serving.routes.requested_runs import (
+    changed_items_of,
+    common_fields,
+    documented_answers,
+    explained,
+    run_requested,
+    stats_of,
+    status_of,
+)
+from thumblab_serving.schemas.lab_runs import (
+    NichesRequest,
+    RebuildOut,
+    RebuildRequest,
+    RefreshOut,
+    RunStateOut,
+    WaitQuery,
+)
+
+router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
+"""The routes that change the library. Their key needs the scope `admin`."""
+
+_RUN_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@router.post(
+    "/internal/refresh-library",
+    summary="Collect, embed, index and serve the library of each niche",
+    response_model=RefreshOut,
+    responses=documented_answers(RefreshOut),
+    openapi_extra=documentation(NichesRequest, WaitQuery),
+)
+async def refresh_library(request: Request, response: Response) -> RefreshOut:
+    """Start the job `refresh_library` for each niche. With `wait=true`, answer when the runs have ended.
+
+    A run that waits already in Dagster is not started a second time.
+    """
+    query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
+    runs = await run_requested(
+        request, response, query, [RunRequest("refresh_library", niche) for niche in body.niches]
+    )
+    status = status_of(runs, query)
+    return RefreshOut(
+        **common_fields(request, runs, status, "Reference library and FAISS indices refreshed", "indices"),
+        index_results={Niche(str(run.request.niche)): run.succeeded for run in runs},
+        library_stats={Niche(str(run.request.niche)): stats_of(run.outcome) for run in runs},
+    )
+
+
+@router.post(
+    "/internal/rebuild-indices",
+    summary="Rebuild the index of each niche from the database",
+    response_model=RebuildOut,
+    responses=documented_answers(RebuildOut),
+    openapi_extra=documentation(RebuildRequest, WaitQuery),
+)
+@router.post(
+    "/admin/faiss/rebuild",
+    summary="The same as `/internal/rebuild-indices`",
+    response_model=RebuildOut,
+    responses=documented_answers(RebuildOut),
+    openapi_extra=documentation(RebuildRequest, WaitQuery),
+)
+async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
+    """Start the job `rebuild_index` for each niche. With `wait=true`, answer when the runs have ended.
+
+    Thumbnails without a vector are left out; `/internal/embed` computes their vectors first.
+    """
+    query, body = query_of(request, WaitQuery), await body_of(request, RebuildRequest)
+    config = {"ops": {"faiss_index": {"config": {"factory": body.factory}}}} if body.factory else {}
+    wanted = [RunRequest("rebuild_index", niche, config) for niche in body.niches]
+    runs = await run_requested(request, response, query, wanted)
+    notes = ["dim has no effect: the image encoder decides the dimension of the vectors"] if body.dim else []
+    if body.factory:
+        notes.append("factory holds for this build; the next one uses the setting THUMBLAB_INDEX_FACTORY")
+    return RebuildOut(
+        **common_fields(request, runs, status_of(runs, query), "FAISS indices rebuilt", "niches"),
+        notes=notes,
+        results={Niche(str(run.request.niche)): run.succeeded for run in runs},
+    )
+
+
+@router.post(
+    "/internal/embed",
+    summary="Encode what has no vector yet, then rebuild the index of each niche",
+    response_model=RebuildOut,
+    responses=documented_answers(RebuildOut),
+    openapi_extra=documentation(NichesRequest, WaitQuery),
+)
+@router.post(
+    "/admin/embed/full",
+    summary="The same as `/internal/embed`",
+    response_model=RebuildOut,
+    responses=documented_answers(RebuildOut),
+    openapi_extra=documentation(NichesRequest, WaitQuery),
+)
+async def embed(request: Request, response: Response) -> RebuildOut:
+    """Start the job `embed_library` for each niche. With `wait=true`, answer when the runs have ended.
+
+    A vector that the current encoder has made of the same picture or title is kept.
+    """
+    query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
+    runs = await run_requested(request, response, query, [RunRequest("embed_library", niche) for niche in body.niches])
+    return RebuildOut(
+        **common_fields(
+            request, runs, status_of(runs, query), "Embeddings computed and FAISS indices rebuilt", "niches"
+        ),
+        results={Niche(str(run.request.niche)): run.succeeded for run in runs},
+    )
+
+
+@router.get(
+    "/internal/runs/{run_id}",
+    summary="The state of a run, and what it did",
+    response_model=RunStateOut,
+    responses=error_responses(401, 404, 422, 503),
+    openapi_extra={
+        "parameters": [
+            {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{_RUN_ID}$"}}
+        ]
+    },
+)
+async def run_state(request: Request) -> RunStateOut:
+    """Ask Dagster for a run that one of the other requests started, or any other run of the lab."""
+    runs: DagsterRuns = request.app.state.dagster_runs
+    run_id = str(request.path_params["run_id"])
+    if not re.fullmatch(_RUN_ID, run_id):
+        raise invalid("run_id: this is not the id of a run, such as 6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13")
+    outcome = None
+    with explained():
+        found = await runs.find(run_id)
+        if found is not None and found.state in ("success", "failure", "canceled"):
+            outcome = await runs.outcome(run_id)
+        changed = changed_items_of(outcome)
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown-run", f"Dagster knows no run {run_id}")
+    return RunStateOut(
+        job=found.job,
+        niche=Niche(found.niche) if found.niche in set(Niche) else None,
+        run_id=run_id,
+        state=found.state,
+        url=runs.page(run_id),
+        reason=outcome.reason if outcome is not None and found.state == "failure" else None,
+        library_stats=None if found.job == "change_index" else stats_of(outcome),
+        changed_items=changed,
+    )

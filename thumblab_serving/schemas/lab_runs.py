@@ -1,0 +1,197 @@
+"""Requests that start runs of Dagster, and their answers: refresh, rebuild, full embedding, changes of items."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.strict import StrictModel
+
+MOST_ITEMS = 1_000
+"""Maximum number of videos in one request."""
+
+MOST_SECONDS = 3_600.0
+"""The longest time in seconds that a request may wait for its runs."""
+
+Status = Literal["ok", "partial", "failed", "started", "running"]
+_STATUS = (
+    "`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were started, "
+    "and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended."
+)
+
+
+def _as_text(value: object) -> object:
+    """Return the text of a number, because some clients send ids as numbers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_VIDEO_ID = r"^[^\x00-\x1f\x7f]{1,200}$"
+"""Regular expression of a video id. An imported catalogue may have ids of any visible characters."""
+
+VideoId = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(pattern=_VIDEO_ID),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _VIDEO_ID}, {"type": "integer"}]}),
+]
+
+
+class WaitQuery(StrictModel):
+    """The query of a request that starts runs."""
+
+    wait: bool = Field(default=False, description="Whether to answer only when the runs have ended.")
+    timeout_s: float = Field(
+        default=600.0, gt=0, le=MOST_SECONDS, description="How many seconds to wait at most, with `wait=true`."
+    )
+
+
+class ItemsQuery(WaitQuery):
+    """The query of a request that changes items. It waits by default, because a change takes seconds."""
+
+    wait: bool = Field(default=True, description="Whether to answer only when the run has ended.")
+    timeout_s: float = Field(
+        default=120.0, gt=0, le=MOST_SECONDS, description="How many seconds to wait at most, with `wait=true`."
+    )
+
+
+class NichesRequest(StrictModel):
+    """The niches of a request. The body may be left out."""
+
+    niches: list[Niche] = Field(
+        default_factory=lambda: list(Niche), min_length=1, max_length=len(Niche), description="Default: every niche."
+    )
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        if len(set(self.niches)) != len(self.niches):
+            raise ValueError("niches: a niche is named twice")
+        return self
+
+
+class RebuildRequest(NichesRequest):
+    """What to rebuild. The body may be left out."""
+
+    factory: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_,()x]{1,100}$")] | None = Field(
+        default=None,
+        description=(
+            "A FAISS factory string for this build only. Default: the setting THUMBLAB_INDEX_FACTORY. The next build "
+            "uses the setting again."
+        ),
+        examples=["IDMap,IVF100,Flat"],
+    )
+    dim: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_536,
+        description="Has no effect, because the encoder decides the dimension of the vectors. `notes` says so.",
+        examples=[768],
+    )
+
+
+class ItemsRequest(StrictModel):
+    """The videos to put into the served index, or to take out of it. Give either `id` or `ids`."""
+
+    id: VideoId | None = Field(default=None, description="The id of one video.", examples=["dQw4w9WgXcQ"])
+    ids: list[VideoId] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS, description="Ids of videos.")
+    niche: Niche | None = Field(
+        default=None, description="Default: the niche of the first of the videos that the lab knows."
+    )
+    media_type: Annotated[str, StringConstraints(max_length=40)] | None = Field(
+        default=None, description="Has no effect, because the lab holds only videos. `notes` says so."
+    )
+
+    @model_validator(mode="after")
+    def _has_ids(self) -> Self:
+        if (self.id is None) == (self.ids is None):
+            raise ValueError("give either id or ids")
+        return self
+
+    @property
+    def video_ids(self) -> list[str]:
+        """The ids, each once."""
+        return list(dict.fromkeys(self.ids if self.ids is not None else [str(self.id)]))
+
+
+class RunOut(StrictModel):
+    """A run of Dagster."""
+
+    niche: Niche | None
+    run_id: str | None = Field(description="Null where Dagster did not start the run.")
+    state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
+    reused: bool = Field(
+        default=False,
+        description="True: this run waited already when the request arrived, so no other one was started.",
+    )
+    url: str | None = Field(default=None, description="The run's page in Dagster.")
+    reason: str | None = Field(default=None, description="Why the run failed or was not started.")
+
+
+class NicheStats(StrictModel):
+    """What a refresh did for one niche. A field is null where the run did not come that far."""
+
+    videos_seen: int | None
+    new_videos: int | None
+    new_observations: int | None
+    images_encoded: int | None
+    titles_encoded: int | None
+    num_vectors: int | None = Field(description="The size of the served index.")
+    release: str | None = Field(description="The served release of the index.")
+
+
+class RunsOut(StrictModel):
+    """The part that the answers of all requests that start runs have."""
+
+    status: Status = Field(description=_STATUS)
+    message: str
+    runs: list[RunOut]
+    notes: list[str] = Field(default_factory=list, description="What of the request had no effect.")
+    timestamp: datetime
+
+
+class ChangedItemsOut(StrictModel):
+    """What a run of the job `change_index` did. `skipped` maps the id of a video to the reason."""
+
+    niche: Niche | None
+    put_in: list[str] = Field(default_factory=list)
+    taken_out: list[str] = Field(default_factory=list)
+    skipped: dict[str, str] = Field(default_factory=dict, description="Why a video was skipped, by its id.")
+    rebuild_required: str | None = Field(default=None, description="Why a rebuild is needed, and when it starts.")
+    release: str | None = Field(default=None, description="The release that the niche serves after the change.")
+
+
+class RunStateOut(RunOut):
+    """The state of one run, and what it reported. The last two fields are null for jobs that do not report them."""
+
+    job: str
+    library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")
+    changed_items: ChangedItemsOut | None = Field(description="What a change of items did.")
+
+
+class RefreshOut(RunsOut):
+    """The answer of a refresh of the library."""
+
+    index_results: dict[Niche, bool | None] = Field(
+        description="Whether the refresh of each niche succeeded; null while it has not ended."
+    )
+    library_stats: dict[Niche, NicheStats | None] = Field(description="By niche; null while the run has not ended.")
+
+
+class RebuildOut(RunsOut):
+    """The answer of a rebuild, or of a full embedding with a rebuild."""
+
+    results: dict[Niche, bool | None] = Field(
+        description="Whether the rebuild of each niche succeeded; null while it has not ended."
+    )
+
+
+class ItemsOut(ChangedItemsOut, RunsOut):
+    """The answer of a change of items. The lists are empty while the run has not ended."""
+
+    outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"] = Field(
+        description=(
+            "`changed`: the service answers with the change from now on. `unchanged`: every video was skipped. "
+            "`rebuild_required`: the served index could not take the change, so a rebuild was requested. `failed`: nothing "
+            "was changed. `pending`: the run has not ended."
+        )
+    )

@@ -1,0 +1,89 @@
+"""Answers about the served indices of the niches."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class IndexInfoOut(StrictModel):
+    """The served index of a niche, by its manifest on the disk. Fields are null where nothing is served."""
+
+    exists: bool = Field(description="Whether an index is promoted and its manifest can be read.")
+    num_vectors: int
+    dimension: int | None
+    file_size_mb: float = Field(description="The size of the files of the served release, in units of 1,000,000 bytes.")
+    last_modified: datetime | None = Field(description="When the served release was made.")
+    model: str | None = Field(description="The fingerprint of the encoder that made the vectors.")
+    encoder: str | None = Field(description="The name of this encoder in the settings; null in old releases.")
+    release: str | None
+    changed: int = Field(description="How many videos were put in or taken out since the index was built.")
+    kind: str | None = Field(description="The FAISS factory string.")
+    recall: float | None = Field(description="The share of the true nearest neighbours that a search finds.")
+    cached: bool = Field(description="Whether this process has this release in memory.")
+    held: str | None = Field(description="Why a person holds the release, so that no newer one replaces it.")
+    reason: str | None = Field(description="Why the index does not exist, or why this process refused it.")
+
+
+class CacheStatsOut(StrictModel):
+    """The indices that this process has in memory. Each worker of the service has its own."""
+
+    cached_niches: int
+    niches: list[Niche]
+
+
+class IndexStatsOut(StrictModel):
+    """The answer of `GET /internal/index-stats`."""
+
+    status: Literal["ok"] = "ok"
+    index_info: dict[Niche, IndexInfoOut]
+    cache_stats: CacheStatsOut
+    timestamp: datetime
+
+
+class SidecarMetaOut(StrictModel):
+    """What the vectors of an index are: their model, when they were published, their dimension and their number."""
+
+    model: str
+    timestamp: datetime
+    dims: int
+    num_vectors: int
+
+
+class IndexStatusOut(StrictModel):
+    """The state of the index of one niche."""
+
+    present: bool = Field(description="Whether an index is served.")
+    cached: bool = Field(description="Whether this process has it in memory.")
+    release: str | None
+    sidecar_meta: SidecarMetaOut | None = Field(description="Null where no index is served.")
+    reason: str | None = Field(description="Why no index is served, or why this process refused it.")
+
+
+class FaissStatusOut(StrictModel):
+    """The answer of `GET /admin/faiss/status`. The lab has one index for each niche."""
+
+    status: Literal["ok"] = "ok"
+    present: bool = Field(description="Whether any niche has a served index.")
+    cached: bool = Field(description="Whether this process has every served index in memory.")
+    sidecar_meta: SidecarMetaOut | None = Field(
+        description=(
+            "All served indices together, with the time of the newest. Null where none is served, and while they have "
+            "different models."
+        )
+    )
+    indices: dict[Niche, IndexStatusOut]
+    timestamp: datetime
+
+
+class ClearCacheOut(StrictModel):
+    """The answer of a request that clears the cache."""
+
+    status: Literal["ok"] = "ok"
+    message: str
+    cleared: list[Niche] = Field(description="The niches whose index was in the memory of this process.")
+    cache_stats: CacheStatsOut = Field(description="After the cache was cleared.")
+    timestamp: datetime
