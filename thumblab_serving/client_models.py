@@ -41,7 +41,7 @@ This file is generated: change `{module}`, then run
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the service."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(_env_file=None, data_dir=Path(folder), api_key="unused")  # type: ignore[call-arg, arg-type]
+        settings = Settings(_env_file=None, data_dir=Path(folder), api_key="unused")
         return create_app(settings).openapi()
 
 
@@ -144,7 +144,7 @@ def _class(name: str, schemas: dict[str, Any]) -> str:
     lines += _docstring(schema.get("description", "An object of an answer."))
     lines.append("")
     for field, described in schema["properties"].items():
-        default = "" if field in schema.get("required", ()) else _default(described.get("default"))
+        default = "" if field in schema.get("required", ()) else _default(described)
         lines.append(f"    {field}: {_type(described, schemas)}{default}")
         explained = _docstring(described.get("description", ""))
         lines += [*explained, ""] if explained else []
@@ -161,12 +161,14 @@ def _docstring(text: str) -> list[str]:
     return textwrap.indent(f'"""{text}\n"""' if long else f'"""{text}"""', "    ").splitlines()
 
 
-def _default(value: object) -> str:
-    if isinstance(value, list | dict):
-        if value:
-            raise ValueError(f"a default of an answer is not empty: {value}")
-        return f" = field(default_factory={type(value).__name__})"
-    return f" = {value!r}"
+def _default(schema: dict[str, Any]) -> str:
+    """Return the end of a field's definition: its default. A list or an object without a default begins empty."""
+    default = schema.get("default", {"array": [], "object": {}}.get(schema.get("type", "")))
+    if isinstance(default, list | dict):
+        if default:
+            raise ValueError(f"a default of an answer is not empty: {default}")
+        return f" = field(default_factory={type(default).__name__})"
+    return f" = {default!r}"
 
 
 def _type(schema: dict[str, Any], schemas: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import click
 
 from thumblab_cli.which_lab import demo_option
-from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
     from thumblab_client import AsyncClient
@@ -27,20 +26,24 @@ def command(chosen: "Settings") -> None:
 
 
 def _connect(settings: "Settings") -> "AsyncClient":
-    """Return a client of the service that the lab has now. Raise `LabError` if there is no service, or no key."""
-    from thumblab_client import AsyncClient
+    """Return a client of the service that the lab has now. Raise `ThumblabError` if there is no service, or no key."""
+    from thumblab_client import AsyncClient, ThumblabError
     from thumblab_core.api_key import kept_key
+    from thumblab_core.errors import LabError
     from thumblab_core.running import running_lab
 
     running = running_lab(settings.data_dir)
     url = settings.serving_url or (None if running is None else running.scoring)
     if url is None:
-        raise LabError(
+        raise ThumblabError(
             f"no service runs for the lab in {settings.data_dir}; start it with `thumblab up`, or set THUMBLAB_SERVING_URL"
         )
-    key = kept_key(settings)
+    try:
+        key = kept_key(settings)
+    except LabError as error:
+        raise ThumblabError(str(error)) from None
     if key is None:
-        raise LabError(
+        raise ThumblabError(
             f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to the key of the service at {url}"
         )
     return AsyncClient(url, key)

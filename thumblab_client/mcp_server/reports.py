@@ -5,6 +5,7 @@ The classes are dataclasses, so the SDK of MCP describes each tool's answer with
 
 from dataclasses import dataclass
 
+from thumblab_client.errors import ThumblabError
 from thumblab_client.models.answer import NeighbourOut, ScoreAnswer, ThumbnailScore
 from thumblab_client.models.health import HealthOut
 
@@ -155,7 +156,7 @@ def ranking(answer: ScoreAnswer) -> Ranking:
 
 
 def similar(answer: ScoreAnswer) -> Similar:
-    """Return the neighbours of the only picture of an answer. Raises `ValueError` if the picture could not be read."""
+    """Return the neighbours of the only picture of an answer. Raises `ThumblabError` if the picture could not be read."""
     thumbnail = _only(answer)
     return Similar(
         id=thumbnail.id,
@@ -168,11 +169,11 @@ def similar(answer: ScoreAnswer) -> Similar:
 
 
 def explanation(answer: ScoreAnswer) -> Explanation:
-    """Return what was seen in the only picture of an answer. Raises `ValueError` if the picture could not be read."""
+    """Return what was seen in the only picture of an answer. Raises `ThumblabError` if the picture could not be read."""
     thumbnail = _only(answer)
     evidence = thumbnail.evidence
     if evidence is None:
-        raise ValueError(f"{thumbnail.id}: the service measured nothing in the picture")
+        raise ThumblabError(f"{thumbnail.id}: the service measured nothing in the picture")
     return Explanation(
         id=thumbnail.id,
         note=_APART,
@@ -188,10 +189,10 @@ def explanation(answer: ScoreAnswer) -> Explanation:
 
 
 def niche_report(niche: str, health: HealthOut) -> NicheReport:
-    """Return what is served for a niche. Raises `ValueError` if there is no such niche."""
+    """Return what is served for a niche. Raises `ThumblabError` if there is no such niche."""
     served = health.indices.get(niche)
     if served is None:
-        raise ValueError(f"{niche}: there is no such niche; the niches are {', '.join(health.indices)}")
+        raise ThumblabError(f"{niche}: there is no such niche; the niches are {', '.join(health.indices)}")
     return NicheReport(
         niche=niche,
         library_state=served.state,
@@ -207,7 +208,7 @@ def niche_report(niche: str, health: HealthOut) -> NicheReport:
 def _only(answer: ScoreAnswer) -> ThumbnailScore:
     (thumbnail,) = answer.thumbnails
     if thumbnail.error is not None:
-        raise ValueError(f"{thumbnail.id}: {thumbnail.error}")
+        raise ThumblabError(f"{thumbnail.id}: {thumbnail.error}")
     return thumbnail
 
 

@@ -1,14 +1,16 @@
 """The tools of the MCP server. Each of them asks the running service through the client."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from thumblab_client import AsyncClient
+from thumblab_client import AsyncClient, ThumblabError
 from thumblab_client.mcp_server import reports
 from thumblab_client.mcp_server.local_pictures import read_pictures
 from thumblab_client.models.answer import ScoreAnswer
@@ -34,8 +36,8 @@ Channel = Annotated[str | None, Field(description="The user's channel, by its id
 def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     """Return the server. `connect` returns a new client of the service, and is called for each tool call.
 
-    So the server may start before the service, and follows a service that has moved. An error of `connect` or of the
-    service becomes the error of the tool call.
+    So the server may start before the service, and follows a service that has moved. A `ThumblabError` of `connect` or
+    of the client becomes the error of the tool call, which the assistant can read.
     """
     server = MCPServer("Thumbnail Lab", instructions=_INSTRUCTIONS, log_level="WARNING")
 
@@ -47,7 +49,8 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     @server.tool(title="Rank thumbnails", annotations=_READ_ONLY)
     async def score(title: Title, thumbnails: Pictures, niche: Niche, channel: Channel = None) -> reports.Ranking:
         """Rank thumbnails for a title in a niche: the winner if there is one, how sure that is, and what is weak."""
-        return reports.ranking(await ask(title, thumbnails, niche, channel))
+        with _told():
+            return reports.ranking(await ask(title, thumbnails, niche, channel))
 
     @server.tool(title="Find similar winners", annotations=_READ_ONLY)
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
@@ -57,19 +60,31 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
 
         The service needs the title of the video for every picture. The title does not change what is found.
         """
-        return reports.similar(await ask(title, [thumbnail], niche))
+        with _told():
+            return reports.similar(await ask(title, [thumbnail], niche))
 
     @server.tool(title="Explain a thumbnail", annotations=_READ_ONLY)
     async def explain(title: Title, thumbnail: Picture, niche: Niche) -> reports.Explanation:
         """Tell what was seen in a picture: its six sub-scores with their place in the niche, reasons and fixes, the text
         that was read, faces, and what the length badge covers.
         """
-        return reports.explanation(await ask(title, [thumbnail], niche))
+        with _told():
+            return reports.explanation(await ask(title, [thumbnail], niche))
 
     @server.tool(title="Report on a niche", annotations=_READ_ONLY)
     async def niche_report(niche: Niche) -> reports.NicheReport:
         """Tell what the service has for a niche: whether its library and a model are served, and of what they consist."""
-        async with connect() as client:
-            return reports.niche_report(niche, await client.health())
+        with _told():
+            async with connect() as client:
+                return reports.niche_report(niche, await client.health())
 
     return server
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell the assistant why a tool call failed. The SDK keeps the messages of all other exceptions to itself."""
+    try:
+        yield
+    except ThumblabError as error:
+        raise ToolError(str(error)) from None

@@ -4,7 +4,7 @@ This file is generated: change `thumblab_serving/schemas/answer.py`, then run
 `python -m thumblab_serving.client_models`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from thumblab_client.models.evidence import EvidenceOut, SubScoreOut
@@ -86,13 +86,13 @@ class ThumbnailScore:
     predicted_engagement: Engagement | None = None
     """Null where the prediction was not shown to say anything about real results."""
 
-    sub_scores: dict[str, SubScoreOut] = None
+    sub_scores: dict[str, SubScoreOut] = field(default_factory=dict)
     evidence: EvidenceOut | None = None
     similarity_score: float | None = None
     """How similar the picture is to the niche's library, as a percentile."""
 
     similarity_source: Literal["faiss", "pgvector", "default"] | None = None
-    neighbours: list[NeighbourOut] = None
+    neighbours: list[NeighbourOut] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ class ScoreAnswer:
     `evidence_mean`, because the skill is not proven. Null where no candidate has a rank.
     """
 
-    near_identical: list[list[str]] = None
+    near_identical: list[list[str]] = field(default_factory=list)
     """Groups of candidates, by id, that the encoder, the perceptual hash and the colours call near-identical. A group
     counts as one candidate.
     """
