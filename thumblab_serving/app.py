@@ -175,9 +175,5 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas[model.__name__] = body
         schemas["ProblemOut"] = problems.ProblemOut.model_json_schema()
         auth.add_refusals(document)
-        any_request = problems.error_responses(*problems.ANY_REQUEST)
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["responses"] |= {str(status): answer for status, answer in any_request.items()}
         app.openapi_schema = document
     return app.openapi_schema

@@ -28,8 +28,8 @@ def command(chosen: "Settings") -> None:
 def _connect(settings: "Settings") -> "AsyncClient":
     """Return a client of the service that the lab has now. Raise `ThumblabError` if there is no service, or no key."""
     from thumblab_client import AsyncClient, ThumblabError
-    from thumblab_core.api_key import kept_key
     from thumblab_core.errors import LabError
+    from thumblab_core.keys.generated_key import kept_key
     from thumblab_core.running import running_lab
 
     running = running_lab(settings.data_dir)

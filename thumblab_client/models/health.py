@@ -92,6 +92,15 @@ class PredictionsOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeysOut:
+    """Whether the files of the API keys can be read. If one cannot, the keys that were read from it last stay valid."""
+
+    state: Literal["fine", "failed"]
+    reason: str | None
+    """Why a file cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HealthOut:
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -104,5 +113,6 @@ class HealthOut:
     rehearsal: RehearsalOut
     database: DatabaseOut
     predictions: PredictionsOut
+    keys: KeysOut
     library_note: str | None
     """What the library is made of, where it does not come from YouTube."""

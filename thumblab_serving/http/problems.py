@@ -131,9 +131,6 @@ class UnexpectedErrors:
             await response(HTTPException(500, detail))(scope, receive, send)
 
 
-ANY_REQUEST = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
-"""The statuses with which the middleware may answer a request to any route."""
-
 _HEADERS = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", "The scheme of the key: `Bearer`.", "string"),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "After how many seconds to send the request again.", "integer"),
