@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from http import HTTPStatus
 from typing import Self, TypeVar
 
 import httpx
 
 from thumblab_client import requests
-from thumblab_client.connection import Connection
+from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
@@ -113,10 +114,15 @@ class Client:
         while True:
             try:
                 response = self._http.request(call.method, call.path, **call.content)
+            except BROKEN as error:
+                wait = self._patience.wait(HTTPStatus.SERVICE_UNAVAILABLE, None, retried, waited)
+                if wait is None:
+                    raise self._connection.no_answer(error) from None
             except httpx.HTTPError as error:
                 raise self._connection.no_answer(error) from None
-            wait = self._patience.wait(response.status_code, response.headers.get("Retry-After"), retried, waited)
-            if wait is None:
-                return call.read(response)
+            else:
+                wait = self._patience.wait(response.status_code, response.headers.get("Retry-After"), retried, waited)
+                if wait is None:
+                    return call.read(response)
             time.sleep(wait)
             retried, waited = retried + 1, waited + wait
