@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from thumblab_client.models.evidence import EvidenceOut, SubScoreOut
+from thumblab_client.models.packages import PackagesOut
 from thumblab_client.models.plan import PlanOut
+from thumblab_client.models.verdict import SkillOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,8 @@ class ThumbnailScore:
 
     similarity_source: Literal["faiss", "pgvector", "default"] | None = None
     neighbours: list[NeighbourOut] = field(default_factory=list)
+    title: str | None = None
+    """The title under which it was scored: its own, or else the first title of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,36 +120,6 @@ class ChannelOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkillOut:
-    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
-    as the request's channel, see `measured_on`.
-
-    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
-    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
-    """
-
-    question: Literal["one_video", "one_title", "package"] = "package"
-    """`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five
-    channels. `one_title`: which picture got more views than everything else about its video predicts, both asked
-    under one title. `package`: which video got more views, each with its own title; only of older models.
-    """
-
-    summary: str = ""
-    """The same in a sentence."""
-
-    measured_on: str
-    """`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; `adapted`:
-    unseen channels after a channel adapter was added.
-    """
-
-    auc: float
-    low: float | None
-    high: float | None
-    pairs: int
-    channels: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Releases:
     """The releases that made an answer."""
 
@@ -155,7 +129,10 @@ class Releases:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreAnswer:
-    """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing."""
+    """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing.
+
+    In an answer for several titles, everything beside `packages` is about the first title.
+    """
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
     winner: str | None
@@ -166,8 +143,8 @@ class ScoreAnswer:
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. `no_verdict`:
     fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % interval of
-    `skill` for pictures under one title reaches chance, or was not measured; there is no winner. Null when no
-    candidate could be read.
+    `skill` for this `question` reaches chance, or was not measured; there is no winner. Null when no candidate
+    could be read.
     """
 
     confidence: float | None
@@ -191,8 +168,9 @@ class ScoreAnswer:
     probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = None
     """What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five
     channels. `videos`: views of whole videos, after what their titles and contexts explain. Such probabilities are
-    never more certain than for whole videos. `residuals` and `packages`: views of whole videos, in older models.
-    Null where there are no win probabilities.
+    never more certain than for whole videos. `packages`: views of whole videos, if `question` is `package`.
+    `residuals` and `packages` under one title: views of whole videos, in older models. Null where there are no win
+    probabilities.
     """
 
     score_among: Literal["niche", "channel"] = "niche"
@@ -206,8 +184,20 @@ class ScoreAnswer:
     thumbnails: list[ThumbnailScore]
     test_plan: PlanOut | None = None
     """How to test two of the candidates on YouTube. Null where fewer than two could be read, or where the request
-    names a channel and the database with its figures cannot be asked.
+    names a channel and the database with its figures cannot be asked. Also null where `question` is `package`.
     """
 
     releases: Releases
     degraded: list[str]
+    question: Literal["one_title", "package"] = "one_title"
+    """What `winner` and `verdict` decide between, and whose skill is needed. `one_title`: pictures under one title.
+    `package`: packages, because the thumbnails have different titles of their own.
+    """
+
+    packages: PackagesOut | None = None
+    """The grid of titles and pictures. Null where the request has no second title in `titles`."""
+
+    other_niches: list[ScoreAnswer] = field(default_factory=list)
+    """The answers for the other niches of `categories`, in their order. All other fields are the answer for the first
+    niche.
+    """
