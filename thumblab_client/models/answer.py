@@ -197,7 +197,7 @@ class ScoreAnswer:
     packages: PackagesOut | None = None
     """The grid of titles and pictures. Null where the request has no second title in `titles`."""
 
-    other_niches: list[ScoreAnswer] = field(default_factory=list)
+    other_niches: list["ScoreAnswer"] = field(default_factory=list)
     """The answers for the other niches of `categories`, in their order. All other fields are the answer for the first
     niche.
     """
