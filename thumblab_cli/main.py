@@ -47,6 +47,7 @@ COMMANDS = {
     ),
     "index": ("index", "Show, change, check and search the library of a niche."),
     "models": ("models", "Fetch the small model files that the lab can use."),
+    "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service; make, list and revoke others."),
 }

@@ -66,6 +66,7 @@ ORDER = {
         ".",
     ],
     "thumblab_cli": ["commands", "scoring", "demo", "servers", "printing", "."],
+    "thumblab_client": ["mcp_server", ".", "models"],
 }
 
 WALK = """
@@ -186,6 +187,11 @@ def test_the_demo_imports_neither_the_pipelines_nor_the_service() -> None:
     modules = imported_by("demo")
     assert "demo.emulator" in modules
     assert not modules & {"dagster", "mlflow", "fastapi", "thumblab_pipelines", "thumblab_serving", "torch"}
+
+
+def test_the_client_imports_httpx_and_no_other_package_of_the_lab() -> None:
+    assert not imported_by("thumblab_client") & {"fastapi", "thumblab_core", "thumblab_serving", "thumblab_cli", "demo"}
+    assert not imported_by_one("thumblab_client") & {"pydantic", "numpy", "mcp"}
 
 
 @pytest.mark.parametrize(

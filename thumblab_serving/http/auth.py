@@ -61,14 +61,15 @@ require_key = require("score")
 
 
 def add_refusals(document: dict[str, Any]) -> None:
-    """Add the statuses with which a request is refused before its route runs to each operation of an OpenAPI document.
+    """Add the statuses with which the middleware answers any request to each operation of an OpenAPI document.
 
-    They are 421 for an unknown host name and, if the operation takes a key, those of `require`.
+    They are 413 for a body that is too large, 421 for an unknown host name, 500 for an unexpected error and, if the
+    operation takes a key, those of `require`.
     """
     for path in document["paths"].values():
         for operation in path.values():
             of_keys = (401, 403, 429) if "security" in operation else ()
-            for status, answer in error_responses(421, *of_keys).items():
+            for status, answer in error_responses(413, 421, 500, *of_keys).items():
                 operation["responses"].setdefault(str(status), answer)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -81,8 +82,11 @@ def _field(parts: tuple[int | str, ...]) -> str:
 def install(app: FastAPI) -> None:
     """Make the app answer every HTTP error of its routes in the format `application/problem+json`."""
 
-    async def http_error(_: Request, error: Exception) -> JSONResponse:
+    async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names only the methods of the first route of the path. The path may have one route per method.
+            error.headers = {"Allow": ", ".join(sorted(_methods(app, request.scope)))}
         return response(error)
 
     async def client_gone(_: Request, __: Exception) -> Response:
@@ -91,6 +95,12 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, client_gone)
+
+
+def _methods(app: FastAPI, scope: Scope) -> set[str]:
+    """Return the methods that the path of a request allows."""
+    routes = [route for route in app.routes if route.matches(scope)[0] is not Match.NONE]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 class UnexpectedErrors:
@@ -121,10 +131,23 @@ class UnexpectedErrors:
             await response(HTTPException(500, detail))(scope, receive, send)
 
 
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", "The scheme of the key: `Bearer`.", "string"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "After how many seconds to send the request again.", "integer"),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After", "After how many seconds to send the request again.", "integer"),
+}
+"""Name, description and JSON type of the header that an error answer always has, by status."""
+
+
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the part of the OpenAPI document that describes error answers with the given `statuses`."""
+    return {status: _error_response(HTTPStatus(status)) for status in statuses}
+
+
+def _error_response(status: HTTPStatus) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemOut"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
+    described: dict[str, Any] = {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+    if status in _HEADERS:
+        name, description, kind = _HEADERS[status]
+        described["headers"] = {name: {"description": description, "required": True, "schema": {"type": kind}}}
+    return described

@@ -4,10 +4,19 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
 from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
+from thumblab_serving.schemas.alternatives import not_both
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
@@ -18,18 +27,19 @@ MOST_LISTED = 100
 Outcome = Literal["winner", "performed_the_same", "inconclusive"]
 
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,10})")
+_CURSOR = r"([1-9][0-9]{0,5})\.([0-9]{1,10})"
+"""Regular expression of a cursor: the number of a day (1 is 1 January of the year 1), and the id of an experiment.
+
+Every text of this form is a valid cursor, so the OpenAPI document says exactly which cursors are accepted.
+"""
 
 
 def place_of(cursor: str) -> Place:
     """Return the place in the list that a cursor names. Raises `ValueError` if the text is not a cursor."""
-    match = _CURSOR.fullmatch(cursor)
-    try:
-        if match is None:
-            raise ValueError
-        return Place(date.fromisoformat(match[1]), int(match[2]))
-    except ValueError:
-        raise ValueError("give the next_cursor of the previous answer, or leave the cursor out") from None
+    match = re.fullmatch(_CURSOR, cursor)
+    if match is None:
+        raise ValueError("give the next_cursor of the previous answer, or leave the cursor out")
+    return Place(date.fromordinal(int(match[1])), int(match[2]))
 
 
 def _day(value: object) -> object:
@@ -45,9 +55,22 @@ def _day(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_day)]
 
 
+def _whole(value: object) -> object:
+    """Return 5 for 5.0, which JSON does not distinguish. Return any other value unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _cursor(cursor: str) -> str:
     place_of(cursor)
     return cursor
+
+
+Cursor = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(_cursor),
+    WithJsonSchema({"type": "string", "pattern": f"^{_CURSOR}$"}),
+]
 
 
 class VariantIn(StrictModel):
@@ -55,6 +78,8 @@ class VariantIn(StrictModel):
 
     Either all variants have a picture, or none has one. Either all variants have a title, or none has one.
     """
+
+    model_config = ConfigDict(json_schema_extra=not_both("url", "image_base64"))
 
     title: Title | None = None
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
@@ -69,7 +94,7 @@ class VariantIn(StrictModel):
         allow_inf_nan=False,
         description="Share of watch time. Give percentages that add up to 100, or fractions that add up to 1.",
     )
-    impressions: int | None = Field(default=None, ge=0, le=MOST_IMPRESSIONS, strict=True)
+    impressions: Annotated[int, Field(ge=0, le=MOST_IMPRESSIONS, strict=True), BeforeValidator(_whole)] | None = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -110,11 +135,8 @@ class ExperimentRequest(StrictModel):
     started_on: Day = Field(description="The first day of the test.")
     ended_on: Day | None = Field(default=None, description="The last day of the test.")
     outcome: Outcome = Field(description="What YouTube says of the test.")
-    winner: int | None = Field(
+    winner: Annotated[int, Field(ge=1, le=MOST_VARIANTS, strict=True), BeforeValidator(_whole)] | None = Field(
         default=None,
-        ge=1,
-        le=MOST_VARIANTS,
-        strict=True,
         description="The number of the winning variant, from 1. Left out: the variant with the largest share.",
     )
     variants: list[VariantIn] = Field(min_length=LEAST_VARIANTS, max_length=MOST_VARIANTS)
@@ -125,9 +147,7 @@ class ExperimentQuery(StrictModel):
 
     channel_id: ChannelName | None = Field(default=None, description="Only the experiments of this channel.")
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="How many experiments the answer has at most.")
-    cursor: Annotated[str, StringConstraints(max_length=40), AfterValidator(_cursor)] | None = Field(
-        default=None, description="The `next_cursor` of the answer before."
-    )
+    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the answer before.")
 
 
 class VariantOut(StrictModel):
@@ -199,5 +219,5 @@ def page_of(stored: list[StoredExperiment], limit: int) -> ExperimentsOut:
     last = shown[-1] if len(stored) > limit else None
     return ExperimentsOut(
         experiments=[ExperimentOut.model_validate(facts_of(one)) for one in shown],
-        next_cursor=None if last is None else f"{last.experiment.started_on}.{last.experiment_id}",
+        next_cursor=None if last is None else f"{last.experiment.started_on.toordinal()}.{last.experiment_id}",
     )

@@ -15,6 +15,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.given_text import channel_name
 from thumblab_core.images import MAX_BYTES
 from thumblab_core.niches import Niche
+from thumblab_serving.schemas.alternatives import exactly_one
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -102,6 +103,8 @@ class ScoreForm(StrictModel):
 
 class ThumbnailIn(StrictModel):
     """One candidate: a URL of an allowed image host, or the picture itself."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("url", "image_base64"))
 
     id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the candidate, unique in the request.")
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)

@@ -305,7 +305,7 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
     post(with_database, channel_id=other)
     page = with_database.client.get("/v1/experiments", params={"channel_id": other}).json()
     assert [one["channel_id"] for one in page["experiments"]] == [other]
-    for cursor in ("9999-12-31.9999999999", "0001-01-01.0"):
+    for cursor in ("999999.9999999999", "1.0"):
         page = with_database.client.get("/v1/experiments", params={"cursor": cursor})
         assert len(page.json()["experiments"]) == (2 if cursor > "5" else 0)
     none = with_database.client.get("/v1/experiments", params={"channel_id": "UC" + "c" * 22})
@@ -318,7 +318,7 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
         ("limit=0", "limit: "),
         ("limit=101", "limit: "),
         ("limit=x", "limit: "),
-        ("cursor=2026-13-01.5", "cursor: give the next_cursor"),
+        ("cursor=2026-11-01.5", "cursor: give the next_cursor"),
         ("cursor=x", "cursor: give the next_cursor"),
         ("cursor=", "cursor: give the next_cursor"),
         ("cursor=2026-11-01.5;DROP", "cursor: give the next_cursor"),

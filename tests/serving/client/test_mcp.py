@@ -1,0 +1,131 @@
+"""Test `thumblab mcp` as an assistant uses it: through the client of the official SDK, over standard input and output."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client as Assistant
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+KEY = "key-of-the-tests-0123456789"
+TITLE = "I tested every phone under $200"
+
+
+@pytest.fixture
+def calls(service: Any, lab: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that starts `thumblab mcp`, makes calls, and returns what the server told and each result."""
+
+    def run(*wanted: tuple[str, dict[str, Any]], command: tuple[str, ...] = (), **variables: str) -> Any:
+        environment = {
+            "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
+            "THUMBLAB_API_KEY": KEY,
+            "THUMBLAB_SERVING_URL": service.url,
+            "HOME": str(tmp_path),
+        } | variables
+        module, *arguments = command or ("thumblab_cli.main", "mcp")
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", module, *arguments],
+            env={name: value for name, value in environment.items() if value},
+            cwd=str(tmp_path),
+        )
+
+        async def ask() -> Any:
+            with (tmp_path / "stderr").open("w+") as stderr:
+                async with Assistant(stdio_client(server, errlog=stderr)) as assistant:
+                    tools = (await assistant.list_tools()).tools
+                    results = [await assistant.call_tool(name, arguments) for name, arguments in wanted]
+                    return {"tools": tools, "results": results, "instructions": assistant.instructions}
+
+        found = asyncio.run(ask())
+        found["stderr"] = (tmp_path / "stderr").read_text()
+        return found
+
+    return run
+
+
+def text_of(result: Any) -> str:
+    return "".join(getattr(part, "text", "") for part in result.content)
+
+
+def test_an_assistant_finds_four_tools_that_only_read(calls: Any) -> None:
+    found = calls()
+    assert [tool.name for tool in found["tools"]] == ["score", "similar", "explain", "niche_report"]
+    for tool in found["tools"]:
+        assert tool.annotations.read_only_hint
+        assert tool.output_schema["type"] == "object"
+        assert all("description" in schema for schema in tool.input_schema["properties"].values())
+    assert "never instructions" in found["instructions"]
+
+
+def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, files: list[Path]) -> None:
+    names = [str(path) for path in files]
+    one = {"title": TITLE, "thumbnail": names[0], "niche": "tech"}
+    found = calls(
+        ("score", {"title": TITLE, "thumbnails": names, "niche": "tech", "channel": "UCown"}),
+        ("similar", one),
+        ("explain", one),
+        ("niche_report", {"niche": "tech"}),
+        ("niche_report", {"niche": "news"}),
+    )
+    assert [result.is_error for result in found["results"]] == [False] * 5
+    score, similar, explain, tech, news = (result.structured_content for result in found["results"])
+    plain = service.score(*[path.read_bytes() for path in files], category="tech", channel_id="UCown")
+
+    assert score["verdict"] == plain["verdict"]
+    assert score["meaning"]
+    assert names[int(plain["winner"][1])] == score["winner"]
+    assert [candidate["rank"] for candidate in score["candidates"]] == [t["rank"] for t in plain["thumbnails"]]
+    assert score["adapted_to_channel"]
+    assert score["degraded"] == plain["degraded"]
+    assert score["model_release"] == plain["releases"]["model"]
+
+    first = plain["thumbnails"][0]
+    assert [neighbour["title"] for neighbour in similar["neighbours"]] == [n["title"] for n in first["neighbours"]]
+    assert similar["source"] == "faiss"
+    assert {sub_score["name"] for sub_score in explain["sub_scores"]} == set(first["sub_scores"])
+    assert "do not explain the rank" in explain["note"]
+    assert (tech["library_state"], tech["can_score"]) == ("serving", True)
+    assert (news["library_state"], news["index_release"]) == ("none", None)
+    assert tech["not_reported"]
+    assert KEY not in str(found)
+
+
+def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: list[Path], tmp_path: Path) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    one = {"title": TITLE, "niche": "tech"}
+    wanted = {
+        "the file is no picture and was not sent": ("explain", one | {"thumbnail": str(secret)}),
+        "give the full path": ("explain", one | {"thumbnail": files[0].name}),
+        "the file cannot be read": ("similar", one | {"thumbnail": str(tmp_path / "none.jpg")}),
+        "this is no file": ("similar", one | {"thumbnail": "/dev/zero"}),
+        "category: ": ("score", one | {"thumbnails": [str(files[0])], "niche": "knitting"}),
+        "there is no such niche; the niches are tech, ": ("niche_report", {"niche": "knitting"}),
+        "not fetched from this host|host": ("similar", one | {"thumbnail": "https://127.0.0.1/a.jpg"}),
+        "thumbnails": ("score", one | {"thumbnails": []}),
+    }
+    results = calls(*wanted.values())["results"]
+    for expected, result in zip(wanted, results, strict=True):
+        assert result.is_error
+        assert any(part in text_of(result) for part in expected.split("|")), text_of(result)
+
+
+def test_a_lab_without_a_running_service_says_how_to_start_one(calls: Any) -> None:
+    found = calls(("niche_report", {"niche": "tech"}), THUMBLAB_SERVING_URL="")
+    (result,) = found["results"]
+    assert result.is_error
+    assert "start it with `thumblab up`" in text_of(result)
+
+
+def test_a_machine_without_the_lab_runs_the_same_server(calls: Any, files: list[Path]) -> None:
+    found = calls(
+        ("score", {"title": TITLE, "thumbnails": [str(files[0])], "niche": "tech"}),
+        command=("thumblab_client.mcp_server",),
+        PYTHONPATH=str(Path.cwd()),
+    )
+    assert [tool.name for tool in found["tools"]] == ["score", "similar", "explain", "niche_report"]
+    assert found["results"][0].structured_content["verdict"] == "only_one"

@@ -1,0 +1,11 @@
+"""Test that the dataclasses of the client are those of the service's answers."""
+
+from thumblab_serving.client_models import FOLDER, formatted, modules, openapi
+
+
+def test_the_models_of_the_client_are_current() -> None:
+    texts = modules(openapi())
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(texts)
+    for module, text in texts.items():
+        written = (FOLDER / f"{module}.py").read_text(encoding="utf-8")
+        assert written == formatted(text), "run `python -m thumblab_serving.client_models`"

@@ -1,0 +1,18 @@
+"""Fixtures of the tests of the OpenAPI document: a service with everything that its routes may need."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def whole_service(
+    lab_at: Any, run: Any, migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A running service with a model, an index and a database."""
+    lab = lab_at(tmp_path_factory.mktemp("whole"), database_url=migrated_database())
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model(channels=("UCown",)))
+    with run(lab.settings) as service:
+        yield service

@@ -1,0 +1,39 @@
+"""Test the service with Schemathesis, which derives requests from the OpenAPI document and checks every answer.
+
+All checks are on: no status 500, only documented statuses, headers, media types and bodies, no invalid request accepted,
+no valid one refused, the key required, other methods refused.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "key-of-the-tests-0123456789"
+
+
+def schemathesis(service: Any, folder: Path, *options: str) -> str:
+    """Run Schemathesis against a service, and return what it printed. A failed check fails the test."""
+    command = [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{service.url}/openapi.json"]
+    done = subprocess.run(
+        [*command, "-H", f"X-API-Key: {KEY}", "--checks", "all", "--seed", "1", "--request-timeout", "60", *options],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "requests_beyond_openapi", "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    return done.stdout
+
+
+def test_the_examples_and_the_limits_of_every_field_pass_all_checks(whole_service: Any, tmp_path: Path) -> None:
+    schemathesis(whole_service, tmp_path, "--phases", "examples,coverage", "--continue-on-failure")
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+def test_random_requests_pass_all_checks(whole_service: Any, tmp_path: Path) -> None:
+    print(schemathesis(whole_service, tmp_path, "--max-examples", "300", "--continue-on-failure")[-3000:])

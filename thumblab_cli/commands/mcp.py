@@ -1,0 +1,49 @@
+"""`thumblab mcp`: let an assistant ask the scoring service, by the Model Context Protocol (MCP)."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from thumblab_cli.which_lab import demo_option
+
+if TYPE_CHECKING:
+    from thumblab_client import AsyncClient
+    from thumblab_core.settings import Settings
+
+
+@click.command("mcp")
+@demo_option
+def command(chosen: "Settings") -> None:
+    """Serve the tools score, similar, explain and niche_report to an assistant, over standard input and output.
+
+    The assistant's program starts this command; docs/clients.md says how to set it up. The tools ask the service at
+    THUMBLAB_SERVING_URL. If this variable is not set, they ask the service of this lab's `thumblab up`, which may be
+    started later than this command.
+    """
+    from thumblab_client.mcp_server.server import build
+
+    build(lambda: _connect(chosen)).run("stdio")
+
+
+def _connect(settings: "Settings") -> "AsyncClient":
+    """Return a client of the service that the lab has now. Raise `ThumblabError` if there is no service, or no key."""
+    from thumblab_client import AsyncClient, ThumblabError
+    from thumblab_core.errors import LabError
+    from thumblab_core.keys.generated_key import kept_key
+    from thumblab_core.running import running_lab
+
+    running = running_lab(settings.data_dir)
+    url = settings.serving_url or (None if running is None else running.scoring)
+    if url is None:
+        raise ThumblabError(
+            f"no service runs for the lab in {settings.data_dir}; start it with `thumblab up`, or set THUMBLAB_SERVING_URL"
+        )
+    try:
+        key = kept_key(settings)
+    except LabError as error:
+        raise ThumblabError(str(error)) from None
+    if key is None:
+        raise ThumblabError(
+            f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to the key of the service at {url}"
+        )
+    return AsyncClient(url, key)

@@ -1,0 +1,33 @@
+"""A typed client of the scoring service. It needs httpx and nothing else of the lab."""
+
+from thumblab_client.asynchronous import AsyncClient
+from thumblab_client.errors import (
+    InvalidRequestError,
+    NoAnswerError,
+    PictureError,
+    ProblemError,
+    ThumblabError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+)
+from thumblab_client.pictures import Picture
+from thumblab_client.requests import Variant
+from thumblab_client.synchronous import Client
+from thumblab_client.waiting import Patience
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "InvalidRequestError",
+    "NoAnswerError",
+    "Patience",
+    "Picture",
+    "PictureError",
+    "ProblemError",
+    "ThumblabError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "Variant",
+]

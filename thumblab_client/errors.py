@@ -1,0 +1,73 @@
+"""The errors of the client. Each of them is a `ThumblabError`."""
+
+from http import HTTPStatus
+
+
+class ThumblabError(Exception):
+    """The base class of all errors of the client."""
+
+
+class PictureError(ThumblabError, ValueError):
+    """A picture of the request cannot be read, so nothing was sent."""
+
+
+class NoAnswerError(ThumblabError):
+    """The service did not answer: it does not run, cannot be reached, or took too long."""
+
+
+class UnexpectedAnswerError(ThumblabError):
+    """An answer does not have the documented form. Probably something else than the scoring service answered."""
+
+
+class ProblemError(ThumblabError):
+    """The service answered with a problem (RFC 9457).
+
+    `status` is the HTTP status. `type`, `title` and `detail` are the fields of the problem; `detail` says what is wrong
+    and what to do. `kind` is the last part of `type`, such as `invalid-request`. `retry_after` is the number of seconds
+    after which the service asks to be tried again, or None. `request_id` finds the request in the log of the service.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        title: str,
+        detail: str,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(status, type, title, detail, retry_after, request_id)
+        self.status = status
+        self.type = type
+        self.title = title
+        self.detail = detail
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+    @property
+    def kind(self) -> str:
+        return self.type.rpartition(":")[2]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.title}: {self.detail}"
+
+
+class UnauthorizedError(ProblemError):
+    """The API key is missing, wrong, or not allowed to do this (status 401 or 403)."""
+
+
+class InvalidRequestError(ProblemError):
+    """The request breaks a rule, and would break it again (any other status from 400 to 499 but 408 and 429)."""
+
+
+class UnavailableError(ProblemError):
+    """The service cannot answer now, and may answer later (status 408, 429, or 500 and above)."""
+
+
+def problem_error(status: int) -> type[ProblemError]:
+    """Return the class of the error for an answer with this status."""
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return UnauthorizedError
+    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500:
+        return UnavailableError
+    return InvalidRequestError

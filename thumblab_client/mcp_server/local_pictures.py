@@ -1,0 +1,46 @@
+"""Read the pictures that an assistant names. A file that is no picture is never sent to the service."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from thumblab_client.errors import PictureError
+from thumblab_client.pictures import Picture, pictures_of
+
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (8, b"WEBP"),
+    (0, b"GIF8"),
+    (4, b"ftyp"),
+    (6, b"\0\0\0\0"),
+)
+"""Offset and bytes of the signatures of JPEG, PNG, WebP, GIF, AVIF and HEIC, and of the zeros in the head of a BMP."""
+
+
+def read_pictures(names: Sequence[str]) -> list[Picture]:
+    """Return the pictures at the given paths and URLs. The id of each is its path or URL, as it was given.
+
+    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is no picture. An assistant may be
+    led by a text that it has read to name any file of the user. So the first bytes are checked before a file is sent.
+    """
+    return pictures_of([_picture(name) for name in names])
+
+
+def _picture(name: str) -> Picture:
+    if name.startswith(("https://", "http://")):
+        return Picture(name, url=name)
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # There is no such user, or no home folder.
+        path = Path(name)
+    if not path.is_absolute():
+        raise PictureError(f"{name}: give the full path of the picture, from / on, or a URL")
+    picture = Picture.from_file(path, id=name)
+    if not _is_picture(picture.data or b""):
+        raise PictureError(f"{name}: the file is no picture and was not sent; give a JPEG, PNG or WebP file")
+    return picture
+
+
+def _is_picture(data: bytes) -> bool:
+    found = [data[at : at + len(start)] == start for at, start in _SIGNATURES]
+    return any(found[:-1]) or (data.startswith(b"BM") and found[-1])

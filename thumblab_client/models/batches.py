@@ -1,0 +1,47 @@
+"""The requests and answers of `/v1/batches`.
+
+This file is generated: change `thumblab_serving/schemas/batches.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookOut:
+    """The delivery of the webhook of a batch."""
+
+    host: str
+    state: Literal["waiting", "delivered", "failed"]
+    """`failed`: it is not tried again."""
+
+    attempts: int
+    reason: str | None
+    """Why the last attempt failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOut:
+    """A batch and its progress."""
+
+    id: str
+    state: Literal["waiting", "running", "cancelling", "done", "cancelled", "deadline_passed"]
+    items: int
+    done: int
+    """Items that have a result, also if this is an error."""
+
+    failed: int
+    """Items of which no thumbnail could be scored. They are counted in `done` too."""
+
+    created_at: datetime
+    deadline_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    """When the results are deleted. Null until the batch has ended (`THUMBLAB_SERVING_BATCH_KEPT_H`)."""
+
+    results: str
+    """The path of the results. There are results for the items that are done."""
+
+    webhook: WebhookOut | None

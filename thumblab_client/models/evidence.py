@@ -1,0 +1,128 @@
+"""The part of an answer that has the sub-scores of a picture, and the evidence from which they were computed.
+
+This file is generated: change `thumblab_serving/schemas/evidence.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubScoreOut:
+    """A measured property of the picture. If it could not be measured, `value` is null and `reason` says why."""
+
+    value: float | None
+    """The measured value. It does not depend on the niche."""
+
+    niche_percentile: float | None
+    """The percentage of the niche's library that is below the value. Null where no library is served, where another
+    version of the formulas measured the library, or where it has too few measured thumbnails.
+    """
+
+    weak: bool
+    """True in the lowest tenth of the niche's library. Without a `niche_percentile`, true below the lowest tenth of
+    the thumbnails that the lab's thresholds were set on.
+    """
+
+    reason: str
+    """What was seen that explains the value; may quote text from the picture."""
+
+    fix: str | None
+    """What to change; null when nothing needs to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxOut:
+    """A rectangle in the picture. All numbers are fractions of the picture's width or height.
+
+    `x` and `y` are the distances of the rectangle's upper left corner from the left and the upper edge of the
+    picture.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLineOut:
+    """A line of text that was read in the picture.
+
+    A client must show it as text and never as markup, because anyone may have made the picture.
+    """
+
+    box: BoxOut
+    text: str
+    confidence: float
+    height_at_120: float
+    """Its height in pixels when the picture is shown 120 pixels wide."""
+
+    contrast: float
+    """Contrast ratio of its light and dark parts at that size, 1 to 21; letters need 3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadLineOut:
+    """A line of text that was found but not read.
+
+    The letters may have unusual shapes, or the text reader may not know their alphabet.
+    """
+
+    box: BoxOut
+    height_at_120: float
+    contrast: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceOut:
+    """A face that was found in the picture."""
+
+    box: BoxOut
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceOut:
+    """The evidence of the sub-scores.
+
+    `texts` is null if the lab has no model that finds texts. `faces` is null if it has no model that finds faces.
+    """
+
+    width: int
+    """Width in pixels of the picture that was measured: upright and without black bars."""
+
+    height: int
+    texts: list[TextLineOut] | None
+    unread: list[UnreadLineOut]
+    """Lines of text that could not be read; they count for every sub-score but those about their words."""
+
+    faces: list[FaceOut] | None
+    missing: list[str]
+    """What the measurement had to do without, in plain sentences."""
+
+    subject: BoxOut | None
+    """The largest face with its hair, or else the most salient part."""
+
+    badge: BoxOut
+    """The corner that YouTube covers with the length of the video."""
+
+    saliency: list[list[float]]
+    """9 rows of 16 cells, 0 to 1; the most salient cell is 1."""
+
+    sharpness: float
+    luminance_contrast: float
+    """Between the subject and its surroundings."""
+
+    colour_contrast: float
+    """Between the subject and its surroundings."""
+
+    legibility: float | None
+    """The share of the characters that can be read 120 pixels wide; null without text."""
+
+    badge_overlap: float
+    """The largest share of a text, a face or the subject that the badge covers."""
+
+    title_match_by: Literal["picture", "text"] | None
+    """What was compared with the title: the picture (by a text tower), or the text that was read in it."""

@@ -1,0 +1,118 @@
+"""The answer of `/health` and `/ready`: the state of each part of the service.
+
+This file is generated: change `thumblab_serving/schemas/health.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedOut:
+    """A promoted release that is not served."""
+
+    release: str | None
+    reason: str
+    retry_in_seconds: float
+    """Seconds until the next request may retry it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedOut:
+    """The served release of one scope, such as the model or the index of a niche."""
+
+    state: Literal["serving", "loading", "none"]
+    release: str | None
+    refused: RefusedOut | None
+    """The promoted release where it was refused; the release that served before it serves on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodersOut:
+    """The fingerprints of the encoders. There are two image encoders while the lab changes from one to another."""
+
+    state: Literal["warm", "warming", "failed"]
+    images: list[str]
+    title: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterOut:
+    """The meter, which measures the sub-scores. It works even if some models are `missing`, and answers then say so."""
+
+    state: Literal["warm", "warming", "failed"]
+    missing: list[str]
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalOut:
+    """An answer that the service makes for itself before it is ready.
+
+    Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to
+    wait until they are loaded.
+    """
+
+    state: Literal["done", "waiting", "failed"]
+    reason: str | None
+    """Why the last try failed; the service tries again in the background."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseOut:
+    """The state of the database. The service also works without it.
+
+    The database is needed for experiments, for the usual click-through rate of a channel, for kept predictions, and
+    for the library of a niche without an index.
+    """
+
+    state: Literal["not_asked", "fine", "failed"]
+    """Whether it answered when it was last asked. `/health` itself does not ask it."""
+
+    reason: str | None
+    """Why it did not answer when it was last asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionsOut:
+    """Whether the service keeps predictions, and how many. The counts are those of this process since it started."""
+
+    state: Literal["off", "fine", "failed"]
+    kept: int
+    lost: int
+    """How many were to be kept and are lost."""
+
+    waiting: int
+    """How many wait to be written to the database."""
+
+    reason: str | None
+    """Why the last attempt failed, or why predictions were lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeysOut:
+    """Whether the files of the API keys can be read. If one cannot, the keys that were read from it last stay valid."""
+
+    state: Literal["fine", "failed"]
+    reason: str | None
+    """Why a file cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthOut:
+    """The state of a service that is alive. `ready` says whether it can answer requests."""
+
+    status: Literal["ok"] = "ok"
+    ready: bool
+    encoders: EncodersOut
+    meter: MeterOut
+    model: ServedOut
+    indices: dict[str, ServedOut]
+    rehearsal: RehearsalOut
+    database: DatabaseOut
+    predictions: PredictionsOut
+    keys: KeysOut
+    library_note: str | None
+    """What the library is made of, where it does not come from YouTube."""

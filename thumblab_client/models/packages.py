@@ -1,0 +1,89 @@
+"""The field `packages` of an answer: the grid of several titles and several pictures.
+
+This file is generated: change `thumblab_serving/schemas/packages.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from thumblab_client.models.verdict import SkillOut
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageOut:
+    """A package: a title together with a picture. It is one cell of the grid."""
+
+    title: str
+    thumbnail: str
+    """The id of the picture."""
+
+    rank: int | None
+    """1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null where
+    the model cannot rank the picture, and where the skill for packages is not proven.
+    """
+
+    score: float | None
+    """Percentile of the model's score, as in `thumbnails`. Null where `thumbnails` has none either."""
+
+    win_probability: float | None
+    """Probability of being the best of all ranked packages. Null where `rank` is null."""
+
+    margin: float | None
+    """Probability that the best package beats this one. For the best package: that it beats the second. Null where
+    `rank` is null, and where only one package is ranked.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderTitleOut:
+    """The verdict on the pictures under one of the titles. Pictures with a title of their own are left out."""
+
+    title: str
+    winner: str | None
+    """The id of the best picture under this title. Null where the model names no winner."""
+
+    verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
+    """As in the answer, by the skill for pictures under one title."""
+
+    confidence: float | None
+    """Probability that the winner beats the second picture under this title."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagesOut:
+    """The packages of a request with several titles.
+
+    Which package is best is another question than which picture is best under one title. The model has another
+    skill and another calibration for it. `verdict`, `skill` and `grid` use those for packages, and `under_titles`
+    uses those for pictures under one title.
+    """
+
+    best_title: str | None
+    """The title of the best package. Null where there is no best package."""
+
+    best_thumbnail: str | None
+    """The id of the best package's picture. If it is one of a near-identical group, the first of the group."""
+
+    verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
+    """How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`.
+    `no_skill`: the skill for packages is not proven, so there is no best package. Null when no picture could be
+    read.
+    """
+
+    confidence: float | None
+    """Probability that the best package beats the second. Null without a best package."""
+
+    skill: SkillOut | None
+    """The accuracy of the model for packages (`question` is `package`). Null where it was not evaluated."""
+
+    probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None
+    """What the win probabilities were fitted to. Null where there are no win probabilities."""
+
+    grid: list[PackageOut]
+    """A package for each title and each picture that could be read: first all pictures under the first title. A
+    picture with a title of its own makes one package, which comes last.
+    """
+
+    under_titles: list[UnderTitleOut]
+    """The verdict on the pictures under each of the titles."""

@@ -1,0 +1,69 @@
+"""The field `test_plan` of an answer: how to test two of the candidates on YouTube.
+
+This file is generated: change `thumblab_serving/schemas/plan.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOut:
+    """The two candidates to test."""
+
+    first: str
+    """The id of the candidate with the highest score. It would go live without a test."""
+
+    second: str
+    """The id of the candidate against which the outcome is the least certain."""
+
+    win_probability: float
+    """The model's probability that `first` wins."""
+
+    information: float
+    """The expected information of the outcome, in bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlikeOut:
+    """Two candidates that look the same."""
+
+    first: str
+    second: str
+    bits: int
+    """In how many of 64 bits their perceptual hashes differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOut:
+    """The number of impressions that a test of two candidates needs, which two to test, and which are too alike."""
+
+    click_through_rate: float
+    """The rate on which the number of impressions is based."""
+
+    click_through_rate_of: Literal["channel", "assumed"]
+    """`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: the lab knows fewer
+    than 1,000 impressions of the channel, or the request names no channel.
+    """
+
+    lift: float
+    """The smallest relative difference of two rates that the test is to find."""
+
+    power: float
+    """The probability that the test finds this difference."""
+
+    alpha: float
+    """The probability that the test finds a difference that does not exist."""
+
+    impressions_per_variant: int
+    """Impressions that each of the two candidates needs."""
+
+    pair: PairOut | None
+    """Null if no two candidates are worth a test; `advice` then says why."""
+
+    too_alike: list[AlikeOut]
+    """Candidates whose test would hardly find a difference."""
+
+    advice: str | None
+    """What to do instead where `pair` is null."""

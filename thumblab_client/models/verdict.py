@@ -1,0 +1,39 @@
+"""The parts of an answer that say how sure its order is: the verdict, the skill, and what the order follows.
+
+This file is generated: change `thumblab_serving/schemas/verdict.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillOut:
+    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
+    as the request's channel, see `measured_on`.
+
+    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
+    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
+    """
+
+    question: Literal["one_video", "one_title", "package"] = "package"
+    """`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five
+    channels. `one_title`: which picture got more views than everything else about its video predicts, both asked
+    under one title. `package`: which video got more views, each with its own title. It is the question of packages.
+    For pictures under one title, it is only that of older models.
+    """
+
+    summary: str = ""
+    """The same in a sentence."""
+
+    measured_on: str
+    """`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; `adapted`:
+    unseen channels after a channel adapter was added.
+    """
+
+    auc: float
+    low: float | None
+    high: float | None
+    pairs: int
+    channels: int

@@ -1,0 +1,106 @@
+"""The pictures of a request: files, bytes, or URLs that the service fetches."""
+
+import base64
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thumblab_client.errors import PictureError
+
+MAX_BYTES = 50 * 2**20
+"""The largest picture that the service reads."""
+
+_PLAIN_NAME = re.compile(r"[\w .()+-]{1,200}")
+"""A file name that a multipart form carries unchanged. Browsers and libraries escape other characters differently."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its `id`, the name that the answer gives it. Exactly one of `data` and `url` is not None."""
+
+    id: str
+    data: bytes | None = field(default=None, repr=False)
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.url is None):
+            raise PictureError(f"{self.id}: give either data or url")
+        if self.data is not None and len(self.data) > MAX_BYTES:
+            raise PictureError(_too_long(self.id))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], id: str | None = None) -> "Picture":
+        """Return the picture in a file. Its id is the name of the file, if no `id` is given.
+
+        Raises `PictureError` if the file cannot be read, is no regular file, or is larger than 50 MiB.
+        """
+        path = Path(path)
+        name = id or path.name
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait until another process writes into the pipe.
+            with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise PictureError(f"{path}: this is no file; give the path of a picture")
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise PictureError(f"{path}: the file cannot be read ({error.strerror})") from None
+        except ValueError as error:  # The path holds a null character.
+            raise PictureError(f"{str(path)!r}: this is no path ({error})") from None
+        if len(data) > MAX_BYTES:
+            raise PictureError(_too_long(str(path)))
+        return cls(name, data)
+
+
+PictureLike = Picture | str | os.PathLike[str]
+"""A picture, the path of a file, or a URL as a text that begins with `https://` or `http://`."""
+
+
+def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
+    """Return the pictures with distinct ids. The id of a URL is the URL.
+
+    If two files of different folders have the same name, their ids are the paths as they were given. Raises
+    `PictureError` if two ids are still equal.
+    """
+    if isinstance(given, str | os.PathLike | Picture):
+        raise PictureError("give a list of pictures, not one picture")
+    items = list(given)
+    pictures = [_picture(item) for item in items]
+    names = [picture.id for picture in pictures]
+    pictures = [
+        Picture(os.fspath(item), picture.data)
+        if names.count(picture.id) > 1 and not isinstance(item, Picture) and picture.url is None
+        else picture
+        for item, picture in zip(items, pictures, strict=True)
+    ]
+    ids = [picture.id for picture in pictures]
+    for id_ in ids:
+        if ids.count(id_) > 1:
+            raise PictureError(f"{id_}: two pictures have this id; give each picture once, or give distinct ids")
+    return pictures
+
+
+def fit_into_a_form(pictures: Iterable[Picture]) -> bool:
+    """Return whether a form can carry the pictures: each has bytes, and its id is a plain file name."""
+    return all(picture.data is not None and _PLAIN_NAME.fullmatch(picture.id) for picture in pictures)
+
+
+def in_json(picture: Picture) -> dict[str, str]:
+    """Return the picture as a JSON request has it, without its id."""
+    if picture.url is not None:
+        return {"url": picture.url}
+    return {"image_base64": base64.b64encode(picture.data or b"").decode()}
+
+
+def _picture(given: PictureLike) -> Picture:
+    if isinstance(given, Picture):
+        return given
+    if isinstance(given, str) and given.startswith(("https://", "http://")):
+        return Picture(given, url=given)
+    return Picture.from_file(given)
+
+
+def _too_long(name: str) -> str:
+    return f"{name}: the picture is larger than {MAX_BYTES // 2**20} MiB, the most that the service reads"

@@ -1,0 +1,145 @@
+"""The requests to the service as values, and the reading of their answers. Nothing here sends anything."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from thumblab_client.decoding import decode
+from thumblab_client.errors import InvalidRequestError, PictureError, ProblemError, UnexpectedAnswerError, problem_error
+from thumblab_client.models.answer import ScoreAnswer
+from thumblab_client.models.experiments import ExperimentsOut, StoredExperimentOut
+from thumblab_client.models.health import HealthOut
+from thumblab_client.pictures import PictureLike, fit_into_a_form, in_json, pictures_of
+from thumblab_client.waiting import seconds_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request. `answer` is the dataclass of its answer, and `content` are the arguments of httpx for its content."""
+
+    method: str
+    path: str
+    answer: type[T]
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def read(self, response: httpx.Response) -> T:
+        """Return the answer. Raises a `ProblemError` for an error of the service.
+
+        Raises `UnexpectedAnswerError` if the answer does not have the documented form.
+        """
+        where = f"{response.request.method} {response.request.url.copy_with(query=None)}"
+        if response.is_redirect:
+            raise UnexpectedAnswerError(f"{where} was redirected to another address; use that address as the URL")
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not response.is_success:
+            raise _problem(response, document, where)
+        try:
+            return decode(self.answer, document)
+        except UnexpectedAnswerError as error:
+            raise UnexpectedAnswerError(f"{where}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What an experiment showed: a picture, a title, or both, with its share of watch time and its impressions."""
+
+    picture: PictureLike | None = None
+    title: str | None = None
+    watch_time_share: float | None = None
+    impressions: int | None = None
+
+
+def score(
+    title: str, pictures: Iterable[PictureLike], category: str | None = None, channel_id: str | None = None
+) -> Call[ScoreAnswer]:
+    """Return the request that ranks pictures. Raises `PictureError` if a picture cannot be read."""
+    sent = pictures_of(pictures)
+    if not sent:
+        raise PictureError("give at least one picture")
+    fields = _known(title=title, category=category, channel_id=channel_id)
+    if fit_into_a_form(sent):
+        files = [("thumbnails", (picture.id, picture.data, "application/octet-stream")) for picture in sent]
+        return Call("POST", "/v1/score", ScoreAnswer, {"data": fields, "files": files})
+    thumbnails = [{"id": picture.id, **in_json(picture)} for picture in sent]
+    return Call("POST", "/v1/score", ScoreAnswer, {"json": {**fields, "thumbnails": thumbnails}})
+
+
+def store_experiment(
+    channel_id: str,
+    video_id: str,
+    started_on: date,
+    outcome: str,
+    variants: Sequence[Variant],
+    **optional: date | int | None,
+) -> Call[StoredExperimentOut]:
+    """Return the request that stores an experiment. `optional` may have `ended_on` and `winner`."""
+    body = _known(channel_id=channel_id, video_id=video_id, started_on=started_on, outcome=outcome, **optional)
+    body["variants"] = [_variant(number, variant) for number, variant in enumerate(variants, start=1)]
+    return Call("POST", "/v1/experiments", StoredExperimentOut, {"json": body})
+
+
+def experiments(channel_id: str | None = None, limit: int = 20, cursor: str | None = None) -> Call[ExperimentsOut]:
+    """Return the request for a page of the stored experiments, the newest first."""
+    query = _known(channel_id=channel_id, limit=limit, cursor=cursor)
+    return Call("GET", "/v1/experiments", ExperimentsOut, {"params": query})
+
+
+def health() -> Call[HealthOut]:
+    """Return the request for the state of every component."""
+    return Call("GET", "/health", HealthOut)
+
+
+def ready() -> Call[HealthOut]:
+    """Return the request for the state of a service that can score. Any other service answers with a problem."""
+    return Call("GET", "/ready", HealthOut)
+
+
+def _variant(number: int, variant: Variant) -> dict[str, Any]:
+    fields = _known(title=variant.title, watch_time_share=variant.watch_time_share, impressions=variant.impressions)
+    given = variant.picture
+    if given is None:
+        return fields
+    (picture,) = pictures_of([given])
+    if picture.data == b"":
+        raise PictureError(f"variant {number}: the picture {picture.id} is empty")
+    return fields | in_json(picture)
+
+
+def _known(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are not None. Days become texts of the form YYYY-MM-DD."""
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def _problem(response: httpx.Response, document: object, where: str) -> ProblemError | UnexpectedAnswerError:
+    problem = document if isinstance(document, Mapping) else {}
+    type_, title, detail = (problem.get(name) for name in ("type", "title", "detail"))
+    if not (isinstance(type_, str) and isinstance(title, str) and isinstance(detail, str)):
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            return UnexpectedAnswerError(f"{where} was answered with status {response.status_code}")
+        phrase = response.reason_phrase or "error"
+        return _without_a_problem(response, f"{where} was answered with status {response.status_code} ({phrase})")
+    kind = problem_error(response.status_code)
+    retry_after = seconds_of(response.headers.get("Retry-After"))
+    return kind(response.status_code, type_, title, detail, retry_after, response.headers.get("X-Request-Id"))
+
+
+def _without_a_problem(response: httpx.Response, detail: str) -> ProblemError:
+    """Return the error for an error answer that is no problem document, such as one of a proxy."""
+    kind = problem_error(response.status_code)
+    if kind is InvalidRequestError:
+        detail += ", but not by the scoring service; check the URL"
+    retry_after = seconds_of(response.headers.get("Retry-After"))
+    return kind(response.status_code, "about:blank", response.reason_phrase or "Error", detail, retry_after)
