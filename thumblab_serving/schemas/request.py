@@ -13,7 +13,7 @@ from pydantic import (
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import channel_name
-from thumblab_core.images import MAX_BYTES
+from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
@@ -108,7 +108,7 @@ class ThumbnailIn(StrictModel):
     image_base64: str | None = Field(
         default=None,
         description=(
-            "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. A picture of more than "
+            f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix. A picture of more than "
             f"{MAX_BYTES} bytes gives this candidate an `error`."
         ),
     )

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 import os
 import threading
 import time
@@ -25,6 +26,8 @@ EXAMINING = min(4, os.cpu_count() or 1)
 """Maximum number of pictures that are decoded, encoded and measured at the same time."""
 
 T = TypeVar("T")
+
+_log = logging.getLogger("thumblab_serving")
 
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
@@ -55,7 +58,7 @@ class ExaminedPicture:
     """A picture's size in pixels, its vectors, its appearance and its sub-scores.
 
     `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
-    digest of the picture's file.
+    digest of the picture's file. `animated` is whether the file holds more frames than the one that was examined.
     """
 
     width: int
@@ -64,6 +67,7 @@ class ExaminedPicture:
     appearance: Appearance
     measurement: Measurement
     sha256: str = ""
+    animated: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,13 @@ class Intake:
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
             picture = decode(data)
-            vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
+            vectors = {name: encoders.picture(name, picture, data) for name in fingerprints}
             first = fingerprints[0]
             shown = source.title or title
             measurement = self._measuring.measure(picture, shown, vectors[first], encoders, first)
             appearance = self.appearances.get(picture.sha256, lambda: Appearance.of(picture.pixels))
-            return ExaminedPicture(picture.width, picture.height, vectors, appearance, measurement, picture.sha256)
+            facts = (appearance, measurement, picture.sha256, picture.animated)
+            return ExaminedPicture(picture.width, picture.height, vectors, *facts)
 
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
@@ -173,6 +178,9 @@ def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate
         return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
+    except Exception as error:  # noqa: BLE001  a bad picture never stops the others, whatever it makes a model raise
+        _log.exception("a picture could not be examined")
+        return Candidate(source.id, None, f"the picture could not be examined ({type(error).__name__})")
 
 
 def _bytes_or_error(wait: Callable[[], bytes]) -> bytes | LabError:
