@@ -5,7 +5,7 @@ own, which libavif allocates before it compares them. So no check of the file li
 decoder takes. The limits of the process do. These checks are made:
 
     size               `limits.check_size`, and at most 16 million pixels (`MAX_PIXELS`), before decoding
-    memory             1 GiB of addresses for the process
+    memory             768 MiB of addresses for the process; one such process at a time
     time               10 seconds of one core, and 60 seconds in all
     ICC profile        at most 4 MiB (`MAX_PROFILE`); a longer profile is ignored
 """
@@ -13,6 +13,7 @@ decoder takes. The limits of the process do. These checks are made:
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from thumblab_core.images.profiles import MAX_PROFILE
 
 MAX_PIXELS = 16_000_000
 """Maximum number of pixels. The decoder needs about 40 bytes a pixel, more than those of the other formats."""
-_MEMORY = 2**30
+_MEMORY = 768 * 2**20
 _CPU_S, _WALL_S = 10, 60
 _SCRIPT = Path(__file__).with_name("avif_process.py")
+_one_at_a_time = threading.Lock()
 _LONGEST_HEADER = 2 * MAX_PROFILE + 2**20
 
 
@@ -38,11 +40,12 @@ def parse_avif(data: bytes) -> ParsedFile:
     """
     command = [sys.executable, "-I", str(_SCRIPT), str(MAX_PIXELS), str(MAX_PROFILE), str(_MEMORY), str(_CPU_S)]
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=_WALL_S, check=False, env={})
+        with _one_at_a_time:
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_WALL_S, check=False, env={})
     except subprocess.TimeoutExpired:
         raise ImageError(f"the AVIF file could not be decoded within {_WALL_S} s; save the picture as PNG") from None
-    head, _, pixels = done.stdout.partition(b"\n")
-    facts = _facts(head)
+    line_end = done.stdout.find(b"\n") + 1
+    facts, pixels = _facts(done.stdout[:line_end]), memoryview(done.stdout)[line_end:]
     if facts is None:
         raise ImageError("the AVIF file needs too much memory or time to decode; save the picture as PNG")
     if "error" in facts:

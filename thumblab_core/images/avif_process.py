@@ -14,6 +14,9 @@ import json
 import resource
 import sys
 
+_STRIP = 64
+"""Number of rows that are written at a time."""
+
 
 def main() -> None:
     """Limit this process, and decode the file that standard input holds."""
@@ -38,12 +41,17 @@ def main() -> None:
             "profile": profile.hex() if len(profile) <= longest_profile else "",
             "exif": (image.info.get("exif") or b"")[:65_536].hex(),
         }
-        pixels = image.tobytes() if image.width * image.height <= most_pixels else b""
+        decoded = image.width * image.height <= most_pixels
+        if decoded:
+            image.load()
     except Exception as error:  # noqa: BLE001  on hostile bytes a decoder may raise almost anything
         _write({"error": str(error)[:120] or type(error).__name__})
         return
     _write(facts)
-    sys.stdout.buffer.write(pixels)
+    if decoded:
+        for top in range(0, image.height, _STRIP):  # The whole picture as bytes would need as much memory again.
+            strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+            sys.stdout.buffer.write(strip.tobytes())
 
 
 def _write(facts: dict[str, object]) -> None:

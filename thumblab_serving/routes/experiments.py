@@ -50,7 +50,7 @@ T = TypeVar("T")
             "description": "The same channel, video and first day were stored before. `state` says if facts changed."
         },
         201: {"description": "The experiment is new.", "model": StoredExperimentOut},
-        **error_responses(401, 408, 413, 415, 422, 503),
+        **error_responses(400, 401, 408, 413, 415, 422, 503),
     },
     openapi_extra={"requestBody": experiment_submission.documentation()},
 )

@@ -30,7 +30,7 @@ than the number of these threads.
     summary="Rank thumbnails for a title in a niche, or packages of titles and thumbnails",
     response_model=ScoreAnswer,
     dependencies=[Depends(require_key)],
-    responses=error_responses(401, 408, 413, 415, 422, 503),
+    responses=error_responses(400, 401, 408, 413, 415, 422, 503),
     openapi_extra={"requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ _log = logging.getLogger("thumblab_serving")
 
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
+
+_LARGEST_IN_MEMORY = 2**20
+"""A fetched picture with more bytes waits in a file on the disk until it is examined."""
 
 _CACHED_APPEARANCES = 4096
 
@@ -83,8 +87,8 @@ class Intake:
     """The intake of pictures, with its own threads to fetch and to examine them.
 
     The number of examining threads limits how many decoded pictures are in memory, however many requests there are. At
-    most `_FETCHES` pictures are being fetched or wait to be examined, which limits the fetched bytes in memory. All
-    pictures of a request must arrive within `patience` seconds.
+    most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
+    must arrive within `patience` seconds.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
@@ -142,15 +146,25 @@ class Intake:
 
         def fetch(source: Source, url: str) -> Future[T]:
             self._fetch_slots.acquire()
+            file = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115  `finish` closes the file
+
+            def finish(_: object = None) -> None:
+                file.close()
+                self._fetch_slots.release()
+
+            def examine() -> T:
+                file.seek(0)
+                return work(source, file.read())
+
             try:
-                body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
+                self._fetcher.download(url, file, MAX_BYTES, max(0.0, deadline - time.monotonic()))
                 if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
-                examined = self._examining.submit(work, source, body)
+                examined = self._examining.submit(examine)
             except BaseException:
-                self._fetch_slots.release()
+                finish()
                 raise
-            examined.add_done_callback(lambda _: self._fetch_slots.release())
+            examined.add_done_callback(finish)
             return examined
 
         def start(source: Source) -> Callable[[], T]:
