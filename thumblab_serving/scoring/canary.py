@@ -13,7 +13,7 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from thumblab_serving.loading.faults import Backoff, message
+from thumblab_serving.loading.faults import message
 
 PAUSE_S = 10.0
 """Minimum number of seconds between two checks. So a client that sends only bad pictures costs few checks."""
@@ -37,7 +37,6 @@ class Canary:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._checking = False
-        self._backoff = Backoff()
         self.checks = 0
         self.failure: str | None = None
 
@@ -74,21 +73,17 @@ class Canary:
                 return
             self._checking = True
             self._wanted.clear()
-            pause = PAUSE_S
             try:
                 self._check()
             except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health shows it
                 self.failure = f"a picture that the service drew for itself could not be scored ({message(error)})"
-                self._backoff.failed(error)
-                pause = self._backoff.seconds
                 self._wanted.set()
-                _log.error("%s; next try in %.0f seconds", self.failure, pause)
+                _log.error("%s; next try in %.0f seconds", self.failure, PAUSE_S)
             else:
                 self.failure = None
-                self._backoff.reset()
             self.checks += 1
             self._checking = False
-            self._closed.wait(pause)
+            self._closed.wait(PAUSE_S)
 
 
 def drawn_thumbnail() -> bytes:
