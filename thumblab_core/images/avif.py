@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from thumblab_core.images import limits
@@ -45,7 +46,7 @@ def parse_avif(data: bytes) -> ParsedFile:
     except subprocess.TimeoutExpired:
         raise ImageError(f"the AVIF file could not be decoded within {_WALL_S} s; save the picture as PNG") from None
     line_end = done.stdout.find(b"\n") + 1
-    facts, pixels = _facts(done.stdout[:line_end]), memoryview(done.stdout)[line_end:]
+    facts, pixels = _facts(done.stdout[:line_end]), np.frombuffer(done.stdout, np.uint8, offset=line_end)
     if facts is None:
         raise ImageError("the AVIF file needs too much memory or time to decode; save the picture as PNG")
     if "error" in facts:
