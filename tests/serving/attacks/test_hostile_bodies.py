@@ -124,14 +124,14 @@ def test_requests_beyond_the_limit_get_503_with_retry_after_and_the_others_are_a
         assert service.upload(draw(1)).status_code == 200
 
 
-def test_a_hundred_clients_at_once_are_all_answered_or_told_to_come_back(under_attack, draw):
+def test_eighty_clients_at_once_are_all_answered_or_told_to_come_back(under_attack, draw):
     def ask(number: int) -> httpx.Response:
         with httpx.Client(timeout=120, trust_env=False, headers={"X-API-Key": KEY}) as client:
             files = [("thumbnails", ("a", draw(number % 8))), ("thumbnails", ("b", draw(50)))]
             return client.post(f"{under_attack.url}/v1/score", data={"title": "t"}, files=files)
 
-    with ThreadPoolExecutor(100) as clients:
-        replies = list(clients.map(ask, range(300)))
+    with ThreadPoolExecutor(80) as clients:
+        replies = list(clients.map(ask, range(80)))
     statuses = {reply.status_code for reply in replies}
     assert 200 in statuses
     assert statuses <= {200, 503}
