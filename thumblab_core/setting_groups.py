@@ -266,6 +266,14 @@ class ServingSettings(BaseSettings):
         "MiB",
         ge=128,
     )
+    serving_requests: int = setting(
+        64,
+        "How many requests with pictures one process of the service holds at a time, from the first byte of the body to "
+        "the answer. Further requests get status 503 with `Retry-After`.",
+        "requests",
+        ge=1,
+        le=1024,
+    )
     serving_fetch_s: float = setting(
         20.0, "How long all pictures of a request together may take to arrive from their URLs.", "seconds", gt=0
     )

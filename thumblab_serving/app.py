@@ -24,7 +24,8 @@ from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 from thumblab_serving.dagster_runs.runs import DagsterRuns
 from thumblab_serving.dagster_runs.scheduler import SchedulerWatch
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
-from thumblab_serving.http import auth, problems, request_log
+from thumblab_serving.http import auth, problems, received, request_log
+from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.bodies import BodyLimits, Budget
 from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
 from thumblab_serving.http.cors import CrossOrigin
@@ -90,6 +91,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api_key(settings)  # Makes the lab's own key if there is none yet.
     app.state.keys, app.state.rate_limits = KeyRing(settings), RateLimits(shared_folder())
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
+    app.state.admission = Admission(settings.serving_requests)
+    app.state.experiments_admission = Admission(settings.serving_requests)
+    app.state.parsing_limiter = CapacityLimiter(received.PARSING)
+    app.state.health_limiter = CapacityLimiter(health.CONCURRENT)
     app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))
     app.state.experiments_limiters = {
         queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
@@ -146,6 +151,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     loading = asyncio.create_task(_load(scorer))
     batch_worker: BatchWorker = app.state.batch_worker
     batch_worker.start()
+    scorer.canary.start()
     try:
         yield {LIMITS: limits}
     finally:

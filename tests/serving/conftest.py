@@ -269,7 +269,7 @@ def alike() -> Callable[[Any, Any], bool]:
     return same
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., bytes]:
     return picture
 

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib import metadata
-from typing import BinaryIO, Self
+from typing import IO, Self
 from urllib.parse import urljoin
 
 import httpcore
@@ -130,13 +130,13 @@ class Fetcher:
         answer = self._read(url, headers, max_bytes, body.extend, within_s)
         return replace(answer, body=bytes(body))
 
-    def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
-        """Write the body of the answer to `file` as it arrives.
+    def download(self, url: str, file: IO[bytes], max_bytes: int, within_s: float | None = None) -> None:
+        """Write the body of the answer to `file` as it arrives. `within_s` is as in `get`.
 
         Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`. The file
         may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
-        self._read(url, dict(self._headers), max_bytes, file.write)
+        self._read(url, dict(self._headers), max_bytes, file.write, within_s)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send `body` to `url`, under the same rules as for reading. `headers` are added to the fetcher's own.

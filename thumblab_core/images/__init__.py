@@ -6,6 +6,7 @@ docs/pictures.md describes which formats, sizes and colours are read, and how mu
 from thumblab_core.images.decode import Picture, decode
 from thumblab_core.images.letterbox import WIDE
 from thumblab_core.images.limits import (
+    FORMAT_NAMES,
     FORMATS,
     MAX_BYTES,
     MAX_PIXELS,
@@ -20,6 +21,7 @@ from thumblab_core.images.store import ImageStore, digest
 
 __all__ = [
     "FORMATS",
+    "FORMAT_NAMES",
     "MAX_BYTES",
     "MAX_PIXELS",
     "MAX_RATIO",

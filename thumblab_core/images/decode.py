@@ -4,7 +4,6 @@ The decoded picture is upright and in sRGB. Transparent parts are white, and You
 picture is made smaller, because the lab uses at most 640 pixels a side.
 """
 
-import math
 import warnings
 from dataclasses import dataclass
 
@@ -12,23 +11,28 @@ import numpy as np
 from PIL import Image
 
 from thumblab_core.images import limits
+from thumblab_core.images.avif import parse_avif
+from thumblab_core.images.bmp import parse_bmp
+from thumblab_core.images.gif import parse_gif
 from thumblab_core.images.jpeg import parse_jpeg
 from thumblab_core.images.letterbox import WIDE, is_tall, without_bars
 from thumblab_core.images.limits import ImageError
 from thumblab_core.images.orientation import SIDEWAYS, orientation, upright
-from thumblab_core.images.parsed_file import ParsedFile, Pixels
+from thumblab_core.images.parsed_file import Pixels
 from thumblab_core.images.png import parse_png
 from thumblab_core.images.profiles import to_srgb
+from thumblab_core.images.reduction import FULL_SIZE, Reduction, reduction
 from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
-MOST_PIXELS_AT_ONCE = 1920 * 1080
-"""A picture with more pixels is made smaller by a whole factor, but keeps at least this many pixels.
-
-That is enough, because the lab uses at most 640 pixels a side.
-"""
-
-_PARSERS = {"JPEG": parse_jpeg, "PNG": parse_png, "WEBP": parse_webp}
+_PARSERS = {
+    "JPEG": parse_jpeg,
+    "PNG": parse_png,
+    "WEBP": parse_webp,
+    "AVIF": parse_avif,
+    "GIF": parse_gif,
+    "BMP": parse_bmp,
+}
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,12 @@ class Picture:
 
     Attributes:
         pixels: uint8 [h, w, 3] RGB. A large picture is reduced, so h and w may be smaller than `height` and `width`.
-        format: `JPEG`, `PNG` or `WEBP`.
+        format: a key of `limits.FORMATS`, such as `JPEG`.
         sha256: the SHA-256 of the file's bytes.
         width, height: the size of the full picture in the file, after it was turned upright and black bars were
         removed.
+        animated: whether the file holds more than one frame. `pixels` is the first frame.
+        reduced: by how much the decoder reduced the picture.
     """
 
     pixels: Pixels
@@ -48,10 +54,19 @@ class Picture:
     sha256: str
     width: int
     height: int
+    animated: bool = False
+    reduced: Reduction = FULL_SIZE
+    _decoder_factors: tuple[int, ...] = (1,)
+    _file_size: tuple[int, int] | None = None
+
+    def has_pixels_for(self, at_least: tuple[int, int] | None) -> bool:
+        """Return whether `decode` with this `at_least` would return the same pixels."""
+        size = self._file_size or (self.width, self.height)
+        return reduction(size, self._decoder_factors, at_least) == self.reduced
 
 
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
-    """Decode the first frame of a JPEG, PNG or WebP file.
+    """Decode the first frame of a picture file. `limits.FORMATS` lists the formats.
 
     `at_least` is the width and height that the caller needs. The picture may be reduced, but not below this size. The
     format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the file exceeds
@@ -71,30 +86,19 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
             file = _PARSERS[picture_format](data)
             turn = orientation(file.exif)
             width, height = file.size[::-1] if turn in SIDEWAYS else file.size
-            image = _reduced(file, width, height, at_least)
+            reduced = reduction((width, height), file.decoder_factors, at_least)
+            image = file.load(reduced.decoder).reduced(reduced.mean)
             pixels = np.asarray(_opaque(to_srgb(upright(image, turn), file.profile)), dtype=np.uint8)
     except ImageError:
         raise
     except Exception as error:  # noqa: BLE001  on hostile bytes a decoder may raise almost anything
         raise limits.damaged(str(error) or type(error).__name__) from None
+    file_size = (width, height)
     kept = without_bars(pixels) if is_tall(width, height) else pixels
     if kept is not pixels:
         height = round(width / WIDE)
-    return Picture(kept, picture_format, digest(data), width, height)
-
-
-def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Decode the picture without turning it upright. It may be reduced, but not below `at_least`.
-
-    `width` and `height` are the size of the upright picture.
-    """
-    largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
-    factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
-    # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have
-    # bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
-    scale = factor if is_tall(width, height) or at_least is None else largest_factor
-    raster, loaded_scale = file.load(int(scale))
-    return raster.reduced(max(1, int(factor) // loaded_scale))
+    facts = (file.animated, reduced, file.decoder_factors, file_size)
+    return Picture(kept, picture_format, digest(data), width, height, *facts)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

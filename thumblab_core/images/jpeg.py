@@ -29,6 +29,8 @@ _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)
 _COLOUR_SEGMENTS = {0xE0: b"JFIF", 0xEE: b"Adobe"}
 """Segments from which the decoder learns whether the colours are YCbCr, RGB or CMYK."""
+_DECODER_FACTORS = (8, 4, 2, 1)
+"""The factors by which libjpeg reduces a picture while it decodes the picture."""
 _ICC = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0"
 
@@ -40,15 +42,14 @@ def parse_jpeg(data: bytes) -> ParsedFile:
     limits.check_size(*image.size)
     limits.check_scans(scans, *image.size)
 
-    def load(scale: int) -> tuple[Raster, int]:
-        scale = next(power for power in (8, 4, 2, 1) if power <= scale)
-        if scale > 1:
-            image.draft(None, (image.width // scale, image.height // scale))
+    def load(factor: int) -> Raster:
+        if factor > 1:
+            image.draft(None, (image.width // factor, image.height // factor))
         image.load()
-        return Raster(image.size, lambda top, bottom: image.crop((0, top, image.width, bottom))), scale
+        return Raster(image.size, lambda top, bottom: image.crop((0, top, image.width, bottom)))
 
     exif = next((note for note in notes if note.startswith(_EXIF)), None)
-    return ParsedFile(image.size, _profile(notes), exif, load)
+    return ParsedFile(image.size, _profile(notes), exif, load, _DECODER_FACTORS)
 
 
 def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:

@@ -2,9 +2,9 @@
 
 A file outside these limits is refused with an `ImageError`:
 
-    format             JPEG, PNG or WebP, recognised by the first bytes
+    format             JPEG, PNG, WebP, AVIF, GIF or BMP, recognised by the first bytes
     bytes              at most 50 MiB
-    pixels             at most 40 million
+    pixels             at most 40 million; of an AVIF, 16 million
     sides              at least 32 pixels; the longer side at most 10 times the shorter one
     scans of a JPEG    at most 32, and at most 800 million pixels in all scans together
     parts of a file    at most 100,000 chunks (PNG, WebP) or segments (JPEG)
@@ -21,8 +21,17 @@ MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 MAX_RATIO = 10
 """The longer side may be at most this many times the shorter side."""
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+FORMATS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+}
 """The media type of each format."""
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF or BMP"
+"""The formats as messages and documentation name them."""
 
 MAX_SCANS = 32
 """Maximum number of scans of a JPEG. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
@@ -34,10 +43,9 @@ Each scan of a progressive JPEG takes time for every pixel, even a scan of few b
 _MAX_PARTS = 100_000
 """Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short chunk takes time to parse."""
 
-_SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
+_SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "BMP": b"BM"}
+_AVIF_BRANDS = (b"avif", b"avis")
 _OTHER_SIGNATURES = (
-    (0, b"GIF8", "a GIF"),
-    (0, b"BM", "a BMP"),
     (0, b"II*\0", "a TIFF"),
     (0, b"MM\0*", "a TIFF"),
     (0, b"II+\0", "a TIFF"),
@@ -48,8 +56,6 @@ _OTHER_SIGNATURES = (
     (0, b"\xff\x0a", "a JPEG XL"),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
-    (4, b"ftypavif", "an AVIF"),
-    (4, b"ftypavis", "an AVIF"),
     (4, b"ftyphe", "a HEIC"),
     (4, b"ftypmif1", "a HEIC"),
     (4, b"ftypmsf1", "a HEIC"),
@@ -80,14 +86,27 @@ def format_of(data: bytes) -> str:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if _is_avif(data[:1024]):
+        return "AVIF"
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head:
         what = "an SVG"
     else:
         what = next((what for at, start, what in _OTHER_SIGNATURES if data[at : at + len(start)] == start), "")
     if what:
-        raise ImageError(f"{what} file, not a JPEG, PNG or WebP picture; save it as one of these")
-    raise ImageError("not a JPEG, PNG or WebP picture")
+        raise ImageError(f"{what} file, not a {FORMAT_NAMES} picture; save it as one of these")
+    raise ImageError(f"not a {FORMAT_NAMES} picture")
+
+
+def _is_avif(head: bytes) -> bool:
+    """Return whether a file is an AVIF: one of the brands in its first box says so.
+
+    The main brand may be one that AVIF and HEIC share, so the list of compatible brands is read too.
+    """
+    if head[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return any(head[at : at + 4] in _AVIF_BRANDS for at in (8, *range(16, end - 3, 4)))
 
 
 def check_length(size: int) -> None:

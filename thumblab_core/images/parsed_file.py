@@ -57,11 +57,40 @@ class ParsedFile:
         profile: the ICC profile of the colours, not checked yet, or None for sRGB.
         exif: the EXIF data, not checked yet; empty or None if absent. It is a TIFF block, with or without the prefix
             that JPEG files put before it.
-        load: decodes the pixels. `load(scale)` divides both sides by a factor of at most `scale`, if the format can be
-            reduced while it is decoded. It returns the raster and the factor. The factor is 1 for PNG and WebP.
+        load: decodes the pixels. `load(factor)` divides both sides by `factor`, which is one of `decoder_factors`.
+        decoder_factors: the factors by which the decoder can reduce the picture, the largest first, with 1 as the last.
+        animated: whether the file holds more than one frame. `load` decodes the first one.
     """
 
     size: tuple[int, int]
     profile: bytes | None
     exif: bytes | None
-    load: Callable[[int], tuple[Raster, int]]
+    load: Callable[[int], Raster]
+    decoder_factors: tuple[int, ...] = (1,)
+    animated: bool = False
+
+
+def on_canvas(raster: Raster, place: tuple[int, int], canvas: tuple[int, int]) -> Raster:
+    """Return a raster of the size `canvas`, with `raster` at `place` (left, top). The rest of it is transparent."""
+    width, height = raster.size
+    if (width, height) == canvas:
+        return raster
+    left, top_row = place
+
+    def rows(top: int, bottom: int) -> Image.Image:
+        strip = Image.new("RGBA", (canvas[0], bottom - top))
+        first, last = max(top, top_row), min(bottom, top_row + height)
+        if first < last:
+            strip.paste(raster.rows(first - top_row, last - top_row), (left, first - top))
+        return strip
+
+    return Raster(canvas, rows)
+
+
+def averageable(strip: Image.Image) -> Image.Image:
+    """Return a strip in a mode whose values can be averaged: L, LA, RGB or RGBA."""
+    if strip.mode.startswith("I"):  # Pillow's own conversion would clip the 65,536 levels at 255.
+        return Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
+    if strip.mode == "P":
+        return strip.convert("RGBA" if "transparency" in strip.info else "RGB")
+    return strip.convert("L") if strip.mode == "1" else strip

@@ -20,15 +20,15 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from thumblab_core.images import limits
-from thumblab_core.images.parsed_file import ParsedFile, Raster
+from thumblab_core.images.parsed_file import ParsedFile, Raster, averageable
 from thumblab_core.images.profiles import MAX_PROFILE
 from thumblab_core.images.rgb_profile import cicp_profile, gamma_profile
 
 _Mask = npt.NDArray[np.bool_]
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 """Chunks that are passed to the decoder as they are."""
-_NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
-"""Chunks that this module reads itself. They hold transparency, colours and EXIF data."""
+_NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL"}
+"""Chunks that this module reads itself. They hold transparency, colours, EXIF data and the number of frames."""
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Values of the colour type in the header: grey, RGB, and colours from a palette, all without alpha."""
@@ -53,18 +53,19 @@ def parse_png(data: bytes) -> ParsedFile:
         clear = None
         if transparent_colour and colour_type in (_GREY, _RGB):
             clear = _clear(strip, None if low is None else low.crop(box), transparent_colour, depth)
-        strip = _averageable(strip)
+        strip = averageable(strip)
         if clear is not None:
             strip.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
         return strip
 
-    def load(_: int) -> tuple[Raster, int]:
+    def load(_: int) -> Raster:
         image.load()
         if low is not None:
             low.load()
-        return Raster(image.size, rows), 1
+        return Raster(image.size, rows)
 
-    return ParsedFile(image.size, _profile(notes), notes.get(b"eXIf"), load)
+    animated = int.from_bytes(notes.get(b"acTL", b"")[:4], "big") > 1
+    return ParsedFile(image.size, _profile(notes), notes.get(b"eXIf"), load, animated=animated)
 
 
 def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
@@ -132,15 +133,6 @@ def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: byte
         if low is not None:
             clear &= np.asarray(low.getchannel(at)) == wanted[at] & 255
     return clear
-
-
-def _averageable(strip: Image.Image) -> Image.Image:
-    """Return the strip in a mode whose values can be averaged: L, LA, RGB or RGBA."""
-    if strip.mode.startswith("I"):  # Pillow's own conversion would clip the 65,536 levels at 255.
-        return Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
-    if strip.mode == "P":
-        return strip.convert("RGBA" if "transparency" in strip.info else "RGB")
-    return strip.convert("L") if strip.mode == "1" else strip
 
 
 def _profile(notes: dict[bytes, bytes]) -> bytes | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from thumblab_core.images import limits
-from thumblab_core.images.parsed_file import ParsedFile, Raster
+from thumblab_core.images.parsed_file import ParsedFile, Raster, on_canvas
 from thumblab_core.images.profiles import MAX_PROFILE
 
 _Chunks = dict[bytes, memoryview]
@@ -44,7 +44,7 @@ def parse_webp(data: bytes) -> ParsedFile:
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """
-    chunks = _chunks(memoryview(data)[12:])
+    chunks, frames = _chunks(memoryview(data)[12:])
     still = _still(chunks)
     size = _size(still.chunks)
     canvas = still.canvas or size
@@ -52,27 +52,33 @@ def parse_webp(data: bytes) -> ParsedFile:
     if still.left + size[0] > canvas[0] or still.top + size[1] > canvas[1]:
         raise limits.damaged("the picture is larger than its canvas")
 
-    def load(_: int) -> tuple[Raster, int]:
-        return _raster(_decoded(still.chunks, size), still, canvas), 1
+    def load(_: int) -> Raster:
+        return on_canvas(_raster(_decoded(still.chunks, size)), (still.left, still.top), canvas)
 
     profile = chunks.get(b"ICCP", _NONE)
     exif = bytes(chunks.get(b"EXIF", _NONE))
-    return ParsedFile(canvas, bytes(profile) if len(profile) <= MAX_PROFILE else None, exif, load)
+    profile_bytes = bytes(profile) if len(profile) <= MAX_PROFILE else None
+    return ParsedFile(canvas, profile_bytes, exif, load, animated=frames > 1)
 
 
-def _chunks(data: memoryview) -> _Chunks:
-    """Return the first chunk of each kind. Reading stops at a chunk that ends after the end of the file."""
+def _chunks(data: memoryview) -> tuple[_Chunks, int]:
+    """Return the first chunk of each kind, and the number of frames of an animation.
+
+    Reading stops at a chunk that ends after the end of the file.
+    """
     chunks: _Chunks = {}
-    at = parts = 0
+    at = parts = frames = 0
     while at + 8 <= len(data):
         parts += 1
         limits.check_parts(parts)
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + length > len(data):
             break
-        chunks.setdefault(bytes(data[at : at + 4]), data[at + 8 : at + 8 + length])
+        kind = bytes(data[at : at + 4])
+        frames += kind == b"ANMF"
+        chunks.setdefault(kind, data[at + 8 : at + 8 + length])
         at += 8 + length + length % 2
-    return chunks
+    return chunks, frames
 
 
 def _still(chunks: _Chunks) -> _Still:
@@ -80,7 +86,7 @@ def _still(chunks: _Chunks) -> _Still:
     header, frame = chunks.get(b"VP8X", _NONE), chunks.get(b"ANMF", _NONE)
     canvas = (_int24(header, 4) + 1, _int24(header, 7) + 1) if len(header) >= 10 else None
     if len(frame) >= 16:
-        return _Still(_chunks(frame[16:]), 2 * _int24(frame, 0), 2 * _int24(frame, 3), canvas)
+        return _Still(_chunks(frame[16:])[0], 2 * _int24(frame, 0), 2 * _int24(frame, 3), canvas)
     return _Still(chunks, 0, 0, canvas)
 
 
@@ -123,26 +129,17 @@ def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _raster(pixels: npt.NDArray[np.uint8], still: _Still, canvas: tuple[int, int]) -> Raster:
-    """Return the canvas with the picture in its place. The rest of the canvas is transparent."""
+def _raster(pixels: npt.NDArray[np.uint8]) -> Raster:
+    """Return the raster of a picture, uint8 [height, width, 3 or 4] in the order BGR or BGRA."""
     import cv2
 
     height, width = pixels.shape[:2]
     order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
 
     def rows(top: int, bottom: int) -> Image.Image:
-        first, last = max(top, still.top), min(bottom, still.top + height)
-        strip = None
-        if first < last:
-            strip = Image.fromarray(cv2.cvtColor(pixels[first - still.top : last - still.top], order))
-        if strip is not None and (width, height) == canvas:
-            return strip
-        background = Image.new("RGBA", (canvas[0], bottom - top))
-        if strip is not None:
-            background.paste(strip, (still.left, first - top))
-        return background
+        return Image.fromarray(cv2.cvtColor(pixels[top:bottom], order))
 
-    return Raster(canvas, rows)
+    return Raster((width, height), rows)
 
 
 def _int24(data: memoryview, at: int) -> int:

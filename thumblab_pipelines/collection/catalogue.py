@@ -24,7 +24,15 @@ from thumblab_pipelines.videos.records import save_channels, save_videos
 from thumblab_pipelines.videos.versions import Shown, Sighting, Unchanged, record, still_shows
 
 _BATCH = 128
-_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+}
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
@@ -34,8 +33,7 @@ async def read(request: Request) -> tuple[BatchRequest, str | None]:
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise invalid(f"{_KEY}: send 1 to {_LONGEST_KEY} printable ASCII characters")
     try:
-        # The body is parsed in a thread, because megabytes of base64 would delay all other requests.
-        return await to_thread.run_sync(BatchRequest.model_validate_json, await json_body(request)), key
+        return await json_body(request, BatchRequest), key
     except ValidationError as error:
         raise invalid_request(error) from None
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, GivenExperiment, GivenVariant
-from thumblab_core.images import MAX_BYTES
+from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.received import (
@@ -17,7 +16,7 @@ from thumblab_serving.http.received import (
     files_of,
     invalid,
     json_body,
-    require_few_marks,
+    json_field,
     require_utf8,
     source_of,
     unsupported_media_type,
@@ -37,9 +36,7 @@ async def read(request: Request) -> GivenExperiment[Source]:
     kind = content_type(request)
     try:
         if kind == "application/json":
-            # The body is parsed in a thread. Parsing tens of megabytes of base64 on the event loop would delay all
-            # other requests.
-            body = await to_thread.run_sync(ExperimentRequest.model_validate_json, await json_body(request))
+            body = await json_body(request, ExperimentRequest)
             return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
         if kind == "multipart/form-data":
             require_utf8(request)
@@ -84,7 +81,7 @@ def documentation() -> dict[str, Any]:
                 "minItems": LEAST_VARIANTS,
                 "maxItems": MOST_VARIANTS,
                 "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
-                "description": "JPEG, PNG or WebP files, one for each variant, in the order of the variants.",
+                "description": f"{FORMAT_NAMES} files, one for each variant, in the order of the variants.",
             },
         },
     }
@@ -107,8 +104,7 @@ async def _form(request: Request) -> GivenExperiment[Source]:
         text = fields.get(_FACTS)
         if not isinstance(text, str):
             raise invalid(f"{_FACTS}: send the experiment as JSON, in a field without a file name")
-        require_few_marks(_FACTS, text)
-        body = ExperimentRequest.model_validate_json(text)
+        body = json_field(_FACTS, text, ExperimentRequest)
         files = data.getlist(_FILES)
         if not files:
             raise invalid(

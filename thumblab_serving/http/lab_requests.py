@@ -17,11 +17,11 @@ async def body_of(request: Request, model: type[T]) -> T:
 
     Raises a 415 `Problem` if the body is not JSON, and a 422 `Problem` if it breaks the schema.
     """
-    body = await json_body(request)
-    if body and content_type(request) != "application/json":
+    has_body = "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+    if has_body and content_type(request) != "application/json":
         raise unsupported_media_type("application/json")
     try:
-        return model.model_validate_json(bytes(body) or b"{}")
+        return await json_body(request, model, may_be_empty=True)
     except ValidationError as error:
         raise invalid_request(error) from None
 

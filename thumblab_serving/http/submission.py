@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
-from thumblab_core.images import MAX_BYTES
+from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import invalid_request
@@ -65,9 +64,7 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
-    # The body is parsed in a thread. Parsing tens of megabytes of base64 on the event loop would delay all other
-    # requests.
-    form = await to_thread.run_sync(ScoreRequest.model_validate_json, await json_body(request))
+    form = await json_body(request, ScoreRequest)
     return form, [Source(t.id, base64=t.image_base64, url=t.url, title=t.title) for t in form.thumbnails]
 
 
@@ -123,7 +120,7 @@ def documentation() -> dict[str, Any]:
         "minItems": 1,
         "maxItems": MAX_THUMBNAILS,
         "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
-        "description": "JPEG, PNG or WebP files; their names are the ids.",
+        "description": f"{FORMAT_NAMES} files; their names are the ids.",
     }
     form["required"] = [*form.get("required", ()), _FILES]
     return {

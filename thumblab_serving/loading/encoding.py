@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from thumblab_core.encoders.protocol import NO_VECTOR, ImageEncoder, TextEncoder, Vectors, text_tower, usable
-from thumblab_core.images import ImageError, decode
+from thumblab_core.images import ImageError, Picture, decode
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.text_tower import TextTower
 
@@ -85,22 +85,25 @@ class Encoders:
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]
 
-    def picture(self, fingerprint: str, sha256: str, data: bytes) -> Vectors:
+    def picture(self, fingerprint: str, picture: Picture, data: bytes) -> Vectors:
         """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
 
-        `data` holds the bytes of the picture's file, and `sha256` is their hash. The vector is cached under this hash.
-        Raises `ImageError` if the encoder returns no usable vector.
+        `data` holds the bytes of the picture's file. They are decoded a second time only if the library's pictures of
+        this size and format are decoded at another scale for this encoder. The vector is cached under the hash of the
+        bytes. Raises `ImageError` if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 
         def make() -> Vectors:
-            prepared = encoder.prepare(decode(data, encoder.decode_size).pixels)
+            same = picture.has_pixels_for(encoder.decode_size)
+            pixels = picture.pixels if same else decode(data, encoder.decode_size).pixels
+            prepared = encoder.prepare(pixels)
             vector = self._encode(encoder.encode_prepared, prepared)
             if not usable(vector):
                 raise ImageError(NO_VECTOR)
             return vector
 
-        return self.pictures.get((fingerprint, sha256), make)
+        return self.pictures.get((fingerprint, picture.sha256), make)
 
     def title_vector(self, title: str) -> Vectors:
         """Return the unit vector [d] of a title by the title encoder."""

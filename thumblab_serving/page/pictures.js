@@ -4,7 +4,7 @@ import { button, byId, bytes, image, line, say } from "./dom.js";
 
 const MAX_PICTURES = 20; // The service takes as many, see `MAX_THUMBNAILS` in `schemas/request.py`.
 const MAX_TOGETHER = 127 * 2 ** 20; // The service takes 128 MiB, which includes the other fields of the form.
-const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp"];
+const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "image/bmp"];
 const WIDE = 16 / 9;
 
 let chosen = [];
@@ -28,7 +28,7 @@ export function choose(files, source = "file") {
     else add(file, source === "paste" ? `pasted-${chosen.length + 1}.${file.type.split("/")[1]}` : file.name);
   }
   showLeftOut([
-    others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG and WebP pictures can be ranked.` : "",
+    others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked.` : "",
     left.tooMany.length > 0 ? `Left out: ${names(left.tooMany)}. At most ${MAX_PICTURES} are compared; remove one first.` : "",
     left.tooLarge.length > 0
       ? `Left out: ${names(left.tooLarge)}. All pictures together may have ${bytes(MAX_TOGETHER)}; save them smaller.`

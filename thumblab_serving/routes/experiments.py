@@ -12,6 +12,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.experiments.rules import RuleError
 from thumblab_serving.experiments.stored_experiments import NotStoredError, StoredExperiments
 from thumblab_serving.http import experiment_submission
+from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.received import invalid
@@ -61,8 +62,10 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     the old ones. So a request may be repeated.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
-    given = await experiment_submission.read(request)
-    stored, state = await _run(request, "storing", lambda: stored_experiments.add(given))
+    admission: Admission = request.app.state.experiments_admission
+    async with admission.admit():
+        given = await experiment_submission.read(request)
+        stored, state = await _run(request, "storing", lambda: stored_experiments.add(given))
     response.status_code = HTTPStatus.CREATED if state == "new" else HTTPStatus.OK
     return StoredExperimentOut.model_validate(facts_of(stored) | {"state": state})
 

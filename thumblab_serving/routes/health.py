@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Literal
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -14,6 +14,7 @@ from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.loading.served_release import ServedRelease
 from thumblab_serving.loading.served_releases import NO_MODEL, ServedReleases
 from thumblab_serving.schemas.health import (
+    CanaryOut,
     DatabaseOut,
     EncodersOut,
     HealthOut,
@@ -29,6 +30,9 @@ from thumblab_serving.schemas.health import (
 from thumblab_serving.scoring.scorer import Scorer
 
 router = APIRouter(tags=["operations"])
+
+CONCURRENT = 4
+"""Number of threads that answer `/health` and `/ready`. They do not wait for the threads that other requests occupy."""
 
 
 @router.get("/health", summary="Alive, and the state of every component")
@@ -62,8 +66,10 @@ async def _state(request: Request) -> HealthOut:
     scorer: Scorer = request.app.state.scorer
     keys: KeyRing = request.app.state.keys
     scheduler: SchedulerWatch = request.app.state.scheduler
-    await to_thread.run_sync(scorer.follow_pointers)
-    return describe(scorer, await to_thread.run_sync(keys.failure), await scheduler.status())
+    limiter: CapacityLimiter = request.app.state.health_limiter
+    await to_thread.run_sync(scorer.follow_pointers, limiter=limiter)
+    failure_of_keys = await to_thread.run_sync(keys.failure, limiter=limiter)
+    return describe(scorer, failure_of_keys, await scheduler.status())
 
 
 def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerStatus) -> HealthOut:
@@ -72,7 +78,8 @@ def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerSt
     model = _served(releases.model)
     indices = {niche.value: _served(slot) for niche, slot in releases.indices.items()}
     encoders, meter = _encoders(releases), _meter(scorer)
-    is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed
+    canary = CanaryOut(state=scorer.canary.state, checks=scorer.canary.checks, reason=scorer.canary.failure)
+    is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed and canary.reason is None
     return HealthOut(
         ready=is_warm and model.release is not None and any(index.release for index in indices.values()),
         encoders=encoders,
@@ -80,6 +87,7 @@ def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerSt
         model=model,
         indices=indices,
         rehearsal=_rehearsal(scorer),
+        canary=canary,
         database=DatabaseOut(state=scorer.database.state, reason=scorer.database.failure),
         predictions=_predictions(scorer),
         keys=KeysOut(state="fine" if failure_of_keys is None else "failed", reason=failure_of_keys),
@@ -161,7 +169,7 @@ def _not_ready_reason(state: HealthOut) -> str:
     if state.model.release is None:
         return NO_MODEL
     if any(index.release for index in state.indices.values()):
-        return state.rehearsal.reason or "the first answer is being rehearsed"
+        return state.canary.reason or state.rehearsal.reason or "the first answer is being rehearsed"
     return (
         "no index is served yet; `thumblab refresh` builds the indices from what the lab holds, or run "
         "refresh_library in Dagster (`thumblab up`)"

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.http import submission
+from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
@@ -44,13 +45,15 @@ async def score(request: Request) -> ScoreAnswer:
     scorer: Scorer = request.app.state.scorer
     metrics: Metrics = request.app.state.metrics
     limiter: CapacityLimiter = request.app.state.limiter
-    form, sources = await submission.read(request)
+    admission: Admission = request.app.state.admission
     foreground: Foreground = request.app.state.foreground
-    try:
-        with foreground.request():  # Batches wait until this request is answered.
-            answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
-    except NotReadyError as error:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
+    async with admission.admit():
+        form, sources = await submission.read(request)
+        try:
+            with foreground.request():  # Batches wait until this request is answered.
+                answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
+        except NotReadyError as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     for of_niche in (answer, *answer.other_niches):
         metrics.answer(of_niche)
     request.state.answer = answer

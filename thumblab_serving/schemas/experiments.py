@@ -16,6 +16,7 @@ from pydantic import (
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
 from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
+from thumblab_core.images import FORMAT_NAMES
 from thumblab_serving.schemas.alternatives import not_both
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
 from thumblab_serving.schemas.strict import StrictModel
@@ -84,7 +85,7 @@ class VariantIn(StrictModel):
     title: Title | None = None
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
-        default=None, description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix."
+        default=None, description=f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix."
     )
     watch_time_share: float | None = Field(
         default=None,

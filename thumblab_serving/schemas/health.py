@@ -52,6 +52,16 @@ class RehearsalOut(BaseModel):
     reason: str | None = Field(description="Why the last try failed; the service tries again in the background.")
 
 
+class CanaryOut(BaseModel):
+    """The check that follows each failure: the service scores pictures that it draws for itself."""
+
+    state: Literal["unused", "checking", "fine", "failed"] = Field(
+        description="`failed`: good pictures cannot be scored either, so the service is not ready until a check succeeds."
+    )
+    checks: int = Field(description="How many checks were made since the process started.")
+    reason: str | None = Field(description="Why the last check failed; the service repeats it in the background.")
+
+
 class DatabaseOut(BaseModel):
     """The state of the database. The service also works without it.
 
@@ -114,6 +124,7 @@ class HealthOut(BaseModel):
     model: ServedOut
     indices: dict[str, ServedOut]
     rehearsal: RehearsalOut
+    canary: CanaryOut
     database: DatabaseOut
     predictions: PredictionsOut
     keys: KeysOut

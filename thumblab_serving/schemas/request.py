@@ -13,9 +13,9 @@ from pydantic import (
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import channel_name
-from thumblab_core.images import MAX_BYTES
+from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
-from thumblab_serving.schemas.alternatives import exactly_one
+from thumblab_serving.schemas.alternatives import all_of, exactly_one, not_with
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -50,6 +50,9 @@ ChannelName = Annotated[
 class ScoreForm(StrictModel):
     """The fields of a request except its pictures. They are the same in JSON and in a form."""
 
+    model_config = ConfigDict(
+        json_schema_extra=all_of(exactly_one("title", "titles", "array"), not_with("category", "categories"))
+    )
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 
     title: Title | None = Field(
@@ -71,12 +74,14 @@ class ScoreForm(StrictModel):
         min_length=1,
         max_length=MAX_TITLES,
         description="Several titles, each to be shown with each picture. `packages` in the answer compares all of these.",
+        json_schema_extra={"uniqueItems": True},
     )
     categories: list[Niche] | None = Field(
         default=None,
         min_length=1,
         max_length=len(Niche),
         description="Several niches, in place of `category`. Each gets its own answer, see `other_niches`.",
+        json_schema_extra={"uniqueItems": True},
     )
 
     @model_validator(mode="after")
@@ -111,7 +116,7 @@ class ThumbnailIn(StrictModel):
     image_base64: str | None = Field(
         default=None,
         description=(
-            "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. A picture of more than "
+            f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix. A picture of more than "
             f"{MAX_BYTES} bytes gives this candidate an `error`."
         ),
     )
@@ -134,7 +139,8 @@ class ScoreRequest(ScoreForm):
     """Thumbnails to rank against each other and against a niche."""
 
     model_config = ConfigDict(
-        json_schema_extra={
+        json_schema_extra=all_of(exactly_one("title", "titles", "array"), not_with("category", "categories"))
+        | {
             "examples": [
                 {
                     "title": "I tested every phone under $200",

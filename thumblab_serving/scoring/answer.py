@@ -66,6 +66,7 @@ def _degraded(
     sentences += degraded_sentences.evidence_order(query.niche, ranking)
     sentences += degraded_sentences.unfamiliar_pictures(ranker, ranking)
     sentences += degraded_sentences.near_identical_pictures(ranking)
+    sentences += degraded_sentences.first_frames([name for name, picture in pictures.items() if picture.animated])
     sentences += placements.degraded
     no_winner = [name for name, at in placements.by_id.items() if at.examples and not at.examples[0].item.winner]
     sentences += degraded_sentences.no_winners(query.niche, no_winner)

@@ -131,6 +131,15 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
     return sentences
 
 
+def first_frames(names: Sequence[str]) -> Sequence[str]:
+    """Return the sentence about pictures that are animations. Return no sentence if there is no such picture."""
+    if not names:
+        return []
+    listed = _listed([name[:_LONGEST_NAME] for name in names])
+    what, whose = ("is an animation", "its") if len(names) == 1 else ("are animations", "their")
+    return [f"{listed} {what}: only {whose} first frame was scored"]
+
+
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     """Return the sentence about pictures whose most similar thumbnails are not winners. Return no sentence if there is
     no such picture.

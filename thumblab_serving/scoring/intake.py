@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +28,13 @@ EXAMINING = min(4, os.cpu_count() or 1)
 
 T = TypeVar("T")
 
+_log = logging.getLogger("thumblab_serving")
+
 _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
+
+_LARGEST_IN_MEMORY = 2**20
+"""A fetched picture with more bytes waits in a file on the disk until it is examined."""
 
 _CACHED_APPEARANCES = 4096
 
@@ -55,7 +62,7 @@ class ExaminedPicture:
     """A picture's size in pixels, its vectors, its appearance and its sub-scores.
 
     `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
-    digest of the picture's file.
+    digest of the picture's file. `animated` is whether the file holds more frames than the one that was examined.
     """
 
     width: int
@@ -64,6 +71,7 @@ class ExaminedPicture:
     appearance: Appearance
     measurement: Measurement
     sha256: str = ""
+    animated: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,8 @@ class Intake:
     """The intake of pictures, with its own threads to fetch and to examine them.
 
     The number of examining threads limits how many decoded pictures are in memory, however many requests there are. At
-    most `_FETCHES` pictures are being fetched or wait to be examined, which limits the fetched bytes in memory. All
-    pictures of a request must arrive within `patience` seconds.
+    most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
+    must arrive within `patience` seconds.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
@@ -109,12 +117,13 @@ class Intake:
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
             picture = decode(data)
-            vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
+            vectors = {name: encoders.picture(name, picture, data) for name in fingerprints}
             first = fingerprints[0]
             shown = source.title or title
             measurement = self._measuring.measure(picture, shown, vectors[first], encoders, first)
             appearance = self.appearances.get(picture.sha256, lambda: Appearance.of(picture.pixels))
-            return ExaminedPicture(picture.width, picture.height, vectors, appearance, measurement, picture.sha256)
+            facts = (appearance, measurement, picture.sha256, picture.animated)
+            return ExaminedPicture(picture.width, picture.height, vectors, *facts)
 
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
@@ -137,15 +146,25 @@ class Intake:
 
         def fetch(source: Source, url: str) -> Future[T]:
             self._fetch_slots.acquire()
+            file = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115  `finish` closes the file
+
+            def finish(_: object = None) -> None:
+                file.close()
+                self._fetch_slots.release()
+
+            def examine() -> T:
+                file.seek(0)
+                return work(source, file.read())
+
             try:
-                body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
+                self._fetcher.download(url, file, MAX_BYTES, max(0.0, deadline - time.monotonic()))
                 if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
-                examined = self._examining.submit(work, source, body)
+                examined = self._examining.submit(examine)
             except BaseException:
-                self._fetch_slots.release()
+                finish()
                 raise
-            examined.add_done_callback(lambda _: self._fetch_slots.release())
+            examined.add_done_callback(finish)
             return examined
 
         def start(source: Source) -> Callable[[], T]:
@@ -173,6 +192,9 @@ def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate
         return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
+    except Exception as error:  # noqa: BLE001  a bad picture never stops the others, whatever it makes a model raise
+        _log.exception("a picture could not be examined")
+        return Candidate(source.id, None, f"the picture could not be examined ({type(error).__name__})")
 
 
 def _bytes_or_error(wait: Callable[[], bytes]) -> bytes | LabError:

@@ -3,14 +3,11 @@
 The service and `thumblab score` use it.
 """
 
-import io
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from PIL import Image, ImageDraw, ImageFont
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
@@ -32,6 +29,7 @@ from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
+from thumblab_serving.scoring.canary import Canary, drawn_thumbnail
 from thumblab_serving.scoring.degraded_sentences import skill_doubts
 from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
 from thumblab_serving.scoring.intake import EXAMINING, Candidate, ExaminedPicture, Intake, Source
@@ -64,6 +62,7 @@ class Scorer:
         self.channel_names = ChannelNames(ReleaseStore(settings.releases), self.database)
         fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
         self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s)
+        self.canary = Canary(self._score_drawn_pictures)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -96,6 +95,7 @@ class Scorer:
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
+        self.canary.close()
         self.intake.close()
         self.database.close()
         if self.keeper is not None:
@@ -142,10 +142,26 @@ class Scorer:
         With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
         can wait for other requests.
 
-        Raises `NotReadyError` if no model can be used, or if an encoder or a meter cannot be loaded.
+        After any failure, the canary checks whether good pictures can still be scored. Raises `NotReadyError` if no
+        model can be used, or if an encoder or a meter cannot be loaded.
         """
         if form.channel_id is not None:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
+        try:
+            answer = self._answers(sources, form, keep, pace)
+        except NotReadyError:
+            raise
+        except Exception:
+            self.canary.alarm()
+            raise
+        if any(thumbnail.error is not None for thumbnail in answer.thumbnails):
+            self.canary.alarm()
+        return answer
+
+    def _answers(
+        self, sources: Sequence[Source], form: ScoreForm, keep: bool, pace: Callable[[], None] | None
+    ) -> ScoreAnswer:
+        """Do what `score` does, without the canary."""
         first = self.releases.resolve(form.niches[0])
         # All niches are answered by one model, even if another one is promoted in the meantime.
         others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]
@@ -211,17 +227,25 @@ class Scorer:
         return answer.model_copy(update=added)
 
     def _rehearse(self) -> None:
-        niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)
-        # There is one picture for each examining thread, so that each thread loads what it needs.
-        sources = [Source(str(number), data=_drawn_thumbnail(number)) for number in range(EXAMINING)]
         try:
-            self.score(sources, ScoreForm(title="warm", category=niche))
+            self._score_drawn_pictures()
         except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health shows it and the service lives on
             self._failure = f"the first answer could not be made ({message(error)})"
             self._backoff.failed(error)
             _log.warning("%s; next try in %.0f seconds", self._failure, self._backoff.seconds)
         else:
             self._rehearsed, self._failure = True, None
+
+    def _score_drawn_pictures(self) -> None:
+        """Score new pictures. Raises an exception if one of them cannot be scored."""
+        slots = self.releases.indices
+        niche = next((niche for niche, slot in slots.items() if slot.loaded), next(iter(slots)))
+        # There is one picture for each examining thread, so that each thread loads what it needs.
+        sources = [Source(str(number), data=drawn_thumbnail()) for number in range(EXAMINING)]
+        answer = self._answers(sources, ScoreForm(title="warm", category=niche), keep=False, pace=None)
+        for thumbnail in answer.thumbnails:
+            if thumbnail.error is not None:
+                raise LabError(thumbnail.error)
 
 
 @dataclass(frozen=True)
@@ -255,13 +279,3 @@ def _titles(sources: Sequence[Source], form: ScoreForm, encoders: Encoders) -> G
 
     own = {source.id: encoded(source.title) for source in sources if source.title is not None}
     return GridTitles([encoded(title) for title in form.all_titles], own)
-
-
-def _drawn_thumbnail(number: int) -> bytes:
-    """Draw a picture with some text in it, and return it as a JPEG. Each number gives a different picture."""
-    image = Image.new("RGB", (640, 360), (20, 60, 90 + 10 * number))
-    font = ImageFont.load_default(size=90)
-    ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)
-    file = io.BytesIO()
-    image.save(file, "JPEG")
-    return file.getvalue()

@@ -50,7 +50,10 @@ def test_an_unreadable_picture_is_reported_and_the_others_are_encoded(files: lis
     pictures[7] = (7, missing)
     batches = list(encode_stream(BuiltinEncoder(), pictures))
     unreadable = dict(pair for batch in batches for pair in batch.unreadable)
-    assert unreadable == {3: "not a JPEG, PNG or WebP picture", 7: "the image store has no such picture"}
+    assert unreadable == {
+        3: "not a JPEG, PNG, WebP, AVIF, GIF or BMP picture",
+        7: "the image store has no such picture",
+    }
     assert [key for batch in batches for key in batch.keys] == [n for n in range(30) if n not in (3, 7)]
     assert sum(map(len, batches)) == 30
     assert sum(len(batch.vectors) for batch in batches) == 28

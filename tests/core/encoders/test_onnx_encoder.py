@@ -191,10 +191,10 @@ def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_w
     encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
     fingerprint = encoders.image("any").fingerprint  # This call warms the encoder up with a black picture.
     white, black = files_of(255, 0)
-    assert usable(encoders.picture(fingerprint, "white", white))
+    assert usable(encoders.picture(fingerprint, decode(white), white))
     for _ in range(2):  # The second time, the error comes from the cache.
         with pytest.raises(ImageError, match="no vector for this input"):
-            encoders.picture(fingerprint, "black", black)
+            encoders.picture(fingerprint, decode(black), black)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])

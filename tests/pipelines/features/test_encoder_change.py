@@ -134,7 +134,7 @@ def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple
     assert row is not None
     assert measuring.version(encoders, image) == row["version"]
     data = new.images.get(row["sha256"])
-    vector = encoders.picture(image, row["sha256"], data)
+    vector = encoders.picture(image, decode(data), data)
     measurement = measuring.measure(decode(data), row["title"], vector, encoders, image)
     assert measurement.evidence.title_match_by == "picture"
     for name in NAMES:

@@ -119,7 +119,7 @@ def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> No
         ).first()
     assert row is not None
     data = lab.images.get(row.sha256)
-    vector = encoders.picture(image, row.sha256, data)
+    vector = encoders.picture(image, decode(data), data)
     scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
     for name in NAMES:
         # The library encodes texts in batches, which changes the last digits of a sub-score.

@@ -104,15 +104,15 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
     from thumblab_serving.scoring import scorer
     from thumblab_serving.scoring.scorer import Scorer
 
-    real, tries, warnings = Scorer.score, [], []
+    real, tries, warnings = Scorer._score_drawn_pictures, [], []
     # The fixture `caplog` could miss the warning, because other tests of this process may have disabled the logger.
     monkeypatch.setattr(scorer._log, "warning", lambda line, *values: warnings.append(line % values))
 
-    def broken(self, sources, asked):
+    def broken(self):
         tries.append(1)
         raise RuntimeError("the device is lost")
 
-    monkeypatch.setattr(Scorer, "score", broken)
+    monkeypatch.setattr(Scorer, "_score_drawn_pictures", broken)
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -126,7 +126,7 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
             assert service.client.get("/ready").json()["detail"] == why
         assert tries == [1]
         assert [line for line in warnings if "the device is lost" in line] == [f"{why}; next try in 60 seconds"]
-        monkeypatch.setattr(Scorer, "score", real)
+        monkeypatch.setattr(Scorer, "_score_drawn_pictures", real)
         service.app.state.scorer._backoff.reset()
         while not service.health()["ready"]:
             assert time.monotonic() < deadline

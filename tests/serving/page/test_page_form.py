@@ -108,7 +108,10 @@ def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, f
         more[-1].write_bytes(draw(n, (64, 36)))
     browser.open(f"{service.url}/#key={KEY}")
     browser.choose(files[0], tmp_path / "notes.txt", tmp_path / "<b>.svg")
-    assert left_out(browser) == "Left out: notes.txt, <b>.svg. Only JPEG, PNG and WebP pictures can be ranked."
+    assert (
+        left_out(browser)
+        == "Left out: notes.txt, <b>.svg. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked."
+    )
     assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 1
     browser.choose(*more)
     assert left_out(browser) == "Left out: more-19.jpg. At most 20 are compared; remove one first."

@@ -1,10 +1,12 @@
 """Test requests with bad pictures. A bad picture gets an error, and the other pictures are ranked without it."""
 
 import base64
+import io
 import struct
 import zlib
 
 import pytest
+from PIL import Image
 
 
 def bomb(side: int) -> bytes:
@@ -28,9 +30,9 @@ HTML = b"<!doctype html><title>Not found</title>"
     [
         (bomb(8_000), "at most 40 million"),
         (bomb(30_000), "at most 40 million"),
-        (SVG, "not a JPEG, PNG or WebP"),
-        (HTML, "not a JPEG, PNG or WebP"),
-        (b"\0" * 64, "not a JPEG, PNG or WebP"),
+        (SVG, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
+        (HTML, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
+        (b"\0" * 64, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
     ],
     ids=["large", "bomb", "svg", "html", "zeros"],
 )
@@ -113,3 +115,13 @@ def test_a_url_of_a_host_that_is_not_allowed_gets_an_error(service, draw, url):
 def test_a_url_that_answers_404_gets_an_error(service, images):
     answer = service.ask([{"id": "a", "url": f"http://{images['host']}/missing.jpg"}]).json()
     assert "404" in answer["thumbnails"][0]["error"]
+
+
+def test_the_answer_names_animations_of_which_only_the_first_frame_was_scored(service, draw):
+    frames = [Image.open(io.BytesIO(draw(number))) for number in (3, 4)]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    answer = service.score(draw(1), out.getvalue())
+    assert [t["error"] for t in answer["thumbnails"]] == [None, None]
+    assert "p1.jpg is an animation: only its first frame was scored" in answer["degraded"]
+    assert not any("animation" in sentence for sentence in service.score(draw(1), draw(2))["degraded"])

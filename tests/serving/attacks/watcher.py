@@ -1,0 +1,62 @@
+"""Watch a service from a process of its own: its memory, and how long `/health` takes.
+
+    python watcher.py PID URL
+
+It writes a line when it has begun. It watches until its standard input ends, and then writes a line of JSON: the most
+resident bytes of the service with its child processes, the seconds of each `/health`, and the failures. The clients of
+an attack run in another process, so that they do not make the measured times longer.
+"""
+
+import json
+import sys
+import threading
+import time
+
+import httpx
+import psutil
+
+
+def resident(service: psutil.Process) -> int:
+    """Return the resident bytes of the service and of its child processes."""
+    total: int = service.memory_info().rss
+    for child in service.children(recursive=True):
+        try:
+            total += child.memory_info().rss
+        except psutil.NoSuchProcess:  # The child has ended.
+            continue
+    return total
+
+
+def main() -> None:
+    service, url = psutil.Process(int(sys.argv[1])), sys.argv[2]
+    stop, most = threading.Event(), [resident(service)]
+
+    def weigh() -> None:
+        while not stop.wait(0.01):
+            most[0] = max(most[0], resident(service))
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    for work in (weigh, wait_for_end):
+        threading.Thread(target=work, daemon=True).start()
+    print("watching", flush=True)
+    health_s: list[float] = []
+    failures: list[str] = []
+    while True:
+        started = time.perf_counter()
+        try:  # Each request uses a new connection, as those of a load balancer may.
+            reply = httpx.get(f"{url}/health", timeout=30, trust_env=False)
+            if reply.status_code != 200:
+                failures.append(reply.text)
+        except httpx.HTTPError as error:
+            failures.append(repr(error))
+        health_s.append(time.perf_counter() - started)
+        if stop.wait(0.05):
+            break
+    print(json.dumps({"most": most[0], "health_s": health_s, "failures": failures}))
+
+
+if __name__ == "__main__":
+    main()

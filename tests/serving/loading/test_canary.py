@@ -1,0 +1,62 @@
+"""Test the canary: after a failure, the service scores drawn pictures and says whether it still works."""
+
+import time
+
+import pytest
+
+from thumblab_serving.scoring import canary
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    monkeypatch.setattr(canary, "PAUSE_S", 0.05)
+
+
+def wait_for(service, state):
+    deadline = time.monotonic() + 60
+    while service.health()["canary"]["state"] != state:
+        assert time.monotonic() < deadline, service.health()["canary"]
+        time.sleep(0.02)
+
+
+def test_a_bad_picture_is_followed_by_a_check_that_succeeds(lab, run, draw, short_pause):
+    with run(lab.settings) as service:
+        assert service.health()["canary"] == {"state": "unused", "checks": 0, "reason": None}
+        assert service.score(draw(1), b"no picture")["thumbnails"][1]["error"]
+        wait_for(service, "fine")
+        assert service.health()["canary"]["checks"] >= 1
+        assert service.client.get("/ready").status_code == 200
+
+
+def test_while_good_pictures_fail_the_service_is_not_ready_and_says_why(lab, run, draw, short_pause, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("the runtime is wedged")
+
+    with run(lab.settings) as service:
+        with monkeypatch.context() as patched:
+            patched.setattr(service.app.state.scorer.measuring, "measure", broken)
+            answer = service.score(draw(1), draw(2))
+            assert {t["error"] for t in answer["thumbnails"]} == {"the picture could not be examined (RuntimeError)"}
+            wait_for(service, "failed")
+            assert "could not be examined (RuntimeError)" in service.health()["canary"]["reason"]
+            reply = service.client.get("/ready")
+            assert reply.status_code == 503
+            assert "a picture that the service drew for itself" in reply.json()["detail"]
+            assert service.client.get("/health").status_code == 200
+        wait_for(service, "fine")
+        assert service.client.get("/ready").status_code == 200
+        assert service.score(draw(1), draw(2))["thumbnails"][0]["error"] is None
+
+
+def test_each_check_scores_pictures_that_no_cache_knows():
+    assert canary.drawn_thumbnail() != canary.drawn_thumbnail()
+
+
+def test_after_an_error_of_a_whole_request_there_is_a_check_too(lab, run, draw, short_pause, monkeypatch):
+    from thumblab_serving.scoring import scorer
+
+    with run(lab.settings) as service:
+        with monkeypatch.context() as patched:
+            patched.setattr(scorer, "rank", lambda *_: 1 / 0)
+            assert service.upload(draw(1)).status_code == 500
+        wait_for(service, "fine")

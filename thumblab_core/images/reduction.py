@@ -1,0 +1,42 @@
+"""Choose by how much a large picture is reduced when it is decoded."""
+
+import math
+from dataclasses import dataclass
+
+from thumblab_core.images.letterbox import is_tall
+
+MOST_PIXELS_AT_ONCE = 1920 * 1080
+"""A picture with more pixels is made smaller by a whole factor, but keeps at least this many pixels.
+
+That is enough, because the lab uses at most 640 pixels a side.
+"""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """By how much a picture is reduced: `decoder` while it is decoded, and then `mean`, by averaging pixels.
+
+    Each is a whole factor for both sides.
+    """
+
+    decoder: int
+    mean: int
+
+
+FULL_SIZE = Reduction(1, 1)
+
+
+def reduction(size: tuple[int, int], decoder_factors: tuple[int, ...], at_least: tuple[int, int] | None) -> Reduction:
+    """Return by how much to reduce a picture, but not below the size `at_least`.
+
+    `size` is the width and height of the upright picture. `decoder_factors` are the factors that the decoder of its
+    format offers, the largest first, with 1 as the last.
+    """
+    width, height = size
+    largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
+    factor = int(min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1))
+    # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have
+    # bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
+    most = factor if is_tall(width, height) or at_least is None else largest_factor
+    decoder = next(offered for offered in decoder_factors if offered <= most)
+    return Reduction(decoder, max(1, factor // decoder))
