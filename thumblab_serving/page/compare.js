@@ -10,8 +10,7 @@ import { rank } from "./service.js";
 
 const PAUSE_MS = 900; // A change is asked about after this pause, so that not every letter of a title is a question.
 const LIVE = "thumblab-live"; // localStorage keeps under this name whether the page ranks again by itself.
-// The pattern matches what the service accepts, see `CHANNEL` in `schemas/request.py`.
-const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}([/?#].*)?|[\w-]{1,64})$/;
+const HANDLE = /^@|\/@/; // A @handle, or a link with one. The service takes ids, exact titles and links with an id.
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
 
@@ -115,11 +114,11 @@ export function reopen({ question: asked, pictures: stored, answer, note, at }) 
 function firstInvalidField() {
   const { title, channel } = question();
   if (!VISIBLE.test(title.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
-  if (channel.includes("@")) {
+  if (HANDLE.test(channel)) {
     return ["channel", `A @handle cannot be looked up here. Give the channel's id, which begins with UC: \`thumblab channel add HANDLE\` prints it.`];
   }
-  if (channel && !CHANNEL.test(channel)) {
-    return ["channel", "Give the channel's id, which begins with UC, or its URL that ends with the id; or leave the field empty."];
+  if (channel && !VISIBLE.test(channel.replace(BLANKS, ""))) {
+    return ["channel", "Give the channel's id, its exact title or a link with its id; or leave the field empty."];
   }
   if (pictures().length < 2) return ["files", "Choose at least two thumbnails to compare."];
   if (!currentKey()) return ["key", "Give the API key; `thumblab key` prints it."];
