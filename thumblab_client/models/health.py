@@ -5,6 +5,7 @@ This file is generated: change `thumblab_serving/schemas/health.py`, then run
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 
@@ -61,6 +62,20 @@ class RehearsalOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CanaryOut:
+    """The check that follows each failure: the service scores pictures that it draws for itself."""
+
+    state: Literal["unused", "checking", "fine", "failed"]
+    """`failed`: good pictures cannot be scored either, so the service is not ready until a check succeeds."""
+
+    checks: int
+    """How many checks were made since the process started."""
+
+    reason: str | None
+    """Why the last check failed; the service repeats it in the background."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatabaseOut:
     """The state of the database. The service also works without it.
 
@@ -101,6 +116,37 @@ class KeysOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleOut:
+    """A schedule of Dagster."""
+
+    name: str
+    job: str
+    cron: str
+    timezone: str | None
+    state: Literal["running", "stopped"]
+    """Whether the schedule is turned on in Dagster."""
+
+    next_run: datetime | None
+    """Null where the schedule is turned off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerOut:
+    """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
+
+    state: Literal["running", "stopped", "unknown"]
+    """`unknown`: Dagster did not answer, so the service cannot tell whether scheduled runs are started."""
+
+    reason: str | None
+    """Why the state is not `running`."""
+
+    asked_at: datetime | None
+    """When Dagster was asked last. It is asked at most every 15 seconds."""
+
+    schedules: list[ScheduleOut]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HealthOut:
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -111,8 +157,10 @@ class HealthOut:
     model: ServedOut
     indices: dict[str, ServedOut]
     rehearsal: RehearsalOut
+    canary: CanaryOut
     database: DatabaseOut
     predictions: PredictionsOut
     keys: KeysOut
+    scheduler: SchedulerOut
     library_note: str | None
     """What the library is made of, where it does not come from YouTube."""

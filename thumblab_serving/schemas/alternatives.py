@@ -1,27 +1,28 @@
 """Say in the JSON schema of a model that two of its fields exclude each other.
 
 The conditions stand under `allOf`, where tools that generate clients ignore them. Beside `properties`, such tools would
-make a class of each condition.
+make a class of each condition. The conditions use neither `not` nor `oneOf`, because Schemathesis cannot check these for
+a form with files.
 """
 
 from typing import Any
 
 
 def not_both(first: str, second: str) -> dict[str, Any]:
-    """Return a part of a JSON schema: at most one of the two fields has a text."""
+    """Return a part of a JSON schema: at most one of the two fields is given. A field that may not be null is left out."""
     return {"allOf": [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in (first, second)]}]}
 
 
-def exactly_one(first: str, second: str, second_is: str = "string") -> dict[str, Any]:
-    """Return a part of a JSON schema: either the first field has a text, or the second a value of type `second_is`."""
-    types = {first: "string", second: second_is}
-    given = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in types.items()]
-    return {"allOf": [{"oneOf": given}]}
-
-
-def not_with(default: str, several: str) -> dict[str, Any]:
-    """Return a part of a JSON schema: the field `default` is left out if the field `several` has a list."""
-    return {"allOf": [{"anyOf": [{"not": {"required": [default]}}, {"properties": {several: {"type": "null"}}}]}]}
+def exactly_one(
+    first: str, second: str, first_is: str | list[str] = "string", second_is: str = "string"
+) -> dict[str, Any]:
+    """Return a part of a JSON schema: either the first or the second field has a value of its type, `..._is`."""
+    ways = [(first, first_is, second), (second, second_is, first)]
+    given = [
+        {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}
+        for name, kind, other in ways
+    ]
+    return {"allOf": [{"anyOf": given}]}
 
 
 def all_of(*parts: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,9 +37,8 @@ class BatchRequest(StrictModel):
         le=_WEEK_S,
         description="Seconds from now after which no further item is scored. The results up to then are kept.",
     )
-    webhook: str | None = Field(
+    webhook: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"pattern": "^https://"})] | None = Field(
         default=None,
-        max_length=MAX_URL,
         description=(
             "https URL that gets a signed POST when the batch has ended. Its host must be among those that the service "
             "allows for this (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."

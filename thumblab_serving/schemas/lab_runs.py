@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from thumblab_core.niches import Niche
+from thumblab_serving.schemas.alternatives import exactly_one
 from thumblab_serving.schemas.strict import StrictModel
 
 MOST_ITEMS = 1_000
@@ -59,7 +60,11 @@ class NichesRequest(StrictModel):
     """The niches of a request. The body may be left out."""
 
     niches: list[Niche] = Field(
-        default_factory=lambda: list(Niche), min_length=1, max_length=len(Niche), description="Default: every niche."
+        default_factory=lambda: list(Niche),
+        min_length=1,
+        max_length=len(Niche),
+        description="Default: every niche.",
+        json_schema_extra={"uniqueItems": True},
     )
 
     @model_validator(mode="after")
@@ -91,6 +96,10 @@ class RebuildRequest(NichesRequest):
 
 class ItemsRequest(StrictModel):
     """The videos to put into the served index, or to take out of it. Give either `id` or `ids`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=exactly_one("id", "ids", first_is=["string", "integer"], second_is="array")
+    )
 
     id: VideoId | None = Field(default=None, description="The id of one video.", examples=["dQw4w9WgXcQ"])
     ids: list[VideoId] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS, description="Ids of videos.")

@@ -15,7 +15,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.given_text import channel_name
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
-from thumblab_serving.schemas.alternatives import all_of, exactly_one, not_with
+from thumblab_serving.schemas.alternatives import all_of, exactly_one, not_both
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
@@ -51,7 +51,7 @@ class ScoreForm(StrictModel):
     """The fields of a request except its pictures. They are the same in JSON and in a form."""
 
     model_config = ConfigDict(
-        json_schema_extra=all_of(exactly_one("title", "titles", "array"), not_with("category", "categories"))
+        json_schema_extra=all_of(exactly_one("title", "titles", second_is="array"), not_both("category", "categories"))
     )
     sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 
@@ -139,7 +139,7 @@ class ScoreRequest(ScoreForm):
     """Thumbnails to rank against each other and against a niche."""
 
     model_config = ConfigDict(
-        json_schema_extra=all_of(exactly_one("title", "titles", "array"), not_with("category", "categories"))
+        json_schema_extra=all_of(exactly_one("title", "titles", second_is="array"), not_both("category", "categories"))
         | {
             "examples": [
                 {

@@ -10,8 +10,16 @@ import pytest
 def whole_service(
     lab_at: Any, run: Any, migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A running service with a model, an index and a database."""
-    lab = lab_at(tmp_path_factory.mktemp("whole"), database_url=migrated_database())
+    """A running service with a model, an index, a database and an allowed host of webhooks, but without Dagster.
+
+    The name of the host has the ending `.invalid`, which leads to no machine. So no webhook leaves this machine.
+    """
+    lab = lab_at(
+        tmp_path_factory.mktemp("whole"),
+        database_url=migrated_database(),
+        serving_webhook_hosts="webhooks.invalid",
+        serving_webhook_secret="a secret of the tests",
+    )
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))
     with run(lab.settings) as service:

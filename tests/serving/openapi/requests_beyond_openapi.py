@@ -17,19 +17,24 @@ from schemathesis_pictures import drawn_pictures
 from thumblab_serving.schemas.title import visible_title
 
 CHANNEL = "UCBJycsmduvYEL83R_U4JriQ"
+WEBHOOK = "https://webhooks.invalid/done"
+"""A URL on the host that the tested service allows."""
+
 PICTURES = drawn_pictures(3)
 
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
-    """Leave out valid forms that break a rule: a form with files cannot be repaired here.
+    """Leave out valid forms that break a rule, and invalid ones that arrive as valid ones.
 
-    An experiment in a form is JSON in a text field, and Schemathesis fills this field with any text.
+    Schemathesis cannot check a repaired form with files once more, and takes it for invalid. An experiment in a form is JSON
+    in a text field, and Schemathesis fills this field with any text.
     """
-    if not is_valid(case) or case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
+    if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
-    title = case.body.get("title")
-    return case.operation.path == "/v1/score" and "titles" not in case.body and title and visible(title) == title
+    if not is_valid(case):
+        return not may_arrive_as_valid(case.body)
+    return case.operation.path == "/v1/score" and scoring_form(case.body) == case.body
 
 
 @schemathesis.hook
@@ -39,10 +44,13 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:
         case.query["channel_id"] = CHANNEL
-    if isinstance(case.body, dict) and case.media_type == "application/json":
-        repairs = {"/v1/score": scoring_request, "/v1/experiments": experiment}
-        if case.operation.path in repairs:
-            case.body = repairs[case.operation.path](case.body)
+    if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
+        case.body = REPAIRS[case.operation.path](case.body)
+    elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
+        # `filter_case` is not called for the form that is made of the examples, which has both `title` and `titles`.
+        repaired = scoring_form(case.body)
+        if repaired != case.body:
+            case.body = repaired
 
 
 def is_valid(case: schemathesis.Case) -> bool:
@@ -50,18 +58,71 @@ def is_valid(case: schemathesis.Case) -> bool:
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
 
+def may_arrive_as_valid(form: dict[str, Any]) -> bool:
+    """Return whether the texts and files of a form that Schemathesis takes for invalid may be valid.
+
+    A form has only texts and files. So an object or a number in place of a list of titles arrives as one title. Null
+    and an empty list arrive as no field, which is valid for every field but `thumbnails`.
+    """
+    is_left_out = any(form[name] is None or form[name] == [] for name in form if name != "thumbnails")
+    is_one_title = any(not isinstance(form.get(name, []), list) for name in ("titles", "thumbnail_titles"))
+    return is_left_out or is_one_title
+
+
 def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the candidates distinct ids, and make the title visible."""
-    repaired = body | {"title": visible(body.get("title") or "A title")}
-    repaired.pop("titles", None)
-    if "thumbnails" in body and isinstance(body["thumbnails"][0], dict):
-        seen: set[str] = set()
-        repaired["thumbnails"] = []
-        for number, thumbnail in enumerate(body["thumbnails"]):
-            id_ = f"another {number}" if thumbnail["id"] in seen else thumbnail["id"]
-            seen.add(id_)
-            repaired["thumbnails"].append(thumbnail | {"id": id_})
+    """Give the candidates distinct ids, and make the titles visible and distinct."""
+    thumbnails = [own_title_visible(thumbnail) for thumbnail in body["thumbnails"]]
+    return titles_visible(body) | {"thumbnails": distinct_ids(thumbnails)}
+
+
+def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
+    """Make the titles visible and distinct, and send one own title for each file.
+
+    Schemathesis cannot check conditions over several fields of a form with files. So this function also takes out one
+    of two fields that exclude each other, and gives a title if there is none.
+    """
+    repaired = dict(body)
+    if "titles" in body:
+        repaired.pop("title", None)
+    elif "title" not in body:
+        repaired["title"] = "A title"
+    if "categories" in body:
+        repaired.pop("category", None)
+    if "thumbnail_titles" in body:
+        own = [title and visible(title) for title in body["thumbnail_titles"]]
+        count = len(body["thumbnails"])
+        repaired["thumbnail_titles"] = [*own, *[""] * count][:count]
+    return titles_visible(repaired)
+
+
+def batch(body: dict[str, Any]) -> dict[str, Any]:
+    """Give the items distinct ids, repair each as a scoring request, and send webhooks to the allowed host."""
+    repaired = body | {"items": distinct_ids([scoring_request(item) for item in body["items"]])}
+    if body.get("webhook") is not None:
+        repaired["webhook"] = WEBHOOK
     return repaired
+
+
+def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
+    """Make the title visible, or the titles visible and distinct."""
+    repaired = dict(body)
+    if body.get("title") is not None:
+        repaired["title"] = visible(body["title"])
+    if body.get("titles") is not None:
+        shown = [visible_title(visible(title)) for title in body["titles"]]
+        repaired["titles"] = [f"Title {at}" if text in shown[:at] else text for at, text in enumerate(shown)]
+    return repaired
+
+
+def own_title_visible(thumbnail: dict[str, Any]) -> dict[str, Any]:
+    """Make the own title of a candidate visible, if it has one."""
+    return thumbnail if thumbnail.get("title") is None else thumbnail | {"title": visible(thumbnail["title"])}
+
+
+def distinct_ids(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Replace an id that an earlier one of the values has."""
+    ids = [value["id"] for value in values]
+    return [v | {"id": f"another {at}"} if v["id"] in ids[:at] else v for at, v in enumerate(values)]
 
 
 def experiment(body: dict[str, Any]) -> dict[str, Any]:
@@ -104,3 +165,7 @@ def visible(title: str) -> str:
     except ValueError:
         return "A title"
     return title
+
+
+REPAIRS = {"/v1/score": scoring_request, "/v1/batches": batch, "/v1/experiments": experiment}
+"""The function that repairs a valid JSON body, by the path."""

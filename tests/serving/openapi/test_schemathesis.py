@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 KEY = "key-of-the-tests-0123456789"
+SETTINGS = Path(__file__).with_name("schemathesis.toml")
 
 
 def schemathesis(service: Any, folder: Path, *options: str) -> str:
     """Run Schemathesis against a service, and return what it printed. A failed check fails the test."""
-    command = [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{service.url}/openapi.json"]
+    program = [Path(sys.executable).with_name("schemathesis"), "--config-file", SETTINGS]
+    command = [*program, "--no-color", "run", f"{service.url}/openapi.json"]
     done = subprocess.run(
         [*command, "-H", f"X-API-Key: {KEY}", "--checks", "all", "--seed", "1", "--request-timeout", "60", *options],
         capture_output=True,

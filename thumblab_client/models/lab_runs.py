@@ -1,0 +1,162 @@
+"""Requests that start runs of Dagster, and their answers: refresh, rebuild, full embedding, changes of items.
+
+This file is generated: change `thumblab_serving/schemas/lab_runs.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOut:
+    """A run of Dagster."""
+
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    run_id: str | None
+    """Null where Dagster did not start the run."""
+
+    state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
+    reused: bool = False
+    """True: this run waited already when the request arrived, so no other one was started."""
+
+    url: str | None = None
+    """The run's page in Dagster."""
+
+    reason: str | None = None
+    """Why the run failed or was not started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NicheStats:
+    """What a refresh did for one niche. A field is null where the run did not come that far."""
+
+    videos_seen: int | None
+    new_videos: int | None
+    new_observations: int | None
+    images_encoded: int | None
+    titles_encoded: int | None
+    num_vectors: int | None
+    """The size of the served index."""
+
+    release: str | None
+    """The served release of the index."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedItemsOut:
+    """What a run of the job `change_index` did. `skipped` maps the id of a video to the reason."""
+
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    put_in: list[str] = field(default_factory=list)
+    taken_out: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a video was skipped, by its id."""
+
+    rebuild_required: str | None = None
+    """Why a rebuild is needed, and when it starts."""
+
+    release: str | None = None
+    """The release that the niche serves after the change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStateOut:
+    """The state of one run, and what it reported. The last two fields are null for jobs that do not report them."""
+
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    run_id: str | None
+    """Null where Dagster did not start the run."""
+
+    state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
+    reused: bool = False
+    """True: this run waited already when the request arrived, so no other one was started."""
+
+    url: str | None = None
+    """The run's page in Dagster."""
+
+    reason: str | None = None
+    """Why the run failed or was not started."""
+
+    job: str
+    library_stats: NicheStats | None
+    """What a refresh, a rebuild or an embedding did."""
+
+    changed_items: ChangedItemsOut | None
+    """What a change of items did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshOut:
+    """The answer of a refresh of the library."""
+
+    status: Literal["ok", "partial", "failed", "started", "running"]
+    """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
+    started, and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended.
+    """
+
+    message: str
+    runs: list[RunOut]
+    notes: list[str] = field(default_factory=list)
+    """What of the request had no effect."""
+
+    timestamp: datetime
+    index_results: dict[str, bool | None]
+    """Whether the refresh of each niche succeeded; null while it has not ended."""
+
+    library_stats: dict[str, NicheStats | None]
+    """By niche; null while the run has not ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildOut:
+    """The answer of a rebuild, or of a full embedding with a rebuild."""
+
+    status: Literal["ok", "partial", "failed", "started", "running"]
+    """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
+    started, and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended.
+    """
+
+    message: str
+    runs: list[RunOut]
+    notes: list[str] = field(default_factory=list)
+    """What of the request had no effect."""
+
+    timestamp: datetime
+    results: dict[str, bool | None]
+    """Whether the rebuild of each niche succeeded; null while it has not ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemsOut:
+    """The answer of a change of items. The lists are empty while the run has not ended."""
+
+    status: Literal["ok", "partial", "failed", "started", "running"]
+    """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
+    started, and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended.
+    """
+
+    message: str
+    runs: list[RunOut]
+    notes: list[str] = field(default_factory=list)
+    """What of the request had no effect."""
+
+    timestamp: datetime
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    put_in: list[str] = field(default_factory=list)
+    taken_out: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a video was skipped, by its id."""
+
+    rebuild_required: str | None = None
+    """Why a rebuild is needed, and when it starts."""
+
+    release: str | None = None
+    """The release that the niche serves after the change."""
+
+    outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"]
+    """`changed`: the service answers with the change from now on. `unchanged`: every video was skipped.
+    `rebuild_required`: the served index could not take the change, so a rebuild was requested. `failed`: nothing
+    was changed. `pending`: the run has not ended.
+    """
