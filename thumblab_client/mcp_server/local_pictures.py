@@ -37,7 +37,9 @@ def _picture(name: str) -> Picture:
         raise PictureError(f"{name}: give the full path of the picture, from / on, or a URL")
     picture = Picture.from_file(path, id=name)
     if not _is_picture(picture.data or b""):
-        raise PictureError(f"{name}: the file is no picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file")
+        raise PictureError(
+            f"{name}: the file is no picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file"
+        )
     return picture
 
 
