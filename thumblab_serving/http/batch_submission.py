@@ -21,6 +21,13 @@ ID_DOCUMENTATION: dict[str, Any] = {
 _KEY = "Idempotency-Key"
 _LONGEST_KEY = 255
 
+_MOST_MARKS = 500_000
+"""Maximum number of double quotes, commas and opening brackets in a batch, see `json_body`.
+
+The JSON of the largest batch has 136,000 of them: up to 72 for each item, with ten titles and seven niches, and 16 for
+each picture. The others are left for the texts, which is 26 for each of the 14,000 titles that a batch may have.
+"""
+
 
 async def read(request: Request) -> tuple[BatchRequest, str | None]:
     """Return the batch of a request and its idempotency key.
@@ -33,7 +40,7 @@ async def read(request: Request) -> tuple[BatchRequest, str | None]:
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise invalid(f"{_KEY}: send 1 to {_LONGEST_KEY} printable ASCII characters")
     try:
-        return await json_body(request, BatchRequest), key
+        return await json_body(request, BatchRequest, most_marks=_MOST_MARKS), key
     except ValidationError as error:
         raise invalid_request(error) from None
 

@@ -27,9 +27,9 @@ _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
-"""Maximum number of double quotes, commas and opening brackets in a JSON body.
+"""Maximum number of double quotes, commas and opening brackets in a JSON body, unless a route allows more.
 
-A body with more of them is refused before it is parsed. In a valid request, the title, the ids and the URLs together
+A body with more of them is refused before it is parsed. In a valid request, the titles, the ids and the URLs together
 have fewer characters than this, and base64 contains none of these marks.
 """
 
@@ -65,12 +65,12 @@ def require_utf8(request: Request) -> None:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
 
 
-async def json_body(request: Request, model: type[M], may_be_empty: bool = False) -> M:
+async def json_body(request: Request, model: type[M], may_be_empty: bool = False, most_marks: int = _MOST_MARKS) -> M:
     """Return the JSON body as an object of the class `model`. It is parsed in a thread.
 
     With `may_be_empty`, an empty body stands for an object without fields.
 
-    Raises a 422 `Problem` as soon as the body has more than `_MOST_MARKS` of the characters `_MARKS`, and for the
+    Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters `_MARKS`, and for the
     reasons of `_parsed`. Raises `ValidationError` if it breaks the schema. Each unknown field is parsed and reported.
     Without the first check, a body with very many fields would therefore need a hundred times its size in memory.
     """
@@ -78,8 +78,11 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
     marks = 0
     async for chunk in request.stream():
         marks += _count_marks(chunk)
-        if marks > _MOST_MARKS:
-            raise invalid("body: it has far more fields than a request can have", {"Connection": "close"})
+        if marks > most_marks:
+            detail = (
+                f"body: it has more than {most_marks} double quotes, commas and opening brackets; send less at once"
+            )
+            raise invalid(detail, {"Connection": "close"})
         chunks.append(chunk)
 
     def parse() -> M:

@@ -44,6 +44,10 @@ from thumblab_serving.scoring.similarity import Similarity, choose_similarity
 _log = logging.getLogger("thumblab_serving")
 
 
+class InterruptedScoringError(Exception):
+    """Raised by the `pace` of `Scorer.score` to end the scoring. Nothing has failed."""
+
+
 class Scorer:
     """An object that scores thumbnails with the promoted releases.
 
@@ -140,7 +144,7 @@ class Scorer:
         several niches, only the answer for the first is kept. Nothing is kept of requests with several titles.
 
         With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
-        can wait for other requests.
+        can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.
 
         After any failure, the canary checks whether good pictures can still be scored. Raises `NotReadyError` if no
         model can be used, or if an encoder or a meter cannot be loaded.
@@ -149,7 +153,7 @@ class Scorer:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
         try:
             answer = self._answers(sources, form, keep, pace)
-        except NotReadyError:
+        except (NotReadyError, InterruptedScoringError):
             raise
         except Exception:
             self.canary.alarm()
