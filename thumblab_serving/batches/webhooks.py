@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError
@@ -62,14 +63,27 @@ class Webhooks:
         try:
             self.check(url)  # The settings may have changed since the batch was stored.
             body = json.dumps({"type": "batch.ended", "batch": batch.model_dump(mode="json", exclude={"webhook"})})
-            self._fetcher.post(url, body.encode(), self._headers(batch.id, body))
-        except LabError as error:
+            self._post(url, body.encode(), self._headers(batch.id, body))
+        except WebhookError as error:
             wait = None if attempts > len(_WAITS_S) else _WAITS_S[attempts - 1]
-            failed = replace(delivery, attempts=attempts, reason=str(error)[:300])
+            failed = replace(delivery, attempts=attempts, reason=str(error))
             if wait is None:
                 return replace(failed, state="failed", next_at=None)
             return replace(failed, next_at=time.time() + wait)
         return Delivery("delivered", attempts, None, None)
+
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+        """Send the webhook. Raises `WebhookError` if it was not taken.
+
+        The error names only the host. The path and the query of the URL may have a secret of the receiver in them, and
+        the error is shown to everybody who may see the batch.
+        """
+        host = urlsplit(url).hostname
+        try:
+            self._fetcher.post(url, body, headers)
+        except FetchError as error:
+            reason = "could not be reached" if error.status is None else f"answered {error.status}"
+            raise WebhookError(f"{host} {reason}") from None
 
     def _headers(self, batch_id: str, body: str) -> dict[str, str]:
         now = str(int(time.time()))

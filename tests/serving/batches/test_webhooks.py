@@ -110,9 +110,9 @@ def test_a_webhook_is_tried_again_and_then_given_up(told, receiver):
         "attempts": 2,
         "reason": None,
     }
-    given_up = told(500, 503, 404)["webhook"]
+    given_up = told(500, 503, 404, path="/secret?token=secret")["webhook"]
     assert (given_up["state"], given_up["attempts"]) == ("failed", 3)
-    assert "answered 404" in given_up["reason"]
+    assert given_up["reason"] == "127.0.0.1 answered 404"
     assert len(receiver["got"]) == 3
 
 
