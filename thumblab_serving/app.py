@@ -106,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
     app.state.foreground = Foreground()
     app.state.batches, app.state.webhooks = BatchStore(settings), Webhooks(settings)
+    app.state.batches_admission = Admission(settings.serving_requests)
     app.state.batches_limiter = CapacityLimiter(batches.CONCURRENT)
     app.state.batch_worker = BatchWorker(
         app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer

@@ -1,25 +1,28 @@
 """Keep batches in the data folder of the lab, and delete them after their time."""
 
+import fcntl
 import hashlib
+import json
+import logging
+import os
 import re
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from thumblab_core.durable_files import age, sync
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
-from thumblab_serving.batches.records import Delivery, Facts
-from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, StoredBatch
-from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState
+from thumblab_serving.batches.records import DamagedError, Delivery, Facts
+from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, FullError, StoredBatch
+from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState, ItemResult
 
 MOST_UNFINISHED = 20
-"""Maximum number of batches that have not ended. Further ones are refused until one has ended."""
+"""Maximum number of batches of one API key that have not ended. Further ones are refused until one has ended."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"
@@ -28,13 +31,11 @@ _NEW = ".new-"
 _ABANDONED_S = 3600.0
 """Age in seconds at which the folder of a batch that was never completely written is deleted."""
 
+_log = logging.getLogger("thumblab_serving")
+
 
 class ChangedRequestError(LabError):
     """The error for an idempotency key that came with another request before."""
-
-
-class FullError(LabError):
-    """The error for a batch that cannot be taken at the moment, because too much is kept already."""
 
 
 class BatchStore:
@@ -44,38 +45,37 @@ class BatchStore:
         self._root = settings.data_dir / "batches"
         self._limit = settings.serving_batch_disk_mib * 2**20
         self._kept_h = settings.serving_batch_kept_h
-        self._adding = threading.Lock()
 
-    def add(self, request: BatchRequest, idempotency_key: str | None) -> tuple[BatchOut, bool]:
-        """Store a batch. Return it, and whether it is new.
+    def add(self, request: BatchRequest, owner: str, idempotency_key: str | None) -> tuple[BatchOut, bool]:
+        """Store a batch. Return it, and whether it is new. `owner` is the name of the API key that sent the request.
 
-        With an idempotency key, the same request is stored once, until its batch is deleted. Raises
+        With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Raises
         `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already. Raises
         `OSError` if the batch cannot be written.
         """
-        batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(idempotency_key)
+        batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(owner, idempotency_key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self._root / f"{_NEW}{secrets.token_hex(8)}"
         new.mkdir(mode=0o700)
         try:
-            facts = _write(new, batch_id, request)
-            with self._adding:
+            facts = _write(new, batch_id, request, owner)
+            with self._locked():
                 known = self.find(batch_id)
                 if known is not None:
-                    return self._again(known, facts), False
-                self._check_space(new)
-                try:
-                    # The name exists already if another process stored the same request in the meantime.
-                    new.rename(self._root / batch_id)
-                except OSError:
-                    known = self.find(batch_id)
-                    if known is None:
-                        raise
-                    return self._again(known, facts), False
+                    try:
+                        return self._again(known, facts), False
+                    except DamagedError:  # The client was told to send the request again.
+                        self._delete(known)
+                self._check_space(new, owner)
+                new.rename(self._root / batch_id)
             sync(self._root)
         finally:
             shutil.rmtree(new, ignore_errors=True)
         return StoredBatch(self._root / batch_id).describe(self._kept_h), True
+
+    def record(self, batch: StoredBatch, result: ItemResult) -> None:
+        """Store the result of the next item of a batch. Raises `FullError` if too much is kept already."""
+        batch.record(result, max(0, self._limit - self._kept()))
 
     def find(self, batch_id: str) -> StoredBatch | None:
         """Return the batch with this id, or None. The id may come from outside."""
@@ -91,7 +91,7 @@ class BatchStore:
         """Return the batches that have not ended, the oldest first."""
         batches = []
         for batch in self._all():
-            with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+            with suppress(FileNotFoundError), self._giving_up(batch):
                 if not batch.has_ended:
                     batches.append((batch.facts.created_at, batch))
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
@@ -100,39 +100,73 @@ class BatchStore:
         """Return the ended batches whose webhook is to be tried now."""
         found = []
         for batch in self._all():
-            delivery = batch.delivery
-            due = delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time()
-            if due and batch.has_ended:
-                found.append(batch)
+            with self._giving_up(batch):
+                delivery = batch.delivery
+                due = delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time()
+                if due and batch.end is not None:
+                    batch.require_sound()
+                    found.append(batch)
         return found
 
     def sweep(self) -> None:
         """Delete the batches whose time is over, and folders of batches that were never completely written."""
         for batch in self._all():
-            end = batch.end
-            if end is None:
-                continue
-            batch.drop_items()  # Usually, they are deleted already.
-            if datetime.now(UTC) >= datetime.fromisoformat(end.finished_at) + timedelta(hours=self._kept_h):
-                # The folder is renamed first, so that no reader finds a batch of which files are missing.
-                gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
-                with suppress(FileNotFoundError):  # Another process deletes it at this moment.
-                    batch.folder.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
+            with suppress(FileNotFoundError), self._giving_up(batch):  # Another process may delete it at this moment.
+                ended_at = batch.ended_at
+                if ended_at is not None:
+                    batch.drop_items()  # Usually, they are deleted already.
+                    if datetime.now(UTC) >= ended_at + timedelta(hours=self._kept_h):
+                        self._delete(batch)
         for folder in self._root.glob(f"{_NEW}*"):
             with suppress(FileNotFoundError):
                 if age(folder) > _ABANDONED_S:
                     shutil.rmtree(folder, ignore_errors=True)
 
+    def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
+        """End a batch of which a file is damaged. Nobody reads its files again, so it does not hold up the others."""
+        _log.error("the batch %s is given up: %s", batch.folder.name, error)
+        batch.give_up(error)
+
+    def is_overdue(self, batch: StoredBatch) -> bool:
+        """Return whether the batch has to end now: it is to be cancelled, or its deadline has passed."""
+        return batch.is_cancelled or datetime.now(UTC) >= batch.facts.deadline_at
+
     def end_overdue(self, batch: StoredBatch) -> bool:
-        """End a batch that is to be cancelled, or whose deadline has passed. Return whether it has ended."""
-        if batch.is_cancelled:
-            batch.finish(BatchState.CANCELLED)
-        elif datetime.now(UTC) >= batch.facts.deadline:
-            batch.finish(BatchState.DEADLINE_PASSED)
-        else:
+        """End a batch that is overdue. Return whether it has ended."""
+        if not self.is_overdue(batch):
             return False
+        batch.finish(BatchState.CANCELLED if batch.is_cancelled else BatchState.DEADLINE_PASSED)
         return True
+
+    @contextmanager
+    def _giving_up(self, batch: StoredBatch) -> Iterator[None]:
+        """Give the batch up if the block finds a damaged file. The block ends, and no error is raised."""
+        try:
+            yield
+        except DamagedError as error:
+            if not batch.is_given_up:
+                self.give_up(batch, error)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one thread of all processes at a time run the block. The kernel frees the lock of a process that dies."""
+        handle = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _delete(self, batch: StoredBatch) -> None:
+        """Delete a batch. Its folder is renamed first, so that no reader finds a batch of which files are missing."""
+        gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
+        with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+            batch.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _kept(self) -> int:
+        """Return the bytes that all batches take."""
+        return sum(_size(batch.folder) for batch in self._all())
 
     def _all(self) -> Iterator[StoredBatch]:
         if not self._root.is_dir():
@@ -150,10 +184,16 @@ class BatchStore:
             )
         return self.describe(known)
 
-    def _check_space(self, new: Path) -> None:
-        if len(self.unfinished()) >= MOST_UNFINISHED:
-            raise FullError(f"{MOST_UNFINISHED} batches have not ended yet; send this one when one has ended")
-        kept = sum(_size(batch.folder) for batch in self._all())
+    def _check_space(self, new: Path, owner: str) -> None:
+        own = 0
+        for batch in self.unfinished():
+            with suppress(FileNotFoundError, DamagedError):  # Then, it ends or has ended.
+                own += batch.facts.key == owner
+        if own >= MOST_UNFINISHED:
+            raise FullError(
+                f"{MOST_UNFINISHED} batches of the key {owner} have not ended yet; send this one when one has ended"
+            )
+        kept = self._kept()
         if kept + _size(new) > self._limit:
             raise FullError(
                 f"the batches on the disk take {kept // 2**20} of {self._limit // 2**20} MiB; wait until results expire, "
@@ -161,11 +201,11 @@ class BatchStore:
             )
 
 
-def _id_of(idempotency_key: str) -> str:
-    return hashlib.sha256(b"idempotency-key:" + idempotency_key.encode()).hexdigest()[:32]
+def _id_of(owner: str, idempotency_key: str) -> str:
+    return hashlib.sha256(json.dumps(["idempotency-key", owner, idempotency_key]).encode()).hexdigest()[:32]
 
 
-def _write(folder: Path, batch_id: str, request: BatchRequest) -> Facts:
+def _write(folder: Path, batch_id: str, request: BatchRequest, owner: str) -> Facts:
     """Write the files of a new batch into an empty folder, and sync them to the disk. Return its facts."""
     digest = hashlib.sha256(f"{request.deadline_s} {request.webhook}\n".encode())
     with (folder / ITEMS).open("wb") as file:
@@ -179,9 +219,10 @@ def _write(folder: Path, batch_id: str, request: BatchRequest) -> Facts:
         batch_id,
         len(request.items),
         digest.hexdigest(),
-        now.isoformat(),
-        (now + timedelta(seconds=request.deadline_s)).isoformat(),
+        now,
+        now + timedelta(seconds=request.deadline_s),
         request.webhook,
+        owner,
     )
     facts.write(folder / FACTS)
     if request.webhook is not None:

@@ -1,13 +1,22 @@
 """The files that describe a batch, as records. They are JSON, and are replaced as a whole."""
 
-import json
 import os
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from thumblab_core.durable_files import sync
+from thumblab_core.errors import LabError
+from thumblab_core.keys.named_keys import OWN_KEY
+from thumblab_serving.schemas.batches import BatchState
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class DamagedError(LabError):
+    """The error for a batch of which a file is damaged, for example after a fault of the disk."""
 
 
 @dataclass(frozen=True)
@@ -16,38 +25,38 @@ class _Record:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the record in a file, or None if there is no such file."""
+        """Return the record in a file, or None if there is no such file. Raises `DamagedError` if it is no record."""
         try:
-            stored: dict[str, Any] = json.loads(path.read_bytes())
+            return TypeAdapter(cls).validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        return cls(**{field.name: stored[field.name] for field in fields(cls) if field.name in stored})
+        except ValidationError:
+            raise DamagedError(f"its file {path.name} is damaged") from None
 
-    def write(self, path: Path, durable: bool = True) -> None:
-        """Replace the file. After a crash, it holds the old or the new record. If `durable`, also after a power cut."""
+    def write(self, path: Path) -> None:
+        """Replace the file. After a crash or a power cut, it holds the old or the new record."""
         new = path.with_name(f"{path.name}.new")
-        new.write_text(json.dumps(asdict(self)))
-        if durable:
-            sync(new)
+        new.write_bytes(TypeAdapter(type(self)).dump_json(self))
+        sync(new)
         new.replace(path)
-        if durable:
-            sync(path.parent)
+        sync(path.parent)
 
 
 @dataclass(frozen=True)
 class Facts(_Record):
-    """What is known of a batch when it is stored. Times are in ISO 8601. `digest` is the SHA-256 of the request."""
+    """What is known of a batch when it is stored.
+
+    `digest` is the SHA-256 of the request. `key` is the name of the API key that sent the request. Batches that were
+    stored without this name belong to the lab's own key.
+    """
 
     id: str
-    items: int
+    items: Annotated[int, Field(ge=1)]
     digest: str
-    created_at: str
-    deadline_at: str
+    created_at: AwareDatetime
+    deadline_at: AwareDatetime
     webhook: str | None = None
-
-    @property
-    def deadline(self) -> datetime:
-        return datetime.fromisoformat(self.deadline_at)
+    key: str = OWN_KEY
 
 
 @dataclass(frozen=True)
@@ -59,26 +68,26 @@ class Progress(_Record):
     how often the item after the last finished one was begun.
     """
 
-    done: int = 0
-    failed: int = 0
-    size: int = 0
-    attempts: int = 0
+    done: _Count = 0
+    failed: _Count = 0
+    size: _Count = 0
+    attempts: _Count = 0
 
 
 @dataclass(frozen=True)
 class End(_Record):
     """The final state of a batch, and when it was reached."""
 
-    state: str
-    finished_at: str
+    state: BatchState
+    finished_at: AwareDatetime
 
 
 @dataclass(frozen=True)
 class Delivery(_Record):
     """The delivery of a webhook. `next_at` is the Unix time of the next attempt, or None if there is none."""
 
-    state: str = "waiting"
-    attempts: int = 0
+    state: Literal["waiting", "delivered", "failed"] = "waiting"
+    attempts: _Count = 0
     reason: str | None = None
     next_at: float | None = 0.0
 
@@ -86,10 +95,12 @@ class Delivery(_Record):
 def append(path: Path, size: int, line: bytes) -> int:
     """Write `line` into a file after its first `size` bytes. Return the new size. The line survives a power cut.
 
-    What the file has beyond `size` is overwritten.
+    What the file has beyond `size` is overwritten. Raises `DamagedError` if the file has fewer bytes than `size`.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(handle, "r+b") as file:
+        if os.fstat(file.fileno()).st_size < size:
+            raise DamagedError(f"its file {path.name} is damaged")
         file.truncate(size)
         file.seek(size)
         file.write(line)

@@ -10,6 +10,7 @@ A batch is a folder with these files:
     cancel           exists once the batch is to be cancelled
     webhook.json     the delivery of the webhook; exists if the batch has one
     lock             locked by the process that works on the batch
+    damaged          says which file is damaged; exists once a worker has found this out
 
 A process may die at any instruction. A result counts only once `progress.json` says so. So the next process continues
 after the last finished item.
@@ -24,18 +25,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from thumblab_serving.batches.records import Delivery, End, Facts, Progress, append
+from thumblab_core.errors import LabError
+from thumblab_serving.batches.records import DamagedError, Delivery, End, Facts, Progress, append
 from thumblab_serving.schemas.batches import BatchOut, BatchState, ItemResult, WebhookOut
 
 FACTS, ITEMS = "facts.json", "items.jsonl"
 RESULTS, WEBHOOK = "results.jsonl", "webhook.json"
 _PROGRESS, _END, _CANCEL, _LOCK = "progress.json", "end.json", "cancel", "lock"
+_DAMAGED = "damaged"
+
+
+class FullError(LabError):
+    """The error for a batch or a result that cannot be stored at the moment, because too much is kept already."""
 
 
 class StoredBatch:
     """A batch in a folder. Several processes may read it. Only the one that holds its lock works on it.
 
-    Methods raise `FileNotFoundError` if the batch was deleted.
+    Methods raise `FileNotFoundError` if the batch was deleted, and `DamagedError` if a file of it is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,11 +67,15 @@ class StoredBatch:
     @property
     def delivery(self) -> Delivery | None:
         """The delivery of the webhook, or None if the batch has no webhook."""
-        return Delivery.read(self.folder / WEBHOOK)
+        try:
+            return Delivery.read(self.folder / WEBHOOK)
+        except DamagedError as error:  # The results do not depend on it.
+            return Delivery("failed", reason=str(error), next_at=None)
 
     @property
     def has_ended(self) -> bool:
-        return (self.folder / _END).exists()
+        """Whether nobody works on the batch any more: it has a final state, or it is damaged."""
+        return (self.folder / _END).exists() or self.is_given_up
 
     @property
     def is_cancelled(self) -> bool:
@@ -94,28 +105,41 @@ class StoredBatch:
 
     def unfinished_items(self) -> Iterator[tuple[int, bytes]]:
         """Yield the items without a result: the number of each, from 1, and its JSON."""
-        done = self.progress.done
-        with (self.folder / ITEMS).open("rb") as file:
+        done, number = self.progress.done, 0
+        try:
+            file = (self.folder / ITEMS).open("rb")
+        except FileNotFoundError:
+            if not self.folder.exists():
+                raise
+            raise DamagedError(f"its file {ITEMS} is missing") from None
+        with file:
             for number, line in enumerate(file, 1):
                 if number > done:
                     yield number, line
+        if number != self.facts.items:
+            raise DamagedError(f"its file {ITEMS} is damaged")
 
     def begin_item(self) -> int:
         """Count that an item is begun. Return how often it was begun, with this time."""
         progress = self.progress
         progress = replace(progress, attempts=progress.attempts + 1)
-        progress.write(self.folder / _PROGRESS, durable=False)
+        progress.write(self.folder / _PROGRESS)
         return progress.attempts
 
     def forget_attempt(self) -> None:
         """Take back the last `begin_item`, because the item was not tried to its end for a reason of the service."""
         progress = self.progress
-        replace(progress, attempts=max(0, progress.attempts - 1)).write(self.folder / _PROGRESS, durable=False)
+        replace(progress, attempts=max(0, progress.attempts - 1)).write(self.folder / _PROGRESS)
 
-    def record(self, result: ItemResult) -> None:
-        """Store the result of the next item."""
+    def record(self, result: ItemResult, room: int | None = None) -> None:
+        """Store the result of the next item. Raises `FullError` if it has more than `room` bytes."""
         progress, failed = self.progress, result.answer is None or result.answer.verdict is None
         line = result.model_dump_json(exclude_none=False).encode() + b"\n"
+        if room is not None and len(line) > room:
+            raise FullError(
+                "the batches take all of the disk that they may take, so a result cannot be stored; wait until results "
+                "expire, or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
+            )
         size = append(self.folder / RESULTS, progress.size, line)
         Progress(progress.done + 1, progress.failed + failed, size).write(self.folder / _PROGRESS)
 
@@ -126,8 +150,30 @@ class StoredBatch:
 
     def finish(self, state: BatchState) -> None:
         """End the batch, and delete its items with their pictures. The results stay."""
-        End(state.value, datetime.now(UTC).isoformat()).write(self.folder / _END)
+        End(state, datetime.now(UTC)).write(self.folder / _END)
         self.drop_items()
+
+    def give_up(self, error: DamagedError) -> None:
+        """End a batch of which a file is damaged, and delete its items with their pictures."""
+        (self.folder / _DAMAGED).write_text(str(error))
+        self.drop_items()
+
+    @property
+    def is_given_up(self) -> bool:
+        return (self.folder / _DAMAGED).exists()
+
+    def require_sound(self) -> None:
+        """Raise `DamagedError` if a worker has found out that the batch is damaged."""
+        with suppress(FileNotFoundError):
+            raise DamagedError((self.folder / _DAMAGED).read_text(errors="replace"))
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the batch has ended, or was found damaged. None if neither is so."""
+        if self.is_given_up:
+            return datetime.fromtimestamp((self.folder / _DAMAGED).stat().st_mtime, UTC)
+        end = self.end
+        return None if end is None else end.finished_at
 
     def drop_items(self) -> None:
         """Delete the items of a batch that has ended."""
@@ -139,23 +185,21 @@ class StoredBatch:
 
     def describe(self, kept_h: float) -> BatchOut:
         """Return the batch and its progress. `kept_h` is how many hours the results of an ended batch are kept."""
+        self.require_sound()
         facts, progress, end, delivery = self.facts, self.progress, self.end, self.delivery
-        finished_at = None if end is None else datetime.fromisoformat(end.finished_at)
+        finished_at = None if end is None else end.finished_at
         webhook = None
         if delivery is not None:
-            state = delivery.state if delivery.state in ("delivered", "failed") else "waiting"
             host = urlsplit(facts.webhook or "").hostname or ""
-            webhook = WebhookOut.model_validate(
-                {"host": host, "state": state, "attempts": delivery.attempts, "reason": delivery.reason}
-            )
+            webhook = WebhookOut(host=host, state=delivery.state, attempts=delivery.attempts, reason=delivery.reason)
         return BatchOut(
             id=facts.id,
-            state=BatchState(end.state) if end is not None else self._unfinished_state(progress),
+            state=end.state if end is not None else self._unfinished_state(progress),
             items=facts.items,
             done=progress.done,
             failed=progress.failed,
-            created_at=datetime.fromisoformat(facts.created_at),
-            deadline_at=facts.deadline,
+            created_at=facts.created_at,
+            deadline_at=facts.deadline_at,
             finished_at=finished_at,
             expires_at=None if finished_at is None else finished_at + timedelta(hours=kept_h),
             results=f"/v1/batches/{facts.id}/results",
@@ -168,10 +212,19 @@ class StoredBatch:
         return BatchState.RUNNING if progress.done or progress.attempts else BatchState.WAITING
 
     def results(self) -> Iterator[bytes]:
-        """Yield the results so far, a line of JSON each."""
+        """Return the results so far, a line of JSON each. Raises `DamagedError` before the first line."""
+        self.require_sound()
         size = self.progress.size
         if not size:
-            return
-        with (self.folder / RESULTS).open("rb") as file:
-            while file.tell() < size:
-                yield file.readline()
+            return iter(())
+        path = self.folder / RESULTS
+        if not path.exists() or path.stat().st_size < size:
+            raise DamagedError(f"its file {RESULTS} is damaged")
+        return _lines(path, size)
+
+
+def _lines(path: Path, size: int) -> Iterator[bytes]:
+    """Yield the lines in the first `size` bytes of a file."""
+    with path.open("rb") as file:
+        while file.tell() < size and (line := file.readline()):
+            yield line

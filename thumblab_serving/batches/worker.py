@@ -1,45 +1,43 @@
 """Work on the batches: a thread that scores their items one after the other while nobody else waits for an answer."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from thumblab_core.errors import LabError
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.foreground import Foreground
-from thumblab_serving.batches.stored_batch import StoredBatch
+from thumblab_serving.batches.housekeeping import Housekeeper, Repeater
+from thumblab_serving.batches.records import DamagedError
+from thumblab_serving.batches.stored_batch import FullError, StoredBatch
 from thumblab_serving.batches.webhooks import Webhooks
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.batches import BatchItem, BatchState, ItemResult
 from thumblab_serving.scoring.intake import Source
-from thumblab_serving.scoring.scorer import Scorer
+from thumblab_serving.scoring.scorer import InterruptedScoringError, Scorer
 
 LEAST_PACE_S = 5.0
 """Seconds after which a batch examines its next picture even if other requests never pause."""
 
-_IDLE_S = 2.0
-"""Seconds between two looks for batches that another process stored, or that another process no longer works on."""
-
-_SWEEP_S = 60.0
 _NOT_READY_S = 5.0
+_FULL_S = 60.0
+"""Seconds after which an item is scored again whose result had no room on the disk."""
+
+_LOOK_S = 0.5
+"""Seconds between two looks whether a batch that waits has to end."""
+
 _MOST_ATTEMPTS = 2
 """How often an item is begun. If the process died each time, the item gets an error, so that the others go on."""
 
 _log = logging.getLogger("thumblab_serving")
 
 
-class _Interrupted(Exception):  # noqa: N818  it is no error: the work goes on later
-    """Raised between two pictures of an item if the service stops, or if the batch has to end."""
-
-
 class BatchWorker:
-    """The thread that works on the batches of a lab. Each process of the service has one.
+    """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one.
 
     `on_answer` is called with each answer.
     """
@@ -57,51 +55,51 @@ class BatchWorker:
         self._foreground = foreground
         self._webhooks = webhooks
         self._on_answer = on_answer
-        self._stopping = threading.Event()
-        self._woken = threading.Event()
-        self._next_sweep = 0.0
-        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
+        self._housekeeper = Housekeeper(store, webhooks)
+        self._thread = Repeater("batches", self._round, "batches are not worked on")
+        self._stopping = self._thread.stopping
+        self._waits_for: str | None = None
 
     def start(self) -> None:
         self._thread.start()
+        self._housekeeper.start()
 
     def wake(self) -> None:
         """Look for batches now, because one was stored or cancelled."""
-        self._woken.set()
+        self._thread.wake()
+        self._housekeeper.wake()
 
     def stop(self) -> None:
         """Stop after the picture that is being examined. The batch goes on when the service starts again."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop()
+        self._housekeeper.stop()
         self._webhooks.close()
 
-    def _run(self) -> None:
-        logged = None
-        while not self._stopping.is_set():
-            self._woken.clear()
-            try:
-                worked = self._round()
-                logged = None
-            except Exception as error:  # noqa: BLE001  a full disk or a deleted folder must not end the thread
-                worked, failure = False, f"batches are not worked on ({type(error).__name__}: {error})"
-                if failure != logged:
-                    _log.error("%s", failure, exc_info=error)
-                    logged = failure
-            if not worked:
-                self._woken.wait(_IDLE_S)
-
     def _round(self) -> bool:
-        """Work on the oldest batch that no other process works on. Return whether there may be more to do at once."""
-        if time.monotonic() >= self._next_sweep:
-            self._store.sweep()
-            self._next_sweep = time.monotonic() + _SWEEP_S
-        self._deliver()
+        """Work on the oldest batch that no other process works on. Return whether there may be more to do at once.
+
+        A batch whose files cannot be read or written does not hold up the others.
+        """
+        failure: OSError | None = None
         for batch in self._store.unfinished():
-            with batch.claim() as claimed:
-                if claimed and not batch.has_ended:
-                    return self._work(batch)
+            if self._stopping.is_set():
+                return False
+            try:
+                with batch.claim() as claimed:
+                    if not claimed or batch.has_ended:
+                        continue
+                    worked = self._work(batch)
+            except DamagedError as error:
+                self._store.give_up(batch, error)
+            except FileNotFoundError:  # It was deleted.
+                continue
+            except OSError as error:
+                failure = failure or error
+            else:
+                self._housekeeper.wake()  # The webhook is sent now that nobody claims the batch.
+                return worked
+        if failure is not None:
+            raise failure
         return False
 
     def _work(self, batch: StoredBatch) -> bool:
@@ -109,28 +107,50 @@ class BatchWorker:
         for number, line in batch.unfinished_items():
             if self._stopping.is_set() or self._store.end_overdue(batch):
                 return True
+            if (fault := self._fault()) is not None:
+                return self._wait(batch, fault, _NOT_READY_S)
             tries = batch.begin_item()
             try:
                 result = self._result(batch, number, line, tries)
-            except _Interrupted:
+            except InterruptedScoringError:
                 batch.forget_attempt()
                 if not self._stopping.is_set():
                     self._store.end_overdue(batch)
                 return True
             except NotReadyError as error:
                 batch.forget_attempt()
-                _log.warning("the batch %s waits: %s", batch.facts.id, error)
-                self._stopping.wait(_NOT_READY_S)
-                return False
+                return self._wait(batch, str(error), _NOT_READY_S)
+            if _has_error(result) and (fault := self._fault()) is not None:
+                batch.forget_attempt()  # The service broke while it scored the item. The item is not to blame.
+                return self._wait(batch, fault, _NOT_READY_S)
             try:
-                batch.record(result)
+                self._store.record(batch, result)
+            except FullError as error:
+                batch.forget_attempt()
+                return self._wait(batch, str(error), _FULL_S)
             except OSError:  # The disk may be full. The item is not to blame, so the attempt does not count.
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
         batch.finish(BatchState.DONE)
-        self._deliver()
         return True
+
+    def _fault(self) -> str | None:
+        """Return why nothing can be scored at the moment. Return None if nothing is known to be broken."""
+        if not self._scorer.rehearsed:
+            return self._scorer.rehearsal_failure or "the service has not made its first answer yet"
+        return self._scorer.canary.failure
+
+    def _wait(self, batch: StoredBatch, reason: str, seconds: float) -> bool:
+        """Wait until the batch may be tried again, or has to end. Return False."""
+        if reason != self._waits_for:  # Log each reason once, and not every few seconds.
+            _log.warning("the batch %s waits: %s", batch.folder.name, reason)
+            self._waits_for = reason
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._store.end_overdue(batch):
+            if self._stopping.wait(min(_LOOK_S, seconds)):
+                break
+        return False
 
     def _result(self, batch: StoredBatch, number: int, line: bytes, tries: int) -> ItemResult:
         """Return the result of an item. An item that cannot be scored has an error."""
@@ -144,7 +164,7 @@ class BatchWorker:
         sources = [Source(t.id, base64=t.image_base64, url=t.url, title=t.title) for t in item.thumbnails]
         try:
             answer = self._scorer.score(sources, item, pace=lambda: self._pace(batch))
-        except (_Interrupted, NotReadyError):
+        except (InterruptedScoringError, NotReadyError, DamagedError):
             raise
         except LabError as error:
             return ItemResult(item=number, id=item.id, error=str(error))
@@ -157,23 +177,18 @@ class BatchWorker:
         return ItemResult(item=number, id=item.id, answer=answer)
 
     def _pace(self, batch: StoredBatch) -> None:
-        """Wait until no other request is being answered. Raises `_Interrupted` if the batch has to end or to pause."""
-        deadline = batch.facts.deadline
+        """Wait until no other request is being answered.
+
+        Raises `InterruptedScoringError` if the batch has to end or to pause.
+        """
 
         def check() -> None:
-            if self._stopping.is_set() or batch.is_cancelled or datetime.now(UTC) >= deadline:
-                raise _Interrupted
+            if self._stopping.is_set() or self._store.is_overdue(batch):
+                raise InterruptedScoringError
 
         self._foreground.wait_until_quiet(LEAST_PACE_S, check)
 
-    def _deliver(self) -> None:
-        """Send the webhooks that are due."""
-        for batch in self._store.undelivered():
-            if self._stopping.is_set():
-                return
-            with batch.claim() as claimed:
-                delivery = batch.delivery
-                if claimed and delivery is not None and delivery.next_at is not None:
-                    described = self._store.describe(batch)
-                    sent = self._webhooks.deliver(batch.facts.webhook or "", described, delivery)
-                    batch.keep_delivery(sent)
+
+def _has_error(result: ItemResult) -> bool:
+    """Return whether something of an item could not be scored."""
+    return result.answer is None or any(thumbnail.error is not None for thumbnail in result.answer.thumbnails)

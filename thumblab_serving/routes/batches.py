@@ -8,12 +8,14 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
-from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError, FullError
+from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError
+from thumblab_serving.batches.records import DamagedError
 from thumblab_serving.batches.result_table import as_csv
-from thumblab_serving.batches.stored_batch import StoredBatch
+from thumblab_serving.batches.stored_batch import FullError, StoredBatch
 from thumblab_serving.batches.webhooks import WebhookError, Webhooks
 from thumblab_serving.batches.worker import BatchWorker
 from thumblab_serving.http import batch_submission
+from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.received import invalid
@@ -53,14 +55,16 @@ async def add(request: Request, response: Response) -> BatchOut:
     store: BatchStore = request.app.state.batches
     webhooks: Webhooks = request.app.state.webhooks
     worker: BatchWorker = request.app.state.batch_worker
-    batch, key = await batch_submission.read(request)
-    if batch.webhook is not None:
-        try:
-            webhooks.check(batch.webhook)
-        except WebhookError as error:
-            raise invalid(f"webhook: {error}") from None
+    admission: Admission = request.app.state.batches_admission
+    owner: str = request.state.key
     try:
-        stored, _ = await _run(request, lambda: store.add(batch, key))
+        async with admission.admit():
+            batch, key = await batch_submission.read(request)
+            if batch.webhook is not None:
+                webhooks.check(batch.webhook)
+            stored, _ = await _run(request, lambda: store.add(batch, owner, key))
+    except WebhookError as error:
+        raise invalid(f"webhook: {error}") from None
     except ChangedRequestError as error:
         raise Problem(HTTPStatus.CONFLICT, "idempotency-key-reused", str(error)) from None
     except FullError as error:
@@ -77,7 +81,7 @@ async def add(request: Request, response: Response) -> BatchOut:
     "/v1/batches/{batch_id}",
     summary="The state and the progress of a batch",
     response_model=BatchOut,
-    responses=error_responses(401, 404),
+    responses=error_responses(401, 404, 410),
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
 async def state(request: Request) -> BatchOut:
@@ -90,7 +94,7 @@ async def state(request: Request) -> BatchOut:
     "/v1/batches/{batch_id}",
     summary="Cancel a batch",
     response_model=BatchOut,
-    responses=error_responses(401, 404),
+    responses=error_responses(401, 404, 410),
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
 async def cancel(request: Request) -> BatchOut:
@@ -124,7 +128,7 @@ async def cancel(request: Request) -> BatchOut:
                 "text/csv": {"schema": {"type": "string"}},
             },
         },
-        **error_responses(401, 404, 422),
+        **error_responses(401, 404, 410, 422),
     },
     openapi_extra={"parameters": batch_submission.results_documentation()},
 )
@@ -133,7 +137,6 @@ async def results(request: Request) -> Response:
     wanted = batch_submission.results_query(request).format
 
     def open_results(batch: StoredBatch) -> Any:
-        batch.facts  # noqa: B018  raises FileNotFoundError if the batch was deleted
         return batch.results() if wanted == "jsonl" else as_csv(batch.results())
 
     lines = await _of_batch(request, open_results)
@@ -145,20 +148,32 @@ async def results(request: Request) -> Response:
 
 
 async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
-    """Return the result of `work` on the batch that the path names. Raises a 404 `Problem` if there is none."""
+    """Return the result of `work` on the batch that the path names.
+
+    Raises a 404 `Problem` if there is none, or if another key sent the batch. Raises a 410 `Problem` if it is damaged.
+    """
     store: BatchStore = request.app.state.batches
+    owner: str = request.state.key
 
     def find_and_work() -> T:
         batch = store.find(request.path_params["batch_id"])
-        if batch is None:
+        if batch is None or batch.facts.key != owner:
             raise FileNotFoundError
         return work(batch)
 
     try:
         return await _run(request, find_and_work)
     except FileNotFoundError:
-        detail = "there is no such batch; the results of a batch are deleted some time after it has ended"
+        detail = (
+            "this API key has no such batch; the results of a batch are deleted some time after it has ended, and a "
+            "batch is shown only to the key that sent it"
+        )
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-batch", detail) from None
+    except DamagedError as error:
+        detail = (
+            f"the batch cannot be read any more ({error}); send it again, and check the disk of the lab's data folder"
+        )
+        raise Problem(HTTPStatus.GONE, "batch-damaged", detail) from None
 
 
 async def _run(request: Request, work: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ import io
 import httpx
 import pytest
 
+from thumblab_core.niches import Niche
 from thumblab_serving.schemas.batches import MAX_ITEMS, MAX_PICTURES
 
 URL_ITEM = {"id": "a", "title": "t", "thumbnails": [{"id": "p", "url": "https://i.ytimg.com/a"}]}
@@ -122,7 +123,12 @@ def test_an_invalid_batch_is_refused_as_a_whole(service, body, expected):
 def test_a_batch_of_the_largest_size_is_taken_and_a_larger_one_is_not(service, send):
     def items(count):
         thumbnails = [{"id": str(n), "url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/a.jpg", "title": "t"} for n in range(4)]
-        titled = {"title": "t", "category": "tech", "channel_id": "UCown", "thumbnails": thumbnails}
+        titled = {
+            "titles": [f"{n}, and more" for n in range(10)],
+            "categories": [niche.value for niche in Niche],
+            "channel_id": "UCown",
+            "thumbnails": thumbnails,
+        }
         return [{"id": str(n), **titled} for n in range(count)]
 
     assert MAX_ITEMS * 4 == MAX_PICTURES
@@ -171,10 +177,10 @@ def test_a_batch_is_shown_only_with_the_key(service, item, send, method):
 def test_every_field_of_a_batch_and_of_a_result_is_documented(service, item, send, ended, results):
     document = service.client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
-    refusals = {"401", "403", "421", "429"}  # They have nothing to do with batches.
+    refusals = {"401", "403", "413", "421", "429", "500"}  # They have nothing to do with batches.
     of_state, of_post = (document["paths"][f"/v1/batches{path}"] for path in ("/{batch_id}", ""))
-    assert set(of_state["get"]["responses"]) - refusals == {"200", "404"}
-    assert set(of_post["post"]["responses"]) - refusals == {"202", "408", "409", "413", "415", "422", "503"}
+    assert set(of_state["get"]["responses"]) - refusals == {"200", "404", "410"}
+    assert set(of_post["post"]["responses"]) - refusals == {"202", "408", "409", "415", "422", "503"}
     batch = ended(service, send(service, [item(1)])["id"])
     assert set(batch) == set(schemas["BatchOut"]["properties"])
     assert set(results(service, batch["id"])[0]) == set(schemas["ItemResult"]["properties"])

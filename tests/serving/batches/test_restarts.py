@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from thumblab_serving.batches.batch_store import MOST_UNFINISHED, BatchStore, FullError
+from thumblab_serving.batches.batch_store import MOST_UNFINISHED, BatchStore
 from thumblab_serving.batches.records import Progress
-from thumblab_serving.batches.stored_batch import StoredBatch
+from thumblab_serving.batches.stored_batch import FullError, StoredBatch
 from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResult
 
 KEY = "key-of-the-tests-0123456789"
+OWNER = "default"
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def store(new_lab):
 @pytest.fixture
 def stored(store, item):
     """A batch of three items in the store, which nobody works on."""
-    batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), None)
+    batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), OWNER, None)
     return store.find(batch.id)
 
 
@@ -91,7 +92,7 @@ def test_the_rest_of_an_interrupted_write_is_no_result(stored):
 
 def test_an_item_that_ends_the_process_twice_gets_an_error_and_the_others_go_on(own_lab, run, item, ended, results):
     store = BatchStore(own_lab.settings)
-    batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), None)
+    batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), OWNER, None)
     poisoned = StoredBatch(store.find(batch.id).folder)
     assert [poisoned.begin_item(), poisoned.begin_item()] == [1, 2]
     with run(own_lab.settings) as service:
@@ -137,11 +138,12 @@ def test_too_many_batches_and_too_many_bytes_are_refused(new_lab, item):
     store = BatchStore(new_lab(serving_batch_disk_mib=1).settings)
     small, large = ({"items": [item(1, pictures=1)]}, {"items": [item(n, pictures=20) for n in range(20)]})
     with pytest.raises(FullError, match="of 1 MiB"):
-        store.add(BatchRequest.model_validate(large), None)
+        store.add(BatchRequest.model_validate(large), OWNER, None)
     for _ in range(MOST_UNFINISHED):
-        store.add(BatchRequest.model_validate(small), None)
-    with pytest.raises(FullError, match="20 batches"):
-        store.add(BatchRequest.model_validate(small), None)
+        store.add(BatchRequest.model_validate(small), OWNER, None)
+    with pytest.raises(FullError, match="20 batches of the key default"):
+        store.add(BatchRequest.model_validate(small), OWNER, None)
+    assert store.add(BatchRequest.model_validate(small), "laptop", None)[1]
 
 
 def test_files_of_a_batch_are_only_readable_for_their_owner(stored):

@@ -1,0 +1,175 @@
+"""Test that batches are kept apart: by their keys, and from other batches that are damaged, long or too large."""
+
+import fcntl
+import os
+import threading
+import time
+
+import httpx
+import pytest
+
+from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.stored_batch import FullError
+from thumblab_serving.schemas.batches import BatchRequest, ItemResult
+from thumblab_serving.scoring.intake import Source
+from thumblab_serving.scoring.scorer import InterruptedScoringError
+
+
+@pytest.fixture(scope="module")
+def own_lab(lab_at, tmp_path_factory):
+    lab = lab_at(tmp_path_factory.mktemp("lab"), serving_requests=2)
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    return lab
+
+
+@pytest.fixture(scope="module")
+def own(own_lab, run):
+    """A running service that only this module uses."""
+    with run(own_lab.settings) as service:
+        yield service
+
+
+def request_of(*items):
+    return BatchRequest.model_validate({"items": list(items)})
+
+
+def test_a_batch_belongs_to_the_key_that_sent_it(own, own_lab, item, send, ended):
+    mine = send(own, [item(1)], key="same")
+    ended(own, mine["id"])
+    laptop = NamedKeys(own_lab.settings).add("laptop", ["score"])
+    with httpx.Client(base_url=own.url, trust_env=False, headers={"X-API-Key": laptop}) as other:
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/results")):
+            assert other.request(method, f"/v1/batches/{mine['id']}{path}").status_code == 404
+        reply = other.post("/v1/batches", json={"items": [item(2)]}, headers={"Idempotency-Key": "same"})
+        assert reply.status_code == 202
+        assert reply.json()["id"] != mine["id"]
+        assert own.client.get(reply.headers["location"]).status_code == 404
+        assert other.get(reply.headers["location"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("facts.json", b""),
+        ("facts.json", b'{"id": "x"}'),
+        ("progress.json", b""),
+        ("progress.json", b"\0\0\0"),
+        ("progress.json", b'{"done": -1}'),
+        ("progress.json", b'{"done": 1, "failed": 0, "size": 10}'),
+        ("items.jsonl", None),
+        ("items.jsonl", b""),
+    ],
+)
+def test_a_damaged_batch_is_named_and_stops_no_other(own, own_lab, item, send, ended, file, content):
+    with own.app.state.foreground.request():  # So the first batch holds the worker up until the second is damaged.
+        send(own, [item(0, pictures=1)])
+        damaged = send(own, [item(1, pictures=1), item(2, pictures=1)], key=f"{file} {content!r}")
+        path = own_lab.settings.data_dir / "batches" / damaged["id"] / file
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        sound = send(own, [item(3, pictures=1)])
+    assert ended(own, sound["id"])["state"] == "done"
+    deadline = time.monotonic() + 30
+    while (reply := own.client.get(f"/v1/batches/{damaged['id']}")).status_code == 200:
+        assert time.monotonic() < deadline, reply.text
+        time.sleep(0.05)
+    assert reply.status_code == 410
+    assert "send it again" in reply.json()["detail"]
+    assert own.client.get(f"/v1/batches/{damaged['id']}/results").status_code == 410
+    again = send(own, [item(1, pictures=1), item(2, pictures=1)], key=f"{file} {content!r}")
+    assert ended(own, again["id"])["state"] == "done"
+
+
+def test_a_missing_end_of_the_results_is_no_endless_answer(own, own_lab, item, send, ended):
+    batch = send(own, [item(1)])
+    ended(own, batch["id"])
+    os.truncate(own_lab.settings.data_dir / "batches" / batch["id"] / "results.jsonl", 10)
+    assert own.client.get(f"/v1/batches/{batch['id']}/results", timeout=10).status_code == 410
+
+
+def test_a_long_batch_does_not_delay_the_end_of_others(own, item, send, ended):
+    with own.app.state.foreground.request():  # Each picture of the batch now waits for five seconds.
+        long = send(own, [item(1, pictures=10)])
+        cancelled, late = send(own, [item(2)]), send(own, [item(3)], deadline_s=1)
+        own.client.delete(f"/v1/batches/{cancelled['id']}")
+        assert ended(own, cancelled["id"])["state"] == "cancelled"
+        assert ended(own, late["id"])["state"] == "deadline_passed"
+        assert own.client.get(f"/v1/batches/{long['id']}").json()["done"] == 0
+    assert ended(own, long["id"])["state"] == "done"
+
+
+def test_a_batch_waits_while_the_service_is_broken(own, item, send, ended, results):
+    canary = own.app.state.scorer.canary
+    canary.failure = "a drawn picture could not be scored"
+    try:
+        batch = send(own, [item(1, pictures=1)])
+        time.sleep(1)
+        assert own.client.get(f"/v1/batches/{batch['id']}").json()["done"] == 0
+    finally:
+        canary.failure = None
+    ended(own, batch["id"])
+    assert results(own, batch["id"])[0]["answer"]["winner"]
+
+
+def test_an_interrupted_item_raises_no_alarm(own, draw, item):
+    def interrupt():
+        raise InterruptedScoringError
+
+    scorer = own.app.state.scorer
+    before = scorer.canary.checks, scorer.canary.state
+    form = request_of(item(1)).items[0]
+    with pytest.raises(InterruptedScoringError):
+        scorer.score([Source("a", data=draw(1))], form, pace=interrupt)
+    assert (scorer.canary.checks, scorer.canary.state) == before
+
+
+def test_more_batches_at_once_than_are_admitted_are_refused_before_their_bodies(own):
+    begun = threading.Event()
+
+    def slow():
+        yield b'{"items": ['
+        begun.set()
+        time.sleep(3)
+        yield b"]}"
+
+    def post():
+        own.client.post("/v1/batches", content=slow(), headers={"Content-Type": "application/json"})
+
+    waiting = [threading.Thread(target=post) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    begun.wait(5)
+    time.sleep(0.5)
+    reply = own.client.post("/v1/batches", json={"items": []})
+    for thread in waiting:
+        thread.join()
+    assert (reply.status_code, reply.json()["type"]) == (503, "urn:thumblab:busy")
+    assert "limit" in reply.json()["detail"]
+
+
+def test_results_are_not_stored_beyond_the_limit_of_the_disk(new_lab, item):
+    store = BatchStore(new_lab(serving_batch_disk_mib=1).settings)
+    batch = store.find(store.add(request_of(item(1)), "default", None)[0].id)
+    store.record(batch, ItemResult(item=1, id="item-1", error="a short error"))
+    with pytest.raises(FullError, match="THUMBLAB_SERVING_BATCH_DISK_MIB"):
+        store.record(batch, ItemResult(item=1, id="item-1", error="a long error" * 100_000))
+    assert batch.progress.done == 1
+
+
+def test_two_processes_do_not_add_at_the_same_time(new_lab, item):
+    lab = new_lab()
+    store = BatchStore(lab.settings)
+    store.add(request_of(item(1)), "default", None)
+    handle = os.open(lab.settings.data_dir / "batches", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    adding = threading.Thread(target=store.add, args=(request_of(item(2)), "default", None))
+    adding.start()
+    adding.join(0.5)
+    assert adding.is_alive()
+    os.close(handle)
+    adding.join(10)
+    assert len(store.unfinished()) == 2

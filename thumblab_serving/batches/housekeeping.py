@@ -1,0 +1,106 @@
+"""Do what must not wait for the items of a batch: end batches in time, delete old ones, and send webhooks."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.records import DamagedError
+from thumblab_serving.batches.stored_batch import StoredBatch
+from thumblab_serving.batches.webhooks import Webhooks
+
+IDLE_S = 2.0
+"""Seconds between two looks at the batches on the disk."""
+
+_SWEEP_S = 60.0
+
+_log = logging.getLogger("thumblab_serving")
+
+
+class Repeater:
+    """A thread that calls `step` again and again until it is stopped.
+
+    If `step` returns False or raises an error, the next call waits for `IDLE_S` seconds or for `wake`. `what` says what
+    is not done while `step` raises errors.
+    """
+
+    def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:
+        self._step, self._what = step, what
+        self._woken = threading.Event()
+        self.stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Call `step` now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop after the running call of `step`."""
+        self.stopping.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        logged = None
+        while not self.stopping.is_set():
+            self._woken.clear()
+            try:
+                worked = self._step()
+                logged = None
+            except Exception as error:  # noqa: BLE001  a full disk or a deleted folder must not end the thread
+                worked, failure = False, f"{self._what} ({type(error).__name__}: {error})"
+                if failure != logged:  # Log each failure once, and not every two seconds.
+                    _log.error("%s", failure, exc_info=error)
+                    logged = failure
+            if not worked:
+                self._woken.wait(IDLE_S)
+
+
+class Housekeeper:
+    """The thread that looks after all batches. It does not wait for the batch whose items are being scored."""
+
+    def __init__(self, store: BatchStore, webhooks: Webhooks) -> None:
+        self._store = store
+        self._webhooks = webhooks
+        self._next_sweep = 0.0
+        self._thread = Repeater("batches-housekeeping", self._round, "batches are not looked after")
+        self.start, self.wake, self.stop = self._thread.start, self._thread.wake, self._thread.stop
+
+    def _round(self) -> bool:
+        self._end_overdue()
+        if time.monotonic() >= self._next_sweep:
+            self._store.sweep()
+            self._next_sweep = time.monotonic() + _SWEEP_S
+        for batch in self._store.undelivered():
+            if self._thread.stopping.is_set():
+                break
+            with suppress(FileNotFoundError, DamagedError):  # It was deleted, or will be given up.
+                self._deliver(batch)
+            self._end_overdue()  # A receiver may take ten seconds to answer.
+        return False
+
+    def _end_overdue(self) -> None:
+        """End the batches that are to be cancelled, or whose deadline has passed.
+
+        A batch that a worker has claimed is ended by this worker before its next picture.
+        """
+        for batch in self._store.unfinished():
+            with suppress(FileNotFoundError, DamagedError):
+                if self._store.is_overdue(batch):
+                    with batch.claim() as claimed:
+                        if claimed and not batch.has_ended:
+                            self._store.end_overdue(batch)
+
+    def _deliver(self, batch: StoredBatch) -> None:
+        """Send the webhook of a batch, if no other process sends it at the moment."""
+        with batch.claim() as claimed:
+            delivery = batch.delivery
+            if claimed and delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time():
+                described = self._store.describe(batch)
+                batch.keep_delivery(self._webhooks.deliver(batch.facts.webhook or "", described, delivery))
