@@ -34,7 +34,8 @@ class Connection:
         Raises `ThumblabError` if the URL cannot be used, or if the key cannot be sent in a header.
         """
         url = (url or os.environ.get("THUMBLAB_SERVING_URL") or DEFAULT_URL).strip().rstrip("/")
-        key = key or os.environ.get("THUMBLAB_API_KEY") or None
+        # The text of a file ends with a newline, which is no part of the key.
+        key = (key or os.environ.get("THUMBLAB_API_KEY") or "").strip() or None
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
@@ -45,7 +46,7 @@ class Connection:
             raise ThumblabError("the URL of the service has no user name, password, query or fragment")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise ThumblabError("the API key has characters that a key cannot have; copy the key again")
-        return cls(url, None if key is None else key.strip(), timeout)
+        return cls(url, key, timeout)
 
     @property
     def options(self) -> dict[str, Any]:

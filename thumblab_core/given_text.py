@@ -21,6 +21,9 @@ _CHANNEL_LINK = re.compile(
     r"(?:https?://)?(?:(?:www|m|music|studio)\.)?youtube\.com/(?:channel/([A-Za-z0-9_-]{1,64})|(@[^/?#\s]+))(?:[/?#].*)?",
     re.ASCII,
 )
+_HANDLE = re.compile(r"@[^/?#\s\x00-\x1f\x7f-\x9f]+")
+"""The form of a @handle after its escapes, such as `%C3%A9`, are decoded: no blank and no control character."""
+
 _ANY_LINK = re.compile(r"(?:\w+:)?//|(?:(?:www|m|music|studio)\.)?youtube\.com/|youtu\.be/")
 
 
@@ -28,7 +31,7 @@ def channel_name(text: str) -> str:
     """Return the id, the @handle or the title with which a person names a channel.
 
     If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any other
-    link, and for a text that is blank or not valid UTF-8.
+    link, for a link whose @handle cannot be one, and for a text that is blank or not valid UTF-8.
     """
     if "\0" in text or not_utf8(text):
         raise LabError(f"the channel {text[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}")
@@ -37,10 +40,21 @@ def channel_name(text: str) -> str:
     text = text.strip()
     link = _CHANNEL_LINK.fullmatch(text)
     if link is not None:
-        return link[1] or unquote(link[2])
+        return link[1] or _handle_in(text, link[2])
     if _ANY_LINK.match(text):
         raise LabError(f"{text[:_SHOWN]!r} is not a link to a channel; {CHANNEL_HELP}")
     return text
+
+
+def _handle_in(link: str, escaped: str) -> str:
+    """Return the @handle in a link, with its escapes decoded. Raises `LabError` if it cannot be a @handle."""
+    try:
+        handle = unquote(escaped, errors="strict")
+    except UnicodeDecodeError:
+        raise LabError(f"the @handle in {link[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}") from None
+    if not _HANDLE.fullmatch(handle) or not visible(handle[1:]):
+        raise LabError(f"the @handle in {link[:_SHOWN]!r} has characters that no @handle has; {CHANNEL_HELP}")
+    return handle
 
 
 def visible(text: str) -> bool:

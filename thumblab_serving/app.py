@@ -111,11 +111,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batch_worker = BatchWorker(
         app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
     )
-    for router in (score.router, batches.router, experiments.router, library.router, health.router, page.router):
+    routers = [score.router, batches.router, experiments.router, library.router, health.router, page.router]
+    routers += [internal_runs.router, internal_items.router, internal_index.router]
+    for router in (*routers, internal_index.how_to_call):
         app.include_router(router)
-    for router in (internal_runs.router, internal_items.router, internal_index.router, internal_index.how_to_call):
-        app.include_router(router)
-    problems.install(app)
+    problems.install(app, routers)
     app.add_middleware(BodyLimits, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
     app.add_middleware(problems.UnexpectedErrors)
     if settings.allowed_origins:

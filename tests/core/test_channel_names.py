@@ -49,6 +49,14 @@ def test_another_link_is_refused_with_the_ways_to_name_a_channel(link: str) -> N
         channel_name(link)
 
 
+@pytest.mark.parametrize(
+    "handle", ["@%00", "@a%0Ab", "@a%7F", "@%C2%85a", "@%20", "@a%20b", "@%E2%80%8B", "@%ED%B0%80", "@%ff", "@a%2Fb"]
+)
+def test_a_link_whose_escapes_decode_to_no_handle_is_refused(handle: str) -> None:
+    with pytest.raises(LabError, match=rf"the @handle in 'https://youtube\.com/{handle}' .+; give its id \(UC\.\.\.\)"):
+        channel_name(f"https://youtube.com/{handle}")
+
+
 @pytest.mark.parametrize("text", ["", "  ", "\u200b", "a\0b", "\udc80"])
 def test_a_blank_or_broken_name_is_refused(text: str) -> None:
     with pytest.raises(LabError, match=r"give its id \(UC\.\.\.\)"):

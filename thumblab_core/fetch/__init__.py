@@ -7,8 +7,8 @@ These rules protect the lab against a hostile URL or host:
     addresses        The name of a public host is looked up once per connection. The lab connects only to the public
                      addresses of the answer, so a second answer of the name server cannot change the address.
     credentials      A URL with credentials is refused.
-    redirects        Redirects of listed hosts are not followed. A fetcher that reads from any public host follows a few
-                     redirects, and each of them must lead to a public host.
+    redirects        A fetcher that reads only from listed hosts follows no redirect. A fetcher that reads from any public
+                     host follows a few redirects, those of listed hosts too. Each must lead to a public host.
     proxies          Proxies are not used, so the environment cannot send a request around these rules.
     size             An answer may have at most the given number of bytes.
     compression      Compression is not requested, and a compressed answer is not unpacked.

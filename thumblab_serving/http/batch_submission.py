@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import Problem, invalid_request
-from thumblab_serving.http.received import content_type, fields_of, invalid, json_body
+from thumblab_serving.http.queries import query_documentation, query_of
+from thumblab_serving.http.received import content_type, invalid, json_body
 from thumblab_serving.schemas.batches import BatchRequest, ResultsQuery
 
 ID_DOCUMENTATION: dict[str, Any] = {
@@ -47,10 +48,7 @@ async def read(request: Request) -> tuple[BatchRequest, str | None]:
 
 def results_query(request: Request) -> ResultsQuery:
     """Return the query of a request for results. Raises a 422 `Problem` if it breaks the schema."""
-    try:
-        return ResultsQuery.model_validate(fields_of(request.query_params.multi_items()))
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return query_of(request, ResultsQuery)
 
 
 def documentation() -> dict[str, Any]:
@@ -75,7 +73,4 @@ def documentation() -> dict[str, Any]:
 
 def results_documentation() -> list[dict[str, Any]]:
     """Return the description of the path and the query for results, for the OpenAPI document."""
-    schema = ResultsQuery.model_json_schema()["properties"]["format"]
-    description = schema.pop("description")
-    wanted = {"name": "format", "in": "query", "required": False, "description": description, "schema": schema}
-    return [ID_DOCUMENTATION, wanted]
+    return [ID_DOCUMENTATION, *query_documentation(ResultsQuery)]

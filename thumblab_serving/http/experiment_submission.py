@@ -21,7 +21,7 @@ from thumblab_serving.http.received import (
     source_of,
     unsupported_media_type,
 )
-from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequest, VariantIn
+from thumblab_serving.schemas.experiments import ExperimentRequest, VariantIn
 from thumblab_serving.scoring.intake import Source
 
 _FACTS, _FILES = "experiment", "pictures"
@@ -44,23 +44,6 @@ async def read(request: Request) -> GivenExperiment[Source]:
     except ValidationError as error:
         raise invalid_request(error) from None
     raise unsupported_media_type()
-
-
-def query(request: Request) -> ExperimentQuery:
-    """Return the query of a request that lists experiments. Raises a 422 `Problem` if it breaks the schema."""
-    try:
-        return ExperimentQuery.model_validate(fields_of(request.query_params.multi_items()))
-    except ValidationError as error:
-        raise invalid_request(error) from None
-
-
-def query_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query for the OpenAPI document."""
-    properties = ExperimentQuery.model_json_schema()["properties"]
-    return [
-        {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
-        for name, schema in properties.items()
-    ]
 
 
 def documentation() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Read the requests to `/internal` and `/admin`: an optional body of JSON, and a query."""
+"""Read the requests to `/internal` and `/admin` with an optional body of JSON, and describe them."""
 
 from typing import Any, TypeVar
 
@@ -6,7 +6,8 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from thumblab_serving.http.problems import invalid_request
-from thumblab_serving.http.received import content_type, fields_of, json_body, unsupported_media_type
+from thumblab_serving.http.queries import query_documentation
+from thumblab_serving.http.received import content_type, json_body, unsupported_media_type
 from thumblab_serving.schemas.strict import StrictModel
 
 T = TypeVar("T", bound=StrictModel)
@@ -26,24 +27,12 @@ async def body_of(request: Request, model: type[T]) -> T:
         raise invalid_request(error) from None
 
 
-def query_of(request: Request, model: type[T]) -> T:
-    """Return the query of a request as a `model`. Raises a 422 `Problem` if it breaks the schema."""
-    try:
-        return model.model_validate(fields_of(request.query_params.multi_items()))
-    except ValidationError as error:
-        raise invalid_request(error) from None
-
-
 def documentation(body: type[StrictModel], query: type[StrictModel], required: bool = False) -> dict[str, Any]:
     """Return the description of a body and a query for the OpenAPI document. `app.py` adds the schema of the body."""
-    properties = query.model_json_schema()["properties"]
     return {
         "requestBody": {
             "required": required,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}},
         },
-        "parameters": [
-            {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
-            for name, schema in properties.items()
-        ],
+        "parameters": query_documentation(query),
     }

@@ -1,16 +1,17 @@
 """Write error answers in the format `application/problem+json` of RFC 9457: type, title, status and detail."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -86,14 +87,18 @@ def _field(parts: tuple[int | str, ...]) -> str:
     return ".".join(str(part)[:_LONGEST_NAME] for part in parts) or "body"
 
 
-def install(app: FastAPI) -> None:
-    """Make the app answer every HTTP error of its routes in the format `application/problem+json`."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Make the app answer every HTTP error of its routes in the format `application/problem+json`.
+
+    The answer 405 names the methods that the routes of `routers` and of the app itself have for the path.
+    """
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not isinstance(error, Problem):
             # Starlette names only the methods of the first route of the path. The path may have one route per method.
-            error.headers = {"Allow": ", ".join(sorted(_methods(app, request.scope)))}
+            routes = [*app.routes, *(route for router in routers for route in router.routes)]
+            error.headers = {"Allow": ", ".join(sorted(_methods(routes, request.scope)))}
         return response(error)
 
     async def client_gone(_: Request, __: Exception) -> Response:
@@ -104,10 +109,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, client_gone)
 
 
-def _methods(app: FastAPI, scope: Scope) -> set[str]:
-    """Return the methods that the path of a request allows."""
-    routes = [route for route in app.routes if route.matches(scope)[0] is not Match.NONE]
-    return {method for route in routes for method in getattr(route, "methods", None) or ()}
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
+    """Return the methods that the path of a request allows.
+
+    The app keeps an included router as one route without methods. So `routes` must hold the router's own routes.
+    """
+    matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+    return {method for route in matching for method in getattr(route, "methods", None) or ()}
 
 
 class UnexpectedErrors:

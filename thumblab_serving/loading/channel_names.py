@@ -26,6 +26,13 @@ class ChannelNames:
         the id of an added adapter are returned without a look-up in the database. If the database cannot answer, only
         the titles of added adapters are known. Never raises an error.
         """
+        return self.known_id(name) or name
+
+    def known_id(self, name: str) -> str | None:
+        """Return what `id_of` returns, but None if no single channel has the id or title `name`, or if none is known.
+
+        An id of YouTube counts as known. Never raises an error.
+        """
         if CHANNEL_ID.fullmatch(name):
             return name
         try:
@@ -35,9 +42,9 @@ class ChannelNames:
                 found = self._database.read(lambda connection: _id_in(connection, name))
             except NoDatabaseError:
                 found = None
-            return found or self._added.find(name) or name
+            return found or self._added.find(name)
         except (LabError, OSError):
-            return name
+            return None
 
 
 def _id_in(connection: "Connection", name: str) -> str | None:

@@ -46,7 +46,7 @@ class ServiceDatabase:
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once.
+    again at once. A value that the database cannot take is no failure: only the call with that value raises the error.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -131,6 +131,8 @@ class ServiceDatabase:
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
             # `from None` hides the driver's error, because the message of that error may contain the URL.
+            if _is_about_a_value(error):  # The database works, so other requests may go on asking it.
+                raise NoDatabaseError(database_message(error)) from None
             if not refusals_are_failures and _sqlstate(error) is not None:
                 raise NoDatabaseError(database_message(error)) from None
             raise self._failed(database_message(error)) from None
@@ -176,6 +178,15 @@ def _in_transaction(engine: "Engine", work: "Callable[[Connection], T]", read_on
 def _sqlstate(error: Exception) -> str | None:
     """Return the code of an error that the server sent, or None if the error has another cause."""
     return getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+
+
+def _is_about_a_value(error: Exception) -> bool:
+    """Return whether the cause is a value of the statement, which the driver or the server refuses.
+
+    Such a value is, for example, a text with a NUL or with a lone surrogate.
+    """
+    cause = getattr(error, "orig", None) or error
+    return isinstance(cause, UnicodeError) or "DataError" in [kind.__name__ for kind in type(cause).__mro__]
 
 
 def database_message(error: Exception) -> str:

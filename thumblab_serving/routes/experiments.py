@@ -15,9 +15,11 @@ from thumblab_serving.http import experiment_submission
 from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.schemas.experiments import (
+    ExperimentQuery,
     ExperimentsOut,
     StoredExperimentOut,
     facts_of,
@@ -76,7 +78,7 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     response_model=ExperimentsOut,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 422, 503),
-    openapi_extra={"parameters": experiment_submission.query_documentation()},
+    openapi_extra={"parameters": query_documentation(ExperimentQuery)},
 )
 async def page(request: Request) -> ExperimentsOut:
     """Return a page of the experiments. `next_cursor` leads to the next page.
@@ -85,7 +87,7 @@ async def page(request: Request) -> ExperimentsOut:
     pages.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
-    query = experiment_submission.query(request)
+    query = query_of(request, ExperimentQuery)
     after = None if query.cursor is None else place_of(query.cursor)
     # One more experiment is read than the page shows. If this experiment exists, there is another page.
     stored = await _run(request, "listing", lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))

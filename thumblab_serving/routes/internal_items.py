@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from thumblab_serving.dagster_runs.runs import RunRequest
 from thumblab_serving.http.auth import require
-from thumblab_serving.http.lab_requests import body_of, documentation, query_of
+from thumblab_serving.http.lab_requests import body_of, documentation
+from thumblab_serving.http.queries import query_of
 from thumblab_serving.routes.requested_runs import (
     changed_items_of,
     common_fields,

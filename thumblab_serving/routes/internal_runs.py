@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from thumblab_core.niches import Niche
 from thumblab_serving.dagster_runs.runs import DagsterRuns, RunRequest
 from thumblab_serving.http.auth import require
-from thumblab_serving.http.lab_requests import body_of, documentation, query_of
+from thumblab_serving.http.lab_requests import body_of, documentation
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.queries import query_of
 from thumblab_serving.http.received import invalid
 from thumblab_serving.routes.requested_runs import (
     changed_items_of,

@@ -19,7 +19,7 @@ from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.schemas.lab_runs import ChangedItemsOut, NicheStats, RunOut, Status, WaitQuery
 
 WAITING = 16
-"""Maximum number of requests that wait for their runs at the same time."""
+"""Maximum number of requests with `wait=true` at the same time. A request counts before its runs are started."""
 
 
 def documented_answers(model: type[Any]) -> dict[int | str, dict[str, Any]]:
@@ -43,10 +43,11 @@ async def run_requested(
     if query.wait and waiting.locked():
         detail = f"{WAITING} requests wait for their runs already; send the request without wait=true"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-waiting", detail, {"Retry-After": "30"})
-    with explained():
-        followed = await start(runs, wanted)
-        if query.wait:
-            async with waiting:
+    # No other request runs between the check above and this line, so a place is free and is taken at once.
+    async with waiting if query.wait else contextlib.nullcontext():
+        with explained():
+            followed = await start(runs, wanted)
+            if query.wait:
                 await follow(runs, followed, query.timeout_s, request.is_disconnected)
     response.status_code = HTTPStatus.OK if all(run.ended for run in followed) else HTTPStatus.ACCEPTED
     return followed

@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 
 from thumblab_core.predictions import KeptCandidate, KeptPrediction
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS
+from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.schemas.answer import ChannelOut, ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.intake import ExaminedPicture
 
 
-def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str, ExaminedPicture]) -> KeptPrediction:
+def kept_prediction(
+    form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str, ExaminedPicture], names: ChannelNames
+) -> KeptPrediction:
     """Return the prediction for an answer. It does not contain the pictures.
+
+    It has the channel of `form` only if `names` or the model knows the channel. Another name, such as a @handle, is not
+    kept, because predictions are joined with videos and experiments by the id.
 
     `pictures` are the candidates that could be read, by their ids. Other candidates are left out. The answer must be
     about one title.
@@ -26,7 +32,7 @@ def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str,
         prediction_id=uuid.uuid4(),
         scored_at=datetime.now(UTC),
         model_release=answer.releases.model,
-        channel_id=form.channel_id,
+        channel_id=_channel_id(form.channel_id, answer.channel, names),
         niche=answer.niche.value,
         title=next(thumbnail.title or "" for _, thumbnail, _ in readable),
         verdict=None if answer.verdict is None else answer.verdict.value,
@@ -45,6 +51,13 @@ def kept_prediction(form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str,
             for position, thumbnail, picture in readable
         ),
     )
+
+
+def _channel_id(name: str | None, channel: ChannelOut | None, names: ChannelNames) -> str | None:
+    """Return the id that stands in `name`, or None if the lab does not know whether `name` is an id."""
+    if name is None or (channel is not None and channel.adapted):  # Adapters are found by their channel's id.
+        return name
+    return names.known_id(name)
 
 
 def _knowledge(channel: ChannelOut | None) -> str:

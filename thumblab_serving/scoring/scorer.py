@@ -186,7 +186,7 @@ class Scorer:
         answer, pictures = answers[0], _readable(examined[_fingerprints(first)])
         has_one_title = answer.packages is None and answer.question == ONE_TITLE
         if keep and self.keeper is not None and pictures and has_one_title:
-            self.keeper.keep(kept_prediction(form, answer, pictures))
+            self.keeper.keep(kept_prediction(form, answer, pictures, self.channel_names))
         return answer.model_copy(update={"other_niches": answers[1:]}) if answers[1:] else answer
 
     def _examine(

@@ -122,6 +122,21 @@ def test_a_redirect_cannot_lead_to_a_listed_host_of_the_local_network(
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
+def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_they_are_read(
+    internet: Internet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Outside, "location", "https://inside.example/picture")
+    with Fetcher(["pictures.example"], any_public_host=True) as fetcher:
+        with pytest.raises(RefusedError, match=r"redirects to a URL that is refused: .+ has no public address"):
+            fetcher.get("https://pictures.example/picture")
+        assert Inside.asked == []
+        monkeypatch.setattr(Outside, "location", "https://pictures.example/picture")
+        with pytest.raises(FetchError, match="redirects more than 3 times"):
+            fetcher.get("https://pictures.example/picture")
+    with Fetcher(["pictures.example"]) as fetcher, pytest.raises(FetchError, match="answered 302"):
+        fetcher.get("https://pictures.example/picture")
+
+
 def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

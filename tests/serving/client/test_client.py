@@ -108,6 +108,14 @@ def test_the_address_and_the_key_may_come_from_the_environment(service, files, m
         assert client.score(TITLE, files).verdict
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_key_may_be_the_text_of_a_file(service, files, ending):
+    with Client(service.url, f"{KEY}{ending}") as client:
+        assert client.score(TITLE, files).verdict
+    with pytest.raises(ThumblabError, match="characters that a key cannot have"):
+        Client(service.url, f"{KEY}{ending}X-Other: header")
+
+
 def test_a_busy_service_is_asked_again_after_the_time_that_it_states(client, service, files):
     budget = service.app.state.budget
     taken = budget.limit - budget.used

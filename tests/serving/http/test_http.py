@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -191,9 +193,41 @@ def test_an_upload_without_files_or_with_too_many_files_is_a_problem(service, dr
     problem(service.upload(*[b"x"] * 21), 422)
 
 
+def test_a_form_may_have_as_many_fields_as_the_documentation_says(service, draw):
+    page = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
+    most = int(re.findall(r"^\| parts of a form \| 21 files, (\d+) fields", page, re.MULTILINE)[0])
+
+    def send(count):
+        fields = {"titles": [f"title {number}" for number in range(count)]}
+        return service.client.post("/v1/score", data=fields, files={"thumbnails": ("a", draw(1))})
+
+    assert problem(send(most), 422)["detail"].startswith("titles: ")
+    assert str(most) in problem(send(most + 1), 400)["detail"]
+
+
 def test_unknown_paths_and_methods_are_problems(service):
     problem(service.client.get("/nothing"), 404)
     problem(service.client.get("/v1/score"), 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/score", "POST"),
+        ("/v1/batches", "POST"),
+        ("/v1/batches/" + "0" * 32, "DELETE, GET"),
+        ("/v1/experiments", "GET, POST"),
+        ("/health", "GET"),
+        ("/page/main.js", "GET"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/internal/index-stats", "GET"),
+        ("/internal/clear-cache", "POST"),
+    ],
+)
+def test_a_405_names_the_methods_that_the_path_has(service, path, allowed):
+    reply = service.client.patch(path)
+    problem(reply, 405)
+    assert reply.headers["allow"] == allowed
 
 
 def test_a_body_with_a_too_large_content_length_is_refused_before_it_is_sent(service):

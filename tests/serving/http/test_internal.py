@@ -1,7 +1,10 @@
 """Test the routes below `/internal` and `/admin` without a Dagster. tests/e2e tests them with a real one."""
 
 import logging
+import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import httpx
@@ -10,6 +13,7 @@ from test_http import problem
 
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_core.niches import NICHES
+from thumblab_serving.routes.requested_runs import WAITING
 
 STARTING = {
     "/internal/refresh-library": None,
@@ -82,6 +86,22 @@ def test_an_address_where_no_dagster_listens_is_a_problem_that_shows_no_password
         health = service.client.get("/health")
     assert health.json()["scheduler"]["state"] == "unknown"
     assert "hunter2" not in reply.text + health.text + caplog.text
+
+
+def test_requests_that_wait_are_limited_before_their_runs_are_started(new_lab, run):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # It accepts connections, and never answers.
+        lab = new_lab(dagster_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with run(lab.settings, wait=False) as service, ThreadPoolExecutor(WAITING + 1) as threads:
+            ask = [
+                threads.submit(service.client.post, "/internal/rebuild-indices?wait=true") for _ in range(WAITING + 1)
+            ]
+            refused = next(as_completed(ask, 20)).result()
+            connection, _ = silent.accept()
+            silent.close()
+            connection.close()
+            kinds = Counter(problem(each.result(), 503)["type"] for each in ask)
+    assert problem(refused, 503)["type"] == "urn:thumblab:too-many-waiting"
+    assert kinds == {"urn:thumblab:too-many-waiting": 1, "urn:thumblab:no-dagster": WAITING}
 
 
 def test_a_server_that_is_not_dagster_is_a_problem(new_lab, run, images):

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, insert, select
 
 from thumblab_core.database.schema import migrate
-from thumblab_core.database.tables import prediction_candidates, predictions
+from thumblab_core.database.tables import channels, prediction_candidates, predictions
 from thumblab_core.images import decode
 from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_core.predictions import KeptCandidate, KeptPrediction
@@ -115,6 +115,31 @@ def test_each_answer_is_kept_with_hashes_and_claims_of_its_candidates(
         assert row.phash == perceptual_hash(decode(data).pixels)
         assert (row.score, row.rank) == (pytest.approx(answered["score"]), answered["rank"])
         assert row.win_probability == pytest.approx(answered["win_probability"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("@handle", None),
+        ("Nobody", None),
+        ("A title of no channel", None),
+        ("Kept channel", "kept-1"),
+        ("kept-1", "kept-1"),
+        ("UC" + "z" * 22, "UC" + "z" * 22),
+    ],
+)
+def test_a_prediction_names_its_channel_only_by_an_id(
+    kept_service: Any, url: str, draw: Callable[..., bytes], given: str, kept: str | None
+) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(channels.delete())
+        connection.execute(insert(channels), [{"channel_id": "kept-1", "title": "Kept channel"}])
+    engine.dispose()
+    before = kept_service.health()["predictions"]["kept"]
+    kept_service.score(draw(1), draw(2), channel_id=given)
+    wait_until(lambda: kept_service.health()["predictions"]["kept"] > before)
+    assert rows(url, predictions, predictions.c.scored_at)[-1].channel_id == kept
 
 
 def test_by_default_nothing_is_kept(service: Any, draw: Callable[..., bytes]) -> None:

@@ -45,6 +45,12 @@ def test_an_id_stays_as_it_is(names):
         assert names.id_of(given) == given
 
 
+def test_a_name_that_the_database_cannot_take_does_not_stop_it_for_the_others(names):
+    for given in ("@\0", "a\0b", "\udc80"):
+        assert names.id_of(given) == given
+        assert names.id_of("Beta") == ("UC" + "b" * 22 if names.has_database else "Beta")
+
+
 def test_an_unknown_or_ambiguous_name_stays_as_it_is(names):
     for given in ("Twin", "nobody", "@handle", "../all", "'; DROP TABLE channels; --"):
         assert names.id_of(given) == given

@@ -1,0 +1,29 @@
+"""Read the query of a request, and describe it for the OpenAPI document."""
+
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from thumblab_serving.http.problems import invalid_request
+from thumblab_serving.http.received import fields_of
+from thumblab_serving.schemas.strict import StrictModel
+
+T = TypeVar("T", bound=StrictModel)
+
+
+def query_of(request: Request, model: type[T]) -> T:
+    """Return the query of a request as a `model`. Raises a 422 `Problem` if it breaks the schema."""
+    try:
+        return model.model_validate(fields_of(request.query_params.multi_items()))
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def query_documentation(model: type[StrictModel]) -> list[dict[str, Any]]:
+    """Return the description of the query for the OpenAPI document. Every field of `model` is optional."""
+    properties = model.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
+        for name, schema in properties.items()
+    ]
