@@ -6,9 +6,9 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.http.problems import Problem, invalid_request
+from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.queries import query_documentation, query_of
-from thumblab_serving.http.received import content_type, invalid, json_body
+from thumblab_serving.http.received import content_type, invalid, json_body, unsupported_media_type
 from thumblab_serving.schemas.batches import BatchRequest, ResultsQuery
 
 ID_DOCUMENTATION: dict[str, Any] = {
@@ -36,7 +36,7 @@ async def read(request: Request) -> tuple[BatchRequest, str | None]:
     Raises a 415 `Problem` if the request is not JSON, and a 422 `Problem` if it breaks the schema.
     """
     if content_type(request) != "application/json":
-        raise Problem(415, "unsupported-media-type", "send application/json")
+        raise unsupported_media_type("application/json")
     key = request.headers.get(_KEY)
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise invalid(f"{_KEY}: send 1 to {_LONGEST_KEY} printable ASCII characters")
