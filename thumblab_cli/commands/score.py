@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumblab_cli.scoring.channel_names import channel_id_of, suggest_channel
+from thumblab_cli.scoring.channel_names import ChannelIds, suggest_channel
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_core.library_note import read_note
@@ -79,7 +79,7 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     if not titles or not niches:
         raise click.UsageError(f"Missing option '--{'niche' if titles else 'title'}'.")
     sources = [_source(image) for image in dict.fromkeys(images)]
-    form = _form(titles, niches, None if channel is None else channel_id_of(chosen, channel))
+    form = _form(titles, niches, None if channel is None else ChannelIds(chosen).of(channel))
     answer, answered_by = _answer(chosen, sources, form, local)
     if channel is not None and answer.channel is not None and not answer.channel.adapted:
         suggest_channel(chosen, channel)
@@ -204,7 +204,8 @@ def _form(titles: "Sequence[str]", niches: "Sequence[str]", channel_id: str | No
 def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreRequest], ScoreAnswer]]":
     """Yield a function that answers many requests, by one service or by this process.
 
-    The function raises `RefusedRequestError` for a request that cannot be answered.
+    The function raises `RefusedRequestError` for a request that cannot be answered. It raises another `LabError` for a
+    failure that may end, and that other requests would meet too.
     """
     from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.running import running_lab
@@ -214,12 +215,13 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
     running = None if local else running_lab(settings.data_dir)
     url = None if local else settings.serving_url or (None if running is None else running.scoring)
     scorer = Scorer(settings) if url is None else None
+    channel_ids = ChannelIds(settings)
 
     def ask(request: "ScoreRequest") -> "ScoreAnswer":
         if len(request.images) > MAX_THUMBNAILS:
             raise RefusedRequestError(f"at most {MAX_THUMBNAILS} thumbnails are ranked at a time; split the group")
+        channel_id = None if request.channel is None else channel_ids.of(request.channel)
         try:
-            channel_id = None if request.channel is None else channel_id_of(settings, request.channel)
             form = _form(request.titles, request.niches, channel_id)
         except LabError as error:
             raise RefusedRequestError(str(error)) from None

@@ -1,38 +1,78 @@
 """Find the channel that a person names in `thumblab score --channel`."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.scoring.refused import RefusedRequestError
 from thumblab_core.errors import LabError
 
-if TYPE_CHECKING:  # Only type checkers import this module here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from thumblab_core.settings import Settings
+    from thumblab_pipelines.experiments.add import ExperimentWriter
 
 
-def channel_id_of(settings: "Settings", name: str) -> str:
-    """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
+class ChannelIds:
+    """Finds the ids of the channels that a person names. Each name is looked up only once, and errors are kept too."""
 
-    A title is looked up among the channels with an added adapter. A @handle that is no such title is looked up on
-    YouTube. Raises `LabError` if no channel is found.
-    """
-    from thumblab_core.given_text import channel_name
-    from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
-    from thumblab_core.releases.release_store import ReleaseStore
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+        self._found: dict[str, str | LabError] = {}
 
-    name = channel_name(name)
-    adapters = ChannelAdapters(ReleaseStore(settings.releases))
-    channel_id = adapters.find(name)
-    if channel_id is not None:
-        return channel_id
-    if name.startswith("@"):
-        from thumblab_pipelines.experiments.add import find_channel_id
+    def of(self, name: str) -> str:
+        """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
+
+        A title is looked up among the channels with an added adapter. A @handle that is no such title is looked up on
+        YouTube. Raises `RefusedRequestError` if the name is wrong. Raises another `LabError` if YouTube or the lab's
+        database could not be asked. Then other names would fail too, and the same name may be found later.
+        """
+        if name not in self._found:
+            try:
+                self._found[name] = self._id_of(name)
+            except LabError as error:
+                self._found[name] = error
+        found = self._found[name]
+        if isinstance(found, LabError):
+            raise found
+        return found
+
+    def _id_of(self, given: str) -> str:
+        from thumblab_core.given_text import channel_name
+        from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
+        from thumblab_core.releases.release_store import ReleaseStore
+
+        adapters = ChannelAdapters(ReleaseStore(self._settings.releases))
+        try:
+            name = channel_name(given)
+            channel_id = adapters.find(name)
+        except LabError as error:
+            raise RefusedRequestError(str(error)) from None
+        if channel_id is not None:
+            return channel_id
+        if name.startswith("@"):
+            return self._id_of_handle(name)
+        if not is_channel_id(name):
+            raise RefusedRequestError(
+                f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or link"
+            )
+        return name
+
+    def _id_of_handle(self, handle: str) -> str:
+        from thumblab_core.experiments.rules import RuleError
+        from thumblab_pipelines.experiments.add import UnknownChannelError
+
+        try:
+            return self._writer.channel_id(handle)
+        except (RuleError, UnknownChannelError) as error:
+            raise RefusedRequestError(str(error)) from None
+
+    @cached_property
+    def _writer(self) -> "ExperimentWriter":
+        from thumblab_pipelines.experiments.add import ExperimentWriter
         from thumblab_pipelines.lab import Lab
 
-        return find_channel_id(Lab.open(settings), name)
-    if not is_channel_id(name):
-        raise LabError(f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or link")
-    return name
+        return ExperimentWriter(Lab.open(self._settings))
 
 
 def suggest_channel(settings: "Settings", name: str) -> None:

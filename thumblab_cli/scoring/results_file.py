@@ -1,6 +1,7 @@
 """The table to which `thumblab score` writes results. A command that was stopped continues with it."""
 
 import csv
+import io
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from thumblab_cli.scoring.score_requests import ScoreRequest
 from thumblab_core.durable_files import sync
 from thumblab_core.errors import LabError
 from thumblab_serving.batches.result_table import COLUMNS as ANSWER_COLUMNS
-from thumblab_serving.batches.result_table import Row, csv_line
+from thumblab_serving.batches.result_table import Row, csv_line, csv_line_of_texts
 
 COLUMNS = ("request", "rows", "group", "channel", *(name for name in ANSWER_COLUMNS if name not in ("item", "id")))
 """The columns. `request` is the key of the request that the row belongs to, and `rows` the number of its rows."""
@@ -28,17 +29,18 @@ class ResultsFile:
     def __init__(self, path: Path, again: bool) -> None:
         try:
             rows = self._rows(path)
-            kept = {key: of_key for key, of_key in rows.items() if of_key[0]["rows"] == str(len(of_key))}
+            kept = {key: of_key for key, of_key in rows.items() if _is_complete(of_key)}
             if again:
                 kept = {key: of_key for key, of_key in kept.items() if not any(row["error"] for row in of_key)}
             self.done = frozenset(kept)
             new = path.with_name(f"{path.name}.new")
-            lines = [[row.get(name, "") for name in COLUMNS] for of_key in kept.values() for row in of_key]
+            lines = [[row[name] for name in COLUMNS] for of_key in kept.values() for row in of_key]
             with new.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
+                file.writelines(map(csv_line_of_texts, [COLUMNS, *lines]))
             sync(new)
             new.replace(path)
-            self._file = path.open("a", newline="", encoding="utf-8")
+            # A name of a folder or file may hold bytes that are not UTF-8.
+            self._file = path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise LabError(f"--out: {path} cannot be used ({error}); give another file") from None
 
@@ -57,12 +59,19 @@ class ResultsFile:
         """Return the rows of an existing file by request. Its last line is left out if it was not written to its end."""
         if not path.exists():
             return {}
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()  # `read_text` would replace the line breaks in cells.
         whole = text[: text.rfind("\n") + 1]
-        reader = csv.DictReader(whole.splitlines(keepends=True))
+        # `splitlines` would also split at characters that are no line break in CSV, such as U+2028.
+        reader = csv.DictReader(io.StringIO(whole, newline=""))
         if text and tuple(reader.fieldnames or ()) != COLUMNS:
             raise LabError(f"--out: {path} is not a table of this command's results; give another file")
         rows: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in reader:
             rows[row["request"]].append(row)
         return dict(rows)
+
+
+def _is_complete(rows: Sequence[dict[str, str]]) -> bool:
+    """Return whether all rows of a request were written to their end. A row may end at a line break in a cell."""
+    are_whole = all(len(row) == len(COLUMNS) and None not in row.values() for row in rows)
+    return are_whole and rows[0]["rows"] == str(len(rows))

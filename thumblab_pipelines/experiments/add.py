@@ -28,6 +28,10 @@ class AddedExperiment:
     experiment: Experiment
 
 
+class UnknownChannelError(LabError):
+    """The error for a name by which no channel is found. It is no error of the connection to YouTube or of its quota."""
+
+
 class ExperimentWriter:
     """A writer that stores experiments in a lab.
 
@@ -61,7 +65,8 @@ class ExperimentWriter:
         """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
         If `name` is an id, the lab need not know the channel. A @handle that the lab does not know is looked up on
-        YouTube. Raises `LabError` if no channel is found, or if several channels have the title.
+        YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if several channels have the
+        title. Raises another `LabError` if YouTube could not be asked.
         """
         if name not in self._channel_ids:
             try:
@@ -87,8 +92,9 @@ class ExperimentWriter:
         try:
             return _channel_id_on_youtube(self._lab, channel_name(name))
         except (YouTubeError, QuotaError) as error:
-            if not _is_about_the_handle(error):
-                self._unanswered = name, error
+            if _is_about_the_handle(error):
+                raise UnknownChannelError(str(error)) from None
+            self._unanswered = name, error
             raise
 
     def _put(self, position: int, picture: Path | None) -> str | None:
@@ -124,17 +130,18 @@ def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
 def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
     """Return the id of the channel that has a @handle on YouTube.
 
-    Raises `LabError` if there is no such channel, if no API key is set, or if YouTube refuses the call.
+    Raises `UnknownChannelError` if there is no such channel or if no API key is set, and `YouTubeError` or `QuotaError`
+    if the call fails.
     """
     if lab.settings.youtube_api_key is None:
-        raise LabError(
+        raise UnknownChannelError(
             f"only YouTube knows the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's "
             "id (UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         record = youtube.channel_of(handle)
     if record is None:
-        raise LabError(
+        raise UnknownChannelError(
             f"YouTube knows no channel {handle[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
         )
     return record.channel_id

@@ -65,9 +65,15 @@ def rows_of(answer: ScoreAnswer) -> Iterator[Row]:
 
 def csv_line(cells: Iterable[object]) -> str:
     """Return a line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    return csv_line_of_texts(cell_text(cell) for cell in cells)
+
+
+def csv_line_of_texts(texts: Iterable[str]) -> str:
+    """Return a line of CSV with these texts as they are. A text with a line break is quoted."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow([cell_text(cell) for cell in cells])
-    return out.getvalue()
+    # The writer quotes only the line breaks that its terminator holds. A reader takes both for the end of a row.
+    csv.writer(out, lineterminator="\r\n").writerow(texts)
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def cell_text(cell: object) -> str:

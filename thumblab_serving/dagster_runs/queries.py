@@ -22,7 +22,7 @@ mutation Launch($runs: [ExecutionParams!]!) {
 RUNS = """
 query Runs($filter: RunsFilter!, $limit: Int) {
   runsOrError(filter: $filter, limit: $limit) {
-    ... on Runs { results { runId jobName status tags { key value } } }
+    ... on Runs { results { runId jobName status runConfigYaml tags { key value } } }
     ... on Error { message }
   }
 }
@@ -73,11 +73,12 @@ class Tag(Answer):
 
 
 class Run(Answer):
-    """A run and its status, such as `QUEUED`."""
+    """A run, its status, such as `QUEUED`, and its config."""
 
     run_id: str
     job_name: str
     status: str
+    run_config_yaml: str
     tags: list[Tag]
 
 

@@ -53,7 +53,7 @@ class FullQueueError(DagsterError):
 class RunRequest:
     """A run to start: its job, its partition (a niche), and its config.
 
-    A run with config is never replaced by a waiting run of the same job, because that run may have another config.
+    Only a run without config is replaced by a waiting run of the same job and niche, which has no config either.
     """
 
     job: str
@@ -111,7 +111,8 @@ class DagsterRuns:
     async def start(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
         """Start a run for each request, and return the runs in the same order.
 
-        If a run of the same job and niche waits already, it is returned instead, because it will read the same data.
+        If a run of the same job and niche waits already, and neither has config, the waiting run is returned instead,
+        because it will read the same data.
         If Dagster refuses one of the runs, its place holds the error, and the others are started. Raises
         `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.
         """
@@ -122,7 +123,7 @@ class DagsterRuns:
             raise NoDagsterError("Dagster is busy with earlier requests") from None
         try:
             waiting = {job: await self._waiting(job) for job in {request.job for request in requests}}
-            found = [None if request.config else waiting[request.job].get(request.niche or "") for request in requests]
+            found = [_same(request, waiting[request.job]) for request in requests]
             missing = [request for request, run_id in zip(requests, found, strict=True) if run_id is None]
             self._require_room(waiting, missing)
             launched = iter(await self._launch(missing) if missing else [])
@@ -173,16 +174,11 @@ class DagsterRuns:
             reasons.append(message_of({"message": run_failure}))
         return Outcome(reasons, materialized, output)
 
-    async def _waiting(self, job: str) -> dict[str, str]:
-        """Return the waiting runs of a job: the id of the newest for each niche. Runs without a niche are counted apart."""
-        runs = await self._runs({"pipelineName": job, "statuses": ["QUEUED", "NOT_STARTED"]}, MOST_QUEUED)
-        by_niche: dict[str, str] = {}
-        for run in runs:
-            # A run without a niche has its own config, so it gets a key that is no niche and is never reused.
-            by_niche.setdefault(_niche_of(run) or f"run {run.run_id}", run.run_id)
-        return by_niche
+    async def _waiting(self, job: str) -> list[Run]:
+        """Return the waiting runs of a job, the newest first, and at most `MOST_QUEUED` of them."""
+        return await self._runs({"pipelineName": job, "statuses": ["QUEUED", "NOT_STARTED"]}, MOST_QUEUED)
 
-    def _require_room(self, waiting: dict[str, dict[str, str]], requests: Sequence[RunRequest]) -> None:
+    def _require_room(self, waiting: dict[str, list[Run]], requests: Sequence[RunRequest]) -> None:
         for job, count in Counter(request.job for request in requests).items():
             if len(waiting[job]) + count > MOST_QUEUED:
                 raise FullQueueError(f"{len(waiting[job])} runs of {job} wait already")
@@ -233,6 +229,17 @@ def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
         errors = result.get("errors") if isinstance(result, dict) else None
         reason = message_of(errors[0]) if errors else message_of(result)
         return DagsterError(f"Dagster did not start {request.job}: {reason}")
+
+
+def _same(request: RunRequest, waiting: Sequence[Run]) -> str | None:
+    """Return the id of the newest waiting run that does what is requested. Return None if there is none."""
+    if request.config or request.niche is None:  # What a run without a niche does is in its config.
+        return None
+    return next((run.run_id for run in waiting if _niche_of(run) == request.niche and not _has_config(run)), None)
+
+
+def _has_config(run: Run) -> bool:
+    return run.run_config_yaml.strip() not in ("", "{}")
 
 
 def _niche_of(run: Run) -> str | None:

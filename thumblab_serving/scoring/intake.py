@@ -17,6 +17,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
+from thumblab_core.images.limits import format_of
 from thumblab_core.images.perceptual import Appearance
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.cache import Cache
@@ -35,6 +36,15 @@ _FETCHES = 32
 
 _LARGEST_IN_MEMORY = 2**20
 """A fetched picture with more bytes waits in a file on the disk until it is examined."""
+
+_AVIF_PATIENCE_S = 30.0
+"""Seconds that an AVIF may wait for its turn. A hostile AVIF costs as much time as its decoder allows."""
+
+_MOST_AVIFS = 64
+"""Maximum number of AVIF files that wait for their turn."""
+
+_HEAD = 1024
+"""The format of a picture is recognised by so many bytes."""
 
 _CACHED_APPEARANCES = 4096
 
@@ -89,6 +99,8 @@ class Intake:
     The number of examining threads limits how many decoded pictures are in memory, however many requests there are. At
     most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
     must arrive within `patience` seconds.
+
+    One AVIF at a time is decoded. AVIFs have a thread of their own, so that no other picture waits for them.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
@@ -99,11 +111,14 @@ class Intake:
         self.appearances = Cache[Appearance](_CACHED_APPEARANCES)
         self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
+        self._avifs = ThreadPoolExecutor(1, "avif")
+        self._avif_slots = threading.Semaphore(_MOST_AVIFS)
 
     def close(self) -> None:
         """Stop the threads. Does not wait for fetches, because a slow name resolver may block a fetch for minutes."""
         self._fetching.shutdown(wait=False, cancel_futures=True)
         self._examining.shutdown(cancel_futures=True)
+        self._avifs.shutdown(cancel_futures=True)
         self._fetcher.close()
 
     def examine(
@@ -147,10 +162,12 @@ class Intake:
         def fetch(source: Source, url: str) -> Future[T]:
             self._fetch_slots.acquire()
             file = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115  `finish` closes the file
+            slots = [self._fetch_slots]
 
             def finish(_: object = None) -> None:
                 file.close()
-                self._fetch_slots.release()
+                for slot in slots:
+                    slot.release()
 
             def examine() -> T:
                 file.seek(0)
@@ -160,21 +177,57 @@ class Intake:
                 self._fetcher.download(url, file, MAX_BYTES, max(0.0, deadline - time.monotonic()))
                 if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
-                examined = self._examining.submit(examine)
+                file.seek(0)
+                if _is_avif(file.read(_HEAD)):
+                    examined = self._in_turn(examine)
+                    slots.pop().release()  # Fetches of other pictures do not wait for AVIFs.
+                else:
+                    examined = self._examining.submit(examine)
             except BaseException:
                 finish()
                 raise
             examined.add_done_callback(finish)
             return examined
 
+        def examine_sent(source: Source) -> Callable[[], T]:
+            data = _bytes_of(source)
+            if _is_avif(data):  # The bytes are read again in its turn, so that base64 does not lie in memory twice.
+                return self._in_turn(lambda: work(source, _bytes_of(source))).result
+            result = work(source, data)
+            return lambda: result
+
         def start(source: Source) -> Callable[[], T]:
             """Start to examine a source. The returned function waits for the result and returns it."""
             if source.url is None:
-                return self._examining.submit(lambda: work(source, _bytes_of(source))).result
+                started = self._examining.submit(examine_sent, source)
+                return lambda: started.result()()
             fetched = self._fetching.submit(fetch, source, source.url)
             return lambda: self._wait_for_arrival(fetched, deadline).result()
 
         return [start(source) for source in sources]
+
+    def _in_turn(self, work: Callable[[], T]) -> Future[T]:
+        """Start `work` on an AVIF in its turn. Raises `ImageError` if too many AVIFs wait. The result is this error if the
+        turn does not come in time.
+        """
+        if not self._avif_slots.acquire(blocking=False):
+            raise ImageError(f"{_MOST_AVIFS} AVIF files wait already; send it again, or save the picture as PNG")
+        latest = time.monotonic() + _AVIF_PATIENCE_S
+
+        def do() -> T:
+            if time.monotonic() > latest:
+                raise ImageError(
+                    f"other AVIF files took more than {_AVIF_PATIENCE_S:g} s; send it again, or save the picture as PNG"
+                )
+            return work()
+
+        try:
+            examined = self._avifs.submit(do)
+        except BaseException:
+            self._avif_slots.release()
+            raise
+        examined.add_done_callback(lambda _: self._avif_slots.release())
+        return examined
 
     def _wait_for_arrival(self, fetched: Future[Future[T]], deadline: float) -> Future[T]:
         try:
@@ -185,6 +238,13 @@ class Intake:
 
     def _late(self) -> ImageError:
         return ImageError(f"the picture did not arrive within {self._patience:g} s")
+
+
+def _is_avif(data: bytes) -> bool:
+    try:
+        return format_of(data) == "AVIF"
+    except ImageError:
+        return False
 
 
 def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate:

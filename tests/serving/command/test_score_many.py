@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 
@@ -89,6 +90,43 @@ def test_a_run_that_was_stopped_while_it_wrote_continues(score, rows, folder, tm
     done = score(*arguments)
     assert done.exit_code == 0, done.stderr
     assert sorted(row["thumbnail"] for row in rows()) == sorted(row["thumbnail"] for row in whole)
+
+
+BREAKS = "\u2028 \u2029 \x85 \x0b \x0c \x1c \r \n \r\n"
+"""The characters at which Python splits lines. Most of them are no line breaks in CSV."""
+
+
+def test_a_name_with_any_line_break_loses_no_result(score, rows, folder):
+    (folder / "a.jpg").rename(folder / f"a{BREAKS}z.jpg")
+    arguments = (folder, "--title", TITLE, "--niche", "tech")
+    assert score(*arguments).exit_code == 0
+    before = rows()
+    assert [row["group"] for row in before] == [f"a{BREAKS}z.jpg", "b.png", "video", "video"]
+    for _ in range(2):
+        assert "Scored 0 requests, 3 were done before." in score(*arguments).stdout
+        assert rows() == before
+
+
+def test_a_name_that_is_not_utf_8_stops_no_other(score, rows, folder):
+    (folder / "a.jpg").rename(folder / os.fsdecode(b"a\xff.jpg"))
+    for before in (0, 3):
+        done = score(folder, "--title", TITLE, "--niche", "tech")
+        assert done.exit_code == 0, done.stderr
+        assert f"Scored {3 - before} requests" in done.stdout
+    assert [row["group"] for row in rows()] == ["a\\udcff.jpg", "b.png", "video", "video"]
+
+
+def test_a_row_that_was_cut_at_a_line_break_in_a_cell_is_scored_again(score, rows, folder, tmp_path):
+    only = folder / "one"
+    only.mkdir()
+    (folder / "a.jpg").rename(only / "first\nsecond.jpg")
+    arguments = (only, "--title", TITLE, "--niche", "tech")
+    score(*arguments)
+    whole, results = rows(), tmp_path / "results.csv"
+    text = results.read_text()
+    results.write_text(text[: text.rindex("first\n") + len("first\n")])
+    assert "Scored 1 requests." in score(*arguments).stdout
+    assert rows() == whole
 
 
 def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score, rows, folder, tmp_path, images, draw):

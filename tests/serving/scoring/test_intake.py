@@ -3,7 +3,9 @@
 The number of pictures in memory is bounded. Pictures that arrive after the deadline are not examined.
 """
 
+import base64
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,3 +73,67 @@ def test_a_picture_that_arrives_after_the_deadline_is_not_examined(lab):
     reader.close()
     assert lab.held == 1
     assert lab.examined == 0
+
+
+class SlowAvifs:
+    """A replacement for the image host and the encoders, where AVIFs take time until `go_on` is set."""
+
+    def __init__(self, bodies):
+        self.bodies, self.go_on = bodies, threading.Event()
+
+    def download(self, url, file, max_bytes, within_s):
+        file.write(self.bodies[url])
+
+    def picture(self, name, picture, data):
+        assert picture.format != "AVIF" or self.go_on.wait(60)
+        return None
+
+    def measure(self, *_):
+        return None
+
+    def close(self):
+        self.go_on.set()
+
+
+@pytest.fixture
+def slow(draw):
+    return SlowAvifs({"jpeg": draw(1), "avif": draw(2, kind="AVIF")})
+
+
+def of_each_kind(name, body):
+    return [
+        Source("sent", data=body),
+        Source("base64", base64=base64.b64encode(body).decode()),
+        Source("fetched", url=name),
+    ]
+
+
+def test_slow_avifs_hold_up_no_other_picture(slow):
+    reader = Intake(slow, slow, patience=30)
+    with ThreadPoolExecutor(1) as other:
+        avifs = of_each_kind("avif", slow.bodies["avif"]) * 20
+        waiting = other.submit(reader.examine, avifs, "t", slow, ["e"])
+        try:
+            with ThreadPoolExecutor(1) as person:
+                jpegs = of_each_kind("jpeg", slow.bodies["jpeg"]) * 20
+                candidates = person.submit(reader.examine, jpegs, "t", slow, ["e"])
+                assert [candidate.error for candidate in candidates.result(30)] == [None] * 60
+                assert not waiting.done()
+        finally:
+            slow.go_on.set()
+        assert [candidate.error for candidate in waiting.result(60)] == [None] * 60
+    reader.close()
+
+
+def test_avifs_wait_only_so_long_for_others_and_only_so_many(slow, monkeypatch):
+    monkeypatch.setattr(intake, "_AVIF_PATIENCE_S", 0.2)
+    monkeypatch.setattr(intake, "_MOST_AVIFS", 3)
+    reader = Intake(slow, slow, patience=30)
+    threading.Timer(1, slow.go_on.set).start()
+    avif = slow.bodies["avif"]
+    errors = [c.error for c in reader.examine([Source(str(n), data=avif) for n in range(5)], "t", slow, ["e"])]
+    assert errors.count(None) == 1
+    assert sum("other AVIF files took more than 0.2 s" in str(error) for error in errors) == 2
+    assert sum("3 AVIF files wait already" in str(error) for error in errors) == 2
+    assert [c.error for c in reader.examine([Source("a", data=avif)], "t", slow, ["e"])] == [None]
+    reader.close()
