@@ -239,11 +239,10 @@ def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw, monk
         ([""], True),
         ([], True),
         (["https://www.youtube.com/channel/UCown/videos"], True),
-        (["https://evil.example/channel/UCown"], False),
-        (["a" * 65], False),
-        (["../all"], False),
-        (["a b"], False),
-        (["ü"], False),
+        (["a title with blanks"], True),
+        (["ü"], True),
+        (["\x00UCown"], False),
+        ([" "], False),
         (["UCown", "UCother"], False),
     ],
 )
@@ -258,6 +257,12 @@ def test_a_form_accepts_exactly_the_channels_of_the_openapi_document(hasty, draw
     reply = hasty.client.post("/v1/score", data={"title": "t"}, files=files)
     # A valid form gets the status 503 here, because no release is promoted.
     assert reply.status_code == (503 if good else 422), reply.text
+
+
+def test_a_link_that_does_not_lead_to_a_channel_is_refused(hasty, draw):
+    # The pattern of the OpenAPI document cannot express this rule.
+    files = [("thumbnails", ("a.jpg", draw(1))), ("channel_id", (None, "https://evil.example/channel/UCown"))]
+    assert hasty.client.post("/v1/score", data={"title": "t"}, files=files).status_code == 422
 
 
 def test_a_file_in_the_field_of_the_channel_is_refused(hasty, draw):
