@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 KEY = "key-of-the-tests-0123456789"
 MIB = 2**20
 FORM = "multipart/form-data; boundary=x"

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 START, END = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
 
 # Each value makes a body, so that the huge ones are in memory only during their test.

@@ -7,6 +7,8 @@ import pytest
 from hostile_pictures import REFUSED, avif_with_a_larger_picture_inside, encoded, largest, png, png_that_states
 from PIL import Image
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def at_the_limits():
