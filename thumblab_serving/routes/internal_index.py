@@ -17,6 +17,7 @@ from thumblab_serving.http.auth import require
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.loading.index_manifests import ServedIndex, served_indices
 from thumblab_serving.routes import internal_items, internal_runs
+from thumblab_serving.routes.aliases import with_aliases
 from thumblab_serving.schemas.library_index import (
     CacheStatsOut,
     ClearCacheOut,
@@ -47,14 +48,11 @@ async def index_stats(request: Request) -> IndexStatsOut:
     )
 
 
-@router.get(
+@with_aliases(
+    router.get,
     "/internal/index-status",
-    summary="Whether each niche has an index, what its vectors are, and whether it is cached",
-    responses=error_responses(401),
-)
-@router.get(
     "/admin/faiss/status",
-    summary="The same as `/internal/index-status`",
+    summary="Whether each niche has an index, what its vectors are, and whether it is cached",
     responses=error_responses(401),
 )
 async def index_status(request: Request) -> FaissStatusOut:
@@ -79,14 +77,11 @@ async def index_status(request: Request) -> FaissStatusOut:
     )
 
 
-@router.post(
+@with_aliases(
+    router.post,
     "/internal/clear-cache",
-    summary="Forget the indices that this process has in memory",
-    responses=error_responses(401),
-)
-@router.post(
     "/admin/faiss/clear-cache",
-    summary="The same as `/internal/clear-cache`",
+    summary="Forget the indices that this process has in memory",
     responses=error_responses(401),
 )
 async def clear_cache(request: Request) -> ClearCacheOut:

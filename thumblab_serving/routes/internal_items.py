@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from thumblab_serving.dagster_runs.runs import RunRequest
 from thumblab_serving.http.auth import require
-from thumblab_serving.http.lab_requests import body_of, documentation
+from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.queries import query_of
+from thumblab_serving.routes.aliases import with_aliases
 from thumblab_serving.routes.requested_runs import (
     changed_items_of,
     common_fields,
-    documented_answers,
+    documented,
     explained,
     run_requested,
     status_of,
@@ -24,26 +25,13 @@ from thumblab_serving.schemas.lab_runs import ChangedItemsOut, ItemsOut, ItemsQu
 router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
 
 
-@router.post(
+@with_aliases(
+    router.post,
     "/internal/upsert-item",
-    summary="Put videos of the lab into the served index, or update them in it",
-    response_model=ItemsOut,
-    responses=documented_answers(ItemsOut),
-    openapi_extra=documentation(ItemsRequest, ItemsQuery, required=True),
-)
-@router.post(
     "/admin/embed/item",
-    summary="The same as `/internal/upsert-item`",
-    response_model=ItemsOut,
-    responses=documented_answers(ItemsOut),
-    openapi_extra=documentation(ItemsRequest, ItemsQuery, required=True),
-)
-@router.post(
     "/admin/faiss/upsert-item",
-    summary="The same as `/internal/upsert-item`",
-    response_model=ItemsOut,
-    responses=documented_answers(ItemsOut),
-    openapi_extra=documentation(ItemsRequest, ItemsQuery, required=True),
+    summary="Put videos of the lab into the served index, or update them in it",
+    **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def upsert_item(request: Request, response: Response) -> ItemsOut:
     """Encode the thumbnails that have no vector yet, and put the videos into the served index without a rebuild.
@@ -53,19 +41,12 @@ async def upsert_item(request: Request, response: Response) -> ItemsOut:
     return await _change_items(request, response, take_out=False)
 
 
-@router.post(
+@with_aliases(
+    router.post,
     "/internal/delete-item",
-    summary="Take videos out of the served index, and keep them out of later ones",
-    response_model=ItemsOut,
-    responses=documented_answers(ItemsOut),
-    openapi_extra=documentation(ItemsRequest, ItemsQuery, required=True),
-)
-@router.post(
     "/admin/faiss/delete-item",
-    summary="The same as `/internal/delete-item`",
-    response_model=ItemsOut,
-    responses=documented_answers(ItemsOut),
-    openapi_extra=documentation(ItemsRequest, ItemsQuery, required=True),
+    summary="Take videos out of the served index, and keep them out of later ones",
+    **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def delete_item(request: Request, response: Response) -> ItemsOut:
     """Take the videos out without a rebuild. They stay in the lab, and `/internal/upsert-item` puts them back."""

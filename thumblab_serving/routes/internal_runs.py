@@ -11,14 +11,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from thumblab_core.niches import Niche
 from thumblab_serving.dagster_runs.runs import DagsterRuns, RunRequest
 from thumblab_serving.http.auth import require
-from thumblab_serving.http.lab_requests import body_of, documentation
+from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import query_of
 from thumblab_serving.http.received import invalid
+from thumblab_serving.routes.aliases import with_aliases
 from thumblab_serving.routes.requested_runs import (
     changed_items_of,
     common_fields,
-    documented_answers,
+    documented,
     explained,
     run_requested,
     stats_of,
@@ -42,9 +43,7 @@ _RUN_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 @router.post(
     "/internal/refresh-library",
     summary="Collect, embed, index and serve the library of each niche",
-    response_model=RefreshOut,
-    responses=documented_answers(RefreshOut),
-    openapi_extra=documentation(NichesRequest, WaitQuery),
+    **documented(RefreshOut, NichesRequest, WaitQuery),
 )
 async def refresh_library(request: Request, response: Response) -> RefreshOut:
     """Start the job `refresh_library` for each niche. With `wait=true`, answer when the runs have ended.
@@ -63,19 +62,12 @@ async def refresh_library(request: Request, response: Response) -> RefreshOut:
     )
 
 
-@router.post(
+@with_aliases(
+    router.post,
     "/internal/rebuild-indices",
-    summary="Rebuild the index of each niche from the database",
-    response_model=RebuildOut,
-    responses=documented_answers(RebuildOut),
-    openapi_extra=documentation(RebuildRequest, WaitQuery),
-)
-@router.post(
     "/admin/faiss/rebuild",
-    summary="The same as `/internal/rebuild-indices`",
-    response_model=RebuildOut,
-    responses=documented_answers(RebuildOut),
-    openapi_extra=documentation(RebuildRequest, WaitQuery),
+    summary="Rebuild the index of each niche from the database",
+    **documented(RebuildOut, RebuildRequest, WaitQuery),
 )
 async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     """Start the job `rebuild_index` for each niche. With `wait=true`, answer when the runs have ended.
@@ -96,19 +88,12 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     )
 
 
-@router.post(
+@with_aliases(
+    router.post,
     "/internal/embed",
-    summary="Encode what has no vector yet, then rebuild the index of each niche",
-    response_model=RebuildOut,
-    responses=documented_answers(RebuildOut),
-    openapi_extra=documentation(NichesRequest, WaitQuery),
-)
-@router.post(
     "/admin/embed/full",
-    summary="The same as `/internal/embed`",
-    response_model=RebuildOut,
-    responses=documented_answers(RebuildOut),
-    openapi_extra=documentation(NichesRequest, WaitQuery),
+    summary="Encode what has no vector yet, then rebuild the index of each niche",
+    **documented(RebuildOut, NichesRequest, WaitQuery),
 )
 async def embed(request: Request, response: Response) -> RebuildOut:
     """Start the job `embed_library` for each niche. With `wait=true`, answer when the runs have ended.

@@ -8,26 +8,37 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from thumblab_core.niches import Niche
 from thumblab_serving.dagster_runs.following import FollowedRun, GoneError, follow, start
 from thumblab_serving.dagster_runs.graphql import DagsterError, NoDagsterError
 from thumblab_serving.dagster_runs.runs import DagsterRuns, FullQueueError, Outcome, RunRequest
+from thumblab_serving.http.lab_requests import documentation
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.schemas.lab_runs import ChangedItemsOut, NicheStats, RunOut, Status, WaitQuery
+from thumblab_serving.schemas.strict import StrictModel
 
 WAITING = 16
 """Maximum number of requests with `wait=true` at the same time. A request counts before its runs are started."""
 
 
-def documented_answers(model: type[Any]) -> dict[int | str, dict[str, Any]]:
-    """Return the description of the answers of a route for the OpenAPI document. `model` is the schema of the answer."""
+def documented(
+    answer: type[BaseModel], body: type[StrictModel], query: type[StrictModel], required: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of `router.post` that describe a route which starts runs, for the OpenAPI document.
+
+    `answer`, `body` and `query` are the schemas of the route. `required`: whether a request must have a body.
+    """
     return {
-        200: {"description": "Every run has ended. `status` says how."},
-        202: {"description": "Runs were started, and have not all ended.", "model": model},
-        **error_responses(401, 408, 413, 415, 422, 503),
+        "response_model": answer,
+        "responses": {
+            200: {"description": "Every run has ended. `status` says how."},
+            202: {"description": "Runs were started, and have not all ended.", "model": answer},
+            **error_responses(401, 408, 413, 415, 422, 503),
+        },
+        "openapi_extra": documentation(body, query, required),
     }
 
 
