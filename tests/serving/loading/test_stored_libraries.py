@@ -37,6 +37,20 @@ from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.stored_library import NothingStoredError, StoredLibraries
 
 PASSWORD = SECRETS[-1]
+LIMITS = {name: getattr(database, name) for name in ("_PATIENCE", "_STATEMENT_MS")}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database take its time, as other tests keep the machine busy. Tests of the limits use `limits`."""
+    for name, limit in LIMITS.items():
+        monkeypatch.setattr(database, name, limit * 20)
+
+
+@pytest.fixture
+def limits(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, limit in LIMITS.items():
+        monkeypatch.setattr(database, name, limit)
 
 
 def vectors(count: int, dimension: int = 32, seed: int = 0) -> Vectors:
@@ -191,7 +205,7 @@ def test_without_index_and_database_the_answer_has_the_default_and_both_reasons(
 
 
 def test_a_database_that_never_answers_delays_one_request_by_at_most_three_seconds(
-    libraries_at: Any, caplog: pytest.LogCaptureFixture
+    libraries_at: Any, limits: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with silent_host() as (url, taken):
         libraries = libraries_at(url)
@@ -207,7 +221,7 @@ def test_a_database_that_never_answers_delays_one_request_by_at_most_three_secon
     assert PASSWORD not in caplog.text
 
 
-def test_a_statement_that_takes_too_long_is_cancelled(libraries_at: Any, filled: str) -> None:
+def test_a_statement_that_takes_too_long_is_cancelled(libraries_at: Any, filled: str, limits: None) -> None:
     engine = create_engine(filled)
     libraries = libraries_at(filled)
     libraries.warm()

@@ -63,6 +63,12 @@ class Browser:
     def wait(self, expression, seconds=20):
         wait_for(lambda: self.evaluate(expression), seconds)
 
+    def leave(self):
+        """Leave the page, and forget all events that came with it."""
+        self.call("Page.navigate", url="about:blank")
+        self.wait("location.href === 'about:blank' && document.readyState === 'complete'")
+        self.events.clear()
+
     def open(self, url):
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)

@@ -5,12 +5,19 @@ from browser import CHROMIUM, Browser
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+def opened_browser(tmp_path_factory):
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def browser(opened_browser):
+    """Return the session's browser, on an empty page, without the complaints of the pages before it."""
+    opened_browser.leave()
+    return opened_browser
 
 
 @pytest.fixture
