@@ -14,9 +14,10 @@ import numpy as np
 
 from benchmarks.panel_data import KNOWN_SHARE, PairSet, Panel
 from thumblab_core.arrays import Flags, Float32s, Float64s, Floats, Rows
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.kernel import Kernel
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.features.hashed_titles import hashed
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.cross_fitting import runs_in_time

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from thumblab_core.encoders.protocol import unit
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig

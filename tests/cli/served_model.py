@@ -8,8 +8,9 @@ import numpy as np
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.releases.release_store import ReleaseStore

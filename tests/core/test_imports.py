@@ -87,8 +87,9 @@ def imported_by(*packages: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def imported_by_one(module: str) -> set[str]:
-    script = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+def imported_by_one(module: str, then: str = "pass") -> set[str]:
+    """Import `module` in a new process, and run the code `then`. Return the names of all modules that it has loaded."""
+    script = f"import json, sys, {module}; {then}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -199,3 +200,10 @@ def test_the_client_imports_httpx_and_no_other_package_of_the_lab() -> None:
 )
 def test_heavy_libraries_are_imported_only_when_they_are_used(module: str) -> None:
     assert not imported_by_one(module) & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow"}
+
+
+def test_a_process_of_dagster_loads_the_definitions_without_heavy_libraries() -> None:
+    # Each run and each code server loads all definitions. Importing torch would double the time that this takes.
+    modules = imported_by_one("thumblab_pipelines.definitions", "thumblab_pipelines.definitions.defs()")
+    assert "thumblab_pipelines.defs.ranking.ranking_model" in modules
+    assert not modules & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow", "pandas", "sklearn"}

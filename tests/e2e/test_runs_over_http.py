@@ -69,11 +69,13 @@ def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab
 def test_a_refresh_of_every_niche_answers_run_ids_and_then_what_each_run_did(
     lab: RunningLab, refreshed: dict[str, Any]
 ) -> None:
-    status, started = curl(lab, "curl -X POST http://localhost:8000/internal/refresh-library")
+    # The lab runs two runs at once. So the run of the last of these niches still waits when the second request comes.
+    first_niches = NICHES[-3:]
+    status, started = post(lab, "/internal/refresh-library", {"niches": first_niches})
     assert (status, started["status"]) == (202, "started")
-    assert [run["niche"] for run in started["runs"]] == list(NICHES)
+    assert [run["niche"] for run in started["runs"]] == list(first_niches)
     run_ids = {run["run_id"] for run in started["runs"]}
-    assert started["index_results"] == dict.fromkeys(NICHES)
+    assert started["index_results"] == dict.fromkeys(first_niches)
     assert {run["url"] for run in started["runs"]} == {f"{lab.up.url('dagster')}/runs/{id_}" for id_ in run_ids}
     status, done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
     assert (status, done["status"]) == (200, "ok"), done
@@ -107,7 +109,7 @@ def test_a_rebuild_answers_with_the_result_of_each_niche(lab: RunningLab, refres
 def test_a_detached_rebuild_names_its_runs_and_what_has_no_effect(lab: RunningLab, refreshed: dict[str, Any]) -> None:
     line = (
         "curl -X POST http://localhost:8000/admin/faiss/rebuild -H 'Content-Type: application/json' "
-        """-d '{"dim": 384, "factory": "IDMap,IVF100,Flat"}'"""
+        """-d '{"dim": 384, "factory": "IDMap,IVF100,Flat", "niches": ["news"]}'"""
     )
     status, started = curl(lab, line)
     assert (status, started["status"]) == (202, "started")

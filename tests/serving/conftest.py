@@ -138,16 +138,17 @@ class Lab:
         """
         import torch
 
-        from thumblab_core.ranking import ranker
+        from thumblab_core.ranking.architecture import RankerConfig
         from thumblab_core.ranking.inputs import model_inputs
+        from thumblab_core.ranking.ranker import Ranker
         from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
         evaluated = EVALUATED | dict(evaluated or {})
         spaces = {"image": images.fingerprint, "title": titles.fingerprint} | dict(fingerprints or {})
-        config = ranker.RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
+        config = RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
-        model = ranker.Ranker(config)
+        model = Ranker(config)
         vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))

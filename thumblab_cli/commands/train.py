@@ -60,7 +60,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import build_model, check_model
-    from thumblab_pipelines.training.checkpoints import TrainingStoppedError
+    from thumblab_pipelines.training.config import TrainingStoppedError
     from thumblab_pipelines.training.distributed import ProcessGroup
 
     lab, config, main = Lab.open(chosen), TrainConfig(**fields), ProcessGroup().main

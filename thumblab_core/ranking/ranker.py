@@ -18,23 +18,17 @@ expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.ad
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thumblab_core.arrays import Float32s
-from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TITLE, VERSION, InputLayout
+from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST, Predictions, RankerConfig
+from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TITLE
 from thumblab_core.sub_scores import NAMES
 
-FACTS_LENGTH = 0.5
-"""Length of the block of title facts in the standardised inputs. The blocks of picture and title have length 1."""
 _LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 1.0}
-CONSTANT = 1e-4
-"""Standard deviation up to which an input counts as constant."""
-FARTHEST = 5.0
-"""An input is clipped at this number of standard deviations from its mean."""
 
 _GAIN = 20.0
 """Factor for the standardised inputs.
@@ -42,42 +36,6 @@ _GAIN = 20.0
 A vector of length 1 has hundreds of values, so each value is small. The factor brings the values near 1, which suits
 usual learning rates.
 """
-
-
-@dataclass(frozen=True)
-class RankerConfig:
-    """The architecture of a model, the fingerprints of its encoders, and the version of its inputs."""
-
-    image_encoder: str
-    title_encoder: str
-    image_dimension: int
-    title_dimension: int
-    hidden: int = 512
-    version: int = VERSION
-
-    @property
-    def layout(self) -> InputLayout:
-        """The layout of the inputs, which says what each column means."""
-        return InputLayout(self.image_dimension, self.title_dimension, self.version)
-
-    @property
-    def dense(self) -> int:
-        """Number of the inputs that the trunk reads."""
-        return self.layout.dense
-
-    @property
-    def inputs(self) -> int:
-        """Number of all inputs. In the shapes of arrays, this number is called d."""
-        return self.layout.total
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions for n thumbnails: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
-
-    score: Float32s
-    engagement: Float32s
-    sub_scores: Float32s
 
 
 class Ranker(nn.Module):

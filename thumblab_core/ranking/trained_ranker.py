@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,15 @@ import numpy.typing as npt
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
+from thumblab_core.ranking.architecture import Predictions, RankerConfig
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.percentiles import percentile_of
-from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE, Skill, read_package_skills, read_skills
 from thumblab_core.releases.release import Release
+
+if TYPE_CHECKING:
+    from thumblab_core.ranking.ranker import Ranker
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """Names of the two values that the absolute head of a network may predict. A model is trained on one of them.
@@ -139,7 +142,7 @@ class TrainedRanker:
     split.
     """
 
-    model: Ranker
+    model: "Ranker"
     calibration: Calibration
     training: dict[str, Any]
     adapters: Adapters = field(default_factory=Adapters)
@@ -222,6 +225,8 @@ class TrainedRanker:
         """Load the files that `save` wrote, without verifying them."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
+
+        from thumblab_core.ranking.ranker import Ranker
 
         config = json.loads((folder / "config.json").read_text())
         stored = json.loads((folder / "calibration.json").read_text())

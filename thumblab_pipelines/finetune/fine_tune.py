@@ -261,7 +261,8 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     """
     import torch
 
-    from thumblab_core.ranking.ranker import Ranker, RankerConfig
+    from thumblab_core.ranking.architecture import RankerConfig
+    from thumblab_core.ranking.ranker import Ranker
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.dataset.splits import TRAIN
     from thumblab_pipelines.training.corpus import dataset_inputs

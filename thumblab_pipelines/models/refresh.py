@@ -28,7 +28,7 @@ from thumblab_pipelines.models.champion import serve_newest
 from thumblab_pipelines.models.promotion import promote_newest, prune_models
 from thumblab_pipelines.models.tracking import Tracker, log_model
 from thumblab_pipelines.progress import Progress, silent
-from thumblab_pipelines.training.checkpoints import TrainingStoppedError
+from thumblab_pipelines.training.config import TrainingStoppedError
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from thumblab_core.durable_files import age, sync
-from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
 
 _log = logging.getLogger(__name__)
@@ -31,15 +30,6 @@ _NAME = "training.safetensors"
 _ASIDE = ".aside"
 _ABANDONED_S = 3_600
 """Age in seconds. A temporary file that is older was probably left by a killed training, and is deleted."""
-
-
-class TrainingStoppedError(LabError):
-    """The error that is raised after SIGTERM has stopped the training.
-
-    If the training is called again with the same arguments, it resumes from the saved state.
-    """
-
-    transient = True
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from thumblab_core.errors import LabError
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -94,3 +96,12 @@ class Epoch:
     absolute_loss: float
     auxiliary_loss: float
     validation_auc: float | None
+
+
+class TrainingStoppedError(LabError):
+    """The error that is raised after SIGTERM has stopped the training.
+
+    If the training is called again with the same arguments, it resumes from the saved state.
+    """
+
+    transient = True

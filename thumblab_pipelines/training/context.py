@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.ranker import CONSTANT, FACTS_LENGTH, FARTHEST
+from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST
 from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels

@@ -26,13 +26,12 @@ from thumblab_pipelines.training.batches import Batches
 from thumblab_pipelines.training.checkpoints import (
     Checkpoint,
     State,
-    TrainingStoppedError,
     optimiser_state,
     restore_optimiser,
     termination,
     training_digest,
 )
-from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders, TrainingStoppedError
 from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.log import training_log
 from thumblab_pipelines.training.losses import Targets, batch_losses, mixup_batch, pair_batch

@@ -11,8 +11,9 @@ import torch
 
 from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.errors import LabError
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.arrays import TrainingArrays

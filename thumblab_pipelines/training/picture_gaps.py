@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,9 @@ from thumblab_core.ranking.inputs import AGREEMENT_BLOCK
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
 from thumblab_pipelines.training.corpus import Corpus
-from thumblab_pipelines.training.global_model import GlobalModel
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.training.global_model import GlobalModel
 
 MOST_PAIRS = 10_000
 """Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""

@@ -14,6 +14,7 @@ import torch
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.ranking.adapters import Adapters, fit_adapter
 from thumblab_core.ranking.agreement import AGREEMENT, agreement
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import (
     AGREEMENT_BLOCK,
     FACTS_BLOCK,
@@ -27,7 +28,7 @@ from thumblab_core.ranking.inputs import (
     length_columns,
     model_inputs,
 )
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.title_facts import FACTS, WORDS, title_facts, title_words
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
-from thumblab_core.ranking import ranker
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.agreement import AGREEMENT
+from thumblab_core.ranking.architecture import FACTS_LENGTH, RankerConfig
 from thumblab_core.ranking.inputs import LENGTH_BLOCK, WORDS_BLOCK, model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.title_facts import FACTS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release
@@ -85,8 +85,8 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
     np.testing.assert_allclose(standardised[:, :dense].mean(axis=0), 0, atol=1e-5)
     blocks = np.split(standardised, np.cumsum([12, 6, FACTS, AGREEMENT]), axis=1)
     lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:4]]
-    assert lengths == pytest.approx([1, 1, ranker.FACTS_LENGTH**2, 1], rel=1e-3)
-    assert 0 < ranker.FACTS_LENGTH < 1
+    assert lengths == pytest.approx([1, 1, FACTS_LENGTH**2, 1], rel=1e-3)
+    assert 0 < FACTS_LENGTH < 1
     np.testing.assert_array_equal(blocks[4], inputs[:, dense:])
 
 

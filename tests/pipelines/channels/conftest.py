@@ -15,8 +15,9 @@ from channel_catalogue import FEW, TASTE, picture, write_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.add import AddedChannel, add_channel

@@ -11,8 +11,9 @@ from sqlalchemy import delete, insert, update
 
 from thumblab_core.database.tables import earlier_embeddings, embeddings, videos, visual_features
 from thumblab_core.images import digest
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import InputLayout, model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter

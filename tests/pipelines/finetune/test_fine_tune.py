@@ -29,7 +29,8 @@ from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.architecture import RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from thumblab_core.encoders.protocol import unit
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK, TITLE, model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.one_video import OneVideoPairs

@@ -24,8 +24,8 @@ from safetensors import safe_open
 
 from thumblab_pipelines.training import checkpoints
 from thumblab_pipelines.training.arrays import TrainingArrays
-from thumblab_pipelines.training.checkpoints import Checkpoint, State, TrainingStoppedError
-from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.checkpoints import Checkpoint, State
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders, TrainingStoppedError
 from thumblab_pipelines.training.fitting import fit
 
 ARRAYS = planted()

@@ -18,8 +18,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close_share
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training.checkpoints import TrainingStoppedError
-from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders, TrainingStoppedError
 from thumblab_pipelines.training.corpus import dataset_inputs
 from thumblab_pipelines.training.train import TrainedRanking, train
 

@@ -1,0 +1,52 @@
+"""The architecture of a ranking model, and its predictions.
+
+This module does not import torch, which takes two seconds. So a process that loads no model does not wait for it.
+"""
+
+from dataclasses import dataclass
+
+from thumblab_core.arrays import Float32s
+from thumblab_core.ranking.inputs import VERSION, InputLayout
+
+FACTS_LENGTH = 0.5
+"""Length of the block of title facts in the standardised inputs. The blocks of picture and title have length 1."""
+CONSTANT = 1e-4
+"""Standard deviation up to which an input counts as constant."""
+FARTHEST = 5.0
+"""An input is clipped at this number of standard deviations from its mean."""
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """The architecture of a model, the fingerprints of its encoders, and the version of its inputs."""
+
+    image_encoder: str
+    title_encoder: str
+    image_dimension: int
+    title_dimension: int
+    hidden: int = 512
+    version: int = VERSION
+
+    @property
+    def layout(self) -> InputLayout:
+        """The layout of the inputs, which says what each column means."""
+        return InputLayout(self.image_dimension, self.title_dimension, self.version)
+
+    @property
+    def dense(self) -> int:
+        """Number of the inputs that the trunk reads."""
+        return self.layout.dense
+
+    @property
+    def inputs(self) -> int:
+        """Number of all inputs. In the shapes of arrays, this number is called d."""
+        return self.layout.total
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for n thumbnails: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
+
+    score: Float32s
+    engagement: Float32s
+    sub_scores: Float32s
