@@ -102,10 +102,13 @@ class Adapter:
 
         `inputs` [n, d] are the standardised inputs of the pictures. `scores` [n] are the scores of the model.
         """
-        kernel = self.kernel or Kernel.without_linear_parts(self.inputs.shape[1])
-        added = kernel(inputs, self.inputs) @ self.weights
-        adjusted: npt.NDArray[np.float32] = (self.score_slope * scores + added).astype(np.float32)
+        adjusted: npt.NDArray[np.float32] = (self.score_slope * scores + self.correction(inputs)).astype(np.float32)
         return adjusted
+
+    def correction(self, inputs: Floats) -> npt.NDArray[np.float64]:
+        """Return what the channel's history adds to the scores [n] of pictures with these standardised inputs [n, d]."""
+        kernel = self.kernel or Kernel.without_linear_parts(self.inputs.shape[1])
+        return kernel(inputs, self.inputs) @ self.weights
 
     def percentile(self, score: float) -> float | None:
         """Return the percentile of an adapted score among the channel's own videos, 0 to 100.

@@ -136,11 +136,15 @@ class Ranker(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return score [n], engagement [n] and sub-scores [n, 6] of inputs [n, d]."""
-        scaled = self._standardised(inputs) * self.gain
-        features = self.trunk(scaled[:, : self.config.dense])
-        score = (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit
+        score, features = self._score(inputs)
         auxiliary = torch.cat([head(features) for head in self.auxiliary], dim=1)
         return score, self.absolute(features).squeeze(1), auxiliary
+
+    def _score(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the score [n] of inputs [n, d], and the output of the trunk."""
+        scaled = self._standardised(inputs) * self.gain
+        features = self.trunk(scaled[:, : self.config.dense])
+        return (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit, features
 
     def _standardised(self, inputs: Tensor) -> Tensor:
         limit = FARTHEST * self.reach
@@ -152,3 +156,10 @@ class Ranker(nn.Module):
         self.eval()
         score, engagement, auxiliary = self(torch.from_numpy(inputs))
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
+
+    @torch.inference_mode()
+    def scores(self, inputs: Float32s) -> Float32s:
+        """Return the scores [n] of inputs [n, d], without any channel adapter. The other heads are not computed."""
+        self.eval()
+        scores: Float32s = self._score(torch.from_numpy(inputs))[0].numpy()
+        return scores

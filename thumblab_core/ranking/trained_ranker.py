@@ -164,8 +164,13 @@ class TrainedRanker:
         channel, or None for scores without an adapter. `in_pictures` [n]: the words in each picture, see
         `model_inputs`.
         """
-        inputs = model_inputs(images, titles, texts, self.model.config.version, in_pictures)
-        return self.predict_inputs(inputs, adapter)
+        return self.predict_inputs(self.inputs(images, titles, texts, in_pictures), adapter)
+
+    def inputs(
+        self, images: Vectors, titles: Vectors, texts: Sequence[str], in_pictures: Sequence[str | None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return the inputs [n, d] of n pictures with titles, of the version that the model was trained with."""
+        return model_inputs(images, titles, texts, self.model.config.version, in_pictures)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
         """Return predictions from inputs [n, d], see `thumblab_core.ranking.inputs.model_inputs`."""

@@ -1,0 +1,86 @@
+"""Split the difference of two scores into the contributions of picture, title, their match and the channel's history.
+
+The score with a channel adapter is a sum: the model's own score times `Adapter.score_slope`, plus the adapter's
+correction. So the correction's part of the difference is exact. It is the contribution of the channel's history.
+
+The model's own score is not additive, because its network combines all inputs. Its part of the difference is split by
+Shapley values (Shapley, 1953): the inputs of the second candidate are replaced by those of the first, one group after
+the other. The contribution of a group is how much the score changes when this group is replaced, as a mean over all
+orders. Of a linear model, this is what the group's own weights contribute. The contributions always add up to the
+difference.
+"""
+
+from math import factorial
+from typing import Final
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Float64s
+from thumblab_core.ranking import inputs as blocks
+from thumblab_core.ranking.adapters import Adapter
+from thumblab_core.ranking.ranker import Ranker
+
+PICTURE: Final = "picture"
+TITLE: Final = "title"
+MATCH: Final = "match"
+CHANNEL: Final = "channel"
+CONTRIBUTORS: Final = (PICTURE, TITLE, MATCH, CHANNEL)
+"""What contributes to a difference of two scores, in the order of the columns of `contributions`.
+
+`MATCH` is how far the words in the picture agree with the title. `CHANNEL` is the channel's history.
+"""
+
+_GROUPS = {
+    PICTURE: (blocks.IMAGE,),
+    TITLE: (blocks.TITLE, blocks.FACTS_BLOCK, blocks.WORDS_BLOCK, blocks.LENGTH_BLOCK),
+    MATCH: (blocks.AGREEMENT_BLOCK,),
+}
+"""The blocks of inputs of each group. The length of the video is unknown when candidates are scored, so it adds 0."""
+
+
+def contributions(model: Ranker, first: Float32s, second: Float32s, adapter: Adapter | None = None) -> Float64s:
+    """Return the contributions to the differences of n pairs of scores, float64 [n, 4], in log views.
+
+    `first` and `second` [n, d] are the inputs of the candidates. A difference is the score of the first candidate minus
+    that of the second. The columns are those of `CONTRIBUTORS`. A positive contribution speaks for the first candidate.
+    A group that is the same for both candidates contributes 0.
+    """
+    split = np.zeros((len(first), len(CONTRIBUTORS)))
+    groups = len(_GROUPS)
+    split[:, :groups] = _shapley_values(model, first, second)
+    if adapter is not None:
+        split[:, :groups] *= adapter.score_slope
+        corrections = adapter.correction(model.standardise(np.concatenate((first, second))))
+        differs = (first != second).any(axis=1)  # Equal inputs may get corrections that differ by rounding.
+        split[:, groups] = np.where(differs, corrections[: len(first)] - corrections[len(first) :], 0.0)
+    return split
+
+
+def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64s:
+    """Return the contributions of the groups to the differences of the model's own scores, float64 [n, groups]."""
+    layout = model.config.layout
+    columns = [[layout.columns(name) for name in names] for names in _GROUPS.values()]
+    differs = np.stack(
+        [np.any([(first[:, block] != second[:, block]).any(axis=1) for block in group], axis=0) for group in columns],
+        axis=1,
+    )
+    replaced = np.flatnonzero(differs.any(axis=0)).tolist()  # The other groups contribute 0 to each difference.
+    count = len(replaced)
+    # `mixed[s]` has the first candidates' inputs of the groups in the set s, and the second candidates' other inputs.
+    # Bit b of s says whether the group `replaced[b]` is in the set.
+    mixed = np.repeat(second[None], 2**count, axis=0)
+    for members in range(2**count):
+        for bit, group in enumerate(replaced):
+            for block in columns[group] if members >> bit & 1 else ():
+                mixed[members, :, block] = first[:, block]
+    scores = model.scores(mixed.reshape(-1, layout.total)).astype(np.float64).reshape(2**count, len(first))
+    values = np.zeros(differs.shape)
+    for bit, group in enumerate(replaced):
+        for before in range(2**count):
+            if not before >> bit & 1:
+                # The share of all orders in which exactly the groups of `before` are replaced before this group.
+                size = before.bit_count()
+                share = factorial(size) * factorial(count - size - 1) / factorial(count)
+                values[:, group] += share * (scores[before | 1 << bit] - scores[before])
+    # Equal inputs may get scores that differ by rounding.
+    return np.where(differs, values, 0.0)
