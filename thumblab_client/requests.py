@@ -13,6 +13,7 @@ from thumblab_client.errors import InvalidRequestError, PictureError, ProblemErr
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.experiments import ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
+from thumblab_client.models.lab import LabOut
 from thumblab_client.pictures import PictureLike, fit_into_a_form, in_json, pictures_of
 from thumblab_client.waiting import seconds_of
 
@@ -101,6 +102,11 @@ def health() -> Call[HealthOut]:
 def ready() -> Call[HealthOut]:
     """Return the request for the state of a service that can score. Any other service answers with a problem."""
     return Call("GET", "/ready", HealthOut)
+
+
+def lab() -> Call[LabOut]:
+    """Return the request for the libraries and the model of the lab."""
+    return Call("GET", "/v1/lab", LabOut)
 
 
 def _variant(number: int, variant: Variant) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
+from thumblab_client.models.lab import LabOut
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience
@@ -107,6 +108,10 @@ class Client:
     def ready(self) -> HealthOut:
         """Return the state of a service that can score. Raises `UnavailableError` with the reason if it cannot."""
         return self.send(requests.ready())
+
+    def lab(self) -> LabOut:
+        """Return the libraries and the model of the lab: their sizes, their age and the model's skill."""
+        return self.send(requests.lab())
 
     def send(self, call: Call[T]) -> T:
         """Send a request, again if the service is busy, and return its answer."""

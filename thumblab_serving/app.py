@@ -45,6 +45,7 @@ from thumblab_serving.routes import (
     internal_index,
     internal_items,
     internal_runs,
+    lab,
     library,
     page,
     requested_runs,
@@ -111,8 +112,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batch_worker = BatchWorker(
         app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
     )
-    routers = [score.router, batches.router, experiments.router, library.router, health.router, page.router]
-    routers += [internal_runs.router, internal_items.router, internal_index.router]
+    routers = [score.router, batches.router, experiments.router, library.router, lab.router]
+    routers += [health.router, page.router, internal_runs.router, internal_items.router, internal_index.router]
     for router in (*routers, internal_index.how_to_call):
         app.include_router(router)
     problems.install(app, routers)

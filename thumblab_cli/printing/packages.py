@@ -21,6 +21,8 @@ def print_packages(packages: PackagesOut) -> None:
     chance = "" if packages.confidence is None else f", {percent(packages.confidence)}% against the second"
     best = f"[bold green]{escape(packages.best_title)}[/] with [bold green]{escape(packages.best_thumbnail)}[/]"
     console.print(f"Best package: {best} ({verdict}{chance}).", highlight=False, soft_wrap=True)
+    if packages.why is not None:
+        console.print(f"Why: {packages.why.summary}", markup=False, highlight=False, soft_wrap=True)
     if packages.skill is not None:
         console.print(packages.skill.summary, highlight=False, soft_wrap=True)
 

@@ -14,7 +14,7 @@ _OTHERS = ("engagement", "similarity", "closest winner")
 
 
 def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> None:
-    """Print a table of the candidates, the verdict, advice for each candidate, and what the answer lacks.
+    """Print a table of the candidates, the verdict, why and advice for each candidate, and what the answer lacks.
 
     `answered_by` names the service or process that gave the answer. `note` is a warning about the videos in the
     library, for example that they are synthetic. None stands for no warning.
@@ -28,8 +28,10 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         console.print(answer.skill.summary, highlight=False, soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:
         console.print(f"Adapted to {answer.channel.videos} videos of {answer.channel.channel_id}.", highlight=False)
+    for line in _common_why(answer):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for thumbnail in answer.thumbnails:
-        lines = _weaknesses(thumbnail, answer.niche)
+        lines = _why(thumbnail) + _weaknesses(thumbnail, answer.niche)
         if lines:
             console.print(f"[bold]{escape(thumbnail.id)}[/]", highlight=False, soft_wrap=True)
         # A line may quote text from the picture. Square brackets in it are printed, and not read as markup.
@@ -41,6 +43,19 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     releases = f"model {answer.releases.model} · index {answer.releases.index or 'none'}"
     console.print(f"[dim]{releases} · answered by {escape(answered_by)}[/]", highlight=False, soft_wrap=True)
+
+
+def _common_why(answer: ScoreAnswer) -> list[str]:
+    """Return a line if it is unknown of all candidates what moved their scores, and the reason if they share it."""
+    why = [thumbnail.why for thumbnail in answer.thumbnails if thumbnail.why is not None]
+    if not why or any(one.unknown is None for one in why):
+        return []
+    return [f"Why: {summary[0].lower()}{summary[1:]}" for summary in dict.fromkeys(one.summary for one in why)]
+
+
+def _why(thumbnail: ThumbnailScore) -> list[str]:
+    """Return a line that says what moved the score of a candidate, or no line if this is unknown."""
+    return [] if thumbnail.why is None or thumbnail.why.unknown is not None else [f"why: {thumbnail.why.summary}"]
 
 
 def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:

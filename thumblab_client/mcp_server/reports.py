@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from thumblab_client.errors import ThumblabError
 from thumblab_client.models.answer import NeighbourOut, ScoreAnswer, ThumbnailScore
 from thumblab_client.models.health import HealthOut
+from thumblab_client.models.lab import LabOut
 
 _VERDICTS = {
     "clear": "The winner is expected to beat the second in at least 75 of 100 cases.",
@@ -19,15 +20,9 @@ _VERDICTS = {
     "follow measured evidence, which was not shown to predict views.",
 }
 
-_APART = (
-    "The sub-scores are measured in the picture. They do not explain the rank: the service does not say yet what moved "
-    "the score of the model."
-)
+_APART = "The sub-scores are measured in the picture. They do not explain the rank: `why` says what moved the score."
 
-_NOT_REPORTED = [
-    "how many thumbnails the library of the niche has, and how old they are",
-    "what its winners have in common; the tool similar gives the winners nearest to a picture",
-]
+_NOT_REPORTED = ["what its winners have in common; the tool similar gives the winners nearest to a picture"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,10 @@ class SubScore:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate. If `error` is set, the picture could not be read, and the others were ranked without it."""
+    """A candidate. If `error` is set, the picture could not be read, and the others were ranked without it.
+
+    `why` says what moved its score in comparison with the winner's, or that this is unknown.
+    """
 
     id: str
     error: str | None
@@ -54,6 +52,7 @@ class Ranked:
     evidence_mean: float | None
     similarity_score: float | None
     familiar: bool | None
+    why: str | None
     weak_sub_scores: list[SubScore]
 
 
@@ -104,10 +103,29 @@ class Similar:
 
 
 @dataclass(frozen=True)
+class Contribution:
+    """What the picture, the title, their match or the channel's history contributes to a difference of two scores.
+
+    `share` is positive if it speaks for the picture. The absolute values of all shares add up to 1.
+    """
+
+    of: str
+    difference: float
+    share: float
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """What was seen in a picture, and what to change. `note` says what this does not explain."""
+    """What moved the score of a picture, what was seen in it, and what to change.
+
+    `why` is a sentence, which may say that this is unknown. `against` is the picture with which it was compared, and
+    `contributions` add up to the difference of the two scores. `note` says what the sub-scores do not explain.
+    """
 
     id: str
+    why: str
+    against: str | None
+    contributions: list[Contribution]
     note: str
     sub_scores: list[SubScore]
     texts_read: list[str]
@@ -121,11 +139,18 @@ class Explanation:
 
 @dataclass(frozen=True)
 class NicheReport:
-    """What is served for a niche. `library_state` is serving, loading or none."""
+    """What is served for a niche. `library_state` is serving, loading or none.
+
+    `videos` and `winners` are the size of the library. `made_at` and `newest_video` say how fresh it is.
+    """
 
     niche: str
     library_state: str
     index_release: str | None
+    videos: int | None
+    winners: int | None
+    made_at: str | None
+    newest_video: str | None
     refused: str | None
     model_release: str | None
     can_score: bool
@@ -169,13 +194,20 @@ def similar(answer: ScoreAnswer) -> Similar:
 
 
 def explanation(answer: ScoreAnswer) -> Explanation:
-    """Return what was seen in the only picture of an answer. Raises `ThumblabError` if the picture could not be read."""
-    thumbnail = _only(answer)
-    evidence = thumbnail.evidence
-    if evidence is None:
+    """Return why the first picture of an answer has its score, and what was seen in it.
+
+    Raises `ThumblabError` if this picture could not be read.
+    """
+    thumbnail = _readable(answer.thumbnails[0])
+    evidence, why = thumbnail.evidence, thumbnail.why
+    if evidence is None or why is None:
         raise ThumblabError(f"{thumbnail.id}: the service measured nothing in the picture")
+    unread = [f"{other.id} was not compared: {other.error}" for other in answer.thumbnails if other.error is not None]
     return Explanation(
         id=thumbnail.id,
+        why=why.summary,
+        against=why.against,
+        contributions=[Contribution(part.of, part.difference, part.share) for part in why.contributions],
         note=_APART,
         sub_scores=_sub_scores(thumbnail),
         texts_read=[line.text for line in evidence.texts or []],
@@ -184,19 +216,24 @@ def explanation(answer: ScoreAnswer) -> Explanation:
         covered_by_length_badge=evidence.badge_overlap,
         readable_at_120_pixels=evidence.legibility,
         missing=evidence.missing,
-        degraded=answer.degraded,
+        degraded=[*unread, *answer.degraded],
     )
 
 
-def niche_report(niche: str, health: HealthOut) -> NicheReport:
+def niche_report(niche: str, health: HealthOut, lab: LabOut) -> NicheReport:
     """Return what is served for a niche. Raises `ThumblabError` if there is no such niche."""
     served = health.indices.get(niche)
     if served is None:
         raise ThumblabError(f"{niche}: there is no such niche; the niches are {', '.join(health.indices)}")
+    library = lab.libraries[niche]
     return NicheReport(
         niche=niche,
         library_state=served.state,
         index_release=served.release,
+        videos=library.videos,
+        winners=library.winners,
+        made_at=None if library.made_at is None else library.made_at.isoformat(),
+        newest_video=None if library.newest_video is None else library.newest_video.isoformat(),
         refused=None if served.refused is None else served.refused.reason,
         model_release=health.model.release,
         can_score=health.ready,
@@ -207,6 +244,10 @@ def niche_report(niche: str, health: HealthOut) -> NicheReport:
 
 def _only(answer: ScoreAnswer) -> ThumbnailScore:
     (thumbnail,) = answer.thumbnails
+    return _readable(thumbnail)
+
+
+def _readable(thumbnail: ThumbnailScore) -> ThumbnailScore:
     if thumbnail.error is not None:
         raise ThumblabError(f"{thumbnail.id}: {thumbnail.error}")
     return thumbnail
@@ -222,6 +263,7 @@ def _ranked(thumbnail: ThumbnailScore) -> Ranked:
         evidence_mean=thumbnail.evidence_mean,
         similarity_score=thumbnail.similarity_score,
         familiar=thumbnail.familiar,
+        why=None if thumbnail.why is None else thumbnail.why.summary,
         weak_sub_scores=[sub_score for sub_score in _sub_scores(thumbnail) if sub_score.weak],
     )
 

@@ -11,6 +11,7 @@ from thumblab_client.models.evidence import EvidenceOut, SubScoreOut
 from thumblab_client.models.packages import PackagesOut
 from thumblab_client.models.plan import PlanOut
 from thumblab_client.models.verdict import SkillOut
+from thumblab_client.models.why import WhyOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,11 @@ class ThumbnailScore:
     neighbours: list[NeighbourOut] = field(default_factory=list)
     title: str | None = None
     """The title under which it was scored: its own, or else the first title of the request."""
+
+    why: WhyOut | None = None
+    """What moved its score in comparison with the winner's; of the winner, with the second's. The sub-scores are
+    measured in the picture, and do not explain the rank.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thumblab_client.models.verdict import SkillOut
+from thumblab_client.models.why import WhyOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +88,8 @@ class PackagesOut:
 
     under_titles: list[UnderTitleOut]
     """The verdict on the pictures under each of the titles."""
+
+    why: WhyOut | None
+    """What moved the score of the best package in comparison with the second. Unknown without a best package. Null
+    when no picture could be read.
+    """

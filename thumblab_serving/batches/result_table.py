@@ -27,6 +27,7 @@ COLUMNS = (
     "ordered_by",
     "evidence_mean",
     "similarity",
+    "why",
     *NAMES,
     "model",
     "index",
@@ -102,6 +103,7 @@ def _thumbnail(thumbnail: ThumbnailScore, answer: ScoreAnswer) -> Row:
         "ordered_by": None if answer.ordered_by is None else answer.ordered_by.value,
         "evidence_mean": thumbnail.evidence_mean,
         "similarity": thumbnail.similarity_score,
+        "why": None if thumbnail.why is None else thumbnail.why.summary,
         **{name: score.value for name, score in thumbnail.sub_scores.items()},
     }
 

@@ -40,7 +40,7 @@ def require(scope: Scope) -> Callable[..., None]:
         if grant is None:
             detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
             raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
-        request.state.key = grant.name
+        request.state.key, request.state.scopes = grant.name, grant.scopes
         if scope not in grant.scopes:
             metrics.key_request(grant.name, "forbidden")
             detail = f"the key {grant.name} does not have the scope {scope}; `thumblab key add` makes a key that has it"

@@ -12,6 +12,7 @@ from thumblab_serving.schemas.packages import PackagesOut
 from thumblab_serving.schemas.plan import PlanOut
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.verdict import OrderedBy, ProbabilitiesFrom, Question, SkillOut, Verdict
+from thumblab_serving.schemas.why import WhyOut
 
 
 class SimilaritySource(StrEnum):
@@ -122,6 +123,13 @@ class ThumbnailScore(StrictModel):
     title: str | None = Field(
         default=None,
         description="The title under which it was scored: its own, or else the first title of the request.",
+    )
+    why: WhyOut | None = Field(
+        default=None,
+        description=(
+            "What moved its score in comparison with the winner's; of the winner, with the second's. The sub-scores are "
+            "measured in the picture, and do not explain the rank."
+        ),
     )
 
 

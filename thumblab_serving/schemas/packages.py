@@ -4,6 +4,7 @@ from pydantic import Field
 
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.verdict import ProbabilitiesFrom, SkillOut, Verdict
+from thumblab_serving.schemas.why import WhyOut
 
 
 class PackageOut(StrictModel):
@@ -83,3 +84,9 @@ class PackagesOut(StrictModel):
         )
     )
     under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
+    why: WhyOut | None = Field(
+        description=(
+            "What moved the score of the best package in comparison with the second. Unknown without a best package. Null "
+            "when no picture could be read."
+        )
+    )

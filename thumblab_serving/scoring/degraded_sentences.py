@@ -49,8 +49,11 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Ques
     """
     split = split_of(channel)
     evaluated = measured_skill(ranker, channel, question)
-    if evaluated is None:
-        return None
+    return None if evaluated is None else described_skill(evaluated, split)
+
+
+def described_skill(evaluated: Skill, split: str) -> SkillOut:
+    """Return a skill as an answer shows it. `split` is the split of the evaluation on which it was measured."""
     return SkillOut(
         question=_QUESTIONS[evaluated.question],
         summary=f"On {_EVALUATED_ON[split]}, the model ordered {_figures(evaluated)} correctly.",

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_serving.schemas.packages import PackageOut, PackagesOut, UnderTitleOut
 from thumblab_serving.schemas.verdict import Verdict
+from thumblab_serving.schemas.why import WhyOut
 from thumblab_serving.scoring.degraded_sentences import skill
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import EncodedTitle, RankedPicture, Ranking, RankingContext, rank
+from thumblab_serving.scoring.why import explain
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -67,6 +69,7 @@ def rank_packages(
         probabilities_from=None if ranking.confidence is None else ranker.calibration.fitted_to(adapted, PACKAGE),
         grid=[_package(key, cell, ranking) for key, cell in cells.items()],
         under_titles=[_under(title, pictures, near_identical, (titles, query, ranker)) for title in titles.shared],
+        why=_why(ranking, of_cells, ranker, cells),
     )
 
 
@@ -116,6 +119,17 @@ def _margin(key: str, ranking: Ranking) -> float | None:
     if ranking.pictures[key].rank == 1:
         return ranking.confidence
     return 1.0 / (1.0 + math.exp(min(0.0, ranking.strengths[key] - ranking.strengths[ranking.winner])))
+
+
+def _why(
+    ranking: Ranking, of_cells: RankingContext, ranker: "TrainedRanker", cells: Mapping[str, _Cell]
+) -> WhyOut | None:
+    """Return what moved the score of the best package. Without a best package, this is unknown for each of them."""
+    best = ranking.winner or next(iter(cells), None)
+    if best is None:
+        return None
+    pictures = {key: cell.picture for key, cell in cells.items()}
+    return explain([best], ranking, of_cells, ranker, pictures)[best]
 
 
 def _under(

@@ -17,6 +17,7 @@ from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import Engagement
 from thumblab_serving.schemas.verdict import OrderedBy, Question, Verdict
+from thumblab_serving.schemas.why import WhyOut
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.near_identical import count_groups_once
 
@@ -72,6 +73,7 @@ class RankedPicture:
     win_probability: float | None = None
     evidence_mean: float | None = None
     predicted_engagement: Engagement | None = None
+    why: WhyOut | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Ranking:
     `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses. It
     is None if the model's order is used. `strengths` has a number for each picture that the model ranks. By the
     Bradley-Terry model, the difference of two strengths is the log odds that one of the two pictures beats the other.
-    `strengths` is empty if the model's order is not used.
+    `strengths` is empty if the model's order is not used. `inputs` has the model's inputs [d] of each picture that the
+    model ranks.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -95,6 +98,7 @@ class Ranking:
     near_identical: Sequence[Sequence[str]] = ()
     evidence: Sequence[str] | None = None
     strengths: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, Float32s] = field(default_factory=dict, compare=False, repr=False)
 
 
 def rank(
@@ -130,7 +134,8 @@ def rank(
     titles = [query.titles[names[row]] for row in rows]
     in_pictures = [pictures[names[row]].measurement.evidence.words for row in rows]
     title_vectors, texts = np.stack([title.vector for title in titles]), [title.text for title in titles]
-    predictions = ranker.predict(vectors[rows], title_vectors, texts, query.adapter, in_pictures)
+    inputs = ranker.inputs(vectors[rows], title_vectors, texts, in_pictures)
+    predictions = ranker.predict_inputs(inputs, query.adapter)
     scores = merge_equal_scores(predictions.score)
     candidates = count_groups_once([names[row] for row in rows], near_identical)
     candidate_scores = merge_equal_scores(np.array([scores[members].mean() for members in candidates]))
@@ -158,7 +163,8 @@ def rank(
         for members, score in zip(candidates, candidate_scores, strict=True)
         for position in members
     }
-    return replace(made, verdict=verdict_of(confidence), confidence=confidence, strengths=strengths)
+    by_name = {names[row]: row_of_inputs for row, row_of_inputs in zip(rows, inputs, strict=True)}
+    return replace(made, verdict=verdict_of(confidence), confidence=confidence, strengths=strengths, inputs=by_name)
 
 
 def places_of(values: Float64s) -> list[int]:

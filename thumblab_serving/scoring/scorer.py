@@ -40,6 +40,7 @@ from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import EncodedTitle, RankingContext, rank
 from thumblab_serving.scoring.similarity import Similarity, choose_similarity
+from thumblab_serving.scoring.why import explained
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -220,6 +221,7 @@ class Scorer:
         ranking = rank(pictures, near_identical, query, ranker)
         if not has_proven_skill(ranker, channel, query.question):
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
+        ranking = explained(ranking, query, ranker)
         answer = compose_answer(asked.candidates, query, releases, ranking, placements)
         added: dict[str, object] = {}
         if query.question == ONE_TITLE:

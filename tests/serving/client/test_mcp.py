@@ -64,15 +64,17 @@ def test_an_assistant_finds_four_tools_that_only_read(calls: Any) -> None:
 def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, files: list[Path]) -> None:
     names = [str(path) for path in files]
     one = {"title": TITLE, "thumbnail": names[0], "niche": "tech"}
+    compared = one | {"others": names[1:], "channel": "UCown"}
     found = calls(
         ("score", {"title": TITLE, "thumbnails": names, "niche": "tech", "channel": "UCown"}),
         ("similar", one),
         ("explain", one),
         ("niche_report", {"niche": "tech"}),
         ("niche_report", {"niche": "news"}),
+        ("explain", compared),
     )
-    assert [result.is_error for result in found["results"]] == [False] * 5
-    score, similar, explain, tech, news = (result.structured_content for result in found["results"])
+    assert [result.is_error for result in found["results"]] == [False] * 6
+    score, similar, explain, tech, news, compared = (result.structured_content for result in found["results"])
     plain = service.score(*[path.read_bytes() for path in files], category="tech", channel_id="UCown")
 
     assert score["verdict"] == plain["verdict"]
@@ -88,8 +90,14 @@ def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, fil
     assert similar["source"] == "faiss"
     assert {sub_score["name"] for sub_score in explain["sub_scores"]} == set(first["sub_scores"])
     assert "do not explain the rank" in explain["note"]
+    assert "no other candidate" in explain["why"]
+    assert explain["contributions"] == []
+    assert compared["contributions"] == plain["thumbnails"][0]["why"]["contributions"]
+    assert f"{compared['against'][-20:]}, " in compared["why"]
+    assert [c["why"] is not None for c in score["candidates"]] == [True] * len(names)
     assert (tech["library_state"], tech["can_score"]) == ("serving", True)
-    assert (news["library_state"], news["index_release"]) == ("none", None)
+    assert (tech["videos"], tech["winners"], tech["newest_video"]) == (30, 10, None)
+    assert (news["library_state"], news["index_release"], news["videos"]) == ("none", None, None)
     assert tech["not_reported"]
     assert KEY not in str(found)
 

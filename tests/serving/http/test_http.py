@@ -281,7 +281,7 @@ def test_the_page_runs_only_its_own_script_and_cannot_be_framed(service):
 def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     document = httpx.get(f"{service.url}/openapi.json").json()
     batches = {f"/v1/batches{path}" for path in ("", "/{batch_id}", "/{batch_id}/results")}
-    paths = {"/v1/score", "/v1/experiments", "/v1/library/pictures", "/health", "/ready", "/metrics"}
+    paths = {"/v1/score", "/v1/experiments", "/v1/library/pictures", "/v1/lab", "/health", "/ready", "/metrics"}
     documented = {path for path in document["paths"] if not path.startswith(("/internal/", "/admin/"))}
     assert documented == paths | batches
     for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):

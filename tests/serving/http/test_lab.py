@@ -1,0 +1,52 @@
+"""Test `GET /v1/lab` over HTTP: what the lab has, and how fresh it is."""
+
+from datetime import UTC, datetime
+
+import httpx
+from test_http import problem
+
+from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_core.niches import NICHES
+from thumblab_core.running import Running, announced
+
+
+def test_it_needs_the_key(service):
+    assert problem(httpx.get(f"{service.url}/v1/lab", trust_env=False), 401)
+
+
+def test_it_has_the_size_and_the_age_of_each_library_and_the_skill_of_the_model(service, lab):
+    answer = service.client.get("/v1/lab").json()
+    assert list(answer["libraries"]) == list(NICHES)
+    tech, news = answer["libraries"]["tech"], answer["libraries"]["news"]
+    assert (tech["videos"], tech["changed"], tech["held"], tech["reason"]) == (30, 0, None, None)
+    # Number n of the drawn videos has n / 10 times the usual views and 10 n views an hour, so 10 of 30 are winners.
+    assert tech["winners"] == 10
+    assert datetime.fromisoformat(tech["made_at"]) <= datetime.now(UTC)
+    assert (news["release"], news["videos"], news["winners"]) == (None, None, None)
+    assert "no index of news" in news["reason"]
+    model = answer["model"]
+    assert model["release"] == service.health()["model"]["release"]
+    assert model["made_at"] is not None
+    skills = {(skill["question"], skill["measured_on"]): skill["auc"] for skill in model["skills"]}
+    assert skills == {(q, s): 0.7 for q in ("one_title", "package") for s in ("future", "new_channels", "adapted")}
+    assert answer["links"] == {"dagster": None, "mlflow": None}
+
+
+def test_the_links_are_those_of_the_running_lab_without_passwords_and_only_for_operators(new_lab, run):
+    lab = new_lab(mlflow_tracking_uri="http://reader:secret-of-mlflow@127.0.0.1:5001")
+    scorer = NamedKeys(lab.settings).add("scorer", ["score"])
+    running = Running("http://127.0.0.1:3999", "http://127.0.0.1:5999", "http://127.0.0.1:8999")
+    with run(lab.settings, wait=False) as service, announced(lab.settings.data_dir, running):
+        answer = service.client.get("/v1/lab").json()
+        assert answer["links"] == {"dagster": "http://127.0.0.1:3999", "mlflow": "http://127.0.0.1:5001"}
+        assert answer["model"] == {
+            "release": None,
+            "made_at": None,
+            "videos": None,
+            "channels_adapted": None,
+            "skills": [],
+            "reason": answer["model"]["reason"],
+        }
+        assert answer["model"]["reason"]
+        reply = httpx.get(f"{service.url}/v1/lab", headers={"X-API-Key": scorer}, trust_env=False)
+        assert reply.json()["links"] == {"dagster": None, "mlflow": None}

@@ -1,0 +1,80 @@
+"""The answer of `GET /v1/lab`: what the lab has and how fresh it is.
+
+This file is generated: change `thumblab_serving/schemas/lab.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from thumblab_client.models.verdict import SkillOut
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryStateOut:
+    """The library of a niche. All fields but `reason` are null where none is served."""
+
+    release: str | None
+    made_at: datetime | None
+    """When the served release was made."""
+
+    videos: int | None
+    winners: int | None
+    """Null until this process has the library in memory."""
+
+    newest_video: date | None
+    """When the newest video was published. Null as `winners`, and in old releases."""
+
+    changed: int | None
+    """How many videos were put in or taken out since the library was built."""
+
+    encoder: str | None
+    """The image encoder of the vectors, by its name in the settings."""
+
+    held: str | None
+    """Why a person holds the release, so that no newer one replaces it."""
+
+    reason: str | None
+    """Why no library is served, or why the promoted release was refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStateOut:
+    """The ranking model. Fields are null where no model is served."""
+
+    release: str | None
+    made_at: datetime | None
+    videos: int | None
+    """How many videos it was trained on. Null in old releases."""
+
+    channels_adapted: int | None
+    """For how many channels it has an adapter of its own."""
+
+    skills: list[SkillOut]
+    """Its accuracy by question and by kind of channel. If `low` is above 0.5, it is better than chance."""
+
+    reason: str | None
+    """Why no model is served, or why the promoted release was refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinksOut:
+    """The addresses of the lab's other servers, without user names and passwords.
+
+    They are null if the lab's `thumblab up` does not run and no address is set, or if the key lacks the scope
+    `admin`.
+    """
+
+    dagster: str | None
+    mlflow: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabOut:
+    """The answer of `GET /v1/lab`."""
+
+    model: ModelStateOut
+    libraries: dict[str, LibraryStateOut]
+    links: LinksOut
+    library_note: str | None
+    """What the library is made of, where it does not come from YouTube."""

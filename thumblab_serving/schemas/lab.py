@@ -1,0 +1,57 @@
+"""The answer of `GET /v1/lab`: what the lab has and how fresh it is."""
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.verdict import SkillOut
+
+
+class LibraryStateOut(StrictModel):
+    """The library of a niche. All fields but `reason` are null where none is served."""
+
+    release: str | None
+    made_at: datetime | None = Field(description="When the served release was made.")
+    videos: int | None
+    winners: int | None = Field(description="Null until this process has the library in memory.")
+    newest_video: date | None = Field(
+        description="When the newest video was published. Null as `winners`, and in old releases."
+    )
+    changed: int | None = Field(description="How many videos were put in or taken out since the library was built.")
+    encoder: str | None = Field(description="The image encoder of the vectors, by its name in the settings.")
+    held: str | None = Field(description="Why a person holds the release, so that no newer one replaces it.")
+    reason: str | None = Field(description="Why no library is served, or why the promoted release was refused.")
+
+
+class ModelStateOut(StrictModel):
+    """The ranking model. Fields are null where no model is served."""
+
+    release: str | None
+    made_at: datetime | None
+    videos: int | None = Field(description="How many videos it was trained on. Null in old releases.")
+    channels_adapted: int | None = Field(description="For how many channels it has an adapter of its own.")
+    skills: list[SkillOut] = Field(
+        description="Its accuracy by question and by kind of channel. If `low` is above 0.5, it is better than chance."
+    )
+    reason: str | None = Field(description="Why no model is served, or why the promoted release was refused.")
+
+
+class LinksOut(StrictModel):
+    """The addresses of the lab's other servers, without user names and passwords.
+
+    They are null if the lab's `thumblab up` does not run and no address is set, or if the key lacks the scope `admin`.
+    """
+
+    dagster: str | None
+    mlflow: str | None
+
+
+class LabOut(StrictModel):
+    """The answer of `GET /v1/lab`."""
+
+    model: ModelStateOut
+    libraries: dict[Niche, LibraryStateOut]
+    links: LinksOut
+    library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

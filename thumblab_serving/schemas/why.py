@@ -1,0 +1,52 @@
+"""The field `why` of an answer: what moved the score of a candidate against that of another candidate."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class ContributionOut(StrictModel):
+    """What one thing contributes to the difference of two scores."""
+
+    of: Literal["picture", "title", "match", "channel"] = Field(
+        description=(
+            "`picture`: how the picture looks. `title`: its words and wording. `match`: how far the words in the picture "
+            "agree with the title. `channel`: what the channel's own videos say, beyond the model for all channels; 0 where "
+            "the answer is not adapted to a channel."
+        )
+    )
+    difference: float = Field(
+        description="In log views. A positive number speaks for this candidate. They add up to `difference` of `why`."
+    )
+    share: float = Field(
+        ge=-1,
+        le=1,
+        description=(
+            "`difference` as a share of everything that moved the score in either direction. The absolute values of all "
+            "shares add up to 1, or to 0 if the scores are equal."
+        ),
+    )
+
+
+class WhyOut(StrictModel):
+    """What moved the score of a candidate, in comparison with the winner; of the winner, with the second-best candidate.
+
+    The contributions are those of the model to its own score. They say why the model orders two candidates as it does,
+    and not what made viewers click.
+    """
+
+    against: str | None = Field(description="The id of the other candidate's picture. Null where `unknown` is set.")
+    against_title: str | None = Field(description="The title of the other candidate.")
+    difference: float | None = Field(
+        description=(
+            "The score of this candidate minus that of the other, in log views: the model expects exp(difference) times as "
+            "many views. Near-identical candidates keep scores of their own here."
+        )
+    )
+    contributions: list[ContributionOut] = Field(description="Empty where `unknown` is set, else one of each kind.")
+    unknown: str | None = Field(
+        description="Why this cannot be said, for example because the skill of the model is not proven. Null where it can."
+    )
+    summary: str = Field(description="The same in a sentence.")
