@@ -3,6 +3,7 @@
 import { card } from "./card.js";
 import { byId, capital, line, say } from "./dom.js";
 import { overlaysShown, showOverlays } from "./evidence.js";
+import { drawGrid } from "./grid.js";
 import { missingOfLab } from "./lab.js";
 import { show } from "./pictures.js";
 import { adaptation, asked, ranked, skillOf, verdict } from "./words.js";
@@ -23,6 +24,7 @@ export function drawAnswer(comparison, quiet) {
   drawDegraded();
 
   show(comparison.entries);
+  drawGrid(comparison);
   const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry.url, comparison));
   byId("cards").replaceChildren(...cards);
   showOverlays(overlaysShown());

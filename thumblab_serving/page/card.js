@@ -4,6 +4,7 @@ import { byId, capital, line, percent } from "./dom.js";
 import { frame, summary } from "./evidence.js";
 import { libraryImage } from "./library.js";
 import { cropOf } from "./pictures.js";
+import { whyBlock } from "./why.js";
 import { EVIDENCE, factsOf, groupOf, isWebAddress, isWithoutSkill, placedIn, placeOf, repeated, SUB_SCORES } from "./words.js";
 
 export function card(thumbnail, url, { answer, question }) {
@@ -16,6 +17,10 @@ export function card(thumbnail, url, { answer, question }) {
   find(".name").textContent = thumbnail.id;
   find(".name").title = thumbnail.id;
   find(".place").textContent = placeOf(thumbnail, answer);
+  if (thumbnail.title && thumbnail.title !== question.title) {
+    find(".with-title").textContent = `With its own title: “${thumbnail.title}”`;
+    find(".with-title").hidden = false;
+  }
   if (thumbnail.error) {
     find(".card").classList.add("failed");
     find(".error").textContent = thumbnail.error;
@@ -53,8 +58,11 @@ export function card(thumbnail, url, { answer, question }) {
   }
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
+  const why = whyBlock(thumbnail.why, "h4");
+  if (why) find(".why-place").replaceWith(why);
+  else find(".why-place").remove();
   frame(find(".overlay"), thumbnail.evidence);
-  find(".seen").textContent = `${summary(thumbnail.evidence)} ${repeated(question.title, thumbnail.evidence)}`.trim();
+  find(".seen").textContent = `${summary(thumbnail.evidence)} ${repeated(thumbnail.title ?? question.title, thumbnail.evidence)}`.trim();
   find(".crop").textContent = cropOf(thumbnail.evidence.width, thumbnail.evidence.height);
   find(".crop").hidden = !find(".crop").textContent;
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));

@@ -7,10 +7,10 @@ import { noteOfLab, rememberVisit, showLab } from "./lab.js";
 import { loadPictures } from "./library.js";
 import { pictures, restore } from "./pictures.js";
 import { rank } from "./service.js";
+import { inputOf, restoreTitles, titles, wireTitles } from "./titles.js";
 
 const PAUSE_MS = 900; // A change is asked about after this pause, so that not every letter of a title is a question.
 const LIVE = "thumblab-live"; // localStorage keeps under this name whether the page ranks again by itself.
-const HANDLE = /^@|\/@/; // A @handle, or a link with one. The service takes ids, exact titles and links with an id.
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
 
@@ -29,12 +29,13 @@ export function onAnswer(callback) {
 export function question() {
   return {
     title: byId("title").value.trim(),
+    titles: titles(),
     niche: byId("niche").value,
     channel: byId("channel").value.trim(),
   };
 }
 
-const keyOf = (asked, entries) => JSON.stringify([asked, entries.map((entry) => entry.url)]);
+const keyOf = (asked, entries) => JSON.stringify([asked, entries.map((entry) => [entry.url, entry.title])]);
 
 export function isOutdated() {
   return current !== null && keyOf(current.question, current.entries) !== keyOf(question(), pictures());
@@ -58,7 +59,7 @@ export function submit(event) {
   say("problem", "");
   const invalid = firstInvalidField();
   if (invalid) {
-    byId(invalid[0]).focus();
+    invalid[0].focus();
     say("problem", invalid[1]);
     return;
   }
@@ -98,11 +99,13 @@ function present(made, quiet) {
   loadPictures(made.answer).then(() => document.dispatchEvent(new Event("library-pictures")));
 }
 
-// Show a comparison of the history again, with its question and its pictures in the form.
-export function reopen({ question: asked, pictures: stored, answer, note, at }) {
+// Show a comparison of the history again, with its question and its pictures in the form. A comparison of an older
+// version of the page has one title.
+export function reopen({ question: kept, pictures: stored, answer, note, at }) {
+  const asked = { title: kept.title, titles: kept.titles ?? [kept.title], niche: kept.niche, channel: kept.channel };
   asking?.abort();
   current = null;
-  byId("title").value = asked.title;
+  restoreTitles(asked.titles);
   byId("niche").value = asked.niche;
   byId("channel").value = asked.channel;
   restore(stored);
@@ -110,22 +113,28 @@ export function reopen({ question: asked, pictures: stored, answer, note, at }) 
   present({ question: asked, entries: pictures(), answer, note, at }, false);
 }
 
-// Return the id of the first invalid field and what to do about it, or null.
+const isVisible = (text) => VISIBLE.test(text.replace(BLANKS, ""));
+
+// Return the first invalid field and what to do about it, or null.
 function firstInvalidField() {
-  const { title, channel } = question();
-  if (!VISIBLE.test(title.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
-  if (HANDLE.test(channel)) {
-    return ["channel", `A @handle cannot be looked up here. Give the channel's id, which begins with UC: \`thumblab channel add HANDLE\` prints it.`];
+  const { titles: given, channel } = question();
+  const blank = given.findIndex((title) => !isVisible(title));
+  if (blank === 0) return [inputOf(0), "Give the title of the video."];
+  if (blank > 0) return [inputOf(blank), `Give title ${blank + 1}, or remove it.`];
+  const again = given.findIndex((title, row) => given.indexOf(title) < row);
+  if (again > 0) return [inputOf(again), `Titles ${given.indexOf(given[again]) + 1} and ${again + 1} are the same; change or remove one.`];
+  if (channel && !isVisible(channel)) {
+    return [byId("channel"), "Give the channel's name, its @handle, a link to it or its id; or leave the field empty."];
   }
-  if (channel && !VISIBLE.test(channel.replace(BLANKS, ""))) {
-    return ["channel", "Give the channel's id, its exact title or a link with its id; or leave the field empty."];
-  }
-  if (pictures().length < 2) return ["files", "Choose at least two thumbnails to compare."];
-  if (!currentKey()) return ["key", "Give the API key; `thumblab key` prints it."];
+  const unseen = pictures().find(({ title }) => title && !isVisible(title));
+  if (unseen) return [byId("own-titles"), `The own title of ${unseen.name} cannot be seen; change or empty it.`];
+  if (pictures().length < 2) return [byId("files"), "Choose at least two thumbnails to compare."];
+  if (!currentKey()) return [byId("key"), "Give the API key; `thumblab key` prints it."];
   return null;
 }
 
 export function followChanges() {
+  wireTitles(markIfOutdated);
   byId("form").addEventListener("submit", submit);
   byId("again").addEventListener("click", submit);
   byId("live").checked = remembered();

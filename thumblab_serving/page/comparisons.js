@@ -1,5 +1,5 @@
 // Store comparisons in this browser (IndexedDB). A comparison is {id, at, question, answer, note, pictures, bytes, outcome}.
-// `pictures` are {name, file} with the whole files, because an outcome is stored with the pictures that were tested.
+// `pictures` are {name, file, title} with the whole files, because an outcome is stored with the pictures that were tested.
 
 const DATABASE = "thumblab";
 const STORE = "comparisons";

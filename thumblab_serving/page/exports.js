@@ -2,7 +2,7 @@
 
 import { resultImage } from "./result_image.js";
 import { resultPage } from "./result_page.js";
-import { asked, placeOf, ranked, SUB_SCORES, verdict } from "./words.js";
+import { asked, CONTRIBUTORS, isBest, packagePlace, placeOf, ranked, rankedPackages, SUB_SCORES, verdict } from "./words.js";
 
 export const exportsOf = {
   "export-image": async (comparison) => save(await resultImage(comparison), nameOf(comparison, "png")),
@@ -24,26 +24,55 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// Return a table with a row for each picture, the best first.
+// Return a table with a row for each picture, or for each package of several titles, the best first.
 function table(comparison) {
   const { answer } = comparison;
   const facts = asked(comparison);
   const [, heading] = verdict(answer);
   const names = Object.keys(SUB_SCORES);
   const columns = [
-    "place", "picture", "chance_to_win", "score", "evidence_mean", "similarity",
+    "place", "picture", "chance_to_win", "best_beats_it", "score", "evidence_mean", "similarity",
+    "why_compared_with", ...Object.keys(CONTRIBUTORS).map((of) => `why_${of}`), "why",
     ...names, ...names.map((name) => `${name}_niche_percentile`),
     "nearest_winner", "error", "title", "niche", "channel", "ranked_at", "verdict", "model", "index", "note",
   ];
-  const rows = ranked(comparison).map(({ thumbnail }) => [
-    placeOf(thumbnail, answer), thumbnail.id, thumbnail.win_probability, thumbnail.score, thumbnail.evidence_mean, thumbnail.similarity_score,
+  const rows = rowsOf(comparison).map(({ thumbnail, place, chance, margin, score, why, title }) => [
+    place, thumbnail.id, chance, margin, score, thumbnail.evidence_mean, thumbnail.similarity_score,
+    why?.against, ...Object.keys(CONTRIBUTORS).map((of) => why?.contributions.find((part) => part.of === of)?.share), why?.summary,
     ...names.map((name) => thumbnail.sub_scores[name]?.value), ...names.map((name) => thumbnail.sub_scores[name]?.niche_percentile),
-    thumbnail.neighbours[0]?.title, thumbnail.error, facts[0][1], answer.niche, facts[2][1], comparison.at, heading,
+    thumbnail.neighbours[0]?.title, thumbnail.error, title, answer.niche, facts[2][1], comparison.at, heading,
     answer.releases.model, answer.releases.index, comparison.note,
   ]);
   const text = [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
   // Spreadsheets take a file for UTF-8 only if it begins with this mark.
   return new Blob(["\ufeff", text, "\r\n"], { type: "text/csv;charset=utf-8" });
+}
+
+// Return what the rows are about. A package has what was measured of its picture, and figures of its own.
+function rowsOf(comparison) {
+  const { answer, question } = comparison;
+  if (!answer.packages) {
+    return ranked(comparison).map(({ thumbnail }) => ({
+      thumbnail,
+      place: placeOf(thumbnail, answer),
+      chance: thumbnail.win_probability,
+      margin: null,
+      score: thumbnail.score,
+      why: thumbnail.why,
+      title: thumbnail.title ?? question.title,
+    }));
+  }
+  const packages = rankedPackages(answer).map((one) => ({
+    thumbnail: answer.thumbnails.find((thumbnail) => thumbnail.id === one.thumbnail),
+    place: packagePlace(one),
+    chance: one.win_probability,
+    margin: isBest(one, answer) ? null : one.margin,
+    score: one.score,
+    why: isBest(one, answer) ? answer.packages.why : null,
+    title: one.title,
+  }));
+  const unread = answer.thumbnails.filter(({ error }) => error);
+  return [...packages, ...unread.map((thumbnail) => ({ thumbnail, place: placeOf(thumbnail, answer), title: question.title }))];
 }
 
 // Return a value as a cell. A spreadsheet would run a text that begins with one of these signs as a formula. Anybody may

@@ -21,7 +21,7 @@ export function keepInHistory(comparison, live) {
 }
 
 async function keepNow({ question, entries, answer, note, at }, live) {
-  const pictures = entries.map(({ name, file }) => ({ name, file }));
+  const pictures = entries.map(({ name, file, title }) => ({ name, file, title }));
   const replaced = live && lastId !== null ? { id: lastId } : {};
   try {
     const { id, deleted } = await keep({ ...replaced, question, pictures, answer, note, at });
@@ -59,7 +59,8 @@ export async function drawHistory() {
 function item(comparison) {
   const { question, answer, pictures, at } = comparison;
   const node = line("li", "", "panel past");
-  const heading = line("h3", question.title);
+  const more = (question.titles ?? []).length - 1;
+  const heading = line("h3", more > 0 ? `${question.title} (and ${more} more ${more === 1 ? "title" : "titles"})` : question.title);
   const facts = [NICHES[answer.niche] ?? answer.niche, question.channel, moment(at)].filter(Boolean).join(" · ");
   const strip = line("ul", "", "strip");
   for (const { thumbnail, entry } of ranked({ answer, entries: pictures })) {

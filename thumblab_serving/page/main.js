@@ -8,6 +8,7 @@ import { exportsOf } from "./exports.js";
 import { drawHistory, keepInHistory, onReopen, wireHistory } from "./history.js";
 import { takeKey } from "./key.js";
 import { onLabShown, showLab, welcome } from "./lab.js";
+import { drawDetails } from "./lab_view.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
 import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
@@ -24,7 +25,10 @@ function showView() {
     else link.removeAttribute("aria-current");
   }
   if (view === "history") drawHistory();
-  if (view === "lab") showLab();
+  if (view === "lab") {
+    showLab();
+    drawDetails();
+  }
 }
 
 function goTo(view) {

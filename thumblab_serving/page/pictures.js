@@ -1,4 +1,5 @@
-// The chosen pictures: by file, by drop and by paste. An entry is {file, name, url}; `url` is an object URL of the file.
+// The chosen pictures: by file, by drop and by paste. An entry is {file, name, url, title}; `url` is an object URL of the
+// file, and `title` the title of its own that somebody gave it.
 
 import { button, byId, bytes, image, line, say } from "./dom.js";
 
@@ -11,7 +12,8 @@ let chosen = [];
 let shown = []; // The answer on the page shows these entries.
 let changed = () => {};
 
-export const pictures = () => [...chosen];
+// Return the chosen pictures. `title` is the own title of a picture, or "".
+export const pictures = () => chosen.map((entry) => ({ ...entry, title: byId("own-titles").checked ? entry.title.trim() : "" }));
 
 export function onPicturesChanged(callback) {
   changed = callback;
@@ -41,7 +43,8 @@ export function choose(files, source = "file") {
 export function restore(stored) {
   const before = chosen;
   chosen = [];
-  for (const { name, file } of stored) add(file, name);
+  for (const { name, file, title } of stored) add(file, name, title);
+  byId("own-titles").checked = chosen.some((entry) => entry.title);
   forget(before);
   showLeftOut([]);
   draw();
@@ -54,8 +57,8 @@ export function show(entries) {
   forget(before);
 }
 
-function add(file, name) {
-  chosen.push({ file, name: unused(name), url: URL.createObjectURL(file) });
+function add(file, name, title = "") {
+  chosen.push({ file, name: unused(name), url: URL.createObjectURL(file), title });
 }
 
 // Return a name that no other chosen picture has. The service could not tell two pictures of one name apart in its answer.
@@ -69,7 +72,8 @@ function unused(name) {
 }
 
 function forget(entries) {
-  for (const entry of entries) if (!chosen.includes(entry) && !shown.includes(entry)) URL.revokeObjectURL(entry.url);
+  const used = new Set([...chosen, ...shown].map((entry) => entry.url));
+  for (const entry of entries) if (!used.has(entry.url)) URL.revokeObjectURL(entry.url);
 }
 
 export function sizeOf(entries) {
@@ -112,8 +116,20 @@ function chosenItem(entry) {
   remover.setAttribute("aria-label", `Remove ${entry.name}`);
   const name = line("p", entry.name, "file-name");
   name.title = entry.name;
-  item.append(picture, name, crop, remover);
+  item.append(picture, name, crop, ownTitle(entry), remover);
   return item;
+}
+
+function ownTitle(entry) {
+  const [label, input] = [line("label", "", "own"), document.createElement("input")];
+  input.type = "text";
+  input.maxLength = 300;
+  input.autocomplete = "off";
+  input.placeholder = "Own title";
+  input.value = entry.title;
+  input.addEventListener("input", () => (entry.title = input.value));
+  label.append(line("span", `Own title of ${entry.name}`, "visually-hidden"), input);
+  return label;
 }
 
 // Return what YouTube cuts off a picture that is not 16:9, or "". A difference of 1 % is not visible.

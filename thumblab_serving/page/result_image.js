@@ -2,22 +2,22 @@
 
 import { percent } from "./dom.js";
 import { blobOf, drawn } from "./drawn_pictures.js";
-import { adaptation, asked, isWithoutSkill, placeOf, ranked, skillOf, verdict } from "./words.js";
+import { adaptation, asked, isBest, isWithoutSkill, packagePlace, placeOf, ranked, rankedPackages, skillOf, verdict } from "./words.js";
 
 const [WIDTH, EDGE, GAP] = [1200, 40, 24];
+const MOST_PACKAGES = 12; // A grid may have 200 packages. The picture shows its best.
 const FONT = "system-ui, sans-serif";
 const [GROUND, TEXT, SOFT, FRAME] = ["#ffffff", "#1d2326", "#5b6569", "#0f766e"];
 
 export async function resultImage(comparison) {
-  const { answer } = comparison;
-  const pairs = ranked(comparison);
-  const columns = pairs.length <= 4 ? 2 : pairs.length <= 9 ? 3 : 4;
+  const tiles = tilesOf(comparison);
+  const columns = tiles.length <= 4 ? 2 : tiles.length <= 9 ? 3 : 4;
   const tile = (WIDTH - 2 * EDGE - (columns - 1) * GAP) / columns;
   const high = (tile * 9) / 16;
   const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
   const head = headLines(pen, comparison);
-  const rows = Math.ceil(pairs.length / columns);
+  const rows = Math.ceil(tiles.length / columns);
   canvas.width = WIDTH;
   canvas.height = Math.ceil(EDGE + head.reduce((sum, { size }) => sum + size * 1.4, 0) + GAP + rows * (high + 76) + EDGE);
   pen.fillStyle = GROUND;
@@ -28,23 +28,47 @@ export async function resultImage(comparison) {
     write(pen, text, EDGE, y - size * 0.4, { size, weight, colour });
   }
   y += GAP;
-  for (const [row, { thumbnail, entry }] of pairs.entries()) {
+  for (const [row, { file, first, place, name }] of tiles.entries()) {
     const left = EDGE + (row % columns) * (tile + GAP);
     const top = y + Math.floor(row / columns) * (high + 76);
-    const picture = await drawn(entry.file, Math.round(tile));
+    const picture = await drawn(file, Math.round(tile));
     pen.fillStyle = "#e9e6df";
     pen.fillRect(left, top, tile, high);
     if (picture) pen.drawImage(picture, left, top, tile, high);
-    if (thumbnail.rank === 1 && !isWithoutSkill(answer)) {
+    if (first) {
       pen.lineWidth = 6;
       pen.strokeStyle = FRAME;
       pen.strokeRect(left, top, tile, high);
     }
-    const chance = thumbnail.win_probability === null ? "" : ` · ${percent(thumbnail.win_probability)} chance to win`;
-    write(pen, placeOf(thumbnail, answer) + chance, left, top + high + 26, { size: 20, weight: 600, colour: TEXT, width: tile });
-    write(pen, thumbnail.id, left, top + high + 50, { size: 16, weight: 400, colour: SOFT, width: tile });
+    write(pen, place, left, top + high + 26, { size: 20, weight: 600, colour: TEXT, width: tile });
+    write(pen, name, left, top + high + 50, { size: 16, weight: 400, colour: SOFT, width: tile });
   }
   return blobOf(canvas, "image/png");
+}
+
+// Return what the tiles show: the pictures in their order, or the best packages of several titles.
+function tilesOf(comparison) {
+  const { answer, entries } = comparison;
+  const chance = (one, words) => (one.win_probability === null ? "" : ` · ${percent(one.win_probability)} chance to ${words}`);
+  if (!answer.packages) {
+    return ranked(comparison).map(({ thumbnail, entry }) => ({
+      file: entry.file,
+      first: thumbnail.rank === 1 && !isWithoutSkill(answer),
+      place: placeOf(thumbnail, answer) + chance(thumbnail, "win"),
+      name: thumbnail.id,
+    }));
+  }
+  return rankedPackages(answer).slice(0, MOST_PACKAGES).map((one) => ({
+    file: entries[answer.thumbnails.findIndex(({ id }) => id === one.thumbnail)].file,
+    first: isBest(one, answer),
+    place: packagePlace(one) + chance(one, "be the best"),
+    name: `${one.title} · ${one.thumbnail}`,
+  }));
+}
+
+function whyOf({ packages, thumbnails, winner }) {
+  const why = packages ? packages.why : thumbnails.find(({ id }) => id === winner)?.why;
+  return why && why.unknown === null ? `Why: ${why.summary}` : "";
 }
 
 function headLines(pen, comparison) {
@@ -55,14 +79,20 @@ function headLines(pen, comparison) {
     [heading, 36, 700, TEXT],
     [explanation, 20, 400, TEXT],
     [skillOf(answer), 18, 400, SOFT],
+    [whyOf(answer), 18, 400, SOFT],
     [adaptation(answer.channel), 18, 400, SOFT],
     [comparison.note, 18, 700, TEXT],
     [facts.map(([name, value]) => `${name}: ${value}`).join("  ·  "), 18, 400, SOFT],
+    [moreThan(answer), 18, 400, SOFT],
     [`Thumbnail Lab, model ${answer.releases.model}`, 16, 400, SOFT],
   ];
   return parts.flatMap(([text, size, weight, colour]) =>
     wrapped(pen, text, size, weight).map((part) => ({ text: part, size, weight, colour })),
   );
+}
+
+function moreThan({ packages }) {
+  return packages && packages.grid.length > MOST_PACKAGES ? `The best ${MOST_PACKAGES} of ${packages.grid.length} packages are shown.` : "";
 }
 
 function wrapped(pen, text, size, weight) {

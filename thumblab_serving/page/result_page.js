@@ -3,7 +3,8 @@
 import { capital, line, percent } from "./dom.js";
 import { blobOf, drawn } from "./drawn_pictures.js";
 import { summary } from "./evidence.js";
-import { adaptation, asked, factsOf, isWebAddress, placedIn, placeOf, ranked, repeated, skillOf, SUB_SCORES, verdict } from "./words.js";
+import { titlesOf } from "./grid.js";
+import { adaptation, asked, factsOf, isWebAddress, packagePlace, placedIn, placeOf, ranked, repeated, skillOf, SUB_SCORES, verdict } from "./words.js";
 
 const WIDTH = 640;
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -14,6 +15,7 @@ body { margin: 0 auto; max-width: 70rem; padding: 1.5rem; font: 1rem/1.5 system-
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; } dd { margin: 0; } dt, small { color: var(--soft); }
 ol.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: 1.5rem; padding: 0; list-style: none; }
 .cards > li { border-top: 3px solid var(--line); padding-top: .75rem; }
+table { border-collapse: collapse; } th, td { padding: .4rem .75rem; border: 1px solid var(--line); text-align: left; }
 .cards img { display: block; width: 100%; aspect-ratio: 16 / 9; object-fit: cover; border-radius: 8px; }
 small { display: block; } h3 { margin: .75rem 0 0; } h4 { margin: 1rem 0 .25rem; } .cards ul { padding-left: 1.1rem; }`;
 
@@ -28,12 +30,13 @@ export async function resultPage(comparison) {
   main.append(line("h1", heading), line("p", explanation));
   for (const text of [comparison.note, skillOf(answer), adaptation(answer.channel)]) if (text) main.append(line("p", text));
   main.append(facts(asked(comparison)));
+  if (answer.packages) main.append(line("h2", "Titles × pictures"), ...grid(answer));
   if (answer.degraded.length > 0) {
     main.append(line("h2", "What was missing or limits this answer"), list(answer.degraded.map((text) => `${capital(text)}.`)));
   }
   const cards = line("ol", "", "cards");
   for (const { thumbnail, entry } of ranked(comparison)) cards.append(await card(thumbnail, entry, comparison));
-  main.append(line("h2", "The pictures"), cards);
+  main.append(line("h2", answer.packages ? `The pictures under “${comparison.question.title}”` : "The pictures"), cards);
   const releases = `Model ${answer.releases.model}, index ${answer.releases.index ?? "none"}.`;
   main.append(line("p", `Made with Thumbnail Lab. ${releases} Chances are estimates of a model that was trained on pairs of videos of the same channel.`));
   page.body.append(main);
@@ -61,6 +64,33 @@ function list(texts) {
   return node;
 }
 
+// Return the grid of several titles as a table, and what moved the score of the best package.
+function grid({ packages, thumbnails }) {
+  const table = document.createElement("table");
+  const pictures = thumbnails.map(({ id }) => id).filter((id) => packages.grid.some((one) => one.thumbnail === id));
+  const head = document.createElement("tr");
+  head.append(...["Title", ...pictures].map((text) => heading(text, "col")));
+  table.append(head);
+  for (const title of titlesOf(packages)) {
+    const row = document.createElement("tr");
+    const found = pictures.map((id) => packages.grid.find((one) => one.title === title && one.thumbnail === id));
+    row.append(heading(title, "row"), ...found.map((one) => line("td", one ? said(one) : "–")));
+    table.append(row);
+  }
+  return [table, ...(packages.why ? [line("p", `Why the best: ${packages.why.summary}`)] : [])];
+}
+
+function said(one) {
+  const chance = one.win_probability === null ? "" : `, ${percent(one.win_probability)} chance to be the best`;
+  return packagePlace(one) + chance;
+}
+
+function heading(text, scope) {
+  const node = line("th", text);
+  node.scope = scope;
+  return node;
+}
+
 async function card(thumbnail, entry, { answer, question }) {
   const node = document.createElement("li");
   const picture = await drawn(entry.file, WIDTH);
@@ -71,6 +101,7 @@ async function card(thumbnail, entry, { answer, question }) {
     node.append(shown);
   }
   node.append(line("h3", `${placeOf(thumbnail, answer)} · ${thumbnail.id}`));
+  if (thumbnail.title && thumbnail.title !== question.title) node.append(line("p", `With its own title: “${thumbnail.title}”`));
   if (thumbnail.error) {
     node.append(line("p", thumbnail.error));
     return node;
@@ -80,7 +111,10 @@ async function card(thumbnail, entry, { answer, question }) {
   if (thumbnail.evidence_mean !== null) figures.push(["Evidence", `${Math.round(thumbnail.evidence_mean)} of 100`]);
   if (thumbnail.score !== null) figures.push([`Score in ${answer.score_among}`, `${Math.round(thumbnail.score)} of 100`]);
   if (thumbnail.similarity_score !== null) figures.push(["Similarity to niche", `${Math.round(thumbnail.similarity_score)} of 100`]);
-  node.append(facts(figures), line("h4", "What was measured"), line("p", `${summary(thumbnail.evidence)} ${repeated(question.title, thumbnail.evidence)}`.trim()));
+  node.append(facts(figures));
+  if (thumbnail.why) node.append(line("h4", "Why"), line("p", thumbnail.why.summary));
+  const seen = `${summary(thumbnail.evidence)} ${repeated(thumbnail.title ?? question.title, thumbnail.evidence)}`.trim();
+  node.append(line("h4", "What was measured"), line("p", seen));
   const subs = document.createElement("ul");
   for (const [name, sub] of Object.entries(thumbnail.sub_scores)) {
     const item = line("li", `${SUB_SCORES[name] ?? name}: ${placedIn(sub, answer.niche)}`);

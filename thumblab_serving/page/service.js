@@ -5,10 +5,12 @@ import { currentKey, forgetKey } from "./key.js";
 // Return the answer to the question about the pictures.
 export function rank(question, pictures, signal) {
   const form = new FormData();
-  form.append("title", question.title);
+  if (question.titles.length === 1) form.append("title", question.title);
+  else for (const title of question.titles) form.append("titles", title);
   form.append("category", question.niche);
   if (question.channel) form.append("channel_id", question.channel);
   for (const { file, name } of pictures) form.append("thumbnails", file, name);
+  if (pictures.some(({ title }) => title)) for (const { title } of pictures) form.append("thumbnail_titles", title);
   return call("v1/score", { method: "POST", body: form, signal }, true);
 }
 
@@ -23,6 +25,10 @@ export function storeExperiment(experiment, files) {
 export function libraryPictures(ids) {
   const query = new URLSearchParams(ids.map((id) => ["video_id", id]));
   return call(`v1/library/pictures?${query}`, {}, true);
+}
+
+export function labState() {
+  return call("v1/lab", {}, true);
 }
 
 export function health() {

@@ -5,7 +5,7 @@ import { comparison, question } from "./compare.js";
 import { byId, image, line } from "./dom.js";
 import { neighboursOf, urlOf } from "./library.js";
 import { pictures } from "./pictures.js";
-import { ranked } from "./words.js";
+import { ranked, rankedPackages } from "./words.js";
 
 // Each place shows `tiles` videos, of which the chosen picture is number `at`. The widths are in surroundings.css.
 const PLACES = {
@@ -95,10 +95,21 @@ function noteOn(others) {
 }
 
 function candidateTile(entry) {
-  const { title, channel } = question();
+  const { title: first, channel } = question();
+  const title = entry.title || bestTitle(entry) || first;
   const tile = videoTile(image(entry.url), title || "The title of the video", channel || "Your channel", "No views yet");
   tile.classList.add("yours");
   return tile;
+}
+
+// Return the title under which the picture ranks best, if the answer on the page compares several titles of the form.
+function bestTitle(entry) {
+  const made = comparison();
+  if (made === null || !made.answer.packages) return "";
+  const place = made.entries.findIndex((other) => other.url === entry.url);
+  const name = made.answer.thumbnails[place]?.id;
+  const best = rankedPackages(made.answer).find((one) => one.thumbnail === name && question().titles.includes(one.title));
+  return best?.title ?? "";
 }
 
 function neighbourTile(near) {

@@ -24,15 +24,51 @@ export const NICHES = {
 export const NO_SKILL =
   "The model was not shown to order such pictures better than chance, so it names no winner. Read what was measured, and test the pictures you like.";
 
+const NO_PACKAGE_SKILL =
+  "The model was not shown to order packages of a title and a picture better than chance, so it names none. Which picture is better under one title is another question: see below.";
+
 export const EVIDENCE = "Mean percentile in the niche of what was measured of every picture. It was not shown to predict views.";
+
+// What contributes to the score of a picture, see the field `why` of an answer.
+export const CONTRIBUTORS = {
+  picture: "The picture",
+  title: "The title",
+  match: "Their match",
+  channel: "The channel's history",
+};
 
 // Return the near-identical group of a candidate, which is empty if the candidate is in no group.
 export function groupOf(name, answer) {
   return answer.near_identical.find((group) => group.includes(name)) ?? [];
 }
 
-// Return the kind of the verdict, its heading and its explanation.
+// Return the kind of the verdict, its heading and its explanation. With several titles, it is that on the packages.
 export function verdict(answer) {
+  return answer.packages ? packageVerdict(answer.packages) : pictureVerdict(answer);
+}
+
+function packageVerdict({ verdict: sureness, best_title: title, best_thumbnail: thumbnail, confidence }) {
+  const best = `“${title}” with ${thumbnail}`;
+  const chance = confidence === null ? "" : `Chance to beat the second package: ${percent(confidence)}.`;
+  switch (sureness) {
+    case "clear":
+      return ["", `Best: ${best}`, `A clear lead. ${chance}`];
+    case "leaning":
+      return ["", `Leaning to ${best}`, `Ahead, but not by much. ${chance}`];
+    case "too_close_to_call":
+      return ["unsure", "Too close to call", `${best} is first. ${chance} Choose the package you like, or test both.`];
+    case "only_one":
+      return ["unsure", "Only one package could be ranked", "There is nothing to compare it with."];
+    case "no_skill":
+      return ["unsure", "No skill here: no best package", NO_PACKAGE_SKILL];
+    case "no_verdict":
+      return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
+    default:
+      return ["none", "None of these could be read", "Each card below says why."];
+  }
+}
+
+function pictureVerdict(answer) {
   const group = groupOf(answer.winner, answer);
   const standsFor = group.length === 0 ? "" : ` It stands for its near-identical group: ${group.join(", ")}.`;
   const chance = answer.confidence === null ? "" : `Chance to beat the second: ${percent(answer.confidence)}.${standsFor}`;
@@ -67,8 +103,9 @@ export function adaptation(channel) {
 // Return what was asked and when, as pairs of a name and a value. Every result and every export shows them.
 export function asked({ question, answer, at }) {
   const channel = answer.channel?.channel_id ?? question.channel;
+  const titles = question.titles ?? [question.title];
   return [
-    ["Title", question.title],
+    titles.length > 1 ? ["Titles", titles.map((title) => `“${title}”`).join(", ")] : ["Title", question.title],
     ["Niche", NICHES[answer.niche] ?? answer.niche],
     ["Channel", channel || "none given"],
     ["Ranked", moment(at)],
@@ -77,8 +114,9 @@ export function asked({ question, answer, at }) {
 
 // Return the sentence on the skill, or "". A skill that was not shown to be better than chance is among `degraded`.
 export function skillOf(answer) {
-  const proven = answer.verdict !== "no_skill" && answer.skill !== null && answer.skill.low !== null && answer.skill.low > 0.5;
-  return proven ? answer.skill.summary : "";
+  const { verdict: sureness, skill } = answer.packages ?? answer;
+  const proven = sureness !== "no_skill" && skill !== null && skill.low !== null && skill.low > 0.5;
+  return proven ? skill.summary : "";
 }
 
 // Whether the order of the answer follows the evidence, or nothing, because the model has no proven skill.
@@ -97,6 +135,27 @@ export function ranked({ answer, entries }) {
   const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, entry: entries[row] }));
   return pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
 }
+
+// Return the verdict on the pictures under one title in a few words, or "" for the own title of a picture.
+export function underTitle(under) {
+  if (!under) return "";
+  const chance = under.confidence === null ? "" : ` (${percent(under.confidence)})`;
+  const words = {
+    clear: `best picture: ${under.winner}${chance}`,
+    leaning: `leaning to ${under.winner}${chance}`,
+    too_close_to_call: `too close to call between its pictures${chance}`,
+    no_skill: "no skill for pictures under one title",
+  };
+  return words[under.verdict] ?? "";
+}
+
+// Return the packages of an answer, the best first.
+export const rankedPackages = (answer) => [...answer.packages.grid].sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity));
+
+export const packagePlace = (one) => (one.rank === null ? "Not ranked" : `#${one.rank}`);
+
+// Whether a package is the best of the answer.
+export const isBest = (one, { packages }) => one.title === packages.best_title && one.thumbnail === packages.best_thumbnail;
 
 // Return where a sub-score lies, in words.
 export function placedIn(sub, niche) {

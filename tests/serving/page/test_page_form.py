@@ -168,13 +168,8 @@ def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(brows
     browser.evaluate("document.getElementById('result').hidden = true; document.getElementById('go').click()")
     browser.wait("!document.getElementById('result').hidden")
     assert browser.evaluate("document.getElementById('adapted').textContent") == f"Not adapted to {id_}."
-    for given, message in (
-        ("@veritasium", "A @handle cannot be looked up here"),
-        ("https://www.youtube.com/@veritasium", "A @handle cannot be looked up here"),
-        ("\u200b", "Give the channel's id"),
-    ):
-        browser.evaluate(f"document.getElementById('channel').value = {json.dumps(given)}")
-        browser.evaluate("document.getElementById('go').click()")
-        browser.wait("!document.getElementById('problem').hidden")
-        assert message in browser.evaluate("document.getElementById('problem').textContent")
-        assert "channel_id" not in browser.evaluate("document.getElementById('problem').textContent")
+    browser.evaluate("document.getElementById('channel').value = '\\u200b'")
+    browser.evaluate("document.getElementById('go').click()")
+    browser.wait("!document.getElementById('problem').hidden")
+    problem = browser.evaluate("document.getElementById('problem').textContent")
+    assert problem == "Give the channel's name, its @handle, a link to it or its id; or leave the field empty."

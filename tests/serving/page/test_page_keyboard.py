@@ -55,8 +55,14 @@ def test_axe_finds_nothing(settled, service, files, width, dark):
     settled.evaluate("""(() => { const field = document.getElementById('title'); field.value = 'Another';
         field.dispatchEvent(new Event('input', { bubbles: true })); })()""")
     assert violations(settled) == [], "an outdated answer"
+    settled.click("#add-title")
+    settled.click("#own-titles")
+    settled.evaluate("document.querySelector('#more-titles input').value = 'A second title'")
+    settled.click("#go")
+    settled.wait("!document.getElementById('packages').hidden")
+    assert violations(settled) == [], "several titles"
     settled.click("nav a[href='#lab']")
-    settled.wait("!document.getElementById('view-lab').hidden")
+    settled.wait("!document.getElementById('lab-details').hidden")
     assert violations(settled) == [], "the lab"
     settled.click("nav a[href='#history']")
     settled.wait("document.querySelectorAll('.past').length > 0")

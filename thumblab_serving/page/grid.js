@@ -1,0 +1,83 @@
+// The grid of several titles and pictures: a row for each title, a column for each picture.
+
+import { byId, image, line, percent } from "./dom.js";
+import { isBest, underTitle } from "./words.js";
+import { whyBlock } from "./why.js";
+
+// Show the grid of a comparison, or hide it if the comparison has one title.
+export function drawGrid({ answer, entries }) {
+  const { packages, thumbnails } = answer;
+  byId("packages").hidden = !packages;
+  byId("cards-title").hidden = !packages;
+  if (!packages) return;
+  byId("packages-note").textContent = noteOn(packages);
+  // The answer keeps the order of the request, so its pictures are matched by position.
+  const pictures = thumbnails.map(({ id }, row) => ({ id, url: entries[row].url }));
+  const shown = pictures.filter(({ id }) => packages.grid.some((one) => one.thumbnail === id));
+  byId("grid").replaceChildren(...tableOf(packages, shown));
+  byId("packages-why").replaceChildren(...[whyBlock(packages.why, "h4")].filter(Boolean));
+  byId("cards-title").textContent = `The pictures under “${titlesOf(packages)[0]}”`;
+}
+
+export const titlesOf = (packages) => [...new Set(packages.grid.map((one) => one.title))];
+
+function noteOn({ best_title: best }) {
+  const shares = "Each field shows the chance of its package to be the best of all.";
+  return best === null ? "No package is named the best." : `${shares} Below it is the chance that the best package beats it.`;
+}
+
+// The roles are written down, because a browser drops those of a table that is laid out as a grid, as on a phone.
+function tableOf(packages, pictures) {
+  const head = part("thead", "rowgroup");
+  const names = part("tr", "row");
+  names.append(heading("col", "columnheader", [line("span", "Title")]));
+  for (const { id, url } of pictures) names.append(heading("col", "columnheader", [image(url), line("span", id)]));
+  head.append(names);
+  const body = part("tbody", "rowgroup");
+  for (const title of titlesOf(packages)) body.append(rowOf(title, packages, pictures));
+  return [head, body];
+}
+
+function rowOf(title, packages, pictures) {
+  const row = part("tr", "row");
+  const under = underTitle(packages.under_titles.find((one) => one.title === title));
+  row.append(heading("row", "rowheader", [line("span", title), ...(under ? [line("small", under)] : [])]));
+  for (const picture of pictures) {
+    row.append(cell(packages.grid.find((one) => one.title === title && one.thumbnail === picture.id), packages, picture));
+  }
+  return row;
+}
+
+function cell(found, packages, { id, url }) {
+  const node = part("td", "cell");
+  if (!found) {
+    node.append(line("span", "–", "soft"));
+    node.className = "empty";
+    return node;
+  }
+  node.append(image(url, id));
+  if (found.rank === null) {
+    node.append(line("span", "not ranked", "soft"));
+    return node;
+  }
+  const best = isBest(found, { packages });
+  node.className = best ? "best" : "";
+  node.append(line("strong", `#${found.rank}`));
+  if (found.win_probability !== null) node.append(line("span", percent(found.win_probability), "grid-chance"));
+  if (best) node.append(line("small", "the best"));
+  else if (found.margin !== null) node.append(line("small", `the best beats it: ${percent(found.margin)}`));
+  return node;
+}
+
+function part(tag, role) {
+  const node = document.createElement(tag);
+  node.setAttribute("role", role);
+  return node;
+}
+
+function heading(scope, role, content) {
+  const node = part("th", role);
+  node.scope = scope;
+  node.append(...content);
+  return node;
+}
