@@ -58,7 +58,7 @@ export function card(thumbnail, url, { answer, question }) {
   }
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
-  const why = whyBlock(thumbnail.why, "h4");
+  const why = whyBlock(thumbnail.why, answer.question === "package");
   if (why) find(".why-place").replaceWith(why);
   else find(".why-place").remove();
   frame(find(".overlay"), thumbnail.evidence);

@@ -15,7 +15,7 @@ export function drawGrid({ answer, entries }) {
   const pictures = thumbnails.map(({ id }, row) => ({ id, url: entries[row].url }));
   const shown = pictures.filter(({ id }) => packages.grid.some((one) => one.thumbnail === id));
   byId("grid").replaceChildren(...tableOf(packages, shown));
-  byId("packages-why").replaceChildren(...[whyBlock(packages.why, "h4")].filter(Boolean));
+  byId("packages-why").replaceChildren(...[whyBlock(packages.why, true)].filter(Boolean));
   byId("cards-title").textContent = `The pictures under “${titlesOf(packages)[0]}”`;
 }
 

@@ -3,7 +3,7 @@
 import { drop, dropAll, keep, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
 import { button, byId, bytes, image, line, moment, say } from "./dom.js";
 import { openOutcome, wireOutcome } from "./outcome.js";
-import { NICHES, placeOf, ranked, verdict } from "./words.js";
+import { NICHES, packagePlace, placeOf, ranked, rankedPackages, verdict } from "./words.js";
 
 let reopened = () => {};
 let lastId = null; // The id of the comparison on the page. A live answer replaces it.
@@ -63,11 +63,11 @@ function item(comparison) {
   const heading = line("h3", more > 0 ? `${question.title} (and ${more} more ${more === 1 ? "title" : "titles"})` : question.title);
   const facts = [NICHES[answer.niche] ?? answer.niche, question.channel, moment(at)].filter(Boolean).join(" · ");
   const strip = line("ul", "", "strip");
-  for (const { thumbnail, entry } of ranked({ answer, entries: pictures })) {
+  for (const { entry, place } of withPlaces(answer, pictures)) {
     const url = URL.createObjectURL(entry.file);
     urls.push(url);
     const picture = document.createElement("li");
-    picture.append(image(url, entry.name), line("span", placeOf(thumbnail, answer)));
+    picture.append(image(url, entry.name), line("span", place));
     strip.append(picture);
   }
   const actions = line("div", "", "actions");
@@ -85,6 +85,18 @@ function item(comparison) {
   if (comparison.outcome) node.append(line("p", outcomeWords(comparison.outcome), "outcome"));
   node.append(actions);
   return node;
+}
+
+// Return the pictures with their places, the best first. With several titles, it is the place of a picture's best package.
+function withPlaces(answer, pictures) {
+  const pairs = ranked({ answer, entries: pictures });
+  if (!answer.packages) return pairs.map((pair) => ({ ...pair, place: placeOf(pair.thumbnail, answer) }));
+  const packages = rankedPackages(answer);
+  const best = ({ thumbnail }) => packages.findIndex((one) => one.thumbnail === thumbnail.id);
+  return pairs
+    .map((pair) => ({ ...pair, at: best(pair) < 0 ? packages.length : best(pair) }))
+    .sort((a, b) => a.at - b.at)
+    .map((pair) => ({ ...pair, place: pair.at < packages.length ? `${packagePlace(packages[pair.at])} of ${packages.length} packages` : "Not ranked" }));
 }
 
 const OUTCOMES = { performed_the_same: "the variants performed the same", inconclusive: "the test was inconclusive" };

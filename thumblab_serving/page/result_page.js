@@ -15,7 +15,7 @@ body { margin: 0 auto; max-width: 70rem; padding: 1.5rem; font: 1rem/1.5 system-
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; } dd { margin: 0; } dt, small { color: var(--soft); }
 ol.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: 1.5rem; padding: 0; list-style: none; }
 .cards > li { border-top: 3px solid var(--line); padding-top: .75rem; }
-table { border-collapse: collapse; } th, td { padding: .4rem .75rem; border: 1px solid var(--line); text-align: left; }
+table { display: block; overflow-x: auto; border-collapse: collapse; } th, td { padding: .4rem .75rem; border: 1px solid var(--line); text-align: left; }
 .cards img { display: block; width: 100%; aspect-ratio: 16 / 9; object-fit: cover; border-radius: 8px; }
 small { display: block; } h3 { margin: .75rem 0 0; } h4 { margin: 1rem 0 .25rem; } .cards ul { padding-left: 1.1rem; }`;
 

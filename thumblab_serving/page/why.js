@@ -3,16 +3,17 @@
 import { line, percent } from "./dom.js";
 import { CONTRIBUTORS } from "./words.js";
 
-// Return a block on the field `why` of an answer. `heading` is the tag of its heading. Return null for an answer of an
-// older service, which does not have the field.
-export function whyBlock(why, heading) {
+// Return a block on the field `why` of an answer. `titled` says whether the candidates have different titles. Return null
+// for an answer of an older service, which does not have the field.
+export function whyBlock(why, titled) {
   if (!why) return null;
   const block = line("div", "", "why");
   if (why.unknown !== null) {
-    block.append(line(heading, "Why"), line("p", why.summary, "why-note"));
+    block.append(line("h4", "Why"), line("p", why.summary, "why-note"));
     return block;
   }
-  block.append(line(heading, `Why, compared with ${why.against}`));
+  const other = titled ? `“${why.against_title}” with ${why.against}` : why.against;
+  block.append(line("h4", `Why, compared with ${other}`));
   const list = document.createElement("ul");
   list.append(...why.contributions.map(part));
   block.append(list);

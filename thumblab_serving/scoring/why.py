@@ -62,7 +62,7 @@ def explain(
             for of, part in zip(CONTRIBUTORS, differences, strict=True)
         ]
         other, title = opponent if ids is None else ids[opponent], query.titles[opponent].text
-        called = _shortened(other) if query.question == ONE_TITLE else f"{_shortened(other)} with “{title}”"
+        called = _shortened(other) if query.question == ONE_TITLE else f"“{title}” with {_shortened(other)}"
         why[name] = WhyOut(
             against=other,
             against_title=title,

@@ -88,6 +88,21 @@ def test_titles_that_cannot_be_compared_are_named(browser, service, files):
     assert browser.evaluate("document.getElementById('add-title').disabled")
 
 
+def test_several_titles_need_no_mouse(browser, service, files):
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.choose(*files[:2])
+    browser.evaluate("document.getElementById('title').focus()")
+    browser.call("Input.insertText", text="The first title")
+    browser.press("Tab")
+    browser.press("Enter", text="\r")
+    browser.call("Input.insertText", text="The second title")
+    browser.press("Enter", text="\r")
+    browser.wait("!document.getElementById('packages').hidden")
+    assert browser.texts("#grid tbody th > span") == ["The first title", "The second title"]
+    browser.press("Tab")
+    assert browser.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Chances of each title")
+
+
 def test_a_picture_may_have_a_title_of_its_own(browser, service, files):
     compare(browser, service, TITLES[:1], *files[:2])
     assert browser.evaluate("getComputedStyle(document.querySelector('.own')).display") == "none"
@@ -135,6 +150,7 @@ def test_history_and_exports_have_the_titles_and_the_grid(browser, service, file
     browser.wait("document.querySelectorAll('.past').length > 0")
     assert browser.text(".past h3") == f"{TITLES[0]} (and 2 more titles)"
     assert browser.text(".past-verdict") == heading
+    assert browser.texts(".past:first-child .strip span")[0] == "#1 of 6 packages"
     browser.click(".past button")
     browser.wait("!document.getElementById('result').hidden")
     assert browser.evaluate("[...document.querySelectorAll('#more-titles input')].map(n => n.value)") == TITLES[1:]

@@ -53,7 +53,7 @@ def test_of_packages_the_title_contributes_too(service, draw):
     assert why["difference"] > 0
     assert sum(differences(why).values()) == pytest.approx(why["difference"])
     assert (differences(why)["title"] != 0) is (second["title"] != packages["best_title"])
-    assert f"Compared with {second['thumbnail']} with “{second['title']}”" in why["summary"]
+    assert f"Compared with “{second['title']}” with {second['thumbnail']}, " in why["summary"]
 
 
 def test_without_proven_skill_it_is_unknown_and_the_answer_says_why(unproven_lab, run, draw):
