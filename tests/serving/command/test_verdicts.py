@@ -36,6 +36,7 @@ def test_without_proven_skill_the_table_has_evidence_and_neither_scores_nor_chan
     assert "this order was not shown to predict views" in done.stdout
     assert "against the second" not in done.stdout
     assert "is first" not in done.stdout
+    assert done.stdout.count("Why: unknown: the model was not shown to order such pictures better than chance") == 1
 
 
 def test_json_carries_what_the_order_is(within, unproven, files):
@@ -62,6 +63,7 @@ def test_near_identical_pictures_are_printed_with_their_common_chance(within, se
     share = by_id[str(copied[0])]["win_probability"]
     shown = f"{int(100 * share + 0.5)}% (group {int(200 * share + 0.5)}%)"
     assert done.stdout.count(shown) == 2
+    assert done.stdout.count("  why: Compared with ") == 3
     assert "are near-identical: they count as one candidate" in done.stdout
     twins = within(copied[0], copied[2], *ASKED).stdout
     assert f"It stands for its near-identical group: {copied[0]}, {copied[2]}." in twins

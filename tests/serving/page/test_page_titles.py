@@ -212,4 +212,7 @@ def test_the_lab_shows_sizes_skill_and_links_with_the_key(browser, service):
     assert browser.count("#lab-skills tr") == 6
     assert "better than chance" in browser.text("#lab-skills tr")
     assert "thumblab up" in browser.text("#lab-links")
+    browser.size(320)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 320
+    browser.size(1280)
     assert browser.complaints() == []
