@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thumblab_core.ranking.confidence import is_too_close, percent
+from thumblab_core.ranking.contributions import CONTRIBUTORS, contributions
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_serving.schemas.verdict import Question, Verdict
 from thumblab_serving.schemas.why import ContributionOut, WhyOut
@@ -46,8 +47,6 @@ def explain(
     Each winner is compared with the best picture that is not near-identical to it, and each other picture with the
     winner. `ids`: the ids of the pictures by the names that `ranking` has for them, where these names are not the ids.
     """
-    from thumblab_core.ranking.contributions import CONTRIBUTORS, contributions
-
     opponents = {name: _opponent(name, ranking) for name in names}
     known = {name: opponent for name, opponent in opponents.items() if opponent is not None}
     why = {name: _unknown(_reason(name, ranking, query.question)) for name in names if name not in known}

@@ -7,9 +7,10 @@ import torch
 from thumblab_core.arrays import Float32s
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.ranking.adapters import Adapter, fit_adapter
+from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.contributions import CONTRIBUTORS, contributions
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, model_inputs
-from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
 CONFIG = RankerConfig("images-1", "titles-1", 12, 6, hidden=32)
