@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
-from thumblab_core.hosts import USUAL_PORTS, bare_host, host_in_url
+from thumblab_core.hosts import USUAL_PORTS, bare_host, host_in_url, split_authority
 from thumblab_core.setting_groups import setting
 
 
@@ -114,11 +114,11 @@ def _origin(text: str) -> str:
 
     `*` is refused. With it, every web page could use a key that its visitor once gave to another page.
     """
-    parts = urlsplit(text)
     try:
-        port, host = parts.port, parts.hostname or ""
+        parts = urlsplit(text)
+        host, port = split_authority(parts.netloc)
         is_origin = parts.scheme in USUAL_PORTS and not (parts.path.strip("/") or parts.query or parts.fragment)
-        if not is_origin or "@" in parts.netloc:
+        if not is_origin:
             raise ValueError
         usual = USUAL_PORTS[parts.scheme]
         return f"{parts.scheme}://{host_in_url(_public_host(host), None if port in (None, usual) else port)}"

@@ -1,6 +1,7 @@
 """Normalise host names and addresses, so that they can be compared and written into URLs."""
 
 import re
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -8,14 +9,44 @@ import idna
 
 _HOST = re.compile(r"[\w.-]+")
 
+_AUTHORITY = re.compile(
+    r"(?:(?P<name>[^\s/?#@:\[\]\\]+)|\[(?P<address>[0-9A-Fa-f:.]+(?:%[^\s\[\]/?#@\\]+)?)\])(?::(?P<port>[0-9]{0,5}))?",
+)
+_LAST_PORT = 65_535
+
 
 def host_name(host: str) -> str:
-    """Return the host in lower case and without brackets. An IPv6 address gets its canonical form."""
-    name = host.strip().removeprefix("[").removesuffix("]").lower()
+    """Return the host in lower case and without its brackets. An IPv6 address gets its canonical form."""
+    name = host.strip().lower()
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
     try:
         return str(ip_address(name)) if ":" in name else name
     except ValueError:
         return name
+
+
+def split_authority(text: str) -> tuple[str, int | None]:
+    """Return the host and the port of `host`, `host:port`, `[address]` or `[address]:port`.
+
+    The host is normalised by `host_name`. Raises `ValueError` for any other text, also for one with credentials. Parsers
+    of the standard library take `[::1]evil.com` for `::1`, and other parsers take it for another host.
+    """
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        raise ValueError("this is neither a host nor a host with a port")
+    host, port = match["name"] or str(IPv6Address(match["address"])), match["port"]
+    if port and int(port) > _LAST_PORT:
+        raise ValueError(f"there is no port {port}")
+    return host_name(host), int(port) if port else None
+
+
+def url_host(url: str) -> str:
+    """Return the normalised host of a URL. Return an empty text if it has none, or if it cannot be read."""
+    try:
+        return split_authority(urlsplit(url).netloc.rpartition("@")[2])[0]
+    except ValueError:
+        return ""
 
 
 def ascii_host(name: str) -> str:
@@ -82,17 +113,17 @@ def named_host(text: str) -> str:
     try:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
-        parts = urlsplit(text if "://" in text else f"//{text}")
-        try:
-            host = ascii_host(parts.hostname or "")
-        except UnicodeError:
-            host = ""
-        if parts.username is not None or not (":" in host or _HOST.fullmatch(host)):
+        scheme, host, port = "https", "", None
+        with suppress(ValueError):  # This includes errors of the encoding.
+            parts = urlsplit(text if "://" in text else f"{scheme}://{text.rstrip('/')}")
+            if "://" in text or parts.netloc == text.rstrip("/"):
+                host, port = split_authority(parts.netloc)
+                scheme, host = parts.scheme, ascii_host(host)
+        if not (":" in host or _HOST.fullmatch(host)):
             raise ValueError(
                 "this is not a host; write name or name:port, and for an IPv6 address [address]:port"
             ) from None
-        scheme = parts.scheme or "https"
-        port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port
+        port = USUAL_PORTS.get(scheme) if port is None else port
         return host_in_url(host, None if (scheme, port) == ("https", 443) else port)
 
 

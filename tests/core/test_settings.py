@@ -57,7 +57,7 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
         ("THUMBLAB_IMAGE_ENCODER", "openclip:ViT-L-14/openai", "do you mean open_clip:MODEL/WEIGHTS?"),
         ("THUMBLAB_TRAIN_ONLY_ON_OPTED_IN", SECRET, "valid boolean"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", f"u:{SECRET}@cdn.example", "not a host"),
-        ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "Port"),
+        ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "write name or name:port"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", "a.example;b.example", "not a host"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", "*.cdn.example", "not a host"),
         ("THUMBLAB_LIBRARY_DAYS", "999999999999", "less than or equal to 36500"),

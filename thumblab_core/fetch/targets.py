@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import httpcore
 
 from thumblab_core.fetch.answers import RefusedError
-from thumblab_core.hosts import USUAL_PORTS, ascii_host, host_in_url, host_name
+from thumblab_core.hosts import USUAL_PORTS, ascii_host, host_in_url, split_authority
 
 _UNRESERVED = "/%:@!$&'()*+,;=~?"
 """Characters that are not escaped in paths and queries, besides letters and digits."""
@@ -83,12 +83,14 @@ def parse(url: str) -> Target:
     refuse_control_characters(url)
     try:
         parts = urlsplit(url)
-        host, port = ascii_host(host_name(parts.hostname or "")), parts.port
+        authority = parts.netloc.rpartition("@")[2]
+        host, port = split_authority(authority) if authority else ("", None)
+        host = ascii_host(host)
         query = "?" + quote(parts.query, _UNRESERVED) if parts.query else ""
         path = quote(parts.path or "/", _UNRESERVED) + query
     except ValueError:
         raise RefusedError(f"this is not a URL: {_without_credentials(url)!r}") from None
-    if parts.username is not None or parts.password is not None:
+    if "@" in parts.netloc:
         raise RefusedError("URLs with credentials are refused")
     return Target(parts.scheme, host, port, path)
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from thumblab_core.hosts import is_loopback
+from thumblab_core.hosts import is_loopback, url_host
 from thumblab_pipelines.youtube.answers import Json
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError, classify, explain, redact
 from thumblab_pipelines.youtube.quota import Ledger
@@ -178,7 +177,7 @@ def new_http(endpoint: str) -> Any:
 
     # If httplib2 gets proxy settings but has no proxy module, every call fails, even to a host that `no_proxy`
     # excludes. So httplib2 gets no proxy settings for a loopback host.
-    local = is_loopback(urlsplit(endpoint).hostname or "")
+    local = is_loopback(url_host(endpoint))
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # A redirect would send the key to another host.
     return http

@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from thumblab_core.hosts import split_authority
+
 _PREFIX = b"x-forwarded-"
 _FOR = b"x-forwarded-for"
 _HOST = b"x-forwarded-host"
@@ -58,9 +60,10 @@ def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byte
 def _begins_with_address(entry: str) -> bool:
     """Return whether an entry of X-Forwarded-For is an address, with or without a port."""
     entry = entry.strip()
-    if entry.startswith("["):
-        return _is_address(entry[1:].partition("]")[0])
-    return _is_address(entry.partition(":")[0] if entry.count(":") == 1 else entry)
+    try:
+        return _is_address(entry) or _is_address(split_authority(entry)[0])
+    except ValueError:
+        return False
 
 
 def _is_address(text: str) -> bool:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from thumblab_core.hosts import host_name
+from thumblab_core.hosts import split_authority
 from thumblab_serving.http.problems import Problem, response
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -34,7 +34,7 @@ class HostNames:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _host(Headers(scope=scope).get("host", "")) not in self._names:
+        if scope["type"] == "http" and _host(Headers(scope=scope).getlist("host")) not in self._names:
             detail = (
                 "this service does not answer under the name in the Host header; if the name is right, the owner of the "
                 "service adds it to THUMBLAB_PUBLIC_HOSTS"
@@ -62,8 +62,10 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def _host(header: str) -> str:
-    """Return the name in a Host header, without its port and without the brackets of an IPv6 address."""
-    if header.startswith("["):
-        return host_name(header.partition("]")[0])
-    return header.partition(":")[0].lower()
+def _host(headers: list[str]) -> str:
+    """Return the host in the only Host header, without its port. Return an empty text if it cannot be read."""
+    try:
+        (header,) = headers
+        return split_authority(header)[0]
+    except ValueError:
+        return ""

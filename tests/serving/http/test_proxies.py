@@ -173,6 +173,7 @@ def test_a_client_cannot_put_an_address_in_front_of_its_own(serve, client_of):
         ("unknown", "127.0.0.1"),
         ("", "127.0.0.1"),
         ("203.0.113.9, <script>", "127.0.0.1"),
+        ("[2001:db8::7]evil.example", "127.0.0.1"),
         ("x" * 5_000, "127.0.0.1"),
     ],
 )
@@ -195,7 +196,7 @@ def test_a_scheme_that_is_none_is_ignored(serve, scheme):
 
 def test_a_page_whose_name_was_rebound_to_this_machine_cannot_pretend_to_be_the_proxy(serve):
     with serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service:
-        for host in ("evil.example", "", "127.0.0.1.evil.example"):
+        for host in ("evil.example", "", "127.0.0.1.evil.example", "[::1]evil.example"):
             assert get(service.url, host=host, X_Forwarded_Host=NAME).status_code == 421
         assert get(service.url, host=NAME, X_Forwarded_Host="evil.example").status_code == 421
         assert get(service.url, host="127.0.0.1", X_Forwarded_Host=f"{NAME}, evil.example").status_code == 421

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from thumblab_core.errors import LabError
-from thumblab_core.hosts import is_loopback
+from thumblab_core.hosts import USUAL_PORTS, is_loopback, split_authority, url_host
 from thumblab_core.settings import Settings
 from thumblab_pipelines.owner_ctr.reach_api.credentials import OwnerCredentials
 from thumblab_pipelines.youtube.errors import ErrorKind, Refusal, YouTubeError, classify
@@ -51,7 +51,7 @@ class OwnerSession:
 
         self.endpoint = settings.youtube_endpoint or _REAL_ENDPOINT
         self._owner = owner
-        self._local = is_loopback(urlsplit(self.endpoint).hostname or "")
+        self._local = is_loopback(url_host(self.endpoint))
         self._first_wait_s = settings.youtube_first_wait_s
         self._credentials: Any = Credentials(  # type: ignore[no-untyped-call]
             None,
@@ -151,7 +151,7 @@ class OwnerSession:
         """Return whether the URL is at the address of this API. Only such a URL may get the token."""
         try:
             requested, own = urlsplit(url), urlsplit(self.endpoint)
-            return _address(requested) == _address(own) and requested.username is None and requested.password is None
+            return _address(requested) == _address(own)
         except ValueError:
             return False
 
@@ -197,8 +197,10 @@ class OwnerSession:
         return tries(attempt)
 
 
-def _address(url: SplitResult) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme)
+def _address(url: SplitResult) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a URL. Raises `ValueError` if they cannot be read, or if it has credentials."""
+    host, port = split_authority(url.netloc)
+    return url.scheme, host, port or USUAL_PORTS.get(url.scheme)
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
