@@ -88,7 +88,9 @@ def list_command(chosen: "Settings", as_json: bool) -> None:
     keys = NamedKeys(chosen).all()
     if as_json:
         own = {"name": OWN_KEY, "scopes": SCOPES, "requests_per_minute": None, "made_at": None}
-        click.echo(json.dumps([own, *(key.model_dump(mode="json", exclude={"sha256"}) for key in keys)], indent=2))
+        click.echo(
+            json.dumps([own, *(key.model_dump(mode="json", exclude={"sha256", "id"}) for key in keys)], indent=2)
+        )
         return
     words = ("name", "scopes", "made")
     rows = table("name", "scopes", "requests/minute", "made", words=words)

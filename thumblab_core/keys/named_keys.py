@@ -42,7 +42,11 @@ _MOST_BYTES = 2**20
 
 
 class NamedKey(BaseModel):
-    """A named key, without the key itself."""
+    """A named key, without the key itself.
+
+    `id` stays the same when the key is rotated. A key that is added under the name of a revoked one gets another id.
+    Keys that an older version of the lab made have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +55,12 @@ class NamedKey(BaseModel):
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     made_at: AwareDatetime
     requests_per_minute: Annotated[int, Field(ge=1, le=MOST_PER_MINUTE)] | None = None
+    id: Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")] | None = None
+
+    @property
+    def owner(self) -> str:
+        """The text that marks what belongs to this key: the name, and the id if there is one."""
+        return self.name if self.id is None else f"{self.name}#{self.id}"
 
 
 class _Content(BaseModel):
@@ -110,6 +120,7 @@ class NamedKeys:
             sha256=digest(key).hex(),
             made_at=_now(),
             requests_per_minute=requests_per_minute,
+            id=secrets.token_hex(8),
         )
 
         def changed(keys: Sequence[NamedKey]) -> list[NamedKey]:

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +19,13 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.records import DamagedError, Delivery, Facts
 from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, FullError, StoredBatch
-from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState, ItemResult
+from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState, ItemResult, Place
 
 MOST_UNFINISHED = 20
 """Maximum number of batches of one API key that have not ended. Further ones are refused until one has ended."""
+
+MOST_KEPT = 1_000
+"""Maximum number of batches of one API key. All of them are looked at every few seconds, so the number has a bound."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"
@@ -39,19 +42,31 @@ class ChangedRequestError(LabError):
 
 
 class BatchStore:
-    """All batches of a lab. Several threads and processes may use the same folder."""
+    """All batches of a lab. Several threads and processes may use the same folder.
 
-    def __init__(self, settings: Settings) -> None:
+    `is_revoked` returns whether the API key of an owner was revoked.
+    """
+
+    def __init__(self, settings: Settings, is_revoked: Callable[[str], bool] = lambda owner: False) -> None:
+        self._is_revoked = is_revoked
         self._root = settings.data_dir / "batches"
         self._limit = settings.serving_batch_disk_mib * 2**20
         self._kept_h = settings.serving_batch_kept_h
 
-    def add(self, request: BatchRequest, owner: str, idempotency_key: str | None) -> tuple[BatchOut, bool]:
-        """Store a batch. Return it, and whether it is new. `owner` is the name of the API key that sent the request.
+    def add(
+        self,
+        request: BatchRequest,
+        owner: str,
+        idempotency_key: str | None,
+        before_new: Callable[[], None] = lambda: None,
+    ) -> tuple[BatchOut, bool]:
+        """Store a batch. Return it, and whether it is new. `owner` marks what belongs to the key that sent the request.
 
-        With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Raises
-        `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already. Raises
-        `OSError` if the batch cannot be written.
+        With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Calls
+        `before_new` before a batch is stored that is new. If `before_new` raises an error, nothing is stored.
+
+        Raises `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already.
+        Raises `OSError` if the batch cannot be written.
         """
         batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(owner, idempotency_key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,7 +81,10 @@ class BatchStore:
                         return self._again(known, facts), False
                     except DamagedError:  # The client was told to send the request again.
                         self._delete(known)
+                elif StoredBatch(self._root / batch_id).is_deleted:
+                    raise FullError("the batch of this Idempotency-Key is being deleted; send it again in a minute")
                 self._check_space(new, owner)
+                before_new()
                 new.rename(self._root / batch_id)
             sync(self._root)
         finally:
@@ -79,9 +97,36 @@ class BatchStore:
 
     def find(self, batch_id: str) -> StoredBatch | None:
         """Return the batch with this id, or None. The id may come from outside."""
-        if not _ID.fullmatch(batch_id) or not (self._root / batch_id / FACTS).is_file():
-            return None
-        return StoredBatch(self._root / batch_id)
+        batch = self._at(batch_id)
+        return None if batch is None or batch.is_deleted else batch
+
+    def page(self, owner: str, limit: int, after: Place | None) -> tuple[list[BatchOut], Place | None]:
+        """Return at most `limit` batches of an owner, the newest first, without those up to the place `after`.
+
+        The second result is the place after which the next page begins, or None if there is none. A batch of which a
+        file is damaged is left out.
+        """
+        own: list[tuple[Place, StoredBatch]] = []
+        for batch in self._all():
+            with suppress(FileNotFoundError, DamagedError):
+                facts = batch.facts
+                if facts.key == owner and not batch.is_deleted:
+                    own.append((Place(facts.created_at, facts.id), batch))
+        own = [(place, batch) for place, batch in own if after is None or place < after]
+        own.sort(key=lambda pair: pair[0], reverse=True)
+        found: list[BatchOut] = []
+        for _, batch in own[:limit]:
+            with suppress(FileNotFoundError, DamagedError):
+                found.append(self.describe(batch))
+        return found, own[limit - 1][0] if len(own) > limit else None
+
+    def delete(self, batch: StoredBatch) -> None:
+        """Delete a batch with its results. If a process works on it, it is deleted when this process has let it go."""
+        with batch.claim() as claimed:
+            if claimed:
+                self._delete(batch)
+                return
+        batch.mark_deleted()
 
     def describe(self, batch: StoredBatch) -> BatchOut:
         """Return the batch and its progress."""
@@ -92,7 +137,7 @@ class BatchStore:
         batches = []
         for batch in self._all():
             with suppress(FileNotFoundError), self._giving_up(batch):
-                if not batch.has_ended:
+                if not batch.has_ended and not batch.is_deleted:
                     batches.append((batch.facts.created_at, batch))
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
 
@@ -103,10 +148,16 @@ class BatchStore:
             with self._giving_up(batch):
                 delivery = batch.delivery
                 due = delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time()
-                if due and batch.end is not None:
+                if due and batch.end is not None and not batch.is_deleted:
                     batch.require_sound()
                     found.append(batch)
         return found
+
+    def delete_marked(self) -> None:
+        """Delete the batches that are to be deleted and that nobody works on any more."""
+        for batch in self._all():
+            if batch.is_deleted:
+                self.delete(batch)
 
     def sweep(self) -> None:
         """Delete the batches whose time is over, and folders of batches that were never completely written."""
@@ -128,14 +179,25 @@ class BatchStore:
         batch.give_up(error)
 
     def is_overdue(self, batch: StoredBatch) -> bool:
-        """Return whether the batch has to end now: it is to be cancelled, or its deadline has passed."""
-        return batch.is_cancelled or datetime.now(UTC) >= batch.facts.deadline_at
+        """Return whether the batch has to end now: it is to be cancelled, or its deadline has passed.
+
+        A batch is cancelled when its API key is revoked.
+        """
+        if batch.is_cancelled:
+            return True
+        facts = batch.facts
+        return datetime.now(UTC) >= facts.deadline_at or self._is_revoked(facts.key)
+
+    def is_revoked(self, batch: StoredBatch) -> bool:
+        """Return whether the API key that sent the batch was revoked."""
+        return self._is_revoked(batch.facts.key)
 
     def end_overdue(self, batch: StoredBatch) -> bool:
         """End a batch that is overdue. Return whether it has ended."""
         if not self.is_overdue(batch):
             return False
-        batch.finish(BatchState.CANCELLED if batch.is_cancelled else BatchState.DEADLINE_PASSED)
+        is_cancelled = batch.is_cancelled or self.is_revoked(batch)
+        batch.finish(BatchState.CANCELLED if is_cancelled else BatchState.DEADLINE_PASSED)
         return True
 
     @contextmanager
@@ -172,9 +234,15 @@ class BatchStore:
         if not self._root.is_dir():
             return
         for folder in sorted(self._root.iterdir()):
-            batch = self.find(folder.name)
+            batch = self._at(folder.name)
             if batch is not None:
                 yield batch
+
+    def _at(self, batch_id: str) -> StoredBatch | None:
+        """Return the batch with this id, also if it is to be deleted."""
+        if not _ID.fullmatch(batch_id) or not (self._root / batch_id / FACTS).is_file():
+            return None
+        return StoredBatch(self._root / batch_id)
 
     def _again(self, known: StoredBatch, facts: Facts) -> BatchOut:
         """Return the batch that was stored with an idempotency key before, if its request was the same."""
@@ -185,14 +253,17 @@ class BatchStore:
         return self.describe(known)
 
     def _check_space(self, new: Path, owner: str) -> None:
-        own = 0
-        for batch in self.unfinished():
-            with suppress(FileNotFoundError, DamagedError):  # Then, it ends or has ended.
-                own += batch.facts.key == owner
-        if own >= MOST_UNFINISHED:
+        own = unfinished = 0
+        for batch in self._all():
+            with suppress(FileNotFoundError, DamagedError):
+                if batch.facts.key == owner:
+                    own, unfinished = own + 1, unfinished + (not batch.has_ended)
+        if unfinished >= MOST_UNFINISHED:
             raise FullError(
-                f"{MOST_UNFINISHED} batches of the key {owner} have not ended yet; send this one when one has ended"
+                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when one has ended"
             )
+        if own >= MOST_KEPT:
+            raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")
         kept = self._kept()
         if kept + _size(new) > self._limit:
             raise FullError(

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.records import DamagedError
@@ -74,6 +75,7 @@ class Housekeeper:
 
     def _round(self) -> bool:
         self._end_overdue()
+        self._store.delete_marked()
         if time.monotonic() >= self._next_sweep:
             self._store.sweep()
             self._next_sweep = time.monotonic() + _SWEEP_S
@@ -101,6 +103,10 @@ class Housekeeper:
         """Send the webhook of a batch, if no other process sends it at the moment."""
         with batch.claim() as claimed:
             delivery = batch.delivery
-            if claimed and delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time():
+            if not claimed or delivery is None or delivery.next_at is None or delivery.next_at > time.time():
+                return
+            if self._store.is_revoked(batch):
+                batch.keep_delivery(replace(delivery, state="failed", reason="its API key was revoked", next_at=None))
+            else:
                 described = self._store.describe(batch)
                 batch.keep_delivery(self._webhooks.deliver(batch.facts.webhook or "", described, delivery))

@@ -46,8 +46,8 @@ class _Record:
 class Facts(_Record):
     """What is known of a batch when it is stored.
 
-    `digest` is the SHA-256 of the request. `key` is the name of the API key that sent the request. Batches that were
-    stored without this name belong to the lab's own key.
+    `digest` is the SHA-256 of the request. `key` is the owner: the name and the id of the API key that sent the
+    request. Batches that were stored without an owner belong to the lab's own key.
     """
 
     id: str

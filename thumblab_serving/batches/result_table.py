@@ -1,8 +1,15 @@
-"""Write results as rows of a table (CSV): a row for each thumbnail, and for each package of a title and a thumbnail."""
+"""Write results as JSON lines, or as a table (CSV): a row for each thumbnail, and for each package of a title and a
+thumbnail.
+
+A result that was damaged on the disk is written as an error, so that it does not end the answer in its middle.
+"""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+
+import jiter
+from pydantic import ValidationError
 
 from thumblab_core.sub_scores import NAMES
 from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
@@ -40,15 +47,40 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins with one of these is a formula to spreadsheets."""
 
 
+_DAMAGED = "the result was damaged on the disk of the service; send the item again, and check that disk"
+
+
+def as_json_lines(results: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the results, which are lines of JSON. A line that is no result of its item is replaced by an error."""
+    for number, line in enumerate(results, 1):
+        yield line if _is_result(line, number) else _damaged(number).model_dump_json().encode() + b"\n"
+
+
 def as_csv(results: Iterable[bytes]) -> Iterator[str]:
     """Yield the lines of a CSV table from results, which are lines of JSON."""
     yield csv_line(COLUMNS)
-    for line in results:
-        result = ItemResult.model_validate_json(line)
+    for number, line in enumerate(results, 1):
+        try:
+            result = ItemResult.model_validate_json(line) if _is_result(line, number) else _damaged(number)
+        except ValidationError:
+            result = _damaged(number)
         about = {"item": result.item, "id": result.id}
         rows = [{"error": result.error}] if result.answer is None else rows_of(result.answer)
         for row in rows:
             yield csv_line([(about | dict(row)).get(name) for name in COLUMNS])
+
+
+def _is_result(line: bytes, number: int) -> bool:
+    """Return whether a line is JSON, and has the number of its item. Another version of the lab may have written it."""
+    try:
+        value = jiter.from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return line.endswith(b"\n") and isinstance(value, dict) and value.get("item") == number
+
+
+def _damaged(number: int) -> ItemResult:
+    return ItemResult(item=number, id=f"item {number}", error=_DAMAGED)
 
 
 def rows_of(answer: ScoreAnswer) -> Iterator[Row]:

@@ -8,6 +8,7 @@ A batch is a folder with these files:
     progress.json    how many items have a result
     end.json         the final state; it exists once the batch has ended
     cancel           exists once the batch is to be cancelled
+    deleted          exists once the batch is to be deleted
     webhook.json     the delivery of the webhook; exists if the batch has one
     lock             locked by the process that works on the batch
     damaged          says which file is damaged; exists once a worker has found this out
@@ -23,15 +24,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import BinaryIO
 
 from thumblab_core.errors import LabError
+from thumblab_core.hosts import url_host
 from thumblab_serving.batches.records import DamagedError, Delivery, End, Facts, Progress, append
 from thumblab_serving.schemas.batches import BatchOut, BatchState, ItemResult, WebhookOut
 
 FACTS, ITEMS = "facts.json", "items.jsonl"
 RESULTS, WEBHOOK = "results.jsonl", "webhook.json"
 _PROGRESS, _END, _CANCEL, _LOCK = "progress.json", "end.json", "cancel", "lock"
+_DELETED = "deleted"
 _DAMAGED = "damaged"
 
 
@@ -82,6 +85,17 @@ class StoredBatch:
         """Whether the batch is to be cancelled, or was cancelled."""
         return (self.folder / _CANCEL).exists()
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the batch is to be deleted. It is shown to nobody any more."""
+        return (self.folder / _DELETED).exists()
+
+    def mark_deleted(self) -> None:
+        """Ask for the end and the deletion of the batch."""
+        with suppress(FileNotFoundError):
+            (self.folder / _DELETED).touch(0o600)
+            (self.folder / _CANCEL).touch(0o600)
+
     @contextmanager
     def claim(self) -> Iterator[bool]:
         """Yield whether this process may work on the batch until the block ends.
@@ -99,7 +113,8 @@ class StoredBatch:
             except BlockingIOError:
                 yield False
             else:
-                yield True
+                # While this process waited, another one may have deleted the batch, and stored one with the same id.
+                yield _is_still(self.folder / _LOCK, handle)
         finally:
             os.close(handle)
 
@@ -190,8 +205,12 @@ class StoredBatch:
         finished_at = None if end is None else end.finished_at
         webhook = None
         if delivery is not None:
-            host = urlsplit(facts.webhook or "").hostname or ""
-            webhook = WebhookOut(host=host, state=delivery.state, attempts=delivery.attempts, reason=delivery.reason)
+            webhook = WebhookOut(
+                host=url_host(facts.webhook or ""),
+                state=delivery.state,
+                attempts=delivery.attempts,
+                reason=delivery.reason,
+            )
         return BatchOut(
             id=facts.id,
             state=end.state if end is not None else self._unfinished_state(progress),
@@ -212,19 +231,35 @@ class StoredBatch:
         return BatchState.RUNNING if progress.done or progress.attempts else BatchState.WAITING
 
     def results(self) -> Iterator[bytes]:
-        """Return the results so far, a line of JSON each. Raises `DamagedError` before the first line."""
+        """Return the results so far, a line for each. A line is JSON unless it was damaged on the disk.
+
+        Raises `DamagedError` before the first line if the file is missing or too short.
+        """
         self.require_sound()
-        size = self.progress.size
-        if not size:
+        progress = self.progress
+        if not progress.done:
             return iter(())
-        path = self.folder / RESULTS
-        if not path.exists() or path.stat().st_size < size:
+        facts = self.facts
+        try:
+            file = (self.folder / RESULTS).open("rb")
+        except FileNotFoundError:
+            raise DamagedError(f"its file {RESULTS} is missing") from None
+        if progress.done > facts.items or os.fstat(file.fileno()).st_size < progress.size:
+            file.close()
             raise DamagedError(f"its file {RESULTS} is damaged")
-        return _lines(path, size)
+        return _lines(file, progress)
 
 
-def _lines(path: Path, size: int) -> Iterator[bytes]:
-    """Yield the lines in the first `size` bytes of a file."""
-    with path.open("rb") as file:
-        while file.tell() < size and (line := file.readline()):
-            yield line
+def _is_still(path: Path, handle: int) -> bool:
+    """Return whether the file at `path` is the opened file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _lines(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
+    """Yield a line for each finished item, and close the file. A line that is missing is empty."""
+    with file:
+        for _ in range(progress.done):
+            yield file.readline(max(0, progress.size - file.tell()))

@@ -11,10 +11,10 @@ import hmac
 import json
 import time
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError
+from thumblab_core.hosts import url_host
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.records import Delivery
 from thumblab_serving.schemas.batches import BatchOut
@@ -78,7 +78,7 @@ class Webhooks:
         The error names only the host. The path and the query of the URL may have a secret of the receiver in them, and
         the error is shown to everybody who may see the batch.
         """
-        host = urlsplit(url).hostname
+        host = url_host(url)
         try:
             self._fetcher.post(url, body, headers)
         except FetchError as error:

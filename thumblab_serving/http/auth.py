@@ -14,7 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from thumblab_core.keys.named_keys import Scope
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
-from thumblab_serving.keys.key_ring import KeyRing
+from thumblab_serving.keys.key_ring import Grant, KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
 
 _header = APIKeyHeader(
@@ -23,8 +23,11 @@ _header = APIKeyHeader(
 _bearer = HTTPBearer(auto_error=False, description="The same key.")
 
 
-def require(scope: Scope) -> Callable[..., None]:
-    """Return a dependency that refuses a request unless it carries a key with the scope `scope`."""
+def require(scope: Scope, account: str = "") -> Callable[..., None]:
+    """Return a dependency that refuses a request unless it carries a key with the scope `scope`.
+
+    Routes with another `account` have a rate limit of their own, as large as the one of the other routes.
+    """
 
     def check(
         request: Request,
@@ -41,16 +44,17 @@ def require(scope: Scope) -> Callable[..., None]:
             detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
             raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
         request.state.key, request.state.scopes = grant.name, grant.scopes
+        request.state.grant = grant
         if scope not in grant.scopes:
             metrics.key_request(grant.name, "forbidden")
             detail = f"the key {grant.name} does not have the scope {scope}; `thumblab key add` makes a key that has it"
             challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
             raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail, challenge)
         if grant.requests_per_minute is not None:
-            wait = limits.wait(grant.name, grant.requests_per_minute)
+            wait = limits.wait(grant.name + account, grant.requests_per_minute)
             if wait > 0:
                 metrics.key_request(grant.name, "too_many")
-                raise _too_many(grant.name, grant.requests_per_minute, math.ceil(wait))
+                raise _too_many(grant.name, grant.requests_per_minute, wait)
         metrics.key_request(grant.name, "allowed")
 
     return check
@@ -58,6 +62,16 @@ def require(scope: Scope) -> Callable[..., None]:
 
 require_key = require("score")
 """The dependency of the routes that score. A route that changes what the lab serves takes `require("admin")` instead."""
+
+
+def charge(request: Request, items: int) -> None:
+    """Count `items` more requests for the key of a request. Raises a 429 `Problem` if the key owes too many already."""
+    grant: Grant = request.state.grant
+    limits: RateLimits = request.app.state.rate_limits
+    if grant.requests_per_minute is not None:
+        wait = limits.charge(grant.name, grant.requests_per_minute, items)
+        if wait > 0:
+            raise _too_many(grant.name, grant.requests_per_minute, wait)
 
 
 def add_refusals(document: dict[str, Any]) -> None:
@@ -73,10 +87,13 @@ def add_refusals(document: dict[str, Any]) -> None:
                 operation["responses"].setdefault(str(status), answer)
 
 
-def _too_many(name: str, per_minute: int, seconds: int) -> Problem:
+def _too_many(name: str, per_minute: int, wait: float) -> Problem:
+    seconds = math.ceil(wait)
+    # Only the items of a batch can make the wait longer than a minute.
+    owing = ", and has sent a batch, of which each item counts as one" if seconds > 60 else ""
     requests = "request" if per_minute == 1 else "requests"
     detail = (
-        f"the key {name} may send {per_minute} {requests} per minute; send this request again in {seconds} "
+        f"the key {name} may send {per_minute} {requests} per minute{owing}; send this request again in {seconds} "
         f"{'second' if seconds == 1 else 'seconds'}"
     )
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, {"Retry-After": str(seconds)})

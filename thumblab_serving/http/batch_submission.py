@@ -9,7 +9,7 @@ from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.http.received import content_type, invalid, json_body, unsupported_media_type
-from thumblab_serving.schemas.batches import BatchRequest, ResultsQuery
+from thumblab_serving.schemas.batches import BatchesQuery, BatchRequest, ResultsQuery
 
 ID_DOCUMENTATION: dict[str, Any] = {
     "name": "batch_id",
@@ -69,6 +69,16 @@ def documentation() -> dict[str, Any]:
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/BatchRequest"}}},
     }
     return {"parameters": [key], "requestBody": body}
+
+
+def list_query(request: Request) -> BatchesQuery:
+    """Return the query of a request for the list. Raises a 422 `Problem` if it breaks the schema."""
+    return query_of(request, BatchesQuery)
+
+
+def list_documentation() -> list[dict[str, Any]]:
+    """Return the description of the query for the list, for the OpenAPI document."""
+    return query_documentation(BatchesQuery)
 
 
 def results_documentation() -> list[dict[str, Any]]:

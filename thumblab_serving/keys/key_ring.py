@@ -24,9 +24,13 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Grant:
-    """What the holder of a key may do. `requests_per_minute` is None if there is no limit."""
+    """What the holder of a key may do. `requests_per_minute` is None if there is no limit.
+
+    `owner` marks what belongs to the key, such as its batches. It stays the same when the key is rotated.
+    """
 
     name: str
+    owner: str
     sha256: bytes
     scopes: tuple[Scope, ...]
     requests_per_minute: int | None
@@ -56,10 +60,19 @@ class KeyRing:
         about the known keys.
         """
         given, found = digest(key), None
-        for grant in (*self._set, *(grant for file in self._files for grant in file.grants())):
+        for grant in self._grants():
             if hmac.compare_digest(grant.sha256, given):
                 found = grant
         return found
+
+    def is_revoked(self, owner: str) -> bool:
+        """Return whether the key to which something belongs is revoked.
+
+        While a key file cannot be read, nobody knows which keys were revoked meanwhile. Then the result is False.
+        """
+        if owner == OWN_KEY or self.failure() is not None:
+            return False
+        return all(grant.owner != owner for grant in self._grants())
 
     def failure(self) -> str | None:
         """Return a sentence about the key file that cannot be read now. Return None if all files can be read.
@@ -72,14 +85,19 @@ class KeyRing:
                 return f"the file {file.name} cannot be read or is damaged; the log of the service says more"
         return None
 
+    def _grants(self) -> tuple[Grant, ...]:
+        return (*self._set, *(grant for file in self._files for grant in file.grants()))
+
     def _read_own(self) -> tuple[Grant, ...]:
         key = kept_key(self._settings)
-        return () if key is None else (Grant(OWN_KEY, digest(key), SCOPES, self._settings.requests_per_minute),)
+        return (
+            () if key is None else (Grant(OWN_KEY, OWN_KEY, digest(key), SCOPES, self._settings.requests_per_minute),)
+        )
 
     def _read_named(self) -> tuple[Grant, ...]:
         usual = self._settings.requests_per_minute
         return tuple(
-            Grant(key.name, bytes.fromhex(key.sha256), key.scopes, key.requests_per_minute or usual)
+            Grant(key.name, key.owner, bytes.fromhex(key.sha256), key.scopes, key.requests_per_minute or usual)
             for key in self._named_keys.all()
         )
 

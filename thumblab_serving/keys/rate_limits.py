@@ -1,8 +1,12 @@
 """Limit how many requests per minute a key may send. All workers of a service count together.
 
-The rule is the generic cell rate algorithm (GCRA, ITU-T I.371): each key has a moment at which its whole allowance will
-be free again. A request moves this moment by 60 s / limit. It is refused if the moment would then be more than 60 s
-ahead. So a key may send its allowance at once, and gets it back evenly over the next minute.
+The rule is the leaky bucket as a meter (ITU-T I.371): each key has a level, which falls by its limit per minute. A request
+raises the level by one, and is refused if the level would then be above the limit. So a key may send its allowance at
+once, and gets it back evenly over the next minute.
+
+A batch may have more items than a key may send requests in a minute. It is accepted if the level is not above the limit,
+and raises the level by one for each item. So the key pays for the items afterwards: its next request is accepted once
+the level has fallen below the limit again.
 """
 
 import fcntl
@@ -18,11 +22,12 @@ from io import FileIO
 from pathlib import Path
 
 _PERIOD_S = 60.0
-_MOMENT = struct.Struct("<d")
+_ACCOUNT = struct.Struct("<dd")
+"""What the file of a key holds: the level, and the time at which it was written."""
 
 
 class RateLimits:
-    """The moments of all keys, each in a file of 8 bytes. Threads and processes may share the folder of the files.
+    """The levels of all keys, each in a file of 16 bytes. Threads and processes may share the folder of the files.
 
     Without a `folder`, the files are in a temporary folder that no other process uses. `clock` returns seconds.
     """
@@ -37,18 +42,31 @@ class RateLimits:
 
         The result is then the number of seconds until the next request is allowed.
         """
-        step = _PERIOD_S / per_minute
+        return self._count(name, per_minute, 1, per_minute - 1)
+
+    def charge(self, name: str, per_minute: int, items: int) -> float:
+        """Count `items` more for a request that `wait` has counted, and return 0.
+
+        If the key owes more than its allowance already, count nothing. The result is then the number of seconds until
+        the next request is allowed.
+        """
+        return self._count(name, per_minute, items, per_minute)
+
+    def _count(self, name: str, per_minute: int, count: int, most: int) -> float:
+        """Raise the level by `count` and return 0, if the level is at most `most`."""
+        per_second = per_minute / _PERIOD_S
         with self._locked_file(name) as file:
-            now, stored = self._clock(), file.read(_MOMENT.size)
-            free_at = _MOMENT.unpack(stored)[0] if len(stored) == _MOMENT.size else now
-            # A moment too far ahead was stored before the clock was put back, or before the limit was raised.
-            moment = max(now, min(free_at, now + _PERIOD_S)) + step
-            early = moment - now - _PERIOD_S
+            now, stored = self._clock(), file.read(_ACCOUNT.size)
+            level, written_at = 0.0, now
+            if len(stored) == _ACCOUNT.size:
+                level, written_at = map(float, _ACCOUNT.unpack(stored))
+            # The clock may have been put back since.
+            level = max(0.0, level - per_second * max(0.0, now - written_at))
             # Rounding must not refuse the last request of an allowance.
-            if early > 1e-6:
-                return early
+            if (level - most) / per_second > 1e-6:
+                return (level + 1 - per_minute) / per_second
             file.seek(0)
-            file.write(_MOMENT.pack(moment))
+            file.write(_ACCOUNT.pack(level + count, now))
         return 0.0
 
     @contextmanager

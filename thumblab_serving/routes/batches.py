@@ -1,4 +1,4 @@
-"""The routes of `/v1/batches`: store a batch, ask for it, cancel it, and read its results."""
+"""The routes of `/v1/batches`: store a batch, list, show, cancel and delete batches, and read their results."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,18 +10,26 @@ from starlette.responses import StreamingResponse
 
 from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError
 from thumblab_serving.batches.records import DamagedError
-from thumblab_serving.batches.result_table import as_csv
+from thumblab_serving.batches.result_table import as_csv, as_json_lines
 from thumblab_serving.batches.stored_batch import FullError, StoredBatch
 from thumblab_serving.batches.webhooks import WebhookError, Webhooks
 from thumblab_serving.batches.worker import BatchWorker
 from thumblab_serving.http import batch_submission
 from thumblab_serving.http.admission import Admission
-from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.auth import charge, require, require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.received import invalid
-from thumblab_serving.schemas.batches import BatchOut
+from thumblab_serving.keys.key_ring import Grant
+from thumblab_serving.schemas.batches import BatchesOut, BatchOut, Place
 
-router = APIRouter(tags=["batches"], dependencies=[Depends(require_key)])
+router = APIRouter(tags=["batches"])
+
+_require_reader = Depends(require("score", account="#batches"))
+"""The dependency of all routes but the one that stores a batch.
+
+A key that has sent a large batch owes for its items, and may send no other request for minutes. It must still be able
+to ask for the batch. So these routes have a rate limit of their own.
+"""
 
 CONCURRENT = 4
 """Maximum number of requests about batches that read or write the disk at the same time. Further ones wait."""
@@ -37,6 +45,7 @@ T = TypeVar("T")
     summary="Store up to 1,000 scoring requests, which are answered later",
     status_code=HTTPStatus.ACCEPTED,
     response_model=BatchOut,
+    dependencies=[Depends(require_key)],
     responses={
         202: {
             "description": "The batch is stored. `Location` leads to it.",
@@ -51,18 +60,21 @@ async def add(request: Request, response: Response) -> BatchOut:
 
     The batch is on the disk when the answer is sent, and goes on after a restart of the service. An item whose
     thumbnails cannot be read has a result that says so, and does not stop the others.
+
+    Each item counts as a request for the rate limit of the key. A batch that was stored before is not counted again.
     """
     store: BatchStore = request.app.state.batches
     webhooks: Webhooks = request.app.state.webhooks
     worker: BatchWorker = request.app.state.batch_worker
     admission: Admission = request.app.state.batches_admission
-    owner: str = request.state.key
+    grant: Grant = request.state.grant
     try:
         async with admission.admit():
             batch, key = await batch_submission.read(request)
             if batch.webhook is not None:
                 webhooks.check(batch.webhook)
-            stored, _ = await _run(request, lambda: store.add(batch, owner, key))
+            more = len(batch.items) - 1  # The request itself is counted already.
+            stored, _ = await _run(request, lambda: store.add(batch, grant.owner, key, lambda: charge(request, more)))
     except WebhookError as error:
         raise invalid(f"webhook: {error}") from None
     except ChangedRequestError as error:
@@ -78,9 +90,28 @@ async def add(request: Request, response: Response) -> BatchOut:
 
 
 @router.get(
+    "/v1/batches",
+    summary="List the batches of your API key, the newest first",
+    response_model=BatchesOut,
+    dependencies=[_require_reader],
+    responses=error_responses(401, 422),
+    openapi_extra={"parameters": batch_submission.list_documentation()},
+)
+async def page(request: Request) -> BatchesOut:
+    """Return a page of the batches. `next_cursor` leads to the next page. Batches of other keys are not listed."""
+    store: BatchStore = request.app.state.batches
+    grant: Grant = request.state.grant
+    query = batch_submission.list_query(request)
+    after = None if query.cursor is None else Place.of(query.cursor)
+    found, last = await _run(request, lambda: store.page(grant.owner, query.limit, after))
+    return BatchesOut(batches=found, next_cursor=None if last is None else last.cursor)
+
+
+@router.get(
     "/v1/batches/{batch_id}",
     summary="The state and the progress of a batch",
     response_model=BatchOut,
+    dependencies=[_require_reader],
     responses=error_responses(401, 404, 410),
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
@@ -90,10 +121,11 @@ async def state(request: Request) -> BatchOut:
     return await _of_batch(request, store.describe)
 
 
-@router.delete(
-    "/v1/batches/{batch_id}",
+@router.post(
+    "/v1/batches/{batch_id}/cancel",
     summary="Cancel a batch",
     response_model=BatchOut,
+    dependencies=[_require_reader],
     responses=error_responses(401, 404, 410),
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
@@ -111,10 +143,27 @@ async def cancel(request: Request) -> BatchOut:
     return described
 
 
+@router.delete(
+    "/v1/batches/{batch_id}",
+    summary="Delete a batch with its results",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[_require_reader],
+    responses=error_responses(401, 404, 410),
+    openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
+)
+async def delete(request: Request) -> None:
+    """A batch that has not ended is cancelled first, and sends no webhook. Its `Idempotency-Key` is free again."""
+    store: BatchStore = request.app.state.batches
+    worker: BatchWorker = request.app.state.batch_worker
+    await _of_batch(request, store.delete)
+    worker.wake()
+
+
 @router.get(
     "/v1/batches/{batch_id}/results",
     summary="The results of a batch so far",
     response_class=Response,
+    dependencies=[_require_reader],
     responses={
         200: {
             "description": "The results of the items that are done, in their order.",
@@ -137,7 +186,7 @@ async def results(request: Request) -> Response:
     wanted = batch_submission.results_query(request).format
 
     def open_results(batch: StoredBatch) -> Any:
-        return batch.results() if wanted == "jsonl" else as_csv(batch.results())
+        return as_json_lines(batch.results()) if wanted == "jsonl" else as_csv(batch.results())
 
     lines = await _of_batch(request, open_results)
     return StreamingResponse(
@@ -153,11 +202,11 @@ async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
     Raises a 404 `Problem` if there is none, or if another key sent the batch. Raises a 410 `Problem` if it is damaged.
     """
     store: BatchStore = request.app.state.batches
-    owner: str = request.state.key
+    grant: Grant = request.state.grant
 
     def find_and_work() -> T:
         batch = store.find(request.path_params["batch_id"])
-        if batch is None or batch.facts.key != owner:
+        if batch is None or batch.facts.key != grant.owner:
             raise FileNotFoundError
         return work(batch)
 

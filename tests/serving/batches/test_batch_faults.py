@@ -1,6 +1,8 @@
 """Test that batches are kept apart: by their keys, and from other batches that are damaged, long or too large."""
 
+import csv
 import fcntl
+import json
 import os
 import threading
 import time
@@ -10,6 +12,7 @@ import pytest
 
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.records import Progress
 from thumblab_serving.batches.stored_batch import FullError
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.scoring.intake import Source
@@ -40,13 +43,14 @@ def test_a_batch_belongs_to_the_key_that_sent_it(own, own_lab, item, send, ended
     ended(own, mine["id"])
     laptop = NamedKeys(own_lab.settings).add("laptop", ["score"])
     with httpx.Client(base_url=own.url, trust_env=False, headers={"X-API-Key": laptop}) as other:
-        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/results")):
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/results")):
             assert other.request(method, f"/v1/batches/{mine['id']}{path}").status_code == 404
         reply = other.post("/v1/batches", json={"items": [item(2)]}, headers={"Idempotency-Key": "same"})
         assert reply.status_code == 202
         assert reply.json()["id"] != mine["id"]
         assert own.client.get(reply.headers["location"]).status_code == 404
         assert other.get(reply.headers["location"]).status_code == 200
+        assert [batch["id"] for batch in other.get("/v1/batches").json()["batches"]] == [reply.json()["id"]]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +95,40 @@ def test_a_missing_end_of_the_results_is_no_endless_answer(own, own_lab, item, s
     assert own.client.get(f"/v1/batches/{batch['id']}/results", timeout=10).status_code == 410
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe not UTF-8 \xff\n",
+        b'{"item":2,"id":"item-2","ans\n',
+        b'{"item":2,"id":"item-2","answer":{}}\n',
+        b"\0" * 40,
+    ],
+)
+def test_a_damaged_result_is_named_and_the_others_are_answered(own, own_lab, damage):
+    store = own.app.state.batches
+    items = [{"id": f"item-{n}", "title": "t", "thumbnails": [{"id": "p", "url": "https://h/"}]} for n in (1, 2, 3)]
+    batch = store.find(store.add(request_of(*items), "default", None)[0].id)
+    batch.cancel()
+    lines = [ItemResult(item=n, id=f"item-{n}", error="an error").model_dump_json().encode() + b"\n" for n in (1, 3)]
+    content = lines[0] + damage + lines[1]
+    (batch.folder / "results.jsonl").write_bytes(content)
+    Progress(done=3, failed=3, size=len(content)).write(batch.folder / "progress.json")
+    path = f"/v1/batches/{batch.folder.name}/results"
+    rows = list(csv.DictReader(own.client.get(path, params={"format": "csv"}).text.splitlines()))
+    assert [row["item"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["error"] == "an error"
+    assert "damaged on the disk" in rows[1]["error"]
+    results = [json.loads(line) for line in own.client.get(path).text.splitlines()]
+    assert [result["item"] for result in results] == [1, 2, 3]
+    # An object that is JSON may come from another version of the lab, so it is sent as it is.
+    assert damage.startswith(b'{"item":2,"id":"item-2","answer":{}}') or "damaged" in results[1]["error"]
+
+
 def test_a_long_batch_does_not_delay_the_end_of_others(own, item, send, ended):
     with own.app.state.foreground.request():  # Each picture of the batch now waits for five seconds.
         long = send(own, [item(1, pictures=10)])
         cancelled, late = send(own, [item(2)]), send(own, [item(3)], deadline_s=1)
-        own.client.delete(f"/v1/batches/{cancelled['id']}")
+        own.client.post(f"/v1/batches/{cancelled['id']}/cancel")
         assert ended(own, cancelled["id"])["state"] == "cancelled"
         assert ended(own, late["id"])["state"] == "deadline_passed"
         assert own.client.get(f"/v1/batches/{long['id']}").json()["done"] == 0

@@ -70,7 +70,7 @@ def test_the_same_request_with_the_same_key_is_stored_once(service, item, send, 
 
 def test_a_cancelled_batch_keeps_its_results_and_loses_its_pictures(service, item, send, ended, results):
     batch = send(service, [item(n, pictures=3) for n in range(20, 60)])
-    cancelled = service.client.delete(f"/v1/batches/{batch['id']}")
+    cancelled = service.client.post(f"/v1/batches/{batch['id']}/cancel")
     assert cancelled.status_code == 200
     assert cancelled.json()["state"] in ("cancelling", "cancelled")
     end = ended(service, batch["id"])
@@ -79,7 +79,7 @@ def test_a_cancelled_batch_keeps_its_results_and_loses_its_pictures(service, ite
     assert len(results(service, batch["id"])) == end["done"]
     folder = service.app.state.settings.data_dir / "batches" / batch["id"]
     assert not (folder / "items.jsonl").exists()
-    assert service.client.delete(f"/v1/batches/{batch['id']}").json()["state"] == "cancelled"
+    assert service.client.post(f"/v1/batches/{batch['id']}/cancel").json()["state"] == "cancelled"
 
 
 def test_after_the_deadline_no_item_is_scored(service, item, send, ended, results):
@@ -168,10 +168,11 @@ def test_an_unknown_format_is_refused(service, item, send):
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_batch_is_shown_only_with_the_key(service, item, send, method):
     batch = send(service, [item(1)])
-    for path in (f"/v1/batches/{batch['id']}", f"/v1/batches/{batch['id']}/results"):
-        if method == "GET" or not path.endswith("results"):
-            assert httpx.request(method, service.url + path).status_code == 401
-    assert httpx.post(f"{service.url}/v1/batches", json={"items": [URL_ITEM]}).status_code == 401
+    for path in ("", f"/{batch['id']}", f"/{batch['id']}/results"):
+        if method == "GET" or path == f"/{batch['id']}":
+            assert httpx.request(method, f"{service.url}/v1/batches{path}").status_code == 401
+    for path in ("", f"/{batch['id']}/cancel"):
+        assert httpx.post(f"{service.url}/v1/batches{path}", json={"items": [URL_ITEM]}).status_code == 401
 
 
 def test_every_field_of_a_batch_and_of_a_result_is_documented(service, item, send, ended, results):

@@ -141,7 +141,7 @@ def test_too_many_batches_and_too_many_bytes_are_refused(new_lab, item):
         store.add(BatchRequest.model_validate(large), OWNER, None)
     for _ in range(MOST_UNFINISHED):
         store.add(BatchRequest.model_validate(small), OWNER, None)
-    with pytest.raises(FullError, match="20 batches of the key default"):
+    with pytest.raises(FullError, match="20 batches of this key"):
         store.add(BatchRequest.model_validate(small), OWNER, None)
     assert store.add(BatchRequest.model_validate(small), "laptop", None)[1]
 

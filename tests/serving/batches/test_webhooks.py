@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from thumblab_core.keys.named_keys import NamedKeys
+
 SECRET = "secret-of-the-tests-0123456789"
 
 
@@ -119,6 +121,23 @@ def test_a_webhook_is_tried_again_and_then_given_up(told, receiver):
 def test_a_webhook_follows_no_redirect(told, receiver):
     assert told(302, 302, 302)["webhook"]["state"] == "failed"
     assert {path for path, _, _ in receiver["got"]} == {"/done?a=b"}
+
+
+def test_no_webhook_is_sent_for_a_batch_of_a_revoked_key(telling, receiver, item):
+    receiver["got"].clear()
+    keys = NamedKeys(telling.app.state.settings)
+    headers = {"X-API-Key": keys.add("leaving", ["score"])}
+    body = {"items": [item(1, pictures=1)], "webhook": f"https://{receiver['host']}/"}
+    store = telling.app.state.batches
+    with telling.app.state.foreground.request():  # The picture of the batch now waits for five seconds.
+        reply = telling.client.post("/v1/batches", json=body, headers=headers)
+        keys.revoke("leaving")
+        deadline = time.monotonic() + 30
+        while (told := store.describe(store.find(reply.json()["id"])).webhook).state == "waiting":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert (told.state, told.attempts, told.reason) == ("failed", 0, "its API key was revoked")
+    assert receiver["got"] == []
 
 
 @pytest.mark.parametrize(

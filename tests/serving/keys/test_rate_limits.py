@@ -78,6 +78,27 @@ def test_keys_do_not_share_an_allowance(limits: RateLimits) -> None:
     assert limits.wait("phone", 1) == 0
 
 
+def test_items_are_owed_and_paid_for_evenly(limits: RateLimits, clock: Clock) -> None:
+    assert limits.wait("laptop", 60) == 0
+    assert limits.charge("laptop", 60, 999) == 0
+    assert limits.wait("laptop", 60) == pytest.approx(941)
+    assert limits.charge("laptop", 60, 1) == pytest.approx(941)
+    clock.now += 941
+    assert limits.wait("laptop", 60) == 0
+    assert limits.wait("laptop", 60) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("per_minute", [1, 2, 60])
+def test_a_batch_of_any_size_is_accepted_by_a_key_that_owes_nothing(limits: RateLimits, per_minute: int) -> None:
+    assert limits.wait("laptop", per_minute) == limits.charge("laptop", per_minute, 999) == 0
+
+
+def test_requests_at_the_same_time_do_not_let_a_second_batch_in(limits: RateLimits) -> None:
+    assert [limits.wait("laptop", 60) for _ in range(2)] == [0, 0]
+    assert limits.charge("laptop", 60, 999) == 0
+    assert limits.charge("laptop", 60, 999) > 0
+
+
 def test_a_clock_that_is_put_back_locks_nobody_out(limits: RateLimits, clock: Clock) -> None:
     limits.wait("laptop", 1)
     clock.now -= 86_400
