@@ -1,6 +1,7 @@
 """A typed client of the scoring service. It needs httpx and nothing else of the lab."""
 
 from thumblab_client.asynchronous import AsyncClient
+from thumblab_client.batches import Item, StillRunningError
 from thumblab_client.errors import (
     InvalidRequestError,
     NoAnswerError,
@@ -20,11 +21,13 @@ __all__ = [
     "AsyncClient",
     "Client",
     "InvalidRequestError",
+    "Item",
     "NoAnswerError",
     "Patience",
     "Picture",
     "PictureError",
     "ProblemError",
+    "StillRunningError",
     "ThumblabError",
     "UnauthorizedError",
     "UnavailableError",

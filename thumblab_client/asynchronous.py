@@ -1,6 +1,7 @@
 """The client for programs with asyncio. Its methods are those of `Client`, as coroutines."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
 from http import HTTPStatus
@@ -8,9 +9,11 @@ from typing import Self, TypeVar
 
 import httpx
 
-from thumblab_client import requests
+from thumblab_client import batches, requests
+from thumblab_client.batches import Item
 from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
+from thumblab_client.models.batches import BatchesOut, BatchOut, ItemResult
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
@@ -62,6 +65,68 @@ class AsyncClient:
     ) -> ScoreAnswer:
         """Rank pictures for a title in a niche, see `Client.score`. Files are read in a thread."""
         return await self.send(await asyncio.to_thread(requests.score, title, pictures, category, channel_id))
+
+    async def packages(
+        self,
+        titles: Sequence[str],
+        pictures: Iterable[PictureLike],
+        *,
+        categories: str | Sequence[str] | None = None,
+        channel_id: str | None = None,
+    ) -> ScoreAnswer:
+        """Compare each title with each picture, see `Client.packages`. Files are read in a thread."""
+        return await self.send(await asyncio.to_thread(requests.score, list(titles), pictures, categories, channel_id))
+
+    async def store_batch(
+        self,
+        items: Iterable[Item],
+        *,
+        deadline_s: int | None = None,
+        webhook: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> BatchOut:
+        """Store up to 1,000 scoring requests, see `Client.store_batch`. Files are read in a thread."""
+        return await self.send(await asyncio.to_thread(batches.store, items, deadline_s, webhook, idempotency_key))
+
+    async def batch(self, batch_id: str) -> BatchOut:
+        """Return the state and the progress of a batch."""
+        return await self.send(batches.show(batch_id))
+
+    async def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
+        """Ask every `every_s` seconds until a batch has ended, and return it, see `Client.wait_for_batch`."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not batches.has_ended(batch := await self.batch(batch_id)):
+            if end is not None and time.monotonic() >= end:
+                raise batches.still_running(batch, timeout_s or 0)
+            await asyncio.sleep(every_s)
+        return batch
+
+    async def batch_results(self, batch_id: str) -> list[ItemResult]:
+        """Return the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`."""
+        return await self.send(batches.results(batch_id))
+
+    async def cancel_batch(self, batch_id: str) -> BatchOut:
+        """Cancel a batch. Its results so far stay."""
+        return await self.send(batches.cancel(batch_id))
+
+    async def delete_batch(self, batch_id: str) -> None:
+        """Delete a batch with its results. If it has not ended, it is cancelled."""
+        await self.send(batches.delete(batch_id))
+
+    async def batches(self, *, limit: int = 20, cursor: str | None = None) -> BatchesOut:
+        """Return a page of the batches of this API key, the newest first. `next_cursor` leads to the next page."""
+        return await self.send(batches.page(limit, cursor))
+
+    async def all_batches(self) -> AsyncIterator[BatchOut]:
+        """Yield all batches of this API key, the newest first. Pages are requested as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = await self.batches(limit=100, cursor=cursor)
+            for batch in page.batches:
+                yield batch
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def store_experiment(
         self,

@@ -4,8 +4,9 @@ import base64
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from thumblab_client.errors import PictureError
@@ -13,17 +14,27 @@ from thumblab_client.errors import PictureError
 MAX_BYTES = 50 * 2**20
 """The largest picture that the service reads."""
 
-_PLAIN_NAME = re.compile(r"[\w .()+-]{1,200}")
+MAX_ID = 128
+"""Maximum number of characters of an id."""
+
+_NOT_IN_IDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""The categories of Unicode of which no character is in an id: control, format and surrogate characters, line breaks."""
+
+_PLAIN_NAME = re.compile(r"[\w .()+-]{1,128}")
 """A file name that a multipart form carries unchanged. Browsers and libraries escape other characters differently."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its `id`, the name that the answer gives it. Exactly one of `data` and `url` is not None."""
+    """A picture with its `id`, the name that the answer gives it. Exactly one of `data` and `url` is not None.
+
+    `title` is the picture's own title. It replaces the titles of the request for this picture.
+    """
 
     id: str
     data: bytes | None = field(default=None, repr=False)
     url: str | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.url is None):
@@ -32,7 +43,7 @@ class Picture:
             raise PictureError(_too_long(self.id))
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], id: str | None = None) -> "Picture":
+    def from_file(cls, path: str | os.PathLike[str], id: str | None = None, title: str | None = None) -> "Picture":
         """Return the picture in a file. Its id is the name of the file, if no `id` is given.
 
         Raises `PictureError` if the file cannot be read, is no regular file, or is larger than 50 MiB.
@@ -51,7 +62,7 @@ class Picture:
             raise PictureError(f"{str(path)!r}: this is no path ({error})") from None
         if len(data) > MAX_BYTES:
             raise PictureError(_too_long(str(path)))
-        return cls(name, data)
+        return cls(name, data, title=title)
 
 
 PictureLike = Picture | str | os.PathLike[str]
@@ -61,8 +72,9 @@ PictureLike = Picture | str | os.PathLike[str]
 def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
     """Return the pictures with distinct ids. The id of a URL is the URL.
 
-    If two files of different folders have the same name, their ids are the paths as they were given. Raises
-    `PictureError` if two ids are still equal.
+    If two files of different folders have the same name, their ids are the paths as they were given. A name that is too
+    long for an id is shortened to its end, and characters that an id cannot have become `?`. Raises `PictureError` if two
+    ids are still equal.
     """
     if isinstance(given, str | os.PathLike | Picture):
         raise PictureError("give a list of pictures, not one picture")
@@ -70,7 +82,7 @@ def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
     pictures = [_picture(item) for item in items]
     names = [picture.id for picture in pictures]
     pictures = [
-        Picture(os.fspath(item), picture.data)
+        Picture(id_of(os.fspath(item)), picture.data)
         if names.count(picture.id) > 1 and not isinstance(item, Picture) and picture.url is None
         else picture
         for item, picture in zip(items, pictures, strict=True)
@@ -98,8 +110,15 @@ def _picture(given: PictureLike) -> Picture:
     if isinstance(given, Picture):
         return given
     if isinstance(given, str) and given.startswith(("https://", "http://")):
-        return Picture(given, url=given)
-    return Picture.from_file(given)
+        return Picture(id_of(given), url=given)
+    picture = Picture.from_file(given)
+    return replace(picture, id=id_of(picture.id))
+
+
+def id_of(name: str) -> str:
+    """Return the id of a picture with this path or URL. The service takes the same characters and the same length."""
+    clean = "".join("?" if unicodedata.category(character) in _NOT_IN_IDS else character for character in name)
+    return clean if len(clean) <= MAX_ID else "…" + clean[1 - MAX_ID :]
 
 
 def _too_long(name: str) -> str:

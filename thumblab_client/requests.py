@@ -14,7 +14,7 @@ from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.experiments import ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
-from thumblab_client.pictures import PictureLike, fit_into_a_form, in_json, pictures_of
+from thumblab_client.pictures import Picture, PictureLike, fit_into_a_form, in_json, pictures_of
 from thumblab_client.waiting import seconds_of
 
 T = TypeVar("T")
@@ -37,16 +37,16 @@ class Call(Generic[T]):
         where = f"{response.request.method} {response.request.url.copy_with(query=None)}"
         if response.is_redirect:
             raise UnexpectedAnswerError(f"{where} was redirected to another address; use that address as the URL")
-        try:
-            document = response.json()
-        except ValueError:
-            document = None
         if not response.is_success:
-            raise _problem(response, document, where)
+            raise _problem(response, _document(response), where)
         try:
-            return decode(self.answer, document)
+            return self.decoded(response)
         except UnexpectedAnswerError as error:
             raise UnexpectedAnswerError(f"{where}: {error}") from None
+
+    def decoded(self, response: httpx.Response) -> T:
+        """Return the body of a successful answer. Raises `UnexpectedAnswerError` if it has another form."""
+        return decode(self.answer, _document(response))
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,52 @@ class Variant:
 
 
 def score(
-    title: str, pictures: Iterable[PictureLike], category: str | None = None, channel_id: str | None = None
+    titles: str | Sequence[str],
+    pictures: Iterable[PictureLike],
+    categories: str | Sequence[str] | None = None,
+    channel_id: str | None = None,
 ) -> Call[ScoreAnswer]:
-    """Return the request that ranks pictures. Raises `PictureError` if a picture cannot be read."""
+    """Return the request that ranks pictures, or packages of titles and pictures.
+
+    Raises `PictureError` if a picture cannot be read.
+    """
+    sent = _some(pictures)
+    if not fit_into_a_form(sent):
+        body = scoring_request(titles, sent, categories, channel_id)
+        return Call("POST", "/v1/score", ScoreAnswer, {"json": body})
+    fields = _fields(titles, categories, channel_id)
+    if any(picture.title is not None for picture in sent):
+        fields["thumbnail_titles"] = [picture.title or "" for picture in sent]
+    files = [("thumbnails", (picture.id, picture.data, "application/octet-stream")) for picture in sent]
+    return Call("POST", "/v1/score", ScoreAnswer, {"data": fields, "files": files})
+
+
+def scoring_request(
+    titles: str | Sequence[str],
+    pictures: Iterable[PictureLike],
+    categories: str | Sequence[str] | None = None,
+    channel_id: str | None = None,
+) -> dict[str, Any]:
+    """Return a scoring request as JSON. Raises `PictureError` if a picture cannot be read."""
+    thumbnails = [{"id": picture.id, **in_json(picture), **known(title=picture.title)} for picture in _some(pictures)]
+    return _fields(titles, categories, channel_id) | {"thumbnails": thumbnails}
+
+
+def _fields(
+    titles: str | Sequence[str], categories: str | Sequence[str] | None, channel_id: str | None
+) -> dict[str, Any]:
+    """Return the fields of a scoring request except its pictures. A text is one title, and a list several."""
+    fields: dict[str, Any] = {"title": titles} if isinstance(titles, str) else {"titles": list(titles)}
+    if categories is not None:
+        fields |= {"category": categories} if isinstance(categories, str) else {"categories": list(categories)}
+    return fields | known(channel_id=channel_id)
+
+
+def _some(pictures: Iterable[PictureLike]) -> list[Picture]:
     sent = pictures_of(pictures)
     if not sent:
         raise PictureError("give at least one picture")
-    fields = _known(title=title, category=category, channel_id=channel_id)
-    if fit_into_a_form(sent):
-        files = [("thumbnails", (picture.id, picture.data, "application/octet-stream")) for picture in sent]
-        return Call("POST", "/v1/score", ScoreAnswer, {"data": fields, "files": files})
-    thumbnails = [{"id": picture.id, **in_json(picture)} for picture in sent]
-    return Call("POST", "/v1/score", ScoreAnswer, {"json": {**fields, "thumbnails": thumbnails}})
+    return sent
 
 
 def store_experiment(
@@ -83,14 +117,14 @@ def store_experiment(
     **optional: date | int | None,
 ) -> Call[StoredExperimentOut]:
     """Return the request that stores an experiment. `optional` may have `ended_on` and `winner`."""
-    body = _known(channel_id=channel_id, video_id=video_id, started_on=started_on, outcome=outcome, **optional)
+    body = known(channel_id=channel_id, video_id=video_id, started_on=started_on, outcome=outcome, **optional)
     body["variants"] = [_variant(number, variant) for number, variant in enumerate(variants, start=1)]
     return Call("POST", "/v1/experiments", StoredExperimentOut, {"json": body})
 
 
 def experiments(channel_id: str | None = None, limit: int = 20, cursor: str | None = None) -> Call[ExperimentsOut]:
     """Return the request for a page of the stored experiments, the newest first."""
-    query = _known(channel_id=channel_id, limit=limit, cursor=cursor)
+    query = known(channel_id=channel_id, limit=limit, cursor=cursor)
     return Call("GET", "/v1/experiments", ExperimentsOut, {"params": query})
 
 
@@ -110,7 +144,7 @@ def lab() -> Call[LabOut]:
 
 
 def _variant(number: int, variant: Variant) -> dict[str, Any]:
-    fields = _known(title=variant.title, watch_time_share=variant.watch_time_share, impressions=variant.impressions)
+    fields = known(title=variant.title, watch_time_share=variant.watch_time_share, impressions=variant.impressions)
     given = variant.picture
     if given is None:
         return fields
@@ -120,13 +154,21 @@ def _variant(number: int, variant: Variant) -> dict[str, Any]:
     return fields | in_json(picture)
 
 
-def _known(**fields: Any) -> dict[str, Any]:
+def known(**fields: Any) -> dict[str, Any]:
     """Return the fields that are not None. Days become texts of the form YYYY-MM-DD."""
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in fields.items()
         if value is not None
     }
+
+
+def _document(response: httpx.Response) -> object:
+    """Return the JSON of an answer, or None if it is no JSON."""
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _problem(response: httpx.Response, document: object, where: str) -> ProblemError | UnexpectedAnswerError:

@@ -8,9 +8,11 @@ from typing import Self, TypeVar
 
 import httpx
 
-from thumblab_client import requests
+from thumblab_client import batches, requests
+from thumblab_client.batches import Item
 from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
+from thumblab_client.models.batches import BatchesOut, BatchOut, ItemResult
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
@@ -70,6 +72,75 @@ class Client:
         channel, the answer is adapted to it. Raises `PictureError` if a file cannot be read.
         """
         return self.send(requests.score(title, pictures, category, channel_id))
+
+    def packages(
+        self,
+        titles: Sequence[str],
+        pictures: Iterable[PictureLike],
+        *,
+        categories: str | Sequence[str] | None = None,
+        channel_id: str | None = None,
+    ) -> ScoreAnswer:
+        """Compare each of up to 10 titles with each picture. The field `packages` of the answer has the grid.
+
+        A `Picture` with a `title` is compared under this title only. With several `categories`, `other_niches` of the
+        answer has the answers for all niches but the first.
+        """
+        return self.send(requests.score(list(titles), pictures, categories, channel_id))
+
+    def store_batch(
+        self,
+        items: Iterable[Item],
+        *,
+        deadline_s: int | None = None,
+        webhook: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> BatchOut:
+        """Store up to 1,000 scoring requests, which the service answers when it has time.
+
+        The same items with the same `idempotency_key` are stored once. Raises `PictureError` if a file cannot be read.
+        """
+        return self.send(batches.store(items, deadline_s, webhook, idempotency_key))
+
+    def batch(self, batch_id: str) -> BatchOut:
+        """Return the state and the progress of a batch."""
+        return self.send(batches.show(batch_id))
+
+    def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
+        """Ask every `every_s` seconds until a batch has ended, and return it.
+
+        Raises `StillRunningError` after `timeout_s` seconds. The batch goes on then.
+        """
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not batches.has_ended(batch := self.batch(batch_id)):
+            if end is not None and time.monotonic() >= end:
+                raise batches.still_running(batch, timeout_s or 0)
+            time.sleep(every_s)
+        return batch
+
+    def batch_results(self, batch_id: str) -> list[ItemResult]:
+        """Return the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`."""
+        return self.send(batches.results(batch_id))
+
+    def cancel_batch(self, batch_id: str) -> BatchOut:
+        """Cancel a batch. Its results so far stay."""
+        return self.send(batches.cancel(batch_id))
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Delete a batch with its results. If it has not ended, it is cancelled."""
+        self.send(batches.delete(batch_id))
+
+    def batches(self, *, limit: int = 20, cursor: str | None = None) -> BatchesOut:
+        """Return a page of the batches of this API key, the newest first. `next_cursor` leads to the next page."""
+        return self.send(batches.page(limit, cursor))
+
+    def all_batches(self) -> Iterator[BatchOut]:
+        """Yield all batches of this API key, the newest first. Pages are requested as they are needed."""
+        page = self.batches(limit=100)
+        yield from page.batches
+        while page.next_cursor is not None:
+            page = self.batches(limit=100, cursor=page.next_cursor)
+            yield from page.batches
 
     def store_experiment(
         self,

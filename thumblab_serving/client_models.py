@@ -23,6 +23,9 @@ from thumblab_serving.app import create_app
 
 FOLDER = CHECKOUT / "thumblab_client" / "models"
 
+_IN_LINES = ("ItemResult",)
+"""Answers of which a line of JSON is an object. The document has no reference to them, because the whole is a text."""
+
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _FORMATS = {"date": "date", "date-time": "datetime"}
@@ -91,7 +94,8 @@ def _homes() -> dict[str, list[str]]:
 def _answers(document: dict[str, Any]) -> set[str]:
     """Return the names of the schemas that the successful answers of all operations need."""
     found: set[str] = set()
-    waiting = [
+    waiting = list(_IN_LINES)
+    waiting += [
         name
         for path in document["paths"].values()
         for operation in path.values()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thumblab_client.errors import PictureError
-from thumblab_client.pictures import Picture, pictures_of
+from thumblab_client.pictures import Picture, id_of, pictures_of
 
 _SIGNATURES = (
     (0, b"\xff\xd8\xff"),
@@ -18,7 +18,7 @@ _SIGNATURES = (
 
 
 def read_pictures(names: Sequence[str]) -> list[Picture]:
-    """Return the pictures at the given paths and URLs. The id of each is its path or URL, as it was given.
+    """Return the pictures at the given paths and URLs. The id of each is its path or URL, shortened if it is very long.
 
     Raises `PictureError` if a path is not absolute, or if the file cannot be read or is no picture. An assistant may be
     led by a text that it has read to name any file of the user. So the first bytes are checked before a file is sent.
@@ -28,14 +28,14 @@ def read_pictures(names: Sequence[str]) -> list[Picture]:
 
 def _picture(name: str) -> Picture:
     if name.startswith(("https://", "http://")):
-        return Picture(name, url=name)
+        return Picture(id_of(name), url=name)
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # There is no such user, or no home folder.
         path = Path(name)
     if not path.is_absolute():
         raise PictureError(f"{name}: give the full path of the picture, from / on, or a URL")
-    picture = Picture.from_file(path, id=name)
+    picture = Picture.from_file(path, id=id_of(name))
     if not _is_picture(picture.data or b""):
         raise PictureError(
             f"{name}: the file is no picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file"

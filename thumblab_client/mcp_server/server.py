@@ -12,6 +12,7 @@ from pydantic import Field
 
 from thumblab_client import AsyncClient, ThumblabError
 from thumblab_client.mcp_server import reports
+from thumblab_client.mcp_server.argument_errors import PlainServer
 from thumblab_client.mcp_server.local_pictures import read_pictures
 from thumblab_client.models.answer import ScoreAnswer
 
@@ -28,13 +29,16 @@ Thumbnail Lab ranks thumbnails of YouTube videos for one title in one niche.
 _READ_ONLY = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 
 Title = Annotated[str, Field(description="The title of the video.", min_length=1)]
+Titles = Annotated[list[Title], Field(description="The titles to compare.", min_length=2, max_length=10)]
 Niche = Annotated[str, Field(description="The niche to compare with, such as tech, gaming or education.")]
 Picture = Annotated[str, Field(description="The full path of a picture file, or a URL of an allowed image host.")]
 Pictures = Annotated[list[Picture], Field(description="The candidates.", min_length=1, max_length=20)]
 Others = Annotated[
     Sequence[Picture], Field(description="The other candidates for the same video, to compare with.", max_length=19)
 ]
-Channel = Annotated[str | None, Field(description="The user's channel, by its id (UC...) or its URL, if it is known.")]
+Channel = Annotated[
+    str | None, Field(description="The user's channel, by its exact name, its @handle, its id (UC...) or its URL.")
+]
 
 
 def build(connect: Callable[[], AsyncClient]) -> MCPServer:
@@ -43,18 +47,30 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     So the server may start before the service, and follows a service that has moved. A `ThumblabError` of `connect` or
     of the client becomes the error of the tool call, which the assistant can read.
     """
-    server = MCPServer("Thumbnail Lab", instructions=_INSTRUCTIONS, log_level="WARNING")
+    server = PlainServer("Thumbnail Lab", instructions=_INSTRUCTIONS, log_level="WARNING")
 
-    async def ask(title: str, names: list[str], niche: str, channel: str | None = None) -> ScoreAnswer:
+    async def ask(title: str | list[str], names: list[str], niche: str, channel: str | None = None) -> ScoreAnswer:
         pictures = await asyncio.to_thread(read_pictures, names)
         async with connect() as client:
-            return await client.score(title, pictures, category=niche, channel_id=channel)
+            if isinstance(title, str):
+                return await client.score(title, pictures, category=niche, channel_id=channel)
+            return await client.packages(title, pictures, categories=niche, channel_id=channel)
 
     @server.tool(title="Rank thumbnails", annotations=_READ_ONLY)
     async def score(title: Title, thumbnails: Pictures, niche: Niche, channel: Channel = None) -> reports.Ranking:
         """Rank thumbnails for a title in a niche: the winner if there is one, how sure that is, and what is weak."""
         with _told():
             return reports.ranking(await ask(title, thumbnails, niche, channel))
+
+    @server.tool(title="Compare titles and thumbnails", annotations=_READ_ONLY)
+    async def packages(
+        titles: Titles, thumbnails: Pictures, niche: Niche, channel: Channel = None
+    ) -> reports.PackageRanking:
+        """Compare each title with each thumbnail: the best package of a title and a thumbnail, how sure that is, and the
+        best thumbnail under each title.
+        """
+        with _told():
+            return reports.package_ranking(await ask(titles, thumbnails, niche, channel))
 
     @server.tool(title="Find similar winners", annotations=_READ_ONLY)
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:

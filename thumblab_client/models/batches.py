@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from thumblab_client.models.answer import ScoreAnswer
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookOut:
@@ -45,3 +47,24 @@ class BatchOut:
     """The path of the results. There are results for the items that are done."""
 
     webhook: WebhookOut | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchesOut:
+    """A page of the batches of your API key, the newest first."""
+
+    batches: list[BatchOut]
+    next_cursor: str | None
+    """Send it as `cursor` to get the next page; null on the last page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemResult:
+    """The result of an item: a line of the results. Exactly one of `answer` and `error` is not null."""
+
+    item: int
+    """The place of the item in the batch, from 1."""
+
+    id: str
+    answer: ScoreAnswer | None = None
+    error: str | None = None

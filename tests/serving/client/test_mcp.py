@@ -51,9 +51,9 @@ def text_of(result: Any) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
 
 
-def test_an_assistant_finds_four_tools_that_only_read(calls: Any) -> None:
+def test_an_assistant_finds_five_tools_that_only_read(calls: Any) -> None:
     found = calls()
-    assert [tool.name for tool in found["tools"]] == ["score", "similar", "explain", "niche_report"]
+    assert [tool.name for tool in found["tools"]] == ["score", "packages", "similar", "explain", "niche_report"]
     for tool in found["tools"]:
         assert tool.annotations.read_only_hint
         assert tool.output_schema["type"] == "object"
@@ -72,9 +72,10 @@ def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, fil
         ("niche_report", {"niche": "tech"}),
         ("niche_report", {"niche": "news"}),
         ("explain", compared),
+        ("packages", {"titles": [TITLE, "Another"], "thumbnails": names[:2], "niche": "tech"}),
     )
-    assert [result.is_error for result in found["results"]] == [False] * 6
-    score, similar, explain, tech, news, compared = (result.structured_content for result in found["results"])
+    assert [result.is_error for result in found["results"]] == [False] * 7
+    score, similar, explain, tech, news, compared, packages = (r.structured_content for r in found["results"])
     plain = service.score(*[path.read_bytes() for path in files], category="tech", channel_id="UCown")
 
     assert score["verdict"] == plain["verdict"]
@@ -99,6 +100,13 @@ def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, fil
     assert (tech["videos"], tech["winners"], tech["newest_video"]) == (30, 10, None)
     assert (news["library_state"], news["index_release"], news["videos"]) == ("none", None, None)
     assert tech["not_reported"]
+    assert [(p["title"], p["thumbnail"]) for p in packages["packages"]] == [
+        (title, name) for title in (TITLE, "Another") for name in names[:2]
+    ]
+    assert {(packages["best_title"], packages["best_thumbnail"])} == {
+        (p["title"], p["thumbnail"]) for p in packages["packages"] if p["rank"] == 1
+    }
+    assert [under["title"] for under in packages["under_titles"]] == [TITLE, "Another"]
     assert KEY not in str(found)
 
 
@@ -114,12 +122,20 @@ def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: li
         "category: ": ("score", one | {"thumbnails": [str(files[0])], "niche": "knitting"}),
         "there is no such niche; the niches are tech, ": ("niche_report", {"niche": "knitting"}),
         "not fetched from this host|host": ("similar", one | {"thumbnail": "https://127.0.0.1/a.jpg"}),
-        "thumbnails": ("score", one | {"thumbnails": []}),
+        "score: thumbnails has too few entries. The candidates.": ("score", one | {"thumbnails": []}),
+        "score: niche is missing. The niche to compare with, such as tech": (
+            "score",
+            {"title": TITLE, "thumbnails": ["a"]},
+        ),
+        "niche_report: niche is no text.": ("niche_report", {"niche": 5}),
+        "packages: titles is no list.": ("packages", one | {"titles": "one", "thumbnails": ["a"]}),
     }
     results = calls(*wanted.values())["results"]
     for expected, result in zip(wanted, results, strict=True):
         assert result.is_error
         assert any(part in text_of(result) for part in expected.split("|")), text_of(result)
+        assert "pydantic" not in text_of(result)
+        assert "Input should" not in text_of(result)
 
 
 def test_a_lab_without_a_running_service_says_how_to_start_one(calls: Any) -> None:
@@ -135,5 +151,5 @@ def test_a_machine_without_the_lab_runs_the_same_server(calls: Any, files: list[
         command=("thumblab_client.mcp_server",),
         PYTHONPATH=str(Path.cwd()),
     )
-    assert [tool.name for tool in found["tools"]] == ["score", "similar", "explain", "niche_report"]
+    assert [tool.name for tool in found["tools"]] == ["score", "packages", "similar", "explain", "niche_report"]
     assert found["results"][0].structured_content["verdict"] == "only_one"

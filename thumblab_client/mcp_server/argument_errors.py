@@ -1,0 +1,48 @@
+"""Say in plain words which arguments of a tool call are wrong. The SDK of MCP shows pydantic's words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import ValidationError
+
+_WORDS = {
+    "missing": "is missing",
+    "string_type": "is no text",
+    "string_too_short": "is empty",
+    "list_type": "is no list",
+    "too_short": "has too few entries",
+    "too_long": "has too many entries",
+    "int_type": "is no whole number",
+    "int_parsing": "is no whole number",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+}
+"""What is wrong with an argument, by the type of pydantic's error."""
+
+
+class PlainServer(MCPServer):
+    """An MCP server whose errors about arguments name the argument and repeat its description."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], *more: Any, **options: Any) -> Any:
+        try:
+            return await super().call_tool(name, arguments, *more, **options)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            tools = {tool.name: tool.input_schema for tool in await self.list_tools()}
+            raise ToolError(_sentences(name, error.__cause__, tools.get(name, {}))) from None
+
+
+def _sentences(tool: str, error: ValidationError, schema: Mapping[str, Any]) -> str:
+    """Return a sentence for each wrong argument of a call, without the values that were sent."""
+    described = schema.get("properties", {})
+    sentences = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(map(str, one["loc"]))
+        meaning = described.get(str(one["loc"][0]) if one["loc"] else "", {}).get("description", "")
+        sentences.append(
+            f"{tool}: {path} {_WORDS.get(one['type'], 'has another form than described')}. {meaning}".strip()
+        )
+    return " ".join(dict.fromkeys(sentences))
