@@ -7,12 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thumblab_serving.http.error_words import in_words
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499
@@ -69,17 +70,11 @@ def invalid_request(error: ValidationError) -> Problem:
 
 def validation_message(error: ValidationError) -> str:
     """Return a message that says what is wrong with each field, without the values that were sent."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    messages = [f"{_field(e['loc'])}: {_reason(e)}" for e in errors[:_MAX_ERRORS]]
+    errors = error.errors(include_url=False, include_input=False)
+    messages = [f"{_field(e['loc'])}: {in_words(e)}" for e in errors[:_MAX_ERRORS]]
     if len(errors) > _MAX_ERRORS:
         messages.append(f"and {len(errors) - _MAX_ERRORS} more")
     return "; ".join(messages)
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"] == "model_type":  # pydantic's own message names the class of this package.
-        return "Input should be an object"
-    return error["msg"].removeprefix("Value error, ")
 
 
 def _field(parts: tuple[int | str, ...]) -> str:

@@ -21,6 +21,7 @@ from thumblab_serving.http.received import (
     source_of,
     unsupported_media_type,
 )
+from thumblab_serving.schemas.item_id import is_item_id
 from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, MAX_TITLES, ScoreForm, ScoreRequest
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import MAX_TITLE, Title
@@ -94,8 +95,8 @@ def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
-    """Return the file names as ids. If a name is missing, not unique or not printable, return numbered ids for all."""
-    if all(name and name.isprintable() for name in filenames) and len(set(filenames)) == len(filenames):
+    """Return the file names as ids. If a name is missing, not unique or no id, return numbered ids for all."""
+    if all(name and is_item_id(name) for name in filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
 
@@ -120,7 +121,10 @@ def documentation() -> dict[str, Any]:
         "minItems": 1,
         "maxItems": MAX_THUMBNAILS,
         "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
-        "description": f"{FORMAT_NAMES} files; their names are the ids.",
+        "description": (
+            f"{FORMAT_NAMES} files. Their names are the ids. If a name is missing, occurs twice or cannot be an id, all ids "
+            "are numbered: `thumbnail-1` and so on."
+        ),
     }
     form["required"] = [*form.get("required", ()), _FILES]
     return {

@@ -1,18 +1,23 @@
 """The requests and answers of `/v1/batches`."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.item_id import ItemId
 from thumblab_serving.schemas.request import MAX_URL, ScoreRequest
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import StrictModel, Whole
 
 MAX_ITEMS = 1_000
 MAX_PICTURES = 4_000
 """Maximum number of pictures of all items of a batch together. With more of them, the JSON text has too many fields."""
+
+MAX_LISTED = 100
+"""Maximum number of batches in a list."""
 
 _WEEK_S = 7 * 24 * 3600
 
@@ -20,7 +25,7 @@ _WEEK_S = 7 * 24 * 3600
 class BatchItem(ScoreRequest):
     """A request of `POST /v1/score`, with an id."""
 
-    id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the item, unique in the batch.")
+    id: ItemId = Field(description="Your name for the item, unique in the batch.")
 
 
 class BatchRequest(StrictModel):
@@ -31,7 +36,7 @@ class BatchRequest(StrictModel):
         max_length=MAX_ITEMS,
         description=f"The requests. Together they have at most {MAX_PICTURES} thumbnails.",
     )
-    deadline_s: int = Field(
+    deadline_s: Whole = Field(
         default=24 * 3600,
         ge=1,
         le=_WEEK_S,
@@ -53,6 +58,39 @@ class BatchRequest(StrictModel):
         if pictures > MAX_PICTURES:
             raise ValueError(f"the items have {pictures} thumbnails; send at most {MAX_PICTURES} in a batch")
         return self
+
+
+_CURSOR = r"([1-9][0-9]{15})\.([0-9a-f]{32})"
+"""Regular expression of a cursor: when a batch was stored, in microseconds since 1970, and its id."""
+
+
+class Place(NamedTuple):
+    """The place of a batch in the list of all batches."""
+
+    created_at: datetime
+    batch_id: str
+
+    @property
+    def cursor(self) -> str:
+        return f"{round(self.created_at.timestamp() * 1e6)}.{self.batch_id}"
+
+    @classmethod
+    def of(cls, cursor: str) -> Self:
+        """Return the place that a cursor names. Raises `ValueError` if the text is not a cursor."""
+        match = re.fullmatch(_CURSOR, cursor)
+        if match is None:
+            raise ValueError("give the next_cursor of the previous answer, or leave the cursor out")
+        return cls(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(match[1])), match[2])
+
+
+def _cursor(cursor: str) -> str:
+    Place.of(cursor)
+    return cursor
+
+
+Cursor = Annotated[
+    str, AfterValidator(_cursor), WithJsonSchema({"type": "string", "pattern": f"^{_CURSOR}$", "maxLength": 49})
+]
 
 
 class BatchState(StrEnum):
@@ -93,6 +131,20 @@ class BatchOut(StrictModel):
     )
     results: str = Field(description="The path of the results. There are results for the items that are done.")
     webhook: WebhookOut | None
+
+
+class BatchesOut(StrictModel):
+    """A page of the batches of your API key, the newest first."""
+
+    batches: list[BatchOut]
+    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last page.")
+
+
+class BatchesQuery(StrictModel):
+    """The query of `GET /v1/batches`."""
+
+    limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="How many batches the answer has at most.")
+    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the answer before.")
 
 
 class ItemResult(StrictModel):

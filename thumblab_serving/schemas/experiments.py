@@ -19,7 +19,7 @@ from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
 from thumblab_core.images import FORMAT_NAMES
 from thumblab_serving.schemas.alternatives import not_both
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import Number, StrictModel, Whole
 from thumblab_serving.schemas.title import Title
 
 MOST_LISTED = 100
@@ -56,11 +56,6 @@ def _day(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_day)]
 
 
-def _whole(value: object) -> object:
-    """Return 5 for 5.0, which JSON does not distinguish. Return any other value unchanged."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _cursor(cursor: str) -> str:
     place_of(cursor)
     return cursor
@@ -87,15 +82,11 @@ class VariantIn(StrictModel):
     image_base64: str | None = Field(
         default=None, description=f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix."
     )
-    watch_time_share: float | None = Field(
+    watch_time_share: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,
-        ge=0,
-        le=100,
-        strict=True,
-        allow_inf_nan=False,
         description="Share of watch time. Give percentages that add up to 100, or fractions that add up to 1.",
     )
-    impressions: Annotated[int, Field(ge=0, le=MOST_IMPRESSIONS, strict=True), BeforeValidator(_whole)] | None = None
+    impressions: Annotated[Whole, Field(ge=0, le=MOST_IMPRESSIONS)] | None = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -125,8 +116,8 @@ class ExperimentRequest(StrictModel):
         }
     )
     channel_id: ChannelName = Field(
-        description="The channel, by its id or link, or by the exact title of a channel that the lab has. The lab need not "
-        "know an id (UC...)."
+        description="The channel, by its id or link, or by the exact title or the @handle of a channel that the lab has. "
+        "The lab need not know an id (UC...)."
     )
     video_id: str = Field(
         min_length=1,
@@ -136,7 +127,7 @@ class ExperimentRequest(StrictModel):
     started_on: Day = Field(description="The first day of the test.")
     ended_on: Day | None = Field(default=None, description="The last day of the test.")
     outcome: Outcome = Field(description="What YouTube says of the test.")
-    winner: Annotated[int, Field(ge=1, le=MOST_VARIANTS, strict=True), BeforeValidator(_whole)] | None = Field(
+    winner: Annotated[Whole, Field(ge=1, le=MOST_VARIANTS)] | None = Field(
         default=None,
         description="The number of the winning variant, from 1. Left out: the variant with the largest share.",
     )

@@ -1,13 +1,22 @@
 """Requests that start runs of Dagster, and their answers: refresh, rebuild, full embedding, changes of items."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import exactly_one
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import StrictModel, Whole
 
 MOST_ITEMS = 1_000
 """Maximum number of videos in one request."""
@@ -30,10 +39,17 @@ def _as_text(value: object) -> object:
 _VIDEO_ID = r"^[^\x00-\x1f\x7f]{1,200}$"
 """Regular expression of a video id. An imported catalogue may have ids of any visible characters."""
 
+
+def _video_id(text: str) -> str:
+    if re.fullmatch(_VIDEO_ID, text) is None:
+        raise ValueError("the id of a video has 1 to 200 characters, without control characters")
+    return text
+
+
 VideoId = Annotated[
     str,
     BeforeValidator(_as_text),
-    StringConstraints(pattern=_VIDEO_ID),
+    AfterValidator(_video_id),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": _VIDEO_ID}, {"type": "integer"}]}),
 ]
 
@@ -74,10 +90,23 @@ class NichesRequest(StrictModel):
         return self
 
 
+_FACTORY = r"^[A-Za-z0-9_,()x]{1,100}$"
+
+
+def _factory(text: str) -> str:
+    if re.fullmatch(_FACTORY, text) is None:
+        raise ValueError(
+            "this is no FAISS factory; write 1 to 100 letters, digits, commas and brackets, as IVF100,Flat"
+        )
+    return text
+
+
 class RebuildRequest(NichesRequest):
     """What to rebuild. The body may be left out."""
 
-    factory: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_,()x]{1,100}$")] | None = Field(
+    factory: (
+        Annotated[str, AfterValidator(_factory), WithJsonSchema({"type": "string", "pattern": _FACTORY})] | None
+    ) = Field(
         default=None,
         description=(
             "A FAISS factory string for this build only. Default: the setting THUMBLAB_INDEX_FACTORY. The next build "
@@ -85,10 +114,8 @@ class RebuildRequest(NichesRequest):
         ),
         examples=["IDMap,IVF100,Flat"],
     )
-    dim: int | None = Field(
+    dim: Annotated[Whole, Field(ge=1, le=65_536)] | None = Field(
         default=None,
-        ge=1,
-        le=65_536,
         description="Has no effect, because the encoder decides the dimension of the vectors. `notes` says so.",
         examples=[768],
     )

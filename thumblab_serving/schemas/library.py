@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from thumblab_core.experiments.rules import LONGEST_TEXT
 from thumblab_serving.schemas.strict import StrictModel
@@ -10,7 +10,19 @@ from thumblab_serving.schemas.strict import StrictModel
 MOST_PICTURES = 24
 """Maximum number of videos in a request. An answer then has about a megabyte."""
 
-VideoId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("the id of a video has no NUL character")
+    return text
+
+
+VideoId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_TEXT),
+    AfterValidator(_without_nul),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$", "minLength": 1, "maxLength": LONGEST_TEXT}),
+]
 """The id of a video. PostgreSQL stores no NUL characters, so no id has one."""
 
 

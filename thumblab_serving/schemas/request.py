@@ -1,5 +1,6 @@
 """The body of `POST /v1/score`."""
 
+import re
 from typing import Annotated, ClassVar, Self
 
 from pydantic import (
@@ -7,22 +8,24 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from thumblab_core.errors import LabError
-from thumblab_core.given_text import channel_name
+from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import all_of, exactly_one, not_both
+from thumblab_serving.schemas.item_id import ItemId
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
 MAX_THUMBNAILS = 20
 MAX_TITLES = 10
 MAX_URL = 2048
-"""Maximum number of characters of a URL or an id."""
+"""Maximum number of characters of a URL or the name of a channel."""
 
 URL_HELP = (
     "https URL of a picture on one of YouTube's image hosts, or on a host that the service is set to read from. A URL "
@@ -30,10 +33,15 @@ URL_HELP = (
 )
 
 CHANNEL_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-"""Regular expression of a text without control characters that is not blank."""
+"""Regular expression of a text without control characters that is not blank, for the OpenAPI document."""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _channel_name(text: str) -> str:
+    if _CONTROL.search(text) or not text.strip():
+        raise ValueError(f"the name of the channel is blank or has control characters; {CHANNEL_HELP}")
     try:
         return channel_name(text)
     except LabError as error:
@@ -41,7 +49,10 @@ def _channel_name(text: str) -> str:
 
 
 ChannelName = Annotated[
-    str, StringConstraints(pattern=CHANNEL_PATTERN, max_length=MAX_URL), AfterValidator(_channel_name)
+    str,
+    StringConstraints(max_length=MAX_URL),
+    AfterValidator(_channel_name),
+    WithJsonSchema({"type": "string", "pattern": CHANNEL_PATTERN, "maxLength": MAX_URL}),
 ]
 """The name of a channel as a person gives it: its id, exact title, @handle or link. A link is replaced by the id or the
 @handle in it."""
@@ -64,8 +75,9 @@ class ScoreForm(StrictModel):
     channel_id: ChannelName | None = Field(
         default=None,
         description=(
-            "Your channel, by its id, exact title or link. Where the lab knows the channel, the answer is adapted to it. "
-            "The service does not look up a @handle on YouTube; `thumblab channel add @handle` prints the id."
+            "Your channel, by its id, exact title, @handle or link. Where the lab knows the channel, the answer is adapted "
+            "to it. The service does not ask YouTube: it knows the @handle of each channel that the lab has collected from "
+            "YouTube, or that was added by its @handle."
         ),
         examples=["UCBJycsmduvYEL83R_U4JriQ"],
     )
@@ -111,7 +123,7 @@ class ThumbnailIn(StrictModel):
 
     model_config = ConfigDict(json_schema_extra=exactly_one("url", "image_base64"))
 
-    id: str = Field(min_length=1, max_length=MAX_URL, description="Your name for the candidate, unique in the request.")
+    id: ItemId = Field(description="Your name for the candidate, unique in the request.")
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None,

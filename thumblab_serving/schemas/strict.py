@@ -1,8 +1,17 @@
-"""The base class of the models of requests and answers."""
+"""The base class of the models of requests and answers, and the numbers of JSON bodies."""
 
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from thumblab_core.near_names import nearest
@@ -21,6 +30,21 @@ _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", 
 
 A user may know these wrong names from other parts of the lab or from other services.
 """
+
+
+def _whole(value: object) -> object:
+    """Return 5 for 5.0, which JSON does not distinguish. Return any other value unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, Strict(), BeforeValidator(_whole)]
+"""A whole number of a JSON body. Texts and booleans are refused. All fields of bodies with numbers use this or `Number`.
+
+The fields of queries and forms are texts, so they cannot use these types.
+"""
+
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+"""A number of a JSON body. Texts, booleans, NaN and Infinity are refused."""
 
 
 class StrictModel(BaseModel):

@@ -13,34 +13,20 @@ UNREADABLE = {"title": "t", "thumbnails": [{"id": "p", "image_base64": "bm8gcGlj
 """An item that is done at once, because its picture cannot be read."""
 
 
-@pytest.fixture(scope="module")
-def own_lab(lab_at, tmp_path_factory):
-    lab = lab_at(tmp_path_factory.mktemp("lab"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
-    return lab
-
-
-@pytest.fixture(scope="module")
-def own(own_lab, run):
-    """A running service that only this module uses."""
-    with run(own_lab.settings) as service:
-        yield service
+@pytest.fixture
+def keys(lab):
+    """The named keys of the shared service. Each test uses names of its own."""
+    return NamedKeys(lab.settings)
 
 
 @pytest.fixture
-def keys(own_lab):
-    return NamedKeys(own_lab.settings)
-
-
-@pytest.fixture
-def holder(own, keys):
+def holder(service, keys):
     """Return a function that makes a key, and returns a client that sends it."""
     clients = []
 
     def make(name, per_minute=None):
         key = keys.add(name, ["score"], per_minute)
-        clients.append(httpx.Client(base_url=own.url, trust_env=False, headers={"X-API-Key": key}))
+        clients.append(httpx.Client(base_url=service.url, trust_env=False, headers={"X-API-Key": key}))
         return clients[-1]
 
     yield make
@@ -65,39 +51,39 @@ def when(condition):
         time.sleep(0.02)
 
 
-def test_the_batches_of_a_revoked_key_are_cancelled_and_those_of_others_go_on(own, keys, holder, item, send, ended):
-    store = own.app.state.batches
-    with own.app.state.foreground.request():  # Each picture now waits for five seconds.
+def test_the_batches_of_a_revoked_key_are_cancelled_and_those_of_others_go_on(service, keys, holder, item, send, ended):
+    store = service.app.state.batches
+    with service.app.state.foreground.request():  # Each picture now waits for five seconds.
         leaving = holder("leaving")
         running, waiting = (stored_by(leaving, item(n), item(n + 1)) for n in (1, 3))
         when(lambda: store.find(running).progress.attempts)
         keys.revoke("leaving")
-        mine = send(own, [item(5, pictures=1)])
+        mine = send(service, [item(5, pictures=1)])
         when(lambda: all(store.find(batch).has_ended for batch in (running, waiting)))
     for batch in map(store.find, (running, waiting)):
         described = store.describe(batch)
         assert (described.state, described.done) == ("cancelled", 0)
         assert not (batch.folder / "items.jsonl").exists()
-    assert ended(own, mine["id"])["state"] == "done"
+    assert ended(service, mine["id"])["state"] == "done"
     again = holder("leaving")
     assert again.get("/v1/batches").json() == {"batches": [], "next_cursor": None}
     assert again.get(f"/v1/batches/{running}").status_code == 404
 
 
-def test_a_rotated_key_keeps_its_batches_and_an_unreadable_key_file_cancels_none(own, keys, holder):
+def test_a_rotated_key_keeps_its_batches_and_an_unreadable_key_file_cancels_none(service, keys, holder):
     first = holder("turning")
     batch = stored_by(first, *unreadable("a"))
     first.headers["X-API-Key"] = keys.rotate("turning")
     assert first.get(f"/v1/batches/{batch}").status_code == 200
     whole = keys.path.read_text()
     keys.path.write_text("{")
-    assert not own.app.state.keys.is_revoked("unknown#0123456789abcdef")
+    assert not service.app.state.keys.is_revoked("unknown#0123456789abcdef")
     keys.path.write_text(whole)
-    assert own.app.state.keys.is_revoked("unknown#0123456789abcdef")
-    assert not own.app.state.keys.is_revoked("default")
+    assert service.app.state.keys.is_revoked("unknown#0123456789abcdef")
+    assert not service.app.state.keys.is_revoked("default")
 
 
-def test_the_list_has_the_batches_of_the_key_by_pages_with_the_newest_first(own, holder):
+def test_the_list_has_the_batches_of_the_key_by_pages_with_the_newest_first(service, holder):
     client = holder("lister")
     stored = [stored_by(client, *unreadable("a")) for _ in range(5)]
     found, cursor = [], None
@@ -107,7 +93,7 @@ def test_the_list_has_the_batches_of_the_key_by_pages_with_the_newest_first(own,
         cursor = page["next_cursor"]
     assert found == stored[::-1]
     assert set(page["batches"][0]) == set(
-        own.client.get("/openapi.json").json()["components"]["schemas"]["BatchOut"]["properties"]
+        service.client.get("/openapi.json").json()["components"]["schemas"]["BatchOut"]["properties"]
     )
     for query, problem in (
         ({"limit": 0}, "limit"),
@@ -119,12 +105,12 @@ def test_the_list_has_the_batches_of_the_key_by_pages_with_the_newest_first(own,
         assert problem in reply.json()["detail"]
 
 
-def test_a_deleted_batch_is_gone_whether_it_has_ended_or_not(own, own_lab, holder, item, ended):
+def test_a_deleted_batch_is_gone_whether_it_has_ended_or_not(service, lab, holder, item, ended):
     client = holder("deleter")
-    folder = own_lab.settings.data_dir / "batches"
+    folder = lab.settings.data_dir / "batches"
     done = stored_by(client, *unreadable("a"), **{"Idempotency-Key": "one"})
     when(lambda: client.get(f"/v1/batches/{done}").json()["state"] == "done")
-    with own.app.state.foreground.request():  # Each picture now waits for five seconds.
+    with service.app.state.foreground.request():  # Each picture now waits for five seconds.
         running = stored_by(client, item(1), item(2), **{"Idempotency-Key": "two"})
         when(lambda: client.get(f"/v1/batches/{running}").json()["state"] == "running")
         for batch in (done, running):

@@ -1,0 +1,136 @@
+"""Test the rules of requests on their models: numbers, ids, and the words of the errors. No service runs."""
+
+import json
+import re
+import sys
+import unicodedata
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from thumblab_serving.http.problems import validation_message
+from thumblab_serving.http.submission import _ids
+from thumblab_serving.schemas.batches import BatchesQuery, BatchRequest
+from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequest
+from thumblab_serving.schemas.item_id import MAX_ID, PATTERN, cleaned_id, is_item_id
+from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest, WaitQuery
+from thumblab_serving.schemas.library import LibraryPicturesQuery
+from thumblab_serving.schemas.request import ScoreForm, ScoreRequest
+
+BODIES = (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest)
+QUERIES = (BatchesQuery, ExperimentQuery, WaitQuery, LibraryPicturesQuery)
+PYDANTIC = re.compile(r"should|Input|Field|Extra|valid (string|integer|number|list|dict|enum)|\\[xdsuU]|\^|instance")
+"""Words of pydantic, and signs of regular expressions."""
+
+
+def message(model, value):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(value)
+    return validation_message(caught.value)
+
+
+def numbers_in(model: type[BaseModel]):
+    """Yield each path to a number in the JSON schema of a model, such as ("variants", 0, "impressions")."""
+    whole = model.model_json_schema()
+
+    def walk(schema, path):
+        if "$ref" in schema:
+            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        for part in schema.get("anyOf", ()):
+            yield from walk(part, path)
+        if schema.get("type") in ("integer", "number"):
+            yield path
+        for name, field in schema.get("properties", {}).items():
+            yield from walk(field, (*path, name))
+        if "items" in schema:
+            yield from walk(schema["items"], (*path, 0))
+
+    return list(walk(whole, ()))
+
+
+NUMBERS = [(model, path) for model in BODIES for path in numbers_in(model) if model is not ItemsRequest]
+"""All numbers of JSON bodies. `ItemsRequest` takes a number as the text of an id."""
+
+
+def test_the_numbers_of_all_bodies_are_found():
+    assert {path for _, path in NUMBERS} >= {("deadline_s",), ("winner",), ("variants", 0, "impressions"), ("dim",)}
+
+
+@pytest.mark.parametrize(("model", "path"), NUMBERS, ids=lambda value: str(value))
+@pytest.mark.parametrize("value", [True, "5", [5], {}])
+def test_a_number_of_a_json_body_is_neither_a_text_nor_a_boolean(model, path, value):
+    body = value
+    for step in reversed(path):
+        body = [body] if step == 0 else {step: body}
+    found = message(model, body)
+    assert f"{'.'.join(map(str, path))}: send a " in found
+    assert not PYDANTIC.search(found)
+
+
+def test_a_whole_number_may_be_written_with_a_point():
+    item = {"id": "a", "title": "t", "thumbnails": [{"id": "p", "url": "u"}]}
+    assert BatchRequest.model_validate({"items": [item], "deadline_s": 60.0}).deadline_s == 60
+
+
+@pytest.mark.parametrize("model", [*BODIES, *QUERIES, ScoreForm], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("value", [None, True, -1, 10**30, 0.5, "", "a\0b", "x" * 3_000, [], [[]], {}, {"": 1}])
+def test_no_error_has_words_of_pydantic_or_a_pattern(model, value):
+    wrong = [value, *({name: value} for name in model.model_fields), *({name: [value]} for name in model.model_fields)]
+    wrong += [{name: [dict.fromkeys(("id", "url", "title", "impressions"), value)]} for name in model.model_fields]
+    for body in wrong:
+        try:
+            model.model_validate(body)
+        except ValidationError as error:
+            assert not PYDANTIC.search(validation_message(error)), validation_message(error)
+
+
+def test_the_rule_of_a_channel_is_told_in_words():
+    assert message(ScoreForm, {"title": "t", "channel_id": "a\nb"}) == (
+        "channel_id: the name of the channel is blank or has control characters; give its id (UC...), its exact title, its "
+        "@handle, or its link with /channel/ or /@handle"
+    )
+
+
+def forms(id_):
+    """Return a scoring request and a batch that have the id."""
+    thumbnail = {"id": id_, "url": "https://i.ytimg.com/a"}
+    score = {"title": "t", "thumbnails": [thumbnail]}
+    return (
+        (ScoreRequest, score),
+        (BatchRequest, {"items": [{**score, "id": "a"}]}),
+        (
+            BatchRequest,
+            {"items": [{"title": "t", "thumbnails": [{**thumbnail, "id": "p"}], "id": id_}]},
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "x" * 129, "a\nb", "a\x85b", "a\u202eb", "a\u200bb", "a\u2028b", "a\u2029b", "\ufeff", "\ud800"]
+)
+def test_an_id_that_could_mislead_a_reader_is_refused_in_json_and_numbered_in_a_form(bad):
+    for model, body in forms(bad):
+        assert "id: an id has 1 to 128 characters, without line breaks" in message(model, body)
+    assert _ids(["good.jpg", bad]) == ["thumbnail-1", "thumbnail-2"]
+    assert is_item_id(cleaned_id(bad))
+
+
+@pytest.mark.parametrize("good", ["a", "x" * 128, "über ünique 日本.jpg", "=1+1", "a\u00a0b", "🙂", "\u0627"])
+def test_any_other_text_is_an_id(good):
+    for model, body in forms(good):
+        model.model_validate(body)
+    assert _ids([good]) == [good]
+    assert cleaned_id(good) == good
+
+
+def test_exactly_the_control_format_and_separator_characters_are_left_out():
+    wrong = [
+        f"{number:x}"
+        for number in range(sys.maxunicode + 1)
+        if (category := unicodedata.category(chr(number))) not in ("Cn", "Mn")
+        and is_item_id(chr(number)) == (category in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    ]
+    assert wrong == []
+    assert re.fullmatch(PATTERN, "a b") and not re.fullmatch(PATTERN, "a\u202eb")
+    assert len(json.dumps(PATTERN, ensure_ascii=False).encode()) < 400
+    assert MAX_ID == 128

@@ -1,0 +1,20 @@
+"""Give pictures ids that the service accepts. A path or URL may be too long for an id, or have forbidden characters."""
+
+from collections.abc import Iterable
+
+from thumblab_serving.schemas.item_id import MAX_ID, cleaned_id
+
+
+def picture_ids(names: Iterable[str]) -> dict[str, str]:
+    """Return a distinct id for each of the distinct paths and URLs. Most names are their own ids."""
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        id_ = cleaned_id(name)
+        number = 2
+        while id_ in taken:
+            end = f" ({number})"
+            id_, number = cleaned_id(name)[: MAX_ID - len(end)] + end, number + 1
+        ids[name] = id_
+        taken.add(id_)
+    return ids
