@@ -1,4 +1,4 @@
-"""Make the data folder of a lab. If that fails, the error names the folder and the setting `THUMBLAB_DATA_DIR`."""
+"""Make or require the data folder of a lab. Errors name the folder and the setting `THUMBLAB_DATA_DIR`."""
 
 import tempfile
 from pathlib import Path
@@ -14,6 +14,15 @@ def make_data_folder(folder: Path) -> None:
         raise _unusable(folder, "is not a folder") from None
     except OSError as error:
         raise _unusable(folder, f"cannot be made ({error.strerror})") from None
+
+
+def require_lab(folder: Path) -> None:
+    """Raise LabError if there is no data folder, so there is nothing to read or to change."""
+    if not folder.is_dir():
+        raise LabError(
+            f"there is no lab in {folder}; `thumblab up`, `thumblab import` and `thumblab demo` make one. If yours is "
+            "elsewhere, set THUMBLAB_DATA_DIR"
+        )
 
 
 def make_writable_data_folder(folder: Path) -> None:

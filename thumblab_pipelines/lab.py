@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
-from thumblab_core.data_folder import make_data_folder
+from thumblab_core.data_folder import make_data_folder, require_lab
 from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
@@ -36,6 +36,18 @@ class Lab:
         make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
         return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
+
+    @classmethod
+    def existing(cls, chosen: Settings | None = None) -> Self:
+        """Open a lab that was made before, as `open` does.
+
+        Commands that only read or change what exists use this method, so that none of them makes a lab. Raises
+        `LabError` if there is neither a data folder nor an external database.
+        """
+        chosen = chosen or settings()
+        if chosen.database_url is None:
+            require_lab(chosen.data_dir)
+        return cls.open(chosen)
 
 
 def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:

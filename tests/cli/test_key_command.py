@@ -106,6 +106,7 @@ def test_a_bad_call_is_explained_and_makes_nothing(
 
 
 def test_the_demo_has_keys_of_its_own(key: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab" / "demo").mkdir(parents=True)
     key("add", "laptop", "--demo")
     assert keys_of(tmp_path / "lab" / "demo") == ["laptop"]
     assert keys_of(tmp_path / "lab") == []

@@ -106,7 +106,7 @@ def list_command(as_json: bool) -> None:
     from thumblab_pipelines.channels.add import list_channels
     from thumblab_pipelines.lab import Lab
 
-    adapters = list_channels(Lab.open())
+    adapters = list_channels(Lab.existing())
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(adapter) for adapter in adapters]))
         return
@@ -130,7 +130,7 @@ def remove(channel: str) -> None:
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab
 
-    click.echo(f"The channel adapter of {remove_channel(Lab.open(), channel)} is removed.")
+    click.echo(f"The channel adapter of {remove_channel(Lab.existing(), channel)} is removed.")
 
 
 def _is_export(name: str) -> bool:

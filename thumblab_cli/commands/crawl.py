@@ -43,7 +43,7 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
     from thumblab_pipelines.collection.crawl_plan import plan_crawl
     from thumblab_pipelines.lab import Lab
 
-    planned = plan_crawl(Lab.open(), niches or NICHES, channels, videos_per_channel)
+    planned = plan_crawl(Lab.existing(), niches or NICHES, channels, videos_per_channel)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(planned)))
         return
@@ -98,7 +98,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     from thumblab_pipelines.collection import crawl_state
     from thumblab_pipelines.lab import Lab
 
-    lab = Lab.open()
+    lab = Lab.existing()
     before = datetime.now(UTC) - timedelta(days=lab.settings.crawl_again_days)
     with lab.engine.connect() as connection:
         counted = {niche: crawl_state.count(connection, niche, before) for niche in niches or NICHES}

@@ -98,9 +98,13 @@ def status(as_json: bool) -> None:
 
 @command.command()
 def migrate() -> None:
-    """Migrate the tables to the current schema."""
+    """Migrate the tables of an existing lab or of an external database to the current schema."""
+    from thumblab_core.data_folder import require_lab
     from thumblab_core.database import schema
     from thumblab_core.database.urls import database_url
+    from thumblab_core.settings import settings
 
+    if settings().database_url is None:
+        require_lab(settings().data_dir)
     schema.migrate(database_url())
     click.echo("The database is at the current schema.")

@@ -65,7 +65,7 @@ def command(
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:
-        lab = Lab.open()
+        lab = Lab.existing()
         _print_recorded(console, as_json, lab, _named(lab, model or "champion"))
     elif model is None:
         _train_on(console, as_json, catalogue, encoder, seed)
@@ -137,7 +137,7 @@ def _evaluate_on(console: "Console", as_json: bool, catalogue: Path, name: str, 
     )
     from thumblab_pipelines.lab import Lab
 
-    home = Lab.open()
+    home = Lab.existing()
     model = _named(home, name)
     lab = _lab_of(catalogue, encoding_of(home, model))
     with progress_bars(console) as listener:

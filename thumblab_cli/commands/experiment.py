@@ -163,7 +163,7 @@ def report(channel: str | None, as_json: bool) -> None:
     from thumblab_pipelines.lab import Lab
 
     stored, _ = _stored(channel)
-    scores = served_scores(Lab.open(), stored) if stored else None
+    scores = served_scores(Lab.existing(), stored) if stored else None
     reports = report_channels(stored, scores)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in reports], indent=2))
@@ -187,7 +187,7 @@ def remove(experiment_id: int) -> None:
     from thumblab_core.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 
-    with Lab.open().engine.begin() as connection:
+    with Lab.existing().engine.begin() as connection:
         removed = remove_experiment(connection, experiment_id)
     if not removed:
         raise LabError(f"there is no experiment {experiment_id}; `thumblab experiment list` shows the ids")
@@ -225,7 +225,7 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     if (title is None) != (niche is None):
         raise LabError("the model needs a title and a niche; give both --title and --niche, or neither")
     images = tuple(dict.fromkeys(images))
-    lab = None if channel is None and title is None else Lab.open()
+    lab = None if channel is None and title is None else Lab.existing()
     channel_id = None if channel is None or lab is None else find_channel_id(lab, channel)
     usual = None
     if channel_id is not None and lab is not None:
@@ -293,7 +293,7 @@ def _stored(channel: str | None, limit: int | None = None) -> "tuple[list[Stored
     from thumblab_pipelines.experiments.add import find_channel_id
     from thumblab_pipelines.lab import Lab
 
-    lab = Lab.open()
+    lab = Lab.existing()
     channel_id = None if channel is None else find_channel_id(lab, channel)
     with lab.engine.connect() as connection:
         return read_experiments(connection, channel_id, limit=limit), count_experiments(connection, channel_id)

@@ -60,7 +60,7 @@ def command(as_json: bool, **chosen: Any) -> None:
     from thumblab_pipelines.finetune.fine_tune import fine_tune
     from thumblab_pipelines.lab import Lab
 
-    lab, config, console = Lab.open(), FineTuneConfig(**chosen), wide_console(stderr=as_json)
+    lab, config, console = Lab.existing(), FineTuneConfig(**chosen), wide_console(stderr=as_json)
     with progress_bars(console) as listener:
         release = fine_tune(lab, newest_pairs(lab), config, listener)
     summary = _summary(release)

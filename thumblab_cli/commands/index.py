@@ -256,7 +256,7 @@ def _lab() -> "Lab":
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
 
-    return Lab.open(settings())
+    return Lab.existing(settings())
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thumblab_cli.which_lab import demo_option
+from thumblab_core.data_folder import require_lab
 from thumblab_core.errors import LabError
 from thumblab_core.keys.named_keys import MOST_PER_MINUTE, OWN_KEY, SCOPES, NamedKeys, Scope
 
@@ -32,10 +33,22 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
         raise click.UsageError(f"give --demo and --catalogue after the subcommand: thumblab key {name} --demo")
 
 
+def _require_demo(chosen: "Settings") -> None:
+    """Raise `LabError` if the chosen lab is the demo's and does not exist.
+
+    A key of the user's own lab may be made before the lab, for example for a server that starts later.
+    """
+    from thumblab_core.settings import settings
+
+    if chosen.data_dir != settings().data_dir:
+        require_lab(chosen.data_dir)
+
+
 def _print_own_key(chosen: "Settings") -> None:
     from thumblab_cli.servers.running_services import another_labs_service
     from thumblab_core.keys.generated_key import api_key, kept_key
 
+    _require_demo(chosen)
     key, other = kept_key(chosen), another_labs_service(chosen)
     if key is None and other is not None:
         raise LabError(f"the lab in {chosen.data_dir} has no API key yet; {other}")
@@ -73,6 +86,7 @@ def add(chosen: "Settings", name: str, scopes: tuple[Scope, ...], requests_per_m
       thumblab key add laptop
       thumblab key add deploy --scope score --scope admin --requests-per-minute 60
     """
+    _require_demo(chosen)
     key = NamedKeys(chosen).add(name, scopes, requests_per_minute)
     click.echo(f"Made the key {name} for the lab in {chosen.data_dir}. {_SHOWN_ONCE}", err=True)
     click.echo(key)
@@ -112,6 +126,7 @@ def rotate(chosen: "Settings", name: str) -> None:
     """
     from thumblab_core.keys.generated_key import rotate_generated_key
 
+    require_lab(chosen.data_dir)
     if name == OWN_KEY:
         key, note = rotate_generated_key(chosen), "`thumblab key` prints it again."
     else:
@@ -129,5 +144,6 @@ def revoke(chosen: "Settings", name: str) -> None:
         raise LabError(
             "the lab's own key cannot be revoked, because the page needs it; replace it with `thumblab key rotate default`"
         )
+    require_lab(chosen.data_dir)
     NamedKeys(chosen).revoke(name)
     click.echo(f"Revoked the key {name} of the lab in {chosen.data_dir}.")

@@ -34,7 +34,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
         read_predictions,
     )
 
-    lab = Lab.open()
+    lab = Lab.existing()
     channel_id = None if channel is None else channel_of_predictions(lab, channel)
     with lab.engine.connect() as connection:
         total = count_predictions(connection, channel_id)
@@ -69,7 +69,7 @@ def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.predictions.store import channel_of_predictions, purge_predictions
 
-    lab = Lab.open()
+    lab = Lab.existing()
     channel_id = None if channel is None else channel_of_predictions(lab, channel)
     if not yes:
         which = "all kept predictions" if channel is None and before is None else "these kept predictions"

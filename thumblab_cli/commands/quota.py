@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.youtube.quota import Ledger, next_reset, pacific_day
 
-    lab = Lab.open(settings())
+    lab = Lab.existing(settings())
     now = datetime.now(UTC)
     balances = Ledger.of(lab.engine, lab.settings).balances(now)
     if as_json:

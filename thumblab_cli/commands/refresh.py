@@ -31,7 +31,7 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.refresh import niches_with_videos
 
-    lab = Lab.open()
+    lab = Lab.existing()
     wanted = list(niches) or niches_with_videos(lab)
     if not wanted:
         raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` imports a catalogue and serves it")

@@ -63,7 +63,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     from thumblab_pipelines.training.config import TrainingStoppedError
     from thumblab_pipelines.training.distributed import ProcessGroup
 
-    lab, config, main = Lab.open(chosen), TrainConfig(**fields), ProcessGroup().main
+    lab, config, main = Lab.existing(chosen), TrainConfig(**fields), ProcessGroup().main
     console = wide_console(stderr=as_json, quiet=not main)
     try:
         with progress_bars(console) as listener:

@@ -1,0 +1,76 @@
+"""Test that commands which only read or change what exists never make a lab."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from thumblab_cli.main import cli
+
+REFUSED = """
+key --demo
+key add laptop --demo
+key rotate laptop
+key rotate default
+key rotate default --demo
+key revoke laptop
+quota
+index status
+index verify
+index rollback tech
+index resume tech
+index prune
+index rebuild tech
+index search --text phone --niche tech
+db migrate
+channel list
+channel remove x
+predictions list
+predictions purge --yes
+experiment list
+experiment report
+experiment remove 1
+experiment plan a.gif b.gif --title t --niche tech
+crawl status
+crawl plan
+score a.gif --title t --niche tech --channel @x
+evaluate
+refresh
+train
+fine-tune
+""".strip().splitlines()
+
+ANSWERED = """
+key list
+key list --demo
+models status
+db status
+db stop
+score a.gif --title t --niche tech
+score a.gif --title t --niche tech --demo
+""".strip().splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a lab that does not exist."""
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
+    return tmp_path / "lab"
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_command_that_needs_a_lab_says_how_to_make_one(folder: Path, line: str) -> None:
+    done = CliRunner().invoke(cli, line.split())
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"thumblab: there is no lab in {folder}")
+    assert "THUMBLAB_DATA_DIR" in done.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("line", ANSWERED)
+def test_a_command_that_can_answer_without_a_lab_makes_none(folder: Path, line: str) -> None:
+    CliRunner().invoke(cli, line.split())
+    assert not folder.exists()
