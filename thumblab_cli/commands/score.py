@@ -1,6 +1,5 @@
 """`thumblab score`: rank thumbnails for a title in a niche. A running service or this process computes the answer."""
 
-import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +57,8 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
 
     With --out, scores all pictures of a FOLDER or a TABLE, and continues where it was stopped. The pictures of a
     subfolder, or of a `group` in the table, are ranked against each other. All others are scored alone. The table has a
-    column `thumbnail` (a path or URL), and may have title, niche, channel and group.
+    column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit status is 0 only if every
+    row was used and every picture was scored, now or before; else it is 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
@@ -74,11 +74,13 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
         from thumblab_cli.scoring.score_requests import Defaults
 
         with _asking(chosen, local) as ask:
-            score_path(Path(images[0]), Defaults(titles, niches, channel), asked["out"], asked["again"], ask)
+            whole = score_path(Path(images[0]), Defaults(titles, niches, channel), asked["out"], asked["again"], ask)
+        if not whole:
+            raise click.exceptions.Exit(1)
         return
     if not titles or not niches:
         raise click.UsageError(f"Missing option '--{'niche' if titles else 'title'}'.")
-    sources = [_source(image) for image in dict.fromkeys(images)]
+    sources = _sources(images)
     form = _form(titles, niches, None if channel is None else ChannelIds(chosen).of(channel))
     answer, answered_by = _answer(chosen, sources, form, local)
     if channel is not None and answer.channel is not None and not answer.channel.adapted:
@@ -116,7 +118,7 @@ def win_probabilities(
     """
     from thumblab_serving.schemas.verdict import Verdict
 
-    sources = [_source(image) for image in images]
+    sources = _sources(images)
     answer, _ = _answer(settings, sources, _form([title], [niche], channel_id), local=False)
     unread = [f"{thumbnail.id}: {thumbnail.error}" for thumbnail in answer.thumbnails if thumbnail.error is not None]
     if unread:
@@ -165,14 +167,20 @@ class _NoAnswerError(LabError):
         self.retry_after = retry_after
 
 
-def _source(image: str) -> "Source":
+def _sources(images: "Sequence[str]") -> "list[Source]":
+    """Return the pictures at the distinct paths and URLs among `images`."""
+    from thumblab_cli.scoring.picture_ids import picture_ids
+
+    return [_source(image, id_) for image, id_ in picture_ids(images).items()]
+
+
+def _source(image: str, name: str) -> "Source":
     """Return the picture at a path or URL. The result for a file that cannot be read is a `Source` with an error."""
     from thumblab_core.images import ImageError, read_file
     from thumblab_serving.scoring.intake import Source
 
     if image.startswith(("http://", "https://")):
-        return Source(image, url=image)
-    name = os.fsencode(image).decode(errors="backslashreplace")  # JSON cannot hold all bytes of a file name.
+        return Source(name, url=image)
     try:
         return Source(name, data=read_file(Path(image)))
     except ImageError as error:
@@ -225,7 +233,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             form = _form(request.titles, request.niches, channel_id)
         except LabError as error:
             raise RefusedRequestError(str(error)) from None
-        sources = [_source(image) for image in request.images]
+        sources = _sources(request.images)
         if scorer is not None:
             return scorer.score(sources, form)
         return _score_patiently(str(url), settings, sources, form)

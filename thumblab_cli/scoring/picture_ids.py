@@ -1,5 +1,6 @@
 """Give pictures ids that the service accepts. A path or URL may be too long for an id, or have forbidden characters."""
 
+import os
 from collections.abc import Iterable
 
 from thumblab_serving.schemas.item_id import MAX_ID, cleaned_id
@@ -10,11 +11,12 @@ def picture_ids(names: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        id_ = cleaned_id(name)
+        # A name of a file may hold bytes that are not UTF-8.
+        own = id_ = cleaned_id(os.fsencode(name).decode(errors="backslashreplace"))
         number = 2
         while id_ in taken:
             end = f" ({number})"
-            id_, number = cleaned_id(name)[: MAX_ID - len(end)] + end, number + 1
+            id_, number = own[: MAX_ID - len(end)] + end, number + 1
         ids[name] = id_
         taken.add(id_)
     return ids

@@ -20,6 +20,8 @@ COLUMNS = ("request", "rows", "group", "channel", *(name for name in ANSWER_COLU
 class ResultsFile:
     """The results of the requests that are done. Close it after use.
 
+    `done` has the keys of these requests when the file is opened, and `with_errors` those that have a row with an error.
+
     Opening it keeps the rows of the requests that have all their rows. Other rows are what an interrupted write left,
     and are dropped. With `again`, the rows of requests with an error are dropped too.
 
@@ -33,6 +35,7 @@ class ResultsFile:
             if again:
                 kept = {key: of_key for key, of_key in kept.items() if not any(row["error"] for row in of_key)}
             self.done = frozenset(kept)
+            self.with_errors = frozenset(key for key in kept if any(row["error"] for row in kept[key]))
             new = path.with_name(f"{path.name}.new")
             lines = [[row[name] for name in COLUMNS] for of_key in kept.values() for row in of_key]
             with new.open("w", newline="", encoding="utf-8") as file:

@@ -1,11 +1,13 @@
 """Score the requests of a folder or a table, and write the results to a file."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from thumblab_cli.printing.tables import progress_bars, wide_console
+from thumblab_cli.scoring.picture_ids import picture_ids
 from thumblab_cli.scoring.refused import RefusedRequestError
 from thumblab_cli.scoring.results_file import ResultsFile
 from thumblab_cli.scoring.score_requests import Defaults, RequestTable, ScoreRequest, folder_requests
@@ -16,10 +18,11 @@ from thumblab_serving.schemas.answer import ScoreAnswer
 Ask = Callable[[ScoreRequest], ScoreAnswer]
 
 
-def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask) -> None:
+def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask) -> bool:
     """Score the pictures of a folder or of a CSV table, and print what was done.
 
-    A row of the table that cannot be used is reported and skipped. Raises `LabError` if nothing can be used.
+    Return whether every row was used and every picture was scored, in this call or in one before. A row of the table
+    that cannot be used is reported and skipped. Raises `LabError` if nothing can be used.
     """
     skipped = 0
     if path.is_dir():
@@ -31,27 +34,44 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
             click.echo(f"{path} line {problem.line} is skipped: {problem.problem}", err=True)
         if not requests:
             raise LabError(f"{path} has no row that can be used")
-    scored, failed, before = score_many(requests, out, again, ask)
-    known = f", {before} were done before" if before else ""
-    click.echo(f"Scored {scored} requests{known}. The results are in {out}.")
-    if failed:
-        click.echo(f"{failed} of them have no scored thumbnail; the column `error` says why. --again tries them again.")
+    counts = score_many(requests, out, again, ask)
+    known = f", {counts.before} were done before" if counts.before else ""
+    click.echo(f"Scored {counts.scored} requests{known}. The results are in {out}.")
+    if counts.failed:
+        click.echo(f"{counts.failed} of them have no scored thumbnail.")
+    if counts.with_errors:
+        click.echo(
+            f"{counts.with_errors} of all have a row with an error; the column `error` says why. --again tries them again."
+        )
     if skipped:
         click.echo(f"{skipped} rows of {path} were skipped, see above.")
+    return not skipped and not counts.with_errors
 
 
-def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: Ask) -> tuple[int, int, int]:
+@dataclass(frozen=True)
+class Counts:
+    """What was done with the requests.
+
+    `scored` of them were answered in this call and `before` in an earlier one. Of the scored ones, `failed` have no
+    scored thumbnail. Of all, `with_errors` have a row with an error.
+    """
+
+    scored: int
+    failed: int
+    before: int
+    with_errors: int
+
+
+def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: Ask) -> Counts:
     """Score each request whose results are not in the file `out` yet, and write them there.
 
     `again`: whether to score the requests with an error again. `ask` returns the answer to a request. If it raises
     `RefusedRequestError`, the request gets a row with the error. If it raises another error, the work ends, and the next
     call continues.
-
-    Returns how many requests were scored, how many of these have no scored thumbnail, and how many were done before.
     """
     results = ResultsFile(out, again)
     left = [request for request in requests if request.key not in results.done]
-    failed = 0
+    failed, with_errors = 0, sum(request.key in results.with_errors for request in requests)
     try:
         with progress_bars(wide_console(stderr=True)) as progress:
             for number, request in enumerate(left):
@@ -59,10 +79,11 @@ def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: As
                 rows, is_scored = _rows(request, ask)
                 results.write(request, rows)
                 failed += not is_scored
+                with_errors += any(row.get("error") for row in rows)
             progress("scoring", len(left), len(left))
     finally:
         results.close()
-    return len(left), failed, len(requests) - len(left)
+    return Counts(len(left), failed, len(requests) - len(left), with_errors)
 
 
 def _rows(request: ScoreRequest, ask: Ask) -> tuple[Sequence[Row], bool]:
@@ -71,4 +92,9 @@ def _rows(request: ScoreRequest, ask: Ask) -> tuple[Sequence[Row], bool]:
         answer = ask(request)
     except RefusedRequestError as error:
         return [{"title": request.titles[0], "niche": request.niches[0], "error": str(error)}], False
-    return list(rows_of(answer)), answer.verdict is not None
+    names = {id_: name for name, id_ in picture_ids(request.images).items()}
+    rows = [
+        dict(row) | {"title": row["title"] or request.titles[0], "thumbnail": names.get(str(row["thumbnail"]))}
+        for row in rows_of(answer)
+    ]
+    return rows, answer.verdict is not None

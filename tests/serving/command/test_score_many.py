@@ -146,7 +146,9 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
     table = tmp_path / "videos.csv"
     table.write_text("\n".join(lines))
     done = score(table)
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 1, done.stderr
+    assert "1 of all have a row with an error" in done.stdout
+    assert "4 rows of" in done.stdout
     problems = [line.partition(" is skipped: ")[2] for line in done.stderr.splitlines() if "is skipped" in line]
     assert len(problems) == 4
     assert "thumbnail is missing" in problems[0]
@@ -163,6 +165,7 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
     }
     assert found["line 4", "many.jpg"]["niche"] == "gaming"
     assert "No such file" in found["line 5", ""]["error"]
+    assert found["line 5", ""]["title"] == "Gone"
     assert found["'=group", "c.jpg"]["title"] == "'@formula"
     (folder / "gone.jpg").write_bytes(draw(5))
     assert "Scored 0 requests, 4 were done before." in score(table).stdout
@@ -174,9 +177,34 @@ def test_a_group_of_too_many_pictures_is_an_error_in_its_row(score, rows, folder
     for number in range(25):
         (folder / "video" / f"more-{number}.jpg").write_bytes(draw(number))
     done = score(folder, "--title", TITLE, "--niche", "tech")
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert "1 of them have no scored thumbnail" in done.stdout
     assert "at most 20 thumbnails" in rows()[2]["error"]
+
+
+def test_the_exit_status_is_0_only_if_every_picture_was_scored_now_or_before(score, rows, folder, draw):
+    arguments = (folder, "--title", TITLE, "--niche", "tech")
+    (folder / "video" / "c.jpg").write_bytes(b"no picture")
+    for scored in (3, 0):
+        done = score(*arguments)
+        assert done.exit_code == 1
+        assert f"Scored {scored} requests" in done.stdout
+        assert "1 of all have a row with an error; the column `error` says why" in done.stdout
+    failed = next(row for row in rows() if row["error"])
+    assert (failed["title"], failed["thumbnail"]) == (TITLE, str(folder / "video" / "c.jpg"))
+    (folder / "video" / "c.jpg").write_bytes(draw(3))
+    assert score(*arguments, "--again").exit_code == 0
+    assert score(*arguments).exit_code == 0
+
+
+def test_a_path_that_is_too_long_for_an_id_is_scored_and_named_in_full(score, rows, tmp_path, draw):
+    deep = tmp_path / ("long " * 20) / ("folder " * 20)
+    deep.mkdir(parents=True)
+    for number in (1, 2):
+        (deep / f"{number}.jpg").write_bytes(draw(number))
+    done = score(deep.parent, "--title", TITLE, "--niche", "tech")
+    assert done.exit_code == 0, done.stderr
+    assert [row["thumbnail"] for row in rows()] == [str(deep / "1.jpg"), str(deep / "2.jpg")]
 
 
 def test_a_lost_service_ends_the_run_and_the_next_run_continues(score, rows, folder):
