@@ -23,9 +23,9 @@ class ChannelIds:
     def of(self, name: str) -> str:
         """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
 
-        A title is looked up among the channels with an added adapter. A @handle that is no such title is looked up on
-        YouTube. Raises `RefusedRequestError` if the name is wrong. Raises another `LabError` if YouTube or the lab's
-        database could not be asked. Then other names would fail too, and the same name may be found later.
+        The lab is asked as the service asks it. A @handle that the lab does not know is looked up on YouTube. Raises
+        `RefusedRequestError` if the name is wrong. Raises another `LabError` if YouTube or the lab's database could not
+        be asked. Then other names would fail too, and the same name may be found later.
         """
         if name not in self._found:
             try:
@@ -41,13 +41,18 @@ class ChannelIds:
         from thumblab_core.given_text import channel_name
         from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
         from thumblab_core.releases.release_store import ReleaseStore
+        from thumblab_serving.loading.channel_names import ChannelNames
+        from thumblab_serving.loading.database import ServiceDatabase
 
-        adapters = ChannelAdapters(ReleaseStore(self._settings.releases))
+        store = ReleaseStore(self._settings.releases)
+        adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            channel_id = adapters.find(name)
+            channel_id = adapters.find(name) or ChannelNames(store, database).known_id(name)
         except LabError as error:
             raise RefusedRequestError(str(error)) from None
+        finally:
+            database.close()
         if channel_id is not None:
             return channel_id
         if name.startswith("@"):
@@ -72,7 +77,7 @@ class ChannelIds:
         from thumblab_pipelines.experiments.add import ExperimentWriter
         from thumblab_pipelines.lab import Lab
 
-        return ExperimentWriter(Lab.open(self._settings))
+        return ExperimentWriter(Lab.existing(self._settings))
 
 
 def suggest_channel(settings: "Settings", name: str) -> None:

@@ -1,4 +1,4 @@
-"""Find a channel of the lab by its id or title."""
+"""Find a channel of the lab by its id, @handle or title."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,27 @@ from thumblab_core.near_names import nearest
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel that the lab knows."""
+    """A channel that the lab knows. `handle` is its @handle in lower case, or None if the lab does not know it."""
 
     channel_id: str
     title: str
+    handle: str | None = None
 
 
 def find_channel(connection: Connection, name: str) -> Channel | None:
-    """Return the channel whose id or exact title is `name`, or None if the lab has no such channel.
+    """Return the channel whose id, @handle or exact title is `name`, or None if the lab has no such channel.
 
-    Raises `LabError` when several channels have this title.
+    YouTube does not distinguish upper and lower case in a @handle. A @handle may move to another channel. Then the lab
+    may know two channels by it, and the one that was asked for last has it. Raises `LabError` when several channels
+    have the title.
     """
-    statement = select(channels.c.channel_id, channels.c.title)
+    statement = select(channels.c.channel_id, channels.c.title, channels.c.handle)
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
+    if name.startswith("@"):
+        of_handle = statement.where(channels.c.handle == name.lower())
+        rows = (
+            rows or connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
+        )
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:
         ids = ", ".join(row.channel_id for row in rows)

@@ -36,11 +36,13 @@ channels = Table(
     metadata,
     Column("channel_id", String, primary_key=True),
     Column("title", Text, nullable=False),
+    Column("handle", Text, comment="the @handle in lower case; NULL where unknown"),
     Column("subscriber_count", BigInteger),
     Column("uploads_playlist", String),
     Column("video_count", BigInteger, comment="number of public videos, as the API gives it"),
     Column("walked_at", MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
     Column("refreshed_at", MOMENT, comment="when the API last gave these facts; NULL for a channel of a catalogue"),
+    Index("ix_channels_handle", "handle"),
 )
 
 videos = Table(

@@ -11,7 +11,7 @@ of one model and works with this model only. The manifest of the adapter's relea
 
 import json
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ class ChannelAdapterInfo:
     """The description of a channel adapter in the manifest of its release.
 
     `model`: release id of the model that the adapter was fitted for. `videos`: number of videos in the adapter.
-    `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none.
+    `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none. `handle`: the channel's
+    @handle in lower case, or None if the lab did not know it.
     """
 
     channel_id: str
@@ -44,6 +45,7 @@ class ChannelAdapterInfo:
     model: str
     videos: int
     newest: str | None
+    handle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,20 @@ class ChannelAdapters:
         The titles are read from the manifests of the adapters' releases. If a manifest cannot be read, the title is
         empty.
         """
-        titles = {}
-        for channel_id in self.channels():
-            try:
-                release = self.store.serving.current(ADAPTER, channel_id)
-                titles[channel_id] = "" if release is None else _info(release).title
-            except (LabError, OSError, ValueError):
-                titles[channel_id] = ""
-        return titles
+        return {channel_id: title for channel_id, (title, _) in self._names().items()}
 
     def find(self, name: str) -> str | None:
-        """Return the id of the channel that has an adapter and whose id or exact title is `name`, or None.
+        """Return the id of the channel that has an adapter and whose id, @handle or exact title is `name`, or None.
 
         Raises `LabError` if several channels have this title.
         """
-        titles = self.titles()
-        if name in titles:
+        names = self._names()
+        if name in names:
             return name
+        of_handle = [channel_id for channel_id, (_, handle) in names.items() if handle and handle == name.lower()]
+        if len(of_handle) == 1:
+            return of_handle[0]
+        titles = {channel_id: title for channel_id, (title, _) in names.items()}
         ids = [channel_id for channel_id, title in titles.items() if title and title == name]
         if len(ids) > 1:
             raise LabError(f"{len(ids)} added channels are called {name!r}; give the id of one: {', '.join(ids)}")
@@ -179,6 +178,18 @@ class ChannelAdapters:
             self.store.discard_unreadable(ADAPTER, scope)
         return existed
 
+    def _names(self) -> dict[str, tuple[str, str | None]]:
+        """Return the title and the @handle of each channel that has an adapter, by channel id."""
+        names: dict[str, tuple[str, str | None]] = {}
+        for channel_id in self.channels():
+            names[channel_id] = "", None
+            with suppress(LabError, OSError, ValueError):
+                release = self.store.serving.current(ADAPTER, channel_id)
+                if release is not None:
+                    about = _info(release)
+                    names[channel_id] = about.title, about.handle
+        return names
+
     def _exists(self, channel_id: str) -> bool:
         """Return whether the channel has an adapter. A damaged adapter counts as one too."""
         try:
@@ -203,4 +214,4 @@ def _info(release: Release) -> ChannelAdapterInfo:
         fields = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
     except KeyError as error:
         raise LabError(f"{release}: the manifest has no {error}") from None
-    return ChannelAdapterInfo(**fields)
+    return ChannelAdapterInfo(**fields, handle=release.info.get("handle"))

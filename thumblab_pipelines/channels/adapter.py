@@ -169,7 +169,9 @@ def fit_channel_adapter(
             data, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on
         )
         newest = None if videos.empty else videos.published_at.iloc[-1].isoformat()
-        about = ChannelAdapterInfo(channel.channel_id, channel.title, model.release_id, len(videos), newest)
+        about = ChannelAdapterInfo(
+            channel.channel_id, channel.title, model.release_id, len(videos), newest, channel.handle
+        )
         inputs = _digest(about, data)
         release = lab.releases.unchanged(ADAPTER, channel.channel_id, inputs)
         unchanged = release is not None and release.release_id == adapters.current_id(channel.channel_id)

@@ -72,7 +72,7 @@ def collect_channel(
     # whether the other videos have changed their pictures.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
-    return Channel(record.channel_id, record.title), "; ".join(remarks) or None
+    return Channel(record.channel_id, record.title, record.handle), "; ".join(remarks) or None
 
 
 def _collect(

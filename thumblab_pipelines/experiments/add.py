@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import update
+
+from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.channels import known_channel_id
 from thumblab_core.experiments.records import Experiment, GivenExperiment
@@ -144,4 +147,7 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
         raise UnknownChannelError(
             f"YouTube knows no channel {handle[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
         )
+    with lab.engine.begin() as connection:  # If the lab has the channel, it knows the @handle from now on.
+        named = update(channels).where(channels.c.channel_id == record.channel_id)
+        connection.execute(named.values(handle=record.handle))
     return record.channel_id

@@ -25,7 +25,8 @@ LONGEST_SHORT_S = 180
 class ChannelRecord:
     """A channel.
 
-    `subscriber_count` is None if the channel hides it. `refreshed_at` is None if the record does not come from the API.
+    `handle` is its @handle in lower case. `subscriber_count` is None if the channel hides it. `refreshed_at` is None if
+    the record does not come from the API.
     """
 
     channel_id: str
@@ -34,6 +35,7 @@ class ChannelRecord:
     uploads_playlist: str | None = None
     video_count: int | None = None
     refreshed_at: datetime | None = None
+    handle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
                 "uploads_playlist": func.coalesce(statement.excluded.uploads_playlist, channels.c.uploads_playlist),
                 "video_count": func.coalesce(statement.excluded.video_count, channels.c.video_count),
                 "refreshed_at": func.coalesce(statement.excluded.refreshed_at, channels.c.refreshed_at),
+                "handle": func.coalesce(statement.excluded.handle, channels.c.handle),
             },
         )
     )

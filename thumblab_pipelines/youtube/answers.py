@@ -111,6 +111,7 @@ def parse_channel(item: Json, at: datetime) -> ChannelRecord:
         uploads_playlist=_id(playlists["uploads"]) if playlists.get("uploads") else None,
         video_count=_count(statistics, "videoCount"),
         refreshed_at=at,
+        handle=_handle(item["snippet"].get("customUrl")),
     )
 
 
@@ -186,6 +187,11 @@ def _id(value: str) -> str:
     if not isinstance(value, str) or not value or _text(value) != value:
         raise ValueError(f"{value!r} is not an id")
     return value
+
+
+def _handle(value: object) -> str | None:
+    """Return the @handle of a channel in lower case, or None if it has none. An old custom URL has no `@`."""
+    return _text(value).lower() if isinstance(value, str) and value.startswith("@") else None
 
 
 def _timestamp(value: str) -> datetime:

@@ -1,6 +1,7 @@
 """The client for the YouTube Data API v3. Its methods return records."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -138,7 +139,7 @@ class YouTube:
         """Return the channel with a handle such as `@name`, or None if there is no such channel."""
         answer = self._call(UNITS, self._service.channels().list(part=_CHANNEL_PARTS, forHandle=handle))
         records = answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
-        return records[0] if records else None
+        return replace(records[0], handle=records[0].handle or handle.lower()) if records else None
 
     def uploads(self, playlist: str, cursor: str | None = None) -> Page[Upload]:
         """Return one page of an uploads playlist. The newest uploads come first.

@@ -20,16 +20,17 @@ class ChannelNames:
         self._database = database
 
     def id_of(self, name: str) -> str:
-        """Return the id of the channel whose id or exact title is `name`. Return `name` if no single channel has it.
+        """Return the id of the channel whose id, @handle or exact title is `name`. Return `name` if no single channel has
+        it.
 
-        YouTube is not asked, so a @handle is found only if it is the title of a channel. An id of YouTube (`UC...`) and
-        the id of an added adapter are returned without a look-up in the database. If the database cannot answer, only
-        the titles of added adapters are known. Never raises an error.
+        YouTube is not asked, so a @handle is found only if the lab has collected or added the channel. An id of YouTube
+        (`UC...`) and the id of an added adapter are returned without a look-up in the database. If the database cannot
+        answer, only the names of added adapters are known. Never raises an error.
         """
         return self.known_id(name) or name
 
     def known_id(self, name: str) -> str | None:
-        """Return what `id_of` returns, but None if no single channel has the id or title `name`, or if none is known.
+        """Return what `id_of` returns, but None if no single channel has the name, or if none is known.
 
         An id of YouTube counts as known. Never raises an error.
         """

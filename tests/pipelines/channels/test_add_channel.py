@@ -198,6 +198,10 @@ def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_re
     calls = small.emulator.counts.calls
     assert sum(calls.values()) - sum(calls_before.values()) <= 5
     assert add_channel(lab, channel).encoded == 0
+    handle = f"@{small.catalogue.channels[channel].handle}"
+    for name in (handle, handle.upper(), f"https://www.youtube.com/{handle}"):
+        assert add_channel(lab, name).fitted.channel_id == channel
+    assert ChannelAdapters(lab.releases).find(handle.upper()) == channel
     assert small.emulator.counts.calls == calls
     assert add_channel(lab, channel, refresh=True).encoded == 0
     assert small.emulator.counts.calls != calls

@@ -14,10 +14,11 @@ YOUTUBE_ID = "UC" + "a" * 22
 @pytest.fixture(scope="module")
 def database_url(migrated_database):
     url = migrated_database()
-    rows = [("UC" + "b" * 22, "Beta"), ("alpha", "Alpha channel"), ("twin1", "Twin"), ("twin2", "Twin")]
+    rows = [("UC" + "b" * 22, "Beta", "@beta.tv"), ("alpha", "Alpha channel", None)]
+    rows += [("twin1", "Twin", "@twin"), ("twin2", "Twin", None), ("other", "@beta.tv", None)]
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(insert(channels), [{"channel_id": i, "title": t} for i, t in rows])
+        connection.execute(insert(channels), [{"channel_id": i, "title": t, "handle": h} for i, t, h in rows])
     engine.dispose()
     return url
 
@@ -38,6 +39,12 @@ def test_a_channel_is_found_by_its_title_in_the_database_or_of_its_adapter(names
     assert names.id_of("The UCadded") == "UCadded"
     assert names.id_of("Beta") == ("UC" + "b" * 22 if names.has_database else "Beta")
     assert names.id_of("Alpha channel") == ("alpha" if names.has_database else "Alpha channel")
+
+
+def test_a_channel_is_found_by_its_handle_in_any_case_before_one_that_has_the_handle_as_its_title(names):
+    for given in ("@beta.tv", "@Beta.TV"):
+        assert names.id_of(given) == ("UC" + "b" * 22 if names.has_database else given)
+    assert names.id_of("@twin") == ("twin1" if names.has_database else "@twin")
 
 
 def test_an_id_stays_as_it_is(names):
