@@ -85,7 +85,7 @@ def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.D
     no_short = corpus.is_short.eq(False)  # The owner's export shows that the video is not a Short.
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
-        "of unknown length": corpus.duration_s.isna() & ~no_short,
+        "of unknown length (may be a Short)": corpus.duration_s.isna() & ~no_short,
         f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
         & (corpus.duration_s <= LONGEST_SHORT_S)
         & ~no_short,

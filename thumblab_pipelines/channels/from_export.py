@@ -134,6 +134,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     if niche is None:
         raise LabError(f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in")
     result = ImportedExports(channel, niche, left_out=dict(left_out), refused=refused, remarks=remarks)
+    result.remarks.extend(_without_length(lab, usable))
     _save(lab, usable, result)
     for file in readable:
         try:
@@ -214,6 +215,20 @@ def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo
                 f"channel, give --name {channel.channel_id}, otherwise give another --name"
             )
     return channel, []
+
+
+def _without_length(lab: Lab, usable: Sequence[ExportedVideo]) -> Iterator[str]:
+    """Yield a sentence if the lab cannot learn from some videos, because they may be Shorts."""
+    unknown = [video.video_id for video in usable if video.duration_s is None and video.is_short is not False]
+    if not unknown:
+        return
+    with lab.engine.connect() as connection:
+        measured = set(connection.scalars(select(videos.c.video_id).where(_one_of(unknown), videos.c.duration_s > 0)))
+    if count := len(unknown) - len(measured):
+        yield (
+            f"{count} of {len(usable)} videos have no length, and nothing in the exports shows that they are not Shorts, so "
+            "the lab learns nothing from them; export them with the column Duration, or with Watch time (hours)"
+        )
 
 
 def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) -> None:

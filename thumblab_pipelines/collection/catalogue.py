@@ -63,6 +63,12 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     table = CatalogueTable(folder)
     rows = list(table.read())
     report = Imported(table.rows, problems=table.problems, remarks=table.remarks)
+    without_length = sum(row.record.duration_s is None for row in rows)
+    if without_length:
+        report.remarks.append(
+            f"{without_length} of {len(rows)} rows have no length of the video (duration_s). Such a video may be a Short, "
+            "so no model is trained on it, and no adapter is fitted to it; fill in the column and import the folder again"
+        )
     for batch in batches(rows, _BATCH, "importing", progress):
         good = _read_pictures(lab, batch, report)
         _save(lab, good, report)

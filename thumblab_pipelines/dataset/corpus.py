@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 LATER_RULES = ("crawl_outlier",)
 """Columns of the rules that `exclude` does not apply. These rules are applied after the corpus is split into parts."""
 
-_RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
+_RULE_COLUMNS = (
+    "encoded",
+    "format",
+    "aspect_ratio",
+    "may_train",
+    "subscriber_count",
+    "outcome",
+    "lacks_count",
+    "is_short",
+)
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. An era is a time in which one definition was used. Views at a fixed age are
@@ -49,7 +58,7 @@ SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
-       k.outcome, {LACKS_COUNT} AS lacks_count, {PICTURE_WORDS} AS picture_words
+       k.outcome, {LACKS_COUNT} AS lacks_count, {PICTURE_WORDS} AS picture_words, c.is_short
 FROM videos v
 JOIN channels h USING (channel_id)
 LEFT JOIN learnt p ON p.video_id = v.video_id
@@ -85,6 +94,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
       never larger than `views`.
     - `picture_words` are the words in the picture, or None if nobody has looked for words yet.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
+    - `is_short` is False if the owner's export shows that the video is not a Short.
 
     Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.
     """
@@ -129,8 +139,10 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     if only_opted_in:
         drop("not opted in to training", ~corpus.may_train.astype(bool))
     drop("a Short", corpus.format == SHORT)
-    drop("live or of unknown length", (corpus.format != VIDEO) | corpus.duration_s.isna())
-    may_be_short = corpus.aspect_ratio.isna() & (corpus.duration_s <= LONGEST_SHORT_S)
+    drop("live or upcoming", corpus.format != VIDEO)
+    # If `is_short` is False, the owner's export shows that the video is not a Short.
+    drop("of unknown length (may be a Short)", corpus.duration_s.isna() & ~corpus.is_short.eq(False))
+    may_be_short = corpus.aspect_ratio.isna() & (corpus.duration_s <= LONGEST_SHORT_S) & ~corpus.is_short.eq(False)
     drop(f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)", may_be_short)
     drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
     drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
@@ -138,8 +150,8 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
-    # publish only such videos.
-    learnt = (corpus.duration_s <= LONGEST_S).astype(bool)
+    # publish only such videos. A video of unknown length counts as one of the usual length.
+    learnt = ~(corpus.duration_s > LONGEST_S).astype(bool)
     excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)
     return corpus.drop(columns=list(_RULE_COLUMNS)).reset_index(drop=True), excluded

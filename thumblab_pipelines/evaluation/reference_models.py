@@ -134,9 +134,14 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """Return the values of the column [n], or their negatives if these have the higher AUC on pairs of known rows."""
+    """Return the values of the column [n], or their negatives if these have the higher AUC on pairs of known rows.
+
+    An unknown value is replaced by the median of the known rows.
+    """
     inside = data.pairs_within(known)
     winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
     scores = data.videos[column].to_numpy(float)
+    usual = scores[known][np.isfinite(scores[known])]
+    scores = np.where(np.isfinite(scores), scores, np.median(usual) if len(usual) else 0.0)
     auc = pair_auc(scores, winner[inside], loser[inside]) if inside.any() else 0.5
     return scores if auc >= 0.5 else -scores

@@ -17,6 +17,7 @@ and of channel adapters like those of the ranking model. It has no network, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from thumblab_pipelines.statistics.trend import publication_days, slope_within_c
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
 from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty, fit_ridge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _UNDERSMOOTHING = 3.0
 """The ridge regression on the context uses the best penalty divided by this number.
@@ -105,7 +109,7 @@ def context_features(data: Dataset, rows: Rows) -> Float32s:
     videos, days = data.videos, publication_days(data.videos)
     titles = videos.title.tolist()
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)
-    logs = np.log(np.stack([videos.duration_s.to_numpy(float), videos.age_hours.to_numpy(float)], axis=1))
+    logs = np.stack([_log_length(videos, rows), np.log(videos.age_hours.to_numpy(float))], axis=1)
     blocks = [
         _scaled(data.titles, 1.0, rows),
         _scaled(title_facts(titles), FACTS_LENGTH, rows),
@@ -113,6 +117,13 @@ def context_features(data: Dataset, rows: Rows) -> Float32s:
         _scaled(np.hstack([logs, np.sin(angles), np.cos(angles)]), 1.0, rows),
     ]
     return np.concatenate(blocks, axis=1, dtype=np.float32)
+
+
+def _log_length(videos: pd.DataFrame, rows: Rows) -> Float64s:
+    """Return ln(seconds) of each video. A video of unknown length gets the mean of the given rows."""
+    logarithms = np.log(videos.duration_s.to_numpy(float))
+    known = logarithms[rows][np.isfinite(logarithms[rows])]
+    return np.where(np.isfinite(logarithms), logarithms, known.mean() if len(known) else 0.0)
 
 
 def _predict_linearly(features: Float32s, target: Float64s, known: Rows, penalty: float) -> Float64s:

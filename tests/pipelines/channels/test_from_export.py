@@ -169,7 +169,9 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
     rows[0][4] = "0.1"  # Seconds per view, so this video may be a Short.
     imported = add(owner, write(tmp_path / NAME, rows, [name for name in COLUMNS if name != "Duration"]))
     fitted = add_imported_channel(owner.lab, imported.channel).fitted
-    assert (fitted.videos, fitted.left_out) == (6, {"of unknown length": 1})
+    assert (fitted.videos, fitted.left_out) == (6, {"of unknown length (may be a Short)": 1})
+    [remark] = [remark for remark in imported.remarks if "no length" in remark]
+    assert remark.startswith("1 of 7 videos have no length, and nothing in the exports shows that they are not Shorts")
 
 
 def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Owner, tmp_path: Path) -> None:

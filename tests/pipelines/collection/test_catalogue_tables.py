@@ -49,6 +49,8 @@ def test_a_table_without_the_optional_columns_is_read_with_a_remark(lab: Lab, ta
     assert report.remarks == [
         "there is no column duration_s; the videos were imported without it",
         "there is no column tags; the videos were imported without it",
+        "1 of 1 rows have no length of the video (duration_s). Such a video may be a Short, so no model is trained on it, "
+        "and no adapter is fitted to it; fill in the column and import the folder again",
     ]
     with lab.engine.connect() as connection:
         row = connection.execute(select(videos)).one()

@@ -38,6 +38,7 @@ def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
         "subscriber_count": [np.nan] * count,
         "outcome": [None] * count,
         "lacks_count": [None] * count,
+        "is_short": [None] * count,
     }
     return pd.DataFrame({**defaults, **columns})
 
@@ -64,7 +65,8 @@ def test_each_rule_excludes_its_videos_and_counts_them() -> None:
         "not encoded": 1,
         "removed or private": 1,
         "a Short": 1,
-        "live or of unknown length": 2,
+        "live or upcoming": 1,
+        "of unknown length (may be a Short)": 1,
         "up to 180 s and of unknown shape (may be a Short)": 1,
         "under 60 s": 1,
         "over 3600 s, from all but its channel's own history": 1,
@@ -72,6 +74,18 @@ def test_each_rule_excludes_its_videos_and_counts_them() -> None:
         "counted before it was published": 1,
         "of a channel under 100 subscribers": 1,
     }
+
+
+def test_a_video_of_unknown_length_or_shape_stays_if_its_owner_shows_that_it_is_no_short() -> None:
+    corpus = rows_for_exclusion(
+        duration_s=[np.nan, np.nan, np.nan, 120.0, 120.0],
+        aspect_ratio=[np.nan] * 5,
+        is_short=[False, None, True, False, None],
+    )
+    kept, excluded = exclude(corpus, only_opted_in=False)
+    assert kept.video_id.tolist() == ["v0", "v3"]
+    assert kept.learnt.all()
+    assert excluded["of unknown length (may be a Short)"] == 2
 
 
 def test_videos_that_are_not_opted_in_are_excluded_if_the_setting_asks_for_it() -> None:
