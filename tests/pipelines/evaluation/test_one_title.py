@@ -82,6 +82,14 @@ def test_the_context_predicts_the_part_of_the_title_and_leaves_that_of_the_pictu
     assert abs(np.corrcoef(context.residual, planted.title)[0, 1]) < 0.15
 
 
+@pytest.mark.parametrize("every", [2, 1])
+def test_the_context_of_videos_of_unknown_length_is_predicted_from_the_rest(planted: Planted, every: int) -> None:
+    lengths = planted.data.videos.duration_s.to_numpy(float).copy()
+    lengths[::every] = np.nan
+    context = Context.of(dataclasses.replace(planted.data, videos=planted.data.videos.assign(duration_s=lengths)))
+    assert np.corrcoef(context.predicted, planted.title)[0, 1] > 0.9
+
+
 def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) -> None:
     target = planted.data.videos.target.to_numpy(float).copy()
     target[100] += 50.0

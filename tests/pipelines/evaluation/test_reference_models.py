@@ -38,6 +38,15 @@ def test_sorting_by_length_or_age_finds_a_relation_in_either_direction(plant: Pl
         assert auc(data, references(data, data.rows(TRAIN))[name]) > 0.9
 
 
+def test_videos_of_unknown_length_are_sorted_between_the_others(plant: Plant) -> None:
+    data = plant(channels=6, videos=60)
+    lengths = data.videos.duration_s.to_numpy(float).copy()
+    lengths[::2] = np.nan
+    scores = references(replace(data, videos=data.videos.assign(duration_s=lengths)), data.rows(TRAIN))["length"]
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores[::2])) == 1
+
+
 def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
     # The 40 channels have 2,400 videos. With fewer videos, the penalty of the ridge regressions would be too strong.
     data = plant(channels=40, videos=60)
