@@ -48,13 +48,13 @@ def _print_own_key(chosen: "Settings") -> None:
     from thumblab_cli.servers.running_services import another_labs_service
     from thumblab_core.keys.generated_key import api_key, kept_key
 
-    _require_demo(chosen)
     key, other = kept_key(chosen), another_labs_service(chosen)
     if key is None and other is not None:
         raise LabError(f"the lab in {chosen.data_dir} has no API key yet; {other}")
     if other is not None:
         click.echo(f"This is the key of the lab in {chosen.data_dir}; {other}", err=True)
     if key is None:
+        _require_demo(chosen)
         key = api_key(chosen)
         click.echo(f"Generated a key for the lab in {chosen.data_dir}.", err=True)
     click.echo(key)
