@@ -62,11 +62,13 @@ function add(file, name, title = "") {
 }
 
 // Return a name that no other chosen picture has. The service could not tell two pictures of one name apart in its answer.
+// The name is an id for the service, which takes at most 128 characters.
 function unused(name) {
   const printable = name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "") || "picture";
-  const [, stem, ending] = printable.match(/^(.*?)(\.[^.]*)?$/s);
+  const [, whole, last] = printable.match(/^(.*?)(\.[^.]*)?$/s);
+  const [stem, ending] = [[...whole].slice(0, 100).join(""), [...(last ?? "")].slice(0, 16).join("")];
   for (let count = 1; ; count += 1) {
-    const candidate = count === 1 ? printable : `${stem} (${count})${ending ?? ""}`;
+    const candidate = count === 1 ? `${stem}${ending}` : `${stem} (${count})${ending}`;
     if (!chosen.some((entry) => entry.name === candidate)) return candidate;
   }
 }

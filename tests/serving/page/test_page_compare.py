@@ -47,8 +47,10 @@ def test_two_files_of_one_name_are_told_apart(browser, service, files, tmp_path,
     (tmp_path / "other").mkdir()
     same_name = tmp_path / "other" / files[0].name
     same_name.write_bytes(draw(9))
-    fill(browser, service, files[0], same_name)
-    assert sorted(browser.texts(".card .name")) == ["one (2).jpg", "one.jpg"]
+    long_name = tmp_path / f"{'long ' * 45}.jpg"  # Longer than an id of the service may be.
+    long_name.write_bytes(draw(10))
+    fill(browser, service, files[0], same_name, long_name)
+    assert sorted(browser.texts(".card .name")) == [f"{'long ' * 20}.jpg", "one (2).jpg", "one.jpg"]
 
 
 @pytest.mark.timeout(180)
