@@ -78,48 +78,6 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Package:
-    """A title with a thumbnail. `margin` is the probability that the best package beats this one."""
-
-    title: str
-    thumbnail: str
-    rank: int | None
-    score: float | None
-    win_probability: float | None
-    margin: float | None
-
-
-@dataclass(frozen=True)
-class UnderTitle:
-    """The best thumbnail under one title. `winner` is null if there is none, and `meaning` says why."""
-
-    title: str
-    winner: str | None
-    meaning: str
-    confidence: float | None
-
-
-@dataclass(frozen=True)
-class PackageRanking:
-    """The packages, and the best thumbnail under each title. `errors` names thumbnails that could not be read."""
-
-    niche: str
-    verdict: str | None
-    meaning: str
-    best_title: str | None
-    best_thumbnail: str | None
-    confidence: float | None
-    skill: str | None
-    packages: list[Package]
-    under_titles: list[UnderTitle]
-    errors: dict[str, str]
-    adapted_to_channel: bool
-    channel_note: str | None
-    degraded: list[str]
-    model_release: str
-
-
-@dataclass(frozen=True)
 class Neighbour:
     """A thumbnail of the niche's library. `outlier_multiple` compares its views with those usual for its channel."""
 
@@ -206,7 +164,7 @@ def ranking(answer: ScoreAnswer) -> Ranking:
     return Ranking(
         niche=answer.niche,
         verdict=answer.verdict,
-        meaning=_meaning(answer.verdict),
+        meaning=meaning(answer.verdict),
         winner=answer.winner,
         confidence=answer.confidence,
         ordered_by=answer.ordered_by,
@@ -219,33 +177,6 @@ def ranking(answer: ScoreAnswer) -> Ranking:
         degraded=answer.degraded,
         model_release=answer.releases.model,
         index_release=answer.releases.index,
-    )
-
-
-def package_ranking(answer: ScoreAnswer) -> PackageRanking:
-    """Return what an assistant needs of an answer to several titles. Raises `ThumblabError` if it compares none."""
-    packages, channel = answer.packages, answer.channel
-    errors = {thumbnail.id: thumbnail.error for thumbnail in answer.thumbnails if thumbnail.error is not None}
-    if packages is None:
-        raise ThumblabError("; ".join(f"{id_}: {error}" for id_, error in errors.items()) or "no package was compared")
-    return PackageRanking(
-        niche=answer.niche,
-        verdict=packages.verdict,
-        meaning=_meaning(packages.verdict),
-        best_title=packages.best_title,
-        best_thumbnail=packages.best_thumbnail,
-        confidence=packages.confidence,
-        skill=None if packages.skill is None else packages.skill.summary,
-        packages=[Package(p.title, p.thumbnail, p.rank, p.score, p.win_probability, p.margin) for p in packages.grid],
-        under_titles=[
-            UnderTitle(under.title, under.winner, _meaning(under.verdict), under.confidence)
-            for under in packages.under_titles
-        ],
-        errors=errors,
-        adapted_to_channel=channel is not None and channel.adapted,
-        channel_note=None if channel is None else channel.reason,
-        degraded=answer.degraded,
-        model_release=answer.releases.model,
     )
 
 
@@ -311,7 +242,8 @@ def niche_report(niche: str, health: HealthOut, lab: LabOut) -> NicheReport:
     )
 
 
-def _meaning(verdict: str | None) -> str:
+def meaning(verdict: str | None) -> str:
+    """Return in words what a verdict means."""
     return _VERDICTS.get(verdict or "", "None of the pictures could be read.")
 
 

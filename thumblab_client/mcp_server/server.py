@@ -11,7 +11,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from thumblab_client import AsyncClient, ThumblabError
-from thumblab_client.mcp_server import reports
+from thumblab_client.mcp_server import package_reports, reports
 from thumblab_client.mcp_server.argument_errors import PlainServer
 from thumblab_client.mcp_server.local_pictures import read_pictures
 from thumblab_client.models.answer import ScoreAnswer
@@ -65,12 +65,12 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     @server.tool(title="Compare titles and thumbnails", annotations=_READ_ONLY)
     async def packages(
         titles: Titles, thumbnails: Pictures, niche: Niche, channel: Channel = None
-    ) -> reports.PackageRanking:
+    ) -> package_reports.PackageRanking:
         """Compare each title with each thumbnail: the best package of a title and a thumbnail, how sure that is, and the
         best thumbnail under each title.
         """
         with _told():
-            return reports.package_ranking(await ask(titles, thumbnails, niche, channel))
+            return package_reports.package_ranking(await ask(titles, thumbnails, niche, channel))
 
     @server.tool(title="Find similar winners", annotations=_READ_ONLY)
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
