@@ -51,6 +51,9 @@ class ImportFacts:
     files: list[str]
 
 
+_FACTS_FORM = TypeAdapter(ImportFacts)
+
+
 @dataclass(frozen=True)
 class StoredImport:
     """An import: its folder, and its facts."""
@@ -100,7 +103,7 @@ class ExportStore:
             try:
                 paths = [_write(folder, place, name, data) for place, (name, data) in enumerate(exports)]
                 facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths])
-                (folder.path / _FACTS).write_bytes(TypeAdapter(ImportFacts).dump_json(facts))
+                (folder.path / _FACTS).write_bytes(_FACTS_FORM.dump_json(facts))
             except OSError:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
@@ -112,7 +115,7 @@ class ExportStore:
             return None
         folder = ImportFolder(self._data_dir, import_id)
         try:
-            facts = TypeAdapter(ImportFacts).validate_json((folder.path / _FACTS).read_bytes())
+            facts = _FACTS_FORM.validate_json((folder.path / _FACTS).read_bytes())
         except (OSError, ValidationError):
             return None
         stored = StoredImport(folder, facts)

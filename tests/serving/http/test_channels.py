@@ -10,6 +10,7 @@ from test_http import problem
 from thumblab_core.channel_imports.import_folder import IMPORTS
 from thumblab_core.channel_imports.report import ExportTable, ImportReport, ImportStep
 from thumblab_core.keys.named_keys import OWN_KEY, NamedKeys
+from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_serving.channels.export_store import (
     KEPT,
     MOST_IMPORTS,
@@ -63,7 +64,7 @@ def ask(service, stored):
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/channels"), ("GET", "/v1/channels"), ("GET", UNKNOWN)])
 def test_every_path_needs_a_key_with_the_scope_score(service, method, path):
-    operator = NamedKeys(service.lab.settings).add(f"operator-{method}-{len(path)}", ["admin"])
+    operator = NamedKeys(service.lab.settings).add(f"operator-{method.lower()}-{len(path)}", ["admin"])
     for key, status in (("", 401), ("wrong", 401), (operator, 403)):
         assert problem(httpx.request(method, service.url + path, headers={"X-API-Key": key}, trust_env=False), status)
 
@@ -207,20 +208,29 @@ def test_an_import_is_deleted_after_a_day(service, store):
 
 def test_the_added_channels_are_listed_with_what_is_known_of_them(new_lab, run):
     lab = new_lab()
-    old, model = lab.model(seed=1), lab.model()
-    lab.promote(model)
-    lab.add_adapter("UCused", model)
-    lab.add_adapter("UCfew", model, videos=3)
-    lab.add_adapter("UCold", old)
-    damaged = lab.add_adapter("UCdamaged", model)
+    model = lab.promote(lab.model()).release_id
+    check = {"videos": 40, "pairs": 412, "adapted": 0.63, "adapted_low": 0.55, "adapted_high": 0.71, "unadapted": 0.52}
+    check |= {"gained": 0.11, "low": 0.02, "high": 0.2}
+    older = {"pairs": 412, "adapted": 0.63, "unadapted": 0.52, "gained": 0.11, "low": 0.02, "high": 0.2}
+
+    def add(channel_id, of_model=model, videos=24, check=None):
+        about = ChannelAdapterInfo(channel_id, f"The {channel_id}", of_model, videos, "2026-11-01T00:00:00+00:00")
+        return ChannelAdapters(lab.store).publish(about, None, 9, [], {"check": check})
+
+    add("UCused", check=check)
+    add("UCfew", videos=3)
+    add("UCold", of_model="another model", check=older)
+    damaged = add("UCdamaged")
     (damaged.path / "manifest.json").write_text("{")
     with run(lab.settings, wait=False) as service:
         reply = service.client.get("/v1/channels")
     assert reply.status_code == 200
     channels = {channel["channel_id"]: channel for channel in reply.json()["channels"]}
-    assert set(channels) == {"UCused", "UCfew", "UCold"}
+    assert list(channels) == ["UCfew", "UCold", "UCused"]
     used = channels["UCused"]
     assert (used["title"], used["videos"], used["in_use"], used["reason"]) == ("The UCused", 24, True, None)
-    assert used["skill"] is None, "the manifest of an older adapter has no skill"
-    assert channels["UCfew"]["reason"] == "it has 3 of the 5 videos that an adapter needs"
+    skill = used["skill"]
+    assert (skill["videos"], skill["right"], skill["low"], skill["gained_low"]) == (40, 0.63, 0.55, 0.02)
+    assert channels["UCold"]["skill"] is None, "the manifest of an older adapter lacks some figures"
     assert "another model" in channels["UCold"]["reason"]
+    assert channels["UCfew"]["reason"] == "it has 3 of the 5 videos that an adapter needs"
