@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from thumblab_client.models.report import ExportTable, FittedChannel, ImportStep, ImportedVideos, OwnPastSkill
+from thumblab_client.models.report import ExportTable, FittedChannel, ImportedVideos, ImportStep, OwnPastSkill
 
 
 @dataclass(frozen=True, kw_only=True)

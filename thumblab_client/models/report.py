@@ -114,7 +114,7 @@ class OwnPastSkill:
     """The upper end of the 95 % interval of `right`."""
 
     right_unadapted: float
-    """The same share for the model that knows other channels only."""
+    """The same share for the model without the adapter."""
 
     gained: float
     """`right` minus `right_unadapted`."""

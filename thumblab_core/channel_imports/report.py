@@ -79,9 +79,7 @@ class OwnPastSkill(_Part):
     right: float = Field(ge=0, le=1, description="The share of the pairs in which the better video came first.")
     low: float = Field(ge=0, le=1, description="The lower end of the 95 % interval of `right`.")
     high: float = Field(ge=0, le=1, description="The upper end of the 95 % interval of `right`.")
-    right_unadapted: float = Field(
-        ge=0, le=1, description="The same share for the model that knows other channels only."
-    )
+    right_unadapted: float = Field(ge=0, le=1, description="The same share for the model without the adapter.")
     gained: float = Field(ge=-1, le=1, description="`right` minus `right_unadapted`.")
     gained_low: float = Field(ge=-1, le=1, description="The lower end of the 95 % interval of `gained`.")
     gained_high: float = Field(ge=-1, le=1, description="The upper end of the 95 % interval of `gained`.")

@@ -50,7 +50,6 @@ export function wireChannel(onCompare) {
     send();
   });
   byId("compare-for-channel").addEventListener("click", () => compareFor(current.imported.channel_id, current.imported.niche));
-  byId("wrong-columns").addEventListener("click", () => showColumns(current.imported.tables, "Choose the columns that are wrong, then send the export again."));
 }
 
 function choose(files) {
@@ -147,7 +146,7 @@ const goesOn = ({ state }) => state === "queued" || state === "running";
 function show(answer) {
   current = answer;
   byId("learn").disabled = goesOn(answer);
-  drawImport(answer);
+  drawImport(answer, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
 }
 
 function ended(answer) {

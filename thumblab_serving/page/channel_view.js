@@ -1,6 +1,6 @@
 // How an import of exports and the channels that the lab has learnt are shown.
 
-import { button, byId, capital, line, moment, percent, say } from "./dom.js";
+import { button, byId, capital, line, percent, say } from "./dom.js";
 import { NICHES } from "./words.js";
 
 const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", done: "The lab has learnt your channel", failed: "The lab could not learn your channel" };
@@ -8,9 +8,11 @@ const SAY_AGAIN_MS = 5000; // A screen reader is not told about every picture.
 
 let saidStep = "";
 let saidAt = 0;
+let drawnNotes = ""; // What the notes show. They are drawn again only if it changes, because a person may have opened them.
 
-// Draw an import, which is an answer of /v1/channels/runs.
-export function drawImport(answer) {
+// Draw an import, which is an answer of /v1/channels/runs. `onColumns` is called with the tables whose columns a person
+// wants to choose.
+export function drawImport(answer, onColumns) {
   const { state, imported, fitted } = answer;
   byId("learning").hidden = false;
   byId("learning").dataset.state = state;
@@ -24,9 +26,12 @@ export function drawImport(answer) {
   say("learnt-skill", done ? skillOf(fitted) : "");
   say("learnt-skill-why", done ? meaningOf(fitted) : "");
   byId("learnt-facts").replaceChildren(...factsOf(imported, fitted).map(fact));
-  byId("learnt-notes").replaceChildren(...notesOf(answer));
+  const notes = JSON.stringify([answer.id, imported.refused, imported.remarks, answer.notes]);
+  if (notes !== drawnNotes) {
+    drawnNotes = notes;
+    byId("learnt-notes").replaceChildren(...notesOf(answer, onColumns));
+  }
   byId("compare-for-channel").hidden = !done;
-  byId("wrong-columns").hidden = state === "queued" || state === "running" || imported.tables.length === 0;
 }
 
 function drawNow({ state, steps, reason }) {
@@ -64,11 +69,11 @@ const hundredths = (share) => Math.round(100 * share);
 
 function meaningOf({ adapted, skill }) {
   if (!adapted || skill === null) return "";
-  const interval = `The 95 % interval is ${hundredths(skill.low)} to ${hundredths(skill.high)}, from ${skill.pairs} pairs.`;
+  const interval = `The 95 % interval is ${hundredths(skill.low)} to ${hundredths(skill.high)}, from ${skill.pairs.toLocaleString("en")} pairs.`;
   const chance = skill.low > 0.5 ? "That is better than chance." : "That may be chance.";
-  const alone = `Without your channel it would have been ${hundredths(skill.right_unadapted)}.`;
-  const helps = skill.gained_low > 0 ? "So knowing your channel helps." : skill.gained > 0 ? "Knowing your channel seems to help, but that may be chance." : "Knowing your channel does not help so far.";
-  return [interval, chance, alone, helps].join(" ");
+  const alone = `The model alone, without the adaptation to your channel, orders ${hundredths(skill.right_unadapted)} right.`;
+  const helps = skill.gained_low > 0 ? "So the adaptation helps." : skill.gained > 0 ? "The adaptation seems to help, but that may be chance." : "The adaptation does not help so far.";
+  return [interval, chance, alone, helps, "The pairs are videos with different pictures and titles. How sure an answer about pictures under one title is, each answer says itself."].join(" ");
 }
 
 function factsOf(imported, fitted) {
@@ -105,7 +110,7 @@ function fact([name, value, items]) {
 }
 
 // Failures are shown at once, and remarks on request.
-function notesOf({ imported, notes }) {
+function notesOf({ imported, notes }, onColumns) {
   const nodes = imported.refused.map((text) => line("p", `Not read: ${text}`, "problem"));
   const others = [...imported.remarks, ...notes];
   if (others.length > 0) {
@@ -113,6 +118,7 @@ function notesOf({ imported, notes }) {
     const list = document.createElement("ul");
     list.append(...others.map((text) => line("li", capital(text))));
     details.append(line("summary", "What else was noticed"), list);
+    if (imported.tables.length > 0) details.append(button("Choose the columns by hand", "quiet", () => onColumns(imported.tables)));
     nodes.push(details);
   }
   return nodes;
@@ -126,7 +132,7 @@ export function drawKnown(channels, onCompare) {
 
 function known({ channel_id, title, videos, newest, in_use, reason, skill }, onCompare) {
   const item = line("li", "", "panel past");
-  const until = newest === null ? "" : `, the newest of ${moment(newest)}`;
+  const until = newest === null ? "" : `, the newest of ${new Date(newest).toLocaleDateString(undefined, { dateStyle: "medium" })}`;
   const act = button("Compare for it", "quiet", () => onCompare(channel_id, null));
   act.setAttribute("aria-label", `Compare for ${title}`);
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
