@@ -304,7 +304,7 @@ def _fetch_pictures(lab: Lab, ids: Sequence[str], result: ImportedExports, progr
     if fetched.refused:
         result.remarks.append("the settings do not allow requests to the image host, so no picture was requested")
     elif fetched.unanswered:
-        result.remarks.append("the image host did not answer; check the network and run the command again")
+        result.remarks.append("the image host did not answer; check the network, then add the exports again")
 
 
 def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:

@@ -43,11 +43,16 @@ def add_exports(
     If no model is served yet, the library of the channel's niche is built and served, and a first model is trained on
     the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`.
 
-    Raises the errors of `import_exports`. Raises `LabError` if no model can be trained, or if the adapter cannot be
-    fitted. What was imported before stays in the lab.
+    Raises the errors of `import_exports`. Raises `LabError` if no video has a thumbnail, if no model can be trained, or
+    if the adapter cannot be fitted. What was imported before stays in the lab.
     """
     imported = import_exports(lab, given, listener.progress)
     listener.imported(imported)
+    if not imported.pictures:
+        reason = "; ".join(imported.remarks[-1:] or imported.missing[:1])
+        raise LabError(
+            f"the videos are imported, but none of them has a thumbnail yet, so nothing can be learnt: {reason}"
+        )
     try:
         served_model(lab)
     except NoServedModelError:

@@ -139,6 +139,15 @@ def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_
     assert [earlier.state for earlier in reports[:-1]] == ["running"] * (len(reports) - 1)
 
 
+def test_without_a_network_the_reason_names_the_image_host_and_the_videos_stay(run: Run, owner: Owner) -> None:
+    owner.emulator.stop()
+    result, report = run(owner.rows(6))
+    assert not result.success
+    assert (report.state, report.imported and report.imported.videos) == ("failed", 6)
+    assert "none of them has a thumbnail yet" in str(report.reason)
+    assert str(report.reason).endswith("check the network, then add the exports again")
+
+
 def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_name() -> None:
     reports: list[ImportReport] = []
     reporter = ImportReporter(reports.append)
