@@ -143,8 +143,8 @@ def _imports(body: str, module: str, home: dict[str, str]) -> str:
         lines += [f"from {source} import {', '.join(used)}"] if used else []
     own = []
     for other in sorted(set(home.values()) - {module}):
-        names = (name for name, place in home.items() if place == other and name in words)
-        used = sorted(names, key=str.lower)  # ruff sorts imports like this.
+        imported = [name for name, place in home.items() if place == other and name in words]
+        used = sorted(imported, key=str.lower)  # ruff sorts imports like this.
         own += [f"from thumblab_client.models.{other} import {', '.join(used)}"] if used else []
     return "\n".join([*lines, "", *own])
 
