@@ -15,11 +15,13 @@ from thumblab_core.hosts import is_loopback
 from thumblab_core.images import ImageStore
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.batches.webhooks import Webhooks
 from thumblab_serving.batches.worker import BatchWorker
+from thumblab_serving.channels.export_store import ExportStore
 from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 from thumblab_serving.dagster_runs.runs import DagsterRuns
 from thumblab_serving.dagster_runs.scheduler import SchedulerWatch
@@ -40,6 +42,7 @@ from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.routes import (
     batches,
+    channels,
     experiments,
     health,
     internal_index,
@@ -62,6 +65,8 @@ _POLL_S = 1.0
 
 A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
 """
+
+_SWEEP_S = 3600.0
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -112,7 +117,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batch_worker = BatchWorker(
         app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
     )
-    routers = [score.router, batches.router, experiments.router, library.router, lab.router]
+    app.state.channel_exports, app.state.channel_releases = ExportStore(settings), ReleaseStore(settings.releases)
+    app.state.channels_admission = Admission(settings.serving_requests)
+    app.state.channels_limiter = CapacityLimiter(channels.CONCURRENT)
+    routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
     routers += [health.router, page.router, internal_runs.router, internal_items.router, internal_index.router]
     for router in (*routers, internal_index.how_to_call):
         app.include_router(router)
@@ -153,13 +161,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     loading = asyncio.create_task(_load(scorer))
     batch_worker: BatchWorker = app.state.batch_worker
     batch_worker.start()
+    sweeping = asyncio.create_task(_sweep(app.state.channel_exports))
     scorer.canary.start()
     try:
         yield {LIMITS: limits}
     finally:
-        with contextlib.suppress(asyncio.CancelledError):
-            loading.cancel()
-            await loading
+        for task in (loading, sweeping):
+            with contextlib.suppress(asyncio.CancelledError):
+                task.cancel()
+                await task
         await to_thread.run_sync(batch_worker.stop)
         await app.state.scheduler.close()
         await app.state.dagster.close()
@@ -185,6 +195,14 @@ async def _load(scorer: Scorer) -> None:
                 logged = failure
         if not scorer.rehearsed:
             await asyncio.sleep(_POLL_S)
+
+
+async def _sweep(exports: ExportStore) -> None:
+    """Delete exports and reports of imports whose time is over, now and every hour."""
+    while True:
+        with contextlib.suppress(OSError):
+            await to_thread.run_sync(exports.sweep)
+        await asyncio.sleep(_SWEEP_S)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Write the dataclasses of the client from the models of the answers. Run `python -m thumblab_serving.client_models`.
 
 The client needs neither pydantic nor this package, so it has its own classes. Each module of `thumblab_serving.schemas`
-that has models of answers gets a module of the same name in `thumblab_client.models`.
+that has models of answers gets a module of the same name in `thumblab_client.models`. So does the report on an import.
 """
 
 import importlib
@@ -25,6 +25,9 @@ FOLDER = CHECKOUT / "thumblab_client" / "models"
 
 _IN_LINES = ("ItemResult",)
 """Answers of which a line of JSON is an object. The document has no reference to them, because the whole is a text."""
+
+_REPORT = "thumblab_core.channel_imports.report"
+"""The module of the report that an answer contains. The pipelines write it, so it is not among the schemas."""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -81,13 +84,20 @@ def main(folder: Path = FOLDER) -> None:
         (folder / f"{module}.py").write_text(formatted(text), encoding="utf-8")
 
 
+def _modules() -> dict[str, str]:
+    """Return the full name of each module with models of answers, by its last part."""
+    schemas = thumblab_serving.schemas
+    names = [f"{schemas.__name__}.{info.name}" for info in pkgutil.iter_modules(schemas.__path__)]
+    return {name.rpartition(".")[2]: name for name in (*names, _REPORT)}
+
+
 def _homes() -> dict[str, list[str]]:
-    """Return the names of the models that each module of `thumblab_serving.schemas` defines."""
+    """Return the names of the models that each of the modules defines."""
     homes = {}
-    for info in pkgutil.iter_modules(thumblab_serving.schemas.__path__):
-        module = importlib.import_module(f"{thumblab_serving.schemas.__name__}.{info.name}")
+    for short, name in _modules().items():
+        module = importlib.import_module(name)
         models = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, BaseModel)]
-        homes[info.name] = [model.__name__ for model in models if model.__module__ == module.__name__]
+        homes[short] = [model.__name__ for model in models if model.__module__ == module.__name__]
     return homes
 
 
@@ -124,7 +134,7 @@ def _references(node: object) -> Iterator[str]:
 
 
 def _module_head(module: str) -> str:
-    name = f"{thumblab_serving.schemas.__name__}.{module}"
+    name = _modules()[module]
     lines = (sys.modules[name].__doc__ or "").strip().splitlines()
     return _HEAD.format(title=lines[0] if lines else "Answers of the service.", module=name.replace(".", "/") + ".py")
 
@@ -137,7 +147,8 @@ def _imports(body: str, module: str, home: dict[str, str]) -> str:
         lines += [f"from {source} import {', '.join(used)}"] if used else []
     own = []
     for other in sorted(set(home.values()) - {module}):
-        used = sorted(name for name, place in home.items() if place == other and name in words)
+        imported = [name for name, place in home.items() if place == other and name in words]
+        used = sorted(imported, key=str.lower)  # ruff sorts imports like this.
         own += [f"from thumblab_client.models.{other} import {', '.join(used)}"] if used else []
     return "\n".join([*lines, "", *own])
 

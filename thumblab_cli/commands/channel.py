@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.studio_options import as_of_option, column_option
-from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
@@ -157,25 +157,24 @@ def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dic
 def _from_exports(
     console: "Console", lab: "Lab", exports: "Sequence[Path]", given: dict[str, Any]
 ) -> "tuple[ImportedExports, AddedChannel]":
-    """Import the exports and fit the adapter. If no model is served yet, first train one on the videos of the lab."""
-    from thumblab_cli.commands.refresh import serve
+    """Import the exports and fit the adapter, see `add_exports`. Print what was imported as soon as it is known."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.channels.adapter import served_model
-    from thumblab_pipelines.channels.from_export import GivenExports, add_imported_channel, import_exports
+    from thumblab_pipelines.channels.from_export import GivenExports
+    from thumblab_pipelines.models.add_exports import AddListener, add_exports
+    from thumblab_pipelines.models.tracking import Tracker
+
+    def print_sentence(sentence: str) -> None:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(sentence: str) -> None:
+        click.echo(f"note: {sentence}", err=True)
 
     as_of = None if given["as_of"] is None else given["as_of"].date()
     what = GivenExports(exports, given["name"], given["niche"], as_of, given["columns"])
-    with progress_bars(console) as listener:
-        imported = import_exports(lab, what, listener)
-    print_exports(console, imported)
-    try:
-        served_model(lab)
-    except NoServedModelError:
-        console.print("No model is served yet, so one is trained on the videos of the lab first.")
-        serve(console, lab, [imported.niche], train=True)
-    with progress_bars(console) as listener:
-        return imported, add_imported_channel(lab, imported.channel, listener)
+    with progress_bars(console) as progress:
+        listener = AddListener(progress, lambda imported: print_exports(console, imported), print_sentence, warn)
+        return add_exports(lab, what, lambda: Tracker.connect(lab.settings.mlflow_url), listener)
 
 
 def _show(console: "Console", added: "AddedChannel") -> None:
@@ -197,6 +196,7 @@ def _show(console: "Console", added: "AddedChannel") -> None:
         if fitted.check is None:
             lines.append("Its newest videos make too few pairs to measure whether the adapter helps.")
         else:
+            lines.append(f"{fitted.check.own_past}.")
             lines.append(f"{fitted.check.summary}.")
             if fitted.check.gained <= 0:
                 lines.append(f"`thumblab channel remove {fitted.channel_id}` withdraws it.")

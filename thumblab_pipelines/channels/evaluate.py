@@ -15,7 +15,7 @@ from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
-from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval
+from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, interval
 from thumblab_pipelines.statistics.metrics import pair_wins
 
 if TYPE_CHECKING:
@@ -34,19 +34,31 @@ So near-duplicates are then found only by file and by perceptual hash.
 
 @dataclass(frozen=True)
 class AdapterEvaluation:
-    """The AUC on `pairs` pairs of the channel's newest videos, with and without an adapter.
+    """The AUC on `pairs` pairs of the channel's newest `videos` videos, with and without an adapter.
 
-    `adapted` is the AUC with an adapter that was fitted on the older videos. `unadapted` is the AUC of the model alone.
-    `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of the 95 % interval of `gained`. The
-    interval shows how much the gain depends on which videos the channel happens to have.
+    `adapted` is the AUC with an adapter that was fitted on the older videos, which is the share of the pairs that it
+    orders right. `adapted_low` and `adapted_high` are the ends of its 95 % interval. `unadapted` is the AUC of the model
+    alone. `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of the 95 % interval of `gained`. An
+    interval shows how much its figure depends on which videos the channel happens to have.
     """
 
+    videos: int
     pairs: int
     adapted: float
+    adapted_low: float
+    adapted_high: float
     unadapted: float
     gained: float
     low: float
     high: float
+
+    @property
+    def own_past(self) -> str:
+        """A sentence that says how many of 100 pairs of the channel's own newest videos would be ordered right."""
+        return (
+            f"On its last {self.videos} videos it would have ordered {100 * self.adapted:.0f} of 100 pairs right "
+            f"(95 % interval {100 * self.adapted_low:.0f} to {100 * self.adapted_high:.0f})"
+        )
 
     @property
     def summary(self) -> str:
@@ -97,7 +109,17 @@ def evaluate_adapter(
     winners, losers = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
     unadapted = pair_wins(data.scores, winners, losers)
     adapted = pair_wins(adapter.adjust(data.inputs, data.scores), winners, losers)
-    low, high = interval(adapted - unadapted, winners, losers, np.zeros(len(pairs), np.intp), DIFFERENCE)
+    one_channel = np.zeros(len(pairs), np.intp)
+    adapted_low, adapted_high = interval(adapted, winners, losers, one_channel, SHARE)
+    low, high = interval(adapted - unadapted, winners, losers, one_channel, DIFFERENCE)
     return AdapterEvaluation(
-        len(pairs), float(adapted.mean()), float(unadapted.mean()), float((adapted - unadapted).mean()), low, high
+        videos=len({*winners.tolist(), *losers.tolist()}),
+        pairs=len(pairs),
+        adapted=float(adapted.mean()),
+        adapted_low=adapted_low,
+        adapted_high=adapted_high,
+        unadapted=float(unadapted.mean()),
+        gained=float((adapted - unadapted).mean()),
+        low=low,
+        high=high,
     )

@@ -27,6 +27,7 @@ from thumblab_pipelines.collection.thumbnail_request import Kind
 from thumblab_pipelines.collection.thumbnails_wanted import Wanted
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
+from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError, joined
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
 from thumblab_pipelines.progress import Progress, batches, silent
@@ -56,6 +57,14 @@ WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
 _NO_ANSWER = "the image host gave no answer"
 
 
+class NoNameError(LabError):
+    """The error that nothing names the channel of the exports."""
+
+
+class NoNicheError(LabError):
+    """The error that the niche of a new channel was not given."""
+
+
 @dataclass(frozen=True)
 class GivenExports:
     """Exports of one channel, and what a person said about them.
@@ -80,7 +89,8 @@ class ImportedExports:
     counts the videos of the exports that were not imported, by reason. `pictures` counts the videos that have a
     picture. `downloaded` counts the pictures that were downloaded now. `missing` says of the first videos without a
     picture why they have none, and `without_picture` counts these videos. `refused` has a sentence for each export that
-    could not be read. `ctr` has the results of importing the click-through rates.
+    could not be read. `tables` has the columns of the tables that were read, and of those in which needed columns were
+    not recognised. `ctr` has the results of importing the click-through rates.
 
     `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
     is the channel's rate over all impressions, or None if it has too few.
@@ -97,6 +107,7 @@ class ImportedExports:
     missing: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    tables: list[TableColumns] = field(default_factory=list)
     ctr: list[StudioImport] = field(default_factory=list)
     learnable: int = 0
     usual_ctr: float | None = None
@@ -113,27 +124,35 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     """
     exported: dict[str, ExportedVideo] = {}
     readable: list[Path] = []
-    refused: list[str] = []
+    refused: list[LabError] = []
+    tables: list[TableColumns] = []
     for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
         progress("reading exports", done, len(given.files))
         try:
-            read_videos(file, given.as_of, given.columns, exported)
+            tables += read_videos(file, given.as_of, given.columns, exported)
         except LabError as error:
-            refused.append(str(error))
+            refused.append(error)
         else:
             readable.append(file)
+    progress("reading exports", len(given.files), len(given.files))
     if not readable:
-        raise LabError("; ".join(refused))
+        raise joined(refused)
     left_out = Counter(reason for video in exported.values() if (reason := video.lacks()) is not None)
     usable = [video for video in exported.values() if video.lacks() is None]
     if not usable:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items())
-        raise LabError(f"none of the {len(exported)} videos of the exports can be used: {reasons}")
+        message = f"none of the {len(exported)} videos of the exports can be used: {reasons}"
+        lacking = [table for table in tables if table.missing]
+        raise UnknownColumnsError(message, lacking) if lacking else LabError(message)
     channel, remarks = _channel(lab, given, exported)
     niche = niche_of(lab, channel.channel_id) or given.niche
     if niche is None:
-        raise LabError(f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in")
-    result = ImportedExports(channel, niche, left_out=dict(left_out), refused=refused, remarks=remarks)
+        raise NoNicheError(
+            f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in"
+        )
+    result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=remarks, tables=tables)
+    result.refused = [str(error) for error in refused]
+    result.tables += [t for error in refused if isinstance(error, UnknownColumnsError) for t in error.tables]
     result.remarks.extend(_without_length(lab, usable))
     _save(lab, usable, result)
     for file in readable:
@@ -206,7 +225,7 @@ def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo
         (period.channel for file in given.files if (period := period_of_file(file)) and period.channel), None
     )
     if name is None or not channel_key(name):
-        raise LabError("the names of the files do not name the channel; give its title or its id with --name")
+        raise NoNameError("the names of the files do not name the channel; give its title or its id with --name")
     channel = Channel(name if CHANNEL_ID.fullmatch(name) else channel_id_of(name), " ".join(name.split()))
     with lab.engine.connect() as connection:
         if find_channel(connection, channel.channel_id) is not None and niche_of(lab, channel.channel_id) is not None:
@@ -300,7 +319,7 @@ def _fetch_pictures(lab: Lab, ids: Sequence[str], result: ImportedExports, progr
     if fetched.refused:
         result.remarks.append("the settings do not allow requests to the image host, so no picture was requested")
     elif fetched.unanswered:
-        result.remarks.append("the image host did not answer; check the network and run the command again")
+        result.remarks.append("the image host did not answer; check the network, then add the exports again")
 
 
 def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:

@@ -29,12 +29,42 @@ HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or i
 
 
 @dataclass(frozen=True)
+class TableColumns:
+    """The columns of a table, and which of them were recognised.
+
+    `header` has the names of its columns, `at` the positions of those that were recognised, by the lab's name, and
+    `missing` the lab's names of the columns that are needed and were not recognised.
+    """
+
+    where: str
+    header: tuple[str, ...]
+    at: Mapping[str, int]
+    missing: tuple[str, ...]
+
+
+class UnknownColumnsError(LabError):
+    """The error that needed columns of tables were not recognised. A person may name them."""
+
+    def __init__(self, message: str, tables: Sequence[TableColumns]) -> None:
+        super().__init__(message)
+        self.tables = list(tables)
+
+
+def joined(errors: Sequence[LabError]) -> LabError:
+    """Return one error for several. It keeps the tables whose columns were not recognised."""
+    message = "; ".join(str(error) for error in errors)
+    tables = [table for error in errors if isinstance(error, UnknownColumnsError) for table in error.tables]
+    return UnknownColumnsError(message, tables) if tables else LabError(message)
+
+
+@dataclass(frozen=True)
 class Columns:
-    """The position of each column by the lab's name of it, and the language of the table.
+    """The names of the columns of a table, the position of each by the lab's name of it, and the table's language.
 
     `language` is None if no column has a known name. `remarks` names the columns that were recognised by their values.
     """
 
+    header: tuple[str, ...]
     at: dict[str, int]
     language: str | None
     remarks: list[str] = field(default_factory=list)
@@ -57,8 +87,8 @@ def find_columns(
     `rows` are the cells of the rows of videos, and `totals` those of the row of totals. `given` has the name or the
     number of a column for each of the lab's names that a person gave with `--column`.
 
-    Raises `LabError` if a required column is missing, if a column that a person named does not exist, or if there are
-    several columns for one figure.
+    Raises `UnknownColumnsError` if a required column is missing. Raises `LabError` if a column that a person named does
+    not exist, or if there are several columns for one figure.
     """
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
@@ -66,10 +96,12 @@ def find_columns(
     at = {name: _given_column(where, header, names, name, column) for name, column in given.items()}
     at |= _named_columns(where, header, names, at)
     found = recognise(header, rows, totals, at)
-    columns = Columns(at | found, language_of(set(names)))
+    columns = Columns(tuple(header), at | found, language_of(set(names)))
     missing = [name for name in REQUIRED if name not in columns.at]
     if missing:
-        raise LabError(_missing(where, header, rows, missing, columns.language))
+        message, may_be_videos = _missing(where, header, rows, missing, columns.language)
+        unknown = [TableColumns(where, columns.header, columns.at, tuple(missing))] if may_be_videos else []
+        raise UnknownColumnsError(message, unknown)
     guessed = [f"{shown(header[found[name]])!r} as {FIELDS[name]}" for name in FIELDS if name in found]
     if guessed:
         columns.remarks.append(
@@ -114,20 +146,20 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
 
 def _missing(
     where: str, header: Sequence[str], rows: Sequence[Sequence[str]], missing: Sequence[str], language: str | None
-) -> str:
-    """Return the error message for a table that lacks required columns."""
+) -> tuple[str, bool]:
+    """Return the error message for a table that lacks required columns, and whether it may be a table of videos."""
     present = listed(header)
     first = [row[0].strip() for row in rows[:_LOOKED_AT] if row and row[0].strip()]
     if first and None not in read_dates(first):
-        return f"{where} has a row for each day and not for each video; it is not needed"
+        return f"{where} has a row for each day and not for each video; it is not needed", False
     if language is None and id_column(rows, len(header)) is None:
         return (
             f"{where} is not an export of YouTube Studio: its columns are {present}; export the table in Studio's "
             "Analytics under Advanced mode"
-        )
+        ), True
     noun = "column" if len(missing) == 1 else "columns"
     return (
         f"{where} lacks the {noun} {', '.join(FIELDS[name] for name in missing)}; it has {present}. If one of these is "
         f"the column, {HOW_TO_NAME}. Otherwise open Advanced mode in Studio's Analytics, choose Content, add the metrics "
         "Impressions and Impressions click-through rate, and export again"
-    )
+    ), True

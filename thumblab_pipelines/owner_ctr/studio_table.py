@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import VIDEO_ID, not_utf8
-from thumblab_pipelines.owner_ctr.studio_columns import Columns, find_columns
+from thumblab_pipelines.owner_ctr.studio_columns import Columns, find_columns, joined
 from thumblab_pipelines.owner_ctr.studio_dates import read_dates
 from thumblab_pipelines.owner_ctr.studio_file import TableText, read_texts
 from thumblab_pipelines.owner_ctr.studio_names import FIELDS, INVISIBLE, PUBLISHED, TITLE, TOTALS, VIDEO
@@ -66,19 +66,20 @@ def read_tables(path: Path, given: Mapping[str, str] | None = None) -> tuple[dic
     The key of a table says where it was found, such as `export.zip > Table data.csv`. `given` has the columns that a
     person named, see `find_columns`.
 
-    Raises `LabError` if the file has no table that can be read.
+    Raises `LabError` if the file has no table that can be read. It is an `UnknownColumnsError` if columns of a table were
+    not recognised.
     """
     texts = read_texts(path)
     tables: dict[str, StudioTable] = {}
-    errors: list[str] = []
+    errors: list[LabError] = []
     for text in texts.tables:
         try:
             tables[text.where] = read_table(text, given or {})
         except LabError as error:
-            errors.append(str(error))
+            errors.append(error)
     if not tables:
-        raise LabError("; ".join(errors))
-    return tables, texts.left_out + errors
+        raise joined(errors)
+    return tables, texts.left_out + [str(error) for error in errors]
 
 
 def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:

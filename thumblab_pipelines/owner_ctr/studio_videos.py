@@ -7,12 +7,16 @@ from pathlib import Path
 
 from thumblab_core.given_text import VIDEO_ID, not_utf8, visible
 from thumblab_pipelines.owner_ctr.studio import export_day
+from thumblab_pipelines.owner_ctr.studio_columns import TableColumns
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
-from thumblab_pipelines.owner_ctr.studio_names import DURATION, TITLE, VIDEO, VIEWS
+from thumblab_pipelines.owner_ctr.studio_names import DURATION, PUBLISHED, TITLE, VIDEO, VIEWS
 from thumblab_pipelines.owner_ctr.studio_numbers import count, is_nothing, seconds
 from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
+
+_NEEDED = (TITLE, PUBLISHED, VIEWS)
+"""The columns without which no video can be learnt from. `read_tables` refuses tables that lack other needed ones."""
 
 _LONGEST_TITLE = 200
 """YouTube allows titles of at most 100 characters. A longer text is not a title."""
@@ -52,17 +56,24 @@ class ExportedVideo:
         return None
 
 
-def read_videos(path: Path, as_of: date | None, given: Mapping[str, str], into: dict[str, ExportedVideo]) -> None:
-    """Read the videos of an export, and merge them with the videos `into`, by id.
+def read_videos(
+    path: Path, as_of: date | None, given: Mapping[str, str], into: dict[str, ExportedVideo]
+) -> list[TableColumns]:
+    """Read the videos of an export, and merge them with the videos `into`, by id. Return the columns of its tables.
 
     Facts of a newer export replace those of an older one if this function reads the newer one later. `as_of` and
     `given` are as for `import_studio`. Raises `LabError` if the file has no table that can be read.
     """
     day = export_day(path, as_of)
     tables, _ = read_tables(path, given)
+    read = []
     for where, table in tables.items():
         period = period_of(where.removeprefix(str(path))) or period_of_file(path)
         _merge(table, day, None if period is None else period.first, into)
+        columns = table.columns
+        missing = tuple(name for name in _NEEDED if name not in columns.at)
+        read.append(TableColumns(where, columns.header, columns.at, missing))
+    return read
 
 
 def _merge(table: StudioTable, day: date, first: date | None, into: dict[str, ExportedVideo]) -> None:

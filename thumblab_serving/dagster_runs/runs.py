@@ -29,6 +29,7 @@ _STATES: dict[str, RunState] = {
     "CANCELED": "canceled",
 }
 _PARTITION = "dagster/partition"
+_WILL_RETRY = "dagster/will_retry"
 _ORIGIN = {"key": "thumblab/requested_by", "value": "scoring service"}
 _MOST_PAGES = 50
 _LONGEST_REASON = 500
@@ -51,7 +52,7 @@ class FullQueueError(DagsterError):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run to start: its job, its partition (a niche), and its config.
+    """A run to start: its job, its partition (a niche), its config, and its tags.
 
     Only a run without config is replaced by a waiting run of the same job and niche, which has no config either.
     """
@@ -59,6 +60,7 @@ class RunRequest:
     job: str
     niche: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,16 @@ class StartedRun:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run that Dagster knows: its job, its partition (a niche), and its state."""
+    """A run that Dagster knows: its job, its partition (a niche), and its state.
 
+    `will_retry` says whether Dagster replaces the run by another, because its process has died.
+    """
+
+    run_id: str
     job: str
     niche: str | None
     state: RunState
+    will_retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,11 @@ class DagsterRuns:
 
     async def find(self, run_id: str) -> FoundRun | None:
         """Return a run of the lab, or None if Dagster does not know it."""
-        for run in await self._runs({"runIds": [run_id]}, 1):
-            return FoundRun(run.job_name, _niche_of(run), _STATES.get(run.status, "running"))
-        return None
+        return next(map(_found, await self._runs({"runIds": [run_id]}, 1)), None)
+
+    async def find_tagged(self, key: str, value: str) -> FoundRun | None:
+        """Return the newest run with this tag, or None if there is none."""
+        return next(map(_found, await self._runs({"tags": [{"key": key, "value": value}]}, 1)), None)
 
     async def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """Return the state of each run. A run that Dagster does not know is left out."""
@@ -189,9 +198,7 @@ class DagsterRuns:
                 "selector": {**REPOSITORY, "jobName": request.job},
                 "runConfigData": request.config,
                 "mode": "default",
-                "executionMetadata": {
-                    "tags": [_ORIGIN, *([{"key": _PARTITION, "value": request.niche}] if request.niche else [])]
-                },
+                "executionMetadata": {"tags": _tags_of(request)},
             }
             for request in requests
         ]
@@ -220,6 +227,16 @@ class DagsterRuns:
             if not answer.get("hasMore"):
                 break
         return events
+
+
+def _tags_of(request: RunRequest) -> list[dict[str, str]]:
+    tags = request.tags | ({_PARTITION: request.niche} if request.niche else {})
+    return [_ORIGIN, *({"key": key, "value": value} for key, value in tags.items())]
+
+
+def _found(run: Run) -> FoundRun:
+    will_retry = any(tag.key == _WILL_RETRY and tag.value == "true" for tag in run.tags)
+    return FoundRun(run.run_id, run.job_name, _niche_of(run), _STATES.get(run.status, "running"), will_retry)
 
 
 def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:

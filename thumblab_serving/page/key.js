@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
+const FIELDS = ["key", "channel-key"]; // Each form has a field for it, which is shown while the key is not known.
 
 export function takeKey() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
@@ -14,12 +15,14 @@ export function takeKey() {
 }
 
 export function showKeyField(visible) {
-  byId("key-field").hidden = !visible;
-  if (!visible) byId("key").value = "";
+  for (const field of FIELDS) {
+    byId(`${field}-field`).hidden = !visible;
+    if (!visible) byId(field).value = "";
+  }
 }
 
 export function currentKey() {
-  const typed = byId("key").value.trim();
+  const typed = FIELDS.map((field) => byId(field).value.trim()).find(Boolean);
   if (typed) sessionStorage.setItem(KEY_NAME, typed);
   return sessionStorage.getItem(KEY_NAME);
 }
@@ -27,5 +30,5 @@ export function currentKey() {
 export function forgetKey() {
   sessionStorage.removeItem(KEY_NAME);
   showKeyField(true);
-  byId("key").focus();
+  FIELDS.map(byId).find((field) => field.checkVisibility())?.focus();
 }

@@ -1,6 +1,7 @@
 // Connect the parts of the page.
 
 import { drawDegraded } from "./answer.js";
+import { showChannel, takeExports, wireChannel } from "./channel.js";
 import { comparison, followChanges, markIfOutdated, onAnswer, reopen } from "./compare.js";
 import { byId, say } from "./dom.js";
 import { overlaysShown, showOverlays } from "./evidence.js";
@@ -12,7 +13,7 @@ import { drawDetails } from "./lab_view.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
 import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
-const VIEWS = ["compare", "history", "lab"];
+const VIEWS = ["compare", "channel", "history", "lab"];
 
 function showView() {
   takeKey();
@@ -24,6 +25,7 @@ function showView() {
     if (name === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  if (view === "channel") showChannel();
   if (view === "history") drawHistory();
   if (view === "lab") {
     showLab();
@@ -53,7 +55,12 @@ onReopen((stored) => {
   reopen(stored);
   showBest(comparison());
 });
-acceptDropsAndPastes(() => goTo("compare"));
+acceptDropsAndPastes(() => goTo("compare"), (files) => {
+  const taken = takeExports(files);
+  if (taken) goTo("channel");
+  return taken;
+});
+wireChannel(() => goTo("compare"));
 followChanges();
 wireSurroundings();
 wireHistory();

@@ -147,7 +147,13 @@ export function cropOf(width, height) {
 const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
 const isField = (target) => target?.matches?.("input[type=text], input[type=password], input[type=date], input[type=number]");
 
-export function acceptDropsAndPastes(accepting) {
+function markZones(over) {
+  for (const zone of document.querySelectorAll(".drop")) zone.classList.toggle("over", over);
+}
+
+// Accept pictures that are dropped or pasted anywhere. `accepting` is called before they are chosen. `takeOthers` gets all
+// dropped files first, and returns whether it has taken them.
+export function acceptDropsAndPastes(accepting, takeOthers) {
   byId("files").addEventListener("change", (event) => {
     choose(event.target.files);
     event.target.value = ""; // Without this, a removed file could not be chosen again.
@@ -157,16 +163,17 @@ export function acceptDropsAndPastes(accepting) {
     window.addEventListener(kind, (event) => {
       if (!carriesFiles(event) && isField(event.target)) return;
       event.preventDefault();
-      byId("drop").classList.toggle("over", carriesFiles(event));
+      markZones(carriesFiles(event));
     });
   }
   window.addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) byId("drop").classList.remove("over");
+    if (event.relatedTarget === null) markZones(false);
   });
   window.addEventListener("drop", (event) => {
-    byId("drop").classList.remove("over");
+    markZones(false);
     if (!carriesFiles(event) && isField(event.target)) return;
     event.preventDefault();
+    if (takeOthers([...event.dataTransfer.files])) return;
     accepting();
     if (carriesFiles(event)) choose(event.dataTransfer.files);
     else showLeftOut(["That was not a file. Save the picture first, then choose it or drop it here."]);

@@ -31,6 +31,24 @@ export function labState() {
   return call("v1/lab", {}, true);
 }
 
+// Send the exports of a channel. Returns the import, which goes on in the lab.
+export function addChannel(files, { name, niche, columns }) {
+  const form = new FormData();
+  if (name) form.append("name", name);
+  if (niche) form.append("niche", niche);
+  if (Object.keys(columns).length > 0) form.append("columns", JSON.stringify(columns));
+  for (const file of files) form.append("exports", file, file.name);
+  return call("v1/channels", { method: "POST", body: form }, true);
+}
+
+export function channelImport(id) {
+  return call(`v1/channels/runs/${id}`, {}, true);
+}
+
+export function knownChannels() {
+  return call("v1/channels", {}, true);
+}
+
 export function health() {
   return call("health", {}, false);
 }
@@ -52,7 +70,8 @@ async function call(path, options, withKey) {
   if (reply.status === 401) forgetKey();
   if (!reply.ok || answer === null) {
     const reason = typeof answer?.detail === "string" ? answer.detail : "";
-    throw new Error(reason || `The service answered with status ${reply.status} and gave no reason.`);
+    const error = new Error(reason || `The service answered with status ${reply.status} and gave no reason.`);
+    throw Object.assign(error, { status: reply.status });
   }
   return answer;
 }

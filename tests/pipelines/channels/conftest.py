@@ -4,14 +4,17 @@ The model of these labs gives every picture the same score. So a difference betw
 adapter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from channel_catalogue import FEW, TASTE, picture, write_catalogue
+from owner_exports import Owner
 
+from demo.catalogues.synthetic import SyntheticCatalogue
+from demo.emulator import Emulator
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
@@ -83,3 +86,15 @@ def own_lab(open_lab: Callable[..., Lab], serve: Callable[..., Release], catalog
     for name in (TASTE, FEW):
         add_channel(lab, name, catalogue_folder)
     return lab
+
+
+@pytest.fixture
+def owner(
+    open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue: SyntheticCatalogue
+) -> Iterator[Owner]:
+    """The owner of the largest channel of the emulated YouTube, with a lab that serves a model and has no video."""
+    with Emulator(catalogue) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint)
+        serve(lab)
+        channel = max(catalogue.channels.values(), key=lambda channel: len(channel.videos))
+        yield Owner(lab, emulator, channel.videos)

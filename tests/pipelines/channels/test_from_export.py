@@ -1,22 +1,16 @@
 """Tests of making a channel from Studio exports, with an emulator of YouTube's image host and without an API key."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from owner_exports import COLUMNS, NAME, Owner, write
 from sqlalchemy import func, select
 
-from demo.catalogues.source import CatalogueVideo
-from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
-from demo.emulator import Emulator
 from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
-from thumblab_core.releases.release import Release
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.from_export import (
     GivenExports,
@@ -26,60 +20,6 @@ from thumblab_pipelines.channels.from_export import (
     picture_urls,
 )
 from thumblab_pipelines.lab import Lab
-
-COLUMNS = (
-    "Content",
-    "Video title",
-    "Video publish time",
-    "Duration",
-    "Views",
-    "Watch time (hours)",
-    "Subscribers",
-    "Impressions",
-    "Impressions click-through rate (%)",
-)
-NAME = "Content 2015-01-01_2026-11-26 My channel.csv"
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The emulator with the videos of one channel, and the lab of its owner."""
-
-    lab: Lab
-    emulator: Emulator
-    videos: Sequence[CatalogueVideo]
-
-    def rows(self, count: int | None = None) -> list[list[str]]:
-        """Return the rows of an export of the channel's first videos."""
-        return [self.row(video) for video in self.videos[:count]]
-
-    def row(self, video: CatalogueVideo, **changed: str) -> list[str]:
-        day = f"{video.published_at:%b} {video.published_at.day}, {video.published_at.year}"
-        cells = (video.video_id, video.title, day, "600", str(video.views), "9.5", "3", str(10 * video.views), "4.5")
-        return list((dict(zip(COLUMNS, cells, strict=True)) | changed).values())
-
-
-@pytest.fixture(scope="module")
-def catalogue() -> SyntheticCatalogue:
-    return synthetic_catalogue(videos=150)
-
-
-@pytest.fixture
-def owner(
-    open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue: SyntheticCatalogue
-) -> Iterator[Owner]:
-    with Emulator(catalogue) as emulator:
-        lab = open_lab(youtube_endpoint=emulator.endpoint)
-        serve(lab)
-        channel = max(catalogue.channels.values(), key=lambda channel: len(channel.videos))
-        yield Owner(lab, emulator, channel.videos)
-
-
-def write(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> Path:
-    out = io.StringIO()
-    csv.writer(out).writerows([columns, *rows])
-    path.write_text(out.getvalue())
-    return path
 
 
 def add(owner: Owner, *files: Path, **given: Any) -> ImportedExports:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import KEY, fill
+from browser import KEY, drag, fill
 
 from thumblab_core.library_note import DRAWN, write_note
 
@@ -119,11 +119,6 @@ def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, f
     assert "more-19.jpg" in left_out(browser), "the file is still left out"
     browser.evaluate("document.querySelector('#chosen button').click()")
     assert left_out(browser) == ""
-
-
-def drag(browser, x, y, data):
-    for kind in ("dragEnter", "dragOver", "drop"):
-        browser.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data={"dragOperationsMask": 1, **data})
 
 
 def test_a_file_dropped_anywhere_is_chosen_and_the_page_stays(browser, service, files):

@@ -74,9 +74,9 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && !!document.getElementById('form')")
 
-    def choose(self, *paths):
+    def choose(self, *paths, field="#files"):
         root = self.call("DOM.getDocument")["root"]["nodeId"]
-        node = self.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=field)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def press(self, key, code=None, text="", modifiers=0, times=1):
@@ -125,6 +125,12 @@ def wait_for(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)
+
+
+def drag(browser, x, y, data):
+    """Drag something onto the page and drop it there."""
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data={"dragOperationsMask": 1, **data})
 
 
 def paste(browser, *paths):

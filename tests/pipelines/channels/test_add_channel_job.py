@@ -1,0 +1,175 @@
+"""Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report that it writes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import dagster as dg
+import pytest
+from owner_exports import COLUMNS, NAME, Owner, write
+
+from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
+from thumblab_core.channel_imports.report import ColumnName, ImportReport
+from thumblab_core.errors import LabError
+from thumblab_pipelines.channels.add import list_channels
+from thumblab_pipelines.channels.from_export import GivenExports
+from thumblab_pipelines.channels.import_report import ImportReporter
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models.add_exports import AddListener, add_exports
+from thumblab_pipelines.owner_ctr.studio_names import FIELDS
+
+IMPORT_ID = "0123456789abcdef" * 2
+UNKNOWN = ("A", "B", "C", "D", "E", "F", "G", "H", "I")
+"""Names of columns that no language has. None has a %, so the rate is not recognised by its values either."""
+
+Run = Callable[..., tuple[dg.ExecuteInProcessResult, ImportReport]]
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return defs()
+
+
+@pytest.fixture
+def run(owner: Owner, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A function that stores an export as the service does, runs the job, and returns its result and its report."""
+    monkeypatch.setattr(LabResource, "open", lambda _: owner.lab)
+
+    def execute(
+        rows: Sequence[Sequence[str]], file: str = NAME, header: Sequence[str] = COLUMNS, **given: Any
+    ) -> tuple[dg.ExecuteInProcessResult, ImportReport]:
+        folder = ImportFolder(owner.lab.settings.data_dir, IMPORT_ID)
+        place = folder.path / EXPORTS / "0"
+        place.mkdir(parents=True, exist_ok=True)
+        path = write(place / file, rows, header).relative_to(owner.lab.settings.data_dir)
+        config = {"files": [str(path)], "niche": "tech", "import_id": IMPORT_ID} | given
+        result = definitions.resolve_job_def("add_channel").execute_in_process(
+            run_config={"ops": {"add_exported_channel": {"config": config}}},
+            resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
+            raise_on_error=False,
+        )
+        report = folder.report()
+        assert report is not None
+        return result, report
+
+    return execute
+
+
+def stored(owner: Owner) -> list[Path]:
+    return list((owner.lab.settings.data_dir / "channel-imports" / IMPORT_ID).rglob("*.csv"))
+
+
+def test_the_job_adapts_the_lab_to_a_channel_and_reports_what_was_learnt(run: Run, owner: Owner) -> None:
+    result, report = run([*owner.rows(), owner.row(owner.videos[0], Content="no_such_vid")])
+    number = len(owner.videos)
+    assert result.success
+    assert (report.state, report.reason, report.needs) == ("done", None, None)
+    assert report.imported is not None
+    assert report.fitted is not None
+    imported, fitted = report.imported, report.fitted
+    assert (imported.title, imported.niche, imported.videos, imported.new) == (
+        "My channel",
+        "tech",
+        number + 1,
+        number + 1,
+    )
+    assert (imported.pictures, imported.without_picture, imported.with_ctr) == (number, 1, number + 1)
+    assert imported.usual_ctr == pytest.approx(0.045)
+    assert imported.missing[0].startswith("no_such_vid: ")
+    assert (fitted.adapted, fitted.videos) == (True, number)
+    assert fitted.release == list_channels(owner.lab)[0].release
+    steps = {step.name: (step.done, step.total) for step in report.steps}
+    assert steps["reading exports"] == (1, 1)
+    assert steps["pictures"] == (number + 1, number + 1)
+    assert steps["encoding thumbnails"] == (number, number)
+    assert stored(owner) == [], "the private figures of the export are kept no longer than they are needed"
+    output = next(event for event in result.all_node_events if event.is_successful_output)
+    shown = output.step_output_data.metadata
+    assert (shown["videos"].value, shown["adapter"].value) == (number + 1, fitted.release)
+    assert shown["report"].value == report.model_dump(mode="json")
+
+
+def test_columns_that_are_not_recognised_are_named_and_can_be_chosen(run: Run, owner: Owner) -> None:
+    result, report = run(owner.rows(), header=UNKNOWN)
+    assert not result.success
+    assert (report.state, report.needs) == ("failed", "columns")
+    [table] = report.unrecognised
+    assert (table.where, table.headers) == (NAME, list(UNKNOWN))
+    assert table.missing == ["impressions", "rate"]
+    assert table.found["video"] == 1
+    assert str(owner.lab.settings.data_dir) not in str(report.reason), "the folder of the lab is nobody's business"
+    assert "--column" not in str(report.reason)
+    assert stored(owner) == []
+    result, report = run(owner.rows(), header=UNKNOWN, columns={"impressions": "H", "rate": "9"})
+    assert result.success
+    assert report.imported is not None
+    assert report.imported.with_ctr == len(owner.videos)
+
+
+def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner) -> None:
+    _, report = run(owner.rows(6), file="Table data.csv")
+    assert (report.state, report.needs) == ("failed", "name")
+    assert "give its title or its id with `name`" in str(report.reason)
+    _, report = run(owner.rows(6), niche="")
+    assert (report.state, report.needs) == ("failed", "niche")
+    _, report = run(owner.rows(6), file="Table data.csv", name="Chosen")
+    assert (report.state, report.imported and report.imported.title) == ("done", "Chosen")
+
+
+def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(
+    open_lab: Callable[..., Lab], owner: Owner, tmp_path: Path
+) -> None:
+    lab = open_lab(youtube_endpoint=owner.emulator.endpoint)
+    reports: list[ImportReport] = []
+    reporter = ImportReporter(reports.append)
+
+    def no_mlflow() -> Any:
+        raise LabError("MLflow does not answer")
+
+    given = GivenExports([write(tmp_path / NAME, owner.rows(8))], niche="tech")
+    listener = AddListener(reporter.progress, reporter.imported, reporter.note, reporter.note)
+    with pytest.raises(LabError, match="no model that can be adapted to them: ") as raised:
+        add_exports(lab, given, no_mlflow, listener)
+    report = reporter.failed(raised.value)
+    assert report.imported is not None
+    assert (report.imported.videos, report.fitted, report.state) == (8, None, "failed")
+    assert any("No model is served yet" in note for note in report.notes)
+    assert [earlier.state for earlier in reports[:-1]] == ["running"] * (len(reports) - 1)
+
+
+def test_without_a_network_the_reason_names_the_image_host_and_the_videos_stay(run: Run, owner: Owner) -> None:
+    owner.emulator.stop()
+    result, report = run(owner.rows(6))
+    assert not result.success
+    assert (report.state, report.imported and report.imported.videos) == ("failed", 6)
+    assert "none of them has a thumbnail yet" in str(report.reason)
+    assert str(report.reason).endswith("check the network, then add the exports again")
+
+
+def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_name() -> None:
+    reports: list[ImportReport] = []
+    reporter = ImportReporter(reports.append)
+    for done in range(1_000):
+        reporter.progress(f"encoding thumbnails, {done / 7:,.1f} a second", done, 1_000)
+    assert len(reports) < 100
+    reporter.progress("encoding thumbnails, 1,234.5 a second", 1_000, 1_000)
+    assert [(step.name, step.done) for step in reports[-1].steps] == [("encoding thumbnails", 1_000)]
+
+
+def test_the_service_knows_the_names_of_all_columns() -> None:
+    assert get_args(ColumnName) == tuple(FIELDS)
+
+
+def test_a_damaged_report_is_an_error_and_a_deleted_folder_is_not_made_again(tmp_path: Path) -> None:
+    folder = ImportFolder(tmp_path, IMPORT_ID)
+    folder.write_report(ImportReport(state="running", updated_at="2026-11-01T00:00:00Z"))  # type: ignore[arg-type]
+    assert not folder.path.exists()
+    folder.path.mkdir(parents=True)
+    (folder.path / "report.json").write_text("{")
+    with pytest.raises(LabError, match="cannot be read"):
+        folder.report()
+    for id_ in ("", "..", "a" * 31, "A" * 32, "../" + IMPORT_ID):
+        with pytest.raises(LabError, match="is not the id of an import"):
+            ImportFolder(tmp_path, id_)

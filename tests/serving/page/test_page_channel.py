@@ -1,0 +1,250 @@
+"""Test the part "My channel" of the page. A lab with a Dagster, in which an import really runs, is in tests/e2e."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from browser import KEY, drag
+from test_page_keyboard import focused, scheme, violations
+
+from thumblab_core.channel_imports.report import (
+    ExportTable,
+    FittedChannel,
+    ImportedVideos,
+    ImportReport,
+    ImportStep,
+    OwnPastSkill,
+)
+from thumblab_core.keys.named_keys import OWN_KEY
+from thumblab_serving.channels.export_store import ExportStore
+
+NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
+TABLE = ExportTable(
+    where=NAME,
+    headers=["ID", "Words", "Day", "Seen", "", "Clicks", "Clicks"],
+    found={"video": 1, "title": 2, "published": 3, "views": 4},
+    missing=["impressions", "rate"],
+)
+IMPORTED = ImportedVideos(
+    channel_id="UCmine",
+    title="My <b>channel</b>",
+    niche="gaming",
+    videos=300,
+    new=290,
+    left_out={"Shorts, or up to three minutes and therefore possibly Shorts": 12, "no title that can be read": 1},
+    pictures=298,
+    downloaded=288,
+    without_picture=2,
+    missing=["aaaaaaaaaaa: https://i.ytimg.com answered 404", "bbbbbbbbbbb: the image host gave no answer"],
+    with_ctr=280,
+    usual_ctr=0.0432,
+    refused=["broken.zip is a damaged .zip file"],
+    remarks=["the names of some columns are not known"],
+    tables=[TABLE],
+)
+SKILL = OwnPastSkill(
+    videos=40,
+    pairs=412,
+    right=0.63,
+    low=0.55,
+    high=0.71,
+    right_unadapted=0.52,
+    gained=0.11,
+    gained_low=0.02,
+    gained_high=0.2,
+)
+FITTED = FittedChannel(
+    adapted=True, videos=297, left_out={"picture cannot be read": 1}, compared=0, release="r", model="m", skill=SKILL
+)
+
+
+def report(state, **more):
+    return ImportReport(state=state, updated_at=datetime.now(UTC), **more)
+
+
+RUNNING = report(
+    "running",
+    steps=[ImportStep(name="reading exports", done=1, total=1), ImportStep(name="pictures", done=120, total=300)],
+)
+DONE = report("done", steps=RUNNING.steps, imported=IMPORTED, fitted=FITTED)
+UNRECOGNISED = report("failed", reason="the file lacks columns", needs="columns", unrecognised=[TABLE])
+
+
+@pytest.fixture
+def export(tmp_path):
+    path = tmp_path / NAME
+    path.write_text("Content,Video title\n")
+    return path
+
+
+@pytest.fixture
+def follow(browser, service):
+    """A function that opens the page while an import runs, which the page follows. It returns the import."""
+    store = ExportStore(service.app.state.settings)
+    followed = []
+
+    def begin(first=RUNNING):
+        stored, _ = store.add([(NAME, b"")], OWN_KEY)
+        followed.append(stored)
+        stored.folder.write_report(first.model_copy(update={"updated_at": datetime.now(UTC)}))
+        browser.open(f"{service.url}/#key={KEY}")
+        browser.evaluate(f"sessionStorage.setItem('thumblab-channel-import', '{stored.folder.import_id}')")
+        browser.click("nav a[href='#channel']")
+        browser.wait("!document.getElementById('learning').hidden")
+        return stored
+
+    yield begin
+    browser.evaluate("sessionStorage.removeItem('thumblab-channel-import')")
+    for stored in followed:
+        store.remove(stored)
+
+
+def end(browser, stored, last):
+    stored.folder.write_report(last)
+    browser.wait(f"document.getElementById('learning').dataset.state === '{last.state}'")
+
+
+def test_an_export_dropped_anywhere_opens_my_channel_and_pictures_stay_with_the_comparison(
+    browser, service, files, export
+):
+    browser.open(f"{service.url}/#key={KEY}")
+    drag(browser, 5, 5, {"items": [], "files": [str(export), str(files[0])]})
+    browser.wait("!document.getElementById('view-channel').hidden")
+    assert browser.texts("#exports-chosen span") == [NAME]
+    assert browser.text("#channel-problem").startswith("Left out: 1 of the files")
+    drag(browser, 5, 5, {"items": [], "files": [str(export)]})
+    browser.wait("document.getElementById('channel-problem').hidden")
+    assert browser.count("#exports-chosen li") == 1, "the same file is not sent twice"
+    drag(browser, 5, 5, {"items": [], "files": [str(files[0])]})
+    browser.wait("!document.getElementById('view-compare').hidden")
+    assert browser.count("#chosen li") == 1
+
+
+def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_start(browser, service, export):
+    browser.open(f"{service.url}/#channel")
+    browser.evaluate("sessionStorage.clear()")
+    browser.open(f"{service.url}/#channel")
+    browser.click("#learn")
+    assert "Choose the export" in browser.text("#channel-problem")
+    browser.choose(export, field="#exports")
+    browser.click("#learn")
+    assert "niche" in browser.text("#channel-problem")
+    assert focused(browser) == "channel-niche"
+    browser.evaluate("document.getElementById('channel-niche').value = 'tech'")
+    browser.click("#learn")
+    assert "API key" in browser.text("#channel-problem")
+    assert focused(browser) == "channel-key"
+    browser.evaluate(f"document.getElementById('channel-key').value = '{KEY}'")
+    browser.click("#learn")
+    browser.wait("document.getElementById('channel-problem').textContent.includes('thumblab up')")
+    assert not browser.evaluate("document.getElementById('learn').disabled"), "the export can be sent again"
+
+
+def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_the_channel(browser, follow):
+    stored = follow()
+    browser.wait("document.querySelectorAll('#learning-steps li').length === 2")
+    assert browser.texts("#learning-steps li:last-child span") == ["Pictures", "120 of 300"]
+    assert browser.text("#learning-now") == "Pictures: 120 of 300"
+    assert browser.evaluate("document.getElementById('learn').disabled")
+    end(browser, stored, DONE)
+    assert browser.text("#learning-title") == "The lab has learnt My <b>channel</b>"
+    assert focused(browser) == "learning-title"
+    assert browser.text("#learnt-skill") == "On your last 40 videos it would have ordered 63 of 100 pairs right."
+    why = browser.text("#learnt-skill-why")
+    assert why.startswith("The 95 % interval is 55 to 71, from 412 pairs. That is better than chance.")
+    assert "The model alone, without the adaptation to your channel, orders 52 right. So the adaptation helps." in why
+    facts = dict(zip(browser.texts("#learnt-facts dt"), browser.texts("#learnt-facts dd"), strict=True))
+    assert facts["Videos"] == "300, 290 of them new to the lab"
+    assert facts["Not imported"].startswith("1312: Shorts")
+    assert "aaaaaaaaaaa: https://i.ytimg.com answered 404" in facts["Without a thumbnail"]
+    assert facts["True click-through rate"] == "known for 280 videos. Of all impressions, 4.3% are clicked"
+    assert browser.texts("#learnt-notes .problem") == ["Not read: broken.zip is a damaged .zip file"]
+    browser.click("#compare-for-channel")
+    assert browser.evaluate("[document.getElementById('channel').value, document.getElementById('niche').value]") == [
+        "UCmine",
+        "gaming",
+    ]
+    assert focused(browser) == "title"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"skill": None}, "Your newest videos are too few to tell"),
+        ({"adapted": False, "videos": 3, "skill": None}, "Only 3 of your videos can be used, and five are needed"),
+    ],
+)
+def test_too_few_videos_are_admitted(browser, follow, change, expected):
+    stored = follow()
+    end(browser, stored, DONE.model_copy(update={"fitted": FITTED.model_copy(update=change)}))
+    assert browser.text("#learnt-skill").startswith(expected)
+    assert browser.evaluate("document.getElementById('learnt-skill-why').hidden")
+
+
+def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
+    stored = follow()
+    end(browser, stored, UNRECOGNISED)
+    browser.wait("!document.getElementById('columns').hidden")
+    assert browser.text("#learning-now") == "The file lacks columns."
+    assert focused(browser) == "column-impressions"
+    options = browser.texts("#column-impressions option")
+    assert options == [
+        "Not recognised: choose one",
+        "ID",
+        "Words",
+        "Day",
+        "Seen",
+        "Column 5, without a name",
+        "Clicks",
+        "Clicks",
+    ]
+    assert browser.texts("#column-title option")[0] == "As recognised: Words"
+    for name, value in (("impressions", "Seen"), ("rate", "7")):
+        browser.evaluate(f"document.getElementById('column-{name}').value = {json.dumps(value)}")
+    chosen = browser.evaluate("import('/page/channel_columns.js').then((module) => module.chosenColumns())")
+    assert chosen == {"impressions": "Seen", "rate": "7"}, "a name that two columns have is replaced by the number"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, service, follow, export, width, dark):
+    scheme(browser, dark)
+    browser.size(width)
+    stored = follow()
+    browser.choose(export, field="#exports")
+    for what, last in (("running", None), ("columns", UNRECOGNISED), ("done", DONE)):
+        if last is not None:
+            end(browser, stored, last)
+            if last is UNRECOGNISED:
+                browser.wait("!document.getElementById('columns').hidden")
+                browser.evaluate("sessionStorage.removeItem('thumblab-channel-import')")
+        assert violations(browser) == [], what
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width, what
+        if last is UNRECOGNISED:
+            stored = follow()
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    browser.size(1280)
+
+
+def test_a_channel_is_learnt_with_the_keyboard_alone(browser, service, export):
+    browser.size(1280)
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.click("nav a[href='#channel']")
+    browser.choose(export, field="#exports")
+    reached = []
+    for _ in range(20):
+        browser.press("Tab")
+        reached.append(focused(browser))
+        if reached[-1] == "channel-niche":
+            browser.call("Input.insertText", text="T")
+            browser.press("ArrowDown")
+        if reached[-1] == "learn":
+            break
+    assert [name for name in reached if name in ("exports", "channel-niche", "channel-name", "learn")] == [
+        "exports",
+        "channel-niche",
+        "channel-name",
+        "learn",
+    ]
+    browser.press("Enter", text="\r")
+    browser.wait("document.getElementById('channel-problem').textContent.includes('thumblab up')")

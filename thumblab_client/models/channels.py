@@ -1,0 +1,81 @@
+"""The requests and answers of `/v1/channels`.
+
+This file is generated: change `thumblab_serving/schemas/channels.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from thumblab_client.models.report import ExportTable, FittedChannel, ImportedVideos, ImportStep, OwnPastSkill
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelImportOut:
+    """An import of exports: how far it is, and what the lab has learnt."""
+
+    id: str
+    """The id of the import, for `GET /v1/channels/runs/{id}`."""
+
+    state: Literal["queued", "running", "done", "failed"]
+    created_at: datetime
+    expires_at: datetime
+    """When this report is deleted. The channel and its adapter stay."""
+
+    files: list[str]
+    """The names of the exports."""
+
+    run_url: str | None
+    """The page of the run in Dagster, if its address is known."""
+
+    steps: list[ImportStep]
+    """The steps that were begun, in their order, with their progress."""
+
+    notes: list[str]
+    """What happened, such as the training of a first model."""
+
+    imported: ImportedVideos | None
+    """Null until the videos are imported."""
+
+    fitted: FittedChannel | None
+    """The adapter of the channel. Null until it is served."""
+
+    reason: str | None
+    """Why the import failed, or why nothing is known about its progress."""
+
+    needs: Literal["columns", "name", "niche"] | None
+    """What to send with the exports the next time, if that is why it failed."""
+
+    unrecognised: list[ExportTable]
+    """If `needs` is `columns`: the tables, with the names of their columns. Choose some with `columns`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownChannelOut:
+    """A channel that was added, and its adapter."""
+
+    channel_id: str
+    title: str
+    videos: int
+    """Videos that the adapter is fitted to."""
+
+    newest: datetime | None
+    """When the newest of these videos was published."""
+
+    release: str
+    in_use: bool
+    """Whether answers for this channel use the adapter."""
+
+    reason: str | None
+    """Why they do not."""
+
+    skill: OwnPastSkill | None
+    """Null if it could not be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelsOut:
+    """The channels that have an adapter of their own. The channels of the model's training are not among them."""
+
+    channels: list[KnownChannelOut]

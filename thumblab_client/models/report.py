@@ -1,0 +1,150 @@
+"""The report on the import of a channel's exports. The job `add_channel` writes it, and the scoring service shows it.
+
+This file is generated: change `thumblab_core/channel_imports/report.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportStep:
+    """A step of the import. Steps that were begun are listed in their order."""
+
+    name: str
+    """What is done, such as `pictures`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTable:
+    """A table of an export, and which of its columns were recognised."""
+
+    where: str
+    """The file, and the place in it if it is a .zip."""
+
+    headers: list[str]
+    """The names of the columns, in the order of the file."""
+
+    found: dict[str, int]
+    """The number of each recognised column, from 1, by the lab's name of the column."""
+
+    missing: list[
+        Literal[
+            "video",
+            "title",
+            "published",
+            "duration",
+            "views",
+            "watch_hours",
+            "impressions",
+            "rate",
+            "shown_in_feed",
+            "stayed",
+        ]
+    ]
+    """The columns that are needed and were not recognised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedVideos:
+    """What was imported from the exports."""
+
+    channel_id: str
+    title: str
+    niche: str
+    videos: int
+    """Videos of the exports that the lab has now."""
+
+    new: int
+    """Those of them that the lab did not have before."""
+
+    left_out: dict[str, int]
+    """How many videos were not imported, by reason."""
+
+    pictures: int
+    """Videos with a thumbnail."""
+
+    downloaded: int
+    """Thumbnails that were downloaded now."""
+
+    without_picture: int
+    missing: list[str]
+    """Why the first videos without a thumbnail have none, a sentence each."""
+
+    with_ctr: int
+    """Videos with a true click-through rate."""
+
+    usual_ctr: float | None
+    """The clicked share of all impressions. Null if there are too few impressions."""
+
+    refused: list[str]
+    """Why an export was not read, a sentence for each such export."""
+
+    remarks: list[str]
+    """What else was noticed, such as columns that were recognised by values."""
+
+    tables: list[ExportTable]
+    """The tables of the exports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPastSkill:
+    """How well the lab orders the channel's own newest videos, if it has learnt from the older ones only.
+
+    The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
+    """
+
+    videos: int
+    """The newest videos that were ordered."""
+
+    pairs: int
+    """Pairs of these videos."""
+
+    right: float
+    """The share of the pairs in which the better video came first."""
+
+    low: float
+    """The lower end of the 95 % interval of `right`."""
+
+    high: float
+    """The upper end of the 95 % interval of `right`."""
+
+    right_unadapted: float
+    """The same share for the model without the adapter."""
+
+    gained: float
+    """`right` minus `right_unadapted`."""
+
+    gained_low: float
+    """The lower end of the 95 % interval of `gained`."""
+
+    gained_high: float
+    """The upper end of the 95 % interval of `gained`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedChannel:
+    """The adapter that was fitted to the channel."""
+
+    adapted: bool
+    """Whether the channel has enough videos for an adapter. Answers then use it."""
+
+    videos: int
+    """Videos that the adapter is fitted to."""
+
+    left_out: dict[str, int]
+    """How many of the channel's videos were not used, by reason."""
+
+    compared: int
+    """Pairs of pictures that were compared on one video of the channel."""
+
+    release: str
+    model: str
+    """The release of the model that the adapter belongs to."""
+
+    skill: OwnPastSkill | None
+    """Null if the newest videos make too few pairs to tell."""

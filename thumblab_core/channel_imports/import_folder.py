@@ -1,0 +1,59 @@
+"""The folder of one import: the exports that the service has stored, and the report that the job writes.
+
+channel-imports/<import_id>/exports/<n>/<name>     an export, as it was sent; deleted when the import has ended
+channel-imports/<import_id>/report.json            the report; replaced as a whole, so it is never half written
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from thumblab_core.channel_imports.report import ImportReport
+from thumblab_core.errors import LabError
+
+IMPORTS = "channel-imports"
+"""The name of the folder of all imports, in the lab's data folder."""
+
+EXPORTS = "exports"
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_REPORT = "report.json"
+
+
+class ImportFolder:
+    """The folder of the import `import_id` in a data folder. Raises `LabError` if this is not the id of an import."""
+
+    def __init__(self, data_dir: Path, import_id: str) -> None:
+        if not is_import_id(import_id):
+            raise LabError(f"{import_id[:40]!r} is not the id of an import, which has 32 hexadecimal digits")
+        self.import_id = import_id
+        self.path = data_dir / IMPORTS / import_id
+
+    def report(self) -> ImportReport | None:
+        """Return the report, or None if the job has written none yet. Raises `LabError` if the file is damaged."""
+        try:
+            return ImportReport.model_validate_json((self.path / _REPORT).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (ValidationError, OSError) as error:
+            raise LabError(f"the report on the import cannot be read ({type(error).__name__})") from None
+
+    def write_report(self, report: ImportReport) -> None:
+        """Replace the report. Does nothing if the folder of the import was deleted."""
+        new = self.path / f"{_REPORT}.new"
+        try:
+            new.write_text(report.model_dump_json())
+            new.replace(self.path / _REPORT)
+        except FileNotFoundError:
+            return
+
+    def delete_exports(self) -> None:
+        """Delete the exports. Their figures are private, so they are kept no longer than the import needs them."""
+        shutil.rmtree(self.path / EXPORTS, ignore_errors=True)
+
+
+def is_import_id(text: str) -> bool:
+    """Return whether a text, which may come from outside, has the form of the id of an import."""
+    return _ID.fullmatch(text) is not None

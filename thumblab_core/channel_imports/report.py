@@ -1,0 +1,111 @@
+"""The report on the import of a channel's exports. The job `add_channel` writes it, and the scoring service shows it."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ColumnName = Literal[
+    "video",
+    "title",
+    "published",
+    "duration",
+    "views",
+    "watch_hours",
+    "impressions",
+    "rate",
+    "shown_in_feed",
+    "stayed",
+]
+"""The lab's names of the columns of a Studio export."""
+
+Need = Literal["columns", "name", "niche"]
+
+
+class _Part(BaseModel):
+    # A report may come from a newer version of the lab, so unknown fields are ignored.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ImportStep(_Part):
+    """A step of the import. Steps that were begun are listed in their order."""
+
+    name: str = Field(description="What is done, such as `pictures`.")
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+
+class ExportTable(_Part):
+    """A table of an export, and which of its columns were recognised."""
+
+    where: str = Field(description="The file, and the place in it if it is a .zip.")
+    headers: list[str] = Field(description="The names of the columns, in the order of the file.")
+    found: dict[ColumnName, int] = Field(
+        description="The number of each recognised column, from 1, by the lab's name of the column."
+    )
+    missing: list[ColumnName] = Field(description="The columns that are needed and were not recognised.")
+
+
+class ImportedVideos(_Part):
+    """What was imported from the exports."""
+
+    channel_id: str
+    title: str
+    niche: str
+    videos: int = Field(ge=0, description="Videos of the exports that the lab has now.")
+    new: int = Field(ge=0, description="Those of them that the lab did not have before.")
+    left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
+    pictures: int = Field(ge=0, description="Videos with a thumbnail.")
+    downloaded: int = Field(ge=0, description="Thumbnails that were downloaded now.")
+    without_picture: int = Field(ge=0)
+    missing: list[str] = Field(description="Why the first videos without a thumbnail have none, a sentence each.")
+    with_ctr: int = Field(ge=0, description="Videos with a true click-through rate.")
+    usual_ctr: float | None = Field(
+        ge=0, le=1, description="The clicked share of all impressions. Null if there are too few impressions."
+    )
+    refused: list[str] = Field(description="Why an export was not read, a sentence for each such export.")
+    remarks: list[str] = Field(description="What else was noticed, such as columns that were recognised by values.")
+    tables: list[ExportTable] = Field(description="The tables of the exports.")
+
+
+class OwnPastSkill(_Part):
+    """How well the lab orders the channel's own newest videos, if it has learnt from the older ones only.
+
+    The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
+    """
+
+    videos: int = Field(ge=0, description="The newest videos that were ordered.")
+    pairs: int = Field(ge=1, description="Pairs of these videos.")
+    right: float = Field(ge=0, le=1, description="The share of the pairs in which the better video came first.")
+    low: float = Field(ge=0, le=1, description="The lower end of the 95 % interval of `right`.")
+    high: float = Field(ge=0, le=1, description="The upper end of the 95 % interval of `right`.")
+    right_unadapted: float = Field(ge=0, le=1, description="The same share for the model without the adapter.")
+    gained: float = Field(ge=-1, le=1, description="`right` minus `right_unadapted`.")
+    gained_low: float = Field(ge=-1, le=1, description="The lower end of the 95 % interval of `gained`.")
+    gained_high: float = Field(ge=-1, le=1, description="The upper end of the 95 % interval of `gained`.")
+
+
+class FittedChannel(_Part):
+    """The adapter that was fitted to the channel."""
+
+    adapted: bool = Field(description="Whether the channel has enough videos for an adapter. Answers then use it.")
+    videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
+    left_out: dict[str, int] = Field(description="How many of the channel's videos were not used, by reason.")
+    compared: int = Field(ge=0, description="Pairs of pictures that were compared on one video of the channel.")
+    release: str
+    model: str = Field(description="The release of the model that the adapter belongs to.")
+    skill: OwnPastSkill | None = Field(description="Null if the newest videos make too few pairs to tell.")
+
+
+class ImportReport(_Part):
+    """How far an import is, and what the lab has learnt. Exactly one of the states `done` and `failed` ends it."""
+
+    state: Literal["running", "done", "failed"]
+    updated_at: datetime
+    steps: list[ImportStep] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    imported: ImportedVideos | None = None
+    fitted: FittedChannel | None = None
+    reason: str | None = None
+    needs: Need | None = None
+    unrecognised: list[ExportTable] = Field(default_factory=list)

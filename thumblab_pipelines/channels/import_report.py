@@ -1,0 +1,172 @@
+"""Report the import of a channel's exports while it goes on, and say at the end what was learnt."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from thumblab_core.channel_imports.report import (
+    ColumnName,
+    ExportTable,
+    FittedChannel,
+    ImportedVideos,
+    ImportReport,
+    ImportStep,
+    Need,
+    OwnPastSkill,
+)
+from thumblab_core.errors import LabError
+from thumblab_pipelines.channels.adapter import FittedAdapter
+from thumblab_pipelines.channels.from_export import ImportedExports, NoNameError, NoNicheError
+from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
+
+_PAUSE_S = 0.5
+"""Seconds between two reports on the same step. So that steps which report often do not write a file each time."""
+
+_SPEED = re.compile(r", [\d.,]+ a second$")
+"""The end of the names of some steps. Without it, the name stays the same while the step goes on."""
+
+_MOST_NOTES = 20
+_MOST_COLUMNS = 100
+_LONGEST_HEADER = 200
+
+_OPTIONS = {"--column ": "columns, for example ", "--name": "`name`", "--niche": "`niche`"}
+"""Options of the command in messages, and what the request of the service has in their place."""
+
+
+class ImportReporter:
+    """A writer of reports. `write` is called with each new report.
+
+    `files` are the exports. Messages name them without their folder, which says nothing to the person who sent them.
+    """
+
+    def __init__(self, write: Callable[[ImportReport], None], files: Sequence[Path] = ()) -> None:
+        self._write = write
+        self._folders = sorted({f"{file.parent}/" for file in files}, key=len, reverse=True)
+        self._steps: dict[str, ImportStep] = {}
+        self._fields: dict[str, Any] = {}
+        self._notes: list[str] = []
+        self._written = -_PAUSE_S
+        self._report("running")
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Report how far a step is. This is a callback of the type `Progress`."""
+        name = _SPEED.sub("", what)
+        is_new = name not in self._steps
+        self._steps[name] = ImportStep(name=name, done=min(done, total), total=total)
+        if is_new or done >= total or time.monotonic() - self._written >= _PAUSE_S:
+            self._report("running")
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence about what happened."""
+        self._notes = [*self._notes, self._without_folders(sentence)][-_MOST_NOTES:]
+        self._report("running")
+
+    def imported(self, exports: ImportedExports) -> None:
+        """Report what was imported. What follows may still fail."""
+        self._fields["imported"] = self._imported(exports)
+        self._report("running")
+
+    def done(self, fitted: FittedAdapter) -> ImportReport:
+        """Report the end of the import. Return the report."""
+        self._fields["fitted"] = _fitted(fitted)
+        return self._report("done")
+
+    def failed(self, error: LabError) -> ImportReport:
+        """Report that the import has ended without an adapter, and what the person has to say next time."""
+        self._fields["reason"] = self._of_request(str(error))
+        self._fields["needs"] = _need(error)
+        if isinstance(error, UnknownColumnsError):
+            self._fields["unrecognised"] = [self._table(table) for table in error.tables]
+        return self._report("failed")
+
+    def _report(self, state: Literal["running", "done", "failed"]) -> ImportReport:
+        report = ImportReport.model_validate(
+            {
+                "state": state,
+                "updated_at": datetime.now(UTC),
+                "steps": list(self._steps.values()),
+                "notes": self._notes,
+                **self._fields,
+            }
+        )
+        self._written = time.monotonic()
+        self._write(report)
+        return report
+
+    def _imported(self, exports: ImportedExports) -> ImportedVideos:
+        remarks = [*exports.remarks, *(remark for report in exports.ctr for remark in report.remarks)]
+        return ImportedVideos(
+            channel_id=exports.channel.channel_id,
+            title=exports.channel.title,
+            niche=exports.niche,
+            videos=exports.videos,
+            new=exports.new,
+            left_out=exports.left_out,
+            pictures=exports.pictures,
+            downloaded=exports.downloaded,
+            without_picture=exports.without_picture,
+            missing=exports.missing,
+            with_ctr=len({video_id for report in exports.ctr for video_id in report.video_ids}),
+            usual_ctr=exports.usual_ctr,
+            refused=[self._of_request(sentence) for sentence in exports.refused],
+            remarks=[self._of_request(sentence) for sentence in remarks[:_MOST_NOTES]],
+            tables=[self._table(table) for table in exports.tables],
+        )
+
+    def _table(self, table: TableColumns) -> ExportTable:
+        known = get_args(ColumnName)
+        return ExportTable(
+            where=self._without_folders(table.where),
+            headers=[name[:_LONGEST_HEADER] for name in table.header[:_MOST_COLUMNS]],
+            found={name: at + 1 for name, at in table.at.items() if name in known},
+            missing=list(table.missing),
+        )
+
+    def _of_request(self, sentence: str) -> str:
+        """Return a message of the command in the words of a request."""
+        for option, field in _OPTIONS.items():
+            sentence = sentence.replace(option, field)
+        return self._without_folders(sentence)
+
+    def _without_folders(self, sentence: str) -> str:
+        for folder in self._folders:
+            sentence = sentence.replace(folder, "")
+        return sentence
+
+
+def _fitted(fitted: FittedAdapter) -> FittedChannel:
+    check = fitted.check
+    skill = None
+    if check is not None:
+        skill = OwnPastSkill(
+            videos=check.videos,
+            pairs=check.pairs,
+            right=check.adapted,
+            low=check.adapted_low,
+            high=check.adapted_high,
+            right_unadapted=check.unadapted,
+            gained=check.gained,
+            gained_low=check.low,
+            gained_high=check.high,
+        )
+    return FittedChannel(
+        adapted=fitted.adapted,
+        videos=fitted.videos,
+        left_out=fitted.left_out,
+        compared=fitted.compared,
+        release=fitted.release,
+        model=fitted.model,
+        skill=skill,
+    )
+
+
+def _need(error: LabError) -> Need | None:
+    needs: Mapping[type[LabError], Need] = {
+        UnknownColumnsError: "columns",
+        NoNameError: "name",
+        NoNicheError: "niche",
+    }
+    return needs.get(type(error))

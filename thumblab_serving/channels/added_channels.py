@@ -1,0 +1,73 @@
+"""List the channels that were added, with what is known of their adapters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from thumblab_core.channel_imports.report import OwnPastSkill
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.adapters import LEAST_VIDEOS
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
+from thumblab_core.releases.release import ALL, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.schemas.channels import KnownChannelOut
+
+
+def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
+    """Return the channels that have an added adapter, sorted by title. Of each adapter, only the manifest is read.
+
+    A channel whose manifest cannot be read is left out of the list. `thumblab channel list` names it.
+    """
+    try:
+        served = store.serving.current_id(MODEL, ALL)
+    except (LabError, OSError, ValueError):
+        served = None
+    channels = []
+    for channel_id in ChannelAdapters(store).channels():
+        try:
+            release = store.serving.current(ADAPTER, channel_id)
+            if release is not None:
+                channels.append(_described(release, served))
+        except (LabError, OSError, ValueError, KeyError):
+            continue
+    return sorted(channels, key=lambda channel: (channel.title.casefold(), channel.channel_id))
+
+
+def _described(release: Release, served: str | None) -> KnownChannelOut:
+    info = release.info
+    reason = None
+    if info["model"] != served:
+        reason = "it was fitted for another model than the one that is served; add the channel again"
+    elif info["videos"] < LEAST_VIDEOS:
+        reason = f"it has {info['videos']} of the {LEAST_VIDEOS} videos that an adapter needs"
+    return KnownChannelOut(
+        channel_id=info["channel_id"],
+        title=info["title"],
+        videos=info["videos"],
+        newest=info["newest"],
+        release=release.release_id,
+        in_use=reason is None,
+        reason=reason,
+        skill=_skill(info.get("check")),
+    )
+
+
+def _skill(check: Mapping[str, Any] | None) -> OwnPastSkill | None:
+    """Return the skill from the manifest, or None if it was not measured. Older manifests lack some figures."""
+    if not check:
+        return None
+    try:
+        return OwnPastSkill(
+            videos=check["videos"],
+            pairs=check["pairs"],
+            right=check["adapted"],
+            low=check["adapted_low"],
+            high=check["adapted_high"],
+            right_unadapted=check["unadapted"],
+            gained=check["gained"],
+            gained_low=check["low"],
+            gained_high=check["high"],
+        )
+    except (KeyError, ValidationError):
+        return None

@@ -1,0 +1,182 @@
+"""Keep the exports of channels in the data folder until the job `add_channel` has read them."""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from thumblab_core.channel_imports.import_folder import EXPORTS, IMPORTS, ImportFolder, is_import_id
+from thumblab_core.channel_imports.report import ImportReport
+from thumblab_core.durable_files import age
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+
+MOST_IMPORTS = 20
+"""Maximum number of imports of all keys that are kept."""
+
+MOST_UNFINISHED = 3
+"""Maximum number of imports of one API key that have not ended."""
+
+KEPT = timedelta(hours=24)
+"""How long an import is kept."""
+
+_LONGEST_RUN = timedelta(hours=3)
+"""After this time, a run that waited for its turn and then took its two hours has ended, also if it said nothing."""
+
+_FACTS = "facts.json"
+_ABANDONED_S = 3600.0
+"""Age in seconds at which the folder of an import that was never completely stored is deleted."""
+
+_MOST_NAME_BYTES = 200
+
+
+class TooManyImportsError(LabError):
+    """The error for an import that is not stored, because too many are kept already."""
+
+
+@dataclass(frozen=True)
+class ImportFacts:
+    """What is known about an import when it is stored. `key` is the name of the API key that sent it."""
+
+    created_at: AwareDatetime
+    key: str
+    files: list[str]
+
+
+_FACTS_FORM = TypeAdapter(ImportFacts)
+
+
+@dataclass(frozen=True)
+class StoredImport:
+    """An import: its folder, and its facts."""
+
+    folder: ImportFolder
+    facts: ImportFacts
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.facts.created_at + KEPT
+
+    def report(self) -> ImportReport | None:
+        """Return the report of the job. Raises `LabError` if it is damaged."""
+        return self.folder.report()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its report says that it has ended, or its run cannot go on any more."""
+        if datetime.now(UTC) - self.facts.created_at > _LONGEST_RUN:
+            return True
+        try:
+            report = self.report()
+        except LabError:
+            return True
+        return report is not None and report.state != "running"
+
+
+class ExportStore:
+    """The imports of a lab. Several threads and processes may use the same folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._data_dir = settings.data_dir
+        self._root = settings.data_dir / IMPORTS
+
+    def add(self, exports: Sequence[tuple[str | None, bytes]], owner: str) -> tuple[StoredImport, list[str]]:
+        """Store exports, each with the name that its file had. Return the import, and the paths of the files.
+
+        The paths begin at the data folder. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if
+        the files cannot be written.
+        """
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked():
+            self.sweep()
+            self._require_room(owner)
+            folder = ImportFolder(self._data_dir, secrets.token_hex(16))
+            folder.path.mkdir(mode=0o700)
+            try:
+                paths = [_write(folder, place, name, data) for place, (name, data) in enumerate(exports)]
+                facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths])
+                (folder.path / _FACTS).write_bytes(_FACTS_FORM.dump_json(facts))
+            except OSError:
+                shutil.rmtree(folder.path, ignore_errors=True)
+                raise
+        return StoredImport(folder, facts), [str(path.relative_to(self._data_dir)) for path in paths]
+
+    def find(self, import_id: str) -> StoredImport | None:
+        """Return the import with this id, or None. The id may come from outside."""
+        if not is_import_id(import_id):
+            return None
+        folder = ImportFolder(self._data_dir, import_id)
+        try:
+            facts = _FACTS_FORM.validate_json((folder.path / _FACTS).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        stored = StoredImport(folder, facts)
+        return stored if datetime.now(UTC) < stored.expires_at else None
+
+    def remove(self, stored: StoredImport) -> None:
+        """Delete an import, with its exports."""
+        shutil.rmtree(stored.folder.path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete the imports whose time is over, those that were never completely stored, and exports that were read."""
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            stored = self.find(path.name)
+            with suppress(FileNotFoundError):
+                if stored is None and ((path / _FACTS).is_file() or age(path) > _ABANDONED_S):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif stored is not None and stored.has_ended:
+                    stored.folder.delete_exports()
+
+    def _require_room(self, owner: str) -> None:
+        kept = [stored for path in self._root.iterdir() if (stored := self.find(path.name)) is not None]
+        own = sum(stored.facts.key == owner and not stored.has_ended for stored in kept)
+        if own >= MOST_UNFINISHED:
+            raise TooManyImportsError(
+                f"{MOST_UNFINISHED} imports of the key {owner} have not ended yet; send this one when one has ended"
+            )
+        ended = sorted((stored for stored in kept if stored.has_ended), key=lambda stored: stored.facts.created_at)
+        for stored in ended[: max(0, len(kept) + 1 - MOST_IMPORTS)]:
+            self.remove(stored)
+            kept.remove(stored)
+        if len(kept) >= MOST_IMPORTS:
+            raise TooManyImportsError(f"{MOST_IMPORTS} imports have not ended yet; send this one when one has ended")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one thread of all processes at a time run the block. The kernel frees the lock of a process that dies."""
+        handle = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
+    """Write an export. Its name is kept, because Studio writes the channel and the period into it."""
+    path = folder.path / EXPORTS / str(place) / file_name(name, place)
+    path.parent.mkdir(mode=0o700, parents=True)
+    path.write_bytes(data)
+    return path
+
+
+def file_name(name: str | None, place: int) -> str:
+    """Return the last part of a file's name, which comes from outside, so that it can be the name of a file here."""
+    last = re.split(r"[/\\]", name or "")[-1]
+    kept = "".join(letter for letter in last if letter.isprintable()).strip(" .")
+    stem, dot, ending = kept.rpartition(".")
+    while len(kept.encode()) > _MOST_NAME_BYTES:
+        if not stem:
+            kept = ""
+            break
+        stem = stem[:-1]
+        kept = f"{stem}{dot}{ending}"
+    return kept or f"export-{place + 1}.csv"

@@ -1,0 +1,104 @@
+"""Say how far an import is: from the report that its job writes and, while there is no news, from Dagster."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from thumblab_core.channel_imports.report import ImportReport
+from thumblab_core.errors import LabError
+from thumblab_serving.channels.export_store import StoredImport
+from thumblab_serving.dagster_runs.graphql import DagsterError
+from thumblab_serving.dagster_runs.runs import DagsterRuns, FoundRun, RunRequest
+from thumblab_serving.schemas.channels import ChannelImportOut, ExportsForm
+
+JOB = "add_channel"
+_OP = "add_exported_channel"
+TAG = "thumblab/channel_import"
+"""The tag of the run with the id of the import. Dagster copies it to a run that replaces a run whose process died."""
+
+_FRESH = timedelta(seconds=10)
+"""A report that was written within this time shows by itself that the run goes on."""
+
+_LOST = "Dagster does not know the run any more; send the exports again"
+_CANCELED = "the run was cancelled in Dagster"
+_SILENT = "the run has ended without a report; see its page in Dagster"
+
+
+def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> RunRequest:
+    """Return the run that imports stored exports. `files` are their paths in the data folder."""
+    config = {
+        "files": files,
+        "name": form.name or "",
+        "niche": "" if form.niche is None else str(form.niche),
+        "columns": dict(form.columns),
+        "import_id": stored.folder.import_id,
+    }
+    return RunRequest(JOB, config={"ops": {_OP: {"config": config}}}, tags={TAG: stored.folder.import_id})
+
+
+async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None = None) -> ChannelImportOut:
+    """Return an import as it is now. `run_id` is its run if this was started just now.
+
+    Never raises an error of Dagster: `reason` then says that nothing is known about the progress.
+    """
+    report = _report(stored)
+    unknown = None
+    if run_id is None and (report is None or (report.state == "running" and not _is_fresh(report))):
+        try:
+            found = await runs.find_tagged(TAG, stored.folder.import_id)
+            run_id = None if found is None else found.run_id
+            report = await _after(found, runs, stored)
+        except (DagsterError, ValidationError) as error:
+            what = str(error) if isinstance(error, DagsterError) else "Dagster has another version than the service"
+            unknown = f"nothing is known about the progress: {what}"
+    shown = report or ImportReport(state="running", updated_at=stored.facts.created_at)
+    return ChannelImportOut(
+        id=stored.folder.import_id,
+        state="queued" if report is None else report.state,
+        created_at=stored.facts.created_at,
+        expires_at=stored.expires_at,
+        files=stored.facts.files,
+        run_url=None if run_id is None else runs.page(run_id),
+        steps=shown.steps,
+        notes=shown.notes,
+        imported=shown.imported,
+        fitted=shown.fitted,
+        reason=shown.reason or unknown,
+        needs=shown.needs,
+        unrecognised=shown.unrecognised,
+    )
+
+
+def _is_fresh(report: ImportReport) -> bool:
+    return datetime.now(UTC) - report.updated_at < _FRESH
+
+
+def _report(stored: StoredImport) -> ImportReport | None:
+    """Return the report. If it is damaged, return one that says so, because nothing else can be known about it."""
+    try:
+        return stored.report()
+    except LabError as error:
+        return ImportReport(state="failed", updated_at=datetime.now(UTC), reason=f"{error}; send the exports again")
+
+
+async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
+    """Return the report of an import after Dagster was asked for its run. None means that the run waits.
+
+    If the run has ended without saying so, write a report that says it, so that the import counts as ended.
+    """
+    reason = _LOST
+    if found is not None:
+        if found.state == "queued" or (found.will_retry and found.state == "failure"):
+            return None
+        reason = _SILENT if found.state == "success" else _CANCELED
+        if found.state == "failure":
+            reason = (await runs.outcome(found.run_id)).reason
+    # The report is read again, because the run may have written it in the meantime.
+    report = _report(stored) or ImportReport(state="running", updated_at=stored.facts.created_at)
+    if report.state != "running" or (found is not None and found.state == "running"):
+        return report
+    report = report.model_copy(update={"state": "failed", "reason": reason, "updated_at": datetime.now(UTC)})
+    with suppress(OSError):  # On a full disk, Dagster is asked again the next time.
+        stored.folder.write_report(report)
+    return report

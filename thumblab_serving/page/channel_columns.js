@@ -1,0 +1,64 @@
+// The choice of the columns of an export by hand, for a table whose columns the lab did not recognise.
+
+import { byId, line } from "./dom.js";
+
+// The lab's names of the columns, and what YouTube Studio calls them in English. The first ones are needed.
+const COLUMNS = {
+  video: ["Content", "the ids of the videos"],
+  title: ["Video title", ""],
+  published: ["Video publish time", ""],
+  views: ["Views", ""],
+  impressions: ["Impressions", "how often the thumbnails were shown"],
+  rate: ["Impressions click-through rate (%)", ""],
+  duration: ["Duration", "optional"],
+  watch_hours: ["Watch time (hours)", "optional"],
+};
+const LONGEST = 200; // The service takes names of this length. A longer one is named by its number.
+
+export function hideColumns() {
+  byId("columns").hidden = true;
+  byId("columns-choices").replaceChildren();
+}
+
+// Offer the columns of the first table that lacks some, or else of the first table. Move the focus there.
+export function showColumns(tables, why) {
+  const table = tables.find(({ missing }) => missing.length > 0) ?? tables[0];
+  if (table === undefined) return;
+  byId("columns-why").textContent = `${why} The file is ${table.where}.`;
+  byId("columns-choices").replaceChildren(...Object.entries(COLUMNS).map(([name, [label, hint]]) => choice(table, name, label, hint)));
+  byId("columns").hidden = false;
+  const first = table.missing.find((name) => name in COLUMNS) ?? "video";
+  byId(`column-${first}`).focus();
+}
+
+// Return the chosen columns by the lab's names. What is left as the lab recognises it is not among them.
+export function chosenColumns() {
+  const selects = [...byId("columns-choices").querySelectorAll("select")];
+  return Object.fromEntries(selects.filter((select) => select.value).map((select) => [select.name, select.value]));
+}
+
+function choice(table, name, label, hint) {
+  const node = line("label", "", "field");
+  const caption = line("span", label);
+  if (hint) caption.append(" ", line("small", hint));
+  const select = document.createElement("select");
+  select.id = `column-${name}`;
+  select.name = name;
+  select.autocomplete = "off";
+  const found = table.found[name];
+  const first = found === undefined ? (table.missing.includes(name) ? "Not recognised: choose one" : "There is none") : `As recognised: ${shown(table.headers[found - 1], found)}`;
+  select.append(new Option(first, ""));
+  table.headers.forEach((header, at) => select.append(new Option(shown(header, at + 1), valueOf(table.headers, at))));
+  node.append(caption, select);
+  if (table.missing.includes(name)) node.classList.add("is-missing");
+  return node;
+}
+
+const shown = (header, number) => (header?.trim() ? header : `Column ${number}, without a name`);
+
+// A name that is not unique, or is no name, is replaced by the number of the column.
+function valueOf(headers, at) {
+  const same = headers.filter((header) => header.trim().toLowerCase() === headers[at].trim().toLowerCase());
+  const isName = headers[at].trim() !== "" && !/[\u0000-\u001f\u007f-\u009f]/.test(headers[at]) && headers[at].length < LONGEST;
+  return isName && same.length === 1 ? headers[at] : String(at + 1);
+}

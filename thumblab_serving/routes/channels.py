@@ -1,0 +1,109 @@
+"""The routes of `/v1/channels`: add a channel from its exports, follow its import, and list the added channels."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request, Response
+
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.channels.added_channels import added_channels
+from thumblab_serving.channels.export_store import ExportStore, TooManyImportsError
+from thumblab_serving.channels.followed_imports import describe, run_request
+from thumblab_serving.dagster_runs.following import start
+from thumblab_serving.dagster_runs.runs import DagsterRuns
+from thumblab_serving.http import channel_submission
+from thumblab_serving.http.admission import Admission
+from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.routes.requested_runs import explained
+from thumblab_serving.schemas.channels import ChannelImportOut, ChannelsOut
+
+router = APIRouter(tags=["channels"], dependencies=[Depends(require_key)])
+
+CONCURRENT = 2
+"""Maximum number of requests that read or write the disk at the same time. Further ones wait."""
+
+_RETRY_S = "60"
+
+T = TypeVar("T")
+
+
+@router.post(
+    "/v1/channels",
+    summary="Add a channel from exports of YouTube Studio, and adapt answers to it",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ChannelImportOut,
+    responses={
+        202: {
+            "description": "The exports are stored, and the job `add_channel` was started. `Location` leads to its report.",
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the report."}},
+        },
+        **error_responses(400, 401, 408, 413, 415, 422, 503),
+    },
+    openapi_extra={"requestBody": channel_submission.documentation()},
+)
+async def add(request: Request, response: Response) -> ChannelImportOut:
+    """The lab imports the videos of the exports, downloads their thumbnails from YouTube's image host, and fits and
+    serves an adapter for the channel. If no model is served yet, it first trains one on the videos of the lab.
+
+    The lab's Dagster must run. The exports are deleted when the import has ended. The same exports may be sent again:
+    what is known already stays as it is.
+    """
+    store: ExportStore = request.app.state.channel_exports
+    admission: Admission = request.app.state.channels_admission
+    runs: DagsterRuns = request.app.state.dagster_runs
+    owner: str = request.state.key
+    try:
+        async with admission.admit():
+            form, exports = await channel_submission.read(request)
+            stored, files = await _run(request, lambda: store.add(exports, owner))
+    except TooManyImportsError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), {"Retry-After": _RETRY_S}) from None
+    except OSError as error:
+        detail = f"the exports cannot be stored ({error.strerror}); check the disk of the lab's data folder"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", detail, {"Retry-After": _RETRY_S}) from None
+    try:
+        with explained():
+            followed = await start(runs, [run_request(stored, files, form)])
+    except BaseException:
+        await _run(request, lambda: store.remove(stored))
+        raise
+    response.headers["Location"] = f"/v1/channels/runs/{stored.folder.import_id}"
+    return await describe(stored, runs, followed[0].run_id)
+
+
+@router.get(
+    "/v1/channels/runs/{import_id}",
+    summary="How far an import is, and what the lab has learnt",
+    response_model=ChannelImportOut,
+    responses=error_responses(401, 404),
+    openapi_extra={"parameters": [channel_submission.ID_DOCUMENTATION]},
+)
+async def state(request: Request) -> ChannelImportOut:
+    """Ask again until `state` is `done` or `failed`. An import is shown only to the key that sent it."""
+    store: ExportStore = request.app.state.channel_exports
+    runs: DagsterRuns = request.app.state.dagster_runs
+    stored = await _run(request, lambda: store.find(request.path_params["import_id"]))
+    if stored is None or stored.facts.key != request.state.key:
+        detail = "this API key has no such import; the report on an import is deleted a day after the exports were sent"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-import", detail)
+    return await describe(stored, runs)
+
+
+@router.get(
+    "/v1/channels",
+    summary="The channels that were added",
+    response_model=ChannelsOut,
+    responses=error_responses(401),
+)
+async def channels(request: Request) -> ChannelsOut:
+    """Every key with the scope `score` sees all of them, because it may score for all of them."""
+    store: ReleaseStore = request.app.state.channel_releases
+    return ChannelsOut(channels=await _run(request, lambda: added_channels(store)))
+
+
+async def _run(request: Request, work: Callable[[], T]) -> T:
+    limiter: CapacityLimiter = request.app.state.channels_limiter
+    return await to_thread.run_sync(work, limiter=limiter)

@@ -1,0 +1,93 @@
+"""The requests and answers of `/v1/channels`."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from thumblab_core.channel_imports.report import (
+    ColumnName,
+    ExportTable,
+    FittedChannel,
+    ImportedVideos,
+    ImportStep,
+    Need,
+    OwnPastSkill,
+)
+from thumblab_core.given_text import visible
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.request import CHANNEL_PATTERN
+from thumblab_serving.schemas.strict import StrictModel
+
+MOST_EXPORTS = 20
+"""Maximum number of files in one request."""
+
+MOST_EXPORT_BYTES = 32 * 2**20
+"""Maximum number of bytes of all files of one request. An export of 500 videos has about 0.1 MB."""
+
+
+def _is_visible(text: str) -> str:
+    if not visible(text):
+        raise ValueError("it has no visible character")
+    return text
+
+
+_Text = Annotated[
+    str, StringConstraints(pattern=CHANNEL_PATTERN, max_length=200, strip_whitespace=True), AfterValidator(_is_visible)
+]
+
+
+class ExportsForm(StrictModel):
+    """The fields of a request that adds a channel, except its files."""
+
+    sent_beside: ClassVar[tuple[str, ...]] = ("exports",)
+
+    name: _Text | None = Field(
+        default=None, description="The title or the id of the channel. Default: the name in the name of a file."
+    )
+    niche: Niche | None = Field(
+        default=None, description="The niche of the channel. It is needed if the lab has no video of the channel."
+    )
+    columns: dict[ColumnName, _Text] = Field(
+        default_factory=dict,
+        description="The name or the number of columns in the files, by the lab's name. They go before what the lab finds.",
+    )
+
+
+class ChannelImportOut(StrictModel):
+    """An import of exports: how far it is, and what the lab has learnt."""
+
+    id: str = Field(description="The id of the import, for `GET /v1/channels/runs/{id}`.")
+    state: Literal["queued", "running", "done", "failed"]
+    created_at: datetime
+    expires_at: datetime = Field(description="When this report is deleted. The channel and its adapter stay.")
+    files: list[str] = Field(description="The names of the exports.")
+    run_url: str | None = Field(description="The page of the run in Dagster, if its address is known.")
+    steps: list[ImportStep] = Field(description="The steps that were begun, in their order, with their progress.")
+    notes: list[str] = Field(description="What happened, such as the training of a first model.")
+    imported: ImportedVideos | None = Field(description="Null until the videos are imported.")
+    fitted: FittedChannel | None = Field(description="The adapter of the channel. Null until it is served.")
+    reason: str | None = Field(description="Why the import failed, or why nothing is known about its progress.")
+    needs: Need | None = Field(description="What to send with the exports the next time, if that is why it failed.")
+    unrecognised: list[ExportTable] = Field(
+        description="If `needs` is `columns`: the tables, with the names of their columns. Choose some with `columns`."
+    )
+
+
+class KnownChannelOut(StrictModel):
+    """A channel that was added, and its adapter."""
+
+    channel_id: str
+    title: str
+    videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
+    newest: datetime | None = Field(description="When the newest of these videos was published.")
+    release: str
+    in_use: bool = Field(description="Whether answers for this channel use the adapter.")
+    reason: str | None = Field(description="Why they do not.")
+    skill: OwnPastSkill | None = Field(description="Null if it could not be measured.")
+
+
+class ChannelsOut(StrictModel):
+    """The channels that have an adapter of their own. The channels of the model's training are not among them."""
+
+    channels: list[KnownChannelOut]
