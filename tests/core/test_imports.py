@@ -65,6 +65,7 @@ ORDER = {
         "loading",
         "dagster_runs",
         "schemas",
+        "workers",
         ".",
     ],
     "thumblab_cli": ["commands", "scoring", "demo", "servers", "printing", "."],

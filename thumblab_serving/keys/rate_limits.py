@@ -83,12 +83,3 @@ class RateLimits:
     @functools.cached_property
     def _own_folder(self) -> "tempfile.TemporaryDirectory[str]":
         return tempfile.TemporaryDirectory(prefix="thumblab-rates-", ignore_cleanup_errors=True)
-
-
-def shared_folder() -> Path | None:
-    """Return the folder that all workers of this service share, or None if there is one worker.
-
-    `python -m thumblab_serving` makes the folder for the metrics of its workers.
-    """
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    return Path(folder) / "rates" if folder else None

@@ -1,4 +1,4 @@
-"""A cache of recently used values, with a limit on their number and a limit on their bytes."""
+"""A cache of recently used values, with a limit on their number and a limit on their bytes. Workers may share them."""
 
 import sys
 import threading
@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+
+from thumblab_serving.workers.shared_cache import SharedValues
 
 T = TypeVar("T")
 
@@ -18,11 +20,15 @@ class Cache(Generic[T]):
     """The most recently used values: at most `size` of them, and at most `limit` bytes.
 
     Many threads may use a cache at the same time. If two threads ask for a missing key at the same time, both may make
-    its value.
+    its value. With `shared`, the other workers of the service find the values too. The keys are then tuples of strings.
+
+    `lookups` counts the calls of `get` by where the value was found: `memory`, `shared`, or `made`.
     """
 
-    def __init__(self, size: int, limit: int = 32 * 2**20) -> None:
+    def __init__(self, size: int, limit: int = 32 * 2**20, shared: SharedValues[T] | None = None) -> None:
         self.limit = limit
+        self.lookups = dict.fromkeys(("memory", "shared", "made"), 0)
+        self._shared = shared
         self._size = size
         self._used = 0
         self._values: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
@@ -41,15 +47,29 @@ class Cache(Generic[T]):
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
+                self.lookups["memory"] += 1
                 return self._values[key][0]
-        value = make()
+        value, found = self._share_or_make(key, make)
         size = _ENTRY_BYTES + memory_of(value) + memory_of(key)
         with self._lock:
+            self.lookups[found] += 1
             self._used += size - self._values.pop(key, (None, 0))[1]
             self._values[key] = value, size
             while self._used > self.limit or len(self._values) > self._size:
                 self._used -= self._values.popitem(last=False)[1][1]
         return value
+
+    def _share_or_make(self, key: Hashable, make: Callable[[], T]) -> tuple[T, str]:
+        """Return the value that another worker has made, or else make it and share it. Also return which of the two."""
+        if self._shared is None:
+            return make(), "made"
+        assert isinstance(key, tuple)
+        value = self._shared.get(key)
+        if value is not None:
+            return value, "shared"
+        value = make()
+        self._shared.put(key, value)
+        return value, "made"
 
 
 def memory_of(value: Any) -> int:

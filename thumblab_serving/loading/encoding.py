@@ -6,6 +6,7 @@ at a time uses the encoders. The vectors that the encoders make are cached.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -13,9 +14,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from thumblab_core.encoders.protocol import NO_VECTOR, ImageEncoder, TextEncoder, Vectors, text_tower, usable
-from thumblab_core.images import ImageError, Picture, decode
+from thumblab_core.images import ImageError, decode
 from thumblab_serving.loading.cache import Cache
+from thumblab_serving.loading.sent_picture import SentPicture
+from thumblab_serving.loading.shared_values import shared_vectors
 from thumblab_serving.loading.text_tower import TextTower
+from thumblab_serving.workers.shared_cache import SharedCache
 
 Item = TypeVar("Item")
 
@@ -30,17 +34,21 @@ class Encoders:
     Usually, all releases name the same image encoder. While the lab changes from one image encoder to another, there
     are two. An image encoder stays in memory as long as a loaded release holds it. An image encoder that no release
     holds stays until `drop_unused` is called. Many threads may use this object at the same time.
+
+    With `shared`, the workers of the service share the vectors.
     """
 
-    def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:
+    def __init__(
+        self, title: TextEncoder, load: Callable[[str], ImageEncoder], shared: SharedCache | None = None
+    ) -> None:
         self.title = title
-        self.pictures = Cache[Vectors](_CACHED_PICTURES)
-        self.titles = Cache[Vectors](_CACHED_TITLES)
+        self.pictures = Cache[Vectors](_CACHED_PICTURES, shared=shared_vectors(shared, "picture"))
+        self.titles = Cache[Vectors](_CACHED_TITLES, shared=shared_vectors(shared, "title"))
         self._load = load
         self._images: WeakValueDictionary[str, ImageEncoder] = WeakValueDictionary()
         self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
-        self._loading = threading.Lock()
+        self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once.
         # Two forward passes at once would only compete for the same cores.
         self._one_at_a_time = threading.Lock()
@@ -52,12 +60,12 @@ class Encoders:
     def image(self, name: str) -> ImageEncoder:
         """Return the image encoder with this name, warmed up. Raises `LabError` if it cannot be loaded.
 
-        Threads that use another encoder do not wait while this one is loaded.
+        Threads that use or load another encoder do not wait while this one is loaded.
         """
         loaded = self._load(name)
         encoder = self._images.get(loaded.fingerprint)
         if encoder is None:
-            with self._loading:
+            with self._loading[loaded.fingerprint]:
                 encoder = self._images.get(loaded.fingerprint) or self._warmed(loaded)
         self._requested.append(encoder)
         return encoder
@@ -85,29 +93,31 @@ class Encoders:
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]
 
-    def picture(self, fingerprint: str, picture: Picture, data: bytes) -> Vectors:
+    def picture(self, fingerprint: str, sent: SentPicture) -> Vectors:
         """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
 
-        `data` holds the bytes of the picture's file. They are decoded a second time only if the library's pictures of
-        this size and format are decoded at another scale for this encoder. The vector is cached under the hash of the
-        bytes. Raises `ImageError` if the encoder returns no usable vector.
+        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. It is decoded
+        a second time only if the library's pictures of this size and format are decoded at another scale for this
+        encoder. Raises `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 
         def make() -> Vectors:
+            picture = sent.decoded
             same = picture.has_pixels_for(encoder.decode_size)
-            pixels = picture.pixels if same else decode(data, encoder.decode_size).pixels
+            pixels = picture.pixels if same else decode(sent.data, encoder.decode_size).pixels
             prepared = encoder.prepare(pixels)
             vector = self._encode(encoder.encode_prepared, prepared)
             if not usable(vector):
                 raise ImageError(NO_VECTOR)
             return vector
 
-        return self.pictures.get((fingerprint, picture.sha256), make)
+        return self.pictures.get((fingerprint, sent.sha256), make)
 
     def title_vector(self, title: str) -> Vectors:
         """Return the unit vector [d] of a title by the title encoder."""
-        return self.titles.get(title, lambda: self._encode(self.title.encode_texts, title))
+        key = (self.title.fingerprint, title)
+        return self.titles.get(key, lambda: self._encode(self.title.encode_texts, title))
 
     def title_in_picture_space(self, fingerprint: str, title: str) -> Vectors | None:
         """Return the unit vector [d] of a title by the text tower of an image encoder.

@@ -8,7 +8,6 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import TextEncoder, Vectors, text_tower
 from thumblab_core.errors import LabError
-from thumblab_core.images import Picture
 from thumblab_core.model_files import face_model
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import Measurement, Meter, SubScore, Title
@@ -16,7 +15,10 @@ from thumblab_core.sub_scores.picture_measurement import PictureMeasurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
+from thumblab_serving.loading.sent_picture import SentPicture
+from thumblab_serving.loading.shared_values import shared_looks
 from thumblab_serving.loading.text_tower import TextTowerError
+from thumblab_serving.workers.shared_cache import SharedCache
 
 _CACHED = 2048
 _BLANK = np.full((36, 64, 3), 127, np.uint8)
@@ -28,17 +30,17 @@ class SubScoreMeters:
     A text tower is the part of an image encoder that encodes texts. All image encoders with a text tower share one
     meter. All image encoders without a text tower share a second meter, which compares texts by the title encoder.
     There are two meters only while the lab changes from one image encoder to another. Many threads may use this object
-    at the same time.
+    at the same time. With `shared`, the workers of the service share the measurements.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: SharedCache | None = None) -> None:
         self._settings = settings
         self._meters: dict[str | None, Meter] = {}
         self._missing: tuple[str, ...] | None = None
         self._failure: str | None = None
         self._backoff = Backoff()
         self._making = threading.Lock()
-        self.measurements = Cache[PictureMeasurement](_CACHED)
+        self.measurements = Cache[PictureMeasurement](_CACHED, shared=shared_looks(shared))
 
     @property
     def missing(self) -> tuple[str, ...] | None:
@@ -101,16 +103,17 @@ class SubScoreMeters:
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
     def measure(
-        self, picture: Picture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
+        self, sent: SentPicture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
     ) -> Measurement:
         """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
 
-        Everything that does not depend on the title is cached under the hash of the picture's bytes. Raises `LabError`
-        if the picture cannot be measured.
+        Everything that does not depend on the title is cached under the hash of the picture's bytes. If it is not cached,
+        the picture is decoded. Raises `LabError` if the picture cannot be measured.
         """
         meter = self.meter(encoders, fingerprint)
         try:
-            look = self.measurements.get((picture.sha256, meter.version), lambda: meter.measure_picture(picture.pixels))
+            key = (sent.sha256, meter.version)
+            look = self.measurements.get(key, lambda: meter.measure_picture(sent.decoded.pixels))
             try:
                 title_vector = encoders.title_in_picture_space(fingerprint, title)
             except TextTowerError as error:

@@ -22,7 +22,10 @@ from thumblab_core.images.perceptual import Appearance
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
+from thumblab_serving.loading.sent_picture import PictureFacts, SentPicture
+from thumblab_serving.loading.shared_values import shared_facts
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
+from thumblab_serving.workers.shared_cache import SharedCache
 
 EXAMINING = min(4, os.cpu_count() or 1)
 """Maximum number of pictures that are decoded, encoded and measured at the same time."""
@@ -46,7 +49,7 @@ _MOST_AVIFS = 64
 _HEAD = 1024
 """The format of a picture is recognised by so many bytes."""
 
-_CACHED_APPEARANCES = 4096
+_CACHED_FACTS = 4096
 
 _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 """Maximum number of characters of a picture in base64, with line breaks and a `data:` prefix."""
@@ -101,14 +104,19 @@ class Intake:
     must arrive within `patience` seconds.
 
     One AVIF at a time is decoded. AVIFs have a thread of their own, so that no other picture waits for them.
+
+    A picture of which everything is cached is not decoded. With `shared`, the workers of the service share the facts of
+    pictures.
     """
 
-    def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
+    def __init__(
+        self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float, shared: SharedCache | None = None
+    ) -> None:
         self._fetcher = fetcher
         self._measuring = measuring
         self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
-        self.appearances = Cache[Appearance](_CACHED_APPEARANCES)
+        self.facts = Cache[PictureFacts](_CACHED_FACTS, shared=shared_facts(shared))
         self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
         self._avifs = ThreadPoolExecutor(1, "avif")
@@ -131,14 +139,13 @@ class Intake:
         """
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
-            picture = decode(data)
-            vectors = {name: encoders.picture(name, picture, data) for name in fingerprints}
+            sent = SentPicture(data)
+            facts = self.facts.get((sent.sha256,), sent.facts)
+            vectors = {name: encoders.picture(name, sent) for name in fingerprints}
             first = fingerprints[0]
-            shown = source.title or title
-            measurement = self._measuring.measure(picture, shown, vectors[first], encoders, first)
-            appearance = self.appearances.get(picture.sha256, lambda: Appearance.of(picture.pixels))
-            facts = (appearance, measurement, picture.sha256, picture.animated)
-            return ExaminedPicture(picture.width, picture.height, vectors, *facts)
+            measurement = self._measuring.measure(sent, source.title or title, vectors[first], encoders, first)
+            rest = (facts.appearance, measurement, sent.sha256, facts.animated)
+            return ExaminedPicture(facts.width, facts.height, vectors, *rest)
 
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]

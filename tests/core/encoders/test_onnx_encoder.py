@@ -187,14 +187,15 @@ def test_a_picture_with_a_nan_vector_is_reported_and_does_not_affect_the_others(
 def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_warm_up(relative: Path) -> None:
     from thumblab_core.encoders.minilm import SentenceEncoder
     from thumblab_serving.loading.encoding import Encoders
+    from thumblab_serving.loading.sent_picture import SentPicture
 
     encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
     fingerprint = encoders.image("any").fingerprint  # This call warms the encoder up with a black picture.
     white, black = files_of(255, 0)
-    assert usable(encoders.picture(fingerprint, decode(white), white))
+    assert usable(encoders.picture(fingerprint, SentPicture(white)))
     for _ in range(2):  # The second time, the error comes from the cache.
         with pytest.raises(ImageError, match="no vector for this input"):
-            encoders.picture(fingerprint, decode(black), black)
+            encoders.picture(fingerprint, SentPicture(black))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])

@@ -14,7 +14,6 @@ from thumblab_core.encoders.load import image_encoder, image_encoder_name, named
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.protocol import text_tower
 from thumblab_core.errors import LabError
-from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex, PublishedBetween
 from thumblab_core.releases.release import ENCODER, INDEX
 from thumblab_core.sub_scores import NAMES
@@ -118,6 +117,7 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
 def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple[Lab, Lab]) -> None:
     from thumblab_core.encoders.load import title_encoder
     from thumblab_serving.loading.encoding import Encoders
+    from thumblab_serving.loading.sent_picture import SentPicture
     from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
     new = labs[1]
@@ -134,8 +134,8 @@ def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple
     assert row is not None
     assert measuring.version(encoders, image) == row["version"]
     data = new.images.get(row["sha256"])
-    vector = encoders.picture(image, decode(data), data)
-    measurement = measuring.measure(decode(data), row["title"], vector, encoders, image)
+    vector = encoders.picture(image, SentPicture(data))
+    measurement = measuring.measure(SentPicture(data), row["title"], vector, encoders, image)
     assert measurement.evidence.title_match_by == "picture"
     for name in NAMES:
         assert measurement.scores[name].value == pytest.approx(row[name], abs=1e-3), name

@@ -15,7 +15,6 @@ from sqlalchemy import select, text, update
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import thumbnails, videos, visual_features
-from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex
 from thumblab_core.sub_scores import NAMES
 from thumblab_core.sub_scores.distribution import ScoreDistribution
@@ -104,6 +103,7 @@ def test_a_library_without_sub_scores_is_built_without_quantiles(lab: Lab) -> No
 def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> None:
     from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
     from thumblab_serving.loading.encoding import Encoders
+    from thumblab_serving.loading.sent_picture import SentPicture
     from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
     distribution = built_distribution(lab)
@@ -119,8 +119,8 @@ def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> No
         ).first()
     assert row is not None
     data = lab.images.get(row.sha256)
-    vector = encoders.picture(image, decode(data), data)
-    scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
+    vector = encoders.picture(image, SentPicture(data))
+    scores = measuring.measure(SentPicture(data), row.title, vector, encoders, image).scores
     for name in NAMES:
         # The library encodes texts in batches, which changes the last digits of a sub-score.
         assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)

@@ -129,8 +129,9 @@ def test_threads_share_one_allowance(limits: RateLimits) -> None:
 
 def test_all_workers_of_a_service_share_one_allowance(tmp_path: Path) -> None:
     script = """
-from thumblab_serving.keys.rate_limits import RateLimits, shared_folder
-limits = RateLimits(shared_folder(), lambda: 1000.0)
+from thumblab_serving.keys.rate_limits import RateLimits
+from thumblab_serving.workers.shared_folder import shared_folder
+limits = RateLimits(shared_folder("rates"), lambda: 1000.0)
 print(sum(limits.wait("laptop", 100) == 0 for _ in range(60)))
 """
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
