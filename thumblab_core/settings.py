@@ -42,7 +42,7 @@ YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in ran
 
 _PREFIX = "THUMBLAB_"
 
-_TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
+_TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES", "THUMBLAB_TEST_REQUESTS"}
 """Variables that only the tests read."""
 
 

@@ -12,6 +12,8 @@ import uvicorn
 
 from thumblab_core.settings import settings
 from thumblab_serving.http.connections import Connection
+from thumblab_serving.workers.shared_folder import VARIABLE
+from thumblab_serving.workers.supervisor import Supervisor
 
 _OPTIONS: dict[str, Any] = {
     "http": Connection,
@@ -40,11 +42,14 @@ def main() -> None:
         "--workers", type=int, default=defaults.serving_workers, help="default: THUMBLAB_SERVING_WORKERS"
     )
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="thumblab-metrics-") as folder:
-        if arguments.workers > 1:
-            # prometheus_client reads this variable when it is imported. If it is set, /metrics covers all workers.
-            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    if arguments.workers == 1:
         uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
+        return
+    with tempfile.TemporaryDirectory(prefix="thumblab-workers-", ignore_cleanup_errors=True) as folder:
+        # prometheus_client reads this variable when it is imported. If it is set, /metrics covers all workers.
+        os.environ.setdefault(VARIABLE, folder)
+        options = config("thumblab_serving.app:create_app", factory=True, **vars(arguments))
+        Supervisor(options, [options.bind_socket()]).run()
 
 
 if __name__ == "__main__":

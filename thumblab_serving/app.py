@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 from thumblab_serving.dagster_runs.runs import DagsterRuns
 from thumblab_serving.dagster_runs.scheduler import SchedulerWatch
 from thumblab_serving.experiments.stored_experiments import StoredExperiments
+from thumblab_serving.following import follow, take_over
 from thumblab_serving.http import auth, problems, received, request_log
 from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.bodies import BodyLimits, Budget
@@ -35,11 +35,9 @@ from thumblab_serving.http.forwarded import ForwardedHeaders
 from thumblab_serving.http.guards import LOOPBACK, HostNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.keys.key_ring import KeyRing
-from thumblab_serving.keys.rate_limits import RateLimits, shared_folder
-from thumblab_serving.loading.faults import message
+from thumblab_serving.keys.rate_limits import RateLimits
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
-from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.routes import (
     batches,
     channels,
@@ -59,16 +57,11 @@ from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
-
-_POLL_S = 1.0
-"""Seconds between two attempts to load encoders, meters and releases, as long as the service is not ready.
-
-A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
-"""
+from thumblab_serving.workers.registry import WorkerRegistry
+from thumblab_serving.workers.shared_cache import SharedCache
+from thumblab_serving.workers.shared_folder import shared_folder
 
 _SWEEP_S = 3600.0
-
-_log = logging.getLogger("thumblab_serving")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -87,15 +80,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     keeper = PredictionKeeper(settings) if settings.keep_predictions else None
-    scorer = Scorer(settings, keeper)
-    app.state.scorer = scorer
+    cache_folder = shared_folder("cache")
+    shared = None if cache_folder is None else SharedCache(cache_folder / "values")
+    scorer = Scorer(settings, keeper, shared)
+    app.state.scorer, app.state.shared_cache = scorer, shared
+    app.state.workers = WorkerRegistry(shared_folder("workers"), lambda: scorer.state)
     budget = Budget(settings.serving_bodies_mib * 2**20)
     app.state.settings, app.state.budget = settings, budget
-    app.state.metrics = Metrics(scorer, budget)
+    app.state.metrics = Metrics(scorer, budget, app.state.workers, shared)
     if keeper is not None:
         app.state.metrics.watch(keeper)
     api_key(settings)  # Makes the lab's own key if there is none yet.
-    app.state.keys, app.state.rate_limits = KeyRing(settings), RateLimits(shared_folder())
+    app.state.keys, app.state.rate_limits = KeyRing(settings), RateLimits(shared_folder("rates"))
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     app.state.admission = Admission(settings.serving_requests)
     app.state.experiments_admission = Admission(settings.serving_requests)
@@ -153,48 +149,35 @@ def _add_host_names(app: FastAPI, settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
-    """Load the encoders and releases in the background, so that `/health` answers at once."""
+    """Load the encoders and releases in the background, so that `/health` answers at once.
+
+    If another worker can answer already, take no connections before this one can answer too.
+    """
     request_log.configure()
     scorer: Scorer = app.state.scorer
+    workers: WorkerRegistry = app.state.workers
     settings: Settings = app.state.settings
     limits = Limits(settings.serving_header_s, settings.serving_idle_s, open_descriptors())
-    loading = asyncio.create_task(_load(scorer))
+    following = asyncio.create_task(follow(scorer, workers))
     batch_worker: BatchWorker = app.state.batch_worker
     batch_worker.start()
     sweeping = asyncio.create_task(_sweep(app.state.channel_exports))
     scorer.canary.start()
+    await take_over(scorer, workers)
     try:
         yield {LIMITS: limits}
     finally:
-        for task in (loading, sweeping):
+        for task in (following, sweeping):
             with contextlib.suppress(asyncio.CancelledError):
                 task.cancel()
                 await task
+        workers.remove()
         await to_thread.run_sync(batch_worker.stop)
         await app.state.scheduler.close()
         await app.state.dagster.close()
         await to_thread.run_sync(scorer.close)
-
-
-async def _load(scorer: Scorer) -> None:
-    """Try to load encoders, meters and releases, and repeat this until the service is ready.
-
-    In a service that is ready, each request reads the pointers and loads newly promoted releases. A service that is not
-    ready may get no requests, so this loop loads the releases instead.
-    """
-    step, logged = scorer.load, None
-    while not scorer.rehearsed:
-        try:
-            await to_thread.run_sync(step)
-            # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
-            # last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats it.
-            step = scorer.follow_pointers
-        except Exception as error:  # noqa: BLE001  the process lives on, and tries again
-            if (failure := message(error)) != logged:  # Log each failure once, and not every second.
-                _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
-                logged = failure
-        if not scorer.rehearsed:
-            await asyncio.sleep(_POLL_S)
+        if app.state.shared_cache is not None:
+            app.state.shared_cache.close()
 
 
 async def _sweep(exports: ExportStore) -> None:

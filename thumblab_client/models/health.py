@@ -147,6 +147,33 @@ class SchedulerOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOut:
+    """A process of the service. All of them answer requests, and each loads its own releases."""
+
+    answers: bool
+    """Whether this worker made this answer. The other fields of `/health` are its own."""
+
+    ready: bool
+    started_at: datetime
+    model: str | None
+    """The model release that the worker serves."""
+
+    indices: dict[str, str]
+    """The index release that the worker serves, by niche."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCacheOut:
+    """The cache that all workers share. If it fails, each worker still has its own caches."""
+
+    state: Literal["one_worker", "fine", "failed"]
+    """`one_worker`: there is one worker, so nothing is shared."""
+
+    reason: str | None
+    """Why it cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HealthOut:
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -162,5 +189,7 @@ class HealthOut:
     predictions: PredictionsOut
     keys: KeysOut
     scheduler: SchedulerOut
+    workers: list[WorkerOut]
+    shared_cache: SharedCacheOut
     library_note: str | None
     """What the library is made of, where it does not come from YouTube."""

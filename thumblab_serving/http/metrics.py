@@ -1,14 +1,12 @@
 """Collect metrics for Prometheus: latencies, use of the keys, scored thumbnails, predictions, releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. The metrics of served and refused releases are an exception: they are
-only those of the worker that answers.
+`/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each of them serves and refuses.
 """
 
 import contextlib
-import os
+from collections import Counter as Tally
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -18,22 +16,30 @@ from prometheus_client.registry import Collector
 
 from thumblab_serving.http.bodies import Budget
 from thumblab_serving.loading.kept_predictions import KEPT, LOST, PredictionKeeper
-from thumblab_serving.loading.served_releases import ServedReleases
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.scoring.scorer import Scorer
+from thumblab_serving.workers.registry import WorkerRegistry
+from thumblab_serving.workers.shared_cache import SharedCache
+from thumblab_serving.workers.shared_folder import shared_folder
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 
 
 class Metrics:
-    """The metrics of one service, in a registry that no other service uses."""
+    """The metrics of one service, in a registry that no other service uses.
 
-    def __init__(self, scorer: Scorer, bodies: Budget) -> None:
+    `shared` is the cache of all workers, or None if there is one worker.
+    """
+
+    def __init__(
+        self, scorer: Scorer, bodies: Budget, workers: WorkerRegistry, shared: SharedCache | None = None
+    ) -> None:
         self._scorer = scorer
         self._bodies = bodies
-        self._releases = _ReleaseCollector(scorer.releases)
+        self._workers = _WorkerCollector(workers, shared)
+        self._process = psutil.Process()
         self._registry = CollectorRegistry()
-        self._registry.register(self._releases)
+        self._registry.register(self._workers)
         self._latency = Histogram(
             "thumblab_request_seconds",
             "Seconds from the first byte of a request to the last byte of its answer.",
@@ -66,6 +72,14 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._lookups = Counter(
+            "thumblab_cache_lookups",
+            "Lookups in a cache, by where the value was found: in memory, in the cache that the workers share, or "
+            "nowhere, so that it was made.",
+            ["cache", "found"],
+            registry=self._registry,
+        )
+        self._counted_lookups = Tally[tuple[str, str]]()
         self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, by what uses them.")
         self._limit = self._gauge(
             "thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them."
@@ -96,17 +110,17 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         self._update_memory()
-        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        if not folder:
+        folder = shared_folder()
+        if folder is None:
             return generate_latest(self._registry)
-        for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
+        for worker in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
                 # `mark_process_dead` deletes files of a dead worker. Another worker may have deleted them already.
                 with contextlib.suppress(FileNotFoundError):
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        registry.register(self._releases)
+        registry.register(self._workers)
         return generate_latest(registry)
 
     def _gauge(self, name: str, description: str) -> Gauge:
@@ -116,27 +130,44 @@ class Metrics:
         for name, cache in self._scorer.caches.items():
             self._used.labels(f"cache-{name}").set(cache.used)
             self._limit.labels(f"cache-{name}").set(cache.limit)
+            for found, number in cache.lookups.items():
+                self._lookups.labels(name, found).inc(number - self._counted_lookups[name, found])
+                self._counted_lookups[name, found] = number
         self._used.labels("bodies").set(self._bodies.used)
         self._limit.labels("bodies").set(self._bodies.limit)
-        self._used.labels("resident").set(psutil.Process().memory_info().rss)
+        self._used.labels("resident").set(self._process.memory_info().rss)
 
 
-class _ReleaseCollector(Collector):
-    """A Prometheus collector. Each time that metrics are requested, it says which releases are served and refused."""
+class _WorkerCollector(Collector):
+    """A Prometheus collector. Each time that metrics are requested, it describes all workers of the service."""
 
-    def __init__(self, releases: ServedReleases) -> None:
-        self._releases = releases
+    def __init__(self, workers: WorkerRegistry, shared: SharedCache | None) -> None:
+        self._workers = workers
+        self._shared = shared
 
     def collect(self) -> Iterable[Metric]:
+        count = GaugeMetricFamily("thumblab_workers", "Workers, by whether they can answer.", labels=["state"])
         served = GaugeMetricFamily(
-            "thumblab_release_served", "1 for the release that is served.", labels=["kind", "scope", "release"]
+            "thumblab_release_served", "Workers that serve this release.", labels=["kind", "scope", "release"]
         )
         refused = GaugeMetricFamily(
-            "thumblab_release_refused", "1 while the promoted release is refused.", labels=["kind", "scope"]
+            "thumblab_release_refused", "Workers that refuse the promoted release.", labels=["kind", "scope"]
         )
-        for slot in self._releases.slots:
-            loaded = slot.loaded
-            if loaded is not None:
-                served.add_metric([slot.kind, slot.scope, loaded.release_id], 1)
-            refused.add_metric([slot.kind, slot.scope], float(slot.refusal is not None))
-        return [served, refused]
+        states = [worker.state for worker in self._workers.all()]
+        ready = sum(state.ready for state in states)
+        count.add_metric(["ready"], ready)
+        count.add_metric(["loading"], len(states) - ready)
+        for (slot, release), number in Tally(item for state in states for item in state.served.items()).items():
+            served.add_metric([*slot.split("/", 1), release], number)
+        refusing = Tally(slot for state in states for slot in state.refused)
+        for slot in sorted({slot for state in states for slot in (*state.served, *state.refused)}):
+            refused.add_metric(slot.split("/", 1), refusing[slot])
+        return [count, served, refused, *self._of_shared_cache()]
+
+    def _of_shared_cache(self) -> Iterable[Metric]:
+        if self._shared is None:
+            return
+        for name, value in (("bytes", self._shared.used), ("limit_bytes", self._shared.limit)):
+            metric = GaugeMetricFamily(f"thumblab_shared_cache_{name}", "The file that the workers share.")
+            metric.add_metric([], value)
+            yield metric

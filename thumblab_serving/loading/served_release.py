@@ -5,6 +5,7 @@ A `ServedRelease` loads the release that the pointer of the scope names, and ref
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -16,6 +17,13 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.faults import Backoff, message
 
 T = TypeVar("T")
+
+PATIENCE_S = 5.0
+"""Maximum number of seconds that a request waits for a newly promoted release while an older one is loaded.
+
+A release usually loads in less than a second. If it names an encoder that is not loaded yet, it may take minutes. The
+requests that come in the meantime are answered with the older release.
+"""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -48,6 +56,8 @@ class ServedRelease(Generic[T]):
     release is refused, the release that was served before it stays served. `Backoff` says when the refused release is
     tried again: after at most one minute if the error may pass by itself, and else after at most ten. If the pointer
     moves, the new release is tried at once.
+
+    Releases are loaded in a thread of their own, one at a time.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -56,6 +66,8 @@ class ServedRelease(Generic[T]):
         self._store = store
         self._load = load
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
+        self._follower: threading.Thread | None = None
         self._loaded: Loaded[T] | None = None
         self._forgotten: Loaded[T] | None = None
         self._refusal: Refusal | None = None
@@ -82,6 +94,11 @@ class ServedRelease(Generic[T]):
         return self._loaded is None and self._pointer() is None
 
     @property
+    def can_serve(self) -> bool:
+        """Whether a release is loaded, or was forgotten and is read again by the next request."""
+        return self._loaded is not None or self._forgotten is not None
+
+    @property
     def loading(self) -> bool:
         """Whether a thread is loading a release."""
         return self._lock.locked()
@@ -90,25 +107,37 @@ class ServedRelease(Generic[T]):
         """Return the served release, or None. If the pointer has moved, first load the release that it names now.
 
         This may block, so call it from worker threads. A caller who has just promoted a release gets that release,
-        unless it is refused. If the pointer moved, one caller loads the new release, and all other callers wait until
-        it is loaded. When it is time to try a refused release again, one caller tries it, and the others get the
-        release that is served.
+        unless it is refused. If loading takes longer than `PATIENCE_S`, callers get the release that was served before,
+        if there is one. When it is time to try a refused release again, one caller waits for that, and the others get
+        the release that is served.
         """
         target = self._pointer()
         if not self._is_handled(target):
-            with self._lock:
-                self._follow_locked()
+            self._follow(None if self._loaded is None else PATIENCE_S)
         elif not self._is_settled(target):
-            self.follow_pointer()
-        return self._loaded
+            follower, is_new = self._start_following()
+            if is_new:
+                follower.join(PATIENCE_S)
+        return None if target is None else self._loaded  # A withdrawn release is never served from memory.
 
-    def follow_pointer(self) -> None:
-        """Load the release that the pointer names, unless it is loaded already or another thread is loading."""
-        if not self._is_settled(self._pointer()) and self._lock.acquire(blocking=False):
-            try:
-                self._follow_locked()
-            finally:
-                self._lock.release()
+    def follow_pointer(self, patience: float) -> None:
+        """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds for it.
+
+        If it takes longer, it is loaded in the background.
+        """
+        if not self._is_settled(self._pointer()):
+            follower, _ = self._start_following()
+            follower.join(patience)
+
+    def watch_pointer(self) -> None:
+        """Begin to load the release that the pointer names, if the pointer has moved, or if it is time to try it again.
+
+        This does not wait. A forgotten release is not read again before a request needs it.
+        """
+        target = self._pointer()
+        is_forgotten = self._forgotten is not None and self._forgotten.release_id == target
+        if not is_forgotten and not self._is_settled(target):
+            self._start_following()
 
     def forget(self) -> bool:
         """Forget the loaded release, so that the next request reads it from the disk again.
@@ -153,12 +182,35 @@ class ServedRelease(Generic[T]):
             return target is not None and target == self._refusal.release_id
         return target == (self._loaded.release_id if self._loaded else None)
 
-    def _follow_locked(self) -> None:
-        # The pointer may have moved while this thread waited for another thread that was loading. So read the pointer
-        # again.
-        target = self._pointer()
-        if self._is_settled(target):
-            return
+    def _follow(self, patience: float | None) -> None:
+        """Load the release that the pointer names. Wait until it is loaded, but at most `patience` seconds.
+
+        The pointer may move while a thread is loading. Then the release that it names now is loaded too.
+        """
+        deadline = None if patience is None else time.monotonic() + patience
+        while True:
+            follower, _ = self._start_following()
+            follower.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if follower.is_alive() or self._is_handled(self._pointer()):
+                return
+
+    def _start_following(self) -> tuple[threading.Thread, bool]:
+        """Return the thread that loads the release which the pointer names, and whether this call has started it."""
+        with self._starting:
+            if self._follower is not None and self._follower.is_alive():
+                return self._follower, False
+            name = f"load-{self.kind}-{self.scope}"
+            self._follower = threading.Thread(target=self._follow_pointer, name=name, daemon=True)
+            self._follower.start()
+            return self._follower, True
+
+    def _follow_pointer(self) -> None:
+        with self._lock:
+            target = self._pointer()
+            if not self._is_settled(target):
+                self._move_to(target)
+
+    def _move_to(self, target: str | Refusal | None) -> None:
         if isinstance(target, Refusal):
             self._refuse(target)
         elif target is None:  # The scope was withdrawn, because data must be deleted. So forget the release.

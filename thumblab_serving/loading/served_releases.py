@@ -4,6 +4,7 @@ The model and the indices are the latest releases that the service can use.
 """
 
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from thumblab_core.settings import Settings
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
+from thumblab_serving.workers.shared_cache import SharedCache
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -55,11 +57,13 @@ class Resolved:
 class ServedReleases:
     """The served model and indices, with their encoders. Many threads may use this object at the same time.
 
-    Methods that may load a release or an encoder block, so call them from worker threads.
+    Methods that may load a release or an encoder block, so call them from worker threads. With `shared`, the workers of
+    the service share the vectors of the encoders.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: SharedCache | None = None) -> None:
         self._settings = settings
+        self._shared = shared
         self._store = ReleaseStore(settings.releases)
         self.model: ServedRelease[TrainedRanker] = ServedRelease(self._store, MODEL, ALL, self._load_model)
         self.indices = {niche: ServedRelease(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
@@ -102,15 +106,26 @@ class ServedReleases:
             slot.current()
         self._drop_unused_encoders()
 
-    def follow_pointers(self) -> None:
-        """Load the releases that were promoted since the last call, without waiting for other threads.
+    def follow_pointers(self, patience: float) -> None:
+        """Load the releases that were promoted since the last call. Wait at most `patience` seconds for them.
 
-        Before the encoders are warm, this does nothing.
+        What takes longer is loaded in the background. Before the encoders are warm, this does nothing.
         """
         if self._encoders is not None:
+            deadline = time.monotonic() + patience
             for slot in self.slots:
-                slot.follow_pointer()
+                slot.follow_pointer(max(0.0, deadline - time.monotonic()))
             self._drop_unused_encoders()
+
+    def watch_pointers(self) -> None:
+        """Begin to load the releases that were promoted since the last call. Does not wait for them."""
+        for slot in self.slots:
+            slot.watch_pointer()
+        self._drop_unused_encoders()
+
+    def forget_indices(self) -> list[Niche]:
+        """Forget the loaded indices, so that they are read from the disk again. Return the niches that had one."""
+        return [niche for niche, slot in self.indices.items() if slot.forget()]
 
     def resolve(self, niche: Niche) -> "Resolved":
         """Return the releases with which a request for a niche is answered. Reads each pointer once.
@@ -140,7 +155,7 @@ class ServedReleases:
         if self._failure is not None and not self._backoff.due:
             raise NotReadyError(self._failure)
         try:
-            encoders = Encoders(title_encoder(self._settings.title_encoder), self._new_image_encoder)
+            encoders = Encoders(title_encoder(self._settings.title_encoder), self._new_image_encoder, self._shared)
             encoders.warm()
             for name in self._promoted_encoders():
                 encoders.image(name)

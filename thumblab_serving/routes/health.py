@@ -1,5 +1,6 @@
 """The routes `/health` (what is loaded), `/ready` (whether the service can answer) and `/metrics`."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_serving.dagster_runs.scheduler import SchedulerStatus, SchedulerWatch
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
@@ -26,8 +28,12 @@ from thumblab_serving.schemas.health import (
     ScheduleOut,
     SchedulerOut,
     ServedOut,
+    SharedCacheOut,
+    WorkerOut,
 )
 from thumblab_serving.scoring.scorer import Scorer
+from thumblab_serving.workers.registry import Worker, WorkerRegistry
+from thumblab_serving.workers.shared_cache import SharedCache
 
 router = APIRouter(tags=["operations"])
 
@@ -69,10 +75,47 @@ async def _state(request: Request) -> HealthOut:
     limiter: CapacityLimiter = request.app.state.health_limiter
     await to_thread.run_sync(scorer.follow_pointers, limiter=limiter)
     failure_of_keys = await to_thread.run_sync(keys.failure, limiter=limiter)
-    return describe(scorer, failure_of_keys, await scheduler.status())
+    parts = (failure_of_keys, await scheduler.status(), await _workers(request), _shared_cache(request))
+    return describe(scorer, *parts)
 
 
-def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerStatus) -> HealthOut:
+async def _workers(request: Request) -> list[WorkerOut]:
+    workers: WorkerRegistry = request.app.state.workers
+    return [
+        _worker(worker) for worker in await to_thread.run_sync(workers.all, limiter=request.app.state.health_limiter)
+    ]
+
+
+def _worker(worker: Worker) -> WorkerOut:
+    served = worker.state.served
+    return WorkerOut(
+        answers=worker.itself,
+        ready=worker.state.ready,
+        started_at=datetime.fromtimestamp(worker.started, UTC),
+        model=served.get(f"{MODEL}/{ALL}"),
+        indices={
+            slot.removeprefix(f"{INDEX}/"): release for slot, release in served.items() if slot.startswith(f"{INDEX}/")
+        },
+    )
+
+
+def _shared_cache(request: Request) -> SharedCacheOut:
+    """Say whether the cache of the workers, and the knowledge of their states, can be shared."""
+    shared: SharedCache | None = request.app.state.shared_cache
+    workers: WorkerRegistry = request.app.state.workers
+    if shared is None:
+        return SharedCacheOut(state="one_worker", reason=None)
+    failure = shared.failure or workers.failure
+    return SharedCacheOut(state="fine" if failure is None else "failed", reason=failure)
+
+
+def describe(
+    scorer: Scorer,
+    failure_of_keys: str | None,
+    scheduler: SchedulerStatus,
+    workers: list[WorkerOut],
+    shared_cache: SharedCacheOut,
+) -> HealthOut:
     """Return the state of every component. Loads nothing."""
     releases = scorer.releases
     model = _served(releases.model)
@@ -92,6 +135,8 @@ def describe(scorer: Scorer, failure_of_keys: str | None, scheduler: SchedulerSt
         predictions=_predictions(scorer),
         keys=KeysOut(state="fine" if failure_of_keys is None else "failed", reason=failure_of_keys),
         scheduler=_scheduler(scheduler),
+        workers=workers,
+        shared_cache=shared_cache,
         library_note=scorer.library_note,
     )
 

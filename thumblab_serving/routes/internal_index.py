@@ -28,6 +28,7 @@ from thumblab_serving.schemas.library_index import (
     SidecarMetaOut,
 )
 from thumblab_serving.scoring.scorer import Scorer
+from thumblab_serving.workers.registry import WorkerRegistry
 
 router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
 how_to_call = APIRouter(include_in_schema=False)
@@ -81,19 +82,21 @@ async def index_status(request: Request) -> FaissStatusOut:
     router.post,
     "/internal/clear-cache",
     "/admin/faiss/clear-cache",
-    summary="Forget the indices that this process has in memory",
+    summary="Forget the indices that the workers have in memory",
     responses=error_responses(401),
 )
 async def clear_cache(request: Request) -> ClearCacheOut:
     """The next request of a niche reads its index from the disk again, and verifies it.
 
-    If it cannot be read, the index that was in memory serves on, and `/health` says why. The caches of other workers
-    are not cleared.
+    If it cannot be read, the index that was in memory serves on, and `/health` says why. The other workers forget their
+    indices within about a second. The answer says what the worker that answers has cleared.
     """
     scorer: Scorer = request.app.state.scorer
-    cleared = await to_thread.run_sync(lambda: [n for n, slot in scorer.releases.indices.items() if slot.forget()])
+    workers: WorkerRegistry = request.app.state.workers
+    cleared = await to_thread.run_sync(scorer.releases.forget_indices)
+    await to_thread.run_sync(workers.ask_to_forget)
     return ClearCacheOut(
-        message=f"{len(cleared)} indices were cleared from the memory of this process; they are read again when used",
+        message=f"{len(cleared)} indices were cleared from memory; they are read again when used",
         cleared=cleared,
         cache_stats=_cache_stats(request),
         timestamp=datetime.now(UTC),

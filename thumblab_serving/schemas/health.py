@@ -114,6 +114,27 @@ class SchedulerOut(BaseModel):
     schedules: list[ScheduleOut]
 
 
+class WorkerOut(BaseModel):
+    """A process of the service. All of them answer requests, and each loads its own releases."""
+
+    answers: bool = Field(
+        description="Whether this worker made this answer. The other fields of `/health` are its own."
+    )
+    ready: bool
+    started_at: datetime
+    model: str | None = Field(description="The model release that the worker serves.")
+    indices: dict[str, str] = Field(description="The index release that the worker serves, by niche.")
+
+
+class SharedCacheOut(BaseModel):
+    """The cache that all workers share. If it fails, each worker still has its own caches."""
+
+    state: Literal["one_worker", "fine", "failed"] = Field(
+        description="`one_worker`: there is one worker, so nothing is shared."
+    )
+    reason: str | None = Field(description="Why it cannot be used.")
+
+
 class HealthOut(BaseModel):
     """The state of a service that is alive. `ready` says whether it can answer requests."""
 
@@ -129,4 +150,6 @@ class HealthOut(BaseModel):
     predictions: PredictionsOut
     keys: KeysOut
     scheduler: SchedulerOut
+    workers: list[WorkerOut]
+    shared_cache: SharedCacheOut
     library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

@@ -23,6 +23,7 @@ from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
+from thumblab_serving.loading.served_release import PATIENCE_S
 from thumblab_serving.loading.served_releases import NotReadyError, Resolved, ServedReleases
 from thumblab_serving.loading.stored_library import StoredLibraries
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
@@ -41,6 +42,14 @@ from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import EncodedTitle, RankingContext, rank
 from thumblab_serving.scoring.similarity import Similarity, choose_similarity
 from thumblab_serving.scoring.why import explained
+from thumblab_serving.workers.registry import WorkerState
+from thumblab_serving.workers.shared_cache import SharedCache
+
+_SHORT_WAIT_S = 0.8
+"""Maximum number of seconds that `follow_pointers` waits for a release once the model is loaded.
+
+`/health` calls it, and must answer within a second.
+"""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -53,20 +62,23 @@ class Scorer:
     """An object that scores thumbnails with the promoted releases.
 
     Its methods block the calling thread. Many threads may use it at the same time. Close it after use. With a `keeper`,
-    answers can be kept as predictions. The keeper is closed together with the scorer.
+    answers can be kept as predictions. The keeper is closed together with the scorer. With `shared`, the workers of the
+    service share what was computed of pictures and titles.
     """
 
-    def __init__(self, settings: Settings, keeper: PredictionKeeper | None = None) -> None:
+    def __init__(
+        self, settings: Settings, keeper: PredictionKeeper | None = None, shared: SharedCache | None = None
+    ) -> None:
         self.keeper = keeper
         self.library_note = read_note(settings.data_dir)
-        self.releases = ServedReleases(settings)
-        self.measuring = SubScoreMeters(settings)
+        self.releases = ServedReleases(settings, shared)
+        self.measuring = SubScoreMeters(settings, shared)
         self.database = ServiceDatabase(settings)
         self.stored_libraries = StoredLibraries(self.database, settings.library_days)
         self.adapters = ServedAdapters(ReleaseStore(settings.releases))
         self.channel_names = ChannelNames(ReleaseStore(settings.releases), self.database)
         fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
-        self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s)
+        self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s, shared)
         self.canary = Canary(self._score_drawn_pictures)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
@@ -88,12 +100,30 @@ class Scorer:
         return self._failure
 
     @property
+    def is_ready(self) -> bool:
+        """Whether requests can be answered: everything is loaded and rehearsed, and the last canary was scored."""
+        has_index = any(slot.can_serve for slot in self.releases.indices.values())
+        is_loaded = self.releases.model.loaded is not None and has_index
+        is_warm = self.releases.warm_encoders is not None and self.measuring.is_warm and self._rehearsed
+        return is_loaded and is_warm and self.canary.failure is None
+
+    @property
+    def state(self) -> WorkerState:
+        """What the other workers of the service are told about this one."""
+        slots = self.releases.slots
+        return WorkerState(
+            self.is_ready,
+            {f"{slot.kind}/{slot.scope}": slot.loaded.release_id for slot in slots if slot.loaded is not None},
+            {f"{slot.kind}/{slot.scope}": slot.refusal.reason for slot in slots if slot.refusal is not None},
+        )
+
+    @property
     def caches(self) -> dict[str, Cache[Any]]:
         """All caches, by the names under which the metrics show them.
 
         The caches of the encoders appear once the encoders are warm.
         """
-        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "appearances": self.intake.appearances}
+        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "appearances": self.intake.facts}
         caches = own | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
@@ -122,11 +152,13 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        Then make a rehearsal, if none has succeeded yet and everything that it needs is loaded. If another thread loads
-        or rehearses already, this call does not wait for that thread. `Backoff` says when a failed rehearsal is tried
+        What takes longer than a second is loaded in the background. Before a model is loaded, this waits a few seconds.
+
+        Then make a rehearsal, if none has succeeded yet and everything that it needs is loaded. If another thread
+        rehearses already, this call does not wait for that thread. `Backoff` says when a failed rehearsal is tried
         again.
         """
-        self.releases.follow_pointers()
+        self.releases.follow_pointers(PATIENCE_S if self.releases.model.loaded is None else _SHORT_WAIT_S)
         indices = self.releases.indices.values()
         can_answer = self.releases.model.loaded is not None and any(slot.loaded for slot in indices)
         if can_answer and self.measuring.is_warm and not self._rehearsed and self._rehearsing.acquire(blocking=False):

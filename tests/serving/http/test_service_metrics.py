@@ -52,20 +52,28 @@ import os, signal
 from types import SimpleNamespace
 from thumblab_serving.http.bodies import Budget
 from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.workers.registry import WorkerRegistry, WorkerState
+from thumblab_serving.workers.shared_folder import shared_folder
 
-scorer = SimpleNamespace(releases=SimpleNamespace(slots=[]), caches={})
+scorer = SimpleNamespace(caches={})
+
+def registry(state):
+    return WorkerRegistry(shared_folder("workers"), lambda: state)
+
 done, workers = os.pipe(), []
 for _ in range(2):
     workers.append(os.fork())
     if workers[-1] == 0:
         budget = Budget(100)
         budget.take(30)
-        Metrics(scorer, budget).request("GET", "/health", 200, 0.1)
+        own = registry(WorkerState(True, {"model/all": "m1", "index/tech": f"i{len(workers)}"}, {"model/all": "damaged"}))
+        Metrics(scorer, budget, own).request("GET", "/health", 200, 0.1)
+        own.update()
         os.write(done[1], b".")
         signal.pause()
 for _ in workers:
     os.read(done[0], 1)
-print(Metrics(scorer, Budget(100)).text().decode())
+print(Metrics(scorer, Budget(100), registry(WorkerState(False, {"model/all": "m0"}))).text().decode())
 for worker in workers:
     os.kill(worker, signal.SIGKILL)
 """
@@ -81,6 +89,12 @@ def test_one_worker_reports_the_metrics_of_all_workers(tmp_path):
     )
     assert 'thumblab_request_seconds_count{method="GET",route="/health",status="200"} 2.0' in done.stdout, done.stderr
     assert 'thumblab_memory_bytes{use="bodies"} 60.0' in done.stdout
+    assert 'thumblab_workers{state="ready"} 2.0' in done.stdout
+    assert 'thumblab_workers{state="loading"} 1.0' in done.stdout
+    assert 'thumblab_release_served{kind="model",release="m1",scope="all"} 2.0' in done.stdout
+    assert 'thumblab_release_served{kind="index",release="i1",scope="tech"} 1.0' in done.stdout
+    assert 'thumblab_release_refused{kind="model",scope="all"} 2.0' in done.stdout
+    assert 'thumblab_release_refused{kind="index",scope="tech"} 0.0' in done.stdout
 
 
 def test_files_of_a_dead_worker_may_be_deleted_by_another_worker(tmp_path, monkeypatch):
@@ -88,6 +102,7 @@ def test_files_of_a_dead_worker_may_be_deleted_by_another_worker(tmp_path, monke
 
     from thumblab_serving.http import metrics
     from thumblab_serving.http.bodies import Budget
+    from thumblab_serving.workers.registry import WorkerRegistry, WorkerState
 
     (tmp_path / "gauge_livesum_4194999.db").touch()
 
@@ -98,5 +113,5 @@ def test_files_of_a_dead_worker_may_be_deleted_by_another_worker(tmp_path, monke
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(metrics.psutil, "pid_exists", lambda _: False)
     monkeypatch.setattr(metrics.multiprocess, "mark_process_dead", removed_first)
-    scorer = SimpleNamespace(releases=SimpleNamespace(slots=[]), caches={})
-    assert b"thumblab_release_served" in metrics.Metrics(scorer, Budget(1)).text()
+    workers = WorkerRegistry(None, lambda: WorkerState(True, {"model/all": "m"}))
+    assert b"thumblab_release_served" in metrics.Metrics(SimpleNamespace(caches={}), Budget(1), workers).text()

@@ -1,0 +1,104 @@
+"""Test that workers which die or hang are replaced, and that the others answer all the while."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+SMALL = Path(__file__).with_name("small_service.py")
+
+
+class Small:
+    """A running service whose workers answer with their process ids."""
+
+    def __init__(self, process, port, started):
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.started = started
+
+    def ask(self):
+        return int(httpx.get(self.url, trust_env=False, timeout=30).text)
+
+    def pids(self):
+        return [int(line) for line in self.started.read_text().split()] if self.started.exists() else []
+
+    def wait_for(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert self.process.poll() is None, "the service ended"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@contextmanager
+def small_service(folder, workers_are="fine"):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {"STARTED": str(folder / "started"), "WORKERS_ARE": workers_are}
+    with subprocess.Popen([sys.executable, str(SMALL), str(port)], env=environment, cwd=SMALL.parent) as process:
+        service = Small(process, port, folder / "started")
+        service.wait_for(lambda: len(service.pids()) == 2)
+        try:
+            yield service
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                for child in psutil.Process(process.pid).children() if process.poll() is None else []:
+                    child.kill()
+                process.kill()
+
+
+def is_alive(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_worker_is_replaced_while_another_one_hangs_and_then_that_one_too(tmp_path):
+    with small_service(tmp_path) as service:
+        hangs, dies = service.pids()
+        os.kill(hangs, signal.SIGSTOP)
+        os.kill(dies, signal.SIGKILL)
+        service.wait_for(lambda: len(service.pids()) > 2)
+        assert service.ask() == service.pids()[2]
+        service.wait_for(lambda: not is_alive(hangs))
+        service.wait_for(lambda: len(service.pids()) == 4)
+        assert {service.ask() for _ in range(5)} <= set(service.pids()[2:])
+
+
+def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
+    with small_service(tmp_path, "unlucky") as service:
+        lives, dies = service.pids()
+        service.wait_for(lambda: service.ask() == lives)  # The supervisor learns that a worker has served.
+        os.kill(dies, signal.SIGKILL)
+        service.wait_for(lambda: len(service.pids()) > 4)
+        assert service.ask() == lives
+
+
+def test_workers_that_never_served_end_the_service(tmp_path):
+    (tmp_path / "started").write_text("1\n2\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {"STARTED": str(tmp_path / "started"), "WORKERS_ARE": "unlucky"}
+    done = subprocess.run(
+        [sys.executable, str(SMALL), str(port)],
+        env=environment, cwd=SMALL.parent, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "failed to start, so the service ends" in done.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_all_workers_end_with_the_service(tmp_path, sent):
+    with small_service(tmp_path) as service:
+        service.ask()
+        service.process.send_signal(sent)
+        service.process.wait(30)
+        assert not any(map(is_alive, service.pids()))

@@ -1,0 +1,61 @@
+"""Load what a worker answers with, and follow the pointers as long as the worker runs."""
+
+import asyncio
+import logging
+import signal
+
+from anyio import CapacityLimiter, to_thread
+
+from thumblab_serving.loading.faults import message
+from thumblab_serving.loading.served_releases import NotReadyError
+from thumblab_serving.scoring.scorer import Scorer
+from thumblab_serving.workers.registry import WorkerRegistry, is_orphan
+
+_POLL_S = 1.0
+"""Seconds between two looks at the pointers, and between two attempts to load what could not be loaded.
+
+A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
+"""
+_HANDOVER_S = 0.1
+
+_log = logging.getLogger("thumblab_serving")
+
+
+async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
+    """Load encoders, meters and releases, and then the releases that are promoted later. Never returns.
+
+    Each request reads the pointers too. But a worker that gets no requests must also follow them, so that its next
+    answer does not have to wait, and so that all workers serve the same releases.
+    """
+    limiter, step, logged = CapacityLimiter(1), scorer.load, None
+    while True:
+        try:
+            await to_thread.run_sync(step, limiter=limiter)
+            # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
+            # last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats it.
+            step = scorer.releases.watch_pointers if scorer.rehearsed else scorer.follow_pointers
+        except Exception as error:  # noqa: BLE001  the process lives on, and tries again
+            if (failure := message(error)) != logged:  # Log each failure once, and not every second.
+                _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
+                logged = failure
+        await to_thread.run_sync(_share, scorer, workers, limiter=limiter)
+        if is_orphan():
+            _log.error("the process that supervises the workers is gone, so this worker ends")
+            signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(_POLL_S)
+
+
+async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
+    """Wait until this worker is ready, as long as another worker is.
+
+    A worker that replaces a dead one takes no connections before it can answer. The others take them meanwhile.
+    """
+    while not scorer.is_ready and workers.has_other_ready():
+        await asyncio.sleep(_HANDOVER_S)
+
+
+def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
+    """Do what another worker has asked for, and tell the others the state of this worker."""
+    if workers.is_asked_to_forget():
+        scorer.releases.forget_indices()
+    workers.update()

@@ -1,0 +1,168 @@
+"""Let each worker of a service know the state of the others.
+
+Each worker writes its state to a file in a folder that all of them share. So any worker can answer `/health` and
+`/metrics` for the whole service.
+"""
+
+import json
+import multiprocessing
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+_FORGET = "forget"
+"""Name of the file whose text changes when the workers have to forget their indices."""
+
+_LARGEST = 256 * 1024
+"""Maximum number of bytes of the file of a worker. A larger file is no worker's."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """The state of a worker: whether it is ready, and which releases it serves and refuses.
+
+    `served` and `refused` have the releases and the reasons by `kind/scope`.
+    """
+
+    ready: bool
+    served: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker with its state. `started` is the Unix time at which its process started. `itself` is whether it asks."""
+
+    started: float
+    state: WorkerState
+    itself: bool
+
+
+class WorkerRegistry:
+    """The states of all workers of a service, in files in `folder`. If `folder` is None, there is one worker.
+
+    `describe` returns the state of this worker. If the folder cannot be read or written, `failure` says why, and only
+    this worker is known.
+    """
+
+    def __init__(self, folder: Path | None, describe: Callable[[], WorkerState]) -> None:
+        self._folder = folder
+        self._describe = describe
+        self._started = psutil.Process().create_time()
+        self._written: WorkerState | None = None
+        self._forgotten = self._asked_to_forget()
+        self.failure: str | None = None
+
+    def update(self) -> None:
+        """Write the state of this worker, if it has changed."""
+        state = self._describe()
+        if self._folder is None or (state == self._written and self._path(os.getpid()).exists()):
+            return
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary = self._folder / f"{os.getpid()}.{secrets.token_hex(4)}.new"
+            temporary.write_text(json.dumps({"started": self._started, **asdict(state)}))
+            temporary.replace(self._path(os.getpid()))
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._written, self.failure = state, None
+
+    def remove(self) -> None:
+        """Remove the state of this worker, because the worker ends."""
+        if self._folder is not None:
+            with suppress(OSError):
+                self._path(os.getpid()).unlink(missing_ok=True)
+
+    def ask_to_forget(self) -> None:
+        """Ask the other workers to forget the indices in their memory. They do so within about a second."""
+        if self._folder is None:
+            return
+        self._forgotten = secrets.token_hex(8)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            written = self._folder / f"{os.getpid()}.{self._forgotten}.new"
+            written.write_text(self._forgotten)
+            written.replace(self._folder / _FORGET)
+        except OSError as error:
+            self._fail(error)
+
+    def is_asked_to_forget(self) -> bool:
+        """Return whether another worker has called `ask_to_forget` since the last call."""
+        before, self._forgotten = self._forgotten, self._asked_to_forget()
+        return self._forgotten not in (None, before)
+
+    def all(self) -> list[Worker]:
+        """Return all living workers, the oldest first. The files of dead workers are removed."""
+        workers = [Worker(self._started, self._describe(), True), *self._others()]
+        return sorted(workers, key=lambda worker: worker.started)
+
+    def has_other_ready(self) -> bool:
+        """Return whether another worker of the service is ready."""
+        return any(worker.state.ready for worker in self._others())
+
+    def _others(self) -> list[Worker]:
+        if self._folder is None:
+            return []
+        others = []
+        try:
+            paths = [path for path in self._folder.glob("*.json") if path.stem != str(os.getpid())]
+        except OSError as error:
+            self._fail(error)
+            return []
+        for path in paths:
+            worker = _read(path)
+            if worker is not None and _lives(path.stem, worker.started):
+                others.append(worker)
+            else:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        return others
+
+    def _asked_to_forget(self) -> str | None:
+        if self._folder is not None:
+            with suppress(OSError, ValueError):
+                return (self._folder / _FORGET).read_text()[:64]
+        return None
+
+    def _path(self, process: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{process}.json"
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = f"the states of the workers cannot be shared ({error.strerror or type(error).__name__})"
+
+
+def is_orphan() -> bool:
+    """Return whether the process that started this worker, and replaces it when it dies, is gone."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
+def _read(path: Path) -> Worker | None:
+    """Return the worker that wrote a file, or None if no worker wrote it."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            return None
+        stored = json.loads(path.read_text())
+        state = WorkerState(stored["ready"] is True, _texts(stored["served"]), _texts(stored["refused"]))
+        return Worker(float(stored["started"]), state, False)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _texts(stored: Mapping[str, str]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in stored.items()}
+
+
+def _lives(process: str, started: float) -> bool:
+    """Return whether the process with this id is the one that started at this time. Ids are used again."""
+    try:
+        return abs(psutil.Process(int(process)).create_time() - started) < 1
+    except (psutil.Error, ValueError):
+        return False

@@ -1,0 +1,84 @@
+"""Start the workers of a service, and replace those that die or hang."""
+
+import logging
+import time
+from contextlib import suppress
+
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+_SHORTEST_LIFE_S = 60.0
+"""A worker that dies sooner is replaced after a wait, which doubles with each such death in a row."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+
+_log = logging.getLogger("uvicorn.error")
+
+
+class _Place:
+    """The place of one worker after the other: when the worker started, and how long the next one has to wait."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.asked: float | None = None
+        self.wait = 0.0
+        self.next_start: float | None = None
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor, with other rules for workers that die.
+
+    uvicorn asks one worker after the other whether it lives, and waits for each answer. So a busy worker delays the
+    replacement of a dead one, for up to `timeout_worker_healthcheck` seconds. And uvicorn ends the whole service if a
+    replacement fails to start. Here, no worker waits for another, and a worker that serves is never ended because
+    another one cannot start. Workers that die soon after their start are replaced at growing intervals.
+    """
+
+    _has_served = False
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        self._places: dict[int, _Place] = {}
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died or hang. uvicorn calls this twice a second."""
+        for number, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            place = self._places.setdefault(number, _Place())
+            if place.next_start is None and not self._lives(process, place):
+                self._bury(process, place)
+            if place.next_start is not None and time.monotonic() >= place.next_start:
+                self._replace(number, place)
+
+    def _lives(self, process: Process, place: _Place) -> bool:
+        """Return whether a worker runs, and has answered the last ping or still has time to answer it."""
+        if not process.process.is_alive():
+            return False
+        with suppress(OSError, EOFError):
+            while process.parent_conn.poll(0):
+                self._has_served = process.parent_conn.recv() is True or self._has_served
+                place.asked = None
+            if place.asked is None:
+                process.parent_conn.send(b"ping")
+                place.asked = time.monotonic()
+        return place.asked is None or time.monotonic() - place.asked < self.config.timeout_worker_healthcheck
+
+    def _bury(self, process: Process, place: _Place) -> None:
+        hung = process.process.is_alive()
+        process.kill()
+        process.join()
+        if process.exitcode == STARTUP_FAILURE and not self._has_served:
+            _log.error("Worker [%s] failed to start, so the service ends.", process.pid)
+            self.should_exit.set()
+            return
+        lived = time.monotonic() - place.started
+        place.wait = 0.0 if lived > _SHORTEST_LIFE_S else min(max(_FIRST_WAIT_S, 2 * place.wait), _LONGEST_WAIT_S)
+        place.next_start = time.monotonic() + place.wait
+        what = "did not answer and was killed" if hung else f"died with exit code {process.exitcode}"
+        _log.error("Worker [%s] %s. It is replaced in %.0f s.", process.pid, what, place.wait)
+
+    def _replace(self, number: int, place: _Place) -> None:
+        process = Process(self.config, self.sockets)
+        process.start()
+        self.processes[number] = process
+        place.started, place.asked, place.next_start = time.monotonic(), None, None
