@@ -1,0 +1,207 @@
+"""Measure how long answers take, beside the obvious handler and beside the bare work.
+
+    python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
+
+Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time and are asked in turn,
+so that other programs on the machine slow down all of them. The weights are random, because the time does not depend
+on them. There are four sides:
+
+- *bare*: decode, encode, search and rank in one thread, with the functions of the lab, without a server;
+- *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
+- *uncached*: the service, while it caches no vectors but has measured the sub-scores before;
+- *cached*: the service, asked about pictures that it has scored before;
+- *new*: the service, asked about pictures that it has never seen. It also measures their sub-scores.
+
+The overhead is the time of *uncached* with one client, compared with *bare*.
+"""
+
+import argparse
+import http.client
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.service.lab import KEY, NICHE, TITLE, VIT, make_lab, thumbnails
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.images import decode
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+
+CLIENTS, ROUNDS = (1, 8, 32), 5
+_PICTURES = 16
+_PER_ROUND = 24
+"""Requests that one client sends in a round. Several clients send together this many, or one each."""
+_NEW_PER_ROUND = 6
+_BOUNDARY = "boundary-of-the-benchmark"
+_HEADERS = {"X-API-Key": KEY, "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+_START_S = 180
+
+
+def body_of(pictures: Sequence[bytes]) -> bytes:
+    """Return the body of a request for two pictures."""
+    fields = {"title": TITLE, "category": NICHE}
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    for number, picture in enumerate(pictures):
+        head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="thumbnails"; filename="{number}.jpg"\r\n\r\n'
+        parts += [head.encode(), picture, b"\r\n"]
+    return b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()])
+
+
+@contextmanager
+def running(module: str, *arguments: str) -> Iterator[int]:
+    """Run a server of this benchmark in a process of its own. Yield its port once it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder, encoder, *rest = arguments
+    command = [sys.executable, "-m", f"benchmarks.service.{module}", folder, encoder, str(port), *rest]
+    with subprocess.Popen(command) as process:
+        try:
+            deadline = time.monotonic() + _START_S
+            while not _answers(port, "/ready" if module == "served" else "/openapi.json"):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{module} did not start")
+                time.sleep(0.2)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def ask(port: int, bodies: Sequence[bytes], clients: int) -> list[float]:
+    """Send the requests from several clients at once, and return the seconds of each."""
+    waiting, lock, seconds = list(bodies), threading.Lock(), []
+
+    def run() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                body = waiting.pop()
+            start = time.perf_counter()
+            connection.request("POST", "/v1/score", body, _HEADERS)
+            reply = connection.getresponse()
+            text = reply.read()
+            seconds.append(time.perf_counter() - start)
+            if reply.status != 200:
+                raise RuntimeError(text[:500])
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(seconds) != len(bodies):
+        raise RuntimeError("a request failed")
+    return seconds
+
+
+def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
+    """Return a function that does the work of an answer for two pictures, without a server and its checks."""
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+    store = ReleaseStore(settings.releases)
+    index, model = store.serving.current(INDEX, NICHE), store.serving.current(MODEL, ALL)
+    assert index is not None
+    assert model is not None
+    library, ranker = NicheIndex.load(index), TrainedRanker.load(model)
+    images, titles = image_encoder(settings), title_encoder(settings.title_encoder)
+    title = titles.encode_texts([TITLE])
+
+    def work(pictures: Sequence[bytes]) -> object:
+        vectors = np.concatenate([images.encode_prepared([images.prepare(decode(data).pixels)]) for data in pictures])
+        found = [library.search(vector, 200) for vector in vectors]
+        return found, ranker.predict(vectors, np.repeat(title, len(vectors), axis=0), [TITLE] * len(vectors))
+
+    return work
+
+
+def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console) -> Table:
+    """Return a table with the median time of a request, for each number of clients and each side."""
+    pictures = thumbnails(_PICTURES)
+    pairs = [(pictures[n], pictures[(n + 5) % _PICTURES]) for n in range(_PICTURES)]
+    known = [body_of(pair) for pair in pairs]
+    seconds: dict[tuple[str, int], list[float]] = {}
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="thumblab-bench-"))
+        settings = make_lab(Path(folder), encoder)
+        work = bare_work(settings)
+        ports = {
+            "obvious": stack.enter_context(running("obvious", folder, encoder)),
+            "uncached": stack.enter_context(running("served", folder, encoder, "uncached")),
+            "cached": stack.enter_context(running("served", folder, encoder)),
+        }
+        for port in ports.values():
+            ask(port, known, 2)
+        for pair in pairs[:4]:
+            work(pair)
+        for number in range(rounds):
+            console.print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", style="dim")
+            for count in clients:
+                asked = [known[n % _PICTURES] for n in range(max(_PER_ROUND, 2 * count))]
+                for side, port in ports.items():
+                    seconds.setdefault((side, count), []).extend(ask(port, asked, count))
+                fresh = [body_of([data + secrets.token_bytes(9) for data in pair]) for pair in pairs[:_NEW_PER_ROUND]]
+                seconds.setdefault(("new", count), []).extend(ask(ports["cached"], fresh, count))
+            for n in range(_PER_ROUND):
+                start = time.perf_counter()
+                work(pairs[n % _PICTURES])
+                seconds.setdefault(("bare", 1), []).append(time.perf_counter() - start)
+    return _table(encoder, clients, seconds)
+
+
+def _table(encoder: str, clients: Sequence[int], seconds: dict[tuple[str, int], list[float]]) -> Table:
+    medians = {key: statistics.median(values) for key, values in seconds.items()}
+    overhead = medians["uncached", clients[0]] / medians["bare", 1] - 1 if clients[0] == 1 else float("nan")
+    title = f"Two thumbnails of 1280x720, {encoder}, median milliseconds. Overhead over bare work: {overhead:+.1%}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("clients", "bare", "obvious", "uncached", "cached", "new", "uncached/obvious", "cached/obvious"):
+        table.add_column(column, justify="right")
+    for count in clients:
+        obvious = medians["obvious", count]
+        bare = f"{1000 * medians['bare', 1]:.1f}" if count == 1 else ""
+        times = [f"{1000 * medians[side, count]:.1f}" for side in ("obvious", "uncached", "cached", "new")]
+        ratios = [f"{medians[side, count] / obvious:.2f}" for side in ("uncached", "cached")]
+        table.add_row(str(count), bare, *times, *ratios)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service.measure", description=__doc__)
+    parser.add_argument("--encoder", choices=[VIT, "builtin"], default=VIT, help="default: ViT-B-32")
+    parser.add_argument("--clients", nargs="+", type=int, default=list(CLIENTS), help="default: 1 8 32")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
+    options = parser.parse_args()
+    console = Console()
+    console.print(measure(options.encoder, options.clients, options.rounds, console))
+
+
+if __name__ == "__main__":
+    main()
