@@ -1,11 +1,12 @@
 """Run the benchmarks of `make bench`.
 
-They measure five things:
+They measure six things:
 - the encoding of pictures and titles and the sub-scores, each compared with decoding the JPEG file;
 - the encoding of pictures by open_clip models, compared with the code in open_clip's README;
 - the time to build a library from its rows in PostgreSQL and to load it as the scoring service does;
 - the search for similar pictures, compared with numpy, autofaiss and pgvector;
-- the training of the ranking model, compared with a plain PyTorch loop.
+- the training of the ranking model, compared with a plain PyTorch loop;
+- the answers of the scoring service, compared with an obvious FastAPI handler and with the work that an answer needs.
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
@@ -23,6 +24,9 @@ from rich.table import Table
 
 from benchmarks.encoding import MODELS, encoding
 from benchmarks.library import SIZES, measure
+from benchmarks.service.lab import VIT
+from benchmarks.service.measure import CLIENTS, ROUNDS
+from benchmarks.service.measure import measure as measure_service
 from benchmarks.training import EPOCHS, PAIRS, PLAIN_EPOCHS, THREADS, training
 from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
@@ -76,6 +80,7 @@ def main() -> None:
     console.print(encoding(list(MODELS), None, console))
     measure(SIZES, with_autofaiss=True, with_pgvector=True, console=console)
     console.print(training(PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS))
+    measure_service(VIT, CLIENTS, ROUNDS, console)
 
 
 if __name__ == "__main__":

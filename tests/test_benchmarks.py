@@ -19,8 +19,12 @@ from demo.catalogues.effects import ONE_TITLE
 from thumblab_core.ranking.kernel import VARIANCES
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("__"))
-WITH_HELP = [name for name in MODULES if "argparse" in (FOLDER / f"{name}.py").read_text()]
+MODULES = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if not path.stem.startswith("__")
+)
+WITH_HELP = [name for name in MODULES if "argparse" in FOLDER.joinpath(*name.split(".")).with_suffix(".py").read_text()]
 
 
 @pytest.mark.parametrize("name", [*MODULES, "__main__"])

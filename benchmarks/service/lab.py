@@ -4,11 +4,12 @@ The time of an answer depends on none of the values.
 """
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from demo.catalogues.synthetic import synthetic_catalogue
+from benchmarks.encoding import synthetic_files
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.index import Item, NicheIndex
@@ -58,11 +59,6 @@ def make_lab(folder: Path, encoder: str) -> Settings:
 
 def thumbnails(count: int) -> list[bytes]:
     """Return synthetic thumbnails of 1280x720 pixels, with noise as in photographs."""
-    import tempfile
-
-    from benchmarks.encoding import synthetic_files
-
-    assert synthetic_catalogue(1).videos
     with tempfile.TemporaryDirectory() as folder:
         return [file.read_bytes() for file in synthetic_files(Path(folder), count)]
 

@@ -4,7 +4,7 @@
 
 Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time and are asked in turn,
 so that other programs on the machine slow down all of them. The weights are random, because the time does not depend
-on them. There are four sides:
+on them. There are five sides:
 
 - *bare*: decode, encode, search and rank in one thread, with the functions of the lab, without a server;
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
@@ -12,7 +12,8 @@ on them. There are four sides:
 - *cached*: the service, asked about pictures that it has scored before;
 - *new*: the service, asked about pictures that it has never seen. It also measures their sub-scores.
 
-The overhead is the time of *uncached* with one client, compared with *bare*.
+The overhead is the time of *uncached* with one client, compared with *bare*. Times depend on what else the machine does.
+The processor's seconds of a request, which the second table has, hardly do.
 """
 
 import argparse
@@ -26,11 +27,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -48,9 +52,39 @@ _PICTURES = 16
 _PER_ROUND = 24
 """Requests that one client sends in a round. Several clients send together this many, or one each."""
 _NEW_PER_ROUND = 6
+_SIDES = ("bare", "obvious", "uncached", "cached", "new")
 _BOUNDARY = "boundary-of-the-benchmark"
 _HEADERS = {"X-API-Key": KEY, "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 _START_S = 180
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server of this benchmark."""
+
+    port: int
+    process: psutil.Process
+
+    def used(self) -> float:
+        """Return the seconds of processor time that the server has used."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@dataclass
+class Seconds:
+    """The seconds of the requests to one side, from one number of clients: each waited, and all used together."""
+
+    waited: list[float] = field(default_factory=list)
+    used: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.waited)
+
+    @property
+    def used_by_one(self) -> float:
+        return self.used / len(self.waited)
 
 
 def body_of(pictures: Sequence[bytes]) -> bytes:
@@ -67,20 +101,20 @@ def body_of(pictures: Sequence[bytes]) -> bytes:
 
 
 @contextmanager
-def running(module: str, *arguments: str) -> Iterator[int]:
-    """Run a server of this benchmark in a process of its own. Yield its port once it answers."""
+def running(module: str, *arguments: str) -> Iterator[Server]:
+    """Run a server of this benchmark in a process of its own. Yield it once it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder, encoder, *rest = arguments
     command = [sys.executable, "-m", f"benchmarks.service.{module}", folder, encoder, str(port), *rest]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _START_S
             while not _answers(port, "/ready" if module == "served" else "/openapi.json"):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{module} did not start")
                 time.sleep(0.2)
-            yield port
+            yield Server(port, psutil.Process(process.pid))
         finally:
             process.terminate()
 
@@ -94,12 +128,12 @@ def _answers(port: int, path: str) -> bool:
         return False
 
 
-def ask(port: int, bodies: Sequence[bytes], clients: int) -> list[float]:
-    """Send the requests from several clients at once, and return the seconds of each."""
-    waiting, lock, seconds = list(bodies), threading.Lock(), []
+def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
+    """Send the requests from several clients at once, and add their seconds to `into`."""
+    waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
 
     def run() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         while True:
             with lock:
                 if not waiting:
@@ -120,7 +154,8 @@ def ask(port: int, bodies: Sequence[bytes], clients: int) -> list[float]:
         thread.join()
     if len(seconds) != len(bodies):
         raise RuntimeError("a request failed")
-    return seconds
+    into.waited += seconds
+    into.used += server.used() - before
 
 
 def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
@@ -143,53 +178,53 @@ def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
     return work
 
 
-def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console) -> Table:
-    """Return a table with the median time of a request, for each number of clients and each side."""
+def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console) -> None:
+    """Print the median time of a request, and the processor time, for each number of clients and each side."""
     pictures = thumbnails(_PICTURES)
     pairs = [(pictures[n], pictures[(n + 5) % _PICTURES]) for n in range(_PICTURES)]
     known = [body_of(pair) for pair in pairs]
-    seconds: dict[tuple[str, int], list[float]] = {}
+    seconds: defaultdict[tuple[str, int], Seconds] = defaultdict(Seconds)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="thumblab-bench-"))
         settings = make_lab(Path(folder), encoder)
         work = bare_work(settings)
-        ports = {
+        servers = {
             "obvious": stack.enter_context(running("obvious", folder, encoder)),
             "uncached": stack.enter_context(running("served", folder, encoder, "uncached")),
             "cached": stack.enter_context(running("served", folder, encoder)),
         }
-        for port in ports.values():
-            ask(port, known, 2)
+        for server in servers.values():
+            ask(server, known, 2, Seconds())
         for pair in pairs[:4]:
             work(pair)
         for number in range(rounds):
             console.print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", style="dim")
+            for n in range(_PER_ROUND):
+                start, used = time.perf_counter(), time.process_time()
+                work(pairs[n % _PICTURES])
+                seconds["bare", 1].waited.append(time.perf_counter() - start)
+                seconds["bare", 1].used += time.process_time() - used
             for count in clients:
                 asked = [known[n % _PICTURES] for n in range(max(_PER_ROUND, 2 * count))]
-                for side, port in ports.items():
-                    seconds.setdefault((side, count), []).extend(ask(port, asked, count))
+                for side, server in servers.items():
+                    ask(server, asked, count, seconds[side, count])
                 fresh = [body_of([data + secrets.token_bytes(9) for data in pair]) for pair in pairs[:_NEW_PER_ROUND]]
-                seconds.setdefault(("new", count), []).extend(ask(ports["cached"], fresh, count))
-            for n in range(_PER_ROUND):
-                start = time.perf_counter()
-                work(pairs[n % _PICTURES])
-                seconds.setdefault(("bare", 1), []).append(time.perf_counter() - start)
-    return _table(encoder, clients, seconds)
+                ask(servers["cached"], fresh, count, seconds["new", count])
+    title = f"Two thumbnails of 1280x720, {encoder}"
+    console.print(_table(f"{title}, median milliseconds", clients, {k: v.median for k, v in seconds.items()}))
+    console.print(_table(f"{title}, processor milliseconds", clients, {k: v.used_by_one for k, v in seconds.items()}))
 
 
-def _table(encoder: str, clients: Sequence[int], seconds: dict[tuple[str, int], list[float]]) -> Table:
-    medians = {key: statistics.median(values) for key, values in seconds.items()}
-    overhead = medians["uncached", clients[0]] / medians["bare", 1] - 1 if clients[0] == 1 else float("nan")
-    title = f"Two thumbnails of 1280x720, {encoder}, median milliseconds. Overhead over bare work: {overhead:+.1%}"
+def _table(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], float]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for column in ("clients", "bare", "obvious", "uncached", "cached", "new", "uncached/obvious", "cached/obvious"):
+    columns = ("clients", *_SIDES, "overhead", "uncached/obvious", "cached/obvious")
+    for column in columns:
         table.add_column(column, justify="right")
     for count in clients:
-        obvious = medians["obvious", count]
-        bare = f"{1000 * medians['bare', 1]:.1f}" if count == 1 else ""
-        times = [f"{1000 * medians[side, count]:.1f}" for side in ("obvious", "uncached", "cached", "new")]
-        ratios = [f"{medians[side, count] / obvious:.2f}" for side in ("uncached", "cached")]
-        table.add_row(str(count), bare, *times, *ratios)
+        times = [f"{1000 * seconds[side, count]:.1f}" if (side, count) in seconds else "" for side in _SIDES]
+        overhead = f"{seconds['uncached', 1] / seconds['bare', 1] - 1:+.0%}" if count == 1 else ""
+        ratios = [f"{seconds[side, count] / seconds['obvious', count]:.2f}" for side in ("uncached", "cached")]
+        table.add_row(str(count), *times, overhead, *ratios)
     return table
 
 
@@ -199,8 +234,7 @@ def main() -> None:
     parser.add_argument("--clients", nargs="+", type=int, default=list(CLIENTS), help="default: 1 8 32")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
     options = parser.parse_args()
-    console = Console()
-    console.print(measure(options.encoder, options.clients, options.rounds, console))
+    measure(options.encoder, options.clients, options.rounds, Console())
 
 
 if __name__ == "__main__":

@@ -191,6 +191,15 @@ class NicheIndex:
         similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
         return percentile_among(self._calibration, similarities.mean())
 
+    def place(self, vector: Vectors, k: int) -> tuple[float, list[Neighbour]]:
+        """Return the `percentile` and the `examples` of a unit vector [d]. Both come from one search."""
+        if not self.calibrated:
+            raise LibraryError("a library of fewer than two thumbnails cannot say how typical a picture is")
+        typical = typical_neighbours(len(self))
+        found = self.search(vector, max(typical, min(len(self), max(k * 8, MAX_NEIGHBOURS))))
+        mean = np.array([neighbour.similarity for neighbour in found[:typical]], np.float32).mean()
+        return percentile_among(self._calibration, mean), examples_of(found, k)
+
     def describe(self) -> dict[str, Any]:
         """Return the facts about the library that the manifest of its release stores."""
         return {

@@ -62,7 +62,7 @@ class IndexSimilarity:
         placements = {}
         for name, picture in pictures.items():
             vector = picture.vectors[self.index.encoder]
-            placements[name] = Placement(self.index.percentile(vector), self.index.examples(vector, NEIGHBOURS))
+            placements[name] = Placement(*self.index.place(vector, NEIGHBOURS))
         scores = self.index.scores
         if scores is not None and scores.version == self.meter_version:
             return Placements(SimilaritySource.FAISS, placements, scores)

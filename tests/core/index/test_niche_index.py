@@ -70,6 +70,15 @@ def test_a_library_of_one_video_finds_its_item_and_has_no_percentile() -> None:
     assert [n.item.video_id for n in index.search(vectors[0], 3)] == ["v0"]
     with pytest.raises(LibraryError, match="fewer than two"):
         index.percentile(vectors[0])
+    with pytest.raises(LibraryError, match="fewer than two"):
+        index.place(vectors[0], 5)
+
+
+@pytest.mark.parametrize("count", [2, 30, 500, 3_000])
+def test_one_search_finds_the_same_percentile_and_examples_as_two(count: int) -> None:
+    index, queries = index_of(vectors_of(count)), vectors_of(3, seed=7)
+    for query in queries:
+        assert index.place(query, 5) == (pytest.approx(index.percentile(query)), index.examples(query, 5))
 
 
 def test_an_empty_library_finds_nothing() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +123,12 @@ class Clients:
 
 def workers_of(service: psutil.Process) -> list[psutil.Process]:
     """Return the worker processes of a service. Its other child only tracks shared resources."""
-    return [child for child in service.children() if "resource_tracker" not in " ".join(child.cmdline())]
+    workers = []
+    for child in service.children():
+        with suppress(psutil.NoSuchProcess):  # The worker has ended.
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 def proportional_bytes(service: psutil.Process) -> int:
