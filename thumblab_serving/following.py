@@ -28,6 +28,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     answer does not have to wait, and so that all workers serve the same releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
+    await to_thread.run_sync(workers.update, limiter=limiter)  # Loading takes long, and the others can tell of it.
     while True:
         try:
             await to_thread.run_sync(step, limiter=limiter)

@@ -10,17 +10,28 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 _SHORTEST_LIFE_S = 60.0
 """A worker that dies sooner is replaced after a wait, which doubles with each such death in a row."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+_START_S = 180.0
+"""A worker may take at least this long to start. On a busy machine, its imports alone may take a minute."""
 
 _log = logging.getLogger("uvicorn.error")
 
 
 class _Place:
-    """The place of one worker after the other: when the worker started, and how long the next one has to wait."""
+    """The place of one worker after the other: when the worker started, and how long the next one has to wait.
 
-    def __init__(self) -> None:
+    `asked` is when the worker was sent a ping that it has not answered yet. `next_start` is None while a worker runs.
+    `has_answered` is whether the worker has answered any ping.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.wait = 0.0
+        self.take(process)
+
+    def take(self, process: Process) -> None:
+        self.process = process
         self.started = time.monotonic()
         self.asked: float | None = None
-        self.wait = 0.0
+        self.has_answered = False
         self.next_start: float | None = None
 
 
@@ -44,7 +55,9 @@ class Supervisor(Multiprocess):
         for number, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
-            place = self._places.setdefault(number, _Place())
+            place = self._places.setdefault(number, _Place(process))
+            if place.process is not process:  # The signal SIGHUP replaces all workers.
+                place.take(process)
             if place.next_start is None and not self._lives(process, place):
                 self._bury(process, place)
             if place.next_start is not None and time.monotonic() >= place.next_start:
@@ -57,11 +70,14 @@ class Supervisor(Multiprocess):
         with suppress(OSError, EOFError):
             while process.parent_conn.poll(0):
                 self._has_served = process.parent_conn.recv() is True or self._has_served
-                place.asked = None
+                place.asked, place.has_answered = None, True
             if place.asked is None:
                 process.parent_conn.send(b"ping")
                 place.asked = time.monotonic()
-        return place.asked is None or time.monotonic() - place.asked < self.config.timeout_worker_healthcheck
+        patience = float(self.config.timeout_worker_healthcheck)
+        if not place.has_answered:
+            patience = max(patience, _START_S)
+        return place.asked is None or time.monotonic() - place.asked < patience
 
     def _bury(self, process: Process, place: _Place) -> None:
         hung = process.process.is_alive()
@@ -81,4 +97,4 @@ class Supervisor(Multiprocess):
         process = Process(self.config, self.sockets)
         process.start()
         self.processes[number] = process
-        place.started, place.asked, place.next_start = time.monotonic(), None, None
+        place.take(process)

@@ -34,7 +34,7 @@ class Lab:
                 self.may_examine.set()
         file.write(self.body)
 
-    def picture(self, name, picture, data):
+    def picture(self, name, sent):
         assert self.may_examine.wait(30)
         with self.lock:
             self.held -= 1
@@ -84,8 +84,8 @@ class SlowAvifs:
     def download(self, url, file, max_bytes, within_s):
         file.write(self.bodies[url])
 
-    def picture(self, name, picture, data):
-        assert picture.format != "AVIF" or self.go_on.wait(60)
+    def picture(self, name, sent):
+        assert sent.decoded.format != "AVIF" or self.go_on.wait(60)
         return None
 
     def measure(self, *_):

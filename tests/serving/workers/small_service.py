@@ -33,6 +33,6 @@ async def app(scope, receive, send):
 if __name__ == "__main__":
     supervisor._FIRST_WAIT_S = 0.1
     options = uvicorn.Config(
-        "small_service:app", port=int(sys.argv[1]), workers=2, timeout_worker_healthcheck=2, log_level="warning"
+        "small_service:app", port=int(sys.argv[1]), workers=2, timeout_worker_healthcheck=4, log_level="warning"
     )
     Supervisor(options, [options.bind_socket()]).run()

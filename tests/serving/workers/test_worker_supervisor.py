@@ -74,6 +74,13 @@ def test_a_killed_worker_is_replaced_while_another_one_hangs_and_then_that_one_t
         assert {service.ask() for _ in range(5)} <= set(service.pids()[2:])
 
 
+def test_a_signal_replaces_all_workers(tmp_path):
+    with small_service(tmp_path) as service:
+        os.kill(service.process.pid, signal.SIGHUP)
+        service.wait_for(lambda: len(service.pids()) == 4 and not any(map(is_alive, service.pids()[:2])))
+        assert service.ask() in service.pids()[2:]
+
+
 def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
     with small_service(tmp_path, "unlucky") as service:
         lives, dies = service.pids()
