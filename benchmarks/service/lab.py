@@ -79,7 +79,8 @@ def _publish_model(
     import torch
 
     from thumblab_core.ranking.adapters import Adapters
-    from thumblab_core.ranking.ranker import Ranker, RankerConfig
+    from thumblab_core.ranking.architecture import RankerConfig
+    from thumblab_core.ranking.ranker import Ranker
     from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
     torch.manual_seed(0)
