@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
-from thumblab_core.encoders.protocol import ImageEncoder, Vectors
+from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.model_files import face_model
@@ -65,19 +65,10 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
 
 
 @functools.cache
-def drawn_vectors(first: int, count: int) -> Vectors:
-    """Return the vectors of `count` drawn pictures by the built-in encoder. The seeds of the pictures begin at `first`."""
-    encoder = named_image_encoder("builtin", Path())
-    vectors = encoder.encode_images([decode(picture(first + n)).pixels for n in range(count)])
-    vectors.setflags(write=False)
-    return vectors
-
-
-def vectors_of(encoder: ImageEncoder, first: int, count: int) -> Vectors:
-    """Return the vectors of `count` drawn pictures. Those of the built-in encoder are computed only once."""
-    if encoder.fingerprint == named_image_encoder("builtin", Path()).fingerprint:
-        return drawn_vectors(first, count)
-    return encoder.encode_images([decode(picture(first + n)).pixels for n in range(count)])
+def drawn_vectors(first: int, count: int, name: str = "builtin", releases: Path = Path()) -> Vectors:
+    """Return the vectors of `count` drawn pictures by an image encoder. The seeds of the pictures begin at `first`."""
+    images = named_image_encoder(name, releases)
+    return images.encode_images([decode(picture(first + n)).pixels for n in range(count)])
 
 
 def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
@@ -125,7 +116,7 @@ class Lab:
         encoder's fingerprint in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
-        vectors = vectors_of(images, 1000 * (seed + 1), count)
+        vectors = drawn_vectors(1000 * (seed + 1), count, *((name, self.settings.releases) if name else ()))
         items = [
             Item(f"v{n}", f"Title <b>{n}</b>", f"Channel {n % 7}", f"https://youtu.be/v{n}", 10.0 * n, n / 10)
             for n in range(count)
@@ -166,7 +157,7 @@ class Lab:
         config = RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
         model = Ranker(config)
-        vectors = vectors_of(images, 0, 24)
+        vectors = drawn_vectors(0, 24, *((name, self.settings.releases) if name else ()))
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
