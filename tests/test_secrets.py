@@ -47,7 +47,7 @@ def test_a_file_with_a_key_is_found_unless_a_test_gives_the_key_in_it(tmp_path: 
     (tmp_path / "lab" / "events.log").unlink()
 
 
-@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize("processes", [0, 1])
 def test_a_session_in_which_a_test_logs_a_secret_fails_and_names_the_test(processes: int, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((TESTS / "conftest.py").read_text())
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

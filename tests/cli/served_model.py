@@ -1,5 +1,6 @@
 """A helper that publishes and promotes a ranking model, for tests of commands that need a served model."""
 
+import functools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
+from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.ranker import Ranker
@@ -17,6 +19,14 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.evaluation.figures import Evaluation
 
 
+@functools.cache
+def _vectors() -> tuple[Vectors, Vectors, tuple[str, ...]]:
+    """Return the vectors of 32 pictures and of 32 titles, and the titles."""
+    blocks = np.random.default_rng(0).integers(0, 256, (32, 6, 8, 3), np.uint8).repeat(30, axis=1).repeat(40, axis=2)
+    texts = tuple(f"Episode {n} of {n % 5}" for n in range(32))
+    return BuiltinEncoder().encode_images(list(blocks)), title_encoder("minilm").encode_texts(list(texts)), texts
+
+
 def publish_model(store: ReleaseStore, proven: bool = True) -> None:
     """Publish a model that gives every thumbnail the same score, and promote it.
 
@@ -24,10 +34,8 @@ def publish_model(store: ReleaseStore, proven: bool = True) -> None:
     orders pictures under one title better than chance on unseen channels. Otherwise it has no evaluation.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
-    blocks = np.random.default_rng(0).integers(0, 256, (32, 6, 8, 3), np.uint8).repeat(30, axis=1).repeat(40, axis=2)
-    texts = [f"Episode {n} of {n % 5}" for n in range(32)]
     model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
-    model.fit_scale(model_inputs(images.encode_images(list(blocks)), titles.encode_texts(texts), texts))
+    model.fit_scale(model_inputs(*_vectors()))
     model.start(np.zeros(model.config.inputs, np.float32))
     trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
     info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}

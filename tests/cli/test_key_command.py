@@ -8,32 +8,39 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from thumblab_cli.main import cli
 from thumblab_core.keys.named_keys import NamedKeys
-from thumblab_core.settings import Settings
+from thumblab_core.settings import Settings, settings
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Run:
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs `thumblab key` for a lab in a new folder."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("THUMBLAB_")}
-    lab = {"THUMBLAB_DATA_DIR": str(tmp_path / "lab"), "THUMBLAB_SERVING_PORT": "1", "COLUMNS": "200"}
+    monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "thumblab_cli.main", "key", *arguments]
-        return subprocess.run(command, env=others | lab | settings, capture_output=True, text=True, cwd=tmp_path)
+    def run(*arguments: str, **chosen: str) -> Result:
+        settings.cache_clear()
+        return CliRunner().invoke(cli, ["key", *arguments], env=environment_of(tmp_path) | chosen)
 
     return run
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    return {"THUMBLAB_DATA_DIR": str(folder / "lab"), "THUMBLAB_SERVING_PORT": "1", "COLUMNS": "200"}
 
 
 def keys_of(folder: Path) -> list[str]:
     return [key.name for key in NamedKeys(Settings(data_dir=folder)).all()]
 
 
-def test_a_new_key_is_the_only_line_on_stdout(key: Run, tmp_path: Path) -> None:
-    done = key("add", "laptop")
+def test_a_new_key_is_the_only_line_on_stdout(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "thumblab_cli.main", "key", "add", "laptop"]
+    environment = os.environ | environment_of(tmp_path)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("thumblab_")
     assert len(done.stdout.splitlines()) == 1
@@ -61,10 +68,10 @@ def test_a_rotated_key_is_printed_and_a_revoked_key_is_gone(key: Run, tmp_path: 
     second = key("rotate", "laptop")
     assert second.stdout.startswith("thumblab_")
     assert second.stdout != first
-    assert key("revoke", "laptop").returncode == 0
+    assert key("revoke", "laptop").exit_code == 0
     assert keys_of(tmp_path / "lab") == []
     again = key("revoke", "laptop")
-    assert (again.returncode, again.stdout) == (1, "")
+    assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == "thumblab: there is no key named 'laptop'; the named keys are: none yet\n"
 
 
@@ -76,10 +83,10 @@ def test_the_own_key_is_printed_as_before_can_be_rotated_and_not_revoked(key: Ru
     assert rotated.stdout not in ("", first)
     assert key().stdout == rotated.stdout
     refused = key("revoke", "default")
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert "thumblab key rotate default" in refused.stderr
     of_setting = key("rotate", "default", THUMBLAB_API_KEY="mine")
-    assert (of_setting.returncode, of_setting.stdout) == (1, "")
+    assert (of_setting.exit_code, of_setting.stdout) == (1, "")
     assert "THUMBLAB_API_KEY sets the key" in of_setting.stderr
 
 
@@ -99,7 +106,7 @@ def test_a_bad_call_is_explained_and_makes_nothing(
     key: Run, tmp_path: Path, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     done = key(*arguments)
-    assert (done.returncode, done.stdout) == (status, "")
+    assert (done.exit_code, done.stdout) == (status, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "lab" / "api-keys.json").exists()
@@ -117,5 +124,5 @@ def test_a_damaged_file_is_one_line_on_stderr(key: Run, tmp_path: Path) -> None:
     (tmp_path / "lab" / "api-keys.json").write_text("{")
     for arguments in (("list",), ("add", "x"), ("revoke", "x")):
         done = key(*arguments)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert "is damaged" in done.stderr

@@ -4,6 +4,7 @@ Some packages never import certain others. A folder of a package imports only fr
 """
 
 import ast
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -150,9 +151,15 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 def test_every_benchmark_can_be_imported() -> None:
     """Check that the benchmarks import no name that was removed.
 
-    The type checks leave the benchmarks out, so only this test notices such a name.
+    The type checks leave the benchmarks out, so only this test notices such a name. It imports them in this process,
+    which has imported most of what they need.
     """
-    assert "benchmarks.title_panel" in imported_by("benchmarks")
+    imported = [
+        importlib.import_module(f"benchmarks.{'.'.join(path.relative_to(ROOT / 'benchmarks').with_suffix('').parts)}")
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        if path.stem not in ("__init__", "__main__")
+    ]
+    assert "benchmarks.title_panel" in {module.__name__ for module in imported}
 
 
 def test_the_core_imports_no_other_package_of_the_lab() -> None:

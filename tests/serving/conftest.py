@@ -1,5 +1,6 @@
 """Fixtures that make a small lab with real releases, and run the real service on a real socket."""
 
+import functools
 import http.server
 import io
 import json
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.model_files import face_model
@@ -62,6 +64,13 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
     return out.getvalue()
 
 
+@functools.cache
+def drawn_vectors(first: int, count: int, name: str = "builtin", releases: Path = Path()) -> Vectors:
+    """Return the vectors of `count` drawn pictures by an image encoder. The seeds of the pictures begin at `first`."""
+    images = named_image_encoder(name, releases)
+    return images.encode_images([decode(picture(first + n)).pixels for n in range(count)])
+
+
 def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
     """Return an adapter for a channel whose viewers have a random taste. The channel's name is the seed of this taste.
 
@@ -69,8 +78,7 @@ def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
     """
     from thumblab_core.ranking.inputs import model_inputs
 
-    images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
-    vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])
+    vectors, titles = drawn_vectors(0, videos), title_encoder("minilm")
     inputs = model_inputs(vectors, np.repeat(titles.encode_texts([TITLE]), videos, axis=0), [TITLE] * videos)
     scores = model.predict(inputs).score
     taste = scores.std() * np.random.default_rng(sum(channel.encode())).standard_normal(videos)
@@ -108,14 +116,14 @@ class Lab:
         encoder's fingerprint in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
-        pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
+        vectors = drawn_vectors(1000 * (seed + 1), count, *((name, self.settings.releases) if name else ()))
         items = [
             Item(f"v{n}", f"Title <b>{n}</b>", f"Channel {n % 7}", f"https://youtu.be/v{n}", 10.0 * n, n / 10)
             for n in range(count)
         ]
         if scores == "even":
             scores = ScoreDistribution.of(self.meter, count, dict.fromkeys(NAMES, np.linspace(0, 1, 101).tolist()))
-        built = NicheIndex.build(images.encode_images(pixels), items, encoder or images.fingerprint, scores)
+        built = NicheIndex.build(vectors, items, encoder or images.fingerprint, scores)
         info = {"encoder": built.encoder, "dimension": built.dimension, "count": len(built)}
         info |= {"encoder_name": name} if name else {}
         return self.store.publish(INDEX, niche, built.save, info)
@@ -149,7 +157,7 @@ class Lab:
         config = RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
         model = Ranker(config)
-        vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
+        vectors = drawn_vectors(0, 24, *((name, self.settings.releases) if name else ()))
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)

@@ -52,7 +52,7 @@ _Bins = npt.NDArray[np.int32]
 class BuiltinEncoder:
     """The built-in encoder, which the docstring of this module describes.
 
-    It is deterministic, and encodes about 140 decoded 640x360 pictures a second on one core.
+    It is deterministic, and encodes about 170 decoded 640x360 pictures a second on one core.
     """
 
     fingerprint = "builtin-768-v3"
@@ -148,10 +148,15 @@ def _detail(lab: _Array) -> _Array:
     for scale in range(_SCALES):
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
-        rows += [detail.mean(axis=0), (detail > _FINE).mean(axis=0), (detail > _STRONG).mean(axis=0)]
+        rows += [detail.mean(axis=0), _share(detail > _FINE), _share(detail > _STRONG)]
     # The logarithm makes differences between pictures with little detail count more. The offset 0.003 keeps it finite
     # if there is no detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
+
+
+def _share(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the share of true values in each channel, [3], of [n, 3]. `np.mean` would take five times as long."""
+    return np.array([np.count_nonzero(channel) for channel in np.ascontiguousarray(found.T)]) / len(found)
 
 
 def _colour_counts(lab: _Array) -> _Array:
@@ -164,18 +169,29 @@ def _colour_counts(lab: _Array) -> _Array:
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T
     finest = _distinct(lightness // 4, a // 2, b // 2)
-    counts = [_distinct(finest[0] // light, finest[1] // hue, finest[2] // hue).shape[1] for light, hue in _COLOUR_BINS]
+    counts = [_count(finest[0] // light, finest[1] // hue, finest[2] // hue) for light, hue in _COLOUR_BINS]
     _, a, b = _distinct(np.zeros_like(a), a, b)
-    counts += [_distinct(np.zeros_like(a), a // hue, b // hue).shape[1] for hue in _HUE_BINS]
+    counts += [_count(np.zeros_like(a), a // hue, b // hue) for hue in _HUE_BINS]
     return (np.log(counts) / 3.0 - 2.0).astype(np.float32)
 
 
 def _distinct(lightness: _Bins, a: _Bins, b: _Bins) -> _Bins:
     """Return the m different colours among n pixels, [3, m]."""
+    present = _present(lightness, a, b)
+    return np.stack(np.unravel_index(np.flatnonzero(present), present.shape)).astype(np.int32)
+
+
+def _count(lightness: _Bins, a: _Bins, b: _Bins) -> int:
+    """Return the number of different colours among n pixels."""
+    return int(np.count_nonzero(_present(lightness, a, b)))
+
+
+def _present(lightness: _Bins, a: _Bins, b: _Bins) -> npt.NDArray[np.bool_]:
+    """Return which colours occur among n pixels, an array with the three numbers of a colour as its indices."""
     shape = tuple(int(values.max()) + 1 for values in (lightness, a, b))
     present = np.zeros(shape, bool)
     present[lightness, a, b] = True
-    return np.stack(np.unravel_index(np.flatnonzero(present), shape)).astype(np.int32)
+    return present
 
 
 def _cells() -> npt.NDArray[np.intp]:

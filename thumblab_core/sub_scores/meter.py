@@ -67,7 +67,7 @@ class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
     It keeps sets of engines. A set consists of a text reader and a face detector, and is used by one thread at a time.
-    Sets are loaded on first use, at most one per core.
+    Sets are loaded on first use, at most one per core. The text readers of all meters share their networks.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """

@@ -6,6 +6,10 @@ not read either if its letters are too small to be read when the picture is 120 
 measures how long reading takes and how accurate it is.
 """
 
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,31 +71,21 @@ class TextReader:
 
     def __init__(self, side: int = DETECTION_SIDE) -> None:
         import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  RapidOCR asks for OpenVINO at the first picture
-        from rapidocr import EngineType, RapidOCR
+        import rapidocr  # noqa: F401  raises ImportError here and not at the first picture
 
         self._side = side
-        self._engine: Any = RapidOCR(
-            params={
-                "Global.log_level": "critical",
-                "Global.use_cls": False,
-                "Global.use_preprocess_img": False,
-                "Global.use_vertical_padding": False,
-                "Det.engine_type": EngineType.OPENVINO,
-                "Rec.engine_type": EngineType.OPENVINO,
-                "Det.limit_type": "max",
-                "Det.limit_side_len": side,
-                "Rec.rec_img_shape": [3, 48, _SHORTEST],
-                "EngineConfig.openvino.inference_num_threads": 1,  # Each picture uses one core.
-            }
-        )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
         """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom, also those not read."""
         import cv2
 
-        height, width = image.shape[:2]
         picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        quads, scores = self._detect(picture)
+        with _borrowed(self._side) as engine:
+            return self._read(engine, picture)
+
+    def _read(self, engine: Any, picture: Any) -> tuple[Line, ...]:
+        height, width = picture.shape[:2]
+        quads, scores = self._detect(engine, picture)
         heights = np.linalg.norm(quads[:, 0] - quads[:, 3], axis=1)
         shapes = np.linalg.norm(quads[:, 0] - quads[:, 1], axis=1) / np.maximum(heights, 1e-6)
         at_120 = heights * 120 / width
@@ -99,8 +93,8 @@ class TextReader:
         kept = np.sort(large[np.argsort(-heights[large], kind="stable")][:LINES])
         if not len(kept):
             return ()
-        crops = self._engine.crop_text_regions(picture, quads[kept])
-        recognised = self._engine.recognize_txt([_shortened(crop) for crop in crops])
+        crops = engine.crop_text_regions(picture, quads[kept])
+        recognised = engine.recognize_txt([_shortened(crop) for crop in crops])
         lines = (
             _line(
                 TextLine(_box(quads[row], width, height), text.strip(), float(confidence), float(at_120[row])),
@@ -111,7 +105,7 @@ class TextReader:
         )
         return tuple(line for line in lines if line is not None)
 
-    def _detect(self, picture: Any) -> tuple[_Quads, npt.NDArray[np.float32]]:
+    def _detect(self, engine: Any, picture: Any) -> tuple[_Quads, npt.NDArray[np.float32]]:
         """Return the corners of the lines and their scores [n].
 
         The corners are float32 [n, 4, 2] in pixels, clockwise from the upper left.
@@ -124,11 +118,53 @@ class TextReader:
         size = [max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height)]
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         try:
-            _, detected = self._engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
+            _, detected = engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
         except RapidOCRError:  # RapidOCR raises this error if there is no text.
             return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
         corners = np.asarray(detected.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
         return corners, np.asarray(detected.scores, np.float32)
+
+
+_idle: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+"""The engines of RapidOCR that no thread uses now. All text readers of a process share them.
+
+Loading an engine takes a second. The key of the dictionary is the id of the process and the side of the picture in
+which text is detected. A forked process inherits the engines of its parent, but must not use them, because the threads
+of the engines were not forked.
+"""
+
+
+@contextmanager
+def _borrowed(side: int) -> Iterator[Any]:
+    """Yield an engine for this thread alone. It is loaded if all engines are in use."""
+    idle = _idle[os.getpid(), side]
+    try:
+        engine = idle.pop()
+    except IndexError:
+        engine = _loaded(side)
+    try:
+        yield engine
+    finally:
+        idle.append(engine)
+
+
+def _loaded(side: int) -> Any:
+    from rapidocr import EngineType, RapidOCR
+
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Global.use_cls": False,
+            "Global.use_preprocess_img": False,
+            "Global.use_vertical_padding": False,
+            "Det.engine_type": EngineType.OPENVINO,
+            "Rec.engine_type": EngineType.OPENVINO,
+            "Det.limit_type": "max",
+            "Det.limit_side_len": side,
+            "Rec.rec_img_shape": [3, 48, _SHORTEST],
+            "EngineConfig.openvino.inference_num_threads": 1,  # Each picture uses one core.
+        }
+    )
 
 
 def _line(recognised: TextLine, shape: float, score: float) -> Line | None:

@@ -105,11 +105,10 @@ def test_a_migration_releases_its_lock_and_connections(url: str) -> None:
     engine.dispose()
 
 
-def test_a_downgrade_removes_everything_and_an_upgrade_restores_it(new_database: NewDatabase) -> None:
+def test_a_downgrade_removes_everything_and_an_upgrade_restores_it(migrated_database: NewDatabase) -> None:
     from alembic import command
 
-    fresh = new_database()
-    schema.migrate(fresh)
+    fresh = migrated_database()
     engine = create_engine(fresh)
     with engine.begin() as connection:
         config = Config()
@@ -181,9 +180,8 @@ def test_evaluations_of_before_answer_the_question_of_packages(new_database: New
     engine.dispose()
 
 
-def test_a_database_of_a_newer_version_of_the_lab_is_refused_in_a_sentence(new_database: NewDatabase) -> None:
-    url = new_database()
-    schema.migrate(url)
+def test_a_database_of_a_newer_version_of_the_lab_is_refused_in_a_sentence(migrated_database: NewDatabase) -> None:
+    url = migrated_database()
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

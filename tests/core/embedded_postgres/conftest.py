@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_processes import USE, finish, python, remove
+from server_processes import remove, sql, user
 
 from thumblab_core.embedded_postgres import server
 from thumblab_core.settings import Settings
@@ -23,8 +23,10 @@ def fresh_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder whose server writes to the disk without waiting for it. No test cuts the power."""
     folder = tmp_path_factory.mktemp("made") / "lab"
-    finish(python(folder, USE))
+    with user(folder):
+        sql(folder, "ALTER SYSTEM SET fsync = off")
     yield folder
     remove(folder)
 

@@ -20,10 +20,11 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
-def test_ten_processes_that_start_at_once_on_a_fresh_folder_share_one_server_which_ends_with_them(
-    fresh_dir: Path,
+@pytest.mark.parametrize("count", [4, pytest.param(10, marks=pytest.mark.heavy)])
+def test_processes_that_start_at_once_on_a_fresh_folder_share_one_server_which_ends_with_them(
+    fresh_dir: Path, count: int
 ) -> None:
-    processes = [python(fresh_dir, USE) for _ in range(10)]
+    processes = [python(fresh_dir, USE) for _ in range(count)]
     assert len({finish(process) for process in processes}) == 1
     assert soon(lambda: not running(fresh_dir))
 
@@ -179,7 +180,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_server(data_dir: Path) -> None:
 
 def test_another_named_database_is_created_once_on_the_same_server(data_dir: Path) -> None:
     script = "from thumblab_core.database.urls import named_database_url as url\nprint(url('mlflow', 'psycopg2'))"
-    urls = {finish(process) for process in [python(data_dir, script) for _ in range(3)]}
+    urls = {finish(process) for process in [python(data_dir, script) for _ in range(2)]}
     assert len(urls) == 1
     assert urls.pop().startswith("postgresql+psycopg2://postgres@/mlflow?host=/")
     with pytest.raises(LabError, match="not a valid database name"):

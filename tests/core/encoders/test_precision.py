@@ -131,12 +131,18 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
     assert choices[0] == choices[1]
 
 
+_ON_BLACK: list[Any] = []
+"""The model that `on_black` returns. It is made only once, because that takes seconds."""
+
+
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
     """Return a bad int8 model. Its ranges of values were measured on black pictures.
 
     The model clips all values outside these ranges, so it fails on brighter pictures.
     """
-    return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
+    if not _ON_BLACK:
+        _ON_BLACK.append(quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing))
+    return _ON_BLACK[0]
 
 
 def test_a_bad_quantisation_is_refused_with_its_figures_and_the_next_precision_is_chosen(

@@ -44,12 +44,14 @@ def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(image)
 
 
-@pytest.fixture(scope="module")
-def real(shared_data: Path) -> list[Pixels]:
-    """Every 20th of the real thumbnails in the folder `shared_data`."""
+@pytest.fixture(scope="module", params=[60, pytest.param(20, marks=pytest.mark.heavy)])
+def real(shared_data: Path, request: pytest.FixtureRequest) -> list[Pixels]:
+    """Every 60th of the real thumbnails in the folder `shared_data`. In `make test-all`, also every 20th."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
-        return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
+        return [
+            decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[:: request.param]
+        ]
 
 
 def test_a_hash_fits_a_signed_64_bit_column_and_equal_pixels_have_equal_hashes(drawn: Draw) -> None:

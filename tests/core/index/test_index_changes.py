@@ -123,9 +123,19 @@ class Approximate(Library):
 
 
 TestLibrary = Library.TestCase
-TestLibrary.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
+TestLibrary.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
 TestApproximate = Approximate.TestCase
-TestApproximate.settings = settings(max_examples=20, stateful_step_count=10, deadline=None)
+TestApproximate.settings = settings(max_examples=8, stateful_step_count=10, deadline=None)
+
+
+@pytest.mark.heavy
+class TestLibraryLonger(TestLibrary):  # type: ignore[misc, valid-type]
+    settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.heavy
+class TestApproximateLonger(TestApproximate):  # type: ignore[misc, valid-type]
+    settings = settings(max_examples=20, stateful_step_count=10, deadline=None)
 
 
 def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,6 @@ from thumblab_serving.loading.served_release import Loaded, ServedRelease
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
 
-TRIALS = 75
-"""The number of trials for each of the three functions in `dying.WORK`. Each trial kills the writer at another line."""
-
 
 def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> int | None:
     process = PROCESSES.Process(target=dying.work, args=(str(store.root), name, version, line, str(done)))
@@ -34,7 +32,14 @@ def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> 
     return process.exitcode
 
 
-def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trials", [10, pytest.param(75, marks=pytest.mark.heavy)])
+def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(
+    tmp_path: Path, trials: int
+) -> None:
+    """Run `trials` trials of each of the three functions in `dying.WORK`. Each trial kills the writer at another line.
+
+    The lines are evenly spread. The last trial chooses the last line.
+    """
     store, acknowledged, done = ReleaseStore(tmp_path / "releases"), tmp_path / "acknowledged", tmp_path / "done"
     version = 1
     dying.publish(store, version)
@@ -47,9 +52,9 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
         version += 1
         assert run(store, name, version, 0, done) == 0
         lines = int(done.read_text())
-        for trial in range(TRIALS):
+        for trial in range(trials):
             version += 1
-            line = 1 + trial * (lines - 1) // (TRIALS - 1)
+            line = 1 + trial * (lines - 1) // (trials - 1)
             code = run(store, name, version, line, done)
             # The number of lines that a writer runs depends a little on the number of releases. A writer that ends
             # before it comes to the line number `line` is not killed.
@@ -62,9 +67,9 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
     reader.join(60)
     outcome = json.loads(report.read_text())
     assert outcome["faults"] == []
-    assert killed >= 200, killed
+    assert killed >= 8 * trials // 3, killed
     assert outcome["reads"] > killed
-    assert outcome["releases"] > 20
+    assert outcome["releases"] > trials // 4
     print(
         f"\n  {killed} writers were killed. The reader read {outcome['reads']} times, "
         f"and loaded {outcome['releases']} releases."
@@ -104,6 +109,8 @@ def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_
             if near.item != dying.item_of(1, version) or version < last:
                 faults.append(f"{near} of version {version} after {last}")
             reads, last = reads + 1, version
+            # Without this pause, the readers would leave the publications hardly any time of the interpreter.
+            time.sleep(0.002)
         counts.append(reads)
 
     threads = [threading.Thread(target=read) for _ in range(8)]

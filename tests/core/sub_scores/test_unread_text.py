@@ -1,6 +1,6 @@
-"""Test text in a picture that the text reader cannot read.
+"""Test the engines of the text reader, and text in a picture that the text reader cannot read.
 
-Such text still counts for the legibility of the picture, but it is not compared with the title.
+Text that cannot be read still counts for the legibility of the picture, but it is not compared with the title.
 """
 
 from importlib.resources import files
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels
-from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
+from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine, text
 from thumblab_core.sub_scores.explanations import explain
 from thumblab_core.sub_scores.layout import legibility
 from thumblab_core.sub_scores.title_match import doubtful, latin
@@ -167,3 +167,16 @@ def test_low_contrast_is_named_where_it_makes_text_unreadable(meter: Meter) -> N
     assert "3 to 1" in (hierarchy.fix or "")
     strong = meter.measure(written("LARGE WORDS", size=72)).scores["hierarchy"]
     assert "contrast" not in strong.reason
+
+
+def test_only_one_thread_of_one_process_uses_an_engine_and_later_readers_use_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    side = 96  # No other test detects text in pictures of this size.
+    with text._borrowed(side) as first, text._borrowed(side) as second:
+        assert first is not second
+    with text._borrowed(side) as again:
+        assert again in (first, second)
+    monkeypatch.setattr(text.os, "getpid", lambda: 0)  # As in a forked process, which has inherited the engines.
+    with text._borrowed(side) as own:
+        assert own not in (first, second)

@@ -3,12 +3,20 @@
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 TITLE = "I tested every phone under $200"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_idle() -> Iterator[None]:
+    """Let the threads of the service look for batches more often, so that no test waits for two seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thumblab_serving.batches.housekeeping.IDLE_S", 0.2)
+        yield
 
 
 @pytest.fixture

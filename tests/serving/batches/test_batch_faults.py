@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_serving.batches import worker
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.records import Progress
 from thumblab_serving.batches.stored_batch import FullError
@@ -135,7 +136,8 @@ def test_a_long_batch_does_not_delay_the_end_of_others(own, item, send, ended):
     assert ended(own, long["id"])["state"] == "done"
 
 
-def test_a_batch_waits_while_the_service_is_broken(own, item, send, ended, results):
+def test_a_batch_waits_while_the_service_is_broken(own, item, send, ended, results, monkeypatch):
+    monkeypatch.setattr(worker, "_NOT_READY_S", 0.5)
     canary = own.app.state.scorer.canary
     canary.failure = "a drawn picture could not be scored"
     try:
@@ -161,12 +163,12 @@ def test_an_interrupted_item_raises_no_alarm(own, draw, item):
 
 
 def test_more_batches_at_once_than_are_admitted_are_refused_before_their_bodies(own):
-    begun = threading.Event()
+    begun, refused = threading.Event(), threading.Event()
 
     def slow():
         yield b'{"items": ['
         begun.set()
-        time.sleep(3)
+        refused.wait(10)
         yield b"]}"
 
     def post():
@@ -178,6 +180,7 @@ def test_more_batches_at_once_than_are_admitted_are_refused_before_their_bodies(
     begun.wait(5)
     time.sleep(0.5)
     reply = own.client.post("/v1/batches", json={"items": []})
+    refused.set()
     for thread in waiting:
         thread.join()
     assert (reply.status_code, reply.json()["type"]) == (503, "urn:thumblab:busy")

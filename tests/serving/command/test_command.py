@@ -30,9 +30,9 @@ def test_the_command_and_the_service_give_the_same_answer(thumblab, within, serv
     assert alike([t["score"] for t in answer["thumbnails"][:3]], [t["score"] for t in uploaded])
 
 
-def test_a_bad_picture_is_reported_in_its_row_and_does_not_stop_the_others(thumblab, service, files):
-    done = thumblab(*files, "gone.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
-    assert done.returncode == 0
+def test_a_bad_picture_is_reported_in_its_row_and_does_not_stop_the_others(within, service, files):
+    done = within(*files, "gone.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
+    assert done.exit_code == 0
     assert "No such file" in next(line for line in done.stdout.splitlines() if "gone.jpg" in line)
     assert sum("p0.jpg" in line for line in done.stdout.splitlines()) >= 1
 
@@ -64,27 +64,25 @@ def test_a_file_that_is_too_large_gets_an_error_with_its_size(within, files, tmp
 
 
 @pytest.mark.parametrize("url", ["service", "http://127.0.0.1:1"])
-def test_a_failure_prints_one_sentence_and_exits_with_1(thumblab, service, tmp_path, url):
+def test_a_failure_prints_one_sentence_and_exits_with_1(within, service, tmp_path, url):
     (tmp_path / "bad.jpg").write_bytes(b"x")
     url = service.url if url == "service" else url
-    done = thumblab("bad.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=url)
-    assert done.returncode == 1
+    done = within("bad.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=url)
+    assert done.exit_code == 1
     assert done.stderr.startswith("thumblab: ")
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_key_is_reported(thumblab, service, files):
-    done = thumblab(
-        *files, "--title", "t", "--niche", "tech", THUMBLAB_SERVING_URL=service.url, THUMBLAB_API_KEY="wrong"
-    )
-    assert done.returncode == 1
+def test_a_wrong_key_is_reported(within, service, files):
+    done = within(*files, "--title", "t", "--niche", "tech", THUMBLAB_SERVING_URL=service.url, THUMBLAB_API_KEY="wrong")
+    assert done.exit_code == 1
     assert "API key" in done.stderr
 
 
-def test_without_a_model_the_command_says_what_to_do(thumblab, files, tmp_path):
-    done = thumblab(*files, "--title", "t", "--niche", "tech", THUMBLAB_DATA_DIR=str(tmp_path / "empty"))
-    assert done.returncode == 1
+def test_without_a_model_the_command_says_what_to_do(within, files, tmp_path):
+    done = within(*files, "--title", "t", "--niche", "tech", THUMBLAB_DATA_DIR=str(tmp_path / "empty"))
+    assert done.exit_code == 1
     assert "thumblab refresh" in done.stderr
 
 
@@ -113,10 +111,10 @@ def test_text_of_a_picture_is_printed_literally_and_not_as_markup(capsys, monkey
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
 
 
-def test_a_channel_is_sent_and_the_adaptation_is_printed(within, thumblab, service, files):
+def test_a_channel_is_sent_and_the_adaptation_is_printed(within, service, files):
     arguments = [*files[:2], "--title", TITLE, "--niche", "tech", "--channel", "UCown"]
     local = within(*arguments)
-    served = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
+    served = within(*arguments, THUMBLAB_SERVING_URL=service.url)
     for output in (local.stdout, served.stdout):
         assert "Adapted to 24 videos of UCown." in output
     unknown = within(*arguments[:-1], "UCnobody").stdout

@@ -284,9 +284,10 @@ url = "http://127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
 with httpx.Client(base_url=url, trust_env=False, timeout=60, headers={"X-API-Key": "key-of-the-tests-0123456789"}) as client:
     while client.get("/ready").status_code != 200:
         time.sleep(0.05)
-    from thumblab_core.sub_scores import Meter
-    opened, real = [], Meter._opened
-    Meter._opened = lambda self: opened.append(1) or real(self)
+    from thumblab_core.sub_scores import Meter, text
+    opened, real, loaded = [], Meter._opened, text._loaded
+    Meter._opened = lambda self: opened.append("a set of engines") or real(self)
+    text._loaded = lambda side: opened.append("a text reader") or loaded(side)
     before = set(sys.modules)
     with open(sys.argv[1], "rb") as file:
         reply = client.post("/v1/score", data={"title": "t"}, files={"thumbnails": file})

@@ -99,13 +99,23 @@ def test_the_oldest_comparisons_are_deleted_beyond_the_limit(browser, stocked, f
     deleted = browser.evaluate("""(async () => {
         const { keep, stored, MOST_COMPARISONS } = await import('/page/comparisons.js');
         const [newest] = await stored();
-        for (let n = 0; n < MOST_COMPARISONS; n += 1) {
-            const { id, ...old } = newest;
-            var last = await keep({ ...old, at: `2020-01-01T00:00:${String(n).padStart(3, '0')}Z` });
+        const { id, ...old } = newest;
+        // `keep` would read all comparisons after each of them. So all but the last are stored at once.
+        const request = indexedDB.open('thumblab', 1);
+        await new Promise((resolve) => { request.onsuccess = resolve; });
+        const transaction = request.result.transaction('comparisons', 'readwrite');
+        for (let n = 1; n < MOST_COMPARISONS; n += 1) {
+            const at = `2020-01-01T00:00:${String(n).padStart(3, '0')}Z`;
+            transaction.objectStore('comparisons').put({ ...old, at });
         }
-        return [last.deleted, (await stored()).length, MOST_COMPARISONS];
+        await new Promise((resolve) => { transaction.oncomplete = resolve; });
+        request.result.close();
+        const before = (await stored()).length;
+        const last = await keep({ ...old, at: '2021-01-01T00:00:00Z' });
+        const oldest = (await stored()).at(-1).at;
+        return [before, last.deleted, (await stored()).length, oldest, MOST_COMPARISONS];
     })()""")
-    assert deleted == [1, 200, 200]
+    assert deleted == [200, 1, 200, "2020-01-01T00:00:002Z", 200]
     large = browser.evaluate("""(async () => {
         const { keep, stored, MOST_BYTES } = await import('/page/comparisons.js');
         const [{ id, ...newest }] = await stored();

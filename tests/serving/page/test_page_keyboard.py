@@ -39,8 +39,15 @@ def scheme(browser, dark):
     browser.call("Emulation.setEmulatedMedia", features=features)
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(390, False, id="390-light"),
+        pytest.param(1280, True, id="1280-dark"),
+        pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
+        pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
+    ],
+)
 def test_axe_finds_nothing(settled, service, files, width, dark):
     settled.open(service.url)
     settled.evaluate("localStorage.clear()")
