@@ -91,7 +91,7 @@ def test_pixels_predict_the_picture_quality(looks: tuple[Float64s, Float64s]) ->
         error = picture[330:] - Probe(seen[:330], target)(seen[330:])
         return 1 - float(np.mean(error**2) / picture[330:].var())
 
-    assert explained(picture[:330]) > 0.6
+    assert explained(picture[:330]) > 0.65
     assert explained(np.random.default_rng(1).permutation(picture[:330])) < 0.05
 
 
