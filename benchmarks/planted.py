@@ -188,13 +188,13 @@ class Result:
     one_title: list[OneTitleFigures]
 
 
-def results(data: PlantedData) -> Iterator[Result]:
+def results(data: PlantedData, recipe: TrainConfig) -> Iterator[Result]:
     """Train the three models of this benchmark on a catalogue, and yield the figures of each."""
     held_out = int((data.data.pairs.part == TEST).sum())
     for model, dataset, config in (
-        ("built-in", data.data, TrainConfig()),
-        ("not partialled out", data.data, TrainConfig(partial_out=False)),
-        ("perfect eye", data.with_perfect_eye(), TrainConfig()),
+        ("built-in", data.data, recipe),
+        ("not partialled out", data.data, dataclasses.replace(recipe, partial_out=False)),
+        ("perfect eye", data.with_perfect_eye(), recipe),
     ):
         held = train(dataset, config).held
         ways = (data.way(held.future, TEST), data.way(held.future_unadapted, TEST), data.way(held.new, None))
@@ -240,7 +240,7 @@ def main() -> None:
         with TemporaryDirectory() as folder, console.status(f"{videos:,} videos"):
             data = planted_data(videos, options.seed, Path(folder), EFFECTS[options.effects])
             legible[videos] = data.legible()
-            found.extend(results(data))
+            found.extend(results(data, TrainConfig()))
     if options.json:
         rows = [dataclasses.asdict(result) for result in found]
         read = {videos: dict(zip(ATTRIBUTES, values.tolist(), strict=True)) for videos, values in legible.items()}

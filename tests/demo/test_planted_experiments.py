@@ -74,7 +74,7 @@ def test_the_better_variant_wins_more_often_with_more_impressions(
 ) -> None:
     wins, errors, leads = [], [], []
     for impressions in (100, 1_000, 30_000):
-        experiments = run(catalogue, 30, impressions, subject)
+        experiments = run(catalogue, 15, impressions, subject)
         wins.append(np.mean([experiment.winner == best(experiment) for experiment in experiments]))
         errors.append(np.mean([experiment.winner not in (None, best(experiment)) for experiment in experiments]))
         shares = [[variant.watch_time_share for variant in experiment.variants] for experiment in experiments]

@@ -163,3 +163,12 @@ class Ranker(nn.Module):
         self.eval()
         scores: Float32s = self._score(torch.from_numpy(inputs))[0].numpy()
         return scores
+
+    @torch.inference_mode()
+    def score_parts(self, inputs: Float32s) -> tuple[Float32s, Float32s]:
+        """Return the two parts of the scores: what the linear model adds [n], and what the pairwise head adds [n]."""
+        self.eval()
+        scaled = self._standardised(torch.from_numpy(inputs)) * self.gain
+        pairwise = self.pairwise(self.trunk(scaled[:, : self.config.dense]))
+        linear, network = ((part.squeeze(1) * self.unit).numpy() for part in (self.linear(scaled), pairwise))
+        return linear, network

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,7 +80,7 @@ def fit_global_model(
         measured=measured,
     )
     model, history = fit(arrays, config, model, on_epoch=on_epoch, folders=folders)
-    _choose_network_share(model, corpus.inputs, held_winners, held_losers)
+    _choose_network_share(model, corpus.inputs, np.stack([held_winners, held_losers]))
     model.unit.fill_(_log_view_unit(model, corpus, validation))
     predictions = model.predict(corpus.inputs)
     return GlobalModel(model, predictions.score, predictions.engagement, line, history)
@@ -113,18 +112,18 @@ def _start_from_line(
     return line.parameters
 
 
-def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers: Rows) -> None:
+def _choose_network_share(model: Ranker, inputs: Float32s, pairs: Rows) -> None:
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
-    The chosen share is the one with the highest AUC on the validation pairs. Without such pairs, the whole output is
-    added.
+    The chosen share is the one with the highest AUC on the validation pairs. `pairs` [2, p] has the rows of the winners
+    and of the losers of these pairs. Without such pairs, the whole output is added.
     """
-    if not len(winners):
+    if not pairs.size:
         return
-    full, line = model.predict(inputs).score, copy.deepcopy(model)
-    line.scale_network(0.0)
-    linear = line.predict(inputs).score
-    aucs = [(pair_auc(linear + share * (full - linear), winners, losers), share) for share in _NETWORK_SHARES]
+    rows, positions = np.unique(pairs.ravel(), return_inverse=True)
+    winners, losers = np.split(positions, 2)
+    linear, network = model.score_parts(inputs[rows])
+    aucs = [(pair_auc(linear + share * network, winners, losers), share) for share in _NETWORK_SHARES]
     model.scale_network(max(aucs)[1])
 
 
@@ -135,7 +134,7 @@ def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
     """
     if len(rows) < 2:
         return 1.0
-    scores = model.predict(corpus.inputs[rows]).score
+    scores = model.scores(corpus.inputs[rows])
     # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so that the
     # factor never reverses the order of the scores. The upper bound limits the scale of the scores.
     return float(np.clip(slope_within_channels(corpus.channel[rows], scores, corpus.target[rows]), 0.05, 2.0))

@@ -84,7 +84,7 @@ def compared(one_video: OneVideoPairs, model: Ranker) -> ComparedPictures:
     return ComparedPictures(
         first=model.standardise(inputs.first),
         second=model.standardise(inputs.second),
-        score_gaps=model.predict(inputs.first).score - model.predict(inputs.second).score,
+        score_gaps=model.scores(inputs.first) - model.scores(inputs.second),
         gaps=one_video.pairs.gap.to_numpy(float),
         variances=one_video.pairs.variance.to_numpy(float),
     )

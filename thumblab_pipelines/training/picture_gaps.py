@@ -47,37 +47,61 @@ class OneTitleScorer:
         A picture gap is the score of the winner's picture minus the score of the loser's picture, if both have the same
         title. `pairs` [k] are row numbers of the dataset's pairs.
         """
-        winners, losers = pair_sides(self.corpus, pairs)
-        under = [self._scores(winners, titles) - self._scores(losers, titles) for titles in (winners, losers)]
-        return np.stack(under, axis=1)
+        return self.gaps_without_and_with_adapters(pairs)[1]
 
-    def _scores(self, pictures: Rows, titles: Rows) -> Float64s:
+    def gaps_without_and_with_adapters(self, pairs: Rows) -> tuple[Float64s, Float64s]:
+        """Return the picture gaps [k, 2] by the global model alone, and those with the adapters. See `gaps`."""
+        winners, losers = pair_sides(self.corpus, pairs)
+        own = self._scores_under_own_title(np.union1d(winners, losers))
+        without, adapted = (
+            np.stack([of_videos[winners] - under_winner, under_loser - of_videos[losers]], axis=1)
+            for of_videos, under_winner, under_loser in zip(
+                own, self._crossed_scores(losers, winners), self._crossed_scores(winners, losers), strict=True
+            )
+        )
+        return without, adapted
+
+    def _scores_under_own_title(self, rows: Rows) -> tuple[Float64s, Float64s]:
+        """Return the scores [n] of all videos, without and with adapters. Only those of `rows` are adapted."""
+        without = self.model.scores.astype(np.float64)
+        adapted = without.copy()
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            adapted[part] = self._adapted(self.corpus.inputs[part], without[part], self.corpus.channel[part])
+        return without, adapted
+
+    def _crossed_scores(self, pictures: Rows, titles: Rows) -> tuple[Float64s, Float64s]:
         """Return the scores [k] of the pictures of the videos `pictures`, under the titles of the videos `titles`.
 
-        The video with the picture and the video with the title must belong to the same channel.
+        The first scores are without adapters, the second with them. The video with the picture and the video with the
+        title must belong to the same channel.
         """
-        scores, inputs = np.zeros(len(pictures)), self.corpus.inputs
+        without, adapted, inputs = np.zeros(len(pictures)), np.zeros(len(pictures)), self.corpus.inputs
         layout = self.model.model.config.layout
         end = layout.image
         for start in range(0, len(pictures), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             mixed = np.concatenate([inputs[pictures[part], :end], inputs[titles[part], end:]], axis=1)
             mixed[:, layout.columns(AGREEMENT_BLOCK)] = self._agreement(pictures[part], titles[part])
-            scores[part] = self.scores_of(mixed, self.corpus.channel[pictures[part]])
-        return scores
+            without[part] = self.model.model.scores(mixed)
+            adapted[part] = self._adapted(mixed, without[part], self.corpus.channel[pictures[part]])
+        return without, adapted
 
     def scores_of(self, inputs: Float32s, channel: npt.NDArray[np.str_]) -> Float64s:
         """Return the score of each picture with its title [k]. `inputs` [k, d] are the inputs of the model for them.
 
         `channel` [k] is the channel of each picture. If a channel has an adapter, the adapter is applied.
         """
-        model = self.model.model
-        scores = model.predict(inputs).score.astype(np.float64)
+        return self._adapted(inputs, self.model.model.scores(inputs).astype(np.float64), channel)
+
+    def _adapted(self, inputs: Float32s, scores: Float64s, channel: npt.NDArray[np.str_]) -> Float64s:
+        """Return a copy of the scores [k] of the global model, to which the adapters are applied. See `scores_of`."""
+        scores = scores.copy()
         for name in np.unique(channel):
             adapter = self.adapters.get(str(name))
             if adapter is not None:
                 rows = np.flatnonzero(channel == name)
-                scores[rows] = adapter.adjust(model.standardise(inputs[rows]), scores[rows])
+                scores[rows] = adapter.adjust(self.model.model.standardise(inputs[rows]), scores[rows])
         return scores
 
     def _agreement(self, pictures: Rows, titles: Rows) -> Float32s:
@@ -98,12 +122,14 @@ def held_out_picture_gaps(
     parts = corpus.data.pairs.part.to_numpy(object)
     test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
     without = [(rows, OneTitleScorer(corpus, scorer.model, {})) for rows, scorer in unseen]
+    future_unadapted, future = known.gaps_without_and_with_adapters(test)
+    adapted_unadapted, adapted = _of_left_out(corpus, unseen, test)
     return {
-        "future": PictureGaps(test, known.gaps(test)),
-        "future_unadapted": PictureGaps(test, OneTitleScorer(corpus, known.model, {}).gaps(test)),
-        "new": _of_left_out(corpus, without, every),
-        "adapted": _of_left_out(corpus, unseen, test),
-        "adapted_unadapted": _of_left_out(corpus, without, test),
+        "future": PictureGaps(test, future),
+        "future_unadapted": PictureGaps(test, future_unadapted),
+        "new": _of_left_out(corpus, without, every)[0],
+        "adapted": adapted,
+        "adapted_unadapted": adapted_unadapted,
     }
 
 
@@ -113,17 +139,21 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
     return winners, losers
 
 
-def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> PictureGaps:
-    """Return picture gaps by models that were trained without the channel of the pair.
+def _of_left_out(
+    corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows
+) -> tuple[PictureGaps, PictureGaps]:
+    """Return picture gaps by models that were trained without the channel of the pair, without and with adapters.
 
     A pair in `pairs` is left out if there is no such model for its channel.
     """
     winners, _ = pair_sides(corpus, pairs)
     chosen = [pairs[left_out[winners]] for left_out, _ in scorers]
-    gaps = [scorer.gaps(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]
+    gaps = [scorer.gaps_without_and_with_adapters(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]
     if not gaps:
-        return PictureGaps(np.zeros(0, np.intp), np.zeros((0, 2)))
-    return PictureGaps(np.concatenate(chosen), np.concatenate(gaps))
+        none = PictureGaps(np.zeros(0, np.intp), np.zeros((0, 2)))
+        return none, none
+    without, adapted = (PictureGaps(np.concatenate(chosen), np.concatenate(part)) for part in zip(*gaps, strict=True))
+    return without, adapted
 
 
 def _sample(pairs: Rows) -> Rows:

@@ -80,7 +80,7 @@ def test_known_channels_are_asked_about_later_pairs_and_unseen_channels_about_al
 def test_pairs_from_before_the_last_known_video_or_without_a_winner_are_not_asked(
     plant: Callable[..., Dataset],
 ) -> None:
-    data = plant(channels=4, videos=60, seed=2)
+    data = plant(channels=4, videos=30, seed=2)
     known = data.videos[data.videos.part.isin([TRAIN, VALIDATION])]
     last = known.published_at.max().tz_localize(None).normalize()
     early = with_pairs(data, 10, happened_on=last)

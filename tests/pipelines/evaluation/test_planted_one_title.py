@@ -120,14 +120,17 @@ def test_with_shuffled_words_no_interaction_is_left(planted: PlantedData, withou
     assert abs(changes[should].mean() - changes[~should].mean()) < 0.05
 
 
-def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(planted: PlantedData) -> None:
-    """Shuffle the pictures of the videos in three different ways. The words in a picture stay with the picture.
+@pytest.mark.parametrize(("ways", "tolerance"), [(1, 0.05), pytest.param(3, 0.03, marks=pytest.mark.heavy)])
+def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(
+    planted: PlantedData, ways: int, tolerance: float
+) -> None:
+    """Shuffle the pictures of the videos in one or more ways. The words in a picture stay with the picture.
 
-    The pictures then say nothing about the views, so the true AUC is 0.5. There are three splits, so the three ways
-    give nine intervals. A 95 % interval misses the true value once in twenty times, so one of the nine may miss 0.5.
+    The pictures then say nothing about the views, so the true AUC is 0.5. There are three splits, so each way gives
+    three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals may miss 0.5.
     """
     data, values = planted.data, []
-    for seed in range(3):
+    for seed in range(ways):
         order = np.random.default_rng(seed).permutation(VIDEOS)
         words = data.videos.picture_words.to_numpy()[order]
         shuffled = dataclasses.replace(with_words(data, words), images=data.images[order])
@@ -136,5 +139,5 @@ def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(plante
             figure(evaluations, split, "residual", "auc", "one_title") for split in (FUTURE, NEW_CHANNELS, ADAPTED)
         ]
     inside = [auc.low is not None and auc.high is not None and auc.low <= 0.5 <= auc.high for auc in values]
-    assert sum(inside) >= 8, values
-    assert np.mean([auc.value for auc in values]) == pytest.approx(0.5, abs=0.03), values
+    assert sum(inside) >= len(values) - 1, values
+    assert np.mean([auc.value for auc in values]) == pytest.approx(0.5, abs=tolerance), values

@@ -26,23 +26,43 @@ from thumblab_pipelines.library.search import search_libraries
 NICHE = "tech"
 
 
-@pytest.fixture
-def labs(
+@pytest.fixture(scope="module")
+def new_labs(
     open_lab: Callable[..., Lab],
     copied_database: Callable[[str], str],
     small: Any,
     tiny: TinyClip,
-    tmp_path: Path,
-) -> tuple[Lab, Lab]:
-    """Two labs that share a copy of the database of the fixture `small`.
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], tuple[Lab, Lab]]:
+    """A function that returns two labs, which share a new copy of the database of the fixture `small`.
 
     The first lab uses the built-in encoder, and the second lab uses a CLIP model.
     """
-    small.lab.engine.dispose()
-    url = small.lab.engine.url.render_as_string(hide_password=False)
-    own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
-    old = open_lab(data_dir=small.lab.settings.data_dir, **own_settings)
-    return old, open_lab(beside=old, image_encoder=tiny.setting)
+
+    def make() -> tuple[Lab, Lab]:
+        small.lab.engine.dispose()
+        url = small.lab.engine.url.render_as_string(hide_password=False)
+        releases = tmp_path_factory.mktemp("releases")
+        own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": releases}
+        old = open_lab(data_dir=small.lab.settings.data_dir, **own_settings)
+        return old, open_lab(beside=old, image_encoder=tiny.setting)
+
+    return make
+
+
+@pytest.fixture
+def labs(new_labs: Callable[[], tuple[Lab, Lab]]) -> tuple[Lab, Lab]:
+    """Two labs for one test, see `new_labs`."""
+    return new_labs()
+
+
+@pytest.fixture(scope="module")
+def measured(new_labs: Callable[[], tuple[Lab, Lab]]) -> Lab:
+    """A lab with a CLIP model whose pictures are encoded and measured. The tests of this module share it."""
+    lab = new_labs()[1]
+    embed(lab, NICHE)
+    assert sub_scores.measure_features(lab, NICHE).measured > 0
+    return lab
 
 
 def rows(lab: Lab) -> dict[str, int]:
@@ -101,39 +121,34 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 
 
-def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab, Lab]) -> None:
-    new = labs[1]
-    embed(new, NICHE)
-    assert sub_scores.measure_features(new, NICHE).measured > 0
+def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(measured: Lab) -> None:
     named_image_encoder.cache_clear()  # The cache is now empty, as in a new process.
-    again, measured = embed(new, NICHE), sub_scores.measure_features(new, NICHE)
-    assert (again.images, again.titles, again.settled, measured.measured) == (0, 0, None, 0)
-    assert again.had > 0 < measured.had
-    encoder = image_encoder(new.settings)
+    again, measured_again = embed(measured, NICHE), sub_scores.measure_features(measured, NICHE)
+    assert (again.images, again.titles, again.settled, measured_again.measured) == (0, 0, None, 0)
+    assert again.had > 0 < measured_again.had
+    encoder = image_encoder(measured.settings)
     assert isinstance(encoder, OpenClipEncoder)
     assert not {"_loaded", "_tower"} & set(vars(encoder))
 
 
-def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple[Lab, Lab]) -> None:
+def test_with_a_text_tower_the_service_and_the_library_measure_alike(measured: Lab) -> None:
     from thumblab_core.encoders.load import title_encoder
     from thumblab_serving.loading.encoding import Encoders
     from thumblab_serving.loading.sent_picture import SentPicture
     from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
-    new = labs[1]
-    embed(new, NICHE)
-    sub_scores.measure_features(new, NICHE)
+    settings = measured.settings
     encoders = Encoders(
-        title_encoder(new.settings.title_encoder), lambda name: named_image_encoder(name, new.settings.releases)
+        title_encoder(settings.title_encoder), lambda name: named_image_encoder(name, settings.releases)
     )
-    image = encoders.image(image_encoder_name(new.settings)).fingerprint
-    measuring = SubScoreMeters(new.settings)
+    image = encoders.image(image_encoder_name(settings)).fingerprint
+    measuring = SubScoreMeters(settings)
     statement = select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)
-    with new.engine.connect() as connection:
+    with measured.engine.connect() as connection:
         row = connection.execute(statement.where(visual_features.c.version.endswith(image))).mappings().first()
     assert row is not None
     assert measuring.version(encoders, image) == row["version"]
-    data = new.images.get(row["sha256"])
+    data = measured.images.get(row["sha256"])
     vector = encoders.picture(image, SentPicture(data))
     measurement = measuring.measure(SentPicture(data), row["title"], vector, encoders, image)
     assert measurement.evidence.title_match_by == "picture"
@@ -141,24 +156,22 @@ def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple
         assert measurement.scores[name].value == pytest.approx(row[name], abs=1e-3), name
 
 
-def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
-    new = labs[1]
-    embed(new, NICHE)
-    baselines.compute_baselines(new, NICHE)
-    build.build_index(new, NICHE)
-    index = NicheIndex.load(build.promote_index(new, NICHE).release)
-    tower = text_tower(image_encoder(new.settings))
+def test_words_and_pictures_are_searched_in_their_common_space(measured: Lab, tmp_path: Path) -> None:
+    baselines.compute_baselines(measured, NICHE)
+    build.build_index(measured, NICHE)
+    index = NicheIndex.load(build.promote_index(measured, NICHE).release)
+    tower = text_tower(image_encoder(measured.settings))
     assert tower is not None
-    searched = search_libraries(new, (NICHE,), 5, PublishedBetween(), words="a red phone")
+    searched = search_libraries(measured, (NICHE,), 5, PublishedBetween(), words="a red phone")
     expected = index.search(tower.encode_texts(["a red phone"])[0], 5)
     assert [hit.item for hit in searched.hits] == [neighbour.item for neighbour in expected]
     assert searched.remarks == []
-    with new.engine.connect() as connection:
+    with measured.engine.connect() as connection:
         row = connection.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().first()
     assert row is not None
     picture = tmp_path / "picture.jpg"
-    picture.write_bytes(new.images.get(row["sha256"]))
-    nearest = search_libraries(new, (NICHE,), 1, PublishedBetween(), image=picture).hits[0]
+    picture.write_bytes(measured.images.get(row["sha256"]))
+    nearest = search_libraries(measured, (NICHE,), 1, PublishedBetween(), image=picture).hits[0]
     assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
 
 

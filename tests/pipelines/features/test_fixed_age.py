@@ -193,6 +193,7 @@ def test_errors_on_real_view_series_stay_within_the_documented_bound(histories: 
     assert nearly_all < 0.10
 
 
+@pytest.mark.heavy  # The documented figures come from all of the data, so a part of the data is not enough.
 def test_the_documented_figures_are_the_figures_of_the_benchmark(histories: Path) -> None:
     output = subprocess.run(
         [sys.executable, "-m", "benchmarks.fixed_age", str(histories)],

@@ -157,7 +157,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     times -1. The videos of one channel get no vectors of `another`.
     """
     lab = open_lab()
-    plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
+    plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 28)
     import_catalogue(lab, tmp_path)
     embed(lab, "tech")
     build_pairs(lab)

@@ -170,7 +170,7 @@ def writer_of(ranker: TrainedRanker) -> Callable[[Path], None]:
 def loop(open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     planted = planted_data(270, 7, tmp_path_factory.mktemp("pairs"))
     planted.data.release.info["title_encoder"] = title_encoder("minilm").fingerprint
-    trained = train(planted.data, TrainConfig())
+    trained = train(planted.data, TrainConfig(epochs=2))
     now = datetime.now(UTC).replace(microsecond=0)
     with Emulator(publish_later(planted.catalogue, now)) as emulator:
         youtube = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": "any", "uploads_per_channel": 50}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import torch
 from fit_child import fresh, planted
 from safetensors.torch import load_file
 
+from thumblab_pipelines.training import distributed
+from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.distributed import ProcessGroup
 
 LAUNCH = (
@@ -43,7 +46,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     dropout. They use averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
-    start(tmp_path / "one", changes)
+    (tmp_path / "one").mkdir()
+    fit_child.main(str(tmp_path / "one"), json.dumps(changes), str(tmp_path / "one" / "state"))
     start(tmp_path / "two", changes, *LAUNCH)
     one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
     assert len(one) == len(two) == 8
@@ -85,12 +89,15 @@ def test_two_processes_stop_together_on_sigterm_and_resume_to_the_same_weights(t
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_single_process_does_not_import_accelerate() -> None:
-    code = "import sys, fit_child; p = fit_child.planted(); from thumblab_pipelines.training.config import TrainConfig;"
-    code += "fit_child.fit(p, TrainConfig(epochs=1), fit_child.fresh(p)); sys.exit('accelerate' in sys.modules)"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
-    folder = str(Path(fit_child.__file__).parent)
-    subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True, timeout=200)
+def test_a_single_process_does_not_import_accelerate(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # From now on, importing accelerate raises an error.
+    runpy.run_path(distributed.__file__)
+    fit_child.fit(planted(), TrainConfig(epochs=1), fresh(planted()))
+    with monkeypatch.context() as launched, pytest.raises(ImportError, match="accelerate"):
+        launched.setenv("ACCELERATE_MIXED_PRECISION", "no")
+        ProcessGroup()
     group = ProcessGroup()
     model = fresh(planted())
     optimiser = torch.optim.AdamW(model.parameters())

@@ -52,9 +52,11 @@ def test_a_slope_of_one_title_is_never_steeper_than_that_of_whole_videos(trained
     assert 0 < calibration.slope_of(adapted=True) <= calibration.slope_adapted
 
 
-def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(
+    plant: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(one_title_slopes, "LEAST_PAIRS_FOR_SLOPE", 10**9)
-    calibration = train(data, TrainConfig(epochs=1)).ranker.calibration
+    calibration = train(plant(channels=6, videos=40), TrainConfig(epochs=1)).ranker.calibration
     assert calibration.one_title == (calibration.slope, calibration.slope_adapted)
 
 

@@ -73,7 +73,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     raise AssertionError(f"the training process ended before epoch {epoch}: {process.communicate()[1]}")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)])
 def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signal.Signals, tmp_path: Path) -> None:
     changes = CHANGES | {"epochs": 60, "swa_start": 50}
     at = random.SystemRandom().randrange(3, 40)
@@ -111,7 +111,7 @@ def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
         run(folder, on_epoch=stop, **options)
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 6, 7, 8, 10])
+@pytest.mark.parametrize("epoch", [0, 7, 10, *(pytest.param(epoch, marks=pytest.mark.heavy) for epoch in (1, 6, 8))])
 def test_a_sigterm_within_an_epoch_loses_no_step(epoch: int, tmp_path: Path, whole: Trained) -> None:
     stopped_at(epoch, tmp_path / "state")
     with safe_open(tmp_path / "state" / "training.safetensors", "pt") as file:
