@@ -67,14 +67,9 @@ def trained(data: Dataset) -> TrainedRanking:
 
 
 @pytest.fixture(scope="module")
-def noise(plant: Plant) -> Dataset:
-    """Data in which the pictures do not influence the views."""
-    return plant(channels=8, videos=100, signal=0.0, seed=3)
-
-
-@pytest.fixture(scope="module")
-def trained_on_noise(noise: Dataset) -> TrainedRanking:
-    return train(noise, BRIEF)
+def without_signal(plant: Plant) -> tuple[Dataset, TrainedRanking]:
+    noise = plant(channels=8, videos=100, signal=0.0, seed=3)
+    return noise, train(noise, BRIEF)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +90,8 @@ def test_a_planted_signal_is_found_almost_up_to_the_best_possible_auc(data: Data
     assert trained.history[-1].absolute_loss < trained.history[0].absolute_loss, "the network must learn engagement"
 
 
-def test_without_a_signal_the_auc_is_one_half(noise: Dataset, trained_on_noise: TrainedRanking) -> None:
-    held = trained_on_noise.held
+def test_without_a_signal_the_auc_is_one_half(without_signal: tuple[Dataset, TrainedRanking]) -> None:
+    noise, held = without_signal[0], without_signal[1].held
     for scores in (held.future, held.future_unadapted, held.new, held.adapted):
         assert abs(auc(noise, scores) - 0.5) < 0.08
 
@@ -251,23 +246,20 @@ def test_quantiles_are_those_of_the_scores_of_each_niche(data: Dataset, trained:
 def test_a_niche_with_too_few_videos_has_no_quantiles(little: Dataset) -> None:
     videos = little.videos.copy()
     videos["niche"] = ["beauty"] * 19 + ["tech"] * 20 + ["news"] * (len(videos) - 39)
-    assert set(train(dataclasses.replace(little, videos=videos), BRIEF).ranker.calibration.quantiles) == {
-        "tech",
-        "news",
-    }
+    calibration = train(dataclasses.replace(little, videos=videos), BRIEF).ranker.calibration
+    assert set(calibration.quantiles) == {"tech", "news"}
 
 
 def test_the_absolute_head_is_measured_on_validation_videos(
-    data: Dataset, trained: TrainedRanking, trained_on_noise: TrainedRanking
+    data: Dataset, trained: TrainedRanking, without_signal: tuple[Dataset, TrainedRanking]
 ) -> None:
     informed = trained.ranker.engagement_accuracy
     assert informed is not None
     assert informed.videos == len(data.rows(VALIDATION))
     assert informed.low > 0.3
     assert trained.ranker.why_no_engagement is None
-    uninformed = trained_on_noise.ranker
-    assert uninformed.engagement_accuracy is not None
-    assert uninformed.engagement_accuracy.low < 0
+    uninformed = without_signal[1].ranker
+    assert uninformed.engagement_accuracy is not None and uninformed.engagement_accuracy.low < 0
     assert uninformed.why_no_engagement is not None
 
 
