@@ -4,7 +4,6 @@ import functools
 import http.server
 import io
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from same_answers import same_answers
 
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
@@ -262,20 +262,9 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
         assert not thread.is_alive()
 
 
-def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal. Floats count as equal if their difference can come from rounding."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
-    if isinstance(first, list) and isinstance(second, list):
-        return len(first) == len(second) and all(map(same, first, second))
-    if isinstance(first, float) and isinstance(second, float):
-        return math.isclose(first, second, rel_tol=1e-4, abs_tol=1e-5)
-    return bool(first == second)
-
-
 @pytest.fixture
 def alike() -> Callable[[Any, Any], bool]:
-    return same
+    return same_answers
 
 
 @pytest.fixture(scope="session")
