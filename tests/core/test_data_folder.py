@@ -17,9 +17,8 @@ BELOW_A_FILE, A_FILE, NOWHERE, READ_ONLY = "file/lab", "file", "/proc/nope", "/p
 @pytest.mark.parametrize(
     ("arguments", "folder", "problem"),
     [
-        (["index", "status", "tech"], NOWHERE, "cannot be made (No such file or directory)"),
-        (["quota"], A_FILE, "is not a folder"),
-        (["crawl", "status"], BELOW_A_FILE, "cannot be made (Not a directory)"),
+        (["up"], NOWHERE, "cannot be made (No such file or directory)"),
+        (["up"], BELOW_A_FILE, "cannot be made (Not a directory)"),
         (["up"], READ_ONLY, "cannot be written (No such file or directory)"),
         (["up"], A_FILE, "is not a folder"),
         (["demo"], READ_ONLY, "cannot be made (No such file or directory)"),
