@@ -46,7 +46,7 @@ class ExportTable:
             "stayed",
         ]
     ]
-    """The columns that are needed and were not recognised."""
+    """The columns to choose: those that are needed and were not recognised, or one that several may be."""
 
 
 @dataclass(frozen=True, kw_only=True)

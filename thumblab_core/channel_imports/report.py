@@ -43,7 +43,9 @@ class ExportTable(_Part):
     found: dict[ColumnName, int] = Field(
         description="The number of each recognised column, from 1, by the lab's name of the column."
     )
-    missing: list[ColumnName] = Field(description="The columns that are needed and were not recognised.")
+    missing: list[ColumnName] = Field(
+        description="The columns to choose: those that are needed and were not recognised, or one that several may be."
+    )
 
 
 class ImportedVideos(_Part):

@@ -18,6 +18,7 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
 from thumblab_core.given_text import CHANNEL_ID
+from thumblab_core.niches import NICHES
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
@@ -62,7 +63,7 @@ class NoNameError(LabError):
 
 
 class NoNicheError(LabError):
-    """The error that the niche of a new channel was not given."""
+    """The error that the niche of a new channel was not given, or that there is no such niche."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,11 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     A second import of the same exports changes nothing, and requests only the thumbnails that are still missing. An
     export that cannot be read does not stop the others. Videos that the lab has collected from YouTube keep their facts.
 
-    Raises `LabError` if no export can be read, if none of their videos can be used, or if the channel or its niche is
-    not known.
+    Raises `LabError` if no export can be read, if none of their videos can be used, or if the channel is not known. Raises
+    `NoNicheError` if its niche is not known, or if there is no such niche.
     """
+    if given.niche is not None and given.niche not in NICHES:
+        raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
     exported: dict[str, ExportedVideo] = {}
     readable: list[Path] = []
     refused: list[LabError] = []

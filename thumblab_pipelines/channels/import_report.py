@@ -30,9 +30,15 @@ _SPEED = re.compile(r", [\d.,]+ a second$")
 
 _MOST_NOTES = 20
 _MOST_COLUMNS = 100
+_MOST_TABLES = 50
 _LONGEST_HEADER = 200
 
-_OPTIONS = {"--column ": "columns, for example ", "--name": "`name`", "--niche": "`niche`"}
+_OPTIONS = (
+    (re.compile(r"--column (\w+)='(\w+)'"), r'`columns` {"\1": "\2"}'),
+    (re.compile(r"--column (\w+) names"), r"`columns` names for \1"),
+    (re.compile(r"--column\b"), "`columns`"),
+    (re.compile(r"--(name|niche)\b"), r"`\1`"),
+)
 """Options of the command in messages, and what the request of the service has in their place."""
 
 
@@ -79,7 +85,7 @@ class ImportReporter:
         self._fields["reason"] = self._of_request(str(error))
         self._fields["needs"] = _need(error)
         if isinstance(error, UnknownColumnsError):
-            self._fields["unrecognised"] = [self._table(table) for table in error.tables]
+            self._fields["unrecognised"] = [self._table(table) for table in error.tables[:_MOST_TABLES]]
         return self._report("failed")
 
     def _report(self, state: Literal["running", "done", "failed"]) -> ImportReport:
@@ -113,7 +119,7 @@ class ImportReporter:
             usual_ctr=exports.usual_ctr,
             refused=[self._of_request(sentence) for sentence in exports.refused],
             remarks=[self._of_request(sentence) for sentence in remarks[:_MOST_NOTES]],
-            tables=[self._table(table) for table in exports.tables],
+            tables=[self._table(table) for table in exports.tables[:_MOST_TABLES]],
         )
 
     def _table(self, table: TableColumns) -> ExportTable:
@@ -127,8 +133,8 @@ class ImportReporter:
 
     def _of_request(self, sentence: str) -> str:
         """Return a message of the command in the words of a request."""
-        for option, field in _OPTIONS.items():
-            sentence = sentence.replace(option, field)
+        for option, field in _OPTIONS:
+            sentence = option.sub(field, sentence)
         return self._without_folders(sentence)
 
     def _without_folders(self, sentence: str) -> str:

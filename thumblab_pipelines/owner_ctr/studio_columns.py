@@ -33,7 +33,8 @@ class TableColumns:
     """The columns of a table, and which of them were recognised.
 
     `header` has the names of its columns, `at` the positions of those that were recognised, by the lab's name, and
-    `missing` the lab's names of the columns that are needed and were not recognised.
+    `missing` the lab's names of the columns that a person has to name: those that are needed and were not recognised, or
+    one that several columns may be.
     """
 
     where: str
@@ -87,8 +88,8 @@ def find_columns(
     `rows` are the cells of the rows of videos, and `totals` those of the row of totals. `given` has the name or the
     number of a column for each of the lab's names that a person gave with `--column`.
 
-    Raises `UnknownColumnsError` if a required column is missing. Raises `LabError` if a column that a person named does
-    not exist, or if there are several columns for one figure.
+    Raises `UnknownColumnsError` if a required column is missing, or if there are several columns for one figure. Raises
+    `LabError` if a column that a person named does not exist.
     """
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
@@ -130,16 +131,18 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
         known = field_of(name)
         if known is not None and known not in given and at not in given.values():
             positions.setdefault(known, []).append(at)
-    for several in positions.values():
+    for figure, several in positions.items():
         matches = [header[at] for at in several]
         if len(several) > 1 and len({names[at] for at in several}) == 1:
             raise LabError(
                 f"{where} has the column {shown(matches[0])} {len(matches)} times; export it without a comparison"
             )
         if len(several) > 1:
-            raise LabError(
+            clear = {name: found[0] for name, found in positions.items() if len(found) == 1}
+            raise UnknownColumnsError(
                 f"{where} has several columns for one figure ({listed(matches)}); remove all but one of them from the "
-                "table in Studio and export again, or choose one with --column"
+                "table in Studio and export again, or choose one with --column",
+                [TableColumns(where, tuple(header), {**given, **clear}, (figure,))],
             )
     return {known: several[0] for known, several in positions.items()}
 

@@ -37,7 +37,9 @@ def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
 def _described(release: Release, served: str | None) -> KnownChannelOut:
     info = release.info
     reason = None
-    if info["model"] != served:
+    if served is None:
+        reason = "no model is served"
+    elif info["model"] != served:
         reason = "it was fitted for another model than the one that is served; add the channel again"
     elif info["videos"] < LEAST_VIDEOS:
         reason = f"it has {info['videos']} of the {LEAST_VIDEOS} videos that an adapter needs"

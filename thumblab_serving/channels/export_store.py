@@ -28,8 +28,11 @@ MOST_UNFINISHED = 3
 KEPT = timedelta(hours=24)
 """How long an import is kept."""
 
-_LONGEST_RUN = timedelta(hours=3)
-"""After this time, a run that waited for its turn and then took its two hours has ended, also if it said nothing."""
+_LONGEST_WAIT = timedelta(hours=12)
+"""An import without a report has ended after this time. Its run may wait for others, and Dagster ends those in time."""
+
+_LONGEST_SILENCE = timedelta(hours=3)
+"""An import whose report did not change for this time has ended. Dagster ends its run after two hours."""
 
 _FACTS = "facts.json"
 _ABANDONED_S = 3600.0
@@ -44,10 +47,10 @@ class TooManyImportsError(LabError):
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """What is known about an import when it is stored. `key` is the name of the API key that sent it."""
+    """What is known about an import when it is stored. `owner` marks what belongs to the API key that sent it."""
 
     created_at: AwareDatetime
-    key: str
+    owner: str
     files: list[str]
 
 
@@ -72,13 +75,14 @@ class StoredImport:
     @property
     def has_ended(self) -> bool:
         """Whether its report says that it has ended, or its run cannot go on any more."""
-        if datetime.now(UTC) - self.facts.created_at > _LONGEST_RUN:
-            return True
         try:
             report = self.report()
         except LabError:
             return True
-        return report is not None and report.state != "running"
+        now = datetime.now(UTC)
+        if report is None:
+            return now - self.facts.created_at > _LONGEST_WAIT
+        return report.state != "running" or now - report.updated_at > _LONGEST_SILENCE
 
 
 class ExportStore:
@@ -91,7 +95,7 @@ class ExportStore:
     def add(self, exports: Sequence[tuple[str | None, bytes]], owner: str) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths begin at the data folder. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if
+        The paths begin at the data folder. `owner` marks what belongs to the key that sent the exports. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if
         the files cannot be written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,7 +107,10 @@ class ExportStore:
             try:
                 paths = [_write(folder, place, name, data) for place, (name, data) in enumerate(exports)]
                 facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths])
-                (folder.path / _FACTS).write_bytes(_FACTS_FORM.dump_json(facts))
+                # The facts come last and as a whole, because `sweep` deletes a folder whose facts cannot be read.
+                new = folder.path / f"{_FACTS}.new"
+                new.write_bytes(_FACTS_FORM.dump_json(facts))
+                new.replace(folder.path / _FACTS)
             except OSError:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
@@ -137,10 +144,10 @@ class ExportStore:
 
     def _require_room(self, owner: str) -> None:
         kept = [stored for path in self._root.iterdir() if (stored := self.find(path.name)) is not None]
-        own = sum(stored.facts.key == owner and not stored.has_ended for stored in kept)
+        own = sum(stored.facts.owner == owner and not stored.has_ended for stored in kept)
         if own >= MOST_UNFINISHED:
             raise TooManyImportsError(
-                f"{MOST_UNFINISHED} imports of the key {owner} have not ended yet; send this one when one has ended"
+                f"{MOST_UNFINISHED} imports of this key have not ended yet; send this one when one has ended"
             )
         ended = sorted((stored for stored in kept if stored.has_ended), key=lambda stored: stored.facts.created_at)
         for stored in ended[: max(0, len(kept) + 1 - MOST_IMPORTS)]:

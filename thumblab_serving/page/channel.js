@@ -2,7 +2,7 @@
 
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
 import { drawImport, drawKnown } from "./channel_view.js";
-import { button, byId, bytes, line, say } from "./dom.js";
+import { button, byId, bytes, capital, line, say } from "./dom.js";
 import { currentKey, showKeyField } from "./key.js";
 import { showLab } from "./lab.js";
 import { addChannel, channelImport, knownChannels } from "./service.js";
@@ -53,11 +53,12 @@ export function wireChannel(onCompare) {
 }
 
 function choose(files) {
+  // After an import has ended, or the page was loaded again, the columns may be chosen before the export is given again.
+  if (chosen.length > 0) hideColumns();
   const names = new Set(files.map((file) => file.name));
   // The same file again replaces the one before, because its owner may have exported it anew.
   chosen = [...chosen.filter((file) => !names.has(file.name)), ...files];
   say("channel-problem", "");
-  hideColumns();
   drawChosen();
 }
 
@@ -126,6 +127,7 @@ async function follow(id) {
     if (error.status === 404) {
       remember(null);
       byId("learn").disabled = false;
+      if (current !== null && goesOn(current)) say("learning-now", `${capital(error.message)}.`);
     } else if (error.status === 401) {
       say("channel-problem", error.message);
       byId("learn").disabled = false;

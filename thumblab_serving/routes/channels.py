@@ -17,6 +17,7 @@ from thumblab_serving.http import channel_submission
 from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.routes.requested_runs import explained
 from thumblab_serving.schemas.channels import ChannelImportOut, ChannelsOut
 
@@ -54,11 +55,11 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     store: ExportStore = request.app.state.channel_exports
     admission: Admission = request.app.state.channels_admission
     runs: DagsterRuns = request.app.state.dagster_runs
-    owner: str = request.state.key
+    grant: Grant = request.state.grant
     try:
         async with admission.admit():
             form, exports = await channel_submission.read(request)
-            stored, files = await _run(request, lambda: store.add(exports, owner))
+            stored, files = await _run(request, lambda: store.add(exports, grant.owner))
     except TooManyImportsError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), {"Retry-After": _RETRY_S}) from None
     except OSError as error:
@@ -85,8 +86,9 @@ async def state(request: Request) -> ChannelImportOut:
     """Ask again until `state` is `done` or `failed`. An import is shown only to the key that sent it."""
     store: ExportStore = request.app.state.channel_exports
     runs: DagsterRuns = request.app.state.dagster_runs
+    grant: Grant = request.state.grant
     stored = await _run(request, lambda: store.find(request.path_params["import_id"]))
-    if stored is None or stored.facts.key != request.state.key:
+    if stored is None or stored.facts.owner != grant.owner:
         detail = "this API key has no such import; the report on an import is deleted a day after the exports were sent"
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-import", detail)
     return await describe(stored, runs)

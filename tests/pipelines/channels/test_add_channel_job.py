@@ -18,6 +18,7 @@ from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
+from thumblab_pipelines.owner_ctr.studio_columns import HOW_TO_NAME, TableColumns, UnknownColumnsError
 from thumblab_pipelines.owner_ctr.studio_names import FIELDS
 
 IMPORT_ID = "0123456789abcdef" * 2
@@ -156,6 +157,26 @@ def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_na
     assert len(reports) < 100
     reporter.progress("encoding thumbnails, 1,234.5 a second", 1_000, 1_000)
     assert [(step.name, step.done) for step in reports[-1].steps] == [("encoding thumbnails", 1_000)]
+
+
+@pytest.mark.parametrize(
+    ("of_command", "of_request"),
+    [
+        (HOW_TO_NAME, """name it, for example `columns` {"rate": "COLUMN"} (a column's name or its number)"""),
+        ("a.csv has no column 'X', which --column rate names", "a.csv has no column 'X', which `columns` names for rate"),
+        ("or choose one with --column", "or choose one with `columns`"),
+        ("give another --name", "give another `name`"),
+    ],
+)
+def test_a_message_of_the_command_becomes_one_about_the_request(of_command: str, of_request: str) -> None:
+    assert ImportReporter(lambda report: None).failed(LabError(of_command)).reason == of_request
+
+
+def test_a_report_has_a_bound_whatever_the_exports_have() -> None:
+    table = TableColumns("a.zip > b.csv", ("x" * 1_000,) * 1_000, {}, ("rate",))
+    report = ImportReporter(lambda report: None).failed(UnknownColumnsError("it lacks a column", [table] * 1_000))
+    assert (report.needs, len(report.unrecognised)) == ("columns", 50)
+    assert len(report.model_dump_json()) < 2 * 2**20
 
 
 def test_the_service_knows_the_names_of_all_columns() -> None:

@@ -140,6 +140,8 @@ def test_without_a_niche_or_a_name_the_error_says_what_to_give(owner: Owner, tmp
     named, nameless = (write(tmp_path / name, owner.rows(6)) for name in (NAME, "Table data.csv"))
     with pytest.raises(LabError, match="say with --niche which niche the channel is in"):
         add(owner, named, niche=None)
+    with pytest.raises(LabError, match="there is no niche 'knitting'; the niches are tech, "):
+        add(owner, named, niche="knitting")
     with pytest.raises(LabError, match="give its title or its id with --name"):
         add(owner, nameless)
     assert add(owner, nameless, name="Chosen").channel.title == "Chosen"

@@ -10,6 +10,7 @@ from thumblab_core.database.tables import video_reach
 from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import import_studio
+from thumblab_pipelines.owner_ctr.studio_columns import UnknownColumnsError
 
 
 def test_bad_rows_are_reported_with_their_line_and_the_others_are_imported(
@@ -101,11 +102,14 @@ def test_columns_are_found_by_their_old_and_new_names(
 
 def test_two_columns_of_impressions_are_an_error_that_names_both(lab: Lab, export: Callable[..., Path]) -> None:
     columns = ("Content", "Video title", "Thumbnail impressions", *COLUMNS[3:])
-    with pytest.raises(LabError) as caught:
+    with pytest.raises(UnknownColumnsError) as caught:
         import_studio(lab, export([row(ids(1)[0])], columns), DAY)
     assert "several columns for one figure (Thumbnail impressions, Impressions); remove all but one" in str(
         caught.value
     )
+    [table] = caught.value.tables
+    assert (table.header, table.missing) == (columns, ("impressions",)), "a person can choose one of them"
+    assert table.at == {"video": 0, "title": 1, "rate": 4}
 
 
 def test_broken_quote_loses_only_its_own_line(lab: Lab, export: Callable[..., Path]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from thumblab_core.channel_imports.import_folder import IMPORTS
 from thumblab_core.channel_imports.report import ExportTable, ImportReport, ImportStep
 from thumblab_core.keys.named_keys import OWN_KEY, NamedKeys
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
+from thumblab_serving.channels.added_channels import added_channels
 from thumblab_serving.channels.export_store import (
     KEPT,
     MOST_IMPORTS,
@@ -147,6 +149,16 @@ def test_an_unknown_import_and_that_of_another_key_are_not_found(service, store)
         assert problem(service.client.get(f"/v1/channels/runs/{id_}"), 404)
 
 
+def test_a_key_that_is_added_under_the_name_of_a_revoked_one_does_not_get_its_imports(service, store):
+    keys = NamedKeys(service.lab.settings)
+    first = keys.add("editor", ["score"])
+    [owner] = [key.owner for key in keys.all() if key.name == "editor"]
+    path = f"/v1/channels/runs/{store.add([EXPORT], owner)[0].folder.import_id}"
+    assert service.client.get(path, headers={"X-API-Key": first}).status_code == 200
+    keys.revoke("editor")
+    assert problem(service.client.get(path, headers={"X-API-Key": keys.add("editor", ["score"])}), 404)
+
+
 def test_an_import_without_news_says_that_dagster_is_silent(service, store):
     stored, _ = store.add([EXPORT], OWN_KEY)
     answer = ask(service, stored)
@@ -196,14 +208,55 @@ def test_a_key_has_few_unfinished_imports_and_those_that_have_ended_make_room(se
         store.add([EXPORT], OWN_KEY)
 
 
+def age_by(stored, time):
+    facts = stored.folder.path / "facts.json"
+    created_at = (datetime.now(UTC) - time).isoformat()
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"created_at": created_at}))
+
+
+def test_the_exports_of_an_import_that_waits_for_its_turn_are_kept(service, store):
+    """Make imports that wait, that are at work, and whose runs were killed."""
+    hours = timedelta(hours=1)
+    waits, works, stopped_waiting, stopped_working = (store.add([EXPORT], f"key {n}")[0] for n in range(4))
+    age_by(waits, 5 * hours)
+    age_by(works, 5 * hours)
+    works.folder.write_report(report("running"))
+    age_by(stopped_waiting, 13 * hours)
+    stopped_working.folder.write_report(
+        report("running").model_copy(update={"updated_at": datetime.now(UTC) - 4 * hours})
+    )
+    store.sweep()
+    kept_exports = {path.parents[2].name for path in (service.lab.settings.data_dir / IMPORTS).rglob(EXPORT[0])}
+    assert kept_exports == {waits.folder.import_id, works.folder.import_id}
+
+
+def test_a_sweep_of_another_worker_does_not_delete_an_import_that_is_being_stored(store, monkeypatch):
+    write_bytes = Path.write_bytes
+
+    def write_in_two_parts(path, data):
+        write_bytes(path, data[:1])
+        store.sweep()
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_in_two_parts)
+    stored, _ = store.add([EXPORT], OWN_KEY)
+    assert store.find(stored.folder.import_id) == stored
+
+
 def test_an_import_is_deleted_after_a_day(service, store):
     stored, _ = store.add([EXPORT], OWN_KEY)
-    facts = stored.folder.path / "facts.json"
-    long_ago = (datetime.now(UTC) - KEPT - timedelta(seconds=1)).isoformat()
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"created_at": long_ago}))
+    age_by(stored, KEPT + timedelta(seconds=1))
     assert problem(service.client.get(f"/v1/channels/runs/{stored.folder.import_id}"), 404)
     store.sweep()
     assert kept(service) == []
+
+
+def test_without_a_model_no_added_channel_is_in_use(new_lab):
+    lab = new_lab()
+    about = ChannelAdapterInfo("UCmine", "Mine", "a model", 24, "2026-11-01T00:00:00+00:00")
+    ChannelAdapters(lab.store).publish(about, None, 9, [], {})
+    [channel] = added_channels(lab.store)
+    assert (channel.in_use, channel.reason) == (False, "no model is served")
 
 
 def test_the_added_channels_are_listed_with_what_is_known_of_them(new_lab, run):

@@ -205,6 +205,23 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     assert chosen == {"impressions": "Seen", "rate": "7"}, "a name that two columns have is replaced by the number"
 
 
+def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_given_again(browser, follow, export):
+    end(browser, follow(), DONE)
+    browser.click("#learnt-notes summary")
+    browser.click("#learnt-notes button")
+    browser.evaluate("document.getElementById('column-views').value = 'Seen'")
+    browser.choose(export, field="#exports")
+    browser.wait("document.querySelectorAll('#exports-chosen li').length === 1")
+    chosen = "import('/page/channel_columns.js').then((module) => module.chosenColumns())"
+    assert browser.evaluate(chosen) == {"views": "Seen"}
+
+
+def test_an_import_that_is_gone_is_followed_no_more_and_the_page_says_so(browser, service, follow):
+    ExportStore(service.app.state.settings).remove(follow())
+    browser.wait("document.getElementById('learning-now').textContent.startsWith('This API key has no such import')")
+    assert not browser.evaluate("document.getElementById('learn').disabled")
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, service, follow, export, width, dark):
