@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
-from thumblab_core.hosts import USUAL_PORTS, bare_host, host_in_url, split_authority
+from thumblab_core.hosts import USUAL_PORTS, ascii_host, bare_host, host_in_url, split_authority
 from thumblab_core.setting_groups import setting
 
 
@@ -79,8 +79,7 @@ def _parts(value: str) -> Iterator[str]:
 def _public_host(text: str) -> str:
     """Return a host name as the `Host` header writes it. Raises ValueError if `text` is not a host."""
     try:
-        # A header writes other letters than ASCII in Punycode.
-        return bare_host(text if text.isascii() else text.encode("idna").decode())
+        return bare_host(ascii_host(text))  # A header writes other letters than ASCII in Punycode.
     except ValueError:
         raise ValueError(
             f"{text} is not a host; write a name or an address without scheme, port and path, such as lab.example.com"

@@ -117,8 +117,8 @@ def named_host(text: str) -> str:
         with suppress(ValueError):  # This includes errors of the encoding.
             parts = urlsplit(text if "://" in text else f"{scheme}://{text.rstrip('/')}")
             if "://" in text or parts.netloc == text.rstrip("/"):
-                host, port = split_authority(parts.netloc)
-                scheme, host = parts.scheme, ascii_host(host)
+                name, port = split_authority(parts.netloc)
+                scheme, host = parts.scheme, ascii_host(name)
         if not (":" in host or _HOST.fullmatch(host)):
             raise ValueError(
                 "this is not a host; write name or name:port, and for an IPv6 address [address]:port"

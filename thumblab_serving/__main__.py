@@ -42,6 +42,8 @@ def main() -> None:
         "--workers", type=int, default=defaults.serving_workers, help="default: THUMBLAB_SERVING_WORKERS"
     )
     arguments = parser.parse_args()
+    if arguments.workers < 1:
+        parser.error("argument --workers: give at least 1")
     if arguments.workers == 1:
         uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
         return

@@ -3,7 +3,8 @@
     python -m benchmarks.service.served FOLDER ENCODER PORT [uncached]
 
 With `uncached`, it caches no vectors, so that each request decodes and encodes its pictures. It still caches their
-sub-scores. So the time of a request is that of decoding, encoding, searching and ranking, and the service's own.
+sub-scores, sizes and colours. So the time of a request is that of decoding, encoding, searching and ranking, and the
+service's own.
 """
 
 import sys

@@ -63,3 +63,16 @@ def test_no_setting_and_no_url_takes_an_ambiguous_host(text: str) -> None:
     if "#" not in text:  # A URL may have a fragment, which is not sent.
         with pytest.raises(RefusedError, match=r"not a URL|credentials"):
             parse(f"https://{text}/a.jpg")
+
+
+@pytest.mark.parametrize("text", ["\u00fc" * 64 + ".example", "a_\u00fc.example", "\u00fc..example"])
+def test_a_name_that_has_no_form_in_ascii_is_no_host(text: str) -> None:
+    for given in (text, f"{text}:8000", f"https://{text}"):
+        with pytest.raises(ValueError, match="is not a host"):
+            named_host(given)
+    with pytest.raises(ValueError, match="is not a host"):
+        Settings(public_hosts=text)
+
+
+def test_a_public_host_gets_the_form_that_browsers_send() -> None:
+    assert Settings(public_hosts="stra\u00dfe.example").public_hosts == "xn--strae-oqa.example"

@@ -23,9 +23,10 @@ class ChannelIds:
     def of(self, name: str) -> str:
         """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
 
-        The lab is asked as the service asks it. A @handle that the lab does not know is looked up on YouTube. Raises
-        `RefusedRequestError` if the name is wrong. Raises another `LabError` if YouTube or the lab's database could not
-        be asked. Then other names would fail too, and the same name may be found later.
+        The added channels are searched first, and then the others that the lab knows. A @handle that the lab does not
+        know is looked up on YouTube. Raises `RefusedRequestError` if the name is wrong. Raises another `LabError` if
+        YouTube or the lab's database could not be asked. Then other names would fail too, and the same name may be found
+        later.
         """
         if name not in self._found:
             try:

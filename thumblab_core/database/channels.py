@@ -27,11 +27,9 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     """
     statement = select(channels.c.channel_id, channels.c.title, channels.c.handle)
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
-    if name.startswith("@"):
+    if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
-        rows = (
-            rows or connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
-        )
+        rows = connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:
         ids = ", ".join(row.channel_id for row in rows)

@@ -200,5 +200,5 @@ def database_message(error: Exception) -> str:
         return f"the database did not answer within {_STATEMENT_MS / 1000:g} seconds"
     if "OperationalError" in kinds and _sqlstate(error) is None:
         return "the database cannot be reached"
-    advice = "; run `thumblab db migrate`" if "UndefinedTable" in kinds else ""
+    advice = "; run `thumblab db migrate`" if {"UndefinedTable", "UndefinedColumn"} & set(kinds) else ""
     return f"the database could not answer ({kinds[0]}){advice}"

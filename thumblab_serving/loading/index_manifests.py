@@ -51,10 +51,11 @@ def _served_index(store: ReleaseStore, releases: ServedReleases, niche: Niche) -
     if release is None:
         reason = f"no index of {niche} is served yet; POST /internal/refresh-library makes one"
         return ServedIndex(None, 0, None, False, reason)
-    cached = slot.loaded is not None and slot.loaded.release_id == release.release_id
-    refusal = None if slot.refusal is None else slot.refusal.reason
+    loaded, refusal = slot.loaded, slot.refusal
+    cached = loaded is not None and loaded.release_id == release.release_id
+    reason = None if refusal is None else refusal.reason
     size = sum(_size(release.path / name) for name in release.files)
-    return ServedIndex(release, size, None if held is None else str(held), cached, refusal)
+    return ServedIndex(release, size, None if held is None else str(held), cached, reason)
 
 
 def _size(path: Path) -> int:

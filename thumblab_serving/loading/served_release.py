@@ -118,7 +118,9 @@ class ServedRelease(Generic[T]):
             follower, is_new = self._start_following()
             if is_new:
                 follower.join(PATIENCE_S)
-        return None if target is None else self._loaded  # A withdrawn release is never served from memory.
+        if target is None:  # A withdrawn release is never served from memory.
+            return None
+        return self._loaded or self._forgotten  # Another thread may have forgotten the release a moment ago.
 
     def follow_pointer(self, patience: float) -> None:
         """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds for it.
@@ -146,10 +148,12 @@ class ServedRelease(Generic[T]):
         while another thread loads a release.
         """
         with self._lock:
-            was_loaded = self._loaded is not None
-            self._loaded, self._forgotten, self._refusal = None, self._loaded or self._forgotten, None
+            loaded = self._loaded
+            # The order matters to threads that read without the lock: one of the two is never None.
+            self._forgotten = loaded or self._forgotten
+            self._loaded, self._refusal = None, None
             self._backoff.reset()
-        return was_loaded
+        return loaded is not None
 
     def _pointer(self) -> str | Refusal | None:
         """Return the id of the promoted release. Return None if nothing is promoted, or a `Refusal` if the pointer
@@ -166,8 +170,9 @@ class ServedRelease(Generic[T]):
 
     def _is_settled(self, target: str | Refusal | None) -> bool:
         """Return whether `target` is served or refused already, and no refused release is due to be tried again."""
-        refused = self._refusal is not None and self._refusal.release_id is not None
-        return self._is_handled(target) and not (refused and self._backoff.due)
+        refusal = self._refusal
+        is_refused = refusal is not None and refusal.release_id is not None
+        return self._is_handled(target) and not (is_refused and self._backoff.due)
 
     def _is_handled(self, target: str | Refusal | None) -> bool:
         """Return whether `target` was already loaded or refused.
@@ -178,9 +183,11 @@ class ServedRelease(Generic[T]):
             return False
         if isinstance(target, Refusal):
             return target == self._refusal
-        if self._refusal is not None:
-            return target is not None and target == self._refusal.release_id
-        return target == (self._loaded.release_id if self._loaded else None)
+        # Each of the two is read once, because another thread may change it between two reads.
+        refusal, loaded = self._refusal, self._loaded
+        if refusal is not None:
+            return target is not None and target == refusal.release_id
+        return target == (None if loaded is None else loaded.release_id)
 
     def _follow(self, patience: float | None) -> None:
         """Load the release that the pointer names. Wait until it is loaded, but at most `patience` seconds.

@@ -110,11 +110,12 @@ class Scorer:
     @property
     def state(self) -> WorkerState:
         """What the other workers of the service are told about this one."""
-        slots = self.releases.slots
+        # Each property is read once, because another thread may forget the release between two reads.
+        slots = [(f"{slot.kind}/{slot.scope}", slot.loaded, slot.refusal) for slot in self.releases.slots]
         return WorkerState(
             self.is_ready,
-            {f"{slot.kind}/{slot.scope}": slot.loaded.release_id for slot in slots if slot.loaded is not None},
-            {f"{slot.kind}/{slot.scope}": slot.refusal.reason for slot in slots if slot.refusal is not None},
+            {name: loaded.release_id for name, loaded, _ in slots if loaded is not None},
+            {name: refusal.reason for name, _, refusal in slots if refusal is not None},
         )
 
     @property

@@ -53,7 +53,7 @@ class WorkerRegistry:
     def __init__(self, folder: Path | None, describe: Callable[[], WorkerState]) -> None:
         self._folder = folder
         self._describe = describe
-        self._started = psutil.Process().create_time()
+        self._started = _started(os.getpid())
         self._written: WorkerState | None = None
         self._forgotten = self._asked_to_forget()
         self.failure: str | None = None
@@ -99,7 +99,7 @@ class WorkerRegistry:
 
     def all(self) -> list[Worker]:
         """Return all living workers, the oldest first. The files of dead workers are removed."""
-        workers = [Worker(self._started, self._describe(), True), *self._others()]
+        workers = [Worker(psutil.boot_time() + self._started, self._describe(), True), *self._others()]
         return sorted(workers, key=lambda worker: worker.started)
 
     def has_other_ready(self) -> bool:
@@ -116,9 +116,9 @@ class WorkerRegistry:
             self._fail(error)
             return []
         for path in paths:
-            worker = _read(path)
-            if worker is not None and _lives(path.stem, worker.started):
-                others.append(worker)
+            started, state = _read(path) or (None, None)
+            if started is not None and state is not None and _lives(path.stem, started):
+                others.append(Worker(psutil.boot_time() + started, state, False))
             else:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
@@ -144,14 +144,20 @@ def is_orphan() -> bool:
     return parent is not None and not parent.is_alive()
 
 
-def _read(path: Path) -> Worker | None:
-    """Return the worker that wrote a file, or None if no worker wrote it."""
+def _started(process: int) -> float:
+    """Return when the process with this id started, in seconds after the boot. So a clock that is set changes nothing."""
+    boot = psutil.boot_time()
+    return psutil.Process(process).create_time() - boot
+
+
+def _read(path: Path) -> tuple[float, WorkerState] | None:
+    """Return when the worker that wrote a file started, and its state. Return None if no worker wrote the file."""
     try:
         if path.stat().st_size > _LARGEST:
             return None
         stored = json.loads(path.read_text())
         state = WorkerState(stored["ready"] is True, _texts(stored["served"]), _texts(stored["refused"]))
-        return Worker(float(stored["started"]), state, False)
+        return float(stored["started"]), state
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -163,6 +169,6 @@ def _texts(stored: Mapping[str, str]) -> dict[str, str]:
 def _lives(process: str, started: float) -> bool:
     """Return whether the process with this id is the one that started at this time. Ids are used again."""
     try:
-        return abs(psutil.Process(int(process)).create_time() - started) < 1
+        return abs(_started(int(process)) - started) < 1
     except (psutil.Error, ValueError):
         return False

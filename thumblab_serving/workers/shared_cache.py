@@ -159,17 +159,18 @@ def _order(file: int, slot: int, key: bytes, now: float) -> float:
 def _owned_file(path: Path, size: int) -> int:
     """Open a file that only the user of this process can read and write, and return its descriptor.
 
-    Raises `OSError` if the file or its folder belongs to another user, or if others can use the folder.
+    Raises `OSError` if the file or its folder belongs to another user, or if others can use the folder. The message does
+    not say where they are, because `/health` shows it to everybody.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.lstat()
     if folder.st_uid != os.geteuid() or not stat.S_ISDIR(folder.st_mode) or stat.S_IMODE(folder.st_mode) & 0o077:
-        raise PermissionError(0, f"the folder {path.parent} is not this user's alone")
+        raise PermissionError(0, "its folder is not this user's alone")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(file)
         if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise PermissionError(0, f"{path} is not a file of this user alone")
+            raise PermissionError(0, "it is not a file of this user alone")
         if found.st_size != size:
             os.ftruncate(file, size)  # The file is sparse: it takes only the room of the entries in it.
     except BaseException:

@@ -1,6 +1,7 @@
 """Start the workers of a service, and replace those that die or hang."""
 
 import logging
+import sys
 import time
 from contextlib import suppress
 
@@ -34,6 +35,13 @@ class _Place:
         self.has_answered = False
         self.next_start: float | None = None
 
+    def postpone(self) -> None:
+        """Set when the next worker starts. The wait grows, unless the last worker had a long life."""
+        now = time.monotonic()
+        has_lived = self.next_start is None and now - self.started > _SHORTEST_LIFE_S
+        self.wait = 0.0 if has_lived else min(max(_FIRST_WAIT_S, 2 * self.wait), _LONGEST_WAIT_S)
+        self.next_start = now + self.wait
+
 
 class Supervisor(Multiprocess):
     """uvicorn's supervisor, with other rules for workers that die.
@@ -42,9 +50,17 @@ class Supervisor(Multiprocess):
     replacement of a dead one, for up to `timeout_worker_healthcheck` seconds. And uvicorn ends the whole service if a
     replacement fails to start. Here, no worker waits for another, and a worker that serves is never ended because
     another one cannot start. Workers that die soon after their start are replaced at growing intervals.
+
+    If the first workers fail to start, the service ends with uvicorn's status for this, as it does with one worker.
     """
 
     _has_served = False
+    _has_failed = False
+
+    def run(self) -> None:
+        super().run()
+        if self._has_failed:
+            sys.exit(STARTUP_FAILURE)
 
     def init_processes(self) -> None:
         super().init_processes()
@@ -85,16 +101,20 @@ class Supervisor(Multiprocess):
         process.join()
         if process.exitcode == STARTUP_FAILURE and not self._has_served:
             _log.error("Worker [%s] failed to start, so the service ends.", process.pid)
+            self._has_failed = True
             self.should_exit.set()
             return
-        lived = time.monotonic() - place.started
-        place.wait = 0.0 if lived > _SHORTEST_LIFE_S else min(max(_FIRST_WAIT_S, 2 * place.wait), _LONGEST_WAIT_S)
-        place.next_start = time.monotonic() + place.wait
+        place.postpone()
         what = "did not answer and was killed" if hung else f"died with exit code {process.exitcode}"
         _log.error("Worker [%s] %s. It is replaced in %.0f s.", process.pid, what, place.wait)
 
     def _replace(self, number: int, place: _Place) -> None:
-        process = Process(self.config, self.sockets)
-        process.start()
+        try:
+            process = Process(self.config, self.sockets)
+            process.start()
+        except OSError as error:  # For example, the system allows no further process.
+            place.postpone()
+            _log.error("No worker can be started (%s). The next try is in %.0f s.", error.strerror, place.wait)
+            return
         self.processes[number] = process
         place.take(process)

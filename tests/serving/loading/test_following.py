@@ -104,6 +104,19 @@ def test_a_forgotten_release_is_read_again_by_a_request_and_not_by_the_watch(slo
     assert slow.loads == [release, release]
 
 
+def test_a_request_whose_release_is_forgotten_at_that_moment_still_gets_it(slow, monkeypatch):
+    release, is_settled = slow.promote(), slow.slot._is_settled
+    slow.slot.current()
+
+    def then_forgotten(target):
+        result = is_settled(target)
+        slow.slot.forget()
+        return result
+
+    monkeypatch.setattr(slow.slot, "_is_settled", then_forgotten)
+    assert slow.slot.current().release_id == release
+
+
 def test_a_worker_without_requests_follows_a_promotion(new_lab, run):
     lab = new_lab()
     lab.promote(lab.index())

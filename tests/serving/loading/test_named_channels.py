@@ -1,12 +1,13 @@
 """Test how the service finds the channel that a request names, with and without a database."""
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, insert
 
 from thumblab_core.database.tables import channels
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.channel_names import ChannelNames
-from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.loading.database import ServiceDatabase, database_message
 
 YOUTUBE_ID = "UC" + "a" * 22
 
@@ -61,3 +62,8 @@ def test_a_name_that_the_database_cannot_take_does_not_stop_it_for_the_others(na
 def test_an_unknown_or_ambiguous_name_stays_as_it_is(names):
     for given in ("Twin", "nobody", "@handle", "../all", "'; DROP TABLE channels; --"):
         assert names.id_of(given) == given
+
+
+def test_a_database_of_an_older_lab_is_to_be_migrated():
+    advice = "the database could not answer (UndefinedColumn); run `thumblab db migrate`"
+    assert database_message(psycopg.errors.UndefinedColumn('column "handle" does not exist')) == advice

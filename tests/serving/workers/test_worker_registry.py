@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from thumblab_serving.workers.registry import WorkerRegistry, WorkerState
@@ -83,6 +84,14 @@ def test_the_file_of_a_process_whose_id_is_used_again_is_no_worker(registry, tmp
     state = {"started": time.time() - 10_000_000, "ready": True, "served": {}, "refused": {}}
     (tmp_path / "workers" / f"{os.getppid()}.json").write_text(json.dumps(state))
     assert not registry.has_other_ready()
+
+
+def test_a_clock_that_is_set_hides_no_worker(registry, other, monkeypatch):
+    before = registry.all()
+    boot = psutil.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot + 3_600)
+    assert registry.has_other_ready()
+    assert [worker.started for worker in registry.all()] == pytest.approx([w.started + 3_600 for w in before])
 
 
 def test_a_folder_that_cannot_be_written_is_reported_and_stops_nothing(tmp_path):

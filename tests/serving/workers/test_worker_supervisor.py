@@ -1,5 +1,6 @@
 """Test that workers which die or hang are replaced, and that the others answer all the while."""
 
+import errno
 import os
 import signal
 import socket
@@ -12,6 +13,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from uvicorn.config import STARTUP_FAILURE
+
+from thumblab_serving.__main__ import main
+from thumblab_serving.workers import supervisor
 
 SMALL = Path(__file__).with_name("small_service.py")
 
@@ -100,6 +105,33 @@ def test_workers_that_never_served_end_the_service(tmp_path):
         env=environment, cwd=SMALL.parent, timeout=60, capture_output=True, text=True,
     )  # fmt: skip
     assert "failed to start, so the service ends" in done.stderr
+    assert done.returncode == STARTUP_FAILURE
+
+
+def test_a_system_without_room_for_a_process_ends_no_service(monkeypatch):
+    def no_room(config, sockets):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(supervisor, "Process", no_room)
+    supervising = supervisor.Supervisor.__new__(supervisor.Supervisor)  # Its constructor would take over all signals.
+    supervising.config, supervising.sockets, supervising.processes = None, [], ["dead", "alive"]
+    place = supervisor._Place("dead")
+    waits = []
+    for _ in range(3):
+        supervising._replace(0, place)
+        waits.append(place.wait)
+        assert place.next_start > time.monotonic()
+    assert waits == [1.0, 2.0, 4.0]
+    assert supervising.processes == ["dead", "alive"]
+
+
+@pytest.mark.parametrize("workers", ["0", "-1"])
+def test_a_service_without_workers_is_refused(monkeypatch, capsys, workers):
+    monkeypatch.setattr(sys, "argv", ["thumblab_serving", f"--workers={workers}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "--workers: give at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
