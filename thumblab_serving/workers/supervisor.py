@@ -13,6 +13,8 @@ _SHORTEST_LIFE_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
 """A worker may take at least this long to start. On a busy machine, its imports alone may take a minute."""
+_END_S = 30.0
+"""A worker that has not ended this long after the signal to end is killed."""
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -65,6 +67,16 @@ class Supervisor(Multiprocess):
     def init_processes(self) -> None:
         super().init_processes()
         self._places: dict[int, _Place] = {}
+
+    def join_all(self) -> None:
+        """Wait until all workers have ended. A worker that hangs is killed, so that the service ends in any case."""
+        latest = time.monotonic() + _END_S
+        for process in self.processes:
+            process.process.join(max(0.0, latest - time.monotonic()))
+            if process.process.is_alive():
+                process.kill()
+                process.join()
+                _log.error("Worker [%s] did not end and was killed.", process.pid)
 
     def keep_subprocess_alive(self) -> None:
         """Replace the workers that have died or hang. uvicorn calls this twice a second."""

@@ -141,3 +141,12 @@ def test_all_workers_end_with_the_service(tmp_path, sent):
         service.process.send_signal(sent)
         service.process.wait(30)
         assert not any(map(is_alive, service.pids()))
+
+
+def test_the_service_ends_although_a_worker_hangs(tmp_path):
+    with small_service(tmp_path) as service:
+        hangs = service.pids()[0]
+        os.kill(hangs, signal.SIGSTOP)
+        service.process.terminate()
+        service.process.wait(30)
+        assert not any(map(is_alive, service.pids()))
