@@ -95,8 +95,8 @@ class ExportStore:
     def add(self, exports: Sequence[tuple[str | None, bytes]], owner: str) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths begin at the data folder. `owner` marks what belongs to the key that sent the exports. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if
-        the files cannot be written.
+        The paths begin at the data folder. `owner` marks what belongs to the key that sent the exports. Raises
+        `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():

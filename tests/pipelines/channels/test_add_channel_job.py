@@ -163,7 +163,10 @@ def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_na
     ("of_command", "of_request"),
     [
         (HOW_TO_NAME, """name it, for example `columns` {"rate": "COLUMN"} (a column's name or its number)"""),
-        ("a.csv has no column 'X', which --column rate names", "a.csv has no column 'X', which `columns` names for rate"),
+        (
+            "a.csv has no column 'X', which --column rate names",
+            "a.csv has no column 'X', which `columns` names for rate",
+        ),
         ("or choose one with --column", "or choose one with `columns`"),
         ("give another --name", "give another `name`"),
     ],
