@@ -53,9 +53,9 @@ def _served_index(store: ReleaseStore, releases: ServedReleases, niche: Niche) -
         return ServedIndex(None, 0, None, False, reason)
     loaded, refusal = slot.loaded, slot.refusal
     cached = loaded is not None and loaded.release_id == release.release_id
-    reason = None if refusal is None else refusal.reason
+    refused = None if refusal is None else refusal.reason
     size = sum(_size(release.path / name) for name in release.files)
-    return ServedIndex(release, size, None if held is None else str(held), cached, reason)
+    return ServedIndex(release, size, None if held is None else str(held), cached, refused)
 
 
 def _size(path: Path) -> int:
