@@ -147,7 +147,8 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
         raise UnknownChannelError(
             f"YouTube knows no channel {handle[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
         )
-    with lab.engine.begin() as connection:  # If the lab has the channel, it knows the @handle from now on.
-        named = update(channels).where(channels.c.channel_id == record.channel_id)
-        connection.execute(named.values(handle=record.handle))
+    if record.handle is not None:  # If the lab has the channel, it knows the @handle from now on.
+        with lab.engine.begin() as connection:
+            named = update(channels).where(channels.c.channel_id == record.channel_id)
+            connection.execute(named.values(handle=record.handle))
     return record.channel_id
