@@ -31,15 +31,18 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     await to_thread.run_sync(workers.update, limiter=limiter)  # Loading takes long, and the others can tell of it.
     while True:
         try:
-            await to_thread.run_sync(step, limiter=limiter)
-            # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since the
-            # last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats it.
-            step = scorer.releases.watch_pointers if scorer.rehearsed else scorer.follow_pointers
+            try:
+                await to_thread.run_sync(step, limiter=limiter)
+                # `scorer.load` has succeeded. From now on, each step loads only the releases that were promoted since
+                # the last step. If the rehearsal (an answer that the service makes for itself) failed, the step repeats
+                # it.
+                step = scorer.releases.watch_pointers if scorer.rehearsed else scorer.follow_pointers
+            finally:
+                await to_thread.run_sync(_share, scorer, workers, limiter=limiter)
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.
                 _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
                 logged = failure
-        await to_thread.run_sync(_share, scorer, workers, limiter=limiter)
         if is_orphan():
             _log.error("the process that supervises the workers is gone, so this worker ends")
             signal.raise_signal(signal.SIGTERM)

@@ -9,6 +9,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading import served_release
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
+from thumblab_serving.workers.registry import WorkerRegistry
 
 
 class Slow:
@@ -117,12 +118,25 @@ def test_a_request_whose_release_is_forgotten_at_that_moment_still_gets_it(slow,
     assert slow.slot.current().release_id == release
 
 
-def test_a_worker_without_requests_follows_a_promotion(new_lab, run):
+def test_a_worker_without_requests_follows_a_promotion_also_after_an_unexpected_error(new_lab, run, monkeypatch):
+    failures = [RuntimeError("an error that nobody expects")]
+
+    def update(registry, real=WorkerRegistry.update):
+        if promoted and failures:
+            raise failures.pop()
+        real(registry)
+
+    promoted = []
+    monkeypatch.setattr(WorkerRegistry, "update", update)
+
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
     with run(lab.settings) as service:
         slots = service.app.state.scorer.releases
+        promoted.append(True)
+        while failures:
+            time.sleep(0.02)
         index, model = lab.promote(lab.index(seed=1)), lab.promote(lab.model(seed=1))
         deadline = time.monotonic() + 60
         while (slots.indices["tech"].loaded.release_id, slots.model.loaded.release_id) != (
