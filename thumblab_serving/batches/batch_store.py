@@ -1,10 +1,8 @@
 """Keep batches in the data folder of the lab, and delete them after their time."""
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import re
 import secrets
 import shutil
@@ -19,6 +17,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.records import DamagedError, Delivery, Facts
 from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, FullError, StoredBatch
+from thumblab_serving.folder_lock import locked
 from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState, ItemResult, Place
 
 MOST_UNFINISHED = 20
@@ -74,7 +73,7 @@ class BatchStore:
         new.mkdir(mode=0o700)
         try:
             facts = _write(new, batch_id, request, owner)
-            with self._locked():
+            with locked(self._root):
                 known = self.find(batch_id)
                 if known is not None:
                     try:
@@ -208,16 +207,6 @@ class BatchStore:
         except DamagedError as error:
             if not batch.is_given_up:
                 self.give_up(batch, error)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Let one thread of all processes at a time run the block. The kernel frees the lock of a process that dies."""
-        handle = os.open(self._root, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
     def _delete(self, batch: StoredBatch) -> None:
         """Delete a batch. Its folder is renamed first, so that no reader finds a batch of which files are missing."""

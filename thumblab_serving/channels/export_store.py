@@ -1,12 +1,10 @@
 """Keep the exports of channels in the data folder until the job `add_channel` has read them."""
 
-import fcntl
-import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
+from thumblab_serving.folder_lock import locked
 
 MOST_IMPORTS = 20
 """Maximum number of imports of all keys that are kept."""
@@ -99,7 +98,7 @@ class ExportStore:
         `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
+        with locked(self._root):
             self.sweep()
             self._require_room(owner)
             folder = ImportFolder(self._data_dir, secrets.token_hex(16))
@@ -155,16 +154,6 @@ class ExportStore:
             kept.remove(stored)
         if len(kept) >= MOST_IMPORTS:
             raise TooManyImportsError(f"{MOST_IMPORTS} imports have not ended yet; send this one when one has ended")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Let one thread of all processes at a time run the block. The kernel frees the lock of a process that dies."""
-        handle = os.open(self._root, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
