@@ -188,17 +188,20 @@ class Lab:
 
         return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
-    def add_adapter(self, channel: str, model: Release, videos: int = 24) -> Release:
+    def add_adapter(self, channel: str, model: Release, videos: int = 24, check: Any = None) -> Release:
         """Publish and promote a channel adapter for a model.
 
-        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty.
+        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty. `check`: its
+        evaluation on the channel's own past, as in the manifest.
         """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
         about = ChannelAdapterInfo(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")
         adapter = adapter_of(trained.model, channel, videos) if videos >= 5 else None
-        return ChannelAdapters(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
+        return ChannelAdapters(self.store).publish(
+            about, adapter, trained.model.config.inputs, ["v"] * videos, {"check": check}
+        )
 
     def promote(self, release: Release) -> Release:
         self.store.serving.promote(release)

@@ -29,7 +29,8 @@ class SkillOut:
 
     measured_on: str
     """`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; `adapted`:
-    unseen channels after a channel adapter was added.
+    unseen channels after a channel adapter was added; `own_past`: the newest videos of the request's channel, which
+    only packages have, if `adapted` was not measured.
     """
 
     auc: float

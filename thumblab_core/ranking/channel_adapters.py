@@ -19,6 +19,7 @@ from typing import Any
 from thumblab_core.errors import LabError
 from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.adapters import Adapter, Adapters
+from thumblab_core.ranking.skill import PACKAGE, Skill
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -29,6 +30,9 @@ CHANNEL_ID = "[A-Za-z0-9_-]{1,64}"
 """Pattern of a channel id. The id becomes the name of a folder, so it has neither dots nor slashes."""
 
 _CHANNEL_ID = re.compile(CHANNEL_ID)
+
+_FIGURES = ("adapted", "adapted_low", "adapted_high")
+"""Names of the AUC on the channel's own past, and of the ends of its 95 % interval, in the manifest of a release."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,16 @@ class ChannelAdapterInfo:
 
 @dataclass(frozen=True)
 class ChannelAdapter:
-    """A channel adapter that was read from its release. `adapter` is None if the channel has too few videos."""
+    """A channel adapter that was read from its release. `adapter` is None if the channel has too few videos.
+
+    `own_past`: how accurately an adapter of the channel's older videos orders its newest videos, or None if the newest
+    videos make too few pairs.
+    """
 
     release_id: str
     about: ChannelAdapterInfo
     adapter: Adapter | None
+    own_past: Skill | None = None
 
 
 class ChannelAdapters:
@@ -132,7 +141,7 @@ class ChannelAdapters:
             raise
         except Exception as error:  # noqa: BLE001  a file of an unknown format may raise anything
             raise LabError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
-        return ChannelAdapter(release_id, about, adapter)
+        return ChannelAdapter(release_id, about, adapter, _own_past(release))
 
     def publish(
         self,
@@ -215,3 +224,18 @@ def _info(release: Release) -> ChannelAdapterInfo:
     except KeyError as error:
         raise LabError(f"{release}: the manifest has no {error}") from None
     return ChannelAdapterInfo(**fields, handle=release.info.get("handle"))
+
+
+def _own_past(release: Release) -> Skill | None:
+    """Return the skill in the manifest of an adapter's release, see `thumblab_pipelines.channels.evaluate`.
+
+    Return None if the adapter was not evaluated, or if an older version of the lab wrote the figures in another form.
+    """
+    figures = release.info.get("check")
+    if figures is None:
+        return None
+    try:
+        auc, low, high = (float(figures[name]) for name in _FIGURES)
+        return Skill(PACKAGE, auc, low, high, int(figures["pairs"]), channels=1)
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -15,6 +15,9 @@ from thumblab_core.errors import LabError
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
+OWN_PAST = "own_past"
+"""The newest videos of a single channel, ordered with an adapter of its older videos. No split of the evaluation."""
+
 PACKAGE: Final = "package"
 ONE_TITLE: Final = "one_title"
 ONE_VIDEO: Final = "one_video"

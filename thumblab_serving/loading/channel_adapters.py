@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters, is_channel_id
+from thumblab_core.ranking.skill import Skill
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
@@ -37,13 +38,14 @@ class AdapterChoice:
 
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
-    nothing is wrong.
+    nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, if it was measured.
     """
 
     channel_id: str
     adapter: Adapter | None
     release: str | None = None
     reason: str | None = None
+    own_past: Skill | None = None
 
 
 class ServedAdapters:
@@ -85,7 +87,7 @@ class ServedAdapters:
             reason = f"the added channel adapter of {channel_id} was made for another model; {again}"
         elif added is not None:
             if added.adapter is not None:
-                return AdapterChoice(channel_id, added.adapter, added.release_id)
+                return AdapterChoice(channel_id, added.adapter, added.release_id, own_past=added.own_past)
             has = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
             reason = f"the lab has {has} for {channel_id}; when there are more, {again}"
         return self._choose_own(channel_id, model, reason)

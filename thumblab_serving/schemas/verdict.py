@@ -57,7 +57,8 @@ class SkillOut(StrictModel):
     measured_on: str = Field(
         description=(
             "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "
-            "`adapted`: unseen channels after a channel adapter was added."
+            "`adapted`: unseen channels after a channel adapter was added; `own_past`: the newest videos of the request's "
+            "channel, which only packages have, if `adapted` was not measured."
         )
     )
     auc: float = Field(ge=0, le=1)

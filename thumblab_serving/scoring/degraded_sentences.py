@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Literal
 
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.percentiles import LEAST_PLACED
-from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, ONE_VIDEO, PACKAGE, Skill
+from thumblab_core.ranking.skill import (
+    ADAPTED,
+    FUTURE,
+    NEW_CHANNELS,
+    ONE_TITLE,
+    ONE_VIDEO,
+    OWN_PAST,
+    PACKAGE,
+    Skill,
+)
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.verdict import Question, SkillOut
 from thumblab_serving.scoring.evidence_order import SIMILARITY
-from thumblab_serving.scoring.proven_skill import measured_skill, split_of
+from thumblab_serving.scoring.proven_skill import measured_skill
 from thumblab_serving.scoring.rank import Ranking, RankingContext
 
 if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
@@ -24,6 +33,7 @@ _EVALUATED_ON = {
     FUTURE: "later videos of channels that it was trained on",
     NEW_CHANNELS: "unseen channels",
     ADAPTED: "unseen channels with a channel adapter",
+    OWN_PAST: "the newest videos of this channel",
 }
 _PAIRS = {
     ONE_VIDEO: "pairs of pictures from experiments",
@@ -47,8 +57,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Ques
 
     Return None if the model was not evaluated on this split.
     """
-    split = split_of(channel)
-    evaluated = measured_skill(ranker, channel, question)
+    split, evaluated = measured_skill(ranker, channel, question)
     return None if evaluated is None else described_skill(evaluated, split)
 
 
@@ -155,8 +164,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 def skill_doubts(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> list[str]:
     """Return a sentence for each reason why the model names no winner at a question. If it may, return no sentence."""
-    split = split_of(channel)
-    evaluated = measured_skill(ranker, channel, question)
+    split, evaluated = measured_skill(ranker, channel, question)
     no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER
     if evaluated is None:
         asked = " with packages of a title and a picture" if question == PACKAGE else ""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, PACKAGE, Skill
+from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, OWN_PAST, PACKAGE, Skill
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.verdict import Question
 
@@ -10,24 +10,25 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
-def split_of(channel: AdapterChoice | None) -> str:
-    """Return the split of the evaluation whose channels are like the channel of the request.
+def measured_skill(
+    ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question
+) -> tuple[str, Skill | None]:
+    """Return the channels on which the model's skill at a question counts for a request, and this skill.
 
-    Without a usable adapter, these are the unseen channels. With one of the model's own adapters, these are the known
-    channels. With an added adapter, these are the unseen channels with adapters.
+    The channels are a split of the evaluation: the one whose channels are like the channel of the request. Without a
+    usable adapter, these are the unseen channels. With one of the model's own adapters, these are the known channels.
+    With an added adapter, these are the unseen channels with adapters. A lab with few channels cannot evaluate the
+    latter. Then the adapter's skill on the channel's own past counts, for packages. This skill was measured on videos
+    that differ in title and picture, so it proves nothing for pictures under one title.
+
+    The skill is None if it was not measured. For pictures under one title, the skill of an older model may be that of
+    `PACKAGE`, see `read_skills`.
     """
-    if channel is None or channel.adapter is None:
-        return NEW_CHANNELS
-    return FUTURE if channel.release is None else ADAPTED
-
-
-def measured_skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> Skill | None:
-    """Return the skill of the model at a question, on the split that `split_of` returns. None if it was not measured.
-
-    For pictures under one title, the skill of an older model may be that of `PACKAGE`, see `read_skills`.
-    """
-    skills = ranker.package_skills if question == PACKAGE else ranker.skills
-    return skills.get(split_of(channel))
+    split = _split_of(channel)
+    skill = (ranker.package_skills if question == PACKAGE else ranker.skills).get(split)
+    if skill is None and channel is not None and channel.own_past is not None and question == PACKAGE:
+        return OWN_PAST, channel.own_past
+    return split, skill
 
 
 def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> bool:
@@ -36,5 +37,11 @@ def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None, que
     The whole 95 % interval must be above chance. The skill of older models was measured only by which of two videos got
     more views. That is the question of packages. It proves nothing for pictures under one title.
     """
-    skill = measured_skill(ranker, channel, question)
+    _, skill = measured_skill(ranker, channel, question)
     return skill is not None and skill.proven and (question == PACKAGE or skill.question != PACKAGE)
+
+
+def _split_of(channel: AdapterChoice | None) -> str:
+    if channel is None or channel.adapter is None:
+        return NEW_CHANNELS
+    return FUTURE if channel.release is None else ADAPTED

@@ -111,6 +111,42 @@ def test_the_grid_needs_the_skill_for_packages_and_each_title_that_for_pictures(
     assert not [sentence for sentence in answer["degraded"] if "best package" in sentence]
 
 
+def past(low):
+    return {"adapted": 0.72, "adapted_low": low, "adapted_high": 0.8, "pairs": 300, "videos": 60}
+
+
+def test_a_channels_own_past_proves_packages_where_no_other_channels_can(changing, draw, ask):
+    pictures = {"a": draw(1), "b": draw(2)}
+    few = {split: skill for split, skill in GOOD.items() if split != "adapted"}
+    model = changing.lab.promote(changing.lab.model(evaluated={"skills": few, "package_skills": few}))
+    changing.lab.add_adapter("UCpast", model, check=past(0.61))
+    answer = ask(changing, pictures, titles=TITLES, channel_id="UCpast")
+    packages = answer["packages"]
+    assert packages["best_title"] in TITLES
+    assert packages["skill"]["measured_on"] == "own_past"
+    assert packages["skill"]["summary"] == (
+        "On the newest videos of this channel, the model ordered 72 % of 300 held-out pairs of videos of 1 channel "
+        "(95 % interval 61 to 80 %) correctly."
+    )
+    assert (answer["winner"], answer["verdict"]) == (None, "no_skill"), "its videos had titles of their own"
+
+    changing.lab.add_adapter("UCpast", model, check=past(0.49))
+    answer = ask(changing, pictures, titles=TITLES, channel_id="UCpast")
+    assert answer["packages"]["verdict"] == "no_skill"
+    assert any("on the newest videos of this channel this model was not shown" in s for s in answer["degraded"])
+
+    changing.lab.add_adapter("UCpast", model, check={"auc": 0.8})
+    answer = ask(changing, pictures, titles=TITLES, channel_id="UCpast")
+    assert (answer["packages"]["verdict"], answer["packages"]["skill"]) == ("no_skill", None)
+
+
+def test_the_skill_on_other_channels_with_adapters_counts_before_the_own_past(changing, draw, ask):
+    model = changing.lab.promote(changing.lab.model(evaluated={"skills": GOOD, "package_skills": CHANCE}))
+    changing.lab.add_adapter("UCpast", model, check=past(0.61))
+    answer = ask(changing, {"a": draw(1), "b": draw(2)}, titles=TITLES, channel_id="UCpast")
+    assert answer["packages"]["skill"]["measured_on"] == "adapted"
+
+
 def test_pictures_with_titles_of_their_own_are_judged_as_packages(changing, draw, ask):
     pictures = {"a": draw(1), "b": draw(2)}
     changing.lab.promote(changing.lab.model(evaluated={"skills": CHANCE, "package_skills": GOOD}))
