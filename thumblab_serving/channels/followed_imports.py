@@ -83,13 +83,13 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Return the report of an import after Dagster was asked for its run. None means that the run waits.
+    """Return the report of an import after Dagster was asked for its run. None: the run, or its retry, waits.
 
     If the run has ended without saying so, write a report that says it, so that the import counts as ended.
     """
     reason = _LOST
     if found is not None:
-        if found.state == "queued" or (found.will_retry and found.state == "failure"):
+        if found.state == "queued" or found.may_retry:
             return None
         reason = _SILENT if found.state == "success" else _CANCELED
         if found.state == "failure":

@@ -22,7 +22,7 @@ mutation Launch($runs: [ExecutionParams!]!) {
 RUNS = """
 query Runs($filter: RunsFilter!, $limit: Int) {
   runsOrError(filter: $filter, limit: $limit) {
-    ... on Runs { results { runId jobName status runConfigYaml tags { key value } } }
+    ... on Runs { results { runId jobName status endTime runConfigYaml tags { key value } } }
     ... on Error { message }
   }
 }
@@ -73,11 +73,12 @@ class Tag(Answer):
 
 
 class Run(Answer):
-    """A run, its status, such as `QUEUED`, and its config."""
+    """A run, its status, such as `QUEUED`, and its config. `end_time` is a Unix time, or None if the run has not ended."""
 
     run_id: str
     job_name: str
     status: str
+    end_time: float | None = None
     run_config_yaml: str
     tags: list[Tag]
 

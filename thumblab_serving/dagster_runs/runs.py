@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,13 @@ _STATES: dict[str, RunState] = {
 }
 _PARTITION = "dagster/partition"
 _WILL_RETRY = "dagster/will_retry"
+"""Dagster marks a failed run with this tag, a moment after the run has the status `FAILURE`."""
+
+_UNDECIDED_SECONDS = 60.0
+"""How long a failed run without the tag may still be retried. If the process that writes the tag dies, the daemon of
+Dagster writes it within seconds. Without retries, no run has the tag.
+"""
+
 _ORIGIN = {"key": "thumblab/requested_by", "value": "scoring service"}
 _MOST_PAGES = 50
 _LONGEST_REASON = 500
@@ -76,14 +84,15 @@ class StartedRun:
 class FoundRun:
     """A run that Dagster knows: its job, its partition (a niche), and its state.
 
-    `will_retry` says whether Dagster replaces the run by another, because its process has died.
+    `may_retry` says whether Dagster replaces the failed run by another, because its process has died, or has not decided
+    this yet.
     """
 
     run_id: str
     job: str
     niche: str | None
     state: RunState
-    will_retry: bool = False
+    may_retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,8 +244,15 @@ def _tags_of(request: RunRequest) -> list[dict[str, str]]:
 
 
 def _found(run: Run) -> FoundRun:
-    will_retry = any(tag.key == _WILL_RETRY and tag.value == "true" for tag in run.tags)
-    return FoundRun(run.run_id, run.job_name, _niche_of(run), _STATES.get(run.status, "running"), will_retry)
+    state = _STATES.get(run.status, "running")
+    return FoundRun(run.run_id, run.job_name, _niche_of(run), state, state == "failure" and _may_retry(run))
+
+
+def _may_retry(run: Run) -> bool:
+    mark = next((tag.value for tag in run.tags if tag.key == _WILL_RETRY), None)
+    if mark is not None:
+        return mark == "true"
+    return run.end_time is not None and time.time() - run.end_time < _UNDECIDED_SECONDS
 
 
 def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:

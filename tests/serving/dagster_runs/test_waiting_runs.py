@@ -1,4 +1,7 @@
-"""Test which waiting runs of a real Dagster are used again, and how many may wait. No daemon runs, so all runs wait."""
+"""Test what the service makes of the runs of a real Dagster: those that wait, and those that have failed.
+
+No daemon runs, so all runs wait, and no failed run is tried again.
+"""
 
 import asyncio
 import os
@@ -6,11 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 
+from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_core.settings import Settings
+from thumblab_serving.channels.export_store import ExportStore
+from thumblab_serving.channels.followed_imports import TAG, describe
 from thumblab_serving.dagster_runs import runs as runs_module
 from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 from thumblab_serving.dagster_runs.runs import DagsterRuns, FullQueueError, RunRequest, StartedRun
@@ -34,9 +42,10 @@ WORKSPACE = "load_from:\n  - python_file: {relative_path: jobs.py, location_name
 FACTORY = {"ops": {"faiss_index": {"config": {"factory": "IVF2,Flat"}}}}
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Return a function that starts runs in a Dagster, one request after the other, and returns what was started."""
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """The settings of a lab whose Dagster runs. Its files lie in the data folder."""
+    tmp_path = tmp_path_factory.mktemp("dagster")
     (tmp_path / "jobs.py").write_text(JOB)
     (tmp_path / "workspace.yaml").write_text(WORKSPACE)
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
@@ -57,18 +66,56 @@ def start(tmp_path):
             except httpx.HTTPError:
                 assert time.monotonic() < deadline and dagster.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.2)
-
-        async def start_all(requests):
-            graphql = DagsterGraphql(Settings(data_dir=tmp_path, dagster_url=url))
-            try:
-                return [(await DagsterRuns(graphql).start([request]))[0] for request in requests]
-            finally:
-                await graphql.close()
-
-        yield lambda *requests: asyncio.run(start_all(requests))
+        yield Settings(data_dir=tmp_path, dagster_url=url)
     finally:
         dagster.terminate()
         dagster.wait(30)
+
+
+@pytest.fixture
+def ask(settings):
+    """Return a function that calls an async function with the runs of the Dagster, and returns its result."""
+
+    async def with_runs(question):
+        graphql = DagsterGraphql(settings)
+        try:
+            return await question(DagsterRuns(graphql))
+        finally:
+            await graphql.close()
+
+    return lambda question: asyncio.run(with_runs(question))
+
+
+@pytest.fixture
+def start(ask):
+    """Return a function that starts runs, one request after the other, and returns what was started."""
+
+    def start_all(*requests):
+        async def one_by_one(runs):
+            return [(await runs.start([request]))[0] for request in requests]
+
+        return ask(one_by_one)
+
+    return start_all
+
+
+@pytest.fixture
+def failed_import(settings):
+    """Return a function that stores an import whose run has failed. It returns the import, and marks its run."""
+    store = ExportStore(settings)
+    with DagsterInstance.from_config(str(settings.data_dir)) as instance:
+
+        def make(owner, ended_at):
+            stored, _ = store.add([("a.csv", b"")], owner)
+            tags = {TAG: stored.folder.import_id}
+            run = DagsterRun("add_channel", status=DagsterRunStatus.STARTED, tags=tags)
+            instance.add_run(run)
+            # Dagster stores the state of a failed run first, and a moment later whether it tries the run again.
+            failure = DagsterEvent(DagsterEventType.RUN_FAILURE.value, "add_channel")
+            instance.run_storage.handle_run_event(run.run_id, failure, datetime.fromtimestamp(ended_at, UTC))
+            return stored, lambda mark: instance.add_run_tags(run.run_id, {"dagster/will_retry": mark})
+
+        yield make
 
 
 def test_runs_with_config_are_counted_and_never_used_again(start, monkeypatch):
@@ -82,3 +129,21 @@ def test_runs_with_config_are_counted_and_never_used_again(start, monkeypatch):
     with pytest.raises(FullQueueError, match="4 runs of rebuild_index wait already"):
         start(given)
     assert start(plain)[0].reused
+
+
+def test_an_import_has_not_failed_before_dagster_has_decided_not_to_try_its_run_again(ask, failed_import):
+    stored, mark = failed_import(OWN_KEY, time.time())
+
+    def state():
+        return ask(lambda runs: describe(stored, runs)).state
+
+    assert state() == "queued"
+    mark("true")
+    assert state() == "queued"
+    mark("false")
+    assert state() == "failed"
+
+
+def test_an_import_has_failed_if_dagster_never_decides(ask, failed_import):
+    stored, _ = failed_import("another key", time.time() - 3600)
+    assert ask(lambda runs: describe(stored, runs)).state == "failed"
