@@ -1,12 +1,14 @@
 """A typed client of the scoring service. It needs httpx and nothing else of the lab."""
 
 from thumblab_client.asynchronous import AsyncClient
-from thumblab_client.batches import Item, StillRunningError
+from thumblab_client.batches import Item
 from thumblab_client.errors import (
+    ExportError,
     InvalidRequestError,
     NoAnswerError,
     PictureError,
     ProblemError,
+    StillRunningError,
     ThumblabError,
     UnauthorizedError,
     UnavailableError,
@@ -20,6 +22,7 @@ from thumblab_client.waiting import Patience
 __all__ = [
     "AsyncClient",
     "Client",
+    "ExportError",
     "InvalidRequestError",
     "Item",
     "NoAnswerError",

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from thumblab_client import batches, requests
+from thumblab_client import batches, channels, requests
 from thumblab_client.batches import Item
+from thumblab_client.channels import ExportLike
 from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.batches import BatchesOut, BatchOut, ItemResult
+from thumblab_client.models.channels import ChannelImportOut, KnownChannelOut
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
@@ -101,9 +103,24 @@ class AsyncClient:
             await asyncio.sleep(every_s)
         return batch
 
-    async def batch_results(self, batch_id: str) -> list[ItemResult]:
-        """Return the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`."""
-        return await self.send(batches.results(batch_id))
+    async def batch_results(self, batch_id: str) -> AsyncIterator[ItemResult]:
+        """Yield the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`.
+
+        They are read as they arrive, so that large batches need little memory.
+        """
+        response, _ = await self._ask(batches.results(batch_id), stream=True)
+        try:
+            requests.require_success(response)
+            lines = batches.ResultLines()
+            async for part in response.aiter_bytes():
+                for result in lines.feed(part):
+                    yield result
+            for result in lines.feed(b"\n"):
+                yield result
+        except httpx.HTTPError as error:
+            raise self._connection.no_answer(error) from None
+        finally:
+            await response.aclose()
 
     async def cancel_batch(self, batch_id: str) -> BatchOut:
         """Cancel a batch. Its results so far stay."""
@@ -127,6 +144,36 @@ class AsyncClient:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def add_channel(
+        self,
+        exports: Iterable[ExportLike],
+        *,
+        name: str | None = None,
+        niche: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> ChannelImportOut:
+        """Start the import of a channel, see `Client.add_channel`. Files are read in a thread."""
+        return await self.send(await asyncio.to_thread(channels.add, exports, name, niche, columns))
+
+    async def channel_import(self, import_id: str) -> ChannelImportOut:
+        """Return how far an import is, and what the lab has learnt."""
+        return await self.send(channels.show(import_id))
+
+    async def wait_for_channel(
+        self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
+    ) -> ChannelImportOut:
+        """Ask every `every_s` seconds until an import has ended, and return it, see `Client.wait_for_channel`."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not channels.has_ended(channel := await self.channel_import(import_id)):
+            if end is not None and time.monotonic() >= end:
+                raise channels.still_running(channel, timeout_s or 0)
+            await asyncio.sleep(every_s)
+        return channel
+
+    async def channels(self) -> list[KnownChannelOut]:
+        """Return the added channels, and whether answers for them are adapted."""
+        return (await self.send(channels.added())).channels
 
     async def store_experiment(
         self,
@@ -174,11 +221,23 @@ class AsyncClient:
 
     async def send(self, call: Call[T]) -> T:
         """Send a request, again if the service is busy, and return its answer."""
-        retried, waited = 0, 0.0
+        return call.read(*await self._ask(call))
+
+    async def _ask(self, call: Call[Any], stream: bool = False) -> tuple[httpx.Response, bool]:
+        """Send a request, again if the service is busy.
+
+        Return the response, and whether the connection broke before. With `stream`, the body of a successful answer is
+        left to be read.
+        """
+        retried, waited, lost = 0, 0.0, False
         while True:
             try:
-                response = await self._http.request(call.method, call.path, **call.content)
+                request = self._http.build_request(call.method, call.path, **call.content)
+                response = await self._http.send(request, stream=stream)
+                if not response.is_success:
+                    await response.aread()
             except BROKEN as error:
+                lost = True
                 wait = self._patience.wait(HTTPStatus.SERVICE_UNAVAILABLE, None, retried, waited)
                 if wait is None:
                     raise self._connection.no_answer(error) from None
@@ -187,6 +246,6 @@ class AsyncClient:
             else:
                 wait = self._patience.wait(response.status_code, response.headers.get("Retry-After"), retried, waited)
                 if wait is None:
-                    return call.read(response)
+                    return response, lost
             await asyncio.sleep(wait)
             retried, waited = retried + 1, waited + wait

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 
 from thumblab_client.decoding import decode
-from thumblab_client.errors import ThumblabError, UnexpectedAnswerError
+from thumblab_client.errors import InvalidRequestError, StillRunningError, ThumblabError, UnexpectedAnswerError
 from thumblab_client.models.batches import BatchesOut, BatchOut, ItemResult
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, known, scoring_request
@@ -32,15 +32,16 @@ class Item:
     channel_id: str | None = None
 
 
-class _LinesCall(Call[list[ItemResult]]):
-    """A request whose answer is a line of JSON for each item."""
+class _DeletionCall(Call[None]):
+    """The request that deletes a batch. Its answer has no body."""
 
-    def decoded(self, response: httpx.Response) -> list[ItemResult]:
-        return list(_results(response))
-
-
-class _EmptyCall(Call[None]):
-    """A request whose answer has no body."""
+    def read(self, response: httpx.Response, repeated: bool = False) -> None:
+        """Check the answer. If the request was repeated and finds no batch, the first request has deleted the batch."""
+        try:
+            super().read(response, repeated)
+        except InvalidRequestError as error:
+            if not repeated or error.kind != "no-such-batch":
+                raise
 
     def decoded(self, response: httpx.Response) -> None:
         if response.content:
@@ -72,9 +73,9 @@ def show(batch_id: str) -> Call[BatchOut]:
     return Call("GET", _path(batch_id), BatchOut)
 
 
-def results(batch_id: str) -> Call[list[ItemResult]]:
-    """Return the request for the results of a batch so far."""
-    return _LinesCall("GET", f"{_path(batch_id)}/results", list)
+def results(batch_id: str) -> Call[ItemResult]:
+    """Return the request for the results of a batch so far. Its answer has a line of JSON for each, see `ResultLines`."""
+    return Call("GET", f"{_path(batch_id)}/results", ItemResult)
 
 
 def cancel(batch_id: str) -> Call[BatchOut]:
@@ -84,7 +85,7 @@ def cancel(batch_id: str) -> Call[BatchOut]:
 
 def delete(batch_id: str) -> Call[None]:
     """Return the request that deletes a batch with its results."""
-    return _EmptyCall("DELETE", _path(batch_id), type(None))
+    return _DeletionCall("DELETE", _path(batch_id), type(None))
 
 
 def page(limit: int = 20, cursor: str | None = None) -> Call[BatchesOut]:
@@ -97,13 +98,9 @@ def has_ended(batch: BatchOut) -> bool:
     return batch.finished_at is not None
 
 
-def still_running(batch: BatchOut, seconds: float) -> "StillRunningError":
+def still_running(batch: BatchOut, seconds: float) -> StillRunningError:
     """Return the error for a batch that has not ended in time."""
     return StillRunningError(f"the batch {batch.id} has {batch.done} of {batch.items} results after {seconds:g} s")
-
-
-class StillRunningError(ThumblabError, TimeoutError):
-    """A batch has not ended in the time for which the program wanted to wait. The batch goes on."""
 
 
 def _path(batch_id: str) -> str:
@@ -112,13 +109,25 @@ def _path(batch_id: str) -> str:
     return f"/v1/batches/{batch_id}"
 
 
-def _results(response: httpx.Response) -> Iterator[ItemResult]:
-    # `splitlines` would also split at characters that are no line break in JSON lines, such as U+2028.
-    for number, line in enumerate(response.content.split(b"\n"), 1):
-        if not line:
-            continue
+class ResultLines:
+    """Reads the results of a batch from the parts of an answer as they arrive. Only one line is kept at a time."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._number = 0
+
+    def feed(self, part: bytes) -> Iterator[ItemResult]:
+        """Yield the results whose lines end in this part. Raises `UnexpectedAnswerError` if a line is no result."""
+        # `splitlines` would also split at characters that are no line break in JSON lines, such as U+2028.
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        for line in lines:
+            self._number += 1
+            if line:
+                yield self._result(line)
+
+    def _result(self, line: bytes) -> ItemResult:
         try:
             document: Any = json.loads(line)
         except ValueError:
-            raise UnexpectedAnswerError(f"line {number} of the results is not JSON") from None
-        yield decode(ItemResult, document)
+            raise UnexpectedAnswerError(f"line {self._number} of the results is not JSON") from None
+        return decode(ItemResult, document)

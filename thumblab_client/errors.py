@@ -11,12 +11,20 @@ class PictureError(ThumblabError, ValueError):
     """A picture of the request cannot be read, so nothing was sent."""
 
 
+class ExportError(ThumblabError, ValueError):
+    """An export of a channel cannot be read or sent, so nothing was sent."""
+
+
 class NoAnswerError(ThumblabError):
     """The service did not answer: it does not run, cannot be reached, or took too long."""
 
 
 class UnexpectedAnswerError(ThumblabError):
     """An answer does not have the documented form. Probably something else than the scoring service answered."""
+
+
+class StillRunningError(ThumblabError, TimeoutError):
+    """A batch or an import has not ended in the time for which the program wanted to wait. It goes on."""
 
 
 class ProblemError(ThumblabError):

@@ -29,20 +29,17 @@ class Call(Generic[T]):
     answer: type[T]
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def read(self, response: httpx.Response) -> T:
+    def read(self, response: httpx.Response, repeated: bool = False) -> T:
         """Return the answer. Raises a `ProblemError` for an error of the service.
 
-        Raises `UnexpectedAnswerError` if the answer does not have the documented form.
+        `repeated` says whether the request was sent before, and its answer was lost with the connection. Raises
+        `UnexpectedAnswerError` if the answer does not have the documented form.
         """
-        where = f"{response.request.method} {response.request.url.copy_with(query=None)}"
-        if response.is_redirect:
-            raise UnexpectedAnswerError(f"{where} was redirected to another address; use that address as the URL")
-        if not response.is_success:
-            raise _problem(response, _document(response), where)
+        require_success(response)
         try:
             return self.decoded(response)
         except UnexpectedAnswerError as error:
-            raise UnexpectedAnswerError(f"{where}: {error}") from None
+            raise UnexpectedAnswerError(f"{_where(response)}: {error}") from None
 
     def decoded(self, response: httpx.Response) -> T:
         """Return the body of a successful answer. Raises `UnexpectedAnswerError` if it has another form."""
@@ -161,6 +158,20 @@ def known(**fields: Any) -> dict[str, Any]:
         for name, value in fields.items()
         if value is not None
     }
+
+
+def require_success(response: httpx.Response) -> None:
+    """Raise a `ProblemError` for an error of the service, and `UnexpectedAnswerError` for an answer of something else."""
+    if response.is_redirect:
+        raise UnexpectedAnswerError(
+            f"{_where(response)} was redirected to another address; use that address as the URL"
+        )
+    if not response.is_success:
+        raise _problem(response, _document(response), _where(response))
+
+
+def _where(response: httpx.Response) -> str:
+    return f"{response.request.method} {response.request.url.copy_with(query=None)}"
 
 
 def _document(response: httpx.Response) -> object:

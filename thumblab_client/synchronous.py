@@ -1,18 +1,20 @@
 """The client for programs without asyncio."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from thumblab_client import batches, requests
+from thumblab_client import batches, channels, requests
 from thumblab_client.batches import Item
+from thumblab_client.channels import ExportLike
 from thumblab_client.connection import BROKEN, Connection
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.batches import BatchesOut, BatchOut, ItemResult
+from thumblab_client.models.channels import ChannelImportOut, KnownChannelOut
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
@@ -118,9 +120,24 @@ class Client:
             time.sleep(every_s)
         return batch
 
-    def batch_results(self, batch_id: str) -> list[ItemResult]:
-        """Return the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`."""
-        return self.send(batches.results(batch_id))
+    def batch_results(self, batch_id: str) -> Iterator[ItemResult]:
+        """Yield the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`.
+
+        They are read as they arrive, so that large batches need little memory.
+        """
+        response, _ = self._ask(batches.results(batch_id), stream=True)
+        try:
+            requests.require_success(response)
+            lines = batches.ResultLines()
+            for part in response.iter_bytes():
+                for result in lines.feed(part):
+                    yield result
+            for result in lines.feed(b"\n"):
+                yield result
+        except httpx.HTTPError as error:
+            raise self._connection.no_answer(error) from None
+        finally:
+            response.close()
 
     def cancel_batch(self, batch_id: str) -> BatchOut:
         """Cancel a batch. Its results so far stay."""
@@ -141,6 +158,46 @@ class Client:
         while page.next_cursor is not None:
             page = self.batches(limit=100, cursor=page.next_cursor)
             yield from page.batches
+
+    def add_channel(
+        self,
+        exports: Iterable[ExportLike],
+        *,
+        name: str | None = None,
+        niche: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> ChannelImportOut:
+        """Start the import of exports of YouTube Studio of one channel, .zip or .csv files. Return the import as it is.
+
+        The lab learns what the channel's viewers watch, and adapts answers for the channel. An export is a path, or the
+        name and the bytes of a file. `niche` is needed for a channel that is new to the lab. `columns` has the name or
+        the number of a column by the lab's name of it, such as {"rate": "9"}. Raises `ExportError` if a file cannot be
+        read.
+        """
+        return self.send(channels.add(exports, name, niche, columns))
+
+    def channel_import(self, import_id: str) -> ChannelImportOut:
+        """Return how far an import is, and what the lab has learnt."""
+        return self.send(channels.show(import_id))
+
+    def wait_for_channel(
+        self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
+    ) -> ChannelImportOut:
+        """Ask every `every_s` seconds until an import is `done` or `failed`, and return it.
+
+        If it has failed, `reason` says why, and `needs` what to send next time. Raises `StillRunningError` after
+        `timeout_s` seconds. The import goes on then.
+        """
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not channels.has_ended(channel := self.channel_import(import_id)):
+            if end is not None and time.monotonic() >= end:
+                raise channels.still_running(channel, timeout_s or 0)
+            time.sleep(every_s)
+        return channel
+
+    def channels(self) -> list[KnownChannelOut]:
+        """Return the added channels, and whether answers for them are adapted."""
+        return (self.send(channels.added())).channels
 
     def store_experiment(
         self,
@@ -186,11 +243,23 @@ class Client:
 
     def send(self, call: Call[T]) -> T:
         """Send a request, again if the service is busy, and return its answer."""
-        retried, waited = 0, 0.0
+        return call.read(*self._ask(call))
+
+    def _ask(self, call: Call[Any], stream: bool = False) -> tuple[httpx.Response, bool]:
+        """Send a request, again if the service is busy.
+
+        Return the response, and whether the connection broke before. With `stream`, the body of a successful answer is
+        left to be read.
+        """
+        retried, waited, lost = 0, 0.0, False
         while True:
             try:
-                response = self._http.request(call.method, call.path, **call.content)
+                request = self._http.build_request(call.method, call.path, **call.content)
+                response = self._http.send(request, stream=stream)
+                if not response.is_success:
+                    response.read()
             except BROKEN as error:
+                lost = True
                 wait = self._patience.wait(HTTPStatus.SERVICE_UNAVAILABLE, None, retried, waited)
                 if wait is None:
                     raise self._connection.no_answer(error) from None
@@ -199,6 +268,6 @@ class Client:
             else:
                 wait = self._patience.wait(response.status_code, response.headers.get("Retry-After"), retried, waited)
                 if wait is None:
-                    return call.read(response)
+                    return response, lost
             time.sleep(wait)
             retried, waited = retried + 1, waited + wait

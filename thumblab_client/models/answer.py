@@ -55,7 +55,7 @@ class NeighbourOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ThumbnailScore:
-    """The answer for one candidate. If `error` is set, all other fields except `id` are null or empty.
+    """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or empty.
 
     If `familiar` is false, the candidate is measured, but the model does not rank it. It then has no score, win
     probability or engagement, and a rank only where `ordered_by` is `evidence`.

@@ -68,3 +68,5 @@ class ItemResult:
     id: str
     answer: ScoreAnswer | None = None
     error: str | None = None
+    title: str | None = None
+    """The first title of an item that has an `error`. Null where it is not known."""

@@ -57,6 +57,9 @@ class KnownChannelOut:
 
     channel_id: str
     title: str
+    niche: str | None
+    """The niche of most of its videos. Null if the adapter is older than this field."""
+
     videos: int
     """Videos that the adapter is fitted to."""
 

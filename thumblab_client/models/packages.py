@@ -35,6 +35,11 @@ class PackageOut:
     `rank` is null, and where only one package is ranked.
     """
 
+    why: WhyOut
+    """What moved its score in comparison with the best package; of the best package, with the second. Unknown without
+    a best package.
+    """
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnderTitleOut:
@@ -90,6 +95,4 @@ class PackagesOut:
     """The verdict on the pictures under each of the titles."""
 
     why: WhyOut | None
-    """What moved the score of the best package in comparison with the second. Unknown without a best package. Null
-    when no picture could be read.
-    """
+    """`why` of the best package. Unknown without a best package. Null when no picture could be read."""

@@ -1,7 +1,9 @@
 """Test packages and batches of the client against the real service, with both clients."""
 
 import asyncio
+import http.server
 import inspect
+import threading
 
 import pytest
 
@@ -10,6 +12,7 @@ from thumblab_client import (
     Client,
     InvalidRequestError,
     Item,
+    Patience,
     Picture,
     PictureError,
     StillRunningError,
@@ -28,6 +31,10 @@ def asynchronously(service, work):
             return await work(client)
 
     return asyncio.run(run())
+
+
+async def listed(results):
+    return [result async for result in results]
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters():
@@ -62,13 +69,13 @@ def test_a_batch_is_stored_followed_read_listed_and_deleted(client, service, fil
     assert client.store_batch(items, idempotency_key="client-1", deadline_s=3_600).id == batch.id
     done = client.wait_for_batch(batch.id, every_s=0.05)
     assert (done.state, done.done, done.failed) == ("done", 3, 1)
-    results = client.batch_results(batch.id)
+    results = list(client.batch_results(batch.id))
     assert [(result.item, result.id) for result in results] == [(1, "one"), (2, "two"), (3, "bad")]
     alone = client.score(TITLES[0], files[:2], category="tech")
     assert results[0].answer.winner == alone.winner
     assert len(results[1].answer.packages.grid) == 2
     assert results[2].answer.thumbnails[0].error
-    assert asynchronously(service, lambda c: c.batch_results(batch.id)) == results
+    assert asynchronously(service, lambda c: listed(c.batch_results(batch.id))) == results
     assert client.batches(limit=1).batches == [done]
     assert done in list(client.all_batches())
     assert client.delete_batch(batch.id) is None
@@ -100,7 +107,7 @@ def test_a_batch_that_goes_on_is_told_from_one_that_has_ended_and_can_be_cancell
             asynchronously(service, lambda c: c.wait_for_batch(batch.id, every_s=0.01, timeout_s=0))
         assert client.cancel_batch(batch.id).state in ("cancelling", "cancelled")
         assert client.wait_for_batch(batch.id, every_s=0.05, timeout_s=30).state == "cancelled"
-    assert client.batch_results(batch.id) == []
+    assert list(client.batch_results(batch.id)) == []
     client.delete_batch(batch.id)
 
 
@@ -120,3 +127,48 @@ def test_a_long_or_misleading_name_becomes_an_id_that_the_service_takes(client, 
     first, second = (thumbnail.id for thumbnail in answer.thumbnails)
     assert (len(first), first[0], first[-7:]) == (128, "…", "one.jpg")
     assert second == "a?b.jpg"
+
+
+@pytest.fixture
+def losing_proxy(service):
+    """The address of a proxy of the service. It closes the first connection when the service has answered."""
+    lost = []
+
+    class Losing(http.server.BaseHTTPRequestHandler):
+        def do_DELETE(self):
+            reply = service.client.delete(self.path)
+            if not lost:
+                lost.append(reply.status_code)
+                return
+            self.send_response(reply.status_code)
+            self.send_header("Content-Length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Losing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_deletion_whose_answer_was_lost_is_done_and_that_of_an_unknown_batch_is_an_error(
+    client, files, losing_proxy, kind
+):
+    batch = client.store_batch([Item("one", TITLES[0], files[:1])])
+    patience = Patience(retries=1)
+
+    async def delete():
+        async with AsyncClient(losing_proxy, KEY, patience=patience) as through:
+            await through.delete_batch(batch.id)
+
+    if kind is AsyncClient:
+        asyncio.run(delete())
+    else:
+        with Client(losing_proxy, KEY, patience=patience) as through:
+            through.delete_batch(batch.id)
+    with pytest.raises(InvalidRequestError, match="no such batch"):
+        client.delete_batch(batch.id)
