@@ -23,10 +23,10 @@ class ChannelIds:
     def of(self, name: str) -> str:
         """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
 
-        The added channels are searched first, and then the others that the lab knows. A @handle that the lab does not
-        know is looked up on YouTube. Raises `RefusedRequestError` if the name is wrong. Raises another `LabError` if
-        YouTube or the lab's database could not be asked. Then other names would fail too, and the same name may be found
-        later.
+        The added channels are searched first, and then the others that the lab knows; for a @handle, the other way round.
+        A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name is wrong.
+        Raises another `LabError` if YouTube or the lab's database could not be asked. Then other names would fail too,
+        and the same name may be found later.
         """
         if name not in self._found:
             try:
@@ -49,7 +49,9 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            channel_id = adapters.find(name) or ChannelNames(store, database).known_id(name)
+            # An adapter has the @handle of the time when it was fitted. The database knows if the @handle has moved since.
+            added = None if name.startswith("@") else adapters.find(name)
+            channel_id = added or ChannelNames(store, database).known_id(name)
         except LabError as error:
             raise RefusedRequestError(str(error)) from None
         finally:

@@ -21,14 +21,14 @@ class Channel:
 def find_channel(connection: Connection, name: str) -> Channel | None:
     """Return the channel whose id, @handle or exact title is `name`, or None if the lab has no such channel.
 
-    YouTube does not distinguish upper and lower case in a @handle. A @handle may move to another channel. Then the lab
-    may know two channels by it, and the one that was asked for last has it. Raises `LabError` when several channels
-    have the title.
+    YouTube does not distinguish upper and lower case in a @handle. Raises `LabError` when several channels have the
+    title.
     """
     statement = select(channels.c.channel_id, channels.c.title, channels.c.handle)
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
     if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
+        # Labs of earlier versions may know two channels by a @handle that has moved. The one asked for last has it.
         rows = connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:

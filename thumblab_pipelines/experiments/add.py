@@ -14,6 +14,7 @@ from thumblab_core.experiments.store import require_video, save
 from thumblab_core.given_text import channel_name
 from thumblab_pipelines.experiments.pictures import read_variant
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.records import free_handles
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError
@@ -149,6 +150,7 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
         )
     if record.handle is not None:  # If the lab has the channel, it knows the @handle from now on.
         with lab.engine.begin() as connection:
+            free_handles(connection, {record.channel_id: record.handle})
             named = update(channels).where(channels.c.channel_id == record.channel_id)
             connection.execute(named.values(handle=record.handle))
     return record.channel_id

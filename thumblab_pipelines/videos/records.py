@@ -1,10 +1,10 @@
 """Save channels, videos and observations to the database. They may come from YouTube or from a catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, CursorResult, and_, case, func, literal_column
+from sqlalchemy import Connection, CursorResult, and_, case, func, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import channels, video_stats, videos
@@ -77,11 +77,15 @@ class Saved:
 
 
 def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> None:
-    """Insert or update the channels. If a field of a record is None, the stored value stays."""
+    """Insert or update the channels. If a field of a record is None, the stored value stays.
+
+    A @handle of a record is taken from the channel that had it before.
+    """
     if not records:
         return
     # Each row occurs once, and the rows are in a fixed order. So two runs that save the same rows cannot deadlock.
     records = [record for _, record in sorted({r.channel_id: r for r in records}.items())]
+    free_handles(connection, {r.channel_id: r.handle for r in records if r.handle is not None})
     statement = insert(channels).values([asdict(r) for r in records])
     connection.execute(
         statement.on_conflict_do_update(
@@ -96,6 +100,21 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
             },
         )
     )
+
+
+def free_handles(connection: Connection, seen: Mapping[str, str]) -> None:
+    """Take each @handle in `seen` from all channels but the one that has it now. `seen` is by channel id.
+
+    A @handle belongs to one channel at a time, and its owner may give it up. Then another channel may take it.
+    """
+    owners = tuple_(channels.c.channel_id, channels.c.handle)
+    former = channels.c.handle.in_(seen.values()) & owners.not_in(list(seen.items()))
+    if not seen or not (ids := connection.scalars(select(channels.c.channel_id).where(former)).all()):
+        return
+    # All rows that this transaction changes are locked in a fixed order, so two runs cannot deadlock.
+    locked = select(channels.c.channel_id).where(channels.c.channel_id.in_({*ids, *seen}))
+    connection.execute(locked.order_by(channels.c.channel_id).with_for_update())
+    connection.execute(update(channels).where(former).values(handle=None))
 
 
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
