@@ -25,6 +25,8 @@ index search --text phone --niche tech
 db migrate
 channel list
 channel remove x
+channel add UCx --demo
+channel add export.csv --demo --niche tech
 predictions list
 predictions purge --yes
 experiment list

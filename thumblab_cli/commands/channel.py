@@ -73,7 +73,8 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     console = wide_console(stderr=as_json)
     exports = [Path(name) for name in names if _is_export(name)]
     _check_options(names, exports, given)
-    lab = Lab.open(lab_settings(given["demo"], None))
+    chosen = lab_settings(given["demo"], None)
+    lab = Lab.existing(chosen) if given["demo"] else Lab.open(chosen)
     if exports:
         imported, added = _from_exports(console, lab, exports, given)
         report: dict[str, Any] = {"exports": dataclasses.asdict(imported)}
@@ -112,7 +113,7 @@ def list_command(as_json: bool) -> None:
         return
     for adapter in adapters:
         until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
-        state = "in use" if adapter.fault is None else f"not used: {adapter.fault}"
+        state = "in use" if adapter.fault is None else f"not used: {adapter.fault}; add the channel again"
         click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}, {state}")
     if not adapters:
         click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")
