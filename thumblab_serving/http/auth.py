@@ -12,7 +12,6 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from thumblab_core.keys.named_keys import Scope
-from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.keys.key_ring import Grant, KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
@@ -36,7 +35,6 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
     ) -> None:
         """Raise a `Problem` of status 401 (no known key), 403 (no such scope) or 429 (too many requests)."""
         ring: KeyRing = request.app.state.keys
-        metrics: Metrics = request.app.state.metrics
         limits: RateLimits = request.app.state.rate_limits
         key = header if header is not None else (bearer.credentials if bearer else None)
         grant = None if key is None else ring.find(key)
@@ -44,18 +42,17 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
             detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
             raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
         request.state.key, request.state.scopes = grant.name, grant.scopes
-        request.state.grant = grant
+        request.state.grant, request.state.key_outcome = grant, "allowed"
         if scope not in grant.scopes:
-            metrics.key_request(grant.name, "forbidden")
+            request.state.key_outcome = "forbidden"
             detail = f"the key {grant.name} does not have the scope {scope}; `thumblab key add` makes a key that has it"
             challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
             raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail, challenge)
         if grant.requests_per_minute is not None:
             wait = limits.wait(grant.name + account, grant.requests_per_minute)
             if wait > 0:
-                metrics.key_request(grant.name, "too_many")
+                request.state.key_outcome = "too_many"
                 raise _too_many(grant.name, grant.requests_per_minute, wait)
-        metrics.key_request(grant.name, "allowed")
 
     return check
 
@@ -71,6 +68,7 @@ def charge(request: Request, items: int) -> None:
     if grant.requests_per_minute is not None:
         wait = limits.charge(grant.name, grant.requests_per_minute, items)
         if wait > 0:
+            request.state.key_outcome = "too_many"
             raise _too_many(grant.name, grant.requests_per_minute, wait)
 
 

@@ -1,5 +1,6 @@
 """Test what the API keys have to do with batches: revoked keys, lists, deletion, and rate limits."""
 
+import re
 import time
 
 import httpx
@@ -155,3 +156,19 @@ def test_a_batch_that_is_sent_again_is_counted_once(holder):
     for _ in range(5):  # Once 6 requests, and four times 1.
         stored_by(client, *unreadable(*"abcdef"), **{"Idempotency-Key": "same"})
     assert client.post("/v1/batches", json={"items": unreadable("a")}).status_code == 429
+
+
+def test_a_batch_that_is_refused_for_its_items_does_not_count_as_allowed(service, holder, monkeypatch):
+    client = holder("charged", per_minute=2)
+    stored_by(client, *unreadable("a"))
+    charge = service.app.state.rate_limits.charge
+
+    def charge_later(name, per_minute, items):  # Another request of the key was counted between the two counts.
+        charge(name, per_minute, 10)
+        return charge(name, per_minute, items)
+
+    monkeypatch.setattr(service.app.state.rate_limits, "charge", charge_later)
+    assert client.post("/v1/batches", json={"items": unreadable("b", "c")}).status_code == 429
+    text = client.get("/metrics").text
+    counted = re.findall(r'^thumblab_key_requests_total\{key="charged",outcome="(\w+)"\} (\S+)$', text, re.M)
+    assert dict(counted) == {"allowed": "1.0", "too_many": "1.0"}
