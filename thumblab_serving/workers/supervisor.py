@@ -14,7 +14,10 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
 """A worker may take at least this long to start. On a busy machine, its imports alone may take a minute."""
 _END_S = 30.0
-"""A worker that has not ended this long after the signal to end is killed."""
+"""A worker that has not ended this long after the signal to end is killed.
+
+It may be stopped (SIGSTOP), or may still wait until it can take connections. Until then, it does not heed the signal.
+"""
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -45,6 +48,15 @@ class _Place:
         self.next_start = now + self.wait
 
 
+def _wait_for_end(process: Process, latest: float) -> None:
+    """Wait until a worker that was told to end has ended. Kill it if it has not ended at the time `latest`."""
+    process.process.join(max(0.0, latest - time.monotonic()))
+    if process.process.is_alive():
+        process.kill()
+        process.join()
+        _log.error("Worker [%s] did not end and was killed.", process.pid)
+
+
 class Supervisor(Multiprocess):
     """uvicorn's supervisor, with other rules for workers that die.
 
@@ -54,6 +66,9 @@ class Supervisor(Multiprocess):
     another one cannot start. Workers that die soon after their start are replaced at growing intervals.
 
     If the first workers fail to start, the service ends with uvicorn's status for this, as it does with one worker.
+
+    The signals that replace, add or remove a worker have other rules too. If the system allows no further process, the
+    workers stay as they are. A worker that does not end in time is killed.
     """
 
     _has_served = False
@@ -72,11 +87,48 @@ class Supervisor(Multiprocess):
         """Wait until all workers have ended. A worker that hangs is killed, so that the service ends in any case."""
         latest = time.monotonic() + _END_S
         for process in self.processes:
-            process.process.join(max(0.0, latest - time.monotonic()))
-            if process.process.is_alive():
-                process.kill()
-                process.join()
-                _log.error("Worker [%s] did not end and was killed.", process.pid)
+            _wait_for_end(process, latest)
+
+    def restart_all(self) -> None:
+        """Replace all workers, one after the other. Each old one ends when the new one serves. SIGHUP calls this."""
+        for number, old in enumerate(self.processes):
+            new = None if self.should_exit.is_set() else self._started("stay as they are")
+            if new is None:
+                return
+            if not new.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+                new.kill()
+                new.join()
+                _log.error(
+                    "The new worker [%s] does not serve, so worker [%s] and those after it stay.", new.pid, old.pid
+                )
+                return
+            self.processes[number] = new
+            self._retire(old)
+
+    def handle_ttin(self) -> None:
+        """Add a worker."""
+        new = self._started("are not more")
+        if new is not None:
+            self.processes.append(new)
+
+    def handle_ttou(self) -> None:
+        """End the newest worker, unless it is the only one."""
+        if len(self.processes) > 1:
+            self._retire(self.processes.pop())
+
+    def _started(self, workers: str) -> Process | None:
+        """Return a new worker, or None if the system allows no further process. `workers` says what the others do then."""
+        try:
+            process = Process(self.config, self.sockets)
+            process.start()
+        except OSError as error:
+            _log.error("No worker can be started (%s), so the workers %s.", error.strerror, workers)
+            return None
+        return process
+
+    def _retire(self, process: Process) -> None:
+        process.terminate()
+        _wait_for_end(process, time.monotonic() + _END_S)
 
     def keep_subprocess_alive(self) -> None:
         """Replace the workers that have died or hang. uvicorn calls this twice a second."""

@@ -1,6 +1,7 @@
 """Supervise workers that do nothing but answer with their process id. Start it with `python small_service.py PORT`.
 
-With `unlucky` in the environment variable WORKERS_ARE, a worker that starts after the first two cannot start.
+The environment variable WORKERS_ARE says how the workers are that start after the first two. Those that are `unlucky`
+cannot start. Those that are `waiting` never begin to take connections, and heed no signal but SIGKILL.
 """
 
 import os
@@ -22,6 +23,8 @@ async def app(scope, receive, send):
         if os.environ["WORKERS_ARE"] == "unlucky" and len(started.read_text().split()) > 2:
             await send({"type": "lifespan.startup.failed", "message": "the third worker cannot start"})
             return
+        if os.environ["WORKERS_ARE"] == "waiting" and len(started.read_text().split()) > 2:
+            await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

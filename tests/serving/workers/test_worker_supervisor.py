@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,25 @@ def test_a_signal_replaces_all_workers(tmp_path):
         assert service.ask() in service.pids()[2:]
 
 
+def test_a_worker_that_waits_for_its_turn_is_removed_in_time(tmp_path):
+    with small_service(tmp_path, "waiting") as service:
+        service.process.send_signal(signal.SIGTTIN)
+        service.wait_for(lambda: len(service.pids()) == 3)
+        waits = service.pids()[2]
+        service.process.send_signal(signal.SIGTTOU)
+        service.wait_for(lambda: not is_alive(waits))
+        os.kill(service.pids()[0], signal.SIGKILL)
+        service.wait_for(lambda: len(service.pids()) == 4)  # The supervisor still replaces workers.
+
+
+def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
+    with small_service(tmp_path) as service:
+        os.kill(service.pids()[0], signal.SIGSTOP)
+        os.kill(service.process.pid, signal.SIGHUP)
+        service.wait_for(lambda: len(service.pids()) == 4 and not any(map(is_alive, service.pids()[:2])))
+        assert service.ask() in service.pids()[2:]
+
+
 def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
     with small_service(tmp_path, "unlucky") as service:
         lives, dies = service.pids()
@@ -122,6 +142,9 @@ def test_a_system_without_room_for_a_process_ends_no_service(monkeypatch):
         waits.append(place.wait)
         assert place.next_start > time.monotonic()
     assert waits == [1.0, 2.0, 4.0]
+    supervising.should_exit = threading.Event()
+    supervising.restart_all()
+    supervising.handle_ttin()
     assert supervising.processes == ["dead", "alive"]
 
 
