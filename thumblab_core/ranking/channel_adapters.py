@@ -18,7 +18,7 @@ from typing import Any
 
 from thumblab_core.errors import LabError
 from thumblab_core.near_names import suggestion
-from thumblab_core.ranking.adapters import Adapter, Adapters
+from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter, Adapters
 from thumblab_core.ranking.skill import PACKAGE, Skill
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -41,7 +41,8 @@ class ChannelAdapterInfo:
 
     `model`: release id of the model that the adapter was fitted for. `videos`: number of videos in the adapter.
     `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none. `handle`: the channel's
-    @handle in lower case, or None if the lab did not know it.
+    @handle in lower case, or None if the lab did not know it. `niche`: the niche of most of the channel's videos, or None
+    in older releases.
     """
 
     channel_id: str
@@ -50,6 +51,20 @@ class ChannelAdapterInfo:
     videos: int
     newest: str | None
     handle: str | None = None
+    niche: str | None = None
+
+    def fault(self, served: str | None) -> str | None:
+        """Return why answers by the model `served` do not use this adapter, as a clause. Return None if they use it.
+
+        `served` is None if no model is served.
+        """
+        if served is None:
+            return "no model is served"
+        if self.model != served:
+            return "it was made for another model than the one that is served"
+        if self.videos < LEAST_VIDEOS:
+            return f"it has {self.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
+        return None
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,7 @@ class ChannelAdapters:
         """Verify and read a channel adapter. Raises `LabError` if it is damaged or belongs to another channel."""
         release = self.store.get(ADAPTER, _checked(channel_id), release_id)
         release.verify()
-        about = _info(release)
+        about = adapter_info(release)
         # On some file systems, two ids that differ only in upper and lower case share one folder. So the id is compared
         # with the id in the manifest.
         if about.channel_id != channel_id:
@@ -141,6 +156,8 @@ class ChannelAdapters:
             raise
         except Exception as error:  # noqa: BLE001  a file of an unknown format may raise anything
             raise LabError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
+        if adapter is None and about.videos >= LEAST_VIDEOS:
+            raise LabError(f"{release} has no adapter, although the channel has {about.videos} videos")
         return ChannelAdapter(release_id, about, adapter, _own_past(release))
 
     def publish(
@@ -195,7 +212,7 @@ class ChannelAdapters:
             with suppress(LabError, OSError, ValueError):
                 release = self.store.serving.current(ADAPTER, channel_id)
                 if release is not None:
-                    about = _info(release)
+                    about = adapter_info(release)
                     names[channel_id] = about.title, about.handle
         return names
 
@@ -218,12 +235,13 @@ def _checked(channel_id: str) -> str:
     return channel_id
 
 
-def _info(release: Release) -> ChannelAdapterInfo:
+def adapter_info(release: Release) -> ChannelAdapterInfo:
+    """Return the description of an adapter in the manifest of its release. Raises `LabError` if a part is missing."""
     try:
         fields = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
     except KeyError as error:
         raise LabError(f"{release}: the manifest has no {error}") from None
-    return ChannelAdapterInfo(**fields, handle=release.info.get("handle"))
+    return ChannelAdapterInfo(**fields, handle=release.info.get("handle"), niche=release.info.get("niche"))
 
 
 def _own_past(release: Release) -> Skill | None:

@@ -28,6 +28,7 @@ from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, 
 from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
+from thumblab_pipelines.channels.collect import niche_of
 from thumblab_pipelines.channels.compared import ChannelPictures, read_compared
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
@@ -170,7 +171,13 @@ def fit_channel_adapter(
         )
         newest = None if videos.empty else videos.published_at.iloc[-1].isoformat()
         about = ChannelAdapterInfo(
-            channel.channel_id, channel.title, model.release_id, len(videos), newest, channel.handle
+            channel.channel_id,
+            channel.title,
+            model.release_id,
+            len(videos),
+            newest,
+            channel.handle,
+            niche_of(lab, channel.channel_id),
         )
         inputs = _digest(about, data)
         release = lab.releases.unchanged(ADAPTER, channel.channel_id, inputs)

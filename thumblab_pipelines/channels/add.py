@@ -8,8 +8,7 @@ from thumblab_core.database.channels import Channel, find_channel, near_title
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.near_names import suggestion
-from thumblab_core.ranking.adapters import LEAST_VIDEOS
-from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
@@ -90,7 +89,7 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
         except LabError as error:
             listed.append(ListedAdapter(channel_id, "", 0, None, release_id, str(error)))
         else:
-            about, fault = adapter.about, _fault(adapter, served)
+            about, fault = adapter.about, adapter.about.fault(served)
             listed.append(ListedAdapter(channel_id, about.title, about.videos, about.newest, release_id, fault))
     return listed
 
@@ -103,7 +102,7 @@ def remove_channel(lab: Lab, name: str) -> str:
     """
     adapters = ChannelAdapters(lab.releases)
     name = channel_name(name)
-    channel_id = adapters.find(name)
+    channel_id = adapters.find(_id_of_handle(lab, name) or name)
     if channel_id is None and name.startswith("@"):
         channel_id = adapters.find(find_channel_id(lab, name))
     if channel_id is None:
@@ -112,10 +111,16 @@ def remove_channel(lab: Lab, name: str) -> str:
     return channel_id
 
 
-def _fault(adapter: ChannelAdapter, served: str | None) -> str | None:
-    if adapter.about.model != served:
-        return "fitted for another model; add the channel again"
-    return None if adapter.adapter is not None else f"{adapter.about.videos} of {LEAST_VIDEOS} videos"
+def _id_of_handle(lab: Lab, name: str) -> str | None:
+    """Return the id of the channel that has the @handle `name` in the lab. Return None if no channel has it.
+
+    An adapter has the @handle of the time when it was fitted, which may have moved to another channel since.
+    """
+    if not name.startswith("@"):
+        return None
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, name)
+    return None if channel is None else channel.channel_id
 
 
 def _known_or_collected(

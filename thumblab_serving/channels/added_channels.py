@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from thumblab_core.channel_imports.report import OwnPastSkill
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.adapters import LEAST_VIDEOS
-from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters, adapter_info
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.schemas.channels import KnownChannelOut
@@ -35,23 +34,18 @@ def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
 
 
 def _described(release: Release, served: str | None) -> KnownChannelOut:
-    info = release.info
-    reason = None
-    if served is None:
-        reason = "no model is served"
-    elif info["model"] != served:
-        reason = "it was fitted for another model than the one that is served; add the channel again"
-    elif info["videos"] < LEAST_VIDEOS:
-        reason = f"it has {info['videos']} of the {LEAST_VIDEOS} videos that an adapter needs"
+    about = adapter_info(release)
+    reason = about.fault(served)
     return KnownChannelOut(
-        channel_id=info["channel_id"],
-        title=info["title"],
-        videos=info["videos"],
-        newest=info["newest"],
+        channel_id=about.channel_id,
+        title=about.title,
+        niche=about.niche,
+        videos=about.videos,
+        newest=about.newest,
         release=release.release_id,
         in_use=reason is None,
         reason=reason,
-        skill=_skill(info.get("check")),
+        skill=_skill(release.info.get("check")),
     )
 
 

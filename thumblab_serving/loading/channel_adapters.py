@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
+from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters, is_channel_id
 from thumblab_core.ranking.skill import Skill
 from thumblab_core.releases.release_store import ReleaseStore
@@ -83,13 +83,11 @@ class ServedAdapters:
         except LabError as error:
             reason = f"the added channel adapter of {channel_id} cannot be used ({error}); {again}"
             added = None
-        if added is not None and added.about.model != model.release_id:
-            reason = f"the added channel adapter of {channel_id} was made for another model; {again}"
-        elif added is not None:
-            if added.adapter is not None:
+        if added is not None:
+            fault = added.about.fault(model.release_id)
+            if fault is None:
                 return AdapterChoice(channel_id, added.adapter, added.release_id, own_past=added.own_past)
-            has = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
-            reason = f"the lab has {has} for {channel_id}; when there are more, {again}"
+            reason = f"the added channel adapter of {channel_id} is not used, because {fault}; {again}"
         return self._choose_own(channel_id, model, reason)
 
     def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:

@@ -3,7 +3,7 @@
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
 import { drawImport, drawKnown } from "./channel_view.js";
 import { button, byId, bytes, capital, line, say } from "./dom.js";
-import { currentKey, showKeyField } from "./key.js";
+import { currentKey, onKeyGiven, showKeyField } from "./key.js";
 import { showLab } from "./lab.js";
 import { addChannel, channelImport, knownChannels } from "./service.js";
 import { NICHES } from "./words.js";
@@ -17,6 +17,7 @@ const MOST_BYTES = 32 * 2 ** 20;
 let chosen = [];
 let current = null; // The import on the page, as the service described it last.
 let asking = null; // The timer of the next question about the import.
+let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
 let compare = () => {};
 
@@ -49,6 +50,7 @@ export function wireChannel(onCompare) {
     event.preventDefault();
     send();
   });
+  onKeyGiven(goOn);
   byId("compare-for-channel").addEventListener("click", () => compareFor(current.imported.channel_id, current.imported.niche));
 }
 
@@ -120,6 +122,8 @@ async function send() {
 // Ask for the import until it has ended.
 async function follow(id) {
   clearTimeout(asking);
+  const hadKeyRefused = refused !== null;
+  refused = null;
   let answer;
   try {
     answer = await channelImport(id);
@@ -129,6 +133,7 @@ async function follow(id) {
       byId("learn").disabled = false;
       if (current !== null && goesOn(current)) say("learning-now", `${capital(error.message)}.`);
     } else if (error.status === 401) {
+      refused = id;
       say("channel-problem", error.message);
       byId("learn").disabled = false;
     } else {
@@ -137,10 +142,21 @@ async function follow(id) {
     }
     return;
   }
+  if (hadKeyRefused) {
+    say("channel-problem", "");
+    showKeyField(false);
+    drawKnownChannels();
+  }
   const wasGoingOn = current !== null && goesOn(current);
   show(answer);
   if (goesOn(answer)) asking = setTimeout(() => follow(id), POLL_MS);
   else if (wasGoingOn) ended(answer);
+}
+
+function goOn() {
+  if (refused === null) return;
+  byId("learn").disabled = true; // The Enter key, which gives the key, would also send the form.
+  follow(refused);
 }
 
 const goesOn = ({ state }) => state === "queued" || state === "running";
@@ -180,7 +196,7 @@ async function drawKnownChannels() {
 
 function compareFor(channelId, niche) {
   byId("channel").value = channelId;
-  if (niche) {
+  if (niche in NICHES) {
     byId("niche").value = niche;
     byId("niche").dataset.chosen = "yes";
   }

@@ -124,20 +124,20 @@ function notesOf({ imported, notes }, onColumns) {
   return nodes;
 }
 
-// Draw the channels that the lab has learnt. `onCompare` is called with the id of one.
+// Draw the channels that the lab has learnt. `onCompare` is called with the id and the niche of one.
 export function drawKnown(channels, onCompare) {
   byId("known").hidden = channels.length === 0;
   byId("known-channels").replaceChildren(...channels.map((channel) => known(channel, onCompare)));
 }
 
-function known({ channel_id, title, videos, newest, in_use, reason, skill }, onCompare) {
+function known({ channel_id, title, niche, videos, newest, in_use, reason, skill }, onCompare) {
   const item = line("li", "", "panel past");
   const until = newest === null ? "" : `, the newest of ${new Date(newest).toLocaleDateString(undefined, { dateStyle: "medium" })}`;
-  const act = button("Compare for it", "quiet", () => onCompare(channel_id, null));
+  const act = button("Compare for it", "quiet", () => onCompare(channel_id, niche));
   act.setAttribute("aria-label", `Compare for ${title}`);
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
   if (skill !== null) item.append(line("p", `${skillOf({ adapted: true, videos, skill })} (${percent(skill.low)} to ${percent(skill.high)})`, "soft"));
-  if (!in_use) item.append(line("p", `Not used: ${reason}.`, "crop"));
+  if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
   item.append(act);
   return item;
 }

@@ -5,6 +5,14 @@ import { byId } from "./dom.js";
 const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
 const FIELDS = ["key", "channel-key"]; // Each form has a field for it, which is shown while the key is not known.
 
+let onGiven = () => {};
+
+// Call `listener` when a person gives a key: in one of the fields, or by a link.
+export function onKeyGiven(listener) {
+  onGiven = listener;
+  for (const field of FIELDS) byId(field).addEventListener("change", () => currentKey() && onGiven());
+}
+
 export function takeKey() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
   if (key) {
@@ -12,6 +20,7 @@ export function takeKey() {
     history.replaceState(null, "", location.pathname + location.search);
   }
   showKeyField(!sessionStorage.getItem(KEY_NAME));
+  if (key) onGiven();
 }
 
 export function showKeyField(visible) {

@@ -79,6 +79,9 @@ class KnownChannelOut(StrictModel):
 
     channel_id: str
     title: str
+    niche: str | None = Field(
+        description="The niche of most of its videos. Null if the adapter is older than this field."
+    )
     videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
     newest: datetime | None = Field(description="When the newest of these videos was published.")
     release: str

@@ -14,6 +14,7 @@ from thumblab_core.arrays import Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import adapters as module
 from thumblab_core.ranking.adapters import FILE, LEAST_VIDEOS, MOST_VIDEOS, Adapter, Adapters, fit_adapter
+from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo
 from thumblab_core.ranking.kernel import Kernel
 
 WIDTH = 12
@@ -228,3 +229,18 @@ def test_an_unreadable_file_is_a_lab_error(tmp_path: Path, data: bytes | None) -
         (tmp_path / FILE).write_bytes(data)
     with pytest.raises(LabError, match=f"{FILE} cannot be read"):
         Adapters.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("videos", "served", "fault"),
+    [
+        (LEAST_VIDEOS, "one", None),
+        (LEAST_VIDEOS, None, "no model is served"),
+        (LEAST_VIDEOS, "two", "it was made for another model than the one that is served"),
+        (LEAST_VIDEOS - 1, "one", "it has 4 of the 5 videos that a channel adapter needs"),
+    ],
+)
+def test_an_adapter_is_used_with_its_own_model_if_it_has_enough_videos(
+    videos: int, served: str | None, fault: str | None
+) -> None:
+    assert ChannelAdapterInfo("UC-a", "A", "one", videos, None).fault(served) == fault

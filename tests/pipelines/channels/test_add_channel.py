@@ -30,6 +30,7 @@ from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels, remove_channel
 from thumblab_pipelines.dataset.corpus import read_corpus
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.records import ChannelRecord, save_channels
 
 CHANNEL = Channel(TASTE_ID, TASTE)
 
@@ -116,7 +117,9 @@ def test_a_channel_with_too_few_videos_is_listed_with_their_number_and_not_adapt
 ) -> None:
     few = add_channel(lab, FEW, catalogue_folder).fitted
     assert (few.adapted, few.videos, few.check) == (False, 3, None)
-    assert [listed.fault for listed in list_channels(lab) if listed.title == FEW] == ["3 of 5 videos"]
+    assert [listed.fault for listed in list_channels(lab) if listed.title == FEW] == [
+        "it has 3 of the 5 videos that a channel adapter needs"
+    ]
 
 
 def test_an_unknown_or_ambiguous_channel_is_an_error_that_says_what_to_do(lab: Lab, catalogue_folder: Path) -> None:
@@ -209,6 +212,10 @@ def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_re
         add_channel(lab, "UC" + "x" * 22, niche="tech")
     with pytest.raises(LabError, match="no channel called"):
         add_channel(lab, "A Title of Nobody's", niche="tech")
+    with lab.engine.begin() as connection:  # The @handle moves to a channel that has no adapter.
+        save_channels(connection, [ChannelRecord("UCother", "Other", handle=handle)])
+    with pytest.raises(LabError, match=f"no adapter of '{handle}' was added"):
+        remove_channel(lab, handle)
 
 
 def test_a_misspelt_title_is_answered_with_the_nearest_title(

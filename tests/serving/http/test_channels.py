@@ -288,4 +288,4 @@ def test_the_added_channels_are_listed_with_what_is_known_of_them(new_lab, run):
     assert (skill["videos"], skill["right"], skill["low"], skill["gained_low"]) == (40, 0.63, 0.55, 0.02)
     assert channels["UCold"]["skill"] is None, "the manifest of an older adapter lacks some figures"
     assert "another model" in channels["UCold"]["reason"]
-    assert channels["UCfew"]["reason"] == "it has 3 of the 5 videos that an adapter needs"
+    assert channels["UCfew"]["reason"] == "it has 3 of the 5 videos that a channel adapter needs"

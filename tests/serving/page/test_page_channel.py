@@ -16,6 +16,8 @@ from thumblab_core.channel_imports.report import (
     OwnPastSkill,
 )
 from thumblab_core.keys.named_keys import OWN_KEY
+from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.channels.export_store import ExportStore
 
 NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
@@ -167,6 +169,28 @@ def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_t
     assert focused(browser) == "title"
 
 
+def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(browser, service):
+    adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
+    for name, niche in (("UCnews", "news"), ("UColder", None)):
+        adapters.publish(ChannelAdapterInfo(name, name, "a model", 9, None, niche=niche), None, 9, [], {})
+    try:
+        chosen = []
+        for name in ("UCnews", "UColder"):
+            browser.open(f"{service.url}/#key={KEY}")
+            browser.evaluate("""(() => { const niche = document.getElementById('niche');
+                niche.value = 'beauty'; niche.dispatchEvent(new Event('change')); })()""")
+            browser.click("nav a[href='#channel']")
+            browser.wait("document.querySelectorAll('#known-channels button').length === 2")
+            browser.click(f"[aria-label='Compare for {name}']")
+            chosen.append(
+                browser.evaluate("[document.getElementById('channel').value, document.getElementById('niche').value]")
+            )
+    finally:
+        for name in ("UCnews", "UColder"):
+            adapters.remove(name)
+    assert chosen == [["UCnews", "news"], ["UColder", "beauty"]]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -220,6 +244,22 @@ def test_an_import_that_is_gone_is_followed_no_more_and_the_page_says_so(browser
     ExportStore(service.app.state.settings).remove(follow())
     browser.wait("document.getElementById('learning-now').textContent.startsWith('This API key has no such import')")
     assert not browser.evaluate("document.getElementById('learn').disabled")
+
+
+@pytest.mark.parametrize("by_link", [False, True], ids=["typed", "by link"])
+def test_an_import_is_followed_again_after_a_new_key_is_given(browser, follow, by_link):
+    stored = follow()
+    browser.evaluate("sessionStorage.setItem('thumblab-key', 'revoked')")
+    browser.wait("document.getElementById('channel-problem').textContent.includes('API key')")
+    assert focused(browser) == "channel-key"
+    if by_link:
+        browser.evaluate(f"location.hash = 'key={KEY}'")
+    else:
+        browser.call("Input.insertText", text=KEY)
+        browser.press("Enter", text="\r")
+    end(browser, stored, DONE)
+    assert browser.evaluate("document.getElementById('channel-problem').hidden"), "the form was not sent"
+    assert browser.evaluate("document.getElementById('channel-key-field').hidden")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
