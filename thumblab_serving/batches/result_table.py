@@ -65,7 +65,7 @@ def as_csv(results: Iterable[bytes]) -> Iterator[str]:
         except ValidationError:
             result = _damaged(number)
         about = {"item": result.item, "id": result.id}
-        rows = [{"error": result.error}] if result.answer is None else rows_of(result.answer)
+        rows = [{"title": result.title, "error": result.error}] if result.answer is None else rows_of(result.answer)
         for row in rows:
             yield csv_line([(about | dict(row)).get(name) for name in COLUMNS])
 
@@ -157,4 +157,5 @@ def _packages(answer: ScoreAnswer) -> Iterator[Row]:
             "verdict": None if packages.verdict is None else packages.verdict.value,
             "winner": None if packages.best_title is None else (package.title, package.thumbnail) == best,
             "confidence": packages.confidence,
+            "why": package.why.summary,
         }

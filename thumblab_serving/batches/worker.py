@@ -160,18 +160,17 @@ class BatchWorker:
             return ItemResult(item=number, id=f"item {number}", error="this version of the lab cannot read the item")
         if tries > _MOST_ATTEMPTS:
             error = f"the service stopped {_MOST_ATTEMPTS} times while it scored this item; score it alone to see why"
-            return ItemResult(item=number, id=item.id, error=error)
+            return _failed(number, item, error)
         sources = [Source(t.id, base64=t.image_base64, url=t.url, title=t.title) for t in item.thumbnails]
         try:
             answer = self._scorer.score(sources, item, pace=lambda: self._pace(batch))
         except (InterruptedScoringError, NotReadyError, DamagedError):
             raise
         except LabError as error:
-            return ItemResult(item=number, id=item.id, error=str(error))
+            return _failed(number, item, str(error))
         except Exception as error:  # noqa: BLE001  one item must not stop the others
             _log.error("item %d of the batch %s failed", number, batch.facts.id, exc_info=error)
-            text = "something went wrong inside the service; its log has the details"
-            return ItemResult(item=number, id=item.id, error=text)
+            return _failed(number, item, "something went wrong inside the service; its log has the details")
         for of_niche in (answer, *answer.other_niches):
             self._on_answer(of_niche)
         return ItemResult(item=number, id=item.id, answer=answer)
@@ -187,6 +186,10 @@ class BatchWorker:
                 raise InterruptedScoringError
 
         self._foreground.wait_until_quiet(LEAST_PACE_S, check)
+
+
+def _failed(number: int, item: BatchItem, error: str) -> ItemResult:
+    return ItemResult(item=number, id=item.id, error=error, title=item.all_titles[0])
 
 
 def _has_error(result: ItemResult) -> bool:

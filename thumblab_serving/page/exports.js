@@ -68,7 +68,7 @@ function rowsOf(comparison) {
     chance: one.win_probability,
     margin: isBest(one, answer) ? null : one.margin,
     score: one.score,
-    why: isBest(one, answer) ? answer.packages.why : null,
+    why: one.why ?? (isBest(one, answer) ? answer.packages.why : null), // Older answers have it of the best only.
     title: one.title,
   }));
   const unread = answer.thumbnails.filter(({ error }) => error);

@@ -1,6 +1,6 @@
 // The grid of several titles and pictures: a row for each title, a column for each picture.
 
-import { byId, image, line, percent } from "./dom.js";
+import { button, byId, image, line, percent } from "./dom.js";
 import { isBest, underTitle } from "./words.js";
 import { whyBlock } from "./why.js";
 
@@ -15,8 +15,19 @@ export function drawGrid({ answer, entries }) {
   const pictures = thumbnails.map(({ id }, row) => ({ id, url: entries[row].url }));
   const shown = pictures.filter(({ id }) => packages.grid.some((one) => one.thumbnail === id));
   byId("grid").replaceChildren(...tableOf(packages, shown));
-  byId("packages-why").replaceChildren(...[whyBlock(packages.why, true)].filter(Boolean));
+  const best = packages.grid.find((one) => isBest(one, answer)) ?? packages.grid[0];
+  explain(best, best?.why ?? packages.why);
   byId("cards-title").textContent = `The pictures under “${titlesOf(packages)[0]}”`;
+}
+
+// Show below the grid what moved the score of a package.
+function explain(one, why) {
+  const block = whyBlock(why, true);
+  byId("packages-why").replaceChildren(...(block ? [block] : []));
+  if (block && one && why.unknown === null) block.prepend(line("p", `“${one.title}” with ${one.thumbnail}`, "why-of"));
+  for (const node of byId("grid").querySelectorAll("button")) {
+    node.setAttribute("aria-pressed", String(node.dataset.title === one?.title && node.dataset.picture === one?.thumbnail));
+  }
 }
 
 export const titlesOf = (packages) => [...new Set(packages.grid.map((one) => one.title))];
@@ -66,6 +77,16 @@ function cell(found, packages, { id, url }) {
   if (found.win_probability !== null) node.append(line("span", percent(found.win_probability), "grid-chance"));
   if (best) node.append(line("small", "the best"));
   else if (found.margin !== null) node.append(line("small", `the best beats it: ${percent(found.margin)}`));
+  if (found.why?.unknown === null) node.append(asker(found));
+  return node;
+}
+
+// Return a button that shows why a package is where it is.
+function asker(found) {
+  const node = button("Why", "grid-why", () => explain(found, found.why));
+  node.setAttribute("aria-label", `Why “${found.title}” with ${found.thumbnail}`);
+  node.setAttribute("aria-controls", "packages-why");
+  Object.assign(node.dataset, { title: found.title, picture: found.thumbnail });
   return node;
 }
 

@@ -64,7 +64,8 @@ class NeighbourOut(StrictModel):
 
 
 class ThumbnailScore(StrictModel):
-    """The answer for one candidate. If `error` is set, all other fields except `id` are null or empty.
+    """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or
+    empty.
 
     If `familiar` is false, the candidate is measured, but the model does not rank it. It then has no score, win
     probability or engagement, and a rank only where `ordered_by` is `evidence`.

@@ -154,6 +154,9 @@ class ItemResult(StrictModel):
     id: str
     answer: ScoreAnswer | None = None
     error: str | None = None
+    title: str | None = Field(
+        default=None, description="The first title of an item that has an `error`. Null where it is not known."
+    )
 
 
 class ResultsQuery(StrictModel):

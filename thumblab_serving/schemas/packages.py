@@ -34,6 +34,12 @@ class PackageOut(StrictModel):
             "`rank` is null, and where only one package is ranked."
         ),
     )
+    why: WhyOut = Field(
+        description=(
+            "What moved its score in comparison with the best package; of the best package, with the second. Unknown "
+            "without a best package."
+        )
+    )
 
 
 class UnderTitleOut(StrictModel):
@@ -85,8 +91,5 @@ class PackagesOut(StrictModel):
     )
     under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
     why: WhyOut | None = Field(
-        description=(
-            "What moved the score of the best package in comparison with the second. Unknown without a best package. Null "
-            "when no picture could be read."
-        )
+        description=("`why` of the best package. Unknown without a best package. Null when no picture could be read.")
     )

@@ -18,14 +18,18 @@ if TYPE_CHECKING:  # Only type checkers import the ranker here, because it impor
 
 
 def compose_answer(
-    candidates: Sequence[Candidate], query: RankingContext, releases: Resolved, ranking: Ranking, placements: Placements
+    candidates: Sequence[tuple[Candidate, str]],
+    query: RankingContext,
+    releases: Resolved,
+    ranking: Ranking,
+    placements: Placements,
 ) -> ScoreAnswer:
-    """Return the answer to a request with these candidates, in the order in which they were sent.
+    """Return the answer to a request with these candidates, in the order in which they were sent, each with its title.
 
     A candidate that could not be read has its error in the answer. The answer has no test plan and no grid of packages.
     """
     ranker, index = releases.model.value, releases.index
-    pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
+    pictures = {candidate.id: candidate.picture for candidate, _ in candidates if candidate.picture is not None}
     return ScoreAnswer(
         niche=query.niche,
         winner=ranking.winner,
@@ -40,10 +44,10 @@ def compose_answer(
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
         thumbnails=[
-            ThumbnailScore(id=candidate.id, error=candidate.error)
+            ThumbnailScore(id=candidate.id, error=candidate.error, title=title)
             if candidate.picture is None
             else _thumbnail(candidate.id, candidate.picture, query, ranking, placements)
-            for candidate in candidates
+            for candidate, title in candidates
         ],
         releases=Releases(model=releases.model.release_id, index=None if index is None else index.release_id),
         degraded=_degraded(pictures, query, ranker, ranking, placements),

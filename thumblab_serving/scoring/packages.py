@@ -60,6 +60,8 @@ def rank_packages(
         ranking = _without_order(ranking)
     best = None if ranking.winner is None else cells[ranking.winner]
     adapted = query.adapter is not None
+    ids = {key: cell.picture for key, cell in cells.items()}
+    why = explain(list(cells), ranking, of_cells, ranker, ids)
     return PackagesOut(
         best_title=None if best is None else best.title.text,
         best_thumbnail=None if best is None else best.picture,
@@ -67,9 +69,9 @@ def rank_packages(
         confidence=ranking.confidence,
         skill=skill(ranker, query.channel, PACKAGE),
         probabilities_from=None if ranking.confidence is None else ranker.calibration.fitted_to(adapted, PACKAGE),
-        grid=[_package(key, cell, ranking) for key, cell in cells.items()],
+        grid=[_package(key, cell, ranking, why[key]) for key, cell in cells.items()],
         under_titles=[_under(title, pictures, near_identical, (titles, query, ranker)) for title in titles.shared],
-        why=_why(ranking, of_cells, ranker, cells),
+        why=why.get(ranking.winner or next(iter(cells), "")),
     )
 
 
@@ -100,7 +102,7 @@ def _without_order(ranking: Ranking) -> Ranking:
     return Ranking(pictures, ranking.unfamiliar, verdict=verdict, near_identical=ranking.near_identical)
 
 
-def _package(key: str, cell: _Cell, ranking: Ranking) -> PackageOut:
+def _package(key: str, cell: _Cell, ranking: Ranking, why: WhyOut) -> PackageOut:
     ranked = ranking.pictures[key]
     return PackageOut(
         title=cell.title.text,
@@ -109,6 +111,7 @@ def _package(key: str, cell: _Cell, ranking: Ranking) -> PackageOut:
         score=ranked.score,
         win_probability=ranked.win_probability,
         margin=_margin(key, ranking),
+        why=why,
     )
 
 
@@ -119,17 +122,6 @@ def _margin(key: str, ranking: Ranking) -> float | None:
     if ranking.pictures[key].rank == 1:
         return ranking.confidence
     return 1.0 / (1.0 + math.exp(min(0.0, ranking.strengths[key] - ranking.strengths[ranking.winner])))
-
-
-def _why(
-    ranking: Ranking, of_cells: RankingContext, ranker: "TrainedRanker", cells: Mapping[str, _Cell]
-) -> WhyOut | None:
-    """Return what moved the score of the best package. Without a best package, this is unknown for each of them."""
-    best = ranking.winner or next(iter(cells), None)
-    if best is None:
-        return None
-    pictures = {key: cell.picture for key, cell in cells.items()}
-    return explain([best], ranking, of_cells, ranker, pictures)[best]
 
 
 def _under(

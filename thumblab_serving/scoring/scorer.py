@@ -255,7 +255,8 @@ class Scorer:
         if not has_proven_skill(ranker, channel, query.question):
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
         ranking = explained(ranking, query, ranker)
-        answer = compose_answer(asked.candidates, query, releases, ranking, placements)
+        titled = [(candidate, asked.titles.of(candidate.id).text) for candidate in asked.candidates]
+        answer = compose_answer(titled, query, releases, ranking, placements)
         added: dict[str, object] = {}
         if query.question == ONE_TITLE:
             added["test_plan"] = plan_test(pictures, ranking, form.channel_id, self.database)

@@ -103,6 +103,28 @@ def test_results_as_a_table_have_a_row_for_each_thumbnail_and_package(service, i
     assert all(0 <= float(row["score"]) <= 100 for row in rows)
 
 
+def test_each_row_of_a_table_has_its_title_also_if_it_has_an_error(service, item, send, ended, monkeypatch):
+    bad = {"id": "p9", "image_base64": "bm8gcGljdHVyZQ=="}
+    unreadable = item(3, pictures=1)
+    unreadable["thumbnails"] += [bad, {**bad, "id": "p10", "title": "A title of its own"}]
+    broken = {**item(4), "title": None, "titles": ["The broken one", "Another"]}
+    score = service.app.state.scorer.score
+
+    def broken_score(sources, form, **options):
+        if form.all_titles[0] == "The broken one":
+            raise RuntimeError("broken")
+        return score(sources, form, **options)
+
+    monkeypatch.setattr(service.app.state.scorer, "score", broken_score)
+    batch = send(service, [unreadable, broken])
+    ended(service, batch["id"])
+    reply = service.client.get(f"/v1/batches/{batch['id']}/results", params={"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(reply.text)))
+    titles = [item(3)["title"], item(3)["title"], "A title of its own", "The broken one"]
+    assert [row["title"] for row in rows] == titles
+    assert [bool(row["error"]) for row in rows] == [False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -59,6 +59,25 @@ def test_several_titles_make_a_grid_with_the_best_package(browser, service, file
     assert browser.complaints() == []
 
 
+def test_a_person_may_ask_why_of_each_package(browser, service, files):
+    compare(browser, service, TITLES, *files[:2])
+    assert browser.count("#grid td button") == 6
+    pressed = "document.querySelector('#grid [aria-pressed=true]').closest('td')"
+    assert browser.evaluate(f"{pressed}.classList.contains('best')")
+    of_best = browser.text("#packages-why")
+    browser.evaluate("document.querySelector('#grid td:not(.best) button').focus()")
+    browser.press("Enter", text="\r")
+    assert browser.count("#grid [aria-pressed=true]") == 1
+    assert browser.evaluate(f"!{pressed}.classList.contains('best')")
+    title, picture = browser.evaluate(
+        f"[{pressed}.parentNode.querySelector('th span').textContent, {pressed}.querySelector('img').alt]"
+    )
+    assert browser.text("#packages-why").startswith(f"“{title}” with {picture}")
+    assert browser.text("#packages-why") != of_best
+    assert browser.count("#packages-why .why li") == 4
+    assert browser.complaints() == []
+
+
 def test_one_title_has_no_grid(browser, service, files):
     compare(browser, service, TITLES[:2], *files[:2])
     assert not browser.evaluate("document.getElementById('packages').hidden")

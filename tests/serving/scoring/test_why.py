@@ -54,6 +54,15 @@ def test_of_packages_the_title_contributes_too(service, draw):
     assert sum(differences(why).values()) == pytest.approx(why["difference"])
     assert (differences(why)["title"] != 0) is (second["title"] != packages["best_title"])
     assert f"Compared with “{second['title']}” with {second['thumbnail']}, " in why["summary"]
+    for package in packages["grid"]:
+        one = package["why"]
+        if package["rank"] == 1:
+            assert one == why
+            continue
+        assert (one["against"], one["against_title"]) == (packages["best_thumbnail"], packages["best_title"])
+        assert one["difference"] < 0
+        assert sum(differences(one).values()) == pytest.approx(one["difference"])
+        assert (differences(one)["title"] != 0) is (package["title"] != packages["best_title"])
 
 
 def test_without_proven_skill_it_is_unknown_and_the_answer_says_why(unproven_lab, run, draw):
