@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Python keeps compiled modules, even where the environment turns this off. Otherwise each process, such as a run of
+# Dagster or a worker of pytest, would compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup demo test test-all lint up bench lock clean
 
 help:  ## what there is to make
