@@ -12,7 +12,7 @@ from logged_models import connected_tracker, log_release
 from real_processes import REPOSITORY, RunningLab, new_folder, niche_of, running, wait_until
 
 from thumblab_core.niches import NICHES
-from thumblab_core.releases.release import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.models.tracking import Tracked, Tracker
 
@@ -57,12 +57,14 @@ class OverHttp:
 
     `started` answers the request for `niches`, which does not wait for the runs. The backfill's run of the first of
     these niches had begun, and its run of the second niche was the last one in the queue. `done` answers the request
-    for all niches, which waits. Each answer comes with its HTTP status.
+    for all niches, which waits. Each answer comes with its HTTP status. `served` has the releases that were served
+    after that, by niche.
     """
 
     niches: list[str]
     started: tuple[int, dict[str, Any]]
     done: tuple[int, dict[str, Any]]
+    served: dict[str, Release | None]
 
     @property
     def new_runs(self) -> set[str]:
@@ -113,7 +115,8 @@ def over_http(lab: RunningLab, backfill: str) -> OverHttp | None:
     niches = [begun, next(niche for niche in reversed(NICHES) if runs[niche] == "QUEUED")]
     started = post(lab, "/internal/refresh-library", {"niches": niches})
     done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
-    return OverHttp(niches, started, done)
+    store = ReleaseStore(lab.data_dir / "releases")
+    return OverHttp(niches, started, done, {niche: store.serving.current(INDEX, niche) for niche in NICHES})
 
 
 @pytest.fixture(scope="session")

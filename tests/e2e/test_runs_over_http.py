@@ -69,7 +69,7 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_what_each_run_did(
     assert run_ids <= reused <= run_ids | of_backfill
     assert not over_http.new_runs & of_backfill
     for niche, stats in done["library_stats"].items():
-        release = served(lab, niche)
+        release = over_http.served[niche]
         assert (stats["release"], stats["num_vectors"]) == (release.release_id, release.info["count"])
         assert stats["videos_seen"] > 0
         assert stats["images_encoded"] is not None

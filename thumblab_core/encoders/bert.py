@@ -50,7 +50,9 @@ class Bert:
 
     def _layer(self, name: str, hidden: Tensor, attended: Tensor | None) -> Tensor:
         query, key, value = (
-            self._linear(f"{name}.attention.self.{part}", hidden).unflatten(-1, (self._heads, -1)).transpose(1, 2)
+            self._linear(f"{name}.attention.self.{part}", hidden)
+            .view(*hidden.shape[:2], self._heads, -1)
+            .transpose(1, 2)
             for part in ("query", "key", "value")
         )
         mixed = scaled_dot_product_attention(query, key, value, attn_mask=attended).transpose(1, 2).flatten(2)

@@ -40,7 +40,9 @@ def reference() -> SentenceEncoder:
 def test_the_vectors_are_those_of_sentence_transformers(reference: SentenceEncoder) -> None:
     titles = [video.title for video in synthetic_catalogue(videos=150).videos.values()]
     for texts in (titles, UNUSUAL, titles[:1], UNUSUAL[:1], ["a" * n for n in range(1, 70)]):
-        np.testing.assert_allclose(title_encoder("minilm").encode_texts(texts), reference.encode_texts(texts), atol=1e-6)
+        np.testing.assert_allclose(
+            title_encoder("minilm").encode_texts(texts), reference.encode_texts(texts), atol=1e-6
+        )
 
 
 def test_the_digest_of_the_weights_is_in_both_fingerprints(reference: SentenceEncoder) -> None:
