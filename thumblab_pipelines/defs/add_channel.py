@@ -14,7 +14,7 @@ from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
 from thumblab_pipelines.progress import Progress
 
@@ -69,7 +69,7 @@ def add_exported_channel(
 # wait for a refresh of the niche, which may take hours.
 @dg.job(
     op_retry_policy=RETRY,
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | URGENT,
     description="Make a channel from exports of YouTube Studio, and adapt answers to it. The service starts this job.",
 )
 def add_channel() -> None:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.library.requested_changes import change_items
 
 
@@ -36,7 +36,7 @@ def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, conf
 # The job is not partitioned by niche. Dagster runs one partition at a time, so a small change would wait for a refresh of
 # the niche, which may take hours. The lock of the index already lets only one writer change it at a time.
 @dg.job(
-    tags=max_runtime(hours=1),
+    tags=max_runtime(hours=1) | URGENT,
     description="Put videos into the served index of a niche, or take them out. The service starts this job.",
 )
 def change_index() -> None:

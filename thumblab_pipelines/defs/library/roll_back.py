@@ -5,7 +5,7 @@ import dagster as dg
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import niche_partitions
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.library.changes import resume, roll_back
 
 
@@ -34,7 +34,7 @@ def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollB
 
 @dg.job(
     partitions_def=niche_partitions,
-    tags=max_runtime(hours=1),
+    tags=max_runtime(hours=1) | URGENT,
     description="Serve an older index of a niche. No refresh replaces it until this job or a command ends the hold.",
 )
 def roll_back_index() -> None:
