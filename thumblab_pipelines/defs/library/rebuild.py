@@ -7,20 +7,21 @@ import dagster as dg
 
 from thumblab_core.database.engine import explained
 from thumblab_core.errors import LabError
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import BACKGROUND, DAILY, max_runtime
 from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
 rebuild_index = dg.define_asset_job(
     "rebuild_index",
-    selection=dg.AssetSelection.assets("faiss_index", "served_index"),
+    selection=made(dg.AssetSelection.assets("faiss_index", "served_index")),
     description="Rebuild the index of a niche from the database, and serve it.",
     tags=max_runtime(hours=2) | DAILY,
 )
 
 embed_library = dg.define_asset_job(
     "embed_library",
-    selection=dg.AssetSelection.assets("embeddings", "faiss_index", "served_index"),
+    selection=made(dg.AssetSelection.assets("embeddings", "faiss_index", "served_index")),
     description="Encode the thumbnails and titles of a niche that have no vector yet, rebuild its index, and serve it.",
     tags=BACKGROUND,
 )
