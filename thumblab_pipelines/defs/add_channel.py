@@ -11,6 +11,7 @@ from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.from_export import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
@@ -54,7 +55,9 @@ def add_exported_channel(
         given = GivenExports(files, config.name or None, config.niche or None, columns=config.columns)
         reporter = ImportReporter(_writer(context, folder), files)
         try:
-            _, added = add_exports(opened, given, mlflow.connect, _listener(context, reporter, lab.progress(context)))
+            with observed_moves(opened, context, "the job add_channel"):
+                listener = _listener(context, reporter, lab.progress(context))
+                _, added = add_exports(opened, given, mlflow.connect, listener)
         except LabError as error:
             if not error.transient:  # After a transient error, Dagster runs this step again, with the same exports.
                 reporter.failed(error)

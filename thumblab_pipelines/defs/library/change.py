@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import URGENT, max_runtime
@@ -22,7 +23,7 @@ class ItemsToChange(dg.Config):
 
 @dg.op(description="Puts videos into the served index of their niche, or takes them out, without a rebuild.")
 def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
-    with explained():
+    with explained(), observed_moves(lab.open(), context, "the job change_index"):
         changed = change_items(
             lab.open(), "take_out" if config.take_out else "put_in", config.video_ids, config.niche or None
         )

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import niche_partitions
 from thumblab_pipelines.defs.resources import LabResource
@@ -24,7 +25,7 @@ class RollBack(dg.Config):
 @dg.op(description="Serves an older index of the niche and holds it, or ends the hold.")
 def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollBack) -> None:
     niche = context.partition_key
-    with explained():
+    with explained(), observed_moves(lab.open(), context, "the job roll_back_index"):
         release = (
             resume(lab.open(), niche) if config.resume else roll_back(lab.open(), niche, config.release_id or None)
         )

@@ -50,6 +50,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "forgotten": built.forgotten,
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
+            "mlflow_run_id": tracked.run_id,
             "mlflow_version": tracked.version,
             **{headline_name(f): round(f.value, 4) for f in headlines(built.evaluations)},
         },

@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from thumblab_pipelines.checks import finished
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import FINISHED, NOT_TOO_MANY, Confirmation, advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
@@ -34,9 +35,10 @@ from thumblab_pipelines.retention.retention import check_retention, retain
 )
 def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        retained = retain(
-            lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
-        )
+        with observed_moves(lab.open(), context, "retention"):
+            retained = retain(
+                lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
+            )
         checks = check_retention(lab.open(), context.partition_key, retained)
     for channel_id, reason in retained.adapters.failed.items():
         context.log.warning(f"the adapter of channel {channel_id} still contains deleted videos: {reason}")
