@@ -22,6 +22,7 @@ ORDER = {
     "thumblab_pipelines": [
         "defs",
         "models",
+        "lab_checks",
         "evaluation",
         "finetune",
         "retention",
