@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 # Dagster or a worker of pytest, would compile all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-all lint up bench lock lock-images clean
+.PHONY: help setup demo test test-all lint up bench secrets lock lock-images clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -52,6 +52,15 @@ up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
 
 bench: $(READY)  ## measure: what costs what, side by side
 	@$(BIN)/python -m benchmarks
+
+# The containers run as another user than this one. So the files are readable, and the folder is closed to other users.
+secrets:  ## the secret files of docker-compose.yml; files that exist stay
+	@mkdir -p secrets && chmod 700 secrets
+	@for name in database-password api-key; do \
+		test -s secrets/$$name || head -c 32 /dev/urandom | base64 | tr -d '+/=\n' > secrets/$$name; \
+	done
+	@test -e secrets/youtube-api-key || : > secrets/youtube-api-key
+	@chmod 644 secrets/*
 
 # torch stays where it is: other versions may exist only as CUDA builds. Its suffix is removed, see docs/install.md.
 lock: $(READY)  ## resolve all versions anew, and lock them
