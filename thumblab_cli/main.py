@@ -18,7 +18,7 @@ COMMANDS = {
     ),
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
     "import": (
-        "import_catalogue",
+        "importing.catalogue",
         "Read a folder of thumbnails and their views into the lab.",
     ),
     "refresh": (
@@ -26,11 +26,11 @@ COMMANDS = {
         "Encode, index, train and serve the videos in the lab, without YouTube.",
     ),
     "import-studio": (
-        "import_studio",
+        "importing.studio",
         "Read the true CTR of your own videos from YouTube Studio exports.",
     ),
     "import-reach": (
-        "import_reach",
+        "importing.reach",
         "Read the true CTR of your own videos from the YouTube Reporting API.",
     ),
     "crawl": ("crawl", "Plan the crawl for training, and show its progress."),
