@@ -17,6 +17,7 @@ COMMANDS = {
         "Run the whole lab once, without a key or a network, and rank a few thumbnails.",
     ),
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
+    "doctor": ("doctor", "Examine the lab, and say what is wrong and which command mends it."),
     "logs": ("logs", "Show the logs of the servers of `thumblab up`."),
     "import": (
         "importing.catalogue",

@@ -43,6 +43,8 @@ fine-tune
 """.strip().splitlines()
 
 ANSWERED = """
+doctor
+doctor --demo
 key list
 key list --demo
 models status
