@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from thumblab_cli.servers.ports import Ports
-    from thumblab_cli.servers.supervisor import Supervisor
+    from thumblab_cli.servers.supervisor import Server, Supervisor
     from thumblab_core.running import Running
     from thumblab_core.settings import Settings
 
@@ -95,7 +96,6 @@ def _run(
     """Start the servers in their order, and watch them until this process is interrupted. `stack` ends them."""
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
-    from thumblab_cli.servers.waiting import wait_for
     from thumblab_core.running import announced
 
     environment = environment | {
@@ -114,18 +114,16 @@ def _run(
     _refuse_taken_ports(running, chosen.serving_host, planned.scoring)
     ports.keep_ports(chosen, planned)
     supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
-    # The first three need each other only to answer certain requests, so they start at the same time. The daemon starts
-    # the runs that are due, and these need MLflow. Only the webserver can tell whether the daemon is alive.
-    for together in ([mlflow, dagster, scoring], daemon):
-        for server in together:
-            supervisor.start(server)
-        if together:
-            console.print(f"starting {', '.join(server.name for server in together)}", highlight=False)
-        wait_for(console, supervisor, together)
-    for server_name, usual in planned.moved.items():
-        port = getattr(planned, server_name)
-        console.print(f"Something else listens on port {usual}, so {server_name} is on port {port}, now and later.")
+    # These three need each other only to answer certain requests, so they start at the same time.
+    _start(console, supervisor, [mlflow, dagster, scoring])
+    for name, usual in planned.moved.items():
+        port = getattr(planned, name)
+        console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")
     _print_addresses(console, running, chosen)
+    # The daemon comes last. It starts the runs that are due, and they need MLflow. Only the webserver can tell whether
+    # the daemon is alive. Meanwhile, a person can use the page.
+    _start(console, supervisor, daemon)
+    console.print("Ctrl-C stops everything.")
     _supervise(console, supervisor, chosen)
 
 
@@ -163,7 +161,17 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
     console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
     console.print(f"API              {running.scoring}/openapi.json")
     console.print(f"Logs             thumblab logs --follow, or {chosen.data_dir / 'logs'}", soft_wrap=True)
-    console.print("Ctrl-C stops everything.")
+
+
+def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Server]") -> None:
+    """Start the servers at the same time, and wait until all of them are ready."""
+    from thumblab_cli.servers.waiting import wait_for
+
+    for server in servers:
+        supervisor.start(server)
+    if servers:
+        console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
+    wait_for(console, supervisor, servers)
 
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:

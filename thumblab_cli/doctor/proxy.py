@@ -21,8 +21,10 @@ def proxy(examined: Examined) -> Iterator[Finding]:
     if not proxies:
         yield fine("no proxy is set")
         return
-    faults = [finding for name, value in proxies.items() for finding in _faults_of_proxy(name, value)]
-    yield from dict.fromkeys(faults)
+    # Often, all of the variables name the same proxy.
+    names = {value: [name for name in proxies if proxies[name] == value] for value in dict.fromkeys(proxies.values())}
+    faults = [finding for value, of in names.items() for finding in _faults_of_proxy(" and ".join(of), value)]
+    yield from faults
     missing = _not_excluded(environment)
     if missing:
         yield warning(

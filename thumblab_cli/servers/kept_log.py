@@ -10,9 +10,6 @@ from pathlib import Path
 from thumblab_cli.servers import log_keeper
 from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES
 
-_END_SECONDS = 1.0
-"""After the server and its workers have ended, the process ends as soon as it has written what they printed."""
-
 
 class KeptLog:
     """A pipe to a process that writes the log. This process keeps the pipe's other end open too.
@@ -40,14 +37,14 @@ class KeptLog:
         if self._keeper.poll() is not None:
             self._keeper = self._start()
 
-    def wait(self) -> None:
-        """Wait until everything is written that an ended server has printed, unless workers of it still run."""
+    def wait(self, seconds: float) -> None:
+        """Wait until everything is written that an ended server has printed. If workers of it run, wait `seconds`."""
         with suppress(subprocess.TimeoutExpired):
-            self._keeper.wait(_END_SECONDS)
+            self._keeper.wait(seconds)
 
-    def close(self) -> None:
+    def close(self, seconds: float) -> None:
         """Wait as `wait` does, and end the process that writes the log."""
-        self.wait()
+        self.wait(seconds)
         self._keeper.kill()
         self._keeper.wait()
         os.close(self._reading)

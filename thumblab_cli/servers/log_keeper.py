@@ -8,6 +8,7 @@ If a line cannot be written, for example because the disk is full, that line is 
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from logging.handlers import RotatingFileHandler
 
 _BLOCK = 2**16
 _LONGEST_LINE = 2**16
+_COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""The codes with which programs colour a terminal, although a log is none."""
 
 
 class _LogFile(RotatingFileHandler):
@@ -37,7 +40,7 @@ def lines(descriptor: int) -> Iterator[str]:
 
 def _text(line: bytes) -> str:
     """Return the line as a terminal would show it in the end: a progress bar writes its line again after each \\r."""
-    return line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
+    return _COLOUR.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
 
 
 def main(path: str, most_bytes: int, old_files: int) -> None:

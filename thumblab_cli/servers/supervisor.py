@@ -21,8 +21,14 @@ _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
 _LONG_LIFE = 600.0
 """If a server has run for this number of seconds, its earlier ends no longer delay its next start."""
-END_SECONDS = 7.0
-"""The number of seconds that all servers together have to end. A server that still runs then is killed."""
+_END_SECONDS = 5.0
+"""The number of seconds that all servers together have to end. A server that still runs then is killed.
+
+Nothing is lost by that: what runs of Dagster have stored stays, and they are tried again at the next start.
+"""
+
+_LOG_SECONDS = 1.0
+"""The number of seconds that the processes which keep the logs have to write what the ended servers printed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         for child in self._children.values():
             _signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + END_SECONDS
+        deadline = time.monotonic() + _END_SECONDS
         for child in self._children.values():
             with suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.1, deadline - time.monotonic()))
@@ -94,15 +100,16 @@ class Supervisor:
             _signal(child, signal.SIGKILL)  # Workers of the server may still run after the server has ended.
             child.wait()
             self._tell_reaper(-child.pid)
+        written_by = time.monotonic() + _LOG_SECONDS
         for log in self._logs.values():
-            log.close()
+            log.close(max(0.0, written_by - time.monotonic()))
         self._reaper.kill()  # All servers have ended, so the reaper has nothing left to do.
         self._reaper.communicate()
 
     def start(self, server: Server) -> None:
         """Start the server without waiting for it."""
         if server.name in self._logs:
-            self._logs[server.name].close()
+            self._logs[server.name].close(_LOG_SECONDS)
         log = self._logs[server.name] = KeptLog(log_path(self._data_dir, server.name))
         with log.writing() as descriptor:
             self._children[server.name] = subprocess.Popen(
@@ -167,7 +174,7 @@ class Supervisor:
 
     def _end_of(self, name: str) -> str:
         """Return a sentence with the exit status of the server and the last three lines of its log."""
-        self._logs[name].wait()
+        self._logs[name].wait(_LOG_SECONDS)
         log = log_path(self._data_dir, name)
         last_lines = " / ".join(end_of_log(log, 3))
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
