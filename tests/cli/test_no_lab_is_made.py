@@ -15,6 +15,7 @@ key rotate default
 key rotate default --demo
 key revoke laptop
 quota
+logs
 index status
 index verify
 index rollback tech

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import datetime
 from itertools import count
@@ -176,12 +176,17 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
     """Watch the servers and the database for ever, and start again what has ended."""
+    from thumblab_cli.servers import log_keeper
     from thumblab_cli.servers.database_watch import DatabaseWatch
+    from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES, log_path
+
+    log = log_keeper.writer(str(log_path(chosen.data_dir, "up")), MOST_BYTES, OLD_FILES)
 
     def print_line(line: str) -> None:
-        console.print(
-            f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True
-        )
+        log(line)
+        now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+        with suppress(OSError):  # The output may be a file on a full disk, and the servers must go on.
+            console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
 
     database = DatabaseWatch(chosen)
     for second in count():

@@ -1,8 +1,12 @@
-"""Start the lab's own database again when it has ended."""
+"""Start the lab's own database again when it has ended, and keep its log small."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from thumblab_cli.servers.logs import MOST_BYTES
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
@@ -31,6 +35,7 @@ class DatabaseWatch:
         from thumblab_core.embedded_postgres import location, server
 
         if running_database_url(self._settings) is not None:
+            self._shorten_log()
             return
         home, log = location.find_home(self._settings.data_dir), self._settings.data_dir / "postgres" / "log"
         if home is None or not (home / "data").is_dir():
@@ -50,3 +55,14 @@ class DatabaseWatch:
         self._ends += 1
         self._last_end = time.monotonic()
         self._due = self._last_end + self._pauses[min(self._ends, len(self._pauses) - 1)]
+
+    def _shorten_log(self) -> None:
+        """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
+
+        What the server logs between the copy and the cut is lost. The server appends, so it goes on at the new end.
+        """
+        log = self._settings.data_dir / "postgres" / "log"
+        with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.
+            if log.stat().st_size > MOST_BYTES:
+                shutil.copyfile(log, log.with_name("log.1"))
+                os.truncate(log, 0)

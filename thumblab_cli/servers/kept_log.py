@@ -21,8 +21,14 @@ class KeptLog:
         self._path = path
         with suppress(OSError):  # The process that writes the log tries again with each line.
             path.touch()
+        self._reading: int | None
         self._reading, self._writing = os.pipe()
-        self._keeper = self._start()
+        try:
+            self._keeper = self._start()
+        except OSError:
+            os.close(self._reading)
+            os.close(self._writing)
+            raise
 
     @contextmanager
     def writing(self) -> Iterator[int]:
@@ -47,7 +53,9 @@ class KeptLog:
         self.wait(seconds)
         self._keeper.kill()
         self._keeper.wait()
-        os.close(self._reading)
+        if self._reading is not None:
+            os.close(self._reading)
+            self._reading = None
 
     def _start(self) -> "subprocess.Popen[bytes]":
         # The process has a session of its own, so that Ctrl-C in the terminal does not end it before the server.

@@ -10,7 +10,7 @@ If a line cannot be written, for example because the disk is full, that line is 
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
@@ -43,11 +43,21 @@ def _text(line: bytes) -> str:
     return _COLOUR.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
 
 
-def main(path: str, most_bytes: int, old_files: int) -> None:
+def writer(path: str, most_bytes: int, old_files: int) -> Callable[[str], None]:
+    """Return a function that adds a line to a log file, and begins a new file when the file is full."""
     log = _LogFile(path, maxBytes=most_bytes, backupCount=old_files, encoding="utf-8", delay=True)
-    for line in lines(sys.stdin.fileno()):
+
+    def write(line: str) -> None:
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         log.emit(makeLogRecord({"msg": f"{moment} {line}"}))
+
+    return write
+
+
+def main(path: str, most_bytes: int, old_files: int) -> None:
+    write = writer(path, most_bytes, old_files)
+    for line in lines(sys.stdin.fileno()):
+        write(line)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ class Supervisor:
         """
         for name, child in list(self._children.items()):
             if child.poll() is None:
-                self._logs[name].mend()
+                with suppress(OSError):  # The system allows no further process now. A later call tries again.
+                    self._logs[name].mend()
                 continue
             now = time.monotonic()
             if name not in self._due:
@@ -170,13 +171,18 @@ class Supervisor:
                 del self._due[name]
                 _signal(child, signal.SIGKILL)  # Workers of the ended server may still hold its port.
                 self._tell_reaper(-child.pid)
-                self.start(self._servers[name])
+                try:
+                    self.start(self._servers[name])
+                except OSError as error:  # For example, the system allows no further process. A later call tries again.
+                    report(f"{name} cannot be started now ({error.strerror})")
 
     def _end_of(self, name: str) -> str:
         """Return a sentence with the exit status of the server and the last three lines of its log."""
         self._logs[name].wait(_LOG_SECONDS)
         log = log_path(self._data_dir, name)
-        last_lines = " / ".join(end_of_log(log, 3))
+        last_lines = ""
+        with suppress(LabError, OSError):
+            last_lines = " / ".join(end_of_log(log, 3))
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:

@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import lab_servers, log_keeper
-from thumblab_cli.servers.logs import end_of_log, last_lines
+from thumblab_cli.servers import lab_servers
+from thumblab_cli.servers.logs import end_of_log
 from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port, plan_ports
 from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.running import Running, announced
@@ -160,22 +160,6 @@ def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pau
     ]
     assert all(report.startswith("hopeless ended with status 3: ") for report in reports)
     assert all("no disk (the whole log: " in report for report in reports)
-
-
-def test_a_log_keeps_everything_with_its_time_and_stays_small(tmp_path: Path) -> None:
-    log = tmp_path / "logs" / "busy.log"
-    command = [sys.executable, "-I", "-S", log_keeper.__file__, str(log), "2000", "2"]
-    log.parent.mkdir()
-    text = b"".join(b"line %d\n" % number for number in range(200)) + b"10 %\r20 %\r\n\xff\x1b[31m" + b"x" * 70_000
-    subprocess.run(command, input=text, check=True)
-    assert sorted(path.name for path in log.parent.iterdir()) == ["busy.log", "busy.log.1", "busy.log.2"]
-    lines = last_lines(tmp_path, ["busy"], 30)
-    texts = [line.text for line in lines]
-    assert texts == end_of_log(log, 30)
-    assert texts[-3] == "20 %"
-    assert [len(text) for text in texts[-2:]] == [2**16, 70_000 + 6 - 2**16]
-    assert [line.moment for line in lines] == sorted(line.moment for line in lines)
-    assert (tmp_path / "logs" / "busy.log.1").stat().st_size < 2**17
 
 
 def test_a_log_goes_on_after_its_keeper_was_killed_and_after_the_server_ended(tmp_path: Path) -> None:
