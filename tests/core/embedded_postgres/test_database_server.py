@@ -5,6 +5,7 @@ ended.
 """
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -100,6 +101,52 @@ def test_a_process_whose_server_was_killed_can_start_it_again(data_dir: Path) ->
     assert asker.stdout.readline() == "again\n"
     assert postmaster(data_dir).pid != first.pid
     finish(asker, "\n")
+
+
+WATCH = """
+import json, sys
+from thumblab_cli.servers import database_watch
+from thumblab_core.settings import settings
+database_watch.MOST_BYTES = 1
+watch = database_watch.DatabaseWatch(settings(), pauses=(0, 300))
+for _ in sys.stdin:
+    reports = []
+    watch.mend(reports.append)
+    print(json.dumps(reports), flush=True)
+"""
+
+
+def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path) -> None:
+    """Watch the server in a process that does so as `thumblab up` does."""
+    watch = python(data_dir, WATCH)
+
+    def mend() -> list[str]:
+        assert watch.stdin is not None
+        assert watch.stdout is not None
+        watch.stdin.write("\n")
+        watch.stdin.flush()
+        reports: list[str] = json.loads(watch.stdout.readline())
+        return reports
+
+    log = home_of(data_dir) / "log"
+    with user(data_dir):
+        sql(data_dir, "CREATE TABLE kept AS SELECT 7 AS n")
+        assert mend() == []
+        assert log.stat().st_size == 0
+        first = postmaster(data_dir)
+        first.kill()
+        assert soon(lambda: not cluster.reachable(home_of(data_dir)))
+        (report,) = mend()
+        assert (
+            report
+            == f"the lab's database has ended; its log is {data_dir}/postgres/log. It is started again, for time 1."
+        )
+        assert sql(data_dir, "SELECT n FROM kept") == 7
+        assert postmaster(data_dir).pid != first.pid
+        assert log.stat().st_size > 0, "the server goes on at the new end of its log"
+        server.stop(Settings(_env_file=None, data_dir=data_dir), force=True)
+        assert mend() == [], "the pause before the second start is not over"
+    finish(watch)
 
 
 def test_the_next_command_recovers_from_kill_9_of_server_watcher_and_user(data_dir: Path) -> None:
