@@ -111,7 +111,7 @@ def face_model(examined: Examined) -> Iterator[Finding]:
     if path is None:
         yield warning(
             "there is no face detector, so faces are not detected, and every answer says so",
-            "thumblab models pull; thumblab refresh --no-train",
+            f"thumblab models pull; {examined.command('refresh --no-train')}",
         )
     else:
         yield fine(str(path))

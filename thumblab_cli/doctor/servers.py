@@ -43,7 +43,8 @@ def _silent(examined: Examined, name: str, url: str) -> Iterator[Finding]:
     if status != httpx.codes.OK:
         yield error(f"{name} answers with status {status} at {url}", mend)
     elif ready is not None and ready.status_code != httpx.codes.OK:
-        yield warning(f"the scoring service cannot answer yet: {_reason(ready)}", log)
+        mend = f"do what this sentence says, or wait while the service loads; {log}"
+        yield warning(f"the scoring service cannot answer yet: {_reason(ready)}", mend)
 
 
 def _reason(ready: httpx.Response) -> str:
