@@ -60,7 +60,7 @@ def _asked(connection: "Connection", external: bool, examined: Examined) -> Iter
     driver = connection.connection.driver_connection
     assert driver is not None
     # If a pooler is in between, another process of the server answers than the one that the client connected to.
-    pooled = " behind a transaction pooler" if facts.backend != driver.info.backend_pid else ""
+    pooled = " behind a pooler" if facts.backend != driver.info.backend_pid else ""
     kind = f"an external server{pooled}" if external else "the lab's own server"
     yield fine(f"{kind}, PostgreSQL {facts.version}, pgvector {facts.extension}, the tables are current")
 

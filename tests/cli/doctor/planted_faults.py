@@ -22,10 +22,11 @@ KEY = "AIzaSecretOfTheTests" + "x" * 19
 
 @dataclass(frozen=True)
 class Patient:
-    """A healthy lab, whose faults a test plants: its settings, its machine, and its database."""
+    """A healthy lab, in which a test plants a fault: its settings and its machine, and how to copy its database."""
 
     examined: Examined
-    database: str
+    copied: Callable[[str], str]
+    """Copies the database with this URL, and returns the URL of the copy."""
 
     @property
     def folder(self) -> Path:
@@ -39,11 +40,16 @@ class Patient:
     def with_machine(self, **changes: Any) -> "Patient":
         return replace(self, examined=replace(self.examined, machine=replace(self.examined.machine, **changes)))
 
-    def run(self, statement: str) -> None:
-        engine = create_engine(self.database, isolation_level="AUTOCOMMIT")
+    def with_database_after(self, statement: str) -> "Patient":
+        """Return the patient with a copy of its database, in which the statement was run."""
+        own = self.examined.settings.database_url
+        assert own is not None
+        url = self.copied(own.get_secret_value())
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(statement))
+            connection.execute(text(statement.format(database=make_url(url).database)))
         engine.dispose()
+        return self.with_settings(database_url=SecretStr(url))
 
 
 def old_python(patient: Patient) -> Patient:
@@ -83,23 +89,19 @@ def closed_database(patient: Patient) -> Patient:
 
 
 def no_extension(patient: Patient) -> Patient:
-    patient.run("DROP EXTENSION vector CASCADE")
-    return patient
+    return patient.with_database_after("DROP EXTENSION vector CASCADE")
 
 
 def old_tables(patient: Patient) -> Patient:
-    patient.run("DELETE FROM alembic_version")
-    return patient
+    return patient.with_database_after("DELETE FROM alembic_version")
 
 
 def new_tables(patient: Patient) -> Patient:
-    patient.run("UPDATE alembic_version SET version_num = 'from_the_future'")
-    return patient
+    return patient.with_database_after("UPDATE alembic_version SET version_num = 'from_the_future'")
 
 
 def read_only_database(patient: Patient) -> Patient:
-    patient.run(f"ALTER DATABASE {make_url(patient.database).database} SET default_transaction_read_only = on")
-    return patient
+    return patient.with_database_after("ALTER DATABASE {database} SET default_transaction_read_only = on")
 
 
 def no_weights(patient: Patient) -> Patient:
@@ -125,16 +127,16 @@ def cut_key(patient: Patient) -> Patient:
 
 
 def no_key(patient: Patient) -> Patient:
-    patient.run("UPDATE videos SET source = 'youtube'")
-    return patient.with_settings(youtube_api_key=None)
+    return patient.with_database_after("UPDATE videos SET source = 'youtube'").with_settings(youtube_api_key=None)
 
 
 def spent_quota(patient: Patient) -> Patient:
     from thumblab_pipelines.youtube.quota import pacific_day
 
     day = pacific_day(patient.examined.machine.now())
-    patient.run(f"INSERT INTO quota_ledger (day, bucket, spent) VALUES ('{day}', 'searches', 100)")
-    return patient
+    return patient.with_database_after(
+        f"INSERT INTO quota_ledger (day, bucket, spent) VALUES ('{day}', 'searches', 100)"
+    )
 
 
 def late_clock(patient: Patient) -> Patient:

@@ -40,16 +40,15 @@ def lab(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> Any:
 
 @pytest.fixture
 def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> Patient:
-    """The lab in a copy of its folder, with a copy of its database. A test may damage both."""
+    """The lab in a copy of its folder, which a test may damage. A test that changes the database makes a copy of it."""
     shutil.copytree(lab.settings.data_dir, tmp_path / "lab", ignore=shutil.ignore_patterns("catalogue"))
     (tmp_path / "face.onnx").write_bytes(b"\x08" * 9)
-    url = copied_database(lab.settings.database_url.get_secret_value())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     chosen = Settings(
         _env_file=None,
         data_dir=tmp_path / "lab",
-        database_url=SecretStr(url),
+        database_url=lab.settings.database_url,
         image_encoder="builtin",
         face_model=tmp_path / "face.onnx",
         youtube_api_key=SecretStr(KEY),
@@ -63,7 +62,7 @@ def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> 
         environment={},
         room=lambda _: Room(100 * GIB, 10_000_000),
     )
-    return Patient(Examined(chosen, machine), url)
+    return Patient(Examined(chosen, machine), copied_database)
 
 
 def faults(patient: Patient, name: str | None = None) -> dict[str, list[Finding]]:
@@ -153,7 +152,7 @@ def test_the_command_prints_every_check_and_the_json_is_the_same(patient: Patien
     chosen = patient.examined.settings
     environment = {
         "THUMBLAB_DATA_DIR": str(patient.folder),
-        "THUMBLAB_DATABASE_URL": patient.database,
+        "THUMBLAB_DATABASE_URL": chosen.database_url.get_secret_value(),
         "THUMBLAB_IMAGE_ENCODER": "builtin",
         "THUMBLAB_FACE_MODEL": str(chosen.face_model),
         "THUMBLAB_YOUTUBE_API_KEY": KEY,
