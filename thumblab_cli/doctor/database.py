@@ -36,7 +36,7 @@ def database(examined: Examined) -> Iterator[Finding]:
     if holder is not None:
         yield error(
             f"the database of the data folder is in use by {holder}",
-            "stop the lab there, or if it is gone, run: thumblab db take-over",
+            f"stop the lab there, or if it is gone, run: {examined.on_folder('db take-over')}",
         )
         return
     try:
@@ -45,7 +45,7 @@ def database(examined: Examined) -> Iterator[Finding]:
     except NotRunningError as reason:
         yield skipped(str(reason))
     except LabError as problem:
-        own = "thumblab db stop --force; thumblab db start"
+        own = f"{examined.on_folder('db stop --force')}, and run the doctor again after the next command"
         yield error(str(problem), "correct THUMBLAB_DATABASE_URL, or start its server" if external else own)
 
 

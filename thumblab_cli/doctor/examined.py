@@ -1,5 +1,6 @@
 """Give the checks of the doctor what they examine: the lab's settings, the machine, and a connection to the database."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 5
 _QUERY_SECONDS = 5
+_CHANGE_SECONDS = 5.0
+"""The longest wait for an embedded server that is starting or stopping, for example because a command has just ended."""
 
 
 class NotRunningError(LabError):
@@ -36,6 +39,10 @@ class Examined:
         For a demo's lab, this is `thumblab demo`, which makes again whatever is missing.
         """
         return f"thumblab demo{self._catalogue}" if self.demo else f"thumblab {command}"
+
+    def on_folder(self, command: str) -> str:
+        """Return a command that has no option `--demo`, for this lab."""
+        return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
 
     def up(self, command: str = "up") -> str:
         """Return a command that has the option `--demo`, for this lab."""
@@ -77,20 +84,52 @@ class Examined:
         Raises NotRunningError if the embedded server does not run, and LabError if the database does not answer.
         """
         from sqlalchemy import text
+
+        from thumblab_core.database.engine import explained
+
+        connection = self._connected()
+        try:
+            with explained():
+                connection.execute(text("SET TRANSACTION READ ONLY"))
+                connection.execute(text(f"SET LOCAL statement_timeout = '{_QUERY_SECONDS}s'"))
+                yield connection
+                connection.rollback()
+        except LabError:
+            if self._stops():
+                raise NotRunningError("the lab's own database has just stopped, because no command uses it") from None
+            raise
+        finally:
+            connection.close()
+            connection.engine.dispose()
+
+    def _connected(self) -> "Connection":
+        """Return a connection. If the embedded server is starting or stopping, wait until that has ended."""
         from sqlalchemy.pool import NullPool
 
         from thumblab_core.database.engine import explained, make_engine
         from thumblab_core.database.urls import running_database_url
 
-        url = running_database_url(self.settings)
-        if url is None:
-            raise NotRunningError("the lab's own database does not run; it starts when a command needs it")
-        engine = make_engine(url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
-        try:
-            with explained(), engine.connect() as connection:
-                connection.execute(text("SET TRANSACTION READ ONLY"))
-                connection.execute(text(f"SET LOCAL statement_timeout = '{_QUERY_SECONDS}s'"))
-                yield connection
-                connection.rollback()
-        finally:
-            engine.dispose()
+        deadline = time.monotonic() + _CHANGE_SECONDS
+        while True:
+            url = running_database_url(self.settings)
+            if url is None:
+                raise NotRunningError("the lab's own database does not run; it starts when a command needs it")
+            try:
+                with explained():
+                    options = {"connect_timeout": _CONNECT_SECONDS}
+                    return make_engine(url, poolclass=NullPool, connect_args=options).connect()
+            except LabError:
+                if self.settings.database_url is not None or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _stops(self) -> bool:
+        """Return whether the lab has an embedded server, and it stops now."""
+        from thumblab_core.database.urls import running_database_url
+
+        deadline = time.monotonic() + _CHANGE_SECONDS
+        while self.settings.database_url is None and time.monotonic() < deadline:
+            if running_database_url(self.settings) is None:
+                return True
+            time.sleep(0.1)
+        return False

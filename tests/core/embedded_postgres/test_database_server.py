@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 from server_processes import KEEP, USE, finish, home_of, postmaster, python, running, soon, sql, user, watchers
 
+from thumblab_cli.doctor import database as doctor
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Level
+from thumblab_cli.doctor.machine import Machine
 from thumblab_core.database.urls import named_database_url, status
 from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
@@ -147,6 +151,19 @@ def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path)
         server.stop(Settings(_env_file=None, data_dir=data_dir), force=True)
         assert mend() == [], "the pause before the second start is not over"
     finish(watch)
+
+
+def test_the_doctor_starts_no_server_and_waits_for_one_that_is_stopping(data_dir: Path) -> None:
+    examined = Examined(Settings(_env_file=None, data_dir=data_dir), Machine.this())
+    assert [finding.level for finding in doctor.database(examined)] == [Level.SKIPPED]
+    assert not running(data_dir)
+    with user(data_dir):
+        (finding,) = doctor.database(examined)
+        assert (finding.level, finding.mend) == (Level.WARNING, "thumblab db migrate")
+        sql(data_dir, "CREATE TABLE IF NOT EXISTS large AS SELECT generate_series(1, 100000)")
+    while running(data_dir):
+        (finding,) = doctor.database(examined)
+        assert finding.level is not Level.ERROR, f"{finding}: a server that stops because nobody uses it is no fault"
 
 
 def test_the_next_command_recovers_from_kill_9_of_server_watcher_and_user(data_dir: Path) -> None:
