@@ -71,12 +71,13 @@ def _in_cache(known: dict[str, object]) -> bool:
 
 def title_encoder(examined: Examined) -> Iterator[Finding]:
     """Check that the weights of the title encoder are on this machine."""
-    from thumblab_core.encoders.minilm import CARRIED, SentenceEncoder
+    from thumblab_core.encoders import load
+    from thumblab_core.encoders.minilm import CARRIED
 
     name = examined.settings.title_encoder
     mend = "set THUMBLAB_TITLE_ENCODER=minilm, whose weights are installed with the lab, or the path of a model"
     try:
-        SentenceEncoder(name)  # This computes the digest of the weights, and loads no model.
+        load.title_encoder(name)  # This computes the digest of the weights, and loads no model.
     except LabError as problem:
         yield error(str(problem), "make setup")
         return
