@@ -50,6 +50,8 @@ COMMANDS = {
     "index": ("index", "Show, change, check and search the library of a niche."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
+    "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),
+    "restore": ("copies.restore", "Make a lab of a backup, here or on another machine."),
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service; make, list and revoke others."),
 }
@@ -57,7 +59,7 @@ COMMANDS = {
 text of one line.
 """
 
-_RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
+_RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
 """The subcommands that can be run again after they were stopped. They then continue where they were stopped."""
 
 

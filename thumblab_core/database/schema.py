@@ -11,7 +11,6 @@ from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
@@ -24,15 +23,14 @@ def migrate(url: str) -> None:
     raises LabError if a newer version of the lab has migrated the database.
     """
     from alembic import command
-    from alembic.script import ScriptDirectory
 
     config = _config()
     engine = make_engine(url)
     try:
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            _make_extension(connection)
-            _refuse_newer(connection, ScriptDirectory.from_config(config))
+            make_extension(connection)
+            _refuse_newer(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
@@ -46,7 +44,7 @@ def open_database(url: str) -> Engine:
 
 
 def known_revisions() -> list[str]:
-    """Return the schema versions that this version of the lab knows, the newest first."""
+    """Return the revisions of the schema that this version of the lab knows, the newest first."""
     from alembic.script import ScriptDirectory
 
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
@@ -60,11 +58,11 @@ def _config() -> "Config":
     return config
 
 
-def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:
+def _refuse_newer(connection: Connection) -> None:
     """Raise LabError if the database has a revision that this version of the lab does not know."""
     from alembic.migration import MigrationContext
 
-    known = {script.revision for script in scripts.walk_revisions()}
+    known = known_revisions()
     for revision in MigrationContext.configure(connection).get_current_heads():
         if revision not in known:
             raise LabError(
@@ -73,7 +71,8 @@ def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:
             )
 
 
-def _make_extension(connection: Connection) -> None:
+def make_extension(connection: Connection) -> None:
+    """Create the extension `vector` if it is missing. Raises LabError if the lab's role may not create it."""
     if connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")):
         return
     try:
