@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.engine import explained, make_engine, reason_of
+from thumblab_core.database.revisions import refuse_newer
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def migrate(url: str) -> None:
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             make_extension(connection)
-            _refuse_newer(connection)
+            refuse_newer(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
@@ -43,32 +44,12 @@ def open_database(url: str) -> Engine:
     return make_engine(url, pool_pre_ping=True)
 
 
-def known_revisions() -> list[str]:
-    """Return the revisions of the schema that this version of the lab knows, the newest first."""
-    from alembic.script import ScriptDirectory
-
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
 def _config() -> "Config":
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
-
-
-def _refuse_newer(connection: Connection) -> None:
-    """Raise LabError if the database has a revision that this version of the lab does not know."""
-    from alembic.migration import MigrationContext
-
-    known = known_revisions()
-    for revision in MigrationContext.configure(connection).get_current_heads():
-        if revision not in known:
-            raise LabError(
-                f"a newer version of the lab has changed this database ({revision}); install that version, or use another "
-                "database"
-            )
 
 
 def make_extension(connection: Connection) -> None:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from thumblab_core.database.pictures import named_pictures
-from thumblab_core.database.schema import known_revisions
+from thumblab_core.database.revisions import revision_of
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
 from thumblab_core.releases.release import file_checksum, is_release_id
@@ -124,6 +124,7 @@ class _Copy:
     earlier: dict[str, str]
     progress: Progress
     sums: dict[str, str] = field(default_factory=dict)
+    schema: str = ""
     copied: int = 0
     kept: int = 0
     bytes: int = 0
@@ -146,7 +147,7 @@ class _Copy:
             format=contents.FORMAT,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=importlib.metadata.version("thumblab"),
-            schema=known_revisions()[0],
+            schema=self.schema,
             release_format=RELEASE_FORMAT,
             data_dir=str(settings.data_dir.resolve()),
             state=state,
@@ -241,6 +242,7 @@ class _Copy:
                 missing = {"".join(path.parts) for path in named if f"{IMAGES}/{path}" not in self.sums}
                 if not missing or moment == _MOMENTS or not self._deleted_meanwhile(missing):
                     databases.dump(url, file, snapshot_id)
+                    self.schema = revision_of(connection) or ""
                     break
         return missing
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from thumblab_core.data_folder import RESTORING
-from thumblab_core.database.schema import known_revisions
+from thumblab_core.database.revisions import known_revisions
 from thumblab_core.embedded_postgres import location, server
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
