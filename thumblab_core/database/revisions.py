@@ -15,8 +15,8 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 def known_revisions() -> list[str]:
-    """Return the revisions that this version of the lab knows, the oldest first. Each migration is named after its own."""
-    return sorted(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
+    """Return the revisions that this version of the lab knows, the newest first. Each migration is named after its own."""
+    return sorted((path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")), reverse=True)
 
 
 def revision_of(connection: "Connection") -> str | None:

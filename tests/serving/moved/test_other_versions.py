@@ -1,6 +1,11 @@
-"""Tests that an older version of the lab leaves the data of a newer one alone, and says which version is needed."""
+"""Tests of a lab whose version changes.
+
+The data of an older version is opened and brought up to date. An older version of the lab leaves the data of a newer one
+alone, and says which version is needed.
+"""
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,42 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from thumblab_cli.main import cli
-from thumblab_core.releases.release import FORMAT, NewerFormatError
+from thumblab_cli.servers.ports import free_port
+from thumblab_core.database.pictures import named_pictures
+from thumblab_core.database.revisions import known_revisions, revision_of
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release import FORMAT, INDEX, NewerFormatError
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_core.settings import settings
+from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.backup.backup import back_up
+from thumblab_pipelines.backup.restore import restore, verify
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.build import build_index, promote_index
 
 SENTENCE = "a newer version of the lab has changed this database (9999); install that version, or use another database"
+
+
+def test_a_lab_of_an_older_version_opens_with_all_that_it_had(tmp_path: Path) -> None:
+    # Version 0.1.0 before its release, with the tables of November 2026, made this lab: 12 videos of an imported catalogue
+    # and their index.
+    with tarfile.open(Path(__file__).with_name("lab-of-schema-0008.tar.xz")) as archive:
+        archive.extractall(tmp_path / "backup", filter="data")
+    chosen = Settings(_env_file=None, database_url=None, data_dir=tmp_path / "lab", image_encoder="builtin")
+    assert restore(tmp_path / "backup", chosen).manifest.schema == "0008"
+    lab = Lab.existing(chosen)
+    with lab.engine.connect() as connection:
+        assert revision_of(connection) == known_revisions()[0]
+        named = named_pictures(connection)
+    assert len(named) == 12
+    assert all(lab.images.get(sha256) for sha256 in named)
+    served = lab.releases.serving.current(INDEX, "tech")
+    assert served is not None
+    assert len(NicheIndex.load(served)) == 12
+    newer = build_index(lab, "tech").release
+    assert promote_index(lab, "tech").release == newer
+    back_up(lab, tmp_path / "again")
+    assert verify(tmp_path / "again").schema == known_revisions()[0]
+    lab.engine.dispose()
 
 
 @pytest.fixture
@@ -34,10 +70,19 @@ def test_commands_refuse_a_database_of_a_newer_version_in_a_sentence(
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", newer_database.get_secret_value())
-    for command in (["refresh"], ["train"], ["index", "status"], ["db", "migrate"], ["backup", str(tmp_path / "b")]):
+    monkeypatch.setenv("THUMBLAB_SERVING_PORT", str(free_port()))
+    up = ["up", "--dagster-port", str(free_port()), "--mlflow-port", str(free_port())]
+    for command in (
+        up,
+        ["refresh"],
+        ["train"],
+        ["index", "status"],
+        ["db", "migrate"],
+        ["backup", str(tmp_path / "b")],
+    ):
         settings.cache_clear()
         result = CliRunner().invoke(cli, command)
-        assert (result.exit_code, result.output) == (1, f"thumblab: {SENTENCE}\n"), command
+        assert (result.exit_code, result.stderr) == (1, f"thumblab: {SENTENCE}\n"), command
     settings.cache_clear()
 
 
