@@ -66,7 +66,8 @@ _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
 class LazyGroup(click.Group):
     """A click group with the subcommands of `COMMANDS`. It imports only the module of the subcommand that is called.
 
-    A LabError prints one line on stderr and ends the command with exit status 1. Ctrl-C prints one line on stderr and
+    A LabError prints one line on stderr and ends the command with exit status 1. So does a failure of the disk or of the
+    database, such as a full disk. Ctrl-C prints one line on stderr and
     ends the command with exit status 130.
     """
 
@@ -95,6 +96,16 @@ class LazyGroup(click.Group):
             more = "; the same command continues where it was stopped" if resumes else ""
             click.echo(f"thumblab: stopped{more}", err=True)
             ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from thumblab_core.database.failures import explained_failure
+
+            failure = explained_failure(error)
+            if failure is None:
+                raise
+            click.echo(f"thumblab: {failure}", err=True)
+            ctx.exit(1)
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
