@@ -109,7 +109,7 @@ def test_a_database_that_ends_all_connections_in_the_middle_costs_one_sentence(
     url = lab.settings.database_url
     assert isinstance(url, SecretStr)
     import_catalogue(lab, tmp_path / "catalogue")
-        saved = encoding.save_vectors
+    saved = encoding.save_vectors
 
     def cut(*arguments: Any, **options: Any) -> None:
         """End all connections to the database but one, as a restart of the server does."""
