@@ -270,9 +270,9 @@ class _Copy:
             if path.name != state:
                 shutil.rmtree(path)
         for name in contents.FIXED:
-            for path in walk(self.folder / name):
-                if f"{name}/{path}" not in self.sums:
-                    (self.folder / name / path).unlink()
+            for kept in walk(self.folder / name):
+                if f"{name}/{kept}" not in self.sums:
+                    (self.folder / name / kept).unlink()
             _remove_empty(self.folder / name)
 
 

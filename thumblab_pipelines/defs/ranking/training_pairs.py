@@ -27,7 +27,7 @@ from thumblab_pipelines.defs.resources import LabResource
         "Pairs of videos that one channel published within 30 days, without near-duplicates. A pair is labelled by "
         "views at the same age or by age-corrected views."
     ),
-    **about("training_pairs", "training-pairs.md", build_pairs, check_pairs),
+    **about("training_pairs", "training-pairs.md", build_pairs, check_built_pairs),
     **RANKING,
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
