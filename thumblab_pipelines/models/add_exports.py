@@ -49,9 +49,8 @@ def add_exports(
     imported = import_exports(lab, given, listener.progress)
     listener.imported(imported)
     if not imported.pictures:
-        reason = "; ".join(imported.remarks[-1:] or imported.missing[:1])
         raise LabError(
-            f"the videos are imported, but none of them has a thumbnail yet, so nothing can be learnt: {reason}"
+            f"the videos are imported, but nothing can be learnt without a thumbnail: {imported.no_pictures}"
         )
     try:
         served_model(lab)

@@ -78,7 +78,7 @@ def test_the_job_adapts_the_lab_to_a_channel_and_reports_what_was_learnt(run: Ru
     )
     assert (imported.pictures, imported.without_picture, imported.with_ctr) == (number, 1, number + 1)
     assert imported.usual_ctr == pytest.approx(0.045)
-    assert imported.missing[0].startswith("no_such_vid: ")
+    assert " (no_such_vid): YouTube has no picture of it" in imported.missing[0]
     assert (fitted.adapted, fitted.videos) == (True, number)
     assert fitted.release == list_channels(owner.lab)[0].release
     steps = {step.name: (step.done, step.total) for step in report.steps}
@@ -145,8 +145,15 @@ def test_without_a_network_the_reason_names_the_image_host_and_the_videos_stay(r
     result, report = run(owner.rows(6))
     assert not result.success
     assert (report.state, report.imported and report.imported.videos) == ("failed", 6)
-    assert "none of them has a thumbnail yet" in str(report.reason)
+    assert "nothing can be learnt without a thumbnail" in str(report.reason)
     assert str(report.reason).endswith("check the network, then add the exports again")
+
+
+def test_if_youtube_has_no_picture_the_reason_says_so_and_nothing_else(run: Run, owner: Owner) -> None:
+    rows = [owner.row(video, Content=f"no_such_v{n:02}", Duration="") for n, video in enumerate(owner.videos[:6])]
+    _, report = run(rows)
+    assert report.state == "failed"
+    assert str(report.reason).endswith("YouTube has no picture for any of the 6 videos (private or deleted?)")
 
 
 def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_name() -> None:
