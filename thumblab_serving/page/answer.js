@@ -22,6 +22,7 @@ export function drawAnswer(comparison, quiet) {
   byId("asked").replaceChildren(...asked(comparison).map(fact));
   say("skill", skillOf(answer));
   say("adapted", adaptation(answer.channel));
+  byId("adapt-how").hidden = answer.channel === null || answer.channel.adapted;
   say("asking", answer.packages ? PACKAGE_QUESTION : "");
   drawn = answer;
   drawDegraded();

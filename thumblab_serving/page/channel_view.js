@@ -6,6 +6,7 @@ import { elapsed, shownSteps, stepNow } from "./import_steps.js";
 import { NICHES } from "./words.js";
 
 const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", failed: "The lab could not learn your channel" };
+const LEAST_VIDEOS = 5; // A channel adapter needs as many, see `LEAST_VIDEOS` in `thumblab_core`.
 const MOST_LISTED = 4; // A longer list is folded.
 const SAY_AGAIN_MS = 5000; // A screen reader is not told about every picture.
 
@@ -173,9 +174,11 @@ function known({ channel_id, title, niche, videos, newest, in_use, reason, skill
   const act = button("Compare for it", "quiet", () => onCompare(channel_id, niche));
   act.setAttribute("aria-label", `Compare for ${title}`);
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
+  const tooFew = videos < LEAST_VIDEOS;
   if (skill !== null) item.append(line("p", `${skillOf({ adapted: true, videos, skill })} (${percent(skill.low)} to ${percent(skill.high)})`, "soft"));
-  else item.append(line("p", "Its skill on your own videos was not measured: too few videos to tell.", "soft"));
-  if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
+  else if (!tooFew) item.append(line("p", "Its skill on your own videos was not measured: too few videos to tell.", "soft"));
+  if (tooFew) item.append(line("p", `Not used: too few videos to learn from, at least ${LEAST_VIDEOS} are needed. Give a new export when there are more.`, "crop"));
+  else if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
   item.append(act);
   return item;
 }

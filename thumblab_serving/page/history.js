@@ -96,7 +96,7 @@ function withPlaces(answer, pictures) {
   return pairs
     .map((pair) => ({ ...pair, at: best(pair) < 0 ? packages.length : best(pair) }))
     .sort((a, b) => a.at - b.at)
-    .map((pair) => ({ ...pair, place: pair.at < packages.length ? `${packagePlace(packages[pair.at])} of ${packages.length} packages` : "Not ranked" }));
+    .map((pair) => ({ ...pair, place: packages[pair.at]?.rank ? `${packagePlace(packages[pair.at])} of ${packages.length} packages` : "Not ranked" }));
 }
 
 const OUTCOMES = { performed_the_same: "the variants performed the same", inconclusive: "the test was inconclusive" };

@@ -181,7 +181,7 @@ export function shownScore(one, withoutSkill) {
 // Return why a package has no place, in a few words.
 export function whyNotRanked({ thumbnail: name }, { packages, thumbnails }) {
   if (thumbnails.find(({ id }) => id === name)?.familiar === false) return "not ranked: unlike every picture that the model was trained on";
-  if (packages.verdict === "no_skill") return "not ranked: the model has no proven skill for packages";
+  if (packages.verdict === "no_skill") return "not ranked: no proven skill";
   return "not ranked: nothing to compare it with";
 }
 
