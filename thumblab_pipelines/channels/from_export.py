@@ -83,6 +83,7 @@ class ImportedExports:
     that were read, and of those in which needed columns were not recognised. `ctr` has the results of importing the
     click-through rates.
 
+    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import makes a library of it.
     `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
     is the channel's rate over all impressions, or None if it has too few.
     """
@@ -102,6 +103,7 @@ class ImportedExports:
     tables: list[TableColumns] = field(default_factory=list)
     ctr: list[StudioImport] = field(default_factory=list)
     learnable: int = 0
+    library_needs: int = 0
     usual_ctr: float | None = None
 
 

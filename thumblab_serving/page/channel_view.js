@@ -110,13 +110,18 @@ function factsOf(imported, fitted) {
   const ctr = imported.usual_ctr === null ? "" : `. Of all impressions, ${(100 * imported.usual_ctr).toFixed(1)}% are clicked`;
   return [
     ["Videos", `${imported.videos}, ${imported.new} of them new to the lab`, []],
-    ["Niche", NICHES[imported.niche] ?? imported.niche, []],
+    ["Niche", NICHES[imported.niche] ?? imported.niche, libraryOf(imported)],
     ["Not imported", sum(imported.left_out), reasons(imported.left_out)],
     ["Thumbnails", imported.pictures && `${imported.pictures}, ${imported.downloaded} of them downloaded now`, []],
     ["Without a thumbnail", imported.without_picture, missingOf(imported)],
     ["True click-through rate", `known for ${imported.with_ctr} videos${ctr}`, []],
     ...(fitted === null ? [] : [["Learnt from", `${fitted.videos} videos`, []], ["Not used", sum(fitted.left_out), reasons(fitted.left_out)]]),
   ].filter(([, value]) => value !== 0);
+}
+
+function libraryOf({ library_needs: needs }) {
+  if (!needs) return [];
+  return [`It has no library yet: ${needs} more ${needs === 1 ? "video is" : "videos are"} needed, of this channel or of others. Until then, answers say nothing about what is usual there.`];
 }
 
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);

@@ -11,7 +11,9 @@ const WORDS = {
   training: "Learning what is watched",
 };
 const OF_FIRST_MODEL = ["measuring", "building the index", "building the training pairs", "training"];
-const ALWAYS = Object.keys(WORDS).filter((name) => !OF_FIRST_MODEL.includes(name));
+const OF_FIRST_LIBRARY = OF_FIRST_MODEL.slice(0, 2);
+const ALL = Object.keys(WORDS);
+const ALWAYS = ALL.filter((name) => !OF_FIRST_MODEL.includes(name));
 
 // Return the name of a step without the niche that may stand before it.
 const plain = (name) => name.replace(/^[a-z]+: /, "");
@@ -28,14 +30,22 @@ export function shownSteps({ steps, state }) {
   }));
 }
 
-// Return what goes on now, in words. `hasModel` says whether the lab serves a model. Without one, it trains one first.
+// Return the steps of an import in their order. A lab without a model trains one first, and a niche without a library gets
+// one: steps of that have the niche before their names.
+function allSteps(steps, hasModel) {
+  const begun = steps.map(({ name }) => plain(name));
+  if (!hasModel || begun.some((name) => OF_FIRST_MODEL.includes(name) && !OF_FIRST_LIBRARY.includes(name))) return ALL;
+  return steps.some(({ name }) => name !== plain(name)) ? [...ALWAYS, ...OF_FIRST_LIBRARY] : ALWAYS;
+}
+
+// Return what goes on now, in words. `hasModel` says whether the lab serves a model.
 export function stepNow({ steps }, hasModel) {
   const last = steps.at(-1);
   if (last === undefined) return "It begins.";
-  const trains = !hasModel || steps.some(({ name }) => name !== plain(name) || OF_FIRST_MODEL.includes(name));
-  const all = trains ? Object.keys(WORDS) : ALWAYS;
+  const all = allSteps(steps, hasModel);
   const at = all.indexOf(plain(last.name)) + 1;
   if (at === all.length && last.done >= last.total) return "The last step: adapting the model to your channel";
+  if (last.done >= last.total) return `${wordsOf(last.name)}: done. The lab is at work on the next step`;
   const counted = last.total > 1 ? `, ${last.done} of ${last.total}` : "";
   return `${at > 0 ? `Step ${at} of ${all.length}: ` : ""}${wordsOf(last.name)}${counted}`;
 }

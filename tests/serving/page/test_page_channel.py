@@ -149,7 +149,9 @@ def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_t
     assert browser.texts("#learning-steps li:last-child span") == ["Downloading your thumbnails", "120 of 300"]
     assert browser.text("#learning-now") == "Step 2 of 4: Downloading your thumbnails, 120 of 300"
     assert browser.text("#learning-elapsed").endswith(" min so far")
-    assert not browser.evaluate("document.getElementById('nav-learning').hidden"), "also other parts say that it goes on"
+    assert not browser.evaluate("document.getElementById('nav-learning').hidden"), (
+        "also other parts say that it goes on"
+    )
     assert browser.evaluate("document.getElementById('learn').disabled")
     end(browser, stored, DONE)
     assert browser.text("#learning-title") == "The lab has learnt My <b>channel</b>"
@@ -208,7 +210,9 @@ def test_too_few_videos_are_admitted(browser, follow, change, expected):
     assert browser.evaluate("document.getElementById('learnt-skill-why').hidden")
     too_few = not change.get("adapted", True)
     assert browser.text("#learning-title").startswith("Too few videos" if too_few else "The lab has learnt")
-    assert browser.evaluate("document.getElementById('compare-for-channel').className") == ("quiet" if too_few else "main")
+    assert browser.evaluate("document.getElementById('compare-for-channel').className") == (
+        "quiet" if too_few else "main"
+    )
 
 
 def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
