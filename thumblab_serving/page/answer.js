@@ -3,7 +3,7 @@
 import { card } from "./card.js";
 import { byId, line, say } from "./dom.js";
 import { overlaysShown, showOverlays } from "./evidence.js";
-import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
+import { limitOf, namesCommand, operatorsFold } from "./for_operators.js";
 import { drawGrid } from "./grid.js";
 import { missingOfLab } from "./lab.js";
 import { show } from "./pictures.js";
@@ -52,8 +52,7 @@ export function drawDegraded() {
 }
 
 function drawLimits(id, texts) {
-  const names = drawn.thumbnails.map((thumbnail) => thumbnail.id);
-  const items = texts.map(withoutCommands).filter(Boolean).map((text) => line("li", sentence(text, names)));
+  const items = texts.map((text) => limitOf(text, drawn)).filter(Boolean).map((text) => line("li", text));
   const fold = operatorsFold(texts.filter(namesCommand));
   if (fold) {
     const item = line("li", "");

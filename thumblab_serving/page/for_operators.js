@@ -24,6 +24,14 @@ export function operatorsFold(sentences) {
   return fold;
 }
 
+// Return a limit of an answer as a sentence for a person at the page: without commands, and with the title of the channel.
+// It is "" if nothing is left.
+export function limitOf(text, { channel, thumbnails }) {
+  const left = withoutCommands(text);
+  const titled = channel?.title ? left.replaceAll(channel.channel_id, channel.title) : left;
+  return titled && sentence(titled, thumbnails.map(({ id }) => id));
+}
+
 // Return a clause of the service as a sentence. A name at its start, such as that of a picture, keeps its first letter.
 export function sentence(text, names = []) {
   const first = names.some((name) => text.startsWith(name.slice(0, 60))) ? text : capital(text);

@@ -3,7 +3,7 @@
 import { capital, line, percent } from "./dom.js";
 import { blobOf, drawn } from "./drawn_pictures.js";
 import { summary } from "./evidence.js";
-import { sentence, withoutCommands } from "./for_operators.js";
+import { limitOf } from "./for_operators.js";
 import { titlesOf } from "./grid.js";
 import { planOf } from "./plan.js";
 import {
@@ -56,10 +56,7 @@ export async function resultPage(comparison) {
   return new Blob(["<!doctype html>\n", html], { type: "text/html" });
 }
 
-function limits(texts, { thumbnails }) {
-  const names = thumbnails.map(({ id }) => id);
-  return list(texts.map(withoutCommands).filter(Boolean).map((text) => sentence(text, names)));
-}
+const limits = (texts, answer) => list(texts.map((text) => limitOf(text, answer)).filter(Boolean));
 
 function meta(attributes) {
   const node = document.createElement("meta");
