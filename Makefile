@@ -3,20 +3,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UV := $(BIN)/python .ci/uv.py
+LOCKED := --quiet --no-header --no-annotate --constraint $(VENV)/constraints.txt pyproject.toml
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint up bench lock clean
+# Python keeps compiled modules, even where the environment turns this off. Otherwise each process, such as a run of
+# Dagster or a worker of pytest, would compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo test test-all lint up bench secrets lock lock-images clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
 setup: $(READY)  ## a virtual environment with the locked versions
 
+# uv installs in a fifth of pip's processor time. Where the package index has no uv, pip installs the same versions.
 $(READY): requirements.lock pyproject.toml
-	@echo "Setting up $(VENV) (once, a few minutes)"
+	@echo "Setting up $(VENV) (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@if $(PIP) install --quiet $$(grep '^uv==' requirements.lock); then \
+		$(UV) pip install --quiet -r requirements.lock && $(UV) pip install --quiet --no-deps --editable .; \
+	else \
+		echo "uv could not be installed, see above. pip does the same, and takes a few minutes."; \
+		$(PIP) install --quiet -r requirements.lock && $(PIP) install --quiet --no-deps --editable .; \
+	fi
 	@touch $@
 
 demo: $(READY)  ## run the whole lab once, with no key and no network
@@ -41,12 +53,31 @@ up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
 bench: $(READY)  ## measure: what costs what, side by side
 	@$(BIN)/python -m benchmarks
 
-lock: $(READY)  ## resolve the versions of requirements.lock anew; torch stays where it is
+# The containers run as another user than this one. So the files are readable, and the folder is closed to other users.
+secrets:  ## the secret files of docker-compose.yml; files that exist stay
+	@mkdir -p secrets && chmod 700 secrets
+	@for name in database-password api-key; do \
+		test -s secrets/$$name || head -c 32 /dev/urandom | base64 | tr -d '+/=\n' > secrets/$$name; \
+	done
+	@test -e secrets/youtube-api-key || : > secrets/youtube-api-key
+	@chmod 644 secrets/*
+
+# torch stays where it is: other versions may exist only as CUDA builds. Its suffix is removed, see docs/install.md.
+lock: $(READY)  ## resolve all versions anew, and lock them
 	@grep -o '^torch==[0-9.]*' requirements.lock > $(VENV)/constraints.txt
-	@$(BIN)/pip-compile --quiet --strip-extras --extra dev --upgrade --constraint $(VENV)/constraints.txt \
-		--no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--output-file requirements.lock pyproject.toml
-	@sed -i 's/^\(torch==[0-9.]*\)+cpu$$/\1/' requirements.lock
+	@$(UV) pip compile $(LOCKED) --upgrade --extra dev --output-file requirements.lock
+	@sed -i -e 's/^\(torch==[0-9.]*\)+cpu$$/\1/' \
+		-e '1i # Every version that the lab was tested with. `make lock` writes this file, and `make setup` installs it.' requirements.lock
+	@$(MAKE) --no-print-directory lock-images
+
+lock-images: $(READY)  ## lock the packages of each image, in the versions of requirements.lock
+	@cp requirements.lock $(VENV)/constraints.txt
+	@for image in serving pipelines; do \
+		$(UV) pip compile $(LOCKED) --upgrade --extra $$image --output-file requirements-$$image.lock && \
+		sed -i -e 's/^\(torch==[0-9.]*\)+cpu$$/\1/' \
+			-e "1i # The packages of the image '$$image': a part of requirements.lock. \`make lock-images\` writes this file." \
+			requirements-$$image.lock || exit 1; \
+	done
 
 clean:  ## remove the environment and the lab's data
 	rm -rf $(VENV) .thumblab

@@ -181,28 +181,37 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
-    """Return a function that copies a database and returns the URL of the copy.
+def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str], str]]:
+    """Return a function that copies a database of the session's server and returns the URL of the copy.
 
     PostgreSQL refuses to copy a database while any process is connected to it.
     """
     from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import DBAPIError
 
     made = 0
+    server = create_engine(make_url(new_database()).set(database="postgres"), isolation_level="AUTOCOMMIT")
 
     def make(url: str) -> str:
         nonlocal made
         made += 1
         name, original = f"copy_{made}", make_url(url)
-        engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log.
-            # On this server, FILE_COPY is several times faster, because the server does not wait for the disk.
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
-        engine.dispose()
+        # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log. On
+        # this server, FILE_COPY is several times faster, because the server does not wait for the disk. Where the
+        # kernel can copy the files by itself (clone), that takes half the time.
+        for method in ("clone", "copy"):
+            try:
+                with server.connect() as connection:
+                    connection.execute(text(f"SET file_copy_method = {method}"))
+                    connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
+                break
+            except DBAPIError:
+                if method == "copy":
+                    raise
         return original.set(database=name).render_as_string(hide_password=False)
 
-    return make
+    yield make
+    server.dispose()
 
 
 @pytest.fixture(scope="session")

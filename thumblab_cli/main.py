@@ -17,8 +17,10 @@ COMMANDS = {
         "Run the whole lab once, without a key or a network, and rank a few thumbnails.",
     ),
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
+    "doctor": ("doctor", "Examine the lab, and say what is wrong and which command mends it."),
+    "logs": ("logs", "Show the logs of the servers of `thumblab up`."),
     "import": (
-        "import_catalogue",
+        "importing.catalogue",
         "Read a folder of thumbnails and their views into the lab.",
     ),
     "refresh": (
@@ -26,11 +28,11 @@ COMMANDS = {
         "Encode, index, train and serve the videos in the lab, without YouTube.",
     ),
     "import-studio": (
-        "import_studio",
+        "importing.studio",
         "Read the true CTR of your own videos from YouTube Studio exports.",
     ),
     "import-reach": (
-        "import_reach",
+        "importing.reach",
         "Read the true CTR of your own videos from the YouTube Reporting API.",
     ),
     "crawl": ("crawl", "Plan the crawl for training, and show its progress."),

@@ -226,7 +226,13 @@ class ServingSettings(BaseSettings):
         "folder; `thumblab key` prints it.",
     )
     serving_host: str = setting("127.0.0.1", "The host name or address on which the scoring service listens.")
-    serving_port: int = setting(8000, "The port on which the scoring service listens.", ge=1, le=65535)
+    serving_port: int = setting(
+        8000,
+        "The port on which the scoring service listens. Unset: 8000, or the port that `thumblab up` chose if 8000 was taken "
+        "at its first start.",
+        ge=1,
+        le=65535,
+    )
     serving_url: str | None = setting(
         None,
         "The scoring service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; where none runs, the "

@@ -14,12 +14,13 @@ from typing import Self
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from thumblab_core.access_settings import AccessSettings
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import bare_host, named_host
+from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
 from thumblab_core.near_names import nearest
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
@@ -79,6 +80,9 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
         "The URL of a PostgreSQL server with pgvector (Supabase is one). Unset: the lab runs its own server inside the "
         "data folder.",
     )
+    database_password: SecretStr | None = setting(
+        None, "The password for `THUMBLAB_DATABASE_URL`, if it is not in the URL. No character needs an escape here."
+    )
     release_dir: Path | None = setting(
         None,
         "The folder of the release store. `FAISS_INDEX_PATH` is read too. Unset: `releases` in the data folder.",
@@ -95,8 +99,18 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     )
     demo_videos: int = setting(1_800, "Videos in the synthetic catalogue of the demo.", "videos", ge=60)
 
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read secrets from files too. A value in the environment counts more than a value in `.env`."""
+        dotenv = named["dotenv_settings"]
+        assert isinstance(dotenv, DotEnvSettingsSource)
+        return named["init_settings"], named["env_settings"], SecretFiles(settings_cls, dotenv), dotenv
+
     @field_validator(
         "database_url",
+        "database_password",
         "youtube_api_key",
         "youtube_endpoint",
         "youtube_owner_credentials",
@@ -272,7 +286,7 @@ def _as_text(value: object) -> str:
 
 def _misspelt(names: Iterable[str]) -> Sequence[str]:
     """Return a warning for each name that starts with `THUMBLAB_` but is not the name of a setting."""
-    known = {*map(variable, Settings.model_fields), *_TEST_VARIABLES}
+    known = {*map(variable, Settings.model_fields), *secret_file_variables(Settings), *_TEST_VARIABLES}
     own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []
     for name in sorted({name.upper() for name in names if name.upper().startswith(_PREFIX)} - known):

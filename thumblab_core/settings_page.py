@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from thumblab_core.keys.secret_files import secret_file_variables
 from thumblab_core.settings import CHECKOUT, Settings, variable
 
 PAGE = CHECKOUT / "docs" / "settings.md"
@@ -16,6 +17,9 @@ _INTRODUCTION = """\
 Every setting is an environment variable, or a line of a file `.env` in the folder that a command runs in. The environment
 comes first. A blank value unsets the settings whose default is "unset", apart from `THUMBLAB_HISTORY_DAYS`. `thumblab`
 warns of a `THUMBLAB_*` variable that is not in this list.
+
+A secret can also be in a file. Add `_FILE` to the name of the variable, and give the path: `THUMBLAB_API_KEY_FILE`,
+{files}.
 
 This page is generated: change `thumblab_core/settings.py` or `thumblab_core/setting_groups.py`, then run
 `python -m thumblab_core.settings_page`.
@@ -29,7 +33,9 @@ def page() -> str:
     own = {name: field for name, field in Settings.model_fields.items() if name not in inherited}
     sections = [_section("Folders, servers and the demo", own)]
     sections += [_section((group.__doc__ or group.__name__).rstrip("."), group.model_fields) for group in groups]
-    return "\n".join([_INTRODUCTION, *sections])
+    files = sorted(secret_file_variables(Settings))
+    named = ", ".join(f"`{name}`" for name in files if name != "THUMBLAB_API_KEY_FILE")
+    return "\n".join([_INTRODUCTION.replace("{files}", named), *sections])
 
 
 def _section(heading: str, fields: dict[str, FieldInfo]) -> str:

@@ -15,6 +15,7 @@ key rotate default
 key rotate default --demo
 key revoke laptop
 quota
+logs
 index status
 index verify
 index rollback tech
@@ -43,6 +44,8 @@ fine-tune
 """.strip().splitlines()
 
 ANSWERED = """
+doctor
+doctor --demo
 key list
 key list --demo
 models status

@@ -22,6 +22,7 @@ ORDER = {
     "thumblab_pipelines": [
         "defs",
         "models",
+        "lab_checks",
         "evaluation",
         "finetune",
         "retention",
@@ -69,7 +70,7 @@ ORDER = {
         "workers",
         ".",
     ],
-    "thumblab_cli": ["commands", "scoring", "demo", "servers", "printing", "."],
+    "thumblab_cli": ["commands", "doctor", "scoring", "demo", "servers", "printing", "."],
     "thumblab_client": ["mcp_server", ".", "models"],
 }
 

@@ -291,6 +291,11 @@ class RunningLab:
         return f"{run_id}: " + "; ".join(str(e) for e in events if "Failure" in e["__typename"])
 
 
+def niche_of(run: dict[str, Any]) -> str:
+    """Return the niche of a run, as GraphQL gives it with its tags."""
+    return next(str(tag["value"]) for tag in run["tags"] if tag["key"] == "dagster/partition")
+
+
 def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
     """Write `videos.csv` and the pictures of a synthetic catalogue to the folder. Return the rows of `videos.csv`."""
     import csv

@@ -4,14 +4,11 @@ The requests are the ones that the documents of the service, the FAISS library a
 where they change something. `curl` sends them.
 """
 
-import json
-import shlex
-import shutil
-import subprocess
 import time
 from typing import Any
 
 import pytest
+from curl_requests import CURL, curl, post
 from real_processes import RunningLab
 
 from thumblab_core.index import NicheIndex
@@ -22,26 +19,10 @@ from thumblab_core.releases.release_store import ReleaseStore
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl"),
+    pytest.mark.skipif(CURL is None, reason="there is no curl"),
 ]
 
 NICHE = "news"
-
-
-def curl(lab: RunningLab, line: str) -> tuple[int, dict[str, Any]]:
-    """Send the request of a line that begins with `curl`. Return the status and the JSON of the answer."""
-    arguments = shlex.split(line.replace("http://localhost:8000", lab.up.url("scoring")))
-    arguments += ["-sS", "-H", f"X-API-Key: {lab.key}", "-w", "\n%{http_code}"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=700)
-    assert done.returncode == 0, done.stderr
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status), json.loads(body)
-
-
-def post(lab: RunningLab, path: str, body: object = None, **query: object) -> tuple[int, dict[str, Any]]:
-    given = "" if body is None else f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
-    words = "&".join(f"{name}={value}" for name, value in query.items())
-    return curl(lab, f"curl -X POST 'http://localhost:8000{path}?{words}'{given}")
 
 
 def served(lab: RunningLab, niche: str = NICHE) -> Release:
@@ -67,27 +48,28 @@ def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab
 
 
 def test_a_refresh_of_every_niche_answers_run_ids_and_then_what_each_run_did(
-    lab: RunningLab, refreshed: dict[str, Any]
+    lab: RunningLab, over_http: Any, refreshed: dict[str, Any]
 ) -> None:
-    # The lab runs two runs at once. So the run of the last of these niches still waits when the second request comes.
-    first_niches = NICHES[-3:]
-    status, started = post(lab, "/internal/refresh-library", {"niches": first_niches})
+    status, started = over_http.started
     assert (status, started["status"]) == (202, "started")
-    assert [run["niche"] for run in started["runs"]] == list(first_niches)
+    assert [run["niche"] for run in started["runs"]] == over_http.niches
     run_ids = {run["run_id"] for run in started["runs"]}
-    assert started["index_results"] == dict.fromkeys(first_niches)
+    assert started["index_results"] == dict.fromkeys(over_http.niches)
     assert {run["url"] for run in started["runs"]} == {f"{lab.up.url('dagster')}/runs/{id_}" for id_ in run_ids}
-    status, done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
+    status, done = over_http.done
     assert (status, done["status"]) == (200, "ok"), done
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
     assert done["index_results"] == dict.fromkeys(NICHES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
-    # The runs of the first request that still waited were not started a second time.
+    # A run that waits is not started a second time. The run of the first niche had begun, so a new run was started.
+    of_backfill = {run["runId"] for run in refreshed["runs"]}
+    assert [run["run_id"] in of_backfill for run in started["runs"]] == [False, True]
+    assert [run["reused"] for run in started["runs"]] == [False, True]
     reused = {run["run_id"] for run in done["runs"] if run["reused"]}
-    assert reused
-    assert reused <= run_ids
+    assert run_ids <= reused <= run_ids | of_backfill
+    assert not over_http.new_runs & of_backfill
     for niche, stats in done["library_stats"].items():
-        release = served(lab, niche)
+        release = over_http.served[niche]
         assert (stats["release"], stats["num_vectors"]) == (release.release_id, release.info["count"])
         assert stats["videos_seen"] > 0
         assert stats["images_encoded"] is not None

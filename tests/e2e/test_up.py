@@ -1,12 +1,14 @@
-"""Test how `thumblab up` starts and ends."""
+"""Test how `thumblab up` starts and ends, and what its doctor and its logs show."""
 
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from real_processes import (
+    REPOSITORY,
     RunningLab,
     Up,
     alive,
@@ -37,6 +39,54 @@ def test_a_second_up_on_a_taken_port_is_refused_and_leaves_the_first_alone(lab: 
     assert httpx.get(lab.up.url(which), timeout=30, trust_env=False).status_code == 200
 
 
+def test_the_doctor_finds_what_a_person_turned_off_in_the_running_lab(
+    lab: RunningLab, schedules: list[dict[str, Any]]
+) -> None:
+    no_proxy = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "")
+    done = thumblab(lab.data_dir.parent, "doctor", "--demo", "--json", **no_proxy)
+    found = {check["check"]: check["findings"] for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0, done.stdout
+    was_on = [schedule["name"] for schedule in schedules if schedule["scheduleState"]["status"] == "RUNNING"]
+    off = [finding["what"] for finding in found["schedules"] if finding["level"] == "warning"]
+    assert sorted(off) == sorted(f"the schedule {name} is turned off" for name in was_on)
+    assert lab.up.url("dagster") in found["schedules"][0]["mend"]
+    assert [found[check][0]["level"] for check in ("database", "daemon", "releases")] == ["ok"] * 3
+
+
+def test_the_logs_of_all_servers_are_shown_together(lab: RunningLab) -> None:
+    done = thumblab(lab.data_dir.parent, "logs", "--demo", "--lines", "100000")
+    assert {line.split(" ", 3)[2] for line in done.stdout.splitlines()} - {"up"} == {
+        "dagster",
+        "dagster-daemon",
+        "mlflow",
+        "scoring",
+    }
+
+
+def started_run(lab: RunningLab) -> str:
+    """Start a refresh of a niche, and return the id of the run when it runs."""
+    launched = lab.graphql(
+        """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+        params={
+            "selector": {**REPOSITORY, "jobName": "refresh_library"},
+            "runConfigData": {},
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "tech"}]},
+        },
+    )["launchRun"]
+    run_id: str = launched["run"]["runId"]
+    wait_until(lambda: "STARTED" in [status for status, _ in runs(lab, run_id)], 120, "the run starts")
+    return run_id
+
+
+def runs(lab: RunningLab, run_id: str) -> list[tuple[str, str | None]]:
+    """Return the status and the parent of the run, and of every run that tries it again."""
+    listed = lab.graphql("{ runsOrError(limit: 20) { ... on Runs { results { runId parentRunId status } } } }")
+    results = listed["runsOrError"]["results"]
+    return [(run["status"], run["parentRunId"]) for run in results if run_id in (run["runId"], run["parentRunId"])]
+
+
 def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
     children = family(up.process)
     assert len(children) > 4
@@ -52,10 +102,14 @@ def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
 
 @pytest.mark.last
 def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> None:
-    """End the session's lab with Ctrl-C.
+    """End the session's lab with Ctrl-C while a run is going on.
 
-    Then run `thumblab up` without the demo in the same folder, and end it with SIGTERM.
+    Then run `thumblab up` without the demo in the same folder. It tries the run again. End it with SIGTERM.
     """
+    run_id = started_run(lab)
     ends_well(lab.up, lab.data_dir, signal.SIGINT)
     with running(lab.data_dir) as up:
+        again = RunningLab(up, lab.data_dir)
+        wait_until(lambda: run_id in [parent for _, parent in runs(again, run_id)], 120, "the run is tried again", 0.5)
+        assert ("FAILURE", None) in runs(again, run_id), "the interrupted run is not left as if it ran"
         ends_well(up, lab.data_dir, signal.SIGTERM)

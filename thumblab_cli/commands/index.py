@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.dagster_told import dagster_told
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
@@ -115,7 +116,8 @@ def rebuild(niches: tuple[str, ...]) -> None:
     for niche in chosen:
         delete_encoding_failures(lab, niche)
     load_encoders(lab, chosen)
-    _for_each(chosen, rebuild_niche)
+    with dagster_told(lab, "index rebuild"):
+        _for_each(chosen, rebuild_niche)
 
 
 @command.command(cls=_VideoIdsCommand, context_settings=_VIDEO_IDS_SETTINGS)
@@ -126,7 +128,10 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     """Add videos of the lab to the served index, or replace them. Videos that `delete` took out are put back."""
     from thumblab_pipelines.library.changes import put_in
 
-    _print_changed(niche, put_in(_lab(), niche, video_ids), as_json)
+    lab = _lab()
+    with dagster_told(lab, "index upsert"):
+        changed = put_in(lab, niche, video_ids)
+    _print_changed(niche, changed, as_json)
 
 
 @command.command(cls=_VideoIdsCommand, context_settings=_VIDEO_IDS_SETTINGS)
@@ -140,7 +145,10 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     """
     from thumblab_pipelines.library.changes import take_out
 
-    _print_changed(niche, take_out(_lab(), niche, video_ids), as_json)
+    lab = _lab()
+    with dagster_told(lab, "index delete"):
+        changed = take_out(lab, niche, video_ids)
+    _print_changed(niche, changed, as_json)
 
 
 @command.command()
@@ -155,7 +163,10 @@ def rollback(niche: str, release_id: str | None) -> None:
     """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold."""
     from thumblab_pipelines.library.changes import roll_back
 
-    click.echo(f"{niche} serves {roll_back(_lab(), niche, release_id).release_id}, and is held there.")
+    lab = _lab()
+    with dagster_told(lab, "index rollback"):
+        release = roll_back(lab, niche, release_id)
+    click.echo(f"{niche} serves {release.release_id}, and is held there.")
 
 
 @command.command("resume")
@@ -164,7 +175,10 @@ def resume_command(niche: str) -> None:
     """End the hold of a niche that was rolled back, and serve its newest index again."""
     from thumblab_pipelines.library.changes import resume
 
-    click.echo(f"{niche} serves {resume(_lab(), niche).release_id}.")
+    lab = _lab()
+    with dagster_told(lab, "index resume"):
+        release = resume(lab, niche)
+    click.echo(f"{niche} serves {release.release_id}.")
 
 
 @command.command()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.dagster_told import dagster_told
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
@@ -53,7 +54,7 @@ def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) ->
     def warn(sentence: str) -> None:
         click.echo(f"note: {sentence}", err=True)
 
-    with progress_bars(console) as progress:
+    with progress_bars(console) as progress, dagster_told(lab, "refresh"):
         listener = RefreshListener(progress, info=print_sentence, warn=warn)
         refreshed = refresh_all(lab, niches, lambda: Tracker.connect(lab.settings.mlflow_url), listener, train=train)
     refreshed.require_all()

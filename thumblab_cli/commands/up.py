@@ -2,8 +2,10 @@
 
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +15,12 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from thumblab_cli.servers.supervisor import Supervisor
+    from thumblab_cli.servers.ports import Ports
+    from thumblab_cli.servers.supervisor import Server, Supervisor
     from thumblab_core.running import Running
     from thumblab_core.settings import Settings
 
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _DATABASE_SECONDS = 5
 """Seconds between two checks that the database still runs."""
 
@@ -28,76 +32,119 @@ _DATABASE_SECONDS = 5
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="With --demo: run the lab that `thumblab demo --catalogue` made of this catalogue.",
 )
-@click.option("--dagster-port", default=3000, show_default=True)
+@click.option(
+    "--dagster-port",
+    type=click.IntRange(1, 65535),
+    help="Default: the port of the last start, at first 3000, or the next free port if that is taken.",
+)
 @click.option(
     "--mlflow-port",
-    type=int,
-    help="Default: the port of the last start. At the first start: 5000, or a free port if 5000 is taken.",
+    type=click.IntRange(1, 65535),
+    help="Default: the port of the last start. At the first start: 5000, or the next free port if that is taken.",
 )
-def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
+def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
 
-    A server that ends by itself is started again, at most three times in ten minutes. If the database ends, this
-    command ends too.
+    A server that ends by itself is started again, and so is the lab's own database. The pauses before further starts
+    grow from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
+
+    Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Runs of Dagster that are stopped so are tried again at
+    the next start, and continue from what they have stored.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console
     from thumblab_cli.servers import lab_servers, ports
-    from thumblab_cli.servers.supervisor import Supervisor
-    from thumblab_cli.servers.waiting import wait_for
     from thumblab_cli.which_lab import lab_settings
     from thumblab_core.data_folder import make_writable_data_folder
-    from thumblab_core.running import Running, announced, refuse_second
+    from thumblab_core.running import Running, refuse_second
 
     chosen = lab_settings(demo, catalogue)
     console = wide_console()
     refuse_second(chosen.data_dir)
-    port = mlflow_port or ports.next_mlflow_port(chosen.data_dir)
-    dagster = lab_servers.dagster_servers(dagster_port)
-    scoring = lab_servers.scoring_server(chosen, chosen.serving_port)
-    running = Running(str(dagster[0].url), lab_servers.mlflow_url(port), str(scoring.url))
-    _refuse_taken_ports(running)  # This first check comes before the command writes any file.
+    ports.refuse_unusable("scoring", chosen.serving_host, 0)
+    planned = ports.plan_ports(chosen, dagster_port, mlflow_port)
+    scoring = lab_servers.scoring_server(chosen, planned.scoring)
+    running = Running(
+        lab_servers.dagster_url(planned.dagster), lab_servers.mlflow_url(planned.mlflow), str(scoring.url)
+    )
+    # This first check comes before the command writes any file.
+    _refuse_taken_ports(running, chosen.serving_host, planned.scoring)
     make_writable_data_folder(chosen.data_dir)
-    # Both signals must stop the command, but the program that started this process may have made this process ignore
-    # one of the signals. For example, a shell starts background jobs with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    _stop_on_signals()
     with ExitStack() as stack:
-        environment: dict[str, str] = {}
-        if demo:
-            lab = stack.enter_context(demo_lab(catalogue, port))
-            chosen, environment = lab.settings, lab.environment
-        environment |= {
-            "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
-            "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
-            "THUMBLAB_MLFLOW_TRACKING_URI": running.mlflow,
-            "THUMBLAB_DAGSTER_URL": running.dagster,
-        }
-        console.print("starting the database")
-        servers = [lab_servers.mlflow_server(chosen, port), *dagster, scoring]
-        stack.enter_context(announced(chosen.data_dir, running))
-        _refuse_taken_ports(running)  # The database may have taken seconds to start, so the ports are checked again.
-        ports.keep_mlflow_port(chosen.data_dir, port)
-        supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
-        for server in servers:
-            supervisor.start(server)
-        console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
-        wait_for(console, supervisor, servers)
-        _print_addresses(console, running, chosen)
         try:
-            _supervise(console, supervisor, chosen)
+            if demo:
+                lab = stack.enter_context(demo_lab(catalogue, planned.mlflow))
+                _run(stack, console, lab.settings, running, planned, lab.environment)
+            else:
+                _run(stack, console, chosen, running, planned, {})
         except KeyboardInterrupt:
             # Ignore a second Ctrl-C. It would interrupt the shutdown, and some servers would keep running.
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             console.print("stopping")
 
 
-def _refuse_taken_ports(running: "Running") -> None:
+def _run(
+    stack: ExitStack,
+    console: "Console",
+    chosen: "Settings",
+    running: "Running",
+    planned: "Ports",
+    environment: dict[str, str],
+) -> None:
+    """Start the servers in their order, and watch them until this process is interrupted. `stack` ends them."""
+    from thumblab_cli.servers import lab_servers, ports
+    from thumblab_cli.servers.supervisor import Supervisor
+    from thumblab_core.running import announced
+
+    environment = environment | {
+        "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
+        "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
+        "THUMBLAB_MLFLOW_TRACKING_URI": running.mlflow,
+        "THUMBLAB_DAGSTER_URL": running.dagster,
+    }
+    console.print("starting the database")
+    # The database runs when this call returns. Every other server needs the database.
+    mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
+    dagster, *daemon = lab_servers.dagster_servers(planned.dagster)
+    scoring = lab_servers.scoring_server(chosen, planned.scoring)
+    stack.enter_context(announced(chosen.data_dir, running))
+    # The database may have taken seconds to start, so the ports are checked again.
+    _refuse_taken_ports(running, chosen.serving_host, planned.scoring)
+    ports.keep_ports(chosen, planned)
+    supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
+    # These three need each other only to answer certain requests, so they start at the same time.
+    _start(console, supervisor, [mlflow, dagster, scoring])
+    for name, usual in planned.moved.items():
+        port = getattr(planned, name)
+        console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")
+    _print_addresses(console, running, chosen)
+    # The daemon comes last. It starts the runs that are due, and they need MLflow. Only the webserver can tell whether
+    # the daemon is alive. Meanwhile, a person can use the page.
+    _start(console, supervisor, daemon)
+    console.print("Ctrl-C stops everything.")
+    _supervise(console, supervisor, chosen)
+
+
+def _stop_on_signals() -> None:
+    """Let each of the signals that end a program raise KeyboardInterrupt.
+
+    The program that started this process may have made this process ignore one of them. For example, a shell starts
+    background jobs with SIGINT ignored. Only SIGHUP stays ignored, because that is what `nohup` asks for.
+    """
+    for number in _SIGNALS - {signal.SIGHUP}:
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+def _refuse_taken_ports(running: "Running", host: str, scoring_port: int) -> None:
     from thumblab_cli.servers import ports
 
     for name, url in asdict(running).items():
         ports.refuse_taken(name, url)
+    ports.refuse_unusable("scoring", host, scoring_port)
 
 
 def _print_addresses(console: "Console", running: "Running", chosen: "Settings") -> None:
@@ -113,23 +160,37 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)
     console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
     console.print(f"API              {running.scoring}/openapi.json")
-    console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)
-    console.print("Ctrl-C stops everything.")
+    console.print(f"Logs             thumblab logs --follow, or {chosen.data_dir / 'logs'}", soft_wrap=True)
+
+
+def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Server]") -> None:
+    """Start the servers at the same time, and wait until all of them are ready."""
+    from thumblab_cli.servers.waiting import wait_for
+
+    for server in servers:
+        supervisor.start(server)
+    if servers:
+        console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
+    wait_for(console, supervisor, servers)
 
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
-    """Watch the servers for ever, and restart each server that ends.
+    """Watch the servers and the database for ever, and start again what has ended."""
+    from thumblab_cli.servers import log_keeper
+    from thumblab_cli.servers.database_watch import DatabaseWatch
+    from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES, log_path
 
-    Raise LabError when the database ends, or when a server has ended too often.
-    """
-    from thumblab_core.database.urls import running_database_url
-    from thumblab_core.errors import LabError
+    log = log_keeper.writer(str(log_path(chosen.data_dir, "up")), MOST_BYTES, OLD_FILES)
 
     def print_line(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        log(line)
+        now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+        with suppress(OSError):  # The output may be a file on a full disk, and the servers must go on.
+            console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
 
+    database = DatabaseWatch(chosen)
     for second in count():
-        if second % _DATABASE_SECONDS == 0 and running_database_url(chosen) is None:
-            raise LabError(f"the lab's database has ended; its log is {chosen.data_dir / 'postgres' / 'log'}")
+        if second % _DATABASE_SECONDS == 0:
+            database.mend(print_line)
         supervisor.mend(print_line)
         time.sleep(1)

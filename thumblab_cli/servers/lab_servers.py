@@ -4,6 +4,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
+from thumblab_cli.servers.readiness import answers_at, daemon_beats
 from thumblab_cli.servers.supervisor import Server
 from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, Settings
@@ -11,6 +12,11 @@ from thumblab_core.settings import CHECKOUT, Settings
 
 def mlflow_url(port: int) -> str:
     """Return the address of the MLflow server on this port."""
+    return f"http://127.0.0.1:{port}"
+
+
+def dagster_url(port: int) -> str:
+    """Return the address of Dagster's UI on this port."""
     return f"http://127.0.0.1:{port}"
 
 
@@ -35,7 +41,7 @@ def mlflow_server(settings: Settings, port: int) -> Server:
     installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
     if "%" in str(installed):  # MLflow's migrations read a percent sign in their own path as a variable.
         environment["PYTHONPATH"] = str(link_to(installed))
-    return Server("mlflow", command, base, f"{base}/health", environment)
+    return Server("mlflow", command, base, answers_at(f"{base}/health"), environment)
 
 
 def scoring_server(settings: Settings, port: int) -> Server:
@@ -43,20 +49,20 @@ def scoring_server(settings: Settings, port: int) -> Server:
     host = settings.serving_host
     base = f"http://{host_in_url(answering_host(host), port)}"
     command = [sys.executable, "-m", "thumblab_serving"]
-    return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
+    return Server("scoring", [*command, "--host", host, "--port", str(port)], base, answers_at(f"{base}/health"))
 
 
 def dagster_servers(port: int) -> list[Server]:
     """Return the Dagster webserver and the Dagster daemon. Each of them starts its own code server."""
     location = ["-w", str(CHECKOUT / "workspace.yaml")]
-    base = f"http://127.0.0.1:{port}"
+    base = dagster_url(port)
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
     return [
-        Server("dagster", webserver, base, f"{base}/server_info", environment),
-        Server("dagster-daemon", daemon, None, None, environment),
+        Server("dagster", webserver, base, answers_at(f"{base}/server_info"), environment),
+        Server("dagster-daemon", daemon, None, daemon_beats(base), environment),
     ]
 
 

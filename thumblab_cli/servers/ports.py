@@ -1,19 +1,77 @@
-"""Choose free ports for the lab's servers, keep each port for the next start, and detect a port that is taken."""
+"""Choose the ports of the lab's servers, keep them for the next start, and detect a port that is taken."""
 
+import errno
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
-from thumblab_core.settings import MLFLOW_PORT
+from thumblab_core.hosts import host_in_url
+from thumblab_core.settings import MLFLOW_PORT, Settings
 
-_MLFLOW_PORT = "mlflow-port"
-"""The name of a file in the data folder. This file stores MLflow's port."""
+DAGSTER_PORT = 3000
+"""The port of Dagster's UI under `thumblab up`, unless the user gives a different port or this port is taken."""
+
+LOOPBACK = "127.0.0.1"
+
+_NEAR = 20
+"""If a port is taken, this many ports above it are tried before any other free port."""
 
 _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
 """The option or the setting with which a user chooses the port of each server of `thumblab up`."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of the servers of `thumblab up`. `moved` maps a server to the usual port that it could not have."""
+
+    dagster: int
+    mlflow: int
+    scoring: int
+    moved: dict[str, int] = field(default_factory=dict)
+
+
+def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | None = None) -> Ports:
+    """Choose the ports of the next start of `thumblab up`, and write nothing.
+
+    A port that the user gives (the arguments, or `serving_port` in the settings) is never replaced. Otherwise, a server
+    gets the port of its last start. At its first start it gets its usual port, or a free port if the usual one is
+    taken. Dagster's port is also replaced at later starts, because only links in old runs of MLflow depend on it. The
+    ports of MLflow and of the scoring service stay, because links, bookmarks and what the page keeps in a browser
+    depend on them. So the result may have a port that is taken; `refuse_taken` detects that.
+    """
+    data_dir, moved = settings.data_dir, {}
+    scoring_given = settings.serving_port if "serving_port" in settings.model_fields_set else None
+    chosen = [port for port in (dagster, mlflow, scoring_given) if port is not None]
+
+    def choose(server: str, given: int | None, usual: int, host: str = LOOPBACK, movable: bool = False) -> int:
+        kept = _read_port(_memory(data_dir, server))
+        if given is not None or (kept is not None and not movable):
+            return given or kept or usual
+        port = free_port(kept or usual, host, chosen)
+        if port != (kept or usual):
+            moved[server] = kept or usual
+        chosen.append(port)
+        return port
+
+    return Ports(
+        choose("dagster", dagster, DAGSTER_PORT, movable=True),
+        choose("mlflow", mlflow, MLFLOW_PORT),
+        choose("scoring", scoring_given, settings.serving_port, settings.serving_host),
+        moved,
+    )
+
+
+def keep_ports(settings: Settings, ports: Ports) -> None:
+    """Store the ports for later starts. The port of the service is not stored if the user's settings have it."""
+    _keep_port(_memory(settings.data_dir, "dagster"), ports.dagster)
+    _keep_port(_memory(settings.data_dir, "mlflow"), ports.mlflow)
+    if "serving_port" not in settings.model_fields_set:
+        _keep_port(_memory(settings.data_dir, "scoring"), ports.scoring)
 
 
 def mlflow_port(data_dir: Path) -> int:
@@ -21,17 +79,7 @@ def mlflow_port(data_dir: Path) -> int:
 
     At the first start, the port is 5000, or a free port if 5000 is taken.
     """
-    return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
-
-
-def next_mlflow_port(data_dir: Path) -> int:
-    """Return the port that `mlflow_port` would return, but do not store it."""
-    return _read_port(data_dir / _MLFLOW_PORT) or free_port(MLFLOW_PORT)
-
-
-def keep_mlflow_port(data_dir: Path, port: int) -> None:
-    """Store `port` as the port of the lab's MLflow for this start and all later ones."""
-    _keep_port(data_dir / _MLFLOW_PORT, port)
+    return kept_port(_memory(data_dir, "mlflow"), MLFLOW_PORT)
 
 
 def kept_port(memory: Path, preferred: int = 0) -> int:
@@ -44,6 +92,11 @@ def kept_port(memory: Path, preferred: int = 0) -> int:
         port = free_port(preferred)
         _keep_port(memory, port)
     return port
+
+
+def _memory(data_dir: Path, server: str) -> Path:
+    """Return the file in the data folder that stores the port of a server."""
+    return data_dir / f"{server}-port"
 
 
 def _read_port(memory: Path) -> int | None:
@@ -62,14 +115,36 @@ def _keep_port(memory: Path, port: int) -> None:
     temporary.replace(memory)
 
 
-def free_port(preferred: int = 0) -> int:
-    """Return a port of 127.0.0.1 on which no program listens now. The result is `preferred` if that port is free."""
-    for port in (preferred, 0):
-        with socket.socket() as probe, suppress(OSError):
+def free_port(preferred: int = 0, host: str = LOOPBACK, without: Collection[int] = ()) -> int:
+    """Return a port of `host` on which no program listens now, and which is not in `without`.
+
+    The result is `preferred` if that port is free, or the first free one of the next ports.
+    """
+    near = range(preferred, min(preferred + _NEAR, 2**16)) if preferred else ()
+    for port in (*near, 0):
+        if port in without:
+            continue
+        with suppress(OSError), _bound(host, port) as bound:
+            return bound
+    raise LabError(f"no port of {host} is free; stop some of the servers on this machine")
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[int]:
+    """Take the port on every address that a name has, as asyncio's servers do, and yield it. 0 means any free port.
+
+    Raises `OSError` if the name is unknown, or if the port cannot be had on one of the addresses.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with ExitStack() as stack:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            probe = stack.enter_context(socket.socket(family, kind, protocol))
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise LabError("no port of 127.0.0.1 is free; stop some of the servers on this machine")
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((address[0], port, *address[2:]))
+            port = port or int(probe.getsockname()[1])
+        yield port
 
 
 def refuse_taken(name: str, url: str) -> None:
@@ -82,6 +157,32 @@ def refuse_taken(name: str, url: str) -> None:
         socket.create_connection((address.hostname or "", address.port or 80), 2).close()
     except OSError:
         return
-    raise LabError(
-        f"something listens on {address.netloc} already; stop it, or give {name} another port with {_OTHER_PORT[name]}"
+    raise _taken(name, address.netloc)
+
+
+def refuse_unusable(name: str, host: str, port: int) -> None:
+    """Raise LabError if this process cannot listen on the port of `host`, which is a name or an address.
+
+    The server would end with the same problem, but only seconds later and with a traceback.
+    """
+    setting = "THUMBLAB_SERVING_HOST"
+    advice = f"set {setting} to an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0"
+    try:
+        with _bound(host, port):
+            return
+    except socket.gaierror as problem:
+        raise LabError(f"{setting} is {host}, which is not a known name ({problem.strerror}); {advice}") from None
+    except OSError as problem:
+        if problem.errno == errno.EADDRINUSE:
+            raise _taken(name, host_in_url(host, port)) from None
+        if problem.errno == errno.EACCES:
+            raise LabError(
+                f"this user may not listen on port {port}; give {name} a port above 1023 with {_OTHER_PORT[name]}"
+            ) from None
+        raise LabError(f"{setting} is {host}, which cannot be used here ({problem.strerror}); {advice}") from None
+
+
+def _taken(name: str, address: str) -> LabError:
+    return LabError(
+        f"something listens on {address} already; stop it, or give {name} another port with {_OTHER_PORT[name]}"
     )

@@ -12,25 +12,35 @@ from pathlib import Path
 from typing import Self
 
 from thumblab_cli.servers import reaper
+from thumblab_cli.servers.kept_log import KeptLog
+from thumblab_cli.servers.logs import end_of_log, log_path
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
-_SPAN = 600.0
-"""If a server ends too often within this number of seconds, it is not restarted again."""
+_LONG_LIFE = 600.0
+"""If a server has run for this number of seconds, its earlier ends no longer delay its next start."""
+_END_SECONDS = 5.0
+"""The number of seconds that all servers together have to end. A server that still runs then is killed.
+
+Nothing is lost by that: what runs of Dagster have stored stays, and they are tried again at the next start.
+"""
+
+_LOG_SECONDS = 1.0
+"""The number of seconds that the processes which keep the logs have to write what the ended servers printed."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server: its name, its addresses, and the command that starts it."""
+    """A server: its name, its address, and the command that starts it."""
 
     name: str
     command: list[str]
     url: str | None
     """The address of the server. It is None for Dagster's daemon, which has no address."""
-    ready: str | None
-    """The URL that answers when the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
+    is_ready: Callable[[], bool] | None
+    """Returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
     environment: dict[str, str] = field(default_factory=dict)
     """The environment variables of this server, in addition to those of the supervisor."""
 
@@ -38,7 +48,7 @@ class Server:
 class Supervisor:
     """A context manager that starts servers. At the end of its `with` block, it ends all of them.
 
-    Each server writes its log to `<data_dir>/logs/<name>.log`.
+    The log of each server is `<data_dir>/logs/<name>.log`, see `log_keeper`.
     """
 
     def __init__(
@@ -46,28 +56,29 @@ class Supervisor:
         data_dir: Path,
         environment: dict[str, str],
         patience: float = 10.0,
-        pauses: Sequence[float] = (0.0, 5.0, 25.0),
+        pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0),
     ) -> None:
         """Set the environment and the limits of the servers.
 
         `environment` holds variables that the servers get in addition to those of this process. If this process is
         killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds before
-        the first, the second and each later restart of a server. A server is restarted at most `len(pauses)` times in
-        ten minutes.
+        the first, the second and each later restart of a server. The last of them is also the pause before all restarts
+        after it.
         """
         self._patience = patience
         self._pauses = pauses
-        self._logs = data_dir / "logs"
+        self._data_dir = data_dir
         # The logs are always UTF-8, also if the terminal has another encoding.
         self._environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment}
         self._servers: dict[str, Server] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs: dict[str, KeptLog] = {}
         self._started: dict[str, float] = {}
-        self._ends: dict[str, list[float]] = {}
+        self._ends: dict[str, int] = {}
         self._due: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        (self._data_dir / "logs").mkdir(parents=True, exist_ok=True)
         # The reaper ends the servers if this process is killed. Because the reaper has a session of its own, Ctrl-C in
         # the terminal does not end it.
         self._reaper = subprocess.Popen(
@@ -81,25 +92,30 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         for child in self._children.values():
             _signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + _END_SECONDS
         for child in self._children.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal(child, signal.SIGKILL)
-                child.wait()
+        for child in self._children.values():
             _signal(child, signal.SIGKILL)  # Workers of the server may still run after the server has ended.
+            child.wait()
             self._tell_reaper(-child.pid)
+        written_by = time.monotonic() + _LOG_SECONDS
+        for log in self._logs.values():
+            log.close(max(0.0, written_by - time.monotonic()))
         self._reaper.kill()  # All servers have ended, so the reaper has nothing left to do.
         self._reaper.communicate()
 
     def start(self, server: Server) -> None:
         """Start the server without waiting for it."""
-        with (self._logs / f"{server.name}.log").open("ab") as log:
+        if server.name in self._logs:
+            self._logs[server.name].close(_LOG_SECONDS)
+        log = self._logs[server.name] = KeptLog(log_path(self._data_dir, server.name))
+        with log.writing() as descriptor:
             self._children[server.name] = subprocess.Popen(
                 server.command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=descriptor,
                 stderr=subprocess.STDOUT,
                 env={**self._environment, **server.environment},
                 cwd=CHECKOUT,
@@ -110,23 +126,20 @@ class Supervisor:
         self._tell_reaper(self._children[server.name].pid)
 
     def wait(self, server: Server, report: Callable[[float], None] = lambda _: None) -> None:
-        """Wait until the server answers. Meanwhile call `report` repeatedly with the seconds since the server's start.
+        """Wait until the server is ready. Meanwhile call `report` repeatedly with the seconds since the server's start.
 
-        Raise LabError if a server ends, or if `server` does not answer within 180 s.
+        Raise LabError if a server ends, or if `server` is not ready within 180 s.
         """
-        import httpx
-
         deadline = time.monotonic() + _PATIENCE
-        while server.ready is not None:
+        while server.is_ready is not None:
             self.check()
             report(time.monotonic() - self._started[server.name])
-            try:
-                if httpx.get(server.ready, timeout=5, trust_env=False).status_code < 500:
-                    return
-            except httpx.HTTPError:
-                pass
+            if server.is_ready():
+                return
             if time.monotonic() > deadline:
-                raise LabError(f"{server.name} does not answer at {server.ready}; see {self._log(server.name)}")
+                at = f" at {server.url}" if server.url else ""
+                log = log_path(self._data_dir, server.name)
+                raise LabError(f"{server.name} does not answer{at} within {_PATIENCE:.0f} s; see {log}")
             time.sleep(0.2)
 
     def check(self) -> None:
@@ -138,31 +151,38 @@ class Supervisor:
     def mend(self, report: Callable[[str], None]) -> None:
         """Restart each server that has ended, and call `report` with a sentence about its end.
 
-        There is a pause before a restart. If the pause is not over, a later call restarts the server. Raise LabError if
-        a server has ended too often.
+        The pauses before the restarts grow, because a server that ends at once would otherwise take all of the
+        processor. If a pause is not over, a later call restarts the server.
         """
-        now = time.monotonic()
         for name, child in list(self._children.items()):
             if child.poll() is None:
+                with suppress(OSError):  # The system allows no further process now. A later call tries again.
+                    self._logs[name].mend()
                 continue
+            now = time.monotonic()
             if name not in self._due:
-                ends = self._ends[name] = [at for at in self._ends.get(name, []) if now - at < _SPAN] + [now]
-                if len(ends) > len(self._pauses):
-                    raise LabError(
-                        f"{self._end_of(name)}. It was started again {len(ends) - 1} times and ended each time"
-                    )
-                self._due[name] = now + self._pauses[len(ends) - 1]
-                report(f"{self._end_of(name)}. It is started again, time {len(ends)} of {len(self._pauses)}.")
+                has_lived = now - self._started[name] > _LONG_LIFE
+                self._ends[name] = 1 if has_lived else self._ends.get(name, 0) + 1
+                pause = self._pauses[min(self._ends[name], len(self._pauses)) - 1]
+                self._due[name] = now + pause
+                when = f"in {pause:.0f} s" if pause else "now"
+                report(f"{self._end_of(name)}. It is started again {when}, for time {self._ends[name]}.")
             if now >= self._due[name]:
                 del self._due[name]
                 _signal(child, signal.SIGKILL)  # Workers of the ended server may still hold its port.
                 self._tell_reaper(-child.pid)
-                self.start(self._servers[name])
+                try:
+                    self.start(self._servers[name])
+                except OSError as error:  # For example, the system allows no further process. A later call tries again.
+                    report(f"{name} cannot be started now ({error.strerror})")
 
     def _end_of(self, name: str) -> str:
         """Return a sentence with the exit status of the server and the last three lines of its log."""
-        log = self._log(name)
-        last_lines = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+        self._logs[name].wait(_LOG_SECONDS)
+        log = log_path(self._data_dir, name)
+        last_lines = ""
+        with suppress(LabError, OSError):
+            last_lines = " / ".join(end_of_log(log, 3))
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
@@ -174,9 +194,6 @@ class Supervisor:
         # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the `with` block.
         with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
-
-    def _log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
 
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -32,5 +32,5 @@ def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]
                     console.print(line, highlight=False)
 
             supervisor.wait(server, report)
-            if server.ready is not None:
+            if server.is_ready is not None:
                 console.print(f"{server.name} answers", highlight=False)

@@ -10,6 +10,7 @@ from thumblab_core.database.engine import explained, make_engine, reason_of
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -23,11 +24,9 @@ def migrate(url: str) -> None:
     raises LabError if a newer version of the lab has migrated the database.
     """
     from alembic import command
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config = _config()
     engine = make_engine(url)
     try:
         with explained(), engine.begin() as connection:
@@ -44,6 +43,21 @@ def open_database(url: str) -> Engine:
     """Migrate the database and return an engine. Raises LabError in the same cases as `migrate`."""
     migrate(url)
     return make_engine(url, pool_pre_ping=True)
+
+
+def known_revisions() -> list[str]:
+    """Return the schema versions that this version of the lab knows, the newest first."""
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:

@@ -136,7 +136,14 @@ def _embedded_url(home: Path, name: str, driver: str) -> str:
 
 def _external(settings: Settings, driver: str = "psycopg") -> "URL":
     assert settings.database_url is not None
-    return external_url(settings.database_url.get_secret_value(), driver)
+    url = external_url(settings.database_url.get_secret_value(), driver)
+    if settings.database_password is None:
+        return url
+    if url.password is not None:
+        raise LabError(
+            "THUMBLAB_DATABASE_URL has a password already; remove it there, or unset THUMBLAB_DATABASE_PASSWORD"
+        )
+    return url.set(password=settings.database_password.get_secret_value())
 
 
 def _answers(settings: Settings) -> bool:

@@ -128,6 +128,7 @@ def title_encoder(name: str) -> TextEncoder:
     `name` is `minilm`, or the path or the hub name of a sentence-transformers model. Raises `LabError` if the package
     with the weights of `minilm` is missing.
     """
-    from thumblab_core.encoders.minilm import SentenceEncoder
+    from thumblab_core.encoders.minilm import CARRIED, MiniLmEncoder
+    from thumblab_core.encoders.sentence import SentenceEncoder
 
-    return SentenceEncoder(name)
+    return MiniLmEncoder() if name == CARRIED else SentenceEncoder(name)

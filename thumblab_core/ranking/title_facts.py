@@ -60,10 +60,15 @@ def title_words(titles: Sequence[str]) -> Float32s:
     """
     if not titles:
         return np.zeros((0, WORDS), np.float32)
-    words = np.empty((len(titles), WORDS), np.float32)
-    for half, hasher in zip(np.split(words, 2, axis=1), _hashers(), strict=True):
-        half[:] = hasher.transform(titles).toarray()
+    words: Float32s = sparse_title_words(titles).toarray()
     return words
+
+
+def sparse_title_words(titles: Sequence[str]) -> Any:
+    """Return the values of `title_words` as a sparse matrix (CSR), which needs a tenth of the memory."""
+    from scipy.sparse import hstack
+
+    return hstack([hasher.transform(titles) for hasher in _hashers()], format="csr", dtype=np.float32)
 
 
 @lru_cache(maxsize=1)

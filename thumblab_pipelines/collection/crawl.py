@@ -257,4 +257,5 @@ def check_crawl(crawled: Crawled) -> list[CheckResult]:
     explanation = (
         f"{counted.kept} of {listed} videos kept, {counted.channels - excluded} of {counted.channels} channels"
     )
-    return [CheckResult("corpus", counted.kept > 0 or crawled.stopped is not None, explanation)]
+    figures = {"kept": counted.kept, "listed": listed, "channels": counted.channels, "channels_excluded": excluded}
+    return [CheckResult("corpus", counted.kept > 0 or crawled.stopped is not None, explanation, figures=figures)]

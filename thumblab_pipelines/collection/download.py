@@ -210,7 +210,15 @@ def check_thumbnails(lab: Lab, niche: str) -> list[CheckResult]:
     lost = sum(not lab.images.path(sha256).is_file() for sha256 in hashes)
     return [
         CheckResult(
-            "mostly_readable", total == 0 or readable * 2 >= total, f"{readable} of {total} thumbnails could be read"
+            "mostly_readable",
+            total == 0 or readable * 2 >= total,
+            f"{readable} of {total} thumbnails could be read",
+            figures={"thumbnails": total, "readable": readable},
         ),
-        CheckResult("stored", lost == 0, f"{len(hashes) - lost} of {len(hashes)} sampled files are in the image store"),
+        CheckResult(
+            "stored",
+            lost == 0,
+            f"{len(hashes) - lost} of {len(hashes)} sampled files are in the image store",
+            figures={"sampled": len(hashes), "lost": lost},
+        ),
     ]

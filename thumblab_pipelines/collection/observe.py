@@ -121,4 +121,5 @@ def check_observation(observed: Observed) -> list[CheckResult]:
     """
     explanation = f"{observed.observed} of {observed.due} due videos observed, {observed.gone} are gone"
     answered = observed.stopped is not None or observed.gone * 2 <= observed.due
-    return [CheckResult("answered", answered, explanation), observed.withheld]
+    figures = {"due": observed.due, "observed": observed.observed, "gone": observed.gone}
+    return [CheckResult("answered", answered, explanation, figures=figures), observed.withheld]

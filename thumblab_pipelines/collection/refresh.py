@@ -186,10 +186,16 @@ def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
         row = connection.execute(_CHECKED, {"niche": niche}).one()
     counted = row.observations - row.uncounted
     return [
-        CheckResult("collected", row.videos > 0, f"{row.videos} videos of {row.channels} channels"),
+        CheckResult(
+            "collected",
+            row.videos > 0,
+            f"{row.videos} videos of {row.channels} channels",
+            figures={"videos": row.videos, "channels": row.channels},
+        ),
         CheckResult(
             "plausible",
             row.unpublished == 0 and counted * 2 >= row.observations,
             f"{row.unpublished} of {row.observations} last seen before publication, {row.uncounted} without views",
+            figures={"observations": row.observations, "unpublished": row.unpublished, "without_views": row.uncounted},
         ),
     ]

@@ -29,19 +29,20 @@ from thumblab_pipelines.features.views_at_age import FIXED_AGES
 if TYPE_CHECKING:
     import pandas as pd
 
-CHECKS = (
-    "enough",
-    "no_leak_of_videos",
-    "no_leak_of_pictures",
-    "same_channel",
-    "whole_channels",
-    "later_is_held_out",
-    "same_era",
-    "no_future_observation",
-    "labels_hold",
-    "target_of_training_rows",
-    "one_video",
-)
+CHECKS = {
+    "enough": "There are pairs to train on and pairs to test with.",
+    "no_leak_of_videos": "Every video is in one part, and so are its pairs.",
+    "no_leak_of_pictures": "No two parts and no two folds have near-duplicates of the same picture.",
+    "same_channel": "Both videos of every pair are of one channel.",
+    "whole_channels": "All videos of a channel are in the same fold.",
+    "later_is_held_out": "No held-out video is older than a training video.",
+    "same_era": "No pair compares views that were counted by two definitions of a view.",
+    "no_future_observation": "No count was observed after the moment of the corpus.",
+    "labels_hold": "The views confirm the winner, the label and the margin of every pair.",
+    "target_of_training_rows": "The targets follow from the training videos alone.",
+    "one_video": "The pairs of pictures that one video showed are complete.",
+}
+"""What each check of a pairs release promises, by the name of the check."""
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
@@ -70,7 +71,12 @@ def check_pairs(release: Release) -> list[CheckResult]:
     as_of = release.info.get("as_of")
     sides = _Sides(corpus, pairs)
     return [
-        CheckResult("enough", counts[TRAIN] > 0 and counts[TEST] > 0, amounts),
+        CheckResult(
+            "enough",
+            counts[TRAIN] > 0 and counts[TEST] > 0,
+            amounts,
+            figures={f"pairs_{part}": n for part, n in counts.items()},
+        ),
         _result("no_leak_of_videos", "every video is in one part, and so are its pairs", _videos(corpus, sides)),
         _result("no_leak_of_pictures", "no two parts or folds share a near-duplicate", _pictures(corpus, release)),
         _result("same_channel", "every pair is of one channel", _pairs_of_two_channels(sides)),
@@ -106,9 +112,9 @@ def _result(name: str, explanation: str, faults: Iterable[str]) -> CheckResult:
     """Return a passed check with `explanation`, or a failed check that names the first of the `faults`."""
     all_faults = list(faults)
     if not all_faults:
-        return CheckResult(name, True, explanation)
+        return CheckResult(name, True, explanation, figures={"wrong_rows": 0})
     more = f"; and {len(all_faults) - _MOST_NAMED} more" if len(all_faults) > _MOST_NAMED else ""
-    return CheckResult(name, False, "; ".join(all_faults[:_MOST_NAMED]) + more)
+    return CheckResult(name, False, "; ".join(all_faults[:_MOST_NAMED]) + more, figures={"wrong_rows": len(all_faults)})
 
 
 def _videos(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:

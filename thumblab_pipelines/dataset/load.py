@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.ranking.title_facts import sparse_title_words, title_facts
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.dataset.one_video import OneVideoPairs, read_pair_vectors
 from thumblab_pipelines.dataset.retained_pairs import deleted_videos
@@ -58,6 +60,16 @@ class Dataset:
         if "picture_words" not in self.videos:
             return [None] * len(self.videos)
         return [words if isinstance(words, str) else None for words in self.videos.picture_words]
+
+    @cached_property
+    def title_facts(self) -> Float32s:
+        """Facts about each title, as `thumblab_core.ranking.title_facts` describes them. They are computed once."""
+        return title_facts(self.videos.title.tolist())
+
+    @cached_property
+    def title_words(self) -> Any:
+        """The hashed words of each title, as a sparse matrix. They are computed once."""
+        return sparse_title_words(self.videos.title.tolist())
 
     def rows(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part."""

@@ -11,10 +11,11 @@ from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.from_export import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
 from thumblab_pipelines.progress import Progress
 
@@ -54,7 +55,9 @@ def add_exported_channel(
         given = GivenExports(files, config.name or None, config.niche or None, columns=config.columns)
         reporter = ImportReporter(_writer(context, folder), files)
         try:
-            _, added = add_exports(opened, given, mlflow.connect, _listener(context, reporter, lab.progress(context)))
+            with observed_moves(opened, context, "the job add_channel"):
+                listener = _listener(context, reporter, lab.progress(context))
+                _, added = add_exports(opened, given, mlflow.connect, listener)
         except LabError as error:
             if not error.transient:  # After a transient error, Dagster runs this step again, with the same exports.
                 reporter.failed(error)
@@ -69,7 +72,7 @@ def add_exported_channel(
 # wait for a refresh of the niche, which may take hours.
 @dg.job(
     op_retry_policy=RETRY,
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | URGENT,
     description="Make a channel from exports of YouTube Studio, and adapt answers to it. The service starts this job.",
 )
 def add_channel() -> None:

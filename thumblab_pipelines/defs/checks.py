@@ -7,6 +7,7 @@ import dagster as dg
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.videos.deletion import CHECK
 
 
 class Confirmation(dg.Config):
@@ -28,22 +29,29 @@ def explained() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=error.transient) from error
 
 
-def blocking(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
+FINISHED = {"finished": "The run did all its work. If not, the day's quota ended it, and the next run continues."}
+"""The description of the advisory check `finished`, see `thumblab_pipelines.checks.finished`."""
+
+NOT_TOO_MANY = {
+    CHECK: "The run deleted every video that was due. It deletes none if they are too many, unless a person confirms."
+}
+
+
+def blocking(asset: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
     """Return specs of checks that stop all dependent assets if they fail. The checked asset returns the results.
 
-    `names` are the names of checks without a description. `described` maps the name of each check with a description to
-    this description.
+    `described` has what each check promises, by the name of the check.
     """
-    return _specs(asset, dict.fromkeys(names) | described, blocking=True)
+    return _specs(asset, described, blocking=True)
 
 
-def advisory(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
+def advisory(asset: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
     """Return specs of checks that only warn. If they fail, dependent assets still run. See `blocking` for
     `described`."""
-    return _specs(asset, dict.fromkeys(names) | described, blocking=False)
+    return _specs(asset, described, blocking=False)
 
 
-def _specs(asset: str, checks: Mapping[str, str | None], blocking: bool) -> Sequence[dg.AssetCheckSpec]:
+def _specs(asset: str, checks: Mapping[str, str], blocking: bool) -> Sequence[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
         for name, description in checks.items()
@@ -57,7 +65,7 @@ def results(checks: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
             severity=dg.AssetCheckSeverity.WARN if check.advisory else dg.AssetCheckSeverity.ERROR,
             passed=check.passed,
             check_name=check.name,
-            metadata={"explanation": check.explanation},
+            metadata={"explanation": check.explanation, **check.figures},
             description=check.explanation,
         )
         for check in checks

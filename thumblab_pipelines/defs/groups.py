@@ -1,4 +1,4 @@
-"""Define the arguments that all assets of a group share: partitions, owners, retries and freshness."""
+"""Define the arguments that assets share: partitions, owners, retries, freshness and pools."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,25 @@ niche_partitions = dg.StaticPartitionsDefinition(list(NICHES))
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+ENCODER, YOUTUBE, TRAINER = "encoder", "youtube", "trainer"
+"""Pools. Steps in the same pool run one at a time, also if they belong to different runs; dagster.yaml sets the limit.
+
+Steps in `ENCODER` compute with the image and text models and use all cores. Steps in `YOUTUBE` spend the day's quota.
+Steps in `TRAINER` train.
+"""
+
+BY_NICHE: dict[str, Any] = {
+    "partitions_def": niche_partitions,
+    # A backfill makes one run per niche. If one of them fails, the other niches are still refreshed, and only the run
+    # of the failed niche is repeated.
+    "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+}
+"""Arguments of assets that have a partition for each niche."""
+
 LIBRARY: dict[str, Any] = {
+    **BY_NICHE,
     "group_name": "library",
     "owners": OWNERS,
-    "partitions_def": niche_partitions,
     "retry_policy": RETRY,
     # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. Dagster's
     # UI then shows that the asset is late.

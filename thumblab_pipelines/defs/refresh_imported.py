@@ -6,13 +6,14 @@ import dagster as dg
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.checks import explained
-from thumblab_pipelines.defs.groups import RETRY
+from thumblab_pipelines.defs.groups import ENCODER, RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_all
 
 
 @dg.op(
-    description="Encodes, measures, indexes and serves the lab's videos. Then trains and serves a model. Needs no API key."
+    pool=ENCODER,
+    description="Encodes, measures, indexes and serves the lab's videos. Then trains and serves a model. Needs no API key.",
 )
 def serve_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from thumblab_core.database.urls import database_url
+from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.tracking import Tracker
@@ -30,6 +31,23 @@ class LabResource(dg.ConfigurableResource):
     )
     _settings: Settings | None = PrivateAttr(default=None)
     _listener: Progress | None = PrivateAttr(default=None)
+    _used: Lab | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Check the config. The lab itself is opened by the first step or sensor that needs it, see `open`.
+
+        A step can be retried if the database does not answer. A failed set-up would fail the whole run at once.
+        """
+        if self.data_dir and not Path(self.data_dir).is_absolute():
+            raise LabError(f"data_dir is {self.data_dir!r}; give the whole path, which begins with a slash")
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Close the idle connections after a run. Its process may live on, as that of `thumblab demo` does.
+
+        After the tick of a sensor they stay open, because the next tick needs them 15 seconds later.
+        """
+        if self._used is not None and context.dagster_run is not None:
+            self._used.engine.dispose()
 
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
@@ -49,7 +67,8 @@ class LabResource(dg.ConfigurableResource):
             chosen = chosen.in_folder(Path(self.data_dir))
         # The URL is computed on every call. If the embedded database server has stopped, `database_url` starts it
         # again.
-        return _opened(chosen, database_url(chosen))
+        self._used = _opened(chosen, database_url(chosen))
+        return self._used
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
         """Return a listener that logs the progress every few seconds. The UI of Dagster shows these log lines."""

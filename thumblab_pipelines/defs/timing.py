@@ -1,4 +1,4 @@
-"""Define when and how long jobs run: the time zone, a schedule that runs a job for every niche, and a time limit."""
+"""Define when, how long and how urgently jobs run: the time zone, schedules, a time limit and priorities."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,15 @@ import dagster as dg
 from thumblab_core.niches import NICHES
 
 HOBART = "Australia/Hobart"
+
+
+URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, -5))
+"""Tags with the priority of a run, both in the queue of runs and in the pools.
+
+`URGENT`: a person waits, or a moment passes that does not come back, such as the age at which views are observed.
+`DAILY`: what keeps the answers fresh. `BACKGROUND`: what may wait for days, such as the crawl and the encoding of what it
+has found. Runs without a tag have the priority 0.
+"""
 
 
 def max_runtime(hours: float) -> dict[str, str]:

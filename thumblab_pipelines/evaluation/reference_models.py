@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float64s, Rows
-from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.trend import local_trend, publication_days
@@ -71,7 +70,7 @@ def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
 
 def title_features(data: Dataset) -> Float64s:
     """Return each title's vector, followed by 20 numbers that describe its wording, [n, d_t + 20]."""
-    return np.hstack([data.titles, title_facts(data.videos.title.tolist())]).astype(np.float64)
+    return np.hstack([data.titles, data.title_facts]).astype(np.float64)
 
 
 def image_components(data: Dataset, known: Rows) -> Float64s:

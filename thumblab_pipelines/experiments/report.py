@@ -130,8 +130,12 @@ def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[Chec
             f"{_numbers(against)} disagree: {against[0].experiment.contradiction}; check the outcome and shares"
         )
     return [
-        CheckResult("pictures", not without, pictures),
-        CheckResult("consistent", not against, consistent, advisory=True),
+        CheckResult(
+            "pictures", not without, pictures, figures={"experiments": len(stored), "without_pictures": len(without)}
+        ),
+        CheckResult(
+            "consistent", not against, consistent, True, {"with_shares": with_shares, "contradictions": len(against)}
+        ),
     ]
 
 

@@ -101,4 +101,5 @@ def check_baselines(baselines: Baselines) -> list[CheckResult]:
         f"{baselines.silent} more whose median video has no views"
     )
     most = (baselines.channels + baselines.silent) * _MOST_SILENT
-    return [CheckResult("positive", baselines.silent <= most, explanation)]
+    figures = {"channels": baselines.channels, "channels_without_views": baselines.silent}
+    return [CheckResult("positive", baselines.silent <= most, explanation, figures=figures)]

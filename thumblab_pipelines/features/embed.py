@@ -260,11 +260,18 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
             "complete",
             not broken and row.image_vectors >= 0.99 * pictures and row.title_vectors == titles,
             explanation,
+            figures={
+                "thumbnails": row.pictures,
+                "thumbnail_vectors": row.image_vectors,
+                "titles": row.titles,
+                "title_vectors": row.title_vectors,
+            },
         ),
         CheckResult(
             "unit_length",
             row.odd_images + row.odd_titles == 0,
             f"{row.odd_images + row.odd_titles} vectors have another length",
+            figures={"odd_vectors": row.odd_images + row.odd_titles},
         ),
     ]
 

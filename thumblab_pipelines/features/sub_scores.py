@@ -192,6 +192,16 @@ def check_features(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         row = connection.execute(statement).one()
     return [
-        CheckResult("complete", row.measured >= 0.99 * row.pictures, f"{row.measured} of {row.pictures} thumbnails"),
-        CheckResult("in_range", row.outside == 0, f"{row.outside} thumbnails with a sub-score outside 0 to 1"),
+        CheckResult(
+            "complete",
+            row.measured >= 0.99 * row.pictures,
+            f"{row.measured} of {row.pictures} thumbnails",
+            figures={"thumbnails": row.pictures, "measured": row.measured},
+        ),
+        CheckResult(
+            "in_range",
+            row.outside == 0,
+            f"{row.outside} thumbnails with a sub-score outside 0 to 1",
+            figures={"outside": row.outside},
+        ),
     ]

@@ -106,12 +106,25 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
-        CheckResult("intact", True, f"{len(release.files)} files match their checksums; {len(index)} vectors"),
+        CheckResult(
+            "intact",
+            True,
+            f"{len(release.files)} files match their checksums; {len(index)} vectors",
+            figures={"files": len(release.files), "vectors": len(index)},
+        ),
         CheckResult("encoder", same_encoder, f"made with {index.encoder}, the settings say {expected}"),
         CheckResult(
-            "finds_itself", not lost, f"{len(rows) - len(lost)} of {len(rows)} sampled videos are their own nearest"
+            "finds_itself",
+            not lost,
+            f"{len(rows) - len(lost)} of {len(rows)} sampled videos are their own nearest",
+            figures={"sampled": len(rows), "lost": len(lost)},
         ),
-        CheckResult("size", not shrunk, f"{len(index)} thumbnails; {served_count} are served now"),
+        CheckResult(
+            "size",
+            not shrunk,
+            f"{len(index)} thumbnails; {served_count} are served now",
+            figures={"thumbnails": len(index), "served_now": served_count},
+        ),
     ]
 
 
@@ -181,7 +194,8 @@ def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
     served = lab.releases.serving.current_id(INDEX, expected.scope)
     order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
     passed = served in order and order[served] >= expected.order
-    return [CheckResult("pointer", passed, f"{expected.scope} serves {served}")]
+    behind = sum(place > expected.order for place in order.values())
+    return [CheckResult("pointer", passed, f"{expected.scope} serves {served}", figures={"newer_releases": behind})]
 
 
 def _builds(lab: Lab, niche: str) -> list[Release]:

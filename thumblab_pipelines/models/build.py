@@ -181,19 +181,36 @@ def check_model(lab: Lab, release: Release) -> list[CheckResult]:
     enough = future.pairs >= _LEAST_PAIRS
     auc = future.value if future.value is not None else float("nan")
     return [
-        CheckResult("intact", True, f"{len(release.files)} files match their checksums"),
+        CheckResult(
+            "intact",
+            True,
+            f"{len(release.files)} files match their checksums",
+            figures={"files": len(release.files)},
+        ),
         CheckResult(
             "encoders",
             encoders == expected,
             f"trained on {' and '.join(encoders)}; the settings name {' and '.join(expected)}",
+            figures={"of_the_settings": int(encoders == expected)},
         ),
         CheckResult(
             "alive",
             alive,
             "finite and different scores for different inputs" if alive else "the scores are constant or not finite",
+            figures={"standard_deviation": float(np.nan_to_num(outputs.score.std()))},
         ),
-        CheckResult("judged", enough, f"{future.pairs} held-out pairs; at least {_LEAST_PAIRS} are needed"),
-        CheckResult("beats_chance", enough and auc > 0.5, f"AUC {auc:.3f} on the future of known channels"),
+        CheckResult(
+            "judged",
+            enough,
+            f"{future.pairs} held-out pairs; at least {_LEAST_PAIRS} are needed",
+            figures={"held_out_pairs": future.pairs},
+        ),
+        CheckResult(
+            "beats_chance",
+            enough and auc > 0.5,
+            f"AUC {auc:.3f} on the future of known channels",
+            figures={} if np.isnan(auc) else {"auc": auc},
+        ),
     ]
 
 

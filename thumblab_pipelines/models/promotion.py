@@ -185,9 +185,11 @@ def failed_checks(lab: Lab, release: Release) -> list[str]:
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
     """Check that the served release is `expected`. An advisory check says whether the challenger was promoted."""
     served = lab.releases.serving.current_id(MODEL, ALL)
+    as_expected = served == expected.release_id
+    differences = {f"auc_difference_{one.question}": float(one.difference) for one in decision.comparisons}
     return [
-        CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),
-        CheckResult("promoted", decision.promoted, decision.reason, advisory=True),
+        CheckResult("pointer", as_expected, f"the service reads {served}", figures={"as_expected": int(as_expected)}),
+        CheckResult("promoted", decision.promoted, decision.reason, advisory=True, figures=differences),
     ]
 
 

@@ -121,11 +121,17 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
     skipped = f"{len(result.problems)} of {result.rows} rows skipped, {len(result.refused)} reports refused"
     first = next(iter([*result.refused, *(problem.problem for problem in result.problems)]), "")
     return [
-        CheckResult("readable", readable, skipped + (f"; the first: {first}" if first else "")),
+        CheckResult(
+            "readable",
+            readable,
+            skipped + (f"; the first: {first}" if first else ""),
+            figures={"rows": result.rows, "rows_skipped": len(result.problems), "reports_refused": len(result.refused)},
+        ),
         CheckResult(
             "plausible",
             result.impressions < _MIN_IMPRESSIONS or rate <= _MAX_CLICK_THROUGH_RATE,
             f"{rate:.2%} of {result.impressions:,} impressions were clicked",
+            figures={"impressions": result.impressions, "click_through_rate": rate},
         ),
     ]
 

@@ -86,8 +86,16 @@ def check_quality(qualities: Sequence[ReleaseQuality], keeps: bool) -> list[Chec
     if judged:
         calibrated = "; ".join(_confidence(*one) for one in off or judged)
     return [
-        CheckResult("enough_outcomes", claimed + ordered >= LEAST_PAIRS, enough, advisory=True),
-        CheckResult("calibrated", not off, calibrated, advisory=True),
+        CheckResult(
+            "enough_outcomes",
+            claimed + ordered >= LEAST_PAIRS,
+            enough,
+            True,
+            {"decided_pairs": claimed, "ordered_pairs": ordered},
+        ),
+        CheckResult(
+            "calibrated", not off, calibrated, True, {"releases_judged": len(judged), "releases_off": len(off)}
+        ),
     ]
 
 

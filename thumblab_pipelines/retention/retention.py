@@ -197,4 +197,5 @@ def check_retention(lab: Lab, niche: str, retained: Retained) -> list[CheckResul
     holding = [str(release) for release in stale]
     holding += [f"{ADAPTER}/{channel_id}: {why}" for channel_id, why in retained.adapters.failed.items()]
     explanation = "; ".join([deleted, f"{len(holding)} releases still hold deleted videos", *holding[:_RELEASES_NAMED]])
-    return [CheckResult("forgotten_everywhere", not holding, explanation), retained.withheld]
+    figures = {"deleted": sum(retained.deleted.values()), "releases_that_hold_deleted_videos": len(holding)}
+    return [CheckResult("forgotten_everywhere", not holding, explanation, figures=figures), retained.withheld]

@@ -23,7 +23,6 @@ import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST
-from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
@@ -107,13 +106,12 @@ def context_features(data: Dataset, rows: Rows) -> Float32s:
     row of the block has a chosen length.
     """
     videos, days = data.videos, publication_days(data.videos)
-    titles = videos.title.tolist()
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)
     logs = np.stack([_log_length(videos, rows), np.log(videos.age_hours.to_numpy(float))], axis=1)
     blocks = [
         _scaled(data.titles, 1.0, rows),
-        _scaled(title_facts(titles), FACTS_LENGTH, rows),
-        title_words(titles),
+        _scaled(data.title_facts, FACTS_LENGTH, rows),
+        data.title_words.toarray(),
         _scaled(np.hstack([logs, np.sin(angles), np.cos(angles)]), 1.0, rows),
     ]
     return np.concatenate(blocks, axis=1, dtype=np.float32)

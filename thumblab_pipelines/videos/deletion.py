@@ -127,4 +127,5 @@ class Deletion:
 
     def check(self) -> CheckResult:
         """Return the asset check, which fails if any video was withheld."""
-        return CheckResult(CHECK, not self.withheld, self.explanation)
+        figures = {"deleted": self.deleted.total(), "withheld": self.withheld.total(), "limit": self._most}
+        return CheckResult(CHECK, not self.withheld, self.explanation, figures=figures)

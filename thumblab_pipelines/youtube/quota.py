@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, select, text
 
 from thumblab_core.database.tables import quota_ledger
 from thumblab_core.errors import LabError
@@ -90,8 +90,7 @@ class Ledger:
     @classmethod
     def of(cls, engine: Engine, settings: Settings, keep: Mapping[str, int] | None = None) -> Self:
         """Return a ledger with the limits of the settings."""
-        limits = {UNITS: settings.quota_units, SEARCHES: settings.quota_searches, STATS: settings.quota_stats}
-        return cls(engine, limits, keep)
+        return cls(engine, _limits(settings), keep)
 
     def reserve(self, bucket: str, now: datetime) -> None:
         """Reserve one call of the bucket.
@@ -132,22 +131,35 @@ class Ledger:
 
     def balances(self, now: datetime) -> list[Balance]:
         """Return the balance of every bucket on the day of `now`."""
-        statement = select(quota_ledger).where(quota_ledger.c.day == pacific_day(now))
         with self._engine.connect() as connection:
-            rows = {row.bucket: row for row in connection.execute(statement)}
-        return [
-            Balance(
-                bucket,
-                self._limits[bucket],
-                rows[bucket].spent if bucket in rows else 0,
-                bucket in rows and rows[bucket].exhausted_at is not None,
-            )
-            for bucket in BUCKETS
-        ]
+            return _balances(connection, self._limits, now)
 
     def _count(self, bucket: str, calls: int) -> None:
         with self._lock:
             self.spent[bucket] += calls
+
+
+def balances_of(connection: Connection, settings: Settings, now: datetime) -> list[Balance]:
+    """Return the balance of every bucket on the day of `now`, with the limits of the settings."""
+    return _balances(connection, _limits(settings), now)
+
+
+def _balances(connection: Connection, limits: Mapping[str, int], now: datetime) -> list[Balance]:
+    statement = select(quota_ledger).where(quota_ledger.c.day == pacific_day(now))
+    rows = {row.bucket: row for row in connection.execute(statement)}
+    return [
+        Balance(
+            bucket,
+            limits[bucket],
+            rows[bucket].spent if bucket in rows else 0,
+            bucket in rows and rows[bucket].exhausted_at is not None,
+        )
+        for bucket in BUCKETS
+    ]
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    return {UNITS: settings.quota_units, SEARCHES: settings.quota_searches, STATS: settings.quota_stats}
 
 
 def pacific_day(now: datetime) -> date:

@@ -40,6 +40,7 @@ class AdapterChoice:
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
     nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, if it was measured.
     `title` is the title of the channel, if it is known.
+    `trained_on` says whether the model was trained on videos of the channel.
     """
 
     channel_id: str
@@ -48,6 +49,7 @@ class AdapterChoice:
     reason: str | None = None
     own_past: Skill | None = None
     title: str | None = None
+    trained_on: bool = False
 
 
 class ServedAdapters:
@@ -88,7 +90,8 @@ class ServedAdapters:
         if added is not None:
             fault = added.about.fault(model.release_id)
             if fault is None:
-                return AdapterChoice(channel_id, added.adapter, added.release_id, own_past=added.own_past)
+                trained_on = isinstance(self._load_own(channel_id, model), Adapter)
+                return AdapterChoice(channel_id, added.adapter, added.release_id, None, added.own_past, trained_on)
             reason = f"the added channel adapter of {channel_id} is not used, because {fault}; {again}"
         return self._choose_own(channel_id, model, reason)
 
@@ -97,15 +100,19 @@ class ServedAdapters:
 
         `reason` says why the channel's added adapter is not used. It is None if the channel has no added adapter.
         """
-        own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
+        own = self._load_own(channel_id, model)
         if isinstance(own, Adapter):
             instead = reason and f"{reason}; until then the model's own channel adapter is used"
-            return AdapterChoice(channel_id, own, None, instead)
+            return AdapterChoice(channel_id, own, None, instead, trained_on=True)
         if isinstance(own, LabError):
             damaged = f"the model's own channel adapter of {channel_id} cannot be read ({own}); promote another model"
             return AdapterChoice(channel_id, None, None, reason or damaged)
         unknown = f"the lab has no channel adapter for {channel_id}; add one with `thumblab channel add {channel_id}`"
         return AdapterChoice(channel_id, None, None, reason or unknown)
+
+    def _load_own(self, channel_id: str, model: "Loaded[TrainedRanker]") -> Adapter | LabError | None:
+        """Return the model's own adapter of the channel, or None if the model was not trained on this channel."""
+        return _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
         """Return the channel's added adapter, or None if there is none. Raises `LabError` if it cannot be loaded."""

@@ -16,10 +16,11 @@ def measured_skill(
     """Return the channels on which the model's skill at a question counts for a request, and this skill.
 
     The channels are a split of the evaluation: the one whose channels are like the channel of the request. Without a
-    usable adapter, these are the unseen channels. With one of the model's own adapters, these are the known channels.
-    With an added adapter, these are the unseen channels with adapters. A lab with few channels cannot evaluate the
-    latter. Then the adapter's skill on the channel's own past counts, for packages. This skill was measured on videos
-    that differ in title and picture, so it proves nothing for pictures under one title.
+    usable adapter, these are the unseen channels. With an adapter of a channel that the model was trained on, these are
+    the known channels, also if the adapter was added later. With an adapter of another channel, these are the unseen
+    channels with adapters. A lab with few channels cannot evaluate the latter. Then the adapter's skill on the channel's
+    own past counts, for packages. This skill was measured on videos that differ in title and picture, so it proves
+    nothing for pictures under one title.
 
     The skill is None if it was not measured. For pictures under one title, the skill of an older model may be that of
     `PACKAGE`, see `read_skills`.
@@ -44,4 +45,4 @@ def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None, que
 def _split_of(channel: AdapterChoice | None) -> str:
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
-    return FUTURE if channel.release is None else ADAPTED
+    return FUTURE if channel.trained_on else ADAPTED

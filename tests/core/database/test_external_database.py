@@ -24,6 +24,10 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from stored_library import fill
 
+from thumblab_cli.doctor import database as doctor
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Level
+from thumblab_cli.doctor.machine import Machine
 from thumblab_cli.main import cli
 from thumblab_cli.servers.lab_servers import mlflow_server
 from thumblab_core.database import nearest, nearest_index, schema
@@ -146,6 +150,14 @@ def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no
 def locks(url: str) -> Any:
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     return do(url, f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database}")
+
+
+def test_the_doctor_examines_a_database_behind_a_transaction_pooler(
+    pooler: int, migrated_database: NewDatabase
+) -> None:
+    (finding,) = doctor.database(Examined(through(pooler, migrated_database()), Machine.this()))
+    assert finding.level is Level.OK
+    assert finding.what.startswith("an external server behind a pooler, PostgreSQL ")
 
 
 def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int, new_database: NewDatabase) -> None:

@@ -5,6 +5,7 @@ ended.
 """
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 from server_processes import KEEP, USE, finish, home_of, postmaster, python, running, soon, sql, user, watchers
 
+from thumblab_cli.doctor import database as doctor
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Level
+from thumblab_cli.doctor.machine import Machine
 from thumblab_core.database.urls import named_database_url, status
 from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
@@ -100,6 +105,65 @@ def test_a_process_whose_server_was_killed_can_start_it_again(data_dir: Path) ->
     assert asker.stdout.readline() == "again\n"
     assert postmaster(data_dir).pid != first.pid
     finish(asker, "\n")
+
+
+WATCH = """
+import json, sys
+from thumblab_cli.servers import database_watch
+from thumblab_core.settings import settings
+database_watch.MOST_BYTES = 1
+watch = database_watch.DatabaseWatch(settings(), pauses=(0, 300))
+for _ in sys.stdin:
+    reports = []
+    watch.mend(reports.append)
+    print(json.dumps(reports), flush=True)
+"""
+
+
+def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path) -> None:
+    """Watch the server in a process that does so as `thumblab up` does."""
+    watch = python(data_dir, WATCH)
+
+    def mend() -> list[str]:
+        assert watch.stdin is not None
+        assert watch.stdout is not None
+        watch.stdin.write("\n")
+        watch.stdin.flush()
+        reports: list[str] = json.loads(watch.stdout.readline())
+        return reports
+
+    log = home_of(data_dir) / "log"
+    with user(data_dir):
+        sql(data_dir, "CREATE TABLE kept AS SELECT 7 AS n")
+        assert mend() == []
+        assert log.stat().st_size == 0
+        first = postmaster(data_dir)
+        first.kill()
+        assert soon(lambda: not cluster.reachable(home_of(data_dir)))
+        (report,) = mend()
+        assert (
+            report
+            == f"the lab's database has ended; its log is {data_dir}/postgres/log. It is started again, for time 1."
+        )
+        assert sql(data_dir, "SELECT n FROM kept") == 7
+        assert postmaster(data_dir).pid != first.pid
+        assert log.stat().st_size > 0, "the server goes on at the new end of its log"
+        server.stop(Settings(_env_file=None, data_dir=data_dir), force=True)
+        assert mend() == [], "the pause before the second start is not over"
+    finish(watch)
+
+
+def test_the_doctor_starts_no_server_and_waits_for_one_that_is_stopping(data_dir: Path) -> None:
+    examined = Examined(Settings(_env_file=None, data_dir=data_dir), Machine.this())
+    assert [finding.level for finding in doctor.database(examined)] == [Level.SKIPPED]
+    assert not running(data_dir)
+    with user(data_dir):
+        (finding,) = doctor.database(examined)
+        assert (finding.level, finding.mend) == (Level.WARNING, "thumblab db migrate")
+        sql(data_dir, "CREATE TABLE IF NOT EXISTS large AS SELECT generate_series(1, 100000)")
+    while running(data_dir):
+        (finding,) = doctor.database(examined)
+        assert finding.level is not Level.ERROR, f"{finding}: a server that stops because nobody uses it is no fault"
 
 
 def test_the_next_command_recovers_from_kill_9_of_server_watcher_and_user(data_dir: Path) -> None:

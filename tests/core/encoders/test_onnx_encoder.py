@@ -185,11 +185,11 @@ def test_a_picture_with_a_nan_vector_is_reported_and_does_not_affect_the_others(
 
 
 def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_warm_up(relative: Path) -> None:
-    from thumblab_core.encoders.minilm import SentenceEncoder
+    from thumblab_core.encoders.minilm import MiniLmEncoder
     from thumblab_serving.loading.encoding import Encoders
     from thumblab_serving.loading.sent_picture import SentPicture
 
-    encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
+    encoders = Encoders(MiniLmEncoder(), lambda _: OnnxEncoder(relative))
     fingerprint = encoders.image("any").fingerprint  # This call warms the encoder up with a black picture.
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, SentPicture(white)))

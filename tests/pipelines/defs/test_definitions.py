@@ -1,5 +1,8 @@
 """Tests of the exact set of definitions that Dagster loads, so that no asset can disappear unnoticed."""
 
+import importlib.metadata
+import re
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,40 +15,59 @@ LIBRARY = {
     "raw_videos", "thumbnails", "embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index",
 }  # fmt: skip
 COLLECTION = {"crawled_videos", "true_ctr", "experiments"}
-TABLES = {"videos"}
-"""The tables that Dagster shows as assets but does not materialize. `raw_videos` and `crawled_videos` write to them."""
+TABLES = {"videos", "kept_predictions"}
+"""The tables that Dagster shows as assets but does not materialize."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS = {"prediction_quality"}
+BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality"}
+"""The assets that no schedule makes unless a person turns the schedule on."""
 
 GROUPS = {
     "collection": COLLECTION,
-    "library": LIBRARY | TABLES,
+    "library": LIBRARY | {"videos"},
     "upkeep": UPKEEP,
     "ranking": RANKING,
-    "predictions": PREDICTIONS,
+    "predictions": PREDICTIONS | {"kept_predictions"},
 }
 ON_REQUEST = {"true_ctr", "experiments", "prediction_quality"}
 """The assets that are materialized only if a person asks for it. They are not partitioned by niche."""
 
-GRAPH = {
+GRAPH: dict[str, set[str]] = {
     "raw_videos": set(),
     "crawled_videos": set(),
     "videos": {"raw_videos", "crawled_videos"},
     "view_history": {"videos"},
     "retention": {"videos"},
-    "true_ctr": set(),
-    "experiments": set(),
+    "true_ctr": {"videos"},
+    "experiments": {"videos"},
     "thumbnails": {"raw_videos", "videos"},
     "channel_baselines": {"raw_videos", "videos"},
-    "embeddings": {"thumbnails"},
-    "visual_features": {"thumbnails", "embeddings"},
-    "faiss_index": {"embeddings", "channel_baselines", "visual_features"},
-    "served_index": {"faiss_index"},
-    "training_pairs": {"channel_baselines", "visual_features", "embeddings", "faiss_index"},
-    "ranking_model": {"training_pairs"},
+    "embeddings": {"thumbnails", "videos", "experiments"},
+    "visual_features": {"thumbnails", "videos", "embeddings"},
+    "faiss_index": {"embeddings", "channel_baselines", "visual_features", "thumbnails", "videos"},
+    "served_index": {"faiss_index", "videos"},
+    "training_pairs": {
+        "videos",
+        "thumbnails",
+        "embeddings",
+        "visual_features",
+        "view_history",
+        "crawled_videos",
+        "true_ctr",
+        "experiments",
+    },
+    "ranking_model": {"training_pairs", "videos"},
     "served_model": {"ranking_model"},
-    "prediction_quality": {"experiments", "videos", "thumbnails", "view_history", "served_model"},
+    "kept_predictions": {"served_index", "served_model"},
+    "prediction_quality": {
+        "kept_predictions",
+        "experiments",
+        "videos",
+        "thumbnails",
+        "view_history",
+        "served_model",
+    },
 }
 
 CHECKS = {
@@ -98,6 +120,17 @@ CHECKS = {
     ("prediction_quality", "calibrated"),
 }
 
+LAB_CHECKS = {
+    ("raw_videos", "as_many_as_usual"),
+    ("thumbnails", "downloads_succeed"),
+    ("embeddings", "vectors_as_before"),
+    ("visual_features", "sub_scores_as_before"),
+    ("served_index", "recall"),
+    ("served_model", "beats_simple_rankings"),
+    ("prediction_quality", "answers_calibrated"),
+}
+"""The checks that run without their assets. The job `check_lab` runs all of them."""
+
 
 @pytest.fixture(scope="module")
 def definitions() -> dg.Definitions:
@@ -124,27 +157,34 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The tables are in the group `library`, but assets in the group of `raw_videos` write and read them. So the tables
-    # get the place of `raw_videos`.
-    order |= dict.fromkeys(TABLES, order["raw_videos"])
-    arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
+    # The table `videos` is in the group `library`, but assets of every group write or read it.
+    arrows = {
+        (dep.asset_key.to_user_string(), name)
+        for name, spec in specs.items()
+        for dep in spec.deps
+        if "videos" not in (dep.asset_key.to_user_string(), name)
+    }
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
 
 def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) -> None:
     checks = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
-    assert set(checks) == CHECKS
+    assert set(checks) == CHECKS | LAB_CHECKS
     advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
-    assert advisory == {"finished", "promoted", "consistent", "enough_outcomes", "calibrated"}
+    own = {"finished", "promoted", "consistent", "enough_outcomes", "calibrated"}
+    assert advisory == own | {name for _, name in LAB_CHECKS}
+    assert [key for key, spec in checks.items() if len(spec.description or "") < 25] == []
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
     assert {asset for asset, _ in CHECKS} == set(specs) - TABLES
 
 
-def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec]) -> None:
-    for name in LIBRARY | UPKEEP | TABLES | {"crawled_videos"}:
+def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
+    for name in LIBRARY | UPKEEP | {"videos", "crawled_videos"}:
         partitions = specs[name].partitions_def
+        policy = None if name == "videos" else graph.get(specs[name].key).backfill_policy
+        assert name == "videos" or (policy is not None and policy.max_partitions_per_run == 1)
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
     assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST)
@@ -157,9 +197,8 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # A freshness policy says how often an asset must be made. The assets in `ON_REQUEST` have none, because they
-        # are made only when a person wants it. The tables have none, because Dagster does not materialize them.
-        assert (spec.freshness_policy is not None) == (name not in TABLES | ON_REQUEST), name
+        # A freshness policy says how often an asset must be made. An asset that no schedule makes cannot keep one.
+        assert (spec.freshness_policy is not None) == (name not in TABLES | BY_HAND), name
         assert spec.automation_condition is None, (
             "the schedules already start this asset, and an automation condition would start it a second time"
         )
@@ -184,8 +223,11 @@ JOBS = {
     "embed_library": {"embeddings", "faiss_index", "served_index"},
     "serve_model": {"served_model"},
     "judge_predictions": PREDICTIONS,
+    "check_lab": set(),
 }
-UNPARTITIONED = {"train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel"}
+UNPARTITIONED = {
+    "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
+}  # fmt: skip
 
 
 def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
@@ -213,14 +255,18 @@ def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -
     """
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
-    assert outside == TABLES
-    assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] == []
+    assert outside <= {"videos", "experiments"}
+    # Dagster's UI asks only about partitions that were never made. `experiments` has none.
+    assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] in ([], ["experiments"])
+    assert graph.get(dg.AssetKey("experiments")).partitions_def is None
 
 
 def test_each_job_includes_the_checks_of_its_assets(definitions: dg.Definitions) -> None:
     for name, assets in JOBS.items():
         keys = definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
-        assert {(k.asset_key.to_user_string(), k.name) for k in keys} == {c for c in CHECKS if c[0] in assets}
+        assert {(k.asset_key.to_user_string(), k.name) for k in keys} == (
+            LAB_CHECKS if name == "check_lab" else {check for check in CHECKS if check[0] in assets}
+        )
 
 
 def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
@@ -236,6 +282,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         "weekly_training": ("train_ranker", "0 5 * * 1", running),
         # By default, the scoring service keeps no predictions, so this job would have nothing to measure.
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
+        "daily_checks": ("check_lab", "30 6 * * *", running),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}
@@ -251,3 +298,41 @@ def test_these_are_the_resources(definitions: dg.Definitions) -> None:
 
 def test_the_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
+
+
+def test_every_kind_has_an_icon_in_dagsters_page(specs: dict[str, dg.AssetSpec]) -> None:
+    page = Path(str(importlib.metadata.distribution("dagster-webserver").locate_file("dagster_webserver/webapp/build")))
+    kinds = {kind for spec in specs.values() for kind in spec.kinds}
+    scripts = [path.read_text() for path in page.rglob("*.js") if "greatexpectations:{icon" in path.read_text()]
+    assert scripts, "the list of icons is elsewhere in this version of Dagster"
+    without = {kind for kind in kinds if not any(re.search(rf'[{{,]"?{kind}"?:\{{icon', script) for script in scripts)}
+    assert without == set()
+
+
+def test_every_made_asset_has_a_version_of_its_code_a_link_to_its_docs_and_the_schema_of_its_table(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    for name, spec in specs.items():
+        assert (spec.code_version is None) == (name in TABLES), name
+        docs = spec.metadata["docs"]
+        assert isinstance(docs, dg.PathMetadataValue)
+        assert Path(str(docs.path)).is_file(), name
+    schema = specs["embeddings"].metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert [column.name for column in schema.columns] == ["video_id", "encoder", "source_digest", "vector"]
+    assert specs["embeddings"].metadata["dagster/table_name"] == "embeddings"
+
+
+def test_pools_and_priorities_keep_one_encoder_one_caller_of_youtube_and_one_trainer(
+    definitions: dg.Definitions,
+) -> None:
+    pools: dict[str | None, set[str]] = {}
+    for asset in definitions.assets or []:
+        if isinstance(asset, dg.AssetsDefinition):
+            pools.setdefault(asset.node_def.pool, set()).add(asset.key.to_user_string())  # type: ignore[attr-defined]
+    assert pools["encoder"] == {"embeddings", "visual_features"}
+    assert pools["youtube"] == {"raw_videos", "crawled_videos", "view_history", "retention"}
+    assert pools["trainer"] == {"ranking_model"}
+    priority = {job.name: int((job.tags or {}).get("dagster/priority", "0")) for job in definitions.jobs or []}
+    assert priority["observe_views"] > priority["refresh_library"] > 0 > priority["crawl_corpus"]
+    assert priority["embed_library"] == priority["crawl_corpus"]

@@ -87,9 +87,11 @@ def test_a_proven_model_names_a_winner_and_has_no_evidence_mean(service, draw):
 def test_whether_there_is_a_winner_depends_on_the_channel_of_the_request(changing, draw):
     good, chance = (0.7, 0.65, 0.75), (0.5, 0.45, 0.55)
     skills = {"future": good, "new_channels": chance, "adapted": chance}
-    model = changing.lab.promote(changing.lab.model(evaluated={"skills": skills}, channels=("UCown",)))
+    model = changing.lab.promote(changing.lab.model(evaluated={"skills": skills}, channels=("UCown", "UCboth")))
     changing.lab.add_adapter("UCadded", model)
-    expected = {"UCown": "model", "UCadded": "evidence", "UCstranger": "evidence"}
+    # The model was trained on this channel too. A newer adapter must not make the answer worse.
+    changing.lab.add_adapter("UCboth", model)
+    expected = {"UCown": "model", "UCboth": "model", "UCadded": "evidence", "UCstranger": "evidence"}
     for channel, ordered_by in expected.items():
         answer = changing.score(draw(1), draw(2), channel_id=channel)
         assert answer["ordered_by"] == ordered_by, channel

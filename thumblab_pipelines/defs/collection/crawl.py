@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from thumblab_pipelines.defs.timing import niche_schedule
+from thumblab_pipelines.defs.timing import BACKGROUND, niche_schedule
 
 crawl_corpus = dg.define_asset_job(
     "crawl_corpus",
     selection=dg.AssetSelection.assets("crawled_videos"),
     description="Continue the crawl for training videos until today's quota is spent.",
+    tags=BACKGROUND,
 )
 
 daily_crawl = niche_schedule(

@@ -1,24 +1,27 @@
 """Define the asset `crawled_videos`. It collects videos for training from the uploads of many channels of a niche."""
 
-from datetime import timedelta
-
 import dagster as dg
 
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.crawl import check_crawl, crawl
-from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
-from thumblab_pipelines.defs.groups import COLLECTION, niche_partitions
+from thumblab_pipelines.defs.checks import FINISHED, advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import BY_NICHE, COLLECTION, YOUTUBE
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 
 
 @dg.asset(
-    partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("crawled_videos", "corpus"), *advisory("crawled_videos", "finished")],
+    pool=YOUTUBE,
+    check_specs=[
+        *blocking("crawled_videos", corpus="The crawl kept at least one video of the niche."),
+        *advisory("crawled_videos", **FINISHED),
+    ],
     description="Every upload of the niche's channels from the last 90 days that is fit for training. The crawl stops "
     "when the day's quota is spent, and the next run continues it. `thumblab crawl plan` estimates the cost.",
-    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=14)),
+    **about("crawled_videos", "collection.md", crawl, check_crawl),
+    **BY_NICHE,
     **COLLECTION,
 )
 def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

@@ -5,11 +5,13 @@ import dagster as dg
 from thumblab_core.experiments.store import read_experiments
 from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import COLLECTION
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.experiments.report import check_experiments, count_outcomes, preview, report_channels
 
 
 @dg.asset(
+    deps=["videos"],
     kinds={"youtube", "postgres"},
     check_specs=[
         *blocking("experiments", pictures="The image store has the pictures of all variants of every experiment."),
@@ -19,6 +21,7 @@ from thumblab_pipelines.experiments.report import check_experiments, count_outco
     ],
     description="What happened when a creator tried two or three thumbnails on one video. `thumblab experiment` stores "
     "them, because YouTube has no API for them. No schedule runs this asset: see docs/experiments.md.",
+    **about("experiments", "experiments.md", read_experiments, check_experiments),
     **COLLECTION,
 )
 def experiments(lab: LabResource) -> dg.MaterializeResult:

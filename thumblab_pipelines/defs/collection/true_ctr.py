@@ -4,15 +4,22 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import COLLECTION
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.owner_ctr.reach import check_reach, import_reach
 
 
 @dg.asset(
+    deps=["videos"],
     kinds={"youtube", "postgres"},
-    check_specs=blocking("true_ctr", "readable", "plausible"),
+    check_specs=blocking(
+        "true_ctr",
+        readable="No report was refused, and nearly all of their rows could be read.",
+        plausible="The share of the impressions that were clicked is plausible.",
+    ),
     description="The reach of your own channel from the YouTube Reporting API. No schedule runs it, because the channel's "
     "owner must sign in: see docs/own-channel.md.",
+    **about("true_ctr", "own-channel.md", import_reach, check_reach),
     **COLLECTION,
 )
 def true_ctr(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

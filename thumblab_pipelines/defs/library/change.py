@@ -4,9 +4,10 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.library.requested_changes import change_items
 
 
@@ -22,7 +23,7 @@ class ItemsToChange(dg.Config):
 
 @dg.op(description="Puts videos into the served index of their niche, or takes them out, without a rebuild.")
 def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
-    with explained():
+    with explained(), observed_moves(lab.open(), context, "the job change_index"):
         changed = change_items(
             lab.open(), "take_out" if config.take_out else "put_in", config.video_ids, config.niche or None
         )
@@ -36,7 +37,7 @@ def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, conf
 # The job is not partitioned by niche. Dagster runs one partition at a time, so a small change would wait for a refresh of
 # the niche, which may take hours. The lock of the index already lets only one writer change it at a time.
 @dg.job(
-    tags=max_runtime(hours=1),
+    tags=max_runtime(hours=1) | URGENT,
     description="Put videos into the served index of a niche, or take them out. The service starts this job.",
 )
 def change_index() -> None:

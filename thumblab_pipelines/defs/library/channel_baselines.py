@@ -4,6 +4,7 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.baselines import check_baselines, compute_baselines
 
@@ -11,8 +12,9 @@ from thumblab_pipelines.features.baselines import check_baselines, compute_basel
 @dg.asset(
     deps=["raw_videos", "videos"],
     kinds={"postgres"},
-    check_specs=blocking("channel_baselines", "positive"),
+    check_specs=blocking("channel_baselines", positive="At most half of the channels have median views of zero."),
     description="Median views and views per hour of channels with at least three videos, per age band and at any age.",
+    **about("channel_baselines", "collection.md", compute_baselines, check_baselines),
     **LIBRARY,
 )
 def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

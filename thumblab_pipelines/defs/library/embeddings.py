@@ -3,16 +3,23 @@
 import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
-from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.embed import check_embeddings, embed
 
 
 @dg.asset(
-    deps=["thumbnails"],
-    kinds={"openvino", "postgres"},
-    check_specs=blocking("embeddings", "complete", "unit_length"),
+    deps=["thumbnails", "videos", "experiments"],
+    kinds={"python", "postgres"},
+    pool=ENCODER,
+    check_specs=blocking(
+        "embeddings",
+        complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder of the settings.",
+        unit_length="Every vector has length 1.",
+    ),
     description="One vector per thumbnail and per title, stored with the encoder's fingerprint. No vector is made twice.",
+    **about("embeddings", "encoders.md", embed, check_embeddings),
     **LIBRARY,
 )
 def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

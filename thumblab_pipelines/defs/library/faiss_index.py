@@ -7,6 +7,7 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.library.build import build_index, check_index
 
@@ -19,10 +20,17 @@ class IndexConfig(dg.Config):
 
 
 @dg.asset(
-    deps=["embeddings", "channel_baselines", "visual_features"],
-    kinds={"faiss"},
-    check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
+    deps=["embeddings", "channel_baselines", "visual_features", "thumbnails", "videos"],
+    kinds={"python", "file"},
+    check_specs=blocking(
+        "faiss_index",
+        intact="The release loads, and its files match their checksums.",
+        encoder="The index was made with the encoder of the settings.",
+        finds_itself="A search for a sampled thumbnail finds this thumbnail first.",
+        size="The index is not much smaller than the served one.",
+    ),
     description="The FAISS index of the niche and the facts that are shown with each neighbour, as an immutable release.",
+    **about("faiss_index", "library-index.md", build_index, check_index),
     **LIBRARY,
 )
 def faiss_index(context: dg.AssetExecutionContext, lab: LabResource, config: IndexConfig) -> dg.MaterializeResult:
@@ -32,7 +40,7 @@ def faiss_index(context: dg.AssetExecutionContext, lab: LabResource, config: Ind
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["count"],
-            "release": built.release.release_id,
+            **release_metadata(built.release),
             "reused": built.reused,
             "encoder": built.release.info["encoder"],
             "dimension": built.release.info["dimension"],

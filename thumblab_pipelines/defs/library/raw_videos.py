@@ -4,16 +4,26 @@ import dagster as dg
 
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.refresh import check_collection, collect
-from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
-from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.checks import FINISHED, advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY, YOUTUBE
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 
 
 @dg.asset(
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("raw_videos", "collected", "plausible"), *advisory("raw_videos", "finished")],
+    pool=YOUTUBE,
+    check_specs=[
+        *blocking(
+            "raw_videos",
+            collected="The lab has at least one video of the niche.",
+            plausible="No video was published after it was last seen, and at least half of the observations have views.",
+        ),
+        *advisory("raw_videos", **FINISHED),
+    ],
     description="Videos, their channels, and one observation of the counts of each video, from the YouTube Data API.",
+    **about("raw_videos", "collection.md", collect, check_collection),
     **LIBRARY,
 )
 def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

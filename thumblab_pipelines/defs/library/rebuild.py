@@ -5,21 +5,25 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from thumblab_core.database.engine import explained
+from thumblab_core.errors import LabError
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import BACKGROUND, DAILY, max_runtime
 from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
 rebuild_index = dg.define_asset_job(
     "rebuild_index",
-    selection=dg.AssetSelection.assets("faiss_index", "served_index"),
+    selection=made(dg.AssetSelection.assets("faiss_index", "served_index")),
     description="Rebuild the index of a niche from the database, and serve it.",
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | DAILY,
 )
 
 embed_library = dg.define_asset_job(
     "embed_library",
-    selection=dg.AssetSelection.assets("embeddings", "faiss_index", "served_index"),
+    selection=made(dg.AssetSelection.assets("embeddings", "faiss_index", "served_index")),
     description="Encode the thumbnails and titles of a niche that have no vector yet, rebuild its index, and serve it.",
+    tags=BACKGROUND,
 )
 
 
@@ -30,7 +34,12 @@ embed_library = dg.define_asset_job(
     description="Starts a rebuild for each request. A request is made, for example, if an index cannot take a change.",
 )
 def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    requests = open_rebuild_requests(lab.open())
+    try:
+        with explained():
+            requests = open_rebuild_requests(lab.open())
+    except LabError as error:
+        yield dg.SkipReason(f"the requests cannot be read: {error}")
+        return
     if not requests:
         yield dg.SkipReason("nobody asked for a rebuild")
     for request in requests:

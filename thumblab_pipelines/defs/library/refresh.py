@@ -2,12 +2,14 @@
 
 import dagster as dg
 
-from thumblab_pipelines.defs.timing import niche_schedule
+from thumblab_pipelines.defs.lab_checks import made
+from thumblab_pipelines.defs.timing import DAILY, niche_schedule
 
 refresh_library = dg.define_asset_job(
     "refresh_library",
-    selection=dg.AssetSelection.groups("library"),
+    selection=made(dg.AssetSelection.groups("library")),
     description="Collect, embed, index and serve the library of a niche.",
+    tags=DAILY,
 )
 
 daily_refresh = niche_schedule(

@@ -2,10 +2,11 @@
 
 import dagster as dg
 
+from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import niche_partitions
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.library.changes import resume, roll_back
 
 
@@ -24,7 +25,7 @@ class RollBack(dg.Config):
 @dg.op(description="Serves an older index of the niche and holds it, or ends the hold.")
 def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollBack) -> None:
     niche = context.partition_key
-    with explained():
+    with explained(), observed_moves(lab.open(), context, "the job roll_back_index"):
         release = (
             resume(lab.open(), niche) if config.resume else roll_back(lab.open(), niche, config.release_id or None)
         )
@@ -34,7 +35,7 @@ def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollB
 
 @dg.job(
     partitions_def=niche_partitions,
-    tags=max_runtime(hours=1),
+    tags=max_runtime(hours=1) | URGENT,
     description="Serve an older index of a niche. No refresh replaces it until this job or a command ends the hold.",
 )
 def roll_back_index() -> None:

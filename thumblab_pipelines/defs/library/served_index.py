@@ -7,15 +7,17 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.library.build import check_served_index, promote_index
 
 
 @dg.asset(
-    deps=["faiss_index"],
-    kinds={"faiss"},
-    check_specs=blocking("served_index", "pointer"),
+    deps=["faiss_index", "videos"],
+    kinds={"python", "file"},
+    check_specs=blocking("served_index", pointer="The service reads this release, or a newer one."),
     description="Serves the newest build of the index after its checks have passed, unless a person holds an older one.",
+    **about("served_index", "library-index.md", promote_index, check_served_index),
     **LIBRARY,
 )
 def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -29,7 +31,7 @@ def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mate
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["count"],
-            "release": release.release_id,
+            **release_metadata(release),
             "held": str(served.held or "no"),
             "changed_since_built": release.info.get("changed_since", 0),
         },

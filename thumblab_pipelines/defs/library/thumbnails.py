@@ -5,17 +5,23 @@ import dagster as dg
 from thumblab_pipelines.collection.download import check_thumbnails, download_thumbnails
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 
 
 @dg.asset(
     deps=["raw_videos", "videos"],
     kinds={"python", "postgres"},
-    check_specs=blocking("thumbnails", "mostly_readable", "stored"),
+    check_specs=blocking(
+        "thumbnails",
+        mostly_readable="At least half of the niche's thumbnails could be downloaded and read.",
+        stored="The image store has the file of each sampled thumbnail.",
+    ),
     description=(
         "Thumbnails in the largest size available, stored under the SHA-256 of their bytes. If one cannot be read, the "
         "reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a new version."
     ),
+    **about("thumbnails", "pictures.md", download_thumbnails, check_thumbnails),
     **LIBRARY,
 )
 def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

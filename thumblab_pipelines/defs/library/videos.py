@@ -6,6 +6,7 @@ The daily refresh, the crawl and the import of a catalogue write these tables.
 import dagster as dg
 
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
+from thumblab_pipelines.defs.kept import kept
 
 # Dagster does not materialize this asset. The asset only shows in Dagster's graph where the data comes from. The assets
 # of the library do not depend directly on the asset of the crawl. Otherwise, in a lab that has never crawled, Dagster
@@ -19,4 +20,5 @@ videos = dg.AssetSpec(
     kinds={"postgres"},
     description="The videos and channels of the niche in the lab's database, with their counts. They come from the daily "
     "refresh, from the crawl, or from a catalogue that `thumblab import` read.",
+    metadata=kept("videos", "collection.md"),
 )

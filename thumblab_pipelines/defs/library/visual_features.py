@@ -3,7 +3,8 @@
 import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
-from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 
@@ -11,10 +12,16 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 @dg.asset(
     # If the image encoder can also encode texts, the sub-score title_match compares the vectors of titles with the
     # vectors of the pictures. The asset `embeddings` stores the vectors of the pictures, so it must be made first.
-    deps=["thumbnails", "embeddings"],
-    kinds={"opencv", "openvino", "postgres"},
-    check_specs=blocking("visual_features", "complete", "in_range"),
+    deps=["thumbnails", "videos", "embeddings"],
+    kinds={"python", "postgres"},
+    pool=ENCODER,
+    check_specs=blocking(
+        "visual_features",
+        complete="At least 99 % of the niche's thumbnails were measured with the present meter.",
+        in_range="Every sub-score is between 0 and 1.",
+    ),
     description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, with the evidence.",
+    **about("visual_features", "sub-scores.md", measure_features, check_features),
     **LIBRARY,
 )
 def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.timing import HOBART, max_runtime
 
 judge_predictions = dg.define_asset_job(
     "judge_predictions",
-    selection=dg.AssetSelection.assets("prediction_quality"),
+    selection=made(dg.AssetSelection.assets("prediction_quality")),
     description="Compare the kept predictions of the scoring service with what happened.",
     tags=max_runtime(hours=1),
 )

@@ -4,6 +4,7 @@ import dagster as dg
 
 from thumblab_pipelines.defs.checks import advisory, explained, results
 from thumblab_pipelines.defs.groups import PREDICTIONS
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.predictions.join import join_outcomes
 from thumblab_pipelines.predictions.plot import quality_plot
@@ -12,7 +13,7 @@ from thumblab_pipelines.predictions.report import LEAST_PAIRS, MOST_OFF, check_q
 
 
 @dg.asset(
-    deps=["experiments", "videos", "thumbnails", "view_history", "served_model"],
+    deps=["kept_predictions", "experiments", "videos", "thumbnails", "view_history", "served_model"],
     kinds={"postgres"},
     check_specs=advisory(
         "prediction_quality",
@@ -22,6 +23,7 @@ from thumblab_pipelines.predictions.report import LEAST_PAIRS, MOST_OFF, check_q
     ),
     description="Joins what the scoring service answered with what happened: experiments and published videos. Measures "
     "accuracy and calibration by release (docs/predictions.md).",
+    **about("prediction_quality", "predictions.md", join_outcomes, measure_quality, check_quality),
     **PREDICTIONS,
 )
 def prediction_quality(lab: LabResource) -> dg.MaterializeResult:

@@ -7,7 +7,8 @@ yet.
 import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
-from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.groups import RANKING, TRAINER
+from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.models.build import build_model, check_model
 from thumblab_pipelines.models.tracked_run import headline_name, headlines
@@ -15,10 +16,19 @@ from thumblab_pipelines.models.tracking import log_model
 
 
 @dg.asset(
-    deps=["training_pairs"],
-    kinds={"torch", "mlflow"},
-    check_specs=blocking("ranking_model", "intact", "encoders", "alive", "judged", "beats_chance"),
+    deps=["training_pairs", "videos"],
+    kinds={"pytorch", "mlflow"},
+    pool=TRAINER,
+    check_specs=blocking(
+        "ranking_model",
+        intact="The release loads, and its files match their checksums.",
+        encoders="The model was trained on vectors of the encoders of the settings.",
+        alive="The scores of random inputs are finite and differ.",
+        judged="The evaluation has enough held-out pairs.",
+        beats_chance="On the future of known channels, the model orders more than half of the pairs correctly.",
+    ),
     description="The ranking model, evaluated on the future of known channels and on unseen channels.",
+    **about("ranking_model", "training-recipe.md", build_model, check_model),
     **RANKING,
 )
 def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
@@ -35,11 +45,12 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],
-            "release": built.release.release_id,
+            **release_metadata(built.release),
             "reused": built.reused,
             "forgotten": built.forgotten,
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
+            "mlflow_run_id": tracked.run_id,
             "mlflow_version": tracked.version,
             **{headline_name(f): round(f.value, 4) for f in headlines(built.evaluations)},
         },

@@ -9,15 +9,16 @@ import time
 import dagster as dg
 
 from thumblab_core.errors import LabError
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.models.champion import check_alias
 
 serve_model = dg.define_asset_job(
     "serve_model",
-    selection=dg.AssetSelection.assets("served_model"),
+    selection=made(dg.AssetSelection.assets("served_model")),
     description="Serves the newest model if it is not worse than the champion, or the model that the config names.",
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | URGENT,
 )
 
 

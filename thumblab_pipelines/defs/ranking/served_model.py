@@ -5,6 +5,7 @@ import dagster as dg
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.models.champion import serve_chosen, serve_newest
 from thumblab_pipelines.models.promotion import check_served_model
@@ -24,10 +25,14 @@ class ServedModelConfig(dg.Config):
 
 @dg.asset(
     deps=["ranking_model"],
-    kinds={"torch", "mlflow"},
-    check_specs=[*blocking("served_model", "pointer"), *advisory("served_model", "promoted")],
+    kinds={"pytorch", "mlflow"},
+    check_specs=[
+        *blocking("served_model", pointer="The service reads the release that this run decided to serve."),
+        *advisory("served_model", promoted="The newest model was served, because it is not worse than the champion."),
+    ],
     description="Moves the pointer and the champion alias to the newest model release, if its checks pass and it is "
     "not worse than the served model on the same held-out pairs. A release that a person chose is not compared.",
+    **about("served_model", "model-card.md", serve_newest, serve_chosen, refit_channel_adapters),
     **RANKING,
 )
 def served_model(
@@ -48,7 +53,7 @@ def served_model(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["videos"],
-            "release": release.release_id,
+            **release_metadata(release),
             "future_auc": release.info["future_auc"],
             "challenger": served.challenger.release_id,
             "decision": decision.reason,

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.timing import HOBART
 
 train_ranker = dg.define_asset_job(
     "train_ranker",
-    selection=dg.AssetSelection.groups("ranking"),
+    selection=made(dg.AssetSelection.groups("ranking")),
     description="Builds the training pairs, and trains, evaluates and serves the ranking model.",
 )
 

@@ -6,17 +6,28 @@ from thumblab_pipelines.dataset.checks import CHECKS, check_pairs
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource
 
 
 @dg.asset(
-    deps=["channel_baselines", "visual_features", "embeddings", "faiss_index"],
-    kinds={"pandas", "parquet"},
-    check_specs=blocking("training_pairs", *CHECKS),
+    deps=[
+        "videos",
+        "thumbnails",
+        "embeddings",
+        "visual_features",
+        "view_history",
+        "crawled_videos",
+        "true_ctr",
+        "experiments",
+    ],
+    kinds={"pandas", "file"},
+    check_specs=blocking("training_pairs", **CHECKS),
     description=(
         "Pairs of videos that one channel published within 30 days, without near-duplicates. A pair is labelled by "
         "views at the same age or by age-corrected views."
     ),
+    **about("training_pairs", "training-pairs.md", build_pairs, check_pairs),
     **RANKING,
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -27,7 +38,7 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": sum(info["pairs"].values()),
-            "release": built.release.release_id,
+            **release_metadata(built.release),
             "reused": built.reused,
             "videos": info["videos"],
             "channels": info["channels"],

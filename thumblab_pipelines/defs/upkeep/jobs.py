@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from thumblab_pipelines.defs.timing import max_runtime, niche_schedule
+from thumblab_pipelines.defs.timing import DAILY, URGENT, max_runtime, niche_schedule
 
 observe_views = dg.define_asset_job(
     "observe_views",
     selection=dg.AssetSelection.assets("view_history"),
     description="Observe the counts of all videos that are due for another observation.",
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | URGENT,
 )
 
 frequent_observation = niche_schedule(
@@ -23,7 +23,7 @@ apply_retention = dg.define_asset_job(
     "apply_retention",
     selection=dg.AssetSelection.assets("retention"),
     description="Refresh videos before they are too old, and delete what is gone or expired.",
-    tags=max_runtime(hours=2),
+    tags=max_runtime(hours=2) | DAILY,
 )
 
 daily_retention = niche_schedule(

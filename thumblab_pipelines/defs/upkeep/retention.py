@@ -5,29 +5,40 @@ from datetime import timedelta
 import dagster as dg
 
 from thumblab_pipelines.checks import finished
-from thumblab_pipelines.defs.checks import Confirmation, advisory, blocking, explained, results
-from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
+from thumblab_pipelines.dagster_observations import observed_moves
+from thumblab_pipelines.defs.checks import FINISHED, NOT_TOO_MANY, Confirmation, advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.retention.retention import check_retention, retain
-from thumblab_pipelines.videos.deletion import CHECK
 
 
 @dg.asset(
     deps=["videos"],
-    partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("retention", "forgotten_everywhere", CHECK), *advisory("retention", "finished")],
+    pool=YOUTUBE,
+    check_specs=[
+        *blocking(
+            "retention",
+            forgotten_everywhere="No index and no adapter still holds a deleted video.",
+            **NOT_TOO_MANY,
+        ),
+        *advisory("retention", **FINISHED),
+    ],
     description="Refreshes the data of videos before it is 30 days old. Deletes removed, private and expired videos from "
     "all tables, images and releases, except the releases of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
+    **about("retention", "retention.md", retain, check_retention),
+    **BY_NICHE,
     **UPKEEP,
 )
 def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        retained = retain(
-            lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
-        )
+        with observed_moves(lab.open(), context, "retention"):
+            retained = retain(
+                lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
+            )
         checks = check_retention(lab.open(), context.partition_key, retained)
     for channel_id, reason in retained.adapters.failed.items():
         context.log.warning(f"the adapter of channel {channel_id} still contains deleted videos: {reason}")

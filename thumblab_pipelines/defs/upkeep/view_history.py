@@ -6,22 +6,31 @@ import dagster as dg
 
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.observe import check_observation, observe
-from thumblab_pipelines.defs.checks import Confirmation, advisory, blocking, explained, results
-from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
+from thumblab_pipelines.defs.checks import FINISHED, NOT_TOO_MANY, Confirmation, advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
+from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.views_at_age import compute_views_at_age
-from thumblab_pipelines.videos.deletion import CHECK
 
 
 @dg.asset(
     deps=["videos"],
-    partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("view_history", "answered", CHECK), *advisory("view_history", "finished")],
+    pool=YOUTUBE,
+    check_specs=[
+        *blocking(
+            "view_history",
+            answered="At most half of the videos that were due are gone from YouTube.",
+            **NOT_TOO_MANY,
+        ),
+        *advisory("view_history", **FINISHED),
+    ],
     description="One more observation of every video that is due: every 6 hours up to an age of 3 days, daily up to two "
     "weeks, weekly up to three months. Per 50 videos, it costs one call of a separate quota bucket.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
+    **about("view_history", "view-histories.md", observe, compute_views_at_age, check_observation),
+    **BY_NICHE,
     **UPKEEP,
 )
 def view_history(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:

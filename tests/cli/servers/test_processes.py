@@ -21,9 +21,9 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
 from thumblab_cli.servers import lab_servers
-from thumblab_cli.servers.ports import keep_mlflow_port, mlflow_port
+from thumblab_cli.servers.logs import end_of_log
+from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port, plan_ports
 from thumblab_cli.servers.supervisor import Server, Supervisor
-from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
@@ -86,7 +86,7 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
         polite=POLITE,
         worker=f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {POLITE!r}]); time.sleep(600)",
     )
-    assert len(below) == 4
+    assert len(below) == 6, "the reaper, three programs, and for each of the two servers the process that keeps its log"
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert gone(below, 5)
@@ -116,6 +116,12 @@ def test_servers_end_with_the_lab_even_if_the_reaper_was_killed(tmp_path: Path) 
     assert gone(below, 5)
 
 
+def children_with(text: str) -> list[psutil.Process]:
+    """Return the children of this process whose command contains the text."""
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in living if text in " ".join(child.cmdline())]
+
+
 def server(name: str, command: str) -> Server:
     return Server(name, [sys.executable, "-c", command], None, None)
 
@@ -128,23 +134,47 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         log = tmp_path / "logs" / "frail.log"
         wait_until(lambda: log.exists() and "up" in log.read_text())
         below = psutil.Process().children(recursive=True)
-        (frail,) = [child for child in psutil.Process().children() if "subprocess.run" in " ".join(child.cmdline())]
+        (frail,) = children_with("subprocess.run")
         (worker,) = frail.children()
         frail.kill()
         wait_until(lambda: supervisor.mend(reports.append) or reports)
         assert gone([worker], 5), "a worker may hold the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
+    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now, for time 1."]
 
 
-def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_path: Path) -> None:
+def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pauses(tmp_path: Path) -> None:
     reports: list[str] = []
-    with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
+    with Supervisor(tmp_path, {}, pauses=(0, 0, 300)) as supervisor:
         supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
-        with pytest.raises(LabError, match=r"hopeless ended with status 3: .*no disk.*started again 2 times"):
-            wait_until(lambda: supervisor.mend(reports.append))
-    assert [report.rpartition("time ")[2] for report in reports] == ["1 of 2.", "2 of 2."]
+        supervisor.start(server("steady", POLITE))
+        wait_until(lambda: supervisor.mend(reports.append) or len(reports) == 3)
+        supervisor.mend(reports.append)
+        supervisor.start(server("steady 2", POLITE))
+        supervisor.mend(reports.append)
+    assert [report.rpartition("It is started again ")[2] for report in reports] == [
+        "now, for time 1.",
+        "now, for time 2.",
+        "in 300 s, for time 3.",
+    ]
+    assert all(report.startswith("hopeless ended with status 3: ") for report in reports)
+    assert all("no disk (the whole log: " in report for report in reports)
+
+
+def test_a_log_goes_on_after_its_keeper_was_killed_and_after_the_server_ended(tmp_path: Path) -> None:
+    program = "import time; print('up', flush=True); time.sleep(600)"
+    with Supervisor(tmp_path, {}, pauses=(0,)) as supervisor:
+        supervisor.start(server("talks", f"import os; os.write(1, b'first\\n'); {program}"))
+        wait_until(lambda: end_of_log(tmp_path / "logs" / "talks.log", 9) == ["first", "up"])
+        (keeper,) = children_with("log_keeper.py")
+        keeper.kill()
+        wait_until(lambda: not keeper.is_running() or keeper.status() == psutil.STATUS_ZOMBIE)
+        supervisor.mend(lambda _: None)
+        (talks,) = children_with("import os; os.write")
+        talks.terminate()
+        wait_until(lambda: supervisor.mend(lambda _: None) or len(end_of_log(tmp_path / "logs" / "talks.log", 9)) == 4)
+    assert end_of_log(tmp_path / "logs" / "talks.log", 9) == ["first", "up", "first", "up"]
 
 
 @pytest.fixture
@@ -164,13 +194,15 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
         signal.signal(number, handler)
 
 
-def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """Run `thumblab up` without a running database. The command must end, as it does if the database ends later."""
+def test_up_and_its_servers_end_if_the_files_of_the_database_are_gone(up: Callable[[], Result], tmp_path: Path) -> None:
+    """Run `thumblab up` without a database. A new one would hide that the lab's data is gone."""
     before = set(psutil.Process().children(recursive=True))  # A browser that other tests started may still run.
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout
-    assert f"the lab's database has ended; its log is {tmp_path / 'lab' / 'postgres' / 'log'}" in done.stderr
+    files = tmp_path / "lab" / "postgres"
+    assert f"the lab's database has ended, and its files in {files} are gone" in done.stderr
+    assert not files.exists()
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
@@ -193,7 +225,7 @@ def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with Supervisor(tmp_path, {}) as supervisor:
-        slow = Server("slow", [sys.executable, "-c", POLITE], "http://127.0.0.1:1", "http://127.0.0.1:1")
+        slow = Server("slow", [sys.executable, "-c", POLITE], CLOSED, lambda: False)
         supervisor.start(slow)
         with pytest.raises(KeyboardInterrupt):
             supervisor.wait(slow, report)
@@ -212,9 +244,9 @@ def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> 
         assert first != 5000
         assert mlflow_port(tmp_path / "taken") == first
     assert mlflow_port(tmp_path / "taken") == first
-    keep_mlflow_port(tmp_path / "taken", 5001)
+    keep_ports(Settings(_env_file=None, data_dir=tmp_path / "taken", serving_port=1), Ports(3000, 5001, 1))
     assert mlflow_port(tmp_path / "taken") == 5001, "the port that the user chose"
-    assert [file.name for file in (tmp_path / "taken").iterdir()] == ["mlflow-port"]
+    assert sorted(file.name for file in (tmp_path / "taken").iterdir()) == ["dagster-port", "mlflow-port"]
 
 
 @pytest.mark.parametrize("content", [b"", b"5000 5001", b"\xff", b"99999", b"-1"])
@@ -254,6 +286,47 @@ def test_up_on_a_taken_port_names_the_option_or_setting_to_change_and_writes_not
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert f"something listens on 127.0.0.1:{taken} already; stop it, or give " in done.stderr
     assert done.stderr.endswith(f" another port with {which}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_usual_port_that_is_taken_moves_once_and_the_new_one_stays(tmp_path: Path) -> None:
+    lab = Settings(_env_file=None, data_dir=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        for name in ("dagster", "mlflow"):
+            (tmp_path / f"{name}-port").write_text(str(taken))
+        planned = plan_ports(lab)
+        assert planned.moved["dagster"] == taken, "only links in old runs of MLflow depend on the port of Dagster"
+        assert planned.dagster != taken
+        assert planned.mlflow == taken, "`up` then refuses the port, because links to MLflow depend on it"
+        assert plan_ports(lab, dagster=taken).dagster == taken, "a given port never moves"
+        given = Settings(_env_file=None, data_dir=tmp_path, serving_port=taken)
+        assert plan_ports(given).scoring == taken
+    keep_ports(lab, planned)
+    assert plan_ports(lab) == Ports(planned.dagster, taken, planned.scoring)
+    assert (tmp_path / "scoring-port").read_text() == str(planned.scoring)
+
+
+def test_no_two_servers_get_the_same_port(tmp_path: Path) -> None:
+    lab = Settings(_env_file=None, data_dir=tmp_path)
+    planned = plan_ports(lab, dagster=5000)
+    assert len({planned.dagster, planned.mlflow, planned.scoring}) == 3
+    assert planned.moved["mlflow"] == 5000
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"), [("lab.invalid", "is not a known name"), ("192.0.2.7", "cannot be used here")]
+)
+def test_up_on_a_host_that_is_not_this_machine_says_which_setting_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, reason: str
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
+    monkeypatch.setenv("THUMBLAB_SERVING_HOST", host)
+    settings.cache_clear()
+    done = CliRunner().invoke(cli, ["up"])
+    settings.cache_clear()
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert f"THUMBLAB_SERVING_HOST is {host}, which {reason}" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

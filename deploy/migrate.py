@@ -1,0 +1,32 @@
+"""Create or migrate the tables of the lab, of Dagster and of MLflow: `python deploy/migrate.py`.
+
+docker-compose.yml runs this before anything that uses the database. So no two servers create the same tables at once,
+and after an update no server finds tables of the previous version.
+"""
+
+import sys
+
+from dagster import DagsterInstance
+from mlflow.db import commands as mlflow_database
+
+from thumblab_core.database.schema import migrate
+from thumblab_core.database.urls import database_url, named_database_url
+from thumblab_core.errors import LabError
+
+
+def main() -> None:
+    migrate(database_url())
+    print("The lab's tables are up to date.")
+    with DagsterInstance.get() as instance:
+        instance.upgrade()
+    print("Dagster's tables are up to date.")
+    # The command runs in this process, because the list of processes would show the password in its argument.
+    mlflow_database.main(["upgrade", named_database_url("mlflow", "psycopg2")], standalone_mode=False)
+    print("MLflow's tables are up to date.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as error:
+        sys.exit(f"thumblab: {error}")

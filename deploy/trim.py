@@ -1,0 +1,48 @@
+"""Remove the files of torch and OpenVINO that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
+
+Their wheels contain test programs, C++ headers, drivers for other processors and readers of other model formats. A test
+installs the service's packages, trims them, and scores.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+UNUSED = (
+    "torch/test",
+    "torch/include",
+    "torch/bin/test_*",
+    "torch/bin/protoc*",
+    "openvino/include",
+    "openvino/libs/cache.json",
+    "openvino/libs/libopenvino_intel_gpu_plugin*",
+    "openvino/libs/libopenvino_intel_npu_*",
+    "openvino/libs/libopenvino_gguf_frontend*",
+    "openvino/libs/libopenvino_jax_frontend*",
+    "openvino/libs/libopenvino_paddle_frontend*",
+    "openvino/libs/libopenvino_tensorflow_*",
+    "sympy/**/tests",
+    "scipy/**/tests",
+    "sklearn/**/tests",
+    "pywt/tests",
+    "networkx/**/tests",
+)
+"""Patterns of files and folders below the folder of packages."""
+
+
+def trim(packages: Path) -> int:
+    """Delete what `UNUSED` names below `packages`. Return the number of bytes that this frees."""
+    freed = 0
+    for pattern in UNUSED:
+        for path in sorted(packages.glob(pattern)):
+            if path.is_dir():
+                freed += sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+                shutil.rmtree(path)
+            elif path.exists():
+                freed += path.lstat().st_size
+                path.unlink()
+    return freed
+
+
+if __name__ == "__main__":
+    print(f"{trim(Path(sys.argv[1])) / 1e6:.0f} MB removed")

@@ -1,0 +1,90 @@
+"""Tests that Dagster learns what changed in what is served, if no materialization made the change."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import dagster as dg
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from thumblab_cli.main import cli
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.index import Item, NicheIndex
+from thumblab_core.releases.release import INDEX
+from thumblab_core.settings import CHECKOUT, settings
+from thumblab_pipelines.dagster_storage import open_instance
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.lab import Lab
+
+NICHE = "tech"
+
+
+@pytest.fixture
+def lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab that serves the second of two indices, and that the command line uses."""
+    lab = open_lab()
+    for number in (1, 2):
+        vectors = unit(np.random.default_rng(number).standard_normal((5, 8)).astype(np.float32))
+        items = [Item(f"v{row}", "t", "c", None, 1.0, 1.0, date(2026, 11, 1)) for row in range(5)]
+        index = NicheIndex.build(vectors, items, "e")
+        info = index.describe() | {"inputs": str(number), "as_of": "2026-11-01T00:00:00+00:00"}
+        lab.releases.serving.promote(lab.releases.publish(INDEX, NICHE, index.save, info))
+    assert lab.settings.database_url is not None
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(lab.settings.data_dir))
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", lab.settings.database_url.get_secret_value())
+    monkeypatch.setenv("THUMBLAB_IMAGE_ENCODER", "builtin")
+    settings.cache_clear()
+    return lab
+
+
+@pytest.fixture
+def instance(lab: Lab) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that `thumblab up` makes for a lab."""
+    home = lab.settings.data_dir / "dagster"
+    home.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
+    with open_instance(home, lab.settings.data_dir) as instance:
+        yield instance
+
+
+def last_observation(instance: dg.DagsterInstance) -> dict[str, object]:
+    (record,) = instance.fetch_observations(dg.AssetKey("served_index"), limit=1).records
+    observation = record.event_log_entry.asset_observation
+    assert observation is not None
+    assert observation.partition == NICHE
+    return {name: value.value for name, value in observation.metadata.items()}
+
+
+def test_a_rollback_by_command_and_its_end_are_observations_of_the_served_index(
+    lab: Lab, instance: dg.DagsterInstance
+) -> None:
+    first, second = (release.release_id for release in lab.releases.all(INDEX, NICHE))
+    done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
+    assert (done.exit_code, done.stderr) == (0, "")
+    cause = "`thumblab index rollback`"
+    assert last_observation(instance) == {"cause": cause, "release": first, "served_before": second}
+    again = CliRunner().invoke(cli, ["index", "rollback", NICHE, "--to", "20260101T000000000000Z-00000000"])
+    assert again.exit_code == 1
+    assert last_observation(instance)["cause"] == cause, "a command that changes nothing tells nothing"
+
+
+def test_a_change_is_made_and_a_note_says_so_if_dagster_cannot_be_told(lab: Lab, instance: dg.DagsterInstance) -> None:
+    (lab.settings.data_dir / "dagster" / "dagster.yaml").write_text("storage: [")
+    done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
+    assert done.exit_code == 0
+    assert done.stderr.startswith("note: what is served was changed, but Dagster does not know of it: ")
+    assert lab.releases.serving.held(INDEX, NICHE) is not None
+
+
+def test_a_rollback_by_job_is_an_observation_in_its_run(
+    lab: Lab, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
+    first, second = (release.release_id for release in lab.releases.all(INDEX, NICHE))
+    job = defs().resolve_job_def("roll_back_index")
+    assert job.execute_in_process(instance=instance, partition_key=NICHE).success
+    cause = "the job roll_back_index"
+    assert last_observation(instance) == {"cause": cause, "release": first, "served_before": second}

@@ -1,0 +1,222 @@
+"""Tests that the declared dependencies of the assets are what their steps really read.
+
+Every step runs once, on PostgreSQL and with an emulator of YouTube, while its reads and writes are traced.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+from given_experiments import given_planted
+from planted_catalogue import FOOD, RED, plant
+from tiny_clip import TinyClip
+from traced_tables import Touched, tracing
+
+from demo.catalogues.experiments import planted_experiments
+from demo.catalogues.synthetic import synthetic_catalogue
+from demo.emulator import Emulator
+from demo.reporting import ReachReport, reach_csv
+from thumblab_core.database.tables import metadata
+from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs import resources
+from thumblab_pipelines.defs.kept import RELEASES, TABLES, UNOWNED
+from thumblab_pipelines.defs.resources import MlflowResource
+from thumblab_pipelines.experiments.add import ExperimentWriter
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models import build
+from thumblab_pipelines.models.tracking import Tracker
+
+JOBS = {
+    "raw_videos": "refresh_library",
+    "crawled_videos": "crawl_corpus",
+    "thumbnails": "refresh_library",
+    "embeddings": "refresh_library",
+    "visual_features": "refresh_library",
+    "channel_baselines": "refresh_library",
+    "faiss_index": "refresh_library",
+    "served_index": "refresh_library",
+    "view_history": "observe_views",
+    "true_ctr": "",
+    "experiments": "",
+    "training_pairs": "train_ranker",
+    "ranking_model": "train_ranker",
+    "served_model": "train_ranker",
+    "prediction_quality": "judge_predictions",
+    "retention": "apply_retention",
+}
+"""The order in which the assets are made, and the job of each. An asset without a job is made as the UI makes it."""
+
+NO_TIME = timedelta(0)
+
+WRITERS = {"videos": {"raw_videos", "crawled_videos", "view_history", "retention"}}
+"""The assets that write the tables of an asset that Dagster does not materialize."""
+
+BACKWARD = {
+    ("faiss_index", "served_index"): "the size of a new index is compared with that of the served one",
+    ("training_pairs", "served_model"): "the pairs of the served model are not deleted",
+}
+"""Reads against the direction of the graph. They concern what an earlier run made, and are no dependencies."""
+
+CLEANERS = {"retention"}
+"""Assets that look everywhere for what must be deleted. What they look at is not what they are made of."""
+
+OWNER = {table.name: asset for asset, tables in TABLES.items() for table in tables}
+OWNER |= {name: asset for asset, names in RELEASES.items() for name in names}
+
+
+@dataclass
+class Making:
+    """A lab, and the Dagster definitions and instance that make its assets."""
+
+    lab: Lab
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def make(self, asset: str, job_name: str) -> Touched:
+        """Make an asset of the niche `tech`, or one without niches. Return what its step touched."""
+        if job_name:
+            job = self.definitions.resolve_job_def(job_name)
+        else:
+            job = self.definitions.resolve_implicit_global_asset_job_def()
+        niche = "tech" if job_name and job.partitions_def is not None else None
+        with tracing(self.lab.engine.url) as touched:
+            made = job.execute_in_process(
+                instance=self.instance,
+                partition_key=niche,
+                asset_selection=[dg.AssetKey(asset)],
+                raise_on_error=False,
+            )
+        failed = [str(event.step_failure_data.user_failure_data) for event in made.all_events if event.is_step_failure]
+        assert made.get_asset_materialization_events(), (asset, failed)
+        return touched
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return defs()
+
+
+@pytest.fixture(scope="module")
+def traces(
+    open_lab: Callable[..., Lab],
+    definitions: dg.Definitions,
+    tiny: TinyClip,
+    drawn: Callable[..., bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Touched]]:
+    """What each asset touched when it was made."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("lineage")
+    owner = folder / "owner.json"
+    secrets = {"client_id": "id.apps", "client_secret": "GOCSPX-SecretOfTheTests", "refresh_token": "1//Token"}
+    owner.write_text(json.dumps({"type": "authorized_user", **secrets}))
+    catalogue = synthetic_catalogue(videos=210)
+    channel = next(name for name, channel in catalogue.channels.items() if channel.niche == "tech")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    with Emulator(catalogue) as emulator, pytest.MonkeyPatch.context() as patch:
+        lab = open_lab(
+            image_encoder=tiny.setting,
+            youtube_endpoint=emulator.endpoint,
+            youtube_api_key="any",
+            youtube_owner_credentials=owner,
+            crawl_channels=1,
+            keep_predictions=True,
+        )
+        (folder / "catalogue").mkdir()
+        plant(folder / "catalogue", drawn, {"Red": RED, "Food": FOOD}, 60)
+        import_catalogue(lab, folder / "catalogue")
+        emulator.reach_reports = [reach_report(channel)]
+        mlflow.set_tracking_uri(uri)
+        mlflow.create_experiment("thumbnail-ranker", artifact_location=(folder / "artifacts").as_uri())
+        tracker = Tracker(mlflow.MlflowClient(uri), uri, "thumbnail-ranker")
+        patch.setattr(MlflowResource, "connect", lambda self: tracker)
+        patch.setattr(resources, "_opened", lambda chosen, url: lab)
+        patch.setattr(build, "_LEAST_PAIRS", 1)  # The model must be served, although its evaluation is small.
+        found = {}
+        with dg.DagsterInstance.ephemeral() as instance:
+            making = Making(lab, definitions, instance)
+            for asset, job in JOBS.items():
+                if asset == "embeddings":
+                    for number, planted in enumerate(planted_experiments(catalogue, channel, 4, seed=1)):
+                        given = given_planted(planted, channel, date(2026, 11, 1), folder / str(number))
+                        ExperimentWriter(lab).add(given)
+                # Time passes, so that views are due to be observed, and later facts are due to be refreshed.
+                emulator.advance(
+                    {"view_history": timedelta(days=3), "retention": timedelta(days=27)}.get(asset, NO_TIME)
+                )
+                found[asset] = making.make(asset, job)
+        yield found
+
+
+def reach_report(channel: str) -> ReachReport:
+    day = date(2026, 11, 1)
+    table = reach_csv([(day, channel, "video_aaaaa", 100, 0.05)])
+    return ReachReport(day, day + timedelta(days=1), table, datetime(2026, 11, 2, 12, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
+    """The declared dependencies of each asset."""
+    specs = definitions.resolve_all_asset_specs()
+    return {spec.key.to_user_string(): {dep.asset_key.to_user_string() for dep in spec.deps} for spec in specs}
+
+
+def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
+    """Return the other assets of which a step read something, each with what the step read."""
+    read: dict[str, set[str]] = {}
+    for name in touched.reads - set(UNOWNED):
+        owner = OWNER[name]
+        if owner != asset and asset not in WRITERS.get(owner, ()):
+            read.setdefault(owner, set()).add(name)
+    return read
+
+
+def test_every_table_has_an_owner_or_a_reason_why_it_has_none() -> None:
+    names = {table.name for table in metadata.sorted_tables}
+    assert names == (set(OWNER) | set(UNOWNED)) & names
+    assert set(OWNER) & set(UNOWNED) == set()
+
+
+@pytest.mark.heavy
+def test_a_step_reads_only_what_its_asset_declares(traces: dict[str, Touched], deps: dict[str, set[str]]) -> None:
+    undeclared = {
+        (asset, owner): names
+        for asset, touched in traces.items()
+        for owner, names in read_assets(asset, touched).items()
+        if owner not in deps[asset] and asset not in CLEANERS
+    }
+    assert set(undeclared) == set(BACKWARD), undeclared
+
+
+@pytest.mark.heavy
+def test_what_an_asset_declares_is_read(traces: dict[str, Touched], deps: dict[str, set[str]]) -> None:
+    unread = {}
+    for asset, touched in traces.items():
+        read = set(read_assets(asset, touched))
+        # A dependency on a writer of `videos` gives the order in a run: Dagster itself does not run `videos`.
+        writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
+        own = {owner for owner, of in WRITERS.items() if asset in of}
+        unread[asset] = deps[asset] - read - writers - own
+    assert {asset: names for asset, names in unread.items() if names} == {}
+
+
+@pytest.mark.heavy
+def test_a_step_writes_only_what_its_asset_owns(traces: dict[str, Touched]) -> None:
+    foreign = {}
+    for asset, touched in traces.items():
+        owners = {OWNER[name] for name in touched.writes - set(UNOWNED)}
+        own = {asset} | {owner for owner, of in WRITERS.items() if asset in of}
+        foreign[asset] = owners - own
+    assert {asset: owners for asset, owners in foreign.items() if owners and asset not in CLEANERS} == {}
+
+
+@pytest.mark.heavy
+def test_the_trace_sees_tables_behind_views_and_copies(traces: dict[str, Touched]) -> None:
+    assert {"earlier_embeddings", "video_reach", "views_at_age", "crawl_videos"} <= traces["training_pairs"].reads
+    assert {"embeddings", "release encoder"} <= traces["embeddings"].writes
+    assert "pointer model" in traces["served_model"].writes

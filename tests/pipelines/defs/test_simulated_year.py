@@ -1,0 +1,130 @@
+"""Tests of the schedules through a simulated year: Dagster's own scheduler, under a clock that the tests set.
+
+The scheduler looks at the schedules at irregular moments, as a busy daemon does. It is down for 30 hours at times, and
+each of the two changes of the clock happens. The runs are queued and not executed.
+"""
+
+import logging
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from dagster import DagsterInstance, DagsterRun
+from dagster._core.instance.runs.run_domain import RunDomain
+from dagster._core.test_utils import freeze_time
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
+
+from thumblab_core.niches import NICHES
+from thumblab_core.settings import CHECKOUT, settings
+
+HOBART = ZoneInfo("Australia/Hobart")
+OCTOBER, APRIL = date(2026, 10, 4), date(2027, 4, 4)
+"""The days on which an hour is skipped and repeated."""
+
+Pause = tuple[datetime, datetime]
+
+
+@dataclass
+class Scheduler:
+    """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on."""
+
+    workspace: WorkspaceProcessContext
+    instance: DagsterInstance
+
+    def simulate(self, start: datetime, end: datetime, pauses: Sequence[Pause] = (), seed: int = 0) -> list[DagsterRun]:
+        """Let the scheduler look at irregular moments from `start` to `end`, but never in a pause. Return all runs."""
+        chance = random.Random(seed)
+        times: dict[str, ScheduleIterationTimes] = {}
+        now = start
+        self.look(now, times)
+        while now < end:
+            now += timedelta(hours=chance.choice([0.5, 1, 3, 7]), seconds=chance.randrange(60))
+            for begin, stop in pauses:
+                if begin <= now < stop:
+                    now, times = stop, {}  # A new process of the daemon begins without memory.
+            self.look(now, times)
+            self.look(now, times)  # A second look at the same moment must not start anything again.
+        return list(self.instance.get_runs())
+
+    def look(self, now: datetime, times: dict[str, ScheduleIterationTimes]) -> None:
+        with freeze_time(now):
+            errors = list(launch_scheduled_runs(self.workspace, logging.getLogger("test"), now, times))
+        assert [error for error in errors if error is not None] == []
+
+
+@pytest.fixture
+def scheduler(
+    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
+) -> Iterator[Scheduler]:
+    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    settings.cache_clear()
+    target = ModuleTarget("thumblab_pipelines.definitions", None, str(CHECKOUT), "thumblab")
+    with DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
+        (location,) = workspace.create_request_context().code_locations
+        (repository,) = location.get_repositories().values()
+        for schedule in repository.get_schedules():
+            if schedule.name != "daily_refresh":
+                instance.stop_schedule(schedule.get_remote_origin_id(), schedule.selector_id, schedule)
+        yield Scheduler(workspace, instance)
+
+
+def refreshes(runs: Sequence[DagsterRun]) -> Counter[tuple[date, str]]:
+    """Return the number of refreshes by local day and niche. Each of them must be the one of 03:00 of its day."""
+    counted: Counter[tuple[date, str]] = Counter()
+    for run in runs:
+        assert run.job_name == "refresh_library"
+        due = datetime.fromisoformat(run.tags[".dagster/scheduled_execution_time"]).astimezone(HOBART)
+        assert (due.hour, due.minute) == (3, 0)
+        assert run.tags["dagster/run_key"] == f"{due.date()}/{run.tags['dagster/partition']}"
+        counted[due.date(), run.tags["dagster/partition"]] += 1
+    return counted
+
+
+def once_each(first: date, last: date, *without: date) -> Counter[tuple[date, str]]:
+    """Return one refresh of every niche for each day from `first` to `last`, but none for the days `without`."""
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return Counter((day, niche) for day in days if day not in without for niche in NICHES)
+
+
+def at(day: date, hour: int, minute: int = 0) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=HOBART).astimezone(UTC)
+
+
+def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
+    scheduler: Scheduler,
+) -> None:
+    # The daemon is down from 02:00 on the day after the change to 08:00 on the next. It misses 03:00 twice, and makes up
+    # for the later one.
+    day = timedelta(days=1)
+    pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
+    runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])
+    assert refreshes(runs) == once_each(OCTOBER, OCTOBER + 2 * day, OCTOBER + day)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1_800)
+def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_once_a_day(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # For each run, Dagster records 22 events about the assets that it will make. They do not concern the schedule, and
+    # they would take four fifths of the time.
+    monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
+    start, end = date(2026, 7, 1), date(2027, 6, 30)
+    pauses = [  # Each outage takes 30 hours. The first two cover a clock change, and miss 03:00 twice.
+        (at(OCTOBER, 1), at(OCTOBER, 1) + timedelta(hours=30)),
+        (at(APRIL - timedelta(days=1), 23), at(APRIL - timedelta(days=1), 23) + timedelta(hours=30)),
+        (at(date(2027, 1, 10), 12), at(date(2027, 1, 10), 12) + timedelta(hours=30)),
+    ]
+    runs = scheduler.simulate(at(start, 1), at(end, 12), pauses, seed=1)
+    assert refreshes(runs) == once_each(start, end, OCTOBER, APRIL)

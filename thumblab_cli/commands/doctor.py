@@ -1,0 +1,49 @@
+"""`thumblab doctor`: examine the lab, and say what is wrong and what mends it."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(name="doctor")
+@click.option("--demo", is_flag=True, help="Examine the demo's lab.")
+@click.option(
+    "--catalogue",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --demo: examine the lab that `thumblab demo --catalogue` made of this folder.",
+)
+@click.option("--quiet", is_flag=True, help="Print only what is wrong, so nothing if the lab is healthy.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool, as_json: bool) -> None:
+    """Examine the machine, the lab and its servers. Say what is wrong, and which command mends it.
+
+    Nothing is changed, started or migrated, and no network is used but the database, the proxies and the servers of the
+    lab. The exit status is 1 if there is an error, and 0 if there are only warnings or nothing.
+    """
+    from thumblab_cli.doctor import report
+    from thumblab_cli.doctor.examine import Result, examine
+    from thumblab_cli.doctor.examined import Examined
+    from thumblab_cli.doctor.finding import Level, error
+    from thumblab_cli.doctor.machine import Machine
+    from thumblab_cli.printing.tables import wide_console
+    from thumblab_cli.which_lab import lab_settings
+    from thumblab_core.errors import LabError
+
+    console = wide_console()
+    results = []
+    try:
+        examined = Examined(lab_settings(demo, catalogue), Machine.this(), demo, catalogue)
+        found = examine(examined)
+    except LabError as problem:  # A setting cannot be used, so nothing else can be examined.
+        found = iter([Result("settings", (error(str(problem), "correct the setting, see docs/settings.md"),), 0.0)])
+    for result in found:
+        results.append(result)
+        if not as_json:
+            report.print_result(console, result, quiet)
+    if as_json:
+        click.echo(json.dumps(report.as_json(results), indent=2))
+    elif not quiet or report.count(results, Level.ERROR) or report.count(results, Level.WARNING):
+        console.print(report.summary(results), highlight=False)
+    ctx.exit(1 if report.count(results, Level.ERROR) else 0)

@@ -1,0 +1,172 @@
+"""Check Dagster: that its daemon is alive, that its schedules are on, and when each niche was last refreshed."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from thumblab_cli.doctor.examined import Examined, NotRunningError
+from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
+from thumblab_core.errors import LabError
+from thumblab_core.niches import NICHES
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
+
+_LATE = timedelta(hours=36)
+"""The library of a niche is refreshed daily. After this time, one refresh was missed, and the next is half a day late."""
+
+_STATE = """
+query State($repository: RepositorySelector!) {
+  instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatErrors { message } } } }
+  schedulesOrError(repositorySelector: $repository) {
+    __typename
+    ... on Schedules { results { name defaultStatus scheduleState { status } } }
+    ... on Error { message }
+  }
+  sensorsOrError(repositorySelector: $repository) {
+    __typename
+    ... on Sensors { results { name defaultStatus sensorState { status } } }
+  }
+}
+"""
+_LAST_RUN = """
+  {niche}: runsOrError(limit: 1, filter: {{
+    pipelineName: "refresh_library", statuses: [{status}], tags: [{{ key: "dagster/partition", value: "{niche}" }}]
+  }}) {{ ... on Runs {{ results {{ endTime }} }} }}
+"""
+_VIDEOS = "SELECT niche, count(*) FROM videos GROUP BY niche"
+
+
+def daemon(examined: Examined) -> Iterator[Finding]:
+    """Check that each part of Dagster's daemon, which starts and watches runs, has given a sign of life lately."""
+    if not examined.has_dagster:
+        yield skipped(f"`{examined.up()}` does not run, so Dagster does not run either")
+        return
+    restart = f"{examined.up('logs dagster-daemon')} says why; `{examined.up()}` starts it again by itself"
+    try:
+        statuses = _state(examined)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    except LabError as problem:
+        yield error(str(problem), f"{examined.up('logs dagster')} says why; stop `{examined.up()}` and start it again")
+        return
+    dead = sorted(status["daemonType"] for status in statuses if status["required"] and not status["healthy"])
+    if dead:
+        yield error(f"Dagster's daemon gives no sign of life ({', '.join(dead)}), so no run starts", restart)
+    else:
+        yield fine(f"{len(statuses)} parts, all alive")
+
+
+def schedules(examined: Examined) -> Iterator[Finding]:
+    """Check that the schedules and sensors which are on by default are on."""
+    if not examined.has_dagster:
+        yield skipped(f"`{examined.up()}` does not run, so nothing runs on schedule")
+        return
+    try:
+        state = _state(examined)
+    except LabError as problem:
+        yield skipped(str(problem))
+        return
+    listed = state["schedulesOrError"]
+    if listed.get("__typename") != "Schedules":
+        reason = " ".join(str(listed.get("message", "")).split())[:200]
+        yield error(
+            f"Dagster cannot load the lab's definitions: {reason}",
+            f"{examined.up('logs dagster')} has the whole error; then start `{examined.up()}` again",
+        )
+        return
+    kinds = (("schedule", listed), ("sensor", state["sensorsOrError"]))
+    stopped = [
+        (kind, each["name"])
+        for kind, found in kinds
+        for each in found.get("results", [])
+        if each["defaultStatus"] == "RUNNING" and each[f"{kind}State"]["status"] != "RUNNING"
+    ]
+    for kind, name in stopped:
+        yield warning(f"the {kind} {name} is turned off", f"turn it on at {examined.dagster_page}/automation")
+    if not stopped:
+        running = sum(each["scheduleState"]["status"] == "RUNNING" for each in listed["results"])
+        yield fine(f"{running} schedules are on")
+
+
+def refreshed(examined: Examined) -> Iterator[Finding]:
+    """Check when each niche was last refreshed: by a run that succeeded, or by the index that it made."""
+    last = _served_since(examined)
+    for niche, moment in _last_runs(examined).items():
+        last[niche] = max(last.get(niche, moment), moment)
+    now, held = examined.machine.now(), _videos(examined)
+    never = [niche for niche in NICHES if held.get(niche) and niche not in last]
+    late = {niche: now - moment for niche, moment in last.items() if now - moment > _LATE and examined.is_scheduled}
+    for niche in never:
+        yield warning(
+            f"{niche} has {held[niche]:,} videos and was never refreshed", examined.command(f"refresh {niche}")
+        )
+    for niche, age in sorted(late.items()):
+        yield warning(
+            f"{niche} was last refreshed {_hours(age)} ago, and a refresh is due every day",
+            f"{examined.command(f'refresh {niche}')}; {examined.dagster_page or examined.up()} shows or starts the runs",
+        )
+    if last and not never and not late:
+        ages = ", ".join(f"{niche} {_hours(now - moment)}" for niche, moment in sorted(last.items()))
+        yield fine(f"last good refresh: {ages} ago")
+    elif not never and not late:
+        yield skipped("no niche was refreshed yet")
+
+
+def _hours(age: timedelta) -> str:
+    hours = age.total_seconds() / 3_600
+    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
+
+
+def _served_since(examined: Examined) -> dict[str, datetime]:
+    """Return when the served index of each niche read the library. A niche whose index cannot be read is left out."""
+    store, found = ReleaseStore(examined.settings.releases), dict[str, datetime]()
+    for niche in NICHES:
+        try:
+            release = store.serving.current(INDEX, niche)
+        except (LabError, UnicodeDecodeError):
+            continue
+        if release is not None:
+            found[niche] = datetime.fromisoformat(str(release.info.get("as_of", release.created_at)))
+    return found
+
+
+def _last_runs(examined: Examined) -> dict[str, datetime]:
+    if not examined.has_dagster:
+        return {}
+    try:
+        query = "".join(_LAST_RUN.format(niche=niche, status="SUCCESS") for niche in NICHES)
+        answer = _ask(examined, f"{{ {query} }}", {})
+    except LabError:  # The check of the daemon reports this.
+        return {}
+    ends = {niche: [run["endTime"] for run in answer[niche].get("results", []) if run["endTime"]] for niche in NICHES}
+    return {niche: datetime.fromtimestamp(found[0], UTC) for niche, found in ends.items() if found}
+
+
+def _videos(examined: Examined) -> dict[str, int]:
+    from sqlalchemy import text
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        with examined.database() as connection:
+            return {str(niche): int(count) for niche, count in connection.execute(text(_VIDEOS))}
+    except (NotRunningError, LabError, DBAPIError):  # The check of the database reports this.
+        return {}
+
+
+def _state(examined: Examined) -> dict[str, Any]:
+    from thumblab_serving.dagster_runs.graphql import REPOSITORY
+
+    return _ask(examined, _STATE, {"repository": REPOSITORY})
+
+
+def _ask(examined: Examined, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of the lab's Dagster. Raises LabError if it gives none."""
+    from thumblab_serving.dagster_runs.graphql import DagsterGraphql
+
+    async def ask() -> dict[str, Any]:
+        graphql = DagsterGraphql(examined.settings)
+        try:
+            return await graphql.ask(query, variables)
+        finally:
+            await graphql.close()
+
+    return asyncio.run(ask())

@@ -1,0 +1,126 @@
+"""Run the checks of the doctor in their order, each with a limit of time, and take secrets out of what they say."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from thumblab_cli.doctor import clock, dagster, database, encoders, folder, proxy, releases, servers, system, youtube
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Finding, Level, warning
+from thumblab_core.errors import LabError
+from thumblab_core.keys.generated_key import kept_key
+from thumblab_core.settings import Settings
+
+_SECONDS = 20.0
+_SHORTEST_SECRET = 4
+"""A shorter text is not taken out, because it would also be a part of ordinary words."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its name, the function that makes it, and how many seconds it may take."""
+
+    name: str
+    function: Callable[[Examined], Iterable[Finding]]
+    seconds: float = _SECONDS
+
+
+CHECKS = (
+    Check("python", system.python),
+    Check("disk", system.disk),
+    Check("memory", system.memory),
+    Check("servers", servers.servers),
+    Check("folder", folder.folder),
+    Check("database", database.database),
+    Check("image encoder", encoders.image_encoder, encoders.SECONDS),
+    Check("title encoder", encoders.title_encoder),
+    Check("face model", encoders.face_model),
+    Check("API key", youtube.api_key),
+    Check("quota", youtube.quota),
+    Check("clock", clock.clock),
+    Check("proxy", proxy.proxy),
+    Check("daemon", dagster.daemon),
+    Check("schedules", dagster.schedules),
+    Check("refreshes", dagster.refreshed),
+    Check("releases", releases.releases, releases.SECONDS),
+    Check("model", releases.model),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found, and the seconds that it took."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    def has(self, level: Level) -> bool:
+        return any(finding.level is level for finding in self.findings)
+
+
+def examine(examined: Examined, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
+    """Yield the result of each check as soon as it has ended. No check stops the checks after it."""
+    secrets = _secrets(examined.settings, examined.machine.environment)
+    for check in checks:
+        started = time.monotonic()
+        findings = tuple(_without(secrets, finding) for finding in _findings(check, examined))
+        yield Result(check.name, findings, time.monotonic() - started)
+
+
+def _findings(check: Check, examined: Examined) -> list[Finding]:
+    found: list[Finding] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            # A list is extended item by item, so what was found before an error or the limit of time is kept.
+            for finding in check.function(examined):
+                found.append(finding)  # noqa: PERF402
+        except Exception as problem:  # noqa: BLE001  a fault of one check must not stop the others
+            reason = str(problem) if isinstance(problem, LabError) else f"{type(problem).__name__}: {problem}"
+            found.append(warning(f"this check failed: {' '.join(reason.split())[:300]}", "report this as a bug"))
+        finally:
+            ended.set()
+
+    # A system call that hangs, for example on a network file system, cannot be interrupted. So the thread is left alone.
+    threading.Thread(target=run, name=f"check {check.name}", daemon=True).start()
+    if ended.wait(check.seconds):
+        return found
+    return [
+        *found,
+        warning(f"no result within {check.seconds:.0f} s", "run thumblab doctor again when the machine is idle"),
+    ]
+
+
+def _secrets(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Return the texts that no finding may contain, the longest first."""
+    values = [value for _, value in settings]
+    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    with suppress(LabError):  # If the file of the key cannot be read, no check can have its content either.
+        texts.append(kept_key(settings) or "")
+    urls = [*texts, *(value for value in values if isinstance(value, str)), *environment.values()]
+    passwords = [password for url in urls if "://" in url for password in _passwords(url)]
+    return sorted({text for text in (*texts, *passwords) if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
+
+
+def _passwords(url: str) -> Iterator[str]:
+    before, mark, _ = url.partition("://")[2].partition("?")[0].rpartition("@")
+    password = before.partition(":")[2] if mark else ""
+    yield from {password, unquote(password)}
+    try:
+        yield urlsplit(url).password or ""
+    except ValueError:
+        return
+
+
+def _without(secrets: Iterable[str], finding: Finding) -> Finding:
+    what, mend = finding.what, finding.mend
+    for secret in secrets:
+        what, mend = what.replace(secret, "***"), mend and mend.replace(secret, "***")
+    return replace(finding, what=what, mend=mend)

@@ -1,0 +1,63 @@
+"""Check the data folder: that files can be made in it, that they belong to this user, and that secrets are private."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
+
+_PRIVATE = ("api-key", "api-keys.json")
+"""Files of the data folder that hold keys or their hashes. Only the owner may read them."""
+
+
+def folder(examined: Examined) -> Iterator[Finding]:
+    """Check the rights of the data folder, of what is directly in it, and of the release store."""
+    data = examined.settings.data_dir
+    if not data.exists():
+        yield skipped(f"there is no lab in {data} yet; `thumblab up`, `thumblab import` and `thumblab demo` make one")
+        return
+    elsewhere = "set THUMBLAB_DATA_DIR to a folder that you can write"
+    if not data.is_dir():
+        yield error(f"{data} is not a folder", elsewhere)
+        return
+    faults = [*_unwritable(data, elsewhere), *_of_others(data), *_readable_secrets(data)]
+    store = examined.settings.releases
+    if store.is_dir() and not store.is_relative_to(data):
+        faults += _unwritable(store, "set THUMBLAB_RELEASE_DIR to a folder that you can write")
+    yield from faults
+    if not faults:
+        yield fine(f"{data} can be written, and its keys are private")
+
+
+def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
+    try:
+        # Permission bits may allow writing although the file system is read-only, so a file is made as a test.
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as problem:
+        user = os.geteuid()
+        yield error(f"{place} cannot be written ({problem.strerror})", f"sudo chown -R {user} {place}, or {elsewhere}")
+
+
+def _of_others(data: Path) -> Iterator[Finding]:
+    """Find what this user cannot write although it is in the folder, for example because root ran the lab once."""
+    if os.geteuid() == 0:
+        return
+    # The cluster of the embedded database may belong to another user. `thumblab_core.embedded_postgres` handles that.
+    blocked = [path.name for path in sorted(data.iterdir()) if path.name != "postgres" and not os.access(path, os.W_OK)]
+    if blocked:
+        names = ", ".join(blocked[:5])
+        yield error(f"{names} in {data} cannot be written by this user", f"sudo chown -R {os.geteuid()} {data}")
+
+
+def _readable_secrets(data: Path) -> Iterator[Finding]:
+    if data.stat().st_mode & stat.S_IWOTH and not data.stat().st_mode & stat.S_ISVTX:
+        yield warning(f"every user of this machine can change {data}", f"chmod o-w {data}")
+    for name in _PRIVATE:
+        path = data / name
+        if path.is_file() and path.stat().st_mode & 0o077:
+            yield warning(
+                f"other users of this machine can read {path}", f"chmod 600 {path}; thumblab key rotate default"
+            )

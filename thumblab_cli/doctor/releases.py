@@ -1,0 +1,103 @@
+"""Check the releases that are served: that no file is damaged, and that there is a ranking model."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.channel_adapters import ADAPTER
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
+
+SECONDS = 60.0
+"""Seconds that the check of all served files may take."""
+_RESERVE_S = 5.0
+_MODEL_DAYS = 9
+"""The model is trained every Monday. A model that is older has missed a training."""
+
+
+def served_releases(examined: Examined) -> list[Release]:
+    """Return the served releases of all kinds and scopes, without those whose manifest cannot be read."""
+    releases = []
+    for kind, scope in _scopes(examined):
+        with suppress(LabError):
+            release = ReleaseStore(examined.settings.releases).serving.current(kind, scope)
+            if release is not None:
+                releases.append(release)
+    return releases
+
+
+def _scopes(examined: Examined) -> list[tuple[str, str]]:
+    """Return the kind and the scope of every pointer in the release store."""
+    return sorted((path.parts[-3], path.parts[-2]) for path in examined.settings.releases.glob("*/*/CURRENT"))
+
+
+def releases(examined: Examined) -> Iterator[Finding]:
+    """Compare every file of the served releases with its checksum."""
+    store, deadline = ReleaseStore(examined.settings.releases), time.monotonic() + SECONDS - _RESERVE_S
+    scopes = _scopes(examined)
+    verified = damaged = 0
+    for kind, scope in scopes:
+        if time.monotonic() > deadline:
+            yield skipped(f"{len(scopes) - verified} of {len(scopes)} served releases are too large to verify in time")
+            break
+        try:
+            release = store.serving.current(kind, scope)
+            if release is not None:
+                release.verify()
+            verified += release is not None
+        except (LabError, UnicodeDecodeError) as problem:
+            damaged += 1
+            yield error(str(problem), _repair(examined, kind, scope))
+    if not damaged:
+        yield fine(f"{verified} served releases, and no file of them is damaged")
+
+
+def _repair(examined: Examined, kind: str, scope: str) -> str:
+    if kind == INDEX:
+        return examined.command(f"index rebuild {scope}")
+    if kind == ADAPTER:
+        return examined.command(f"channel add {scope}")
+    return examined.command("refresh")
+
+
+def model(examined: Examined) -> Iterator[Finding]:
+    """Check which ranking model is served."""
+    store = ReleaseStore(examined.settings.releases)
+    try:
+        served = store.serving.current(MODEL, ALL)
+    except (LabError, UnicodeDecodeError):
+        yield skipped("the served model cannot be read; see the check of the releases")
+        return
+    if served is None:
+        if examined.exists:
+            yield warning("no ranking model is served, so nothing can be ranked", examined.command("refresh"))
+        else:
+            yield skipped("there is no lab yet")
+        return
+    faults = list(_faults_of_model(examined, served))
+    yield from faults
+    if not faults:
+        yield fine(f"release {served.release_id}, {_days(examined, served)} days old")
+
+
+def _faults_of_model(examined: Examined, served: Release) -> Iterator[Finding]:
+    name, chosen = str(served.info.get("image_encoder_name", "")), examined.settings.image_encoder
+    if name and name.partition("@")[0] != chosen:
+        yield warning(
+            f"the served model was trained with the encoder {name}, and THUMBLAB_IMAGE_ENCODER is {chosen}",
+            f"{examined.command('refresh')}, or set THUMBLAB_IMAGE_ENCODER={name.partition('@')[0]}",
+        )
+    held = ReleaseStore(examined.settings.releases).serving.held(MODEL, ALL)
+    if _days(examined, served) > _MODEL_DAYS and held is None and examined.is_scheduled:
+        yield warning(
+            f"the served model is {_days(examined, served)} days old, and a newer one is due every Monday",
+            examined.command("refresh"),
+        )
+
+
+def _days(examined: Examined, release: Release) -> int:
+    return (examined.machine.now() - datetime.fromisoformat(release.created_at)).days

@@ -1,0 +1,68 @@
+"""Start the lab's own database again when it has ended, and keep its log small."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from thumblab_cli.servers.logs import MOST_BYTES
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+
+_LONG_LIFE = 600.0
+
+
+class DatabaseWatch:
+    """A watch over the embedded database of a lab. An external database is not watched, because others start it."""
+
+    def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
+        """`pauses` holds the seconds before the first and each later start. The last is used for all starts after it.
+
+        A database that has run for ten minutes counts as one that has not ended before.
+        """
+        self._settings = settings
+        self._pauses = pauses
+        self._ends = 0
+        self._last_end = self._due = 0.0
+
+    def mend(self, report: Callable[[str], None]) -> None:
+        """Start the database again if it has ended, and call `report` with a sentence about that.
+
+        Raise LabError if the files of the database are gone. A new and empty database would hide that they are.
+        """
+        from thumblab_core.database.urls import running_database_url
+        from thumblab_core.embedded_postgres import location, server
+
+        if running_database_url(self._settings) is not None:
+            self._shorten_log()
+            return
+        home, log = location.find_home(self._settings.data_dir), self._settings.data_dir / "postgres" / "log"
+        if home is None or not (home / "data").is_dir():
+            raise LabError(
+                f"the lab's database has ended, and its files in {self._settings.data_dir / 'postgres'} are gone"
+            )
+        now = time.monotonic()
+        if now - self._last_end > _LONG_LIFE:
+            self._ends = 0
+        if now < self._due:
+            return
+        report(f"the lab's database has ended; its log is {log}. It is started again, for time {self._ends + 1}.")
+        try:
+            server.start(self._settings)
+        except LabError as error:
+            report(str(error))
+        self._ends += 1
+        self._last_end = time.monotonic()
+        self._due = self._last_end + self._pauses[min(self._ends, len(self._pauses) - 1)]
+
+    def _shorten_log(self) -> None:
+        """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
+
+        What the server logs between the copy and the cut is lost. The server appends, so it goes on at the new end.
+        """
+        log = self._settings.data_dir / "postgres" / "log"
+        with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.
+            if log.stat().st_size > MOST_BYTES:
+                shutil.copyfile(log, log.with_name("log.1"))
+                os.truncate(log, 0)

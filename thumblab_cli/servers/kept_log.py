@@ -1,0 +1,68 @@
+"""The log of one start of a server: a pipe that the server prints to, and the process that writes it to a file."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from thumblab_cli.servers import log_keeper
+from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES
+
+
+class KeptLog:
+    """A pipe to a process that writes the log. This process keeps the pipe's other end open too.
+
+    So if the writing process is killed, the server can still print, and another process takes over what it prints.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with suppress(OSError):  # The process that writes the log tries again with each line.
+            path.touch()
+        self._reading: int | None
+        self._reading, self._writing = os.pipe()
+        try:
+            self._keeper = self._start()
+        except OSError:
+            os.close(self._reading)
+            os.close(self._writing)
+            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[int]:
+        """Yield the descriptor to which the server prints. It is closed in this process when the block ends."""
+        try:
+            yield self._writing
+        finally:
+            os.close(self._writing)
+
+    def mend(self) -> None:
+        """Start another process if the one that writes the log was killed."""
+        if self._keeper.poll() is not None:
+            self._keeper = self._start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until everything is written that an ended server has printed. If workers of it run, wait `seconds`."""
+        with suppress(subprocess.TimeoutExpired):
+            self._keeper.wait(seconds)
+
+    def close(self, seconds: float) -> None:
+        """Wait as `wait` does, and end the process that writes the log."""
+        self.wait(seconds)
+        self._keeper.kill()
+        self._keeper.wait()
+        if self._reading is not None:
+            os.close(self._reading)
+            self._reading = None
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        # The process has a session of its own, so that Ctrl-C in the terminal does not end it before the server.
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", log_keeper.__file__, str(self._path), str(MOST_BYTES), str(OLD_FILES)],
+            stdin=self._reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )

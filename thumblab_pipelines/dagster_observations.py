@@ -1,0 +1,61 @@
+"""Tell Dagster of changes of what is served that no materialization made, such as a rollback.
+
+Dagster keeps an observation of the asset, so its page shows the change between the materializations.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from thumblab_pipelines.dagster_storage import open_instance
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.pointer_moves import Move, pointer_moves
+
+_log = logging.getLogger(__name__)
+
+
+def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]:
+    """Return an observation for each move. `cause` says who moved the pointers, such as a command."""
+    return [
+        dg.AssetObservation(
+            move.asset,
+            partition=move.niche,
+            description=f"{cause} changed what is served",
+            metadata={
+                "cause": cause,
+                "release": move.after or "none",
+                "served_before": move.before or "none",
+            },
+        )
+        for move in moves
+    ]
+
+
+@contextmanager
+def observed_moves(lab: Lab, context: dg.OpExecutionContext | dg.AssetExecutionContext, cause: str) -> Iterator[None]:
+    """Record an observation in the current run for each pointer that the `with` block moves, also if the block fails."""
+    moves: list[Move] = []
+    try:
+        with pointer_moves(lab) as moves:
+            yield
+    finally:
+        for event in observations(moves, cause):
+            context.log_event(event)
+
+
+def tell_dagster(data_dir: Path, moves: Sequence[Move], cause: str) -> str | None:
+    """Record an observation for each move in the Dagster instance of the lab in `data_dir`, outside any run.
+
+    Return a sentence if this was not possible, because what is served was changed all the same.
+    """
+    try:
+        with open_instance(data_dir / "dagster", data_dir) as instance:
+            for event in observations(moves, cause):
+                instance.report_runless_asset_event(event)
+    except Exception as error:  # noqa: BLE001  Dagster raises errors of many libraries here, and the change is made.
+        _log.debug("Dagster was not told", exc_info=True)
+        return f"what is served was changed, but Dagster does not know of it: {type(error).__name__}"
+    return None

@@ -1,0 +1,110 @@
+"""Say where each asset is kept: in which tables of the database, and in which releases and pointers.
+
+`TABLES` and `RELEASES` name the asset that owns each of them. Other assets that read one of them depend on its owner. A
+test traces what every step reads, and compares it with the declared dependencies.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Table
+
+from thumblab_core.database import tables as t
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import ENCODER, INDEX, MODEL, PAIRS, Release
+from thumblab_core.settings import CHECKOUT, settings
+from thumblab_pipelines.code_versions import code_version
+from thumblab_pipelines.models.tracking import NAME
+
+TABLES: Mapping[str, tuple[Table, ...]] = {
+    "videos": (t.videos, t.channels, t.video_stats),
+    "crawled_videos": (t.crawl_videos, t.crawl_channels, t.crawl_searches),
+    "view_history": (t.views_at_age,),
+    "true_ctr": (t.video_reach, t.reach_reports),
+    "experiments": (t.experiments, t.experiment_variants),
+    "thumbnails": (t.thumbnails, t.thumbnail_versions),
+    "embeddings": (t.embeddings, t.earlier_embeddings, t.encoding_failures),
+    "visual_features": (t.visual_features,),
+    "channel_baselines": (t.channel_baselines,),
+    "ranking_model": (t.model_evaluations,),
+    "kept_predictions": (t.predictions, t.prediction_candidates),
+    "prediction_quality": (t.prediction_outcomes,),
+}
+"""The tables of each asset, the main one first."""
+
+UNOWNED: Mapping[str, str] = {
+    "quota_ledger": "what was spent of YouTube's quota; every caller counts here",
+    "charts": "which charts YouTube has; raw_videos asks again from time to time",
+    "library_exclusions": "what a person took out of a library",
+    "index_rebuilds": "the rebuilds that were requested; not data",
+    f"release {ENCODER}": "in which precision an encoder runs; it is decided once, and every process follows it",
+}
+"""The tables and releases that no asset owns, and why."""
+
+RELEASES: Mapping[str, tuple[str, ...]] = {
+    "faiss_index": (f"release {INDEX}",),
+    "served_index": (f"pointer {INDEX}",),
+    "training_pairs": (f"release {PAIRS}", f"pointer {PAIRS}"),
+    "ranking_model": (f"release {MODEL}",),
+    "served_model": (f"pointer {MODEL}", "release adapter", "pointer adapter"),
+}
+"""The releases and the pointers of each asset, by their kind."""
+
+
+def about(asset: str, docs: str, *steps: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments of an asset that say how it is made and where it is kept: `code_version` and `metadata`.
+
+    `docs` is the name of a file in the folder `docs`. `steps` are the functions that make the asset. The version of the
+    asset's code changes if code changes that they can reach, see `code_version`.
+    """
+    return {"code_version": code_version(*steps), "metadata": kept(asset, docs)}
+
+
+def kept(asset: str, docs: str) -> dict[str, Any]:
+    """Return the metadata of an asset's definition: its tables with the schema of the main one, and its documentation."""
+    metadata: dict[str, Any] = {"docs": dg.MetadataValue.path(str(CHECKOUT / "docs" / docs))}
+    tables = TABLES.get(asset, ())
+    if tables:
+        metadata["dagster/table_name"] = tables[0].name
+        metadata["dagster/column_schema"] = _schema(tables[0])
+    if asset in ("ranking_model", "served_model"):
+        metadata["mlflow"] = mlflow_page()
+    if len(tables) > 1:
+        metadata["further_tables"] = ", ".join(table.name for table in tables[1:])
+    return metadata
+
+
+def mlflow_page() -> dg.MetadataValue:
+    """Return the address of the registered model in MLflow, for the metadata of an asset's definition.
+
+    It is computed anew at each start of Dagster's code server. So it stays right if MLflow starts on another port, while
+    the metadata of an earlier run keep the address of their time.
+    """
+    try:
+        return dg.MetadataValue.url(f"{settings().mlflow_url.rstrip('/')}/#/models/{NAME}")
+    except LabError as error:
+        return dg.MetadataValue.text(f"unknown: {error}")
+
+
+def release_metadata(release: Release) -> dict[str, Any]:
+    """Return the metadata that name a release and lead to its folder."""
+    return {"release": release.release_id, "dagster/uri": release.path.resolve().as_uri()}
+
+
+def _schema(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type=str(column.type).lower(),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(column.nullable),
+                    unique=column.primary_key and len(table.primary_key.columns) == 1,
+                    other=["primary key"] if column.primary_key else None,
+                ),
+            )
+            for column in table.columns
+        ]
+    )

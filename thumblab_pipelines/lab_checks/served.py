@@ -1,0 +1,99 @@
+"""Check what the served releases are worth now: the recall of the indices, and the model against simpler rankings."""
+
+import numpy as np
+from sqlalchemy import select
+
+from thumblab_core.database.tables import model_evaluations
+from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex
+from thumblab_core.niches import NICHES
+from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.evaluation.figures import FUTURE, NEW_CHANNELS
+from thumblab_pipelines.evaluation.figures import MODEL as THE_MODEL
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.predictions.quality import measure_quality
+from thumblab_pipelines.predictions.report import check_quality
+
+_QUERIES, _K = 64, 20
+_MOST_WORSE = 0.02
+"""By how much the recall of a served index may be below the setting: it is measured with few queries here."""
+
+
+def check_recall(lab: Lab) -> CheckResult:
+    """Search each served index for a sample of its own vectors, and compare what is found with an exact search."""
+    least = lab.settings.index_recall - _MOST_WORSE
+    figures: dict[str, float] = {}
+    bad = []
+    for niche in NICHES:
+        try:
+            served = lab.releases.serving.current(INDEX, niche)
+            if served is None:
+                continue
+            recall = _recall(NicheIndex.load(served))
+        except LabError as error:
+            bad.append(f"{niche}: {error}")
+            continue
+        figures[f"{niche}_recall"] = round(recall, 4)
+        if recall < least:
+            bad.append(f"{niche}: a search finds {recall:.1%} of the nearest, below {least:.1%}; rebuild the index")
+    good = f"{len(figures)} served indices find at least {least:.1%} of the nearest"
+    return CheckResult("recall", not bad, "; ".join(bad) or good, advisory=True, figures=figures)
+
+
+def _recall(index: NicheIndex) -> float:
+    vectors, ids = index.vectors(), [item.video_id for item in index.items]
+    k = min(_K, len(ids))
+    found = []
+    for row in np.random.default_rng(0).permutation(len(ids))[:_QUERIES]:
+        exact = vectors @ vectors[row]
+        # Several videos may show the same picture, so what counts is the similarity and not the name.
+        least = np.partition(exact, -k)[-k]
+        near = index.search(vectors[row], k)
+        found.append(sum(neighbour.similarity >= least - 1e-4 for neighbour in near) / k)
+    return float(np.mean(found))
+
+
+def check_against_baselines(lab: Lab) -> CheckResult:
+    """Compare the AUC of the served model with the best of the simple rankings on the same held-out pairs."""
+    name = "beats_simple_rankings"
+    served = lab.releases.serving.current_id(MODEL, ALL)
+    if served is None:
+        return CheckResult(name, True, "no model is served", advisory=True)
+    statement = select(model_evaluations.c.split, model_evaluations.c.scorer, model_evaluations.c.value).where(
+        model_evaluations.c.release_id == served,
+        model_evaluations.c.slice == "all",
+        model_evaluations.c.metric == "auc",
+        model_evaluations.c.question == "package",
+        model_evaluations.c.value.is_not(None),
+    )
+    auc: dict[str, dict[str, float]] = {}
+    with lab.engine.connect() as connection:
+        for row in connection.execute(statement):
+            auc.setdefault(row.split, {})[row.scorer] = row.value
+    figures: dict[str, float] = {}
+    bad = []
+    for split in (FUTURE, NEW_CHANNELS):
+        scorers = dict(auc.get(split, {}))
+        own = scorers.pop(THE_MODEL, None)
+        if own is None or not scorers:
+            continue
+        best = max(scorers, key=scorers.__getitem__)
+        figures |= {f"{split}_auc": own, f"{split}_best_simple_auc": scorers[best]}
+        figures[f"{split}_difference"] = round(own - scorers[best], 4)
+        if own < scorers[best]:
+            bad.append(f"{split}: the model has AUC {own:.3f}, and the ranking by {best} has {scorers[best]:.3f}")
+    good = f"{served} is at least as good as each simple ranking" if figures else f"{served} has no evaluation"
+    return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)
+
+
+def check_predictions(lab: Lab) -> CheckResult:
+    """Check that the claimed probabilities of the kept predictions are right on average, by the outcomes known so far."""
+    qualities = measure_quality(lab)
+    (calibrated,) = [one for one in check_quality(qualities, lab.settings.keep_predictions) if one.name == "calibrated"]
+    every = qualities[0]
+    figures = dict(calibrated.figures) | {"predictions": every.predictions}
+    if every.experiments is not None:
+        accuracy = every.experiments.accuracy
+        figures |= {"accuracy": accuracy.value, "accuracy_low": accuracy.low, "pairs": every.experiments.pairs}
+    return CheckResult("answers_calibrated", calibrated.passed, calibrated.explanation, True, figures)
