@@ -124,6 +124,9 @@ class ChannelOut:
     release: str | None
     """The release of the added channel adapter; null where the model's own adapter is used, or none."""
 
+    title: str | None = None
+    """The title of the channel. Null where the lab does not know it, or cannot look it up."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Releases:

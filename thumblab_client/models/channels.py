@@ -52,6 +52,13 @@ class ChannelImportOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChannelImportsOut:
+    """The imports of an API key whose reports are still kept, the newest first."""
+
+    imports: list[ChannelImportOut]
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnownChannelOut:
     """A channel that was added, and its adapter."""
 

@@ -4,7 +4,7 @@ This file is generated: change `thumblab_serving/schemas/packages.py`, then run
 `python -m thumblab_serving.client_models`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from thumblab_client.models.verdict import SkillOut
@@ -96,3 +96,8 @@ class PackagesOut:
 
     why: WhyOut | None
     """`why` of the best package. Unknown without a best package. Null when no picture could be read."""
+
+    first_title_limits: list[str] = field(default_factory=list)
+    """Those sentences of `degraded` that limit the verdict under the first title only, and not the verdict on the
+    packages.
+    """

@@ -78,6 +78,11 @@ class ImportedVideos:
     with_ctr: int
     """Videos with a true click-through rate."""
 
+    library_needs: int = 0
+    """How many more videos with a thumbnail the niche needs before an import makes a library of it. 0 if it has a
+    library, or gets one now.
+    """
+
     usual_ctr: float | None
     """The clicked share of all impressions. Null if there are too few impressions."""
 

@@ -62,6 +62,14 @@ class ImportedVideos(_Part):
     without_picture: int = Field(ge=0)
     missing: list[str] = Field(description="Why the first videos without a thumbnail have none, a sentence each.")
     with_ctr: int = Field(ge=0, description="Videos with a true click-through rate.")
+    library_needs: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "How many more videos with a thumbnail the niche needs before an import makes a library of it. 0 if it has a "
+            "library, or gets one now."
+        ),
+    )
     usual_ctr: float | None = Field(
         ge=0, le=1, description="The clicked share of all impressions. Null if there are too few impressions."
     )

@@ -101,6 +101,10 @@ class ChannelAdapters:
         """
         return {channel_id: title for channel_id, (title, _) in self._names().items()}
 
+    def title(self, channel_id: str) -> str | None:
+        """Return the title of a channel, or None if the channel has no adapter, or if its manifest cannot be read."""
+        return self._name(_checked(channel_id))[0] or None
+
     def find(self, name: str) -> str | None:
         """Return the id of the channel that has an adapter and whose id, @handle or exact title is `name`, or None.
 
@@ -206,15 +210,16 @@ class ChannelAdapters:
 
     def _names(self) -> dict[str, tuple[str, str | None]]:
         """Return the title and the @handle of each channel that has an adapter, by channel id."""
-        names: dict[str, tuple[str, str | None]] = {}
-        for channel_id in self.channels():
-            names[channel_id] = "", None
-            with suppress(LabError, OSError, ValueError):
-                release = self.store.serving.current(ADAPTER, channel_id)
-                if release is not None:
-                    about = adapter_info(release)
-                    names[channel_id] = about.title, about.handle
-        return names
+        return {channel_id: self._name(channel_id) for channel_id in self.channels()}
+
+    def _name(self, channel_id: str) -> tuple[str, str | None]:
+        """Return the title and the @handle of a channel. The title is empty if the manifest cannot be read."""
+        with suppress(LabError, OSError, ValueError):
+            release = self.store.serving.current(ADAPTER, channel_id)
+            if release is not None:
+                about = adapter_info(release)
+                return about.title, about.handle
+        return "", None
 
     def _exists(self, channel_id: str) -> bool:
         """Return whether the channel has an adapter. A damaged adapter counts as one too."""

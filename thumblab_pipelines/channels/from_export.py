@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
 
 from thumblab_core.database.channels import Channel, find_channel
-from thumblab_core.database.tables import thumbnails, videos
+from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
 from thumblab_core.given_text import CHANNEL_ID
@@ -23,9 +23,7 @@ from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_mode
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.collect import niche_of
-from thumblab_pipelines.collection.download import fetch_thumbnails
-from thumblab_pipelines.collection.thumbnail_request import Kind
-from thumblab_pipelines.collection.thumbnails_wanted import Wanted
+from thumblab_pipelines.channels.export_pictures import fetch_pictures, picture_urls
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError, joined
@@ -36,13 +34,6 @@ from thumblab_pipelines.videos.names import channel_id_of, channel_key
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_channels, save_videos
 
 _BATCH = 500
-_MOST_NAMED = 20
-"""At most this many videos without a picture are named."""
-
-_SIZES = ("maxresdefault", "hq720", "sddefault", "hqdefault", "mqdefault", "default")
-"""The names of the sizes of a thumbnail on YouTube's image host, the best first. Not every video has every size."""
-
-_IMAGE_HOST = "https://i.ytimg.com/"
 
 SOURCE = "catalogue"
 """Value of the column `videos.source`: the videos come from a person, like those of a catalogue, not from the API.
@@ -54,8 +45,6 @@ _LEARNABLE = text("""
 SELECT count(*) FROM true_ctr c JOIN thumbnails t ON t.video_id = c.video_id
 WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
 """)
-
-_NO_ANSWER = "the image host gave no answer"
 
 
 class NoNameError(LabError):
@@ -88,11 +77,13 @@ class ImportedExports:
 
     `videos` counts the videos that the lab has now, and `new` those of them that it did not have before. `left_out`
     counts the videos of the exports that were not imported, by reason. `pictures` counts the videos that have a
-    picture. `downloaded` counts the pictures that were downloaded now. `missing` says of the first videos without a
-    picture why they have none, and `without_picture` counts these videos. `refused` has a sentence for each export that
-    could not be read. `tables` has the columns of the tables that were read, and of those in which needed columns were
-    not recognised. `ctr` has the results of importing the click-through rates.
+    picture. If none has one, `no_pictures` says why; otherwise it is empty. `downloaded` counts the pictures that were
+    downloaded now. `missing` says of the newest videos without a picture why they have none, and `without_picture` counts
+    these videos. `refused` has a sentence for each export that could not be read. `tables` has the columns of the tables
+    that were read, and of those in which needed columns were not recognised. `ctr` has the results of importing the
+    click-through rates.
 
+    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import makes a library of it.
     `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
     is the channel's rate over all impressions, or None if it has too few.
     """
@@ -105,12 +96,14 @@ class ImportedExports:
     pictures: int = 0
     downloaded: int = 0
     without_picture: int = 0
+    no_pictures: str = ""
     missing: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     tables: list[TableColumns] = field(default_factory=list)
     ctr: list[StudioImport] = field(default_factory=list)
     learnable: int = 0
+    library_needs: int = 0
     usual_ctr: float | None = None
 
 
@@ -156,14 +149,19 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=remarks, tables=tables)
     result.refused = [str(error) for error in refused]
     result.tables += [t for error in refused if isinstance(error, UnknownColumnsError) for t in error.tables]
-    result.remarks.extend(_without_length(lab, usable))
+    result.remarks.extend(_other_niche(result, given))
+    result.remarks.extend(_without_length(lab, usable, tables))
     _save(lab, usable, result)
     for file in readable:
         try:
             result.ctr.append(import_studio(lab, file, given.as_of, given.columns))
         except LabError as error:
             result.remarks.append(f"no click-through rates: {error}")
-    _fetch_pictures(lab, [video.video_id for video in usable], result, progress)
+    pictures = fetch_pictures(lab, [video.video_id for video in usable], progress)
+    result.downloaded, result.without_picture, result.missing = pictures.downloaded, pictures.lacking, pictures.missing
+    result.pictures = result.videos - pictures.lacking
+    result.no_pictures = "" if result.pictures else pictures.why
+    result.remarks.extend(pictures.problems)
     with lab.engine.connect() as connection:
         result.learnable = connection.execute(_LEARNABLE).scalar_one()
         usual = usual_ctr(connection, channel.channel_id)
@@ -179,15 +177,6 @@ def add_imported_channel(lab: Lab, channel: Channel, progress: Progress = silent
     model = served_model(lab)
     encoded = encode_channel_videos(lab, channel.channel_id, model, progress)
     return AddedChannel(fit_channel_adapter(lab, channel, model), encoded, None, None)
-
-
-def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
-    """Return the URLs of a video's thumbnail on YouTube's image host, the best size first.
-
-    If the lab uses an emulator of YouTube, the thumbnails come from the emulator too.
-    """
-    base = lab.settings.youtube_endpoint or _IMAGE_HOST
-    return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
 
 
 def _day_of(file: Path, as_of: date | None) -> date:
@@ -239,17 +228,27 @@ def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo
     return channel, []
 
 
-def _without_length(lab: Lab, usable: Sequence[ExportedVideo]) -> Iterator[str]:
+def _other_niche(result: ImportedExports, given: GivenExports) -> Iterator[str]:
+    """Yield a sentence if the niche that a person gave is not used."""
+    if given.niche not in (None, result.niche):
+        yield (
+            f"the channel is in the niche {result.niche} already, so {given.niche} was not used: a channel cannot be moved "
+            "to another niche"
+        )
+
+
+def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[TableColumns]) -> Iterator[str]:
     """Yield a sentence if the lab cannot learn from some videos, because they may be Shorts."""
     unknown = [video.video_id for video in usable if video.duration_s is None and video.is_short is not False]
     if not unknown:
         return
     with lab.engine.connect() as connection:
         measured = set(connection.scalars(select(videos.c.video_id).where(_one_of(unknown), videos.c.duration_s > 0)))
+    or_watch_time = "" if all("watch_hours" in table.at for table in tables) else ", or with Watch time (hours)"
     if count := len(unknown) - len(measured):
         yield (
             f"{count} of {len(usable)} videos have no length, and nothing in the exports shows that they are not Shorts, so "
-            "the lab learns nothing from them; export them with the column Duration, or with Watch time (hours)"
+            f"the lab learns nothing from them; export them with the column Duration{or_watch_time}"
         )
 
 
@@ -301,28 +300,6 @@ def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: Imp
 
 def _start_of(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def _fetch_pictures(lab: Lab, ids: Sequence[str], result: ImportedExports, progress: Progress) -> None:
-    """Download the pictures that the videos lack. Count them in `result`, and say which videos have none, and why."""
-    joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-    lacking = select(videos.c.video_id).select_from(joined).where(_one_of(ids), thumbnails.c.sha256.is_(None))
-    with lab.engine.connect() as connection:
-        wanted = [
-            Wanted(video_id, picture_urls(lab, video_id), None, False)
-            for video_id in connection.scalars(lacking.order_by(videos.c.published_at.desc(), videos.c.video_id))
-        ]
-    fetched = fetch_thumbnails(lab, wanted, "pictures", progress)
-    result.downloaded = fetched.counts[Kind.NEW]
-    with lab.engine.connect() as connection:
-        rows = connection.execute(lacking.add_columns(thumbnails.c.problem).order_by(videos.c.video_id)).all()
-    result.without_picture = len(rows)
-    result.pictures = result.videos - len(rows)
-    result.missing = [f"{row.video_id}: {row.problem or _NO_ANSWER}" for row in rows[:_MOST_NAMED]]
-    if fetched.refused:
-        result.remarks.append("the settings do not allow requests to the image host, so no picture was requested")
-    elif fetched.unanswered:
-        result.remarks.append("the image host did not answer; check the network, then add the exports again")
 
 
 def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:

@@ -116,6 +116,7 @@ class ImportReporter:
             without_picture=exports.without_picture,
             missing=exports.missing,
             with_ctr=len({video_id for report in exports.ctr for video_id in report.video_ids}),
+            library_needs=exports.library_needs,
             usual_ctr=exports.usual_ctr,
             refused=[self._of_request(sentence) for sentence in exports.refused],
             remarks=[self._of_request(sentence) for sentence in remarks[:_MOST_NOTES]],

@@ -6,7 +6,11 @@ The command `thumblab channel add EXPORT` and the job `add_channel` both do this
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
+
+from thumblab_core.database.tables import thumbnails, videos
 from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.channels.adapter import served_model
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.from_export import (
@@ -16,9 +20,15 @@ from thumblab_pipelines.channels.from_export import (
     import_exports,
 )
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.models.refresh import RefreshListener, refresh_all
+from thumblab_pipelines.models.refresh import RefreshListener, refresh_all, refresh_niche
 from thumblab_pipelines.models.tracking import Tracker
 from thumblab_pipelines.progress import Progress, silent
+
+_LEAST_VIDEOS = 20
+"""A niche without a library gets one at an import if the lab has as many of its videos with a thumbnail.
+
+A place among fewer thumbnails says little.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,23 +51,53 @@ def add_exports(
     """Import the exports of a channel, and fit and serve its adapter.
 
     If no model is served yet, the library of the channel's niche is built and served, and a first model is trained on
-    the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`.
+    the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`. If a model is served and
+    only the library is missing, the library is built and served, unless the lab has too few videos of the niche.
 
     Raises the errors of `import_exports`. Raises `LabError` if no video has a thumbnail, if no model can be trained, or
     if the adapter cannot be fitted. What was imported before stays in the lab.
     """
     imported = import_exports(lab, given, listener.progress)
+    has_model = _has_model(lab)
+    lacks_library = lab.releases.serving.current_id(INDEX, imported.niche) is None
+    if has_model and lacks_library and imported.pictures:
+        imported.library_needs = max(0, _LEAST_VIDEOS - _pictures_of(lab, imported.niche))
     listener.imported(imported)
     if not imported.pictures:
-        reason = "; ".join(imported.remarks[-1:] or imported.missing[:1])
         raise LabError(
-            f"the videos are imported, but none of them has a thumbnail yet, so nothing can be learnt: {reason}"
+            f"the videos are imported, but nothing can be learnt without a thumbnail: {imported.no_pictures}"
         )
+    if not has_model:
+        _train_first(lab, imported.niche, connect, listener)
+    elif lacks_library and not imported.library_needs:
+        _make_library(lab, imported.niche, listener)
+    return imported, add_imported_channel(lab, imported.channel, listener.progress)
+
+
+def _has_model(lab: Lab) -> bool:
     try:
         served_model(lab)
     except NoServedModelError:
-        _train_first(lab, imported.niche, connect, listener)
-    return imported, add_imported_channel(lab, imported.channel, listener.progress)
+        return False
+    return True
+
+
+def _pictures_of(lab: Lab, niche: str) -> int:
+    joined = videos.join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+    statement = (
+        select(func.count()).select_from(joined).where(videos.c.niche == niche, thumbnails.c.sha256.is_not(None))
+    )
+    with lab.engine.connect() as connection:
+        return connection.scalar(statement) or 0
+
+
+def _make_library(lab: Lab, niche: str, listener: AddListener) -> None:
+    """Build and serve the first library of a niche. An error is a warning, because answers can do without a library."""
+    listener.info(f"{niche} has no library yet, so one is made of the lab's videos.")
+    try:
+        refresh_niche(lab, niche, RefreshListener(listener.progress, info=listener.info, warn=listener.warn))
+    except LabError as error:
+        listener.warn(f"{niche} got no library: {error}")
 
 
 def _train_first(lab: Lab, niche: str, connect: Callable[[], Tracker], listener: AddListener) -> None:

@@ -145,6 +145,7 @@ def refresh_model(
     before = lab.releases.serving.current(MODEL, ALL)
     progress("building the training pairs", 0, 1)
     pairs = build_pairs(lab)
+    progress("building the training pairs", 1, 1)
     failed = _failed(check_built_pairs(lab, pairs))
     if failed:
         return RefreshedModel(before, f"nothing was trained, because there is too little to learn from: {failed}")

@@ -80,6 +80,8 @@ def read_texts(path: Path) -> FileTexts:
             start = file.read(4)
             file.seek(0)
             if start[:2] != b"PK":
+                if path.suffix.casefold() == ".zip":
+                    raise LabError(f"{path} cannot be opened as a .zip file; export it from YouTube Studio again")
                 return FileTexts([TableText(str(path), _decoded(_limited(path, file)))])
             if path.stat().st_size > _LARGEST_ZIP:
                 raise LabError(

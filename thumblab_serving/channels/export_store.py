@@ -127,6 +127,12 @@ class ExportStore:
         stored = StoredImport(folder, facts)
         return stored if datetime.now(UTC) < stored.expires_at else None
 
+    def of(self, owner: str) -> list[StoredImport]:
+        """Return the imports of the key that `owner` marks, the newest first."""
+        found = [self.find(path.name) for path in (self._root.iterdir() if self._root.is_dir() else ())]
+        own = [stored for stored in found if stored is not None and stored.facts.owner == owner]
+        return sorted(own, key=lambda stored: stored.facts.created_at, reverse=True)
+
     def remove(self, stored: StoredImport) -> None:
         """Delete an import, with its exports."""
         shutil.rmtree(stored.folder.path, ignore_errors=True)

@@ -40,6 +40,10 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
         grant = None if key is None else ring.find(key)
         if grant is None:
             detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
+            if key:
+                detail = (
+                    "the service does not know this API key, or not any more; `thumblab key` prints the lab's own key"
+                )
             raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
         request.state.key, request.state.scopes = grant.name, grant.scopes
         request.state.grant, request.state.key_outcome = grant, "allowed"

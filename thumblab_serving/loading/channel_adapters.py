@@ -39,6 +39,7 @@ class AdapterChoice:
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
     nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, if it was measured.
+    `title` is the title of the channel, if it is known.
     `trained_on` says whether the model was trained on videos of the channel.
     """
 
@@ -47,6 +48,7 @@ class AdapterChoice:
     release: str | None = None
     reason: str | None = None
     own_past: Skill | None = None
+    title: str | None = None
     trained_on: bool = False
 
 

@@ -47,6 +47,24 @@ class ChannelNames:
         except (LabError, OSError):
             return None
 
+    def title_of(self, channel_id: str) -> str | None:
+        """Return the title of the channel with this id, or None if it is not known. Never raises an error."""
+        if not is_channel_id(channel_id):
+            return None
+        try:
+            return self._added.title(channel_id) or self._database.read(
+                lambda connection: _title_in(connection, channel_id)
+            )
+        except (LabError, OSError, ValueError, NoDatabaseError):
+            return None
+
+
+def _title_in(connection: "Connection", channel_id: str) -> str | None:
+    from thumblab_core.database.channels import find_channel
+
+    channel = find_channel(connection, channel_id)
+    return None if channel is None or channel.channel_id != channel_id else channel.title or None
+
 
 def _id_in(connection: "Connection", name: str) -> str | None:
     from thumblab_core.database.channels import find_channel

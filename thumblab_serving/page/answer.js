@@ -1,14 +1,16 @@
 // The answer on the page: its verdict, what was missing, and a card for each picture.
 
 import { card } from "./card.js";
-import { byId, capital, line, say } from "./dom.js";
+import { byId, line, say } from "./dom.js";
 import { overlaysShown, showOverlays } from "./evidence.js";
+import { limitOf, namesCommand, operatorsFold } from "./for_operators.js";
 import { drawGrid } from "./grid.js";
 import { missingOfLab } from "./lab.js";
 import { show } from "./pictures.js";
-import { adaptation, asked, ranked, skillOf, verdict } from "./words.js";
+import { drawPlan } from "./plan.js";
+import { adaptation, asked, PACKAGE_QUESTION, ranked, skillOf, verdict } from "./words.js";
 
-let degraded = []; // This was missing for the answer on the page.
+let drawn = null; // The answer on the page.
 
 // Draw a comparison: {question, answer, entries, note, at}. `quiet` leaves the focus and the place on the page alone.
 export function drawAnswer(comparison, quiet) {
@@ -20,11 +22,14 @@ export function drawAnswer(comparison, quiet) {
   byId("asked").replaceChildren(...asked(comparison).map(fact));
   say("skill", skillOf(answer));
   say("adapted", adaptation(answer.channel));
-  degraded = answer.degraded;
+  byId("adapt-how").hidden = answer.channel === null || answer.channel.adapted;
+  say("asking", answer.packages ? PACKAGE_QUESTION : "");
+  drawn = answer;
   drawDegraded();
 
   show(comparison.entries);
   drawGrid(comparison);
+  drawPlan(answer);
   const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry.url, comparison));
   byId("cards").replaceChildren(...cards);
   showOverlays(overlaysShown());
@@ -36,11 +41,26 @@ export function drawAnswer(comparison, quiet) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-// Show what was missing for the answer. Leave out what the notes about the lab already say.
+// Show what was missing for the answer. Leave out what the notes about the lab already say. With several titles, what limits
+// the verdict under the first title stands above its cards.
 export function drawDegraded() {
-  const sentences = degraded.filter((text) => !missingOfLab().includes(text));
-  byId("degraded").replaceChildren(...sentences.map((text) => line("li", `${capital(text)}.`)));
-  byId("degraded").hidden = sentences.length === 0;
+  if (drawn === null) return;
+  const ofCards = drawn.packages?.first_title_limits ?? [];
+  const general = drawn.degraded.filter((text) => !missingOfLab().includes(text) && !ofCards.includes(text));
+  drawLimits("degraded", general);
+  drawLimits("cards-limits", ofCards);
+}
+
+function drawLimits(id, texts) {
+  const items = texts.map((text) => limitOf(text, drawn)).filter(Boolean).map((text) => line("li", text));
+  const fold = operatorsFold(texts.filter(namesCommand));
+  if (fold) {
+    const item = line("li", "");
+    item.append(fold);
+    items.push(item);
+  }
+  byId(id).replaceChildren(...items);
+  byId(id).hidden = items.length === 0;
 }
 
 function fact([name, value]) {

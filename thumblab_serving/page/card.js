@@ -68,9 +68,15 @@ export function card(thumbnail, url, { answer, question }) {
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));
   find(".subs").replaceChildren(...subs);
   if (thumbnail.neighbours.length === 0) find(".near-title").remove();
-  else if (!thumbnail.neighbours[0].winner) find(".near-title").textContent = "Most similar, no winners";
+  else find(".near-title").textContent = nearTitle(thumbnail.neighbours, answer.channel?.title);
   find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
   return node;
+}
+
+// A small library may have no other channel's videos, and then nothing is learnt about others from them.
+function nearTitle(neighbours, channel) {
+  const title = neighbours[0].winner ? "Most similar winners" : "Most similar, no winners";
+  return channel && neighbours.every((near) => near.channel === channel) ? `${title}, all of them your own videos` : title;
 }
 
 function subScore(name, sub, niche) {

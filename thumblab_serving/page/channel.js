@@ -3,22 +3,29 @@
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
 import { drawImport, drawKnown } from "./channel_view.js";
 import { button, byId, bytes, capital, line, say } from "./dom.js";
-import { currentKey, onKeyGiven, showKeyField } from "./key.js";
-import { showLab } from "./lab.js";
-import { addChannel, channelImport, knownChannels } from "./service.js";
+import { withoutCommands } from "./for_operators.js";
+import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
+import { askForChannels, learnt, nameOf } from "./known_channels.js";
+import { hasModel, showLab } from "./lab.js";
+import { addChannel, channelImport, channelImports } from "./service.js";
 import { NICHES } from "./words.js";
 
 const POLL_MS = 1000;
 const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.
 const EXPORT = /\.(zip|csv)$/i;
+const NO_EXPORT = "An export is a .zip or .csv file: when you download it in YouTube Studio, choose Comma-separated values (.csv).";
+const NEWS_MS = 60 * 60 * 1000; // An import that began within this time is shown again, also if it has ended.
 const MOST_FILES = 20; // The service takes as many, see `MOST_EXPORTS` in `schemas/channels.py`.
 const MOST_BYTES = 32 * 2 ** 20;
 
 let chosen = [];
 let current = null; // The import on the page, as the service described it last.
 let asking = null; // The timer of the next question about the import.
+let following = 0; // The number of the newest call of `follow`. An older call stops.
+let keyRefused = false; // Whether the page says that its key is not known.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
+let asked = ""; // The niche that a person chose for the import on the page.
 let compare = () => {};
 
 // Choose those files that are exports. Return whether there are any.
@@ -31,18 +38,43 @@ export function takeExports(files) {
   return true;
 }
 
+// Say that none of the files is an export.
+export function refuseOthers(files) {
+  say("channel-problem", `Left out: ${files.map((file) => file.name).slice(0, 3).join(", ")}. ${NO_EXPORT}`);
+}
+
 export function showChannel() {
   drawKnownChannels();
-  const id = remembered();
-  if (id !== null && current === null && currentKey()) follow(id);
+  followOwn();
 }
+
+// Follow an import of this key, also one that was begun in another tab, or in a tab that was closed.
+export async function followOwn() {
+  if (!currentKey() || sending || (current !== null && goesOn(current))) return;
+  let imports;
+  try {
+    imports = await channelImports();
+  } catch {
+    imports = []; // What went wrong shows where something is sent.
+  }
+  if (sending || (current !== null && goesOn(current))) return;
+  const shown = current?.id ?? remembered();
+  const own = imports.find(goesOn) ?? imports.find(({ id }) => id === shown) ?? imports.find(isNews);
+  const id = own?.id ?? (current === null ? shown : null);
+  if (id !== null && id !== current?.id && id !== refused) {
+    remember(id);
+    follow(id);
+  }
+}
+
+const isNews = ({ created_at: since }) => Date.now() - Date.parse(since) < NEWS_MS;
 
 export function wireChannel(onCompare) {
   compare = onCompare;
   byId("channel-niche").append(...Object.entries(NICHES).map(([value, name]) => new Option(name, value)));
   byId("exports").addEventListener("change", (event) => {
     if (event.target.files.length > 0 && !takeExports([...event.target.files])) {
-      say("channel-problem", "That is no .zip and no .csv file. Choose the file as YouTube Studio gave it.");
+      refuseOthers([...event.target.files]);
     }
     event.target.value = ""; // Without this, a removed file could not be chosen again.
   });
@@ -51,6 +83,8 @@ export function wireChannel(onCompare) {
     send();
   });
   onKeyGiven(goOn);
+  onKeyGiven(checkKey);
+  document.addEventListener("visibilitychange", () => document.hidden || followOwn());
   byId("compare-for-channel").addEventListener("click", () => compareFor(current.imported.channel_id, current.imported.niche));
 }
 
@@ -87,7 +121,7 @@ function firstInvalid() {
   const size = chosen.reduce((sum, file) => sum + file.size, 0);
   if (size > MOST_BYTES) return ["exports", `The files have ${bytes(size)}; at most ${bytes(MOST_BYTES)} are taken at once.`];
   if (!byId("channel-niche").value) return ["channel-niche", "Choose the niche of your channel."];
-  if (!currentKey()) return ["channel-key", "Give the API key; `thumblab key` prints it."];
+  if (!currentKey()) return ["channel-key", NO_KEY];
   return null;
 }
 
@@ -108,8 +142,10 @@ async function send() {
     showKeyField(false);
     hideColumns();
     remember(started.id);
+    asked = given.niche;
     show(started);
-    byId("learning-title").focus();
+    byId("learning-title").focus({ preventScroll: true });
+    byId("learning").scrollIntoView({ block: "start" });
     follow(started.id);
   } catch (error) {
     say("channel-problem", error.message);
@@ -122,16 +158,19 @@ async function send() {
 // Ask for the import until it has ended.
 async function follow(id) {
   clearTimeout(asking);
+  const turn = (following += 1);
   const hadKeyRefused = refused !== null;
   refused = null;
   let answer;
   try {
     answer = await channelImport(id);
+    if (turn !== following) return;
   } catch (error) {
+    if (turn !== following) return;
     if (error.status === 404) {
       remember(null);
       byId("learn").disabled = false;
-      if (current !== null && goesOn(current)) say("learning-now", `${capital(error.message)}.`);
+      if (current !== null && goesOn(current)) say("learning-now", `${capital(withoutCommands(error.message))}.`);
     } else if (error.status === 401) {
       refused = id;
       say("channel-problem", error.message);
@@ -153,6 +192,25 @@ async function follow(id) {
   else if (wasGoingOn) ended(answer);
 }
 
+// Ask once whether the service knows the key, and learn the channels that can be offered.
+export async function checkKey() {
+  try {
+    await askForChannels();
+  } catch (error) {
+    if (error.status !== 401) return; // Without the list, the form works all the same.
+    keyRefused = true;
+    for (const id of ["problem", "channel-problem"]) say(id, error.message);
+    return;
+  }
+  if (keyRefused) {
+    keyRefused = false;
+    for (const id of ["problem", "channel-problem"]) say(id, "");
+    showKeyField(false);
+  }
+  followOwn();
+  document.dispatchEvent(new Event("channels-known"));
+}
+
 function goOn() {
   if (refused === null) return;
   byId("learn").disabled = true; // The Enter key, which gives the key, would also send the form.
@@ -164,7 +222,8 @@ const goesOn = ({ state }) => state === "queued" || state === "running";
 function show(answer) {
   current = answer;
   byId("learn").disabled = goesOn(answer);
-  drawImport(answer, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
+  byId("nav-learning").hidden = !goesOn(answer);
+  drawImport(answer, { hasModel: hasModel(), asked }, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
 }
 
 function ended(answer) {
@@ -176,7 +235,7 @@ function ended(answer) {
     byId("learning-title").focus();
     return;
   }
-  if (answer.needs === "columns") {
+  if (answer.needs === "columns" && answer.unrecognised.some(({ found }) => Object.keys(found).length > 0)) {
     const again = chosen.length > 0 ? "then press the button again." : "choose the export once more, then press the button.";
     showColumns(answer.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
   } else if (answer.needs === "name") byId("channel-name").focus();
@@ -187,15 +246,16 @@ function ended(answer) {
 async function drawKnownChannels() {
   if (!currentKey()) return;
   try {
-    const { channels } = await knownChannels();
-    drawKnown(channels, compareFor);
+    await askForChannels();
+    document.dispatchEvent(new Event("channels-known"));
+    drawKnown(learnt(), compareFor);
   } catch {
     byId("known").hidden = true; // The list is an extra. What went wrong shows where something is sent.
   }
 }
 
 function compareFor(channelId, niche) {
-  byId("channel").value = channelId;
+  byId("channel").value = nameOf(channelId);
   if (niche in NICHES) {
     byId("niche").value = niche;
     byId("niche").dataset.chosen = "yes";

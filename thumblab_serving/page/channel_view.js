@@ -1,30 +1,35 @@
 // How an import of exports and the channels that the lab has learnt are shown.
 
 import { button, byId, capital, line, percent, say } from "./dom.js";
+import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
+import { elapsed, shownSteps, stepNow } from "./import_steps.js";
 import { NICHES } from "./words.js";
 
-const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", done: "The lab has learnt your channel", failed: "The lab could not learn your channel" };
+const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", failed: "The lab could not learn your channel" };
+const LEAST_VIDEOS = 5; // A channel adapter needs as many, see `LEAST_VIDEOS` in `thumblab_core`.
+const MOST_LISTED = 4; // A longer list is folded.
 const SAY_AGAIN_MS = 5000; // A screen reader is not told about every picture.
 
 let saidStep = "";
 let saidAt = 0;
 let drawnNotes = ""; // What the notes show. They are drawn again only if it changes, because a person may have opened them.
 
-// Draw an import, which is an answer of /v1/channels/runs. `onColumns` is called with the tables whose columns a person
-// wants to choose.
-export function drawImport(answer, onColumns) {
+// Draw an import, which is an answer of /v1/channels/runs. `known` has whether the lab has a model, and the niche that was
+// asked for. `onColumns` is called with the tables whose columns a person wants to choose.
+export function drawImport(answer, known, onColumns) {
   const { state, imported, fitted } = answer;
+  const done = state === "done";
   byId("learning").hidden = false;
   byId("learning").dataset.state = state;
-  byId("learning-title").textContent = state === "done" ? `The lab has learnt ${imported.title}` : TITLES[state];
-  drawNow(answer);
-  byId("learning-steps").hidden = state === "done";
-  byId("learning-steps").replaceChildren(...answer.steps.map(step));
+  byId("learning-title").textContent = titleOf(answer);
+  drawNow(answer, known.hasModel);
+  byId("learning-steps").hidden = done;
+  byId("learning-steps").replaceChildren(...shownSteps(answer).map(step));
   byId("learnt").hidden = imported === null;
   if (imported === null) return;
-  const done = state === "done";
   say("learnt-skill", done ? skillOf(fitted) : "");
   say("learnt-skill-why", done ? meaningOf(fitted) : "");
+  say("learnt-niche", nicheNote(imported, known.asked));
   byId("learnt-facts").replaceChildren(...factsOf(imported, fitted).map(fact));
   const notes = JSON.stringify([answer.id, imported.refused, imported.remarks, answer.notes]);
   if (notes !== drawnNotes) {
@@ -32,36 +37,61 @@ export function drawImport(answer, onColumns) {
     byId("learnt-notes").replaceChildren(...notesOf(answer, onColumns));
   }
   byId("compare-for-channel").hidden = !done;
+  byId("compare-for-channel").className = done && fitted.adapted ? "main" : "quiet";
 }
 
-function drawNow({ state, steps, reason }) {
-  const last = steps.at(-1);
-  let words = reason ?? "";
-  if (state === "queued") words = reason ?? "Dagster starts the work in a few seconds.";
-  else if (state === "running" && !reason) words = last ? `${capital(last.name)}: ${last.done} of ${last.total}` : "It begins.";
-  else if (reason) words = `${capital(reason)}.`.replace(/\.\.$/, ".");
-  const key = `${state} ${last?.name} ${reason}`;
+function titleOf({ state, imported, fitted }) {
+  if (state !== "done") return TITLES[state];
+  return fitted.adapted ? `The lab has learnt ${imported.title}` : `Too few videos to learn from: ${imported.title}`;
+}
+
+// A channel stays in the niche of the videos that the lab has of it.
+function nicheNote({ title, niche }, asked) {
+  if (!asked || asked === niche) return "";
+  const [stays, other] = [NICHES[niche] ?? niche, NICHES[asked] ?? asked];
+  return `${title} is in the niche ${stays} already, so ${other} was not used. A channel cannot be moved to another niche; you can still compare in ${other}.`;
+}
+
+const NEEDED = {
+  name: "The name of the file does not say which channel it is of. Write the name of your channel into its field, then press the button again.",
+  niche: "The lab does not know this channel yet. Choose its niche, then press the button again.",
+};
+
+function drawNow(answer, hasModel) {
+  const { state, reason, needs } = answer;
+  let words = NEEDED[needs] ?? (reason === null ? "" : sentence(withoutCommands(reason) || "The person who runs the lab has to do something"));
+  if (!words && state === "queued") words = "The lab begins in a few seconds.";
+  else if (!words && state === "running") words = stepNow(answer, hasModel);
+  byId("learning-now").classList.toggle("problem", state === "failed");
+  say("learning-now", words);
+  say("learning-elapsed", state === "queued" || state === "running" ? elapsed(answer) : "");
+  // The details of a reason are drawn again only if the reason has changed, because a person may have opened them.
+  if (byId("learning-operator").dataset.reason !== String(reason)) {
+    byId("learning-operator").dataset.reason = String(reason);
+    const fold = operatorsFold(reason !== null && namesCommand(reason) ? [reason] : []);
+    byId("learning-operator").replaceChildren(...(fold ? [fold] : []));
+  }
+  const key = `${state} ${answer.steps.at(-1)?.name} ${reason}`;
   if (key === saidStep && Date.now() - saidAt < SAY_AGAIN_MS) return;
   saidStep = key;
   saidAt = Date.now();
-  byId("learning-now").classList.toggle("problem", state === "failed");
-  say("learning-now", words);
+  byId("learning-said").textContent = words;
 }
 
-function step({ name, done, total }) {
-  const item = line("li", "", done >= total ? "done" : "");
+function step({ words, done, total, over }) {
+  const item = line("li", "", over ? "done" : "");
   const bar = document.createElement("progress");
   bar.max = Math.max(1, total);
-  bar.value = total === 0 ? 1 : done;
-  bar.setAttribute("aria-label", capital(name));
-  item.append(line("span", capital(name)), line("span", `${done} of ${total}`, "count"), bar);
+  bar.value = over ? bar.max : done;
+  bar.setAttribute("aria-label", words);
+  item.append(line("span", words), line("span", over ? "done" : `${done} of ${total}`, "count"), bar);
   return item;
 }
 
 // Return what the lab would have got right on the channel's own past, as a sentence.
 export function skillOf({ adapted, videos, skill }) {
   if (!adapted) return `Only ${videos} of your videos can be used, and five are needed. Answers are not adapted to your channel yet.`;
-  if (skill === null) return "Your newest videos are too few to tell how often it would have been right on them.";
+  if (skill === null) return "Its skill on your own videos was not measured: your newest videos are too few to tell how often it would have been right on them.";
   return `On your last ${skill.videos} videos it would have ordered ${hundredths(skill.right)} of 100 pairs right.`;
 }
 
@@ -80,13 +110,18 @@ function factsOf(imported, fitted) {
   const ctr = imported.usual_ctr === null ? "" : `. Of all impressions, ${(100 * imported.usual_ctr).toFixed(1)}% are clicked`;
   return [
     ["Videos", `${imported.videos}, ${imported.new} of them new to the lab`, []],
-    ["Niche", NICHES[imported.niche] ?? imported.niche, []],
+    ["Niche", NICHES[imported.niche] ?? imported.niche, libraryOf(imported)],
     ["Not imported", sum(imported.left_out), reasons(imported.left_out)],
-    ["Thumbnails", `${imported.pictures}, ${imported.downloaded} of them downloaded now`, []],
+    ["Thumbnails", imported.pictures && `${imported.pictures}, ${imported.downloaded} of them downloaded now`, []],
     ["Without a thumbnail", imported.without_picture, missingOf(imported)],
     ["True click-through rate", `known for ${imported.with_ctr} videos${ctr}`, []],
     ...(fitted === null ? [] : [["Learnt from", `${fitted.videos} videos`, []], ["Not used", sum(fitted.left_out), reasons(fitted.left_out)]]),
   ].filter(([, value]) => value !== 0);
+}
+
+function libraryOf({ library_needs: needs }) {
+  if (!needs) return [];
+  return [`It has no library yet: ${needs} more ${needs === 1 ? "video is" : "videos are"} needed, of this channel or of others. Until then, answers say nothing about what is usual there.`];
 }
 
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
@@ -103,16 +138,22 @@ function fact([name, value, items]) {
   if (items.length > 0) {
     const list = document.createElement("ul");
     list.append(...items.map((text) => line("li", text)));
-    meaning.append(list);
+    meaning.append(items.length > MOST_LISTED ? folded(list) : list);
   }
   node.append(line("dt", name), meaning);
   return node;
 }
 
-// Failures are shown at once, and remarks on request.
+function folded(list) {
+  const details = document.createElement("details");
+  details.append(line("summary", "Which ones"), list);
+  return details;
+}
+
+// Failures are shown at once, and remarks on request. Notes on the training are for the person who runs the lab.
 function notesOf({ imported, notes }, onColumns) {
   const nodes = imported.refused.map((text) => line("p", `Not read: ${text}`, "problem"));
-  const others = [...imported.remarks, ...notes];
+  const others = imported.remarks.map(withoutCommands).filter(Boolean);
   if (others.length > 0) {
     const details = document.createElement("details");
     const list = document.createElement("ul");
@@ -121,6 +162,8 @@ function notesOf({ imported, notes }, onColumns) {
     if (imported.tables.length > 0) details.append(button("Choose the columns by hand", "quiet", () => onColumns(imported.tables)));
     nodes.push(details);
   }
+  const fold = operatorsFold([...imported.remarks.filter(namesCommand), ...notes]);
+  if (fold) nodes.push(fold);
   return nodes;
 }
 
@@ -136,8 +179,11 @@ function known({ channel_id, title, niche, videos, newest, in_use, reason, skill
   const act = button("Compare for it", "quiet", () => onCompare(channel_id, niche));
   act.setAttribute("aria-label", `Compare for ${title}`);
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
+  const tooFew = videos < LEAST_VIDEOS;
   if (skill !== null) item.append(line("p", `${skillOf({ adapted: true, videos, skill })} (${percent(skill.low)} to ${percent(skill.high)})`, "soft"));
-  if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
+  else if (!tooFew) item.append(line("p", "Its skill on your own videos was not measured: too few videos to tell.", "soft"));
+  if (tooFew) item.append(line("p", `Not used: too few videos to learn from, at least ${LEAST_VIDEOS} are needed. Give a new export when there are more.`, "crop"));
+  else if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
   item.append(act);
   return item;
 }

@@ -2,12 +2,15 @@
 
 import { drawAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
-import { currentKey, showKeyField } from "./key.js";
+import { currentKey, NO_KEY, showKeyField } from "./key.js";
+import { find } from "./known_channels.js";
 import { noteOfLab, rememberVisit, showLab } from "./lab.js";
 import { loadPictures } from "./library.js";
 import { pictures, restore } from "./pictures.js";
 import { rank } from "./service.js";
+import { rememberAsked } from "./last_asked.js";
 import { inputOf, restoreTitles, titles, wireTitles } from "./titles.js";
+import { otherNiche } from "./words.js";
 
 const PAUSE_MS = 900; // A change is asked about after this pause, so that not every letter of a title is a question.
 const LIVE = "thumblab-live"; // localStorage keeps under this name whether the page ranks again by itself.
@@ -17,6 +20,7 @@ const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this sy
 let current = null; // The comparison on the page: {question, entries, answer, note, at}.
 let asking = null; // Aborts the request that is in progress.
 let pause = null;
+let incomplete = ""; // What the page says is missing in the form.
 let answered = () => {};
 
 export const comparison = () => current;
@@ -47,6 +51,14 @@ export function markIfOutdated() {
   byId("result").classList.toggle("outdated", outdated);
   clearTimeout(pause);
   if (outdated && byId("live").checked) pause = setTimeout(askAgainLive, PAUSE_MS);
+  if (incomplete && firstInvalidField()?.[1] !== incomplete) say("problem", (incomplete = ""));
+  warnOfNiche();
+}
+
+// Say if the niche of the form is another one than that of the channel.
+export function warnOfNiche() {
+  const { channel, niche } = question();
+  say("niche-note", channel ? otherNiche(find(channel), niche) : "");
 }
 
 function askAgainLive() {
@@ -56,11 +68,11 @@ function askAgainLive() {
 
 export function submit(event) {
   event.preventDefault();
-  say("problem", "");
+  say("problem", (incomplete = ""));
   const invalid = firstInvalidField();
   if (invalid) {
     invalid[0].focus();
-    say("problem", invalid[1]);
+    say("problem", (incomplete = invalid[1]));
     return;
   }
   ask(false);
@@ -77,6 +89,7 @@ async function ask(live) {
   try {
     const answer = await rank(asked, entries, mine.signal);
     showKeyField(false);
+    rememberAsked(asked);
     present({ question: asked, entries, answer, note: noteOfLab(), at: new Date().toISOString() }, live);
     rememberVisit();
     showLab(); // The result is not awaited, because /health may load a release and then takes long.
@@ -129,7 +142,7 @@ function firstInvalidField() {
   const unseen = pictures().find(({ title }) => title && !isVisible(title));
   if (unseen) return [byId("own-titles"), `The own title of ${unseen.name} cannot be seen; change or empty it.`];
   if (pictures().length < 2) return [byId("files"), "Choose at least two thumbnails to compare."];
-  if (!currentKey()) return [byId("key"), "Give the API key; `thumblab key` prints it."];
+  if (!currentKey()) return [byId("key"), NO_KEY];
   return null;
 }
 

@@ -2,7 +2,7 @@
 
 import { resultImage } from "./result_image.js";
 import { resultPage } from "./result_page.js";
-import { asked, CONTRIBUTORS, isBest, packagePlace, placeOf, ranked, rankedPackages, SUB_SCORES, verdict } from "./words.js";
+import { asked, CONTRIBUTORS, isBest, isWithoutSkill, packagePlace, placeOf, ranked, rankedPackages, shownScore, SUB_SCORES, verdict } from "./words.js";
 
 export const exportsOf = {
   "export-image": async (comparison) => save(await resultImage(comparison), nameOf(comparison, "png")),
@@ -57,7 +57,7 @@ function rowsOf(comparison) {
       place: placeOf(thumbnail, answer),
       chance: thumbnail.win_probability,
       margin: null,
-      score: thumbnail.score,
+      score: shownScore(thumbnail, isWithoutSkill(answer)),
       why: thumbnail.why,
       title: thumbnail.title ?? question.title,
     }));
@@ -67,7 +67,7 @@ function rowsOf(comparison) {
     place: packagePlace(one),
     chance: one.win_probability,
     margin: isBest(one, answer) ? null : one.margin,
-    score: one.score,
+    score: shownScore(one, answer.packages.verdict === "no_skill"),
     why: one.why ?? (isBest(one, answer) ? answer.packages.why : null), // Older answers have it of the best only.
     title: one.title,
   }));

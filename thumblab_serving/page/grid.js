@@ -1,7 +1,7 @@
 // The grid of several titles and pictures: a row for each title, a column for each picture.
 
-import { button, byId, image, line, percent } from "./dom.js";
-import { isBest, underTitle } from "./words.js";
+import { button, byId, image, line, percent, say } from "./dom.js";
+import { cardsQuestion, isBest, underTitle, whyNotRanked } from "./words.js";
 import { whyBlock } from "./why.js";
 
 // Show the grid of a comparison, or hide it if the comparison has one title.
@@ -9,12 +9,13 @@ export function drawGrid({ answer, entries }) {
   const { packages, thumbnails } = answer;
   byId("packages").hidden = !packages;
   byId("cards-title").hidden = !packages;
+  say("cards-note", packages ? cardsQuestion(answer) : "");
   if (!packages) return;
   byId("packages-note").textContent = noteOn(packages);
   // The answer keeps the order of the request, so its pictures are matched by position.
   const pictures = thumbnails.map(({ id }, row) => ({ id, url: entries[row].url }));
   const shown = pictures.filter(({ id }) => packages.grid.some((one) => one.thumbnail === id));
-  byId("grid").replaceChildren(...tableOf(packages, shown));
+  byId("grid").replaceChildren(...tableOf(answer, shown));
   const best = packages.grid.find((one) => isBest(one, answer)) ?? packages.grid[0];
   explain(best, best?.why ?? packages.why);
   byId("cards-title").textContent = `The pictures under “${titlesOf(packages)[0]}”`;
@@ -38,28 +39,30 @@ function noteOn({ best_title: best }) {
 }
 
 // The roles are written down, because a browser drops those of a table that is laid out as a grid, as on a phone.
-function tableOf(packages, pictures) {
+function tableOf(answer, pictures) {
   const head = part("thead", "rowgroup");
   const names = part("tr", "row");
   names.append(heading("col", "columnheader", [line("span", "Title")]));
   for (const { id, url } of pictures) names.append(heading("col", "columnheader", [image(url), line("span", id)]));
   head.append(names);
   const body = part("tbody", "rowgroup");
-  for (const title of titlesOf(packages)) body.append(rowOf(title, packages, pictures));
+  for (const title of titlesOf(answer.packages)) body.append(rowOf(title, answer, pictures));
   return [head, body];
 }
 
-function rowOf(title, packages, pictures) {
+function rowOf(title, answer, pictures) {
+  const { packages } = answer;
   const row = part("tr", "row");
   const under = underTitle(packages.under_titles.find((one) => one.title === title));
   row.append(heading("row", "rowheader", [line("span", title), ...(under ? [line("small", under)] : [])]));
   for (const picture of pictures) {
-    row.append(cell(packages.grid.find((one) => one.title === title && one.thumbnail === picture.id), packages, picture));
+    row.append(cell(packages.grid.find((one) => one.title === title && one.thumbnail === picture.id), answer, picture));
   }
   return row;
 }
 
-function cell(found, packages, { id, url }) {
+function cell(found, answer, { id, url }) {
+  const { packages } = answer;
   const node = part("td", "cell");
   if (!found) {
     node.append(line("span", "–", "soft"));
@@ -68,7 +71,7 @@ function cell(found, packages, { id, url }) {
   }
   node.append(image(url, id));
   if (found.rank === null) {
-    node.append(line("span", "not ranked", "soft"));
+    node.append(line("span", whyNotRanked(found, answer), "soft"));
     return node;
   }
   const best = isBest(found, { packages });

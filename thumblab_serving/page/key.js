@@ -3,14 +3,16 @@
 import { byId } from "./dom.js";
 
 const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
+export const NO_KEY = "Give the API key, or open the link that the lab's owner sent you.";
+
 const FIELDS = ["key", "channel-key"]; // Each form has a field for it, which is shown while the key is not known.
 
-let onGiven = () => {};
+const listeners = [];
 
 // Call `listener` when a person gives a key: in one of the fields, or by a link.
 export function onKeyGiven(listener) {
-  onGiven = listener;
-  for (const field of FIELDS) byId(field).addEventListener("change", () => currentKey() && onGiven());
+  listeners.push(listener);
+  for (const field of FIELDS) byId(field).addEventListener("change", () => currentKey() && listener());
 }
 
 export function takeKey() {
@@ -20,7 +22,7 @@ export function takeKey() {
     history.replaceState(null, "", location.pathname + location.search);
   }
   showKeyField(!sessionStorage.getItem(KEY_NAME));
-  if (key) onGiven();
+  if (key) for (const listener of listeners) listener();
 }
 
 export function showKeyField(visible) {

@@ -1,7 +1,8 @@
 // What the lab has: the notes that hold for every answer, the niches with a library, and what is missing before anything
 // can be ranked.
 
-import { byId, capital, line } from "./dom.js";
+import { byId, line } from "./dom.js";
+import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { drawLab } from "./lab_view.js";
 import { health } from "./service.js";
 import { NICHES } from "./words.js";
@@ -11,12 +12,15 @@ const SEEN = "thumblab-seen"; // localStorage remembers under this name that som
 
 let missing = []; // The service lacks this for every measurement. It is shown once, and not with every answer.
 let note = ""; // What the library is made of, where it does not come from YouTube.
+let model = null; // Whether the service serves a model. Null until the service has said so.
 let libraries = null; // The niches that have a library. Null until the service has said so.
 let waiting = null;
 
 let changed = () => {};
 
 export const missingOfLab = () => missing;
+
+export const hasModel = () => model !== false;
 
 // Each answer keeps this note, so that no export of it can pass for a result on real thumbnails.
 export const noteOfLab = () => note;
@@ -33,9 +37,9 @@ export async function showLab() {
     const state = await health();
     missing = state.meter.missing;
     libraries = Object.keys(state.indices).filter((niche) => state.indices[niche].release !== null);
-    const sentences = missing.map((text) => `${capital(text)}. Everything else is measured.`);
+    model = state.model.release !== null;
     note = state.library_note ?? "";
-    drawNotes([note, ...sentences].filter(Boolean));
+    drawNotes([note, ...missing.map(withoutCommands)].filter(Boolean), missing.filter(namesCommand));
     drawNiches();
     drawSetup(state);
     drawLab(state);
@@ -43,15 +47,26 @@ export async function showLab() {
     if (!state.ready) waiting = setTimeout(showLab, ASK_AGAIN_MS);
   } catch {
     missing = [];
-    drawNotes([]);
+    drawNotes([], []);
     changed();
     waiting = setTimeout(showLab, ASK_AGAIN_MS);
   }
 }
 
-function drawNotes(texts) {
-  byId("notes").replaceChildren(...texts.map((text) => line("li", text)));
-  byId("notes").hidden = texts.length === 0;
+// The notes are drawn again only if they have changed, because a person may have opened the fold.
+function drawNotes(texts, ofOperator) {
+  const shown = JSON.stringify([texts, ofOperator]);
+  if (byId("notes").dataset.shown === shown) return;
+  byId("notes").dataset.shown = shown;
+  const items = texts.map((text) => line("li", text === note ? text : `${sentence(text)} Everything else is measured.`));
+  const fold = operatorsFold(ofOperator);
+  if (fold) {
+    const item = line("li", "");
+    item.append(fold);
+    items.push(item);
+  }
+  byId("notes").replaceChildren(...items);
+  byId("notes").hidden = items.length === 0;
 }
 
 // Say beside each niche whether it has a library. Begin with a niche that has one.

@@ -21,7 +21,7 @@ const QUESTIONS = {
 
 // Ask the service for the sizes, the skill and the links, which need the API key. The rest is shown without them.
 export async function drawDetails() {
-  if (!currentKey()) return note("Sizes, skill and links need the API key: give it in Compare, or open the link that `thumblab up` prints.");
+  if (!currentKey()) return note("Sizes, skill and links need the API key: give it in Compare, or open the link that the lab's owner sent you.");
   try {
     const lab = await labState();
     const rows = Object.entries(lab.libraries).map(([niche, library]) => libraryRow(NICHES[niche] ?? niche, library));
@@ -59,7 +59,7 @@ function skillRows(skills) {
 
 function modelWords({ release, made_at: made, videos, channels_adapted: channels, reason }) {
   if (release === null) return capital(reason ?? "no model is served");
-  const facts = [made && `made ${moment(made)}`, videos && `trained on ${number(videos)} videos`, channels && `with adapters of ${number(channels)} channels`];
+  const facts = [made && `made ${moment(made)}`, videos && `trained on ${number(videos)} videos`, channels && `with adapters of ${number(channels)} ${channels === 1 ? "channel" : "channels"}`];
   return `${capital(facts.filter(Boolean).join(", ") || release)}.`;
 }
 

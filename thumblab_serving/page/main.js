@@ -1,8 +1,8 @@
 // Connect the parts of the page.
 
 import { drawDegraded } from "./answer.js";
-import { showChannel, takeExports, wireChannel } from "./channel.js";
-import { comparison, followChanges, markIfOutdated, onAnswer, reopen } from "./compare.js";
+import { checkKey, refuseOthers, showChannel, takeExports, wireChannel } from "./channel.js";
+import { comparison, followChanges, markIfOutdated, onAnswer, reopen, warnOfNiche } from "./compare.js";
 import { byId, say } from "./dom.js";
 import { overlaysShown, showOverlays } from "./evidence.js";
 import { exportsOf } from "./exports.js";
@@ -10,6 +10,7 @@ import { drawHistory, keepInHistory, onReopen, wireHistory } from "./history.js"
 import { takeKey } from "./key.js";
 import { onLabShown, showLab, welcome } from "./lab.js";
 import { drawDetails } from "./lab_view.js";
+import { restoreAsked } from "./last_asked.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
 import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
@@ -58,13 +59,21 @@ onReopen((stored) => {
 acceptDropsAndPastes(() => goTo("compare"), (files) => {
   const taken = takeExports(files);
   if (taken) goTo("channel");
-  return taken;
+  // A file that is dropped on My channel is meant as an export, unless it is a picture.
+  const isMistaken = !taken && files.length > 0 && !byId("view-channel").hidden && !files.some((file) => file.type.startsWith("image/"));
+  if (isMistaken) refuseOthers(files);
+  return taken || isMistaken;
 });
 wireChannel(() => goTo("compare"));
 followChanges();
+restoreAsked();
 wireSurroundings();
 wireHistory();
 document.addEventListener("library-pictures", drawSurroundings);
+document.addEventListener("channels-known", () => {
+  warnOfNiche();
+  drawSurroundings();
+});
 byId("see").addEventListener("click", () => showOverlays(!overlaysShown()));
 for (const [id, make] of Object.entries(exportsOf)) {
   byId(id).addEventListener("click", async () => {
@@ -78,4 +87,5 @@ for (const [id, make] of Object.entries(exportsOf)) {
 }
 welcome();
 showView();
+checkKey();
 showLab();

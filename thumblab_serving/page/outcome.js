@@ -1,8 +1,8 @@
 // The form for what a test on YouTube showed. It is sent to the lab as an experiment, and kept with its comparison.
 
 import { keep } from "./comparisons.js";
-import { byId, line, say } from "./dom.js";
-import { currentKey } from "./key.js";
+import { byId, image, line, say } from "./dom.js";
+import { currentKey, NO_KEY } from "./key.js";
 import { storeExperiment } from "./service.js";
 import { ranked } from "./words.js";
 
@@ -11,26 +11,29 @@ const VIDEO_ID = /^[\w-]{11}$/;
 
 let comparison = null;
 let stored = () => {};
+let urls = []; // The object URLs of the pictures in the form.
 
 export function openOutcome(chosen) {
   comparison = chosen;
   byId("outcome-form").reset();
   say("outcome-problem", "");
-  byId("outcome-channel").value = chosen.question.channel;
+  byId("outcome-channel").value = chosen.answer.channel?.channel_id ?? chosen.question.channel;
   byId("outcome-video").value = chosen.outcome?.video_id ?? "";
   byId("outcome-started").value = chosen.outcome?.started_on ?? "";
   const best = ranked({ answer: chosen.answer, entries: chosen.pictures }).map(({ entry }) => entry);
-  byId("outcome-variants").replaceChildren(...best.map((entry, row) => variant(entry, row < 2)));
+  for (const url of urls) URL.revokeObjectURL(url);
+  urls = best.map((entry) => URL.createObjectURL(entry.file));
+  byId("outcome-variants").replaceChildren(...best.map((entry, row) => variant(entry, row < 2, urls[row])));
   byId("outcome").showModal();
 }
 
-function variant({ name }, tested) {
+function variant({ name }, tested, url) {
   const row = line("li", "", "variant");
   const [label, box] = [document.createElement("label"), document.createElement("input")];
   box.type = "checkbox";
   box.checked = tested;
   box.name = name;
-  label.append(box, line("span", name));
+  label.append(box, image(url), line("span", name));
   const [shareLabel, share] = [line("label", ""), document.createElement("input")];
   share.type = "text";
   share.inputMode = "decimal";
@@ -40,6 +43,7 @@ function variant({ name }, tested) {
   winner.type = "radio";
   winner.name = "outcome-winner";
   winner.value = name;
+  winner.addEventListener("change", () => (box.checked = true)); // A picture that won was tested.
   winnerLabel.append(winner, line("span", "won"), line("span", `: ${name}`, "visually-hidden"));
   row.append(label, shareLabel, winnerLabel);
   return row;
@@ -99,7 +103,7 @@ function experiment() {
 }
 
 async function send() {
-  if (!currentKey()) throw new Error("Give the API key in the form of Compare first; `thumblab key` prints it.");
+  if (!currentKey()) throw new Error(`${NO_KEY} Its field is in the form of Compare.`);
   const { facts, files, names } = experiment();
   const answer = await storeExperiment(facts, files);
   const outcome = {

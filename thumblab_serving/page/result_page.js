@@ -3,8 +3,13 @@
 import { capital, line, percent } from "./dom.js";
 import { blobOf, drawn } from "./drawn_pictures.js";
 import { summary } from "./evidence.js";
+import { limitOf } from "./for_operators.js";
 import { titlesOf } from "./grid.js";
-import { adaptation, asked, factsOf, isWebAddress, packagePlace, placedIn, placeOf, ranked, repeated, skillOf, SUB_SCORES, verdict } from "./words.js";
+import { planOf } from "./plan.js";
+import {
+  adaptation, asked, cardsQuestion, factsOf, isWebAddress, isWithoutSkill, PACKAGE_QUESTION, packagePlace, placedIn, placeOf, ranked, repeated,
+  shownScore, skillOf, SUB_SCORES, verdict, whyNotRanked,
+} from "./words.js";
 
 const WIDTH = 640;
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -30,13 +35,18 @@ export async function resultPage(comparison) {
   main.append(line("h1", heading), line("p", explanation));
   for (const text of [comparison.note, skillOf(answer), adaptation(answer.channel)]) if (text) main.append(line("p", text));
   main.append(facts(asked(comparison)));
-  if (answer.packages) main.append(line("h2", "Titles × pictures"), ...grid(answer));
-  if (answer.degraded.length > 0) {
-    main.append(line("h2", "What was missing or limits this answer"), list(answer.degraded.map((text) => `${capital(text)}.`)));
-  }
+  if (answer.packages) main.append(line("h2", "Titles × pictures"), line("p", PACKAGE_QUESTION), ...grid(answer));
+  const ofCards = answer.packages?.first_title_limits ?? [];
+  const general = answer.degraded.filter((text) => !ofCards.includes(text));
+  if (general.length > 0) main.append(line("h2", "What was missing or limits this answer"), limits(general, answer));
   const cards = line("ol", "", "cards");
   for (const { thumbnail, entry } of ranked(comparison)) cards.append(await card(thumbnail, entry, comparison));
-  main.append(line("h2", answer.packages ? `The pictures under “${comparison.question.title}”` : "The pictures"), cards);
+  main.append(line("h2", answer.packages ? `The pictures under “${comparison.question.title}”` : "The pictures"));
+  if (answer.packages) main.append(line("p", cardsQuestion(answer)));
+  if (ofCards.length > 0) main.append(limits(ofCards, answer));
+  main.append(cards);
+  const plan = planOf(answer);
+  if (plan.length > 0) main.append(line("h2", "A test on YouTube"), ...plan.map((text) => line("p", text)));
   const releases = `Model ${answer.releases.model}, index ${answer.releases.index ?? "none"}.`;
   main.append(line("p", `Made with Thumbnail Lab. ${releases} Chances are estimates of a model that was trained on pairs of videos of the same channel.`));
   page.body.append(main);
@@ -45,6 +55,8 @@ export async function resultPage(comparison) {
   const html = page.documentElement.outerHTML.replace("</head>", () => `<style>${STYLE}</style></head>`);
   return new Blob(["<!doctype html>\n", html], { type: "text/html" });
 }
+
+const limits = (texts, answer) => list(texts.map((text) => limitOf(text, answer)).filter(Boolean));
 
 function meta(attributes) {
   const node = document.createElement("meta");
@@ -65,7 +77,8 @@ function list(texts) {
 }
 
 // Return the grid of several titles as a table, and what moved the score of the best package.
-function grid({ packages, thumbnails }) {
+function grid(answer) {
+  const { packages, thumbnails } = answer;
   const table = document.createElement("table");
   const pictures = thumbnails.map(({ id }) => id).filter((id) => packages.grid.some((one) => one.thumbnail === id));
   const head = document.createElement("tr");
@@ -74,13 +87,14 @@ function grid({ packages, thumbnails }) {
   for (const title of titlesOf(packages)) {
     const row = document.createElement("tr");
     const found = pictures.map((id) => packages.grid.find((one) => one.title === title && one.thumbnail === id));
-    row.append(heading(title, "row"), ...found.map((one) => line("td", one ? said(one) : "–")));
+    row.append(heading(title, "row"), ...found.map((one) => line("td", one ? said(one, answer) : "–")));
     table.append(row);
   }
   return [table, ...(packages.why ? [line("p", `Why the best: ${packages.why.summary}`)] : [])];
 }
 
-function said(one) {
+function said(one, answer) {
+  if (one.rank === null) return whyNotRanked(one, answer);
   const chance = one.win_probability === null ? "" : `, ${percent(one.win_probability)} chance to be the best`;
   return packagePlace(one) + chance;
 }
@@ -109,7 +123,8 @@ async function card(thumbnail, entry, { answer, question }) {
   const figures = [];
   if (thumbnail.win_probability !== null) figures.push(["Chance to win", percent(thumbnail.win_probability)]);
   if (thumbnail.evidence_mean !== null) figures.push(["Evidence", `${Math.round(thumbnail.evidence_mean)} of 100`]);
-  if (thumbnail.score !== null) figures.push([`Score in ${answer.score_among}`, `${Math.round(thumbnail.score)} of 100`]);
+  const score = shownScore(thumbnail, isWithoutSkill(answer));
+  if (score !== null) figures.push([`Score in ${answer.score_among}`, `${Math.round(score)} of 100`]);
   if (thumbnail.similarity_score !== null) figures.push(["Similarity to niche", `${Math.round(thumbnail.similarity_score)} of 100`]);
   node.append(facts(figures));
   if (thumbnail.why) node.append(line("h4", "Why"), line("p", thumbnail.why.summary));

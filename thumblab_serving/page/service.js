@@ -2,6 +2,9 @@
 
 import { currentKey, forgetKey } from "./key.js";
 
+const WRONG_KEY =
+  "This link is no longer valid, because its API key is not known here. Open the link again that the lab's owner sent you (`thumblab up` prints it).";
+
 // Return the answer to the question about the pictures.
 export function rank(question, pictures, signal) {
   const form = new FormData();
@@ -45,6 +48,11 @@ export function channelImport(id) {
   return call(`v1/channels/runs/${id}`, {}, true);
 }
 
+// Return the imports of this key, the newest first.
+export async function channelImports() {
+  return (await call("v1/channels/runs", {}, true)).imports;
+}
+
 export function knownChannels() {
   return call("v1/channels", {}, true);
 }
@@ -54,9 +62,10 @@ export function health() {
 }
 
 async function call(path, options, withKey) {
+  const key = withKey ? (currentKey() ?? "") : "";
   let reply;
   try {
-    reply = await fetch(path, withKey ? { ...options, headers: { "X-API-Key": currentKey() ?? "" } } : options);
+    reply = await fetch(path, withKey ? { ...options, headers: { "X-API-Key": key } } : options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The service cannot be reached. Is it running?");
@@ -69,7 +78,8 @@ async function call(path, options, withKey) {
   }
   if (reply.status === 401) forgetKey();
   if (!reply.ok || answer === null) {
-    const reason = typeof answer?.detail === "string" ? answer.detail : "";
+    const detail = typeof answer?.detail === "string" ? answer.detail : "";
+    const reason = reply.status === 401 && key ? WRONG_KEY : detail;
     const error = new Error(reason || `The service answered with status ${reply.status} and gave no reason.`);
     throw Object.assign(error, { status: reply.status });
   }

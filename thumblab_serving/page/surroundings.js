@@ -3,9 +3,10 @@
 
 import { comparison, question } from "./compare.js";
 import { byId, image, line } from "./dom.js";
+import { titleOf } from "./known_channels.js";
 import { neighboursOf, urlOf } from "./library.js";
 import { pictures } from "./pictures.js";
-import { ranked, rankedPackages } from "./words.js";
+import { channelOf, ranked, rankedPackages } from "./words.js";
 
 // Each place shows `tiles` videos, of which the chosen picture is number `at`. The widths are in surroundings.css.
 const PLACES = {
@@ -97,9 +98,15 @@ function noteOn(others) {
 function candidateTile(entry) {
   const { title: first, channel } = question();
   const title = entry.title || bestTitle(entry) || first;
-  const tile = videoTile(image(entry.url), title || "The title of the video", channel || "Your channel", "No views yet");
+  const tile = videoTile(image(entry.url), title || "The title of the video", channelName(channel) || "Your channel", "No views yet");
   tile.classList.add("yours");
   return tile;
+}
+
+// Return the title of the channel in the form, as the answer on the page or the list of learnt channels knows it.
+function channelName(given) {
+  const made = comparison();
+  return made !== null && given && made.question.channel === given ? channelOf(made) : titleOf(given);
 }
 
 // Return the title under which the picture ranks best, if the answer on the page compares several titles of the form.

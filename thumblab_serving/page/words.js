@@ -1,6 +1,7 @@
 // What an answer says, in words.
 
 import { moment, percent } from "./dom.js";
+import { titleOf } from "./known_channels.js";
 
 export const SUB_SCORES = {
   clarity: "Clarity",
@@ -40,6 +41,15 @@ export const CONTRIBUTORS = {
 // Return the near-identical group of a candidate, which is empty if the candidate is in no group.
 export function groupOf(name, answer) {
   return answer.near_identical.find((group) => group.includes(name)) ?? [];
+}
+
+// With several titles, the answer is about two questions.
+export const PACKAGE_QUESTION = "The question: which title with which picture is the best?";
+
+// Return what the cards below the grid of several titles are about.
+export function cardsQuestion(answer) {
+  const [, heading] = pictureVerdict(answer);
+  return `Another question than that of the grid: which picture is better if the title is this one? ${heading}. The order may be another one than in the grid.`;
 }
 
 // Return the kind of the verdict, its heading and its explanation. With several titles, it is that on the packages.
@@ -96,18 +106,29 @@ function pictureVerdict(answer) {
 // The reason why an answer is not adapted is among the degraded sentences.
 export function adaptation(channel) {
   if (channel === null) return "";
-  if (!channel.adapted) return `Not adapted to ${channel.channel_id}.`;
-  return `Adapted to the channel ${channel.channel_id} with ${channel.videos} of its videos.`;
+  const name = channel.title ?? titleOf(channel.channel_id);
+  if (!channel.adapted) return `Not adapted to ${name}.`;
+  return `Adapted to the channel ${name} with ${channel.videos} of its videos.`;
+}
+
+// Return the channel of a comparison as people know it: by its title, or else as it was given.
+export function channelOf({ question, answer }) {
+  return answer.channel?.title ?? titleOf(question.channel || (answer.channel?.channel_id ?? ""));
+}
+
+// Return whether the niche of a comparison is another one than that of the channel, as a sentence, or "".
+export function otherNiche(channel, niche) {
+  if (!channel?.niche || channel.niche === niche) return "";
+  return `The videos of ${channel.title} are in ${NICHES[channel.niche] ?? channel.niche}, and you compare in ${NICHES[niche] ?? niche}.`;
 }
 
 // Return what was asked and when, as pairs of a name and a value. Every result and every export shows them.
 export function asked({ question, answer, at }) {
-  const channel = answer.channel?.channel_id ?? question.channel;
   const titles = question.titles ?? [question.title];
   return [
     titles.length > 1 ? ["Titles", titles.map((title) => `“${title}”`).join(", ")] : ["Title", question.title],
     ["Niche", NICHES[answer.niche] ?? answer.niche],
-    ["Channel", channel || "none given"],
+    ["Channel", channelOf({ question, answer }) || "none given"],
     ["Ranked", moment(at)],
   ];
 }
@@ -136,7 +157,8 @@ export function ranked({ answer, entries }) {
   return pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
 }
 
-// Return the verdict on the pictures under one title in a few words, or "" for the own title of a picture.
+// Return the verdict on the pictures under one title in a few words. It is "" for the own title of a picture, and if the
+// model has no proven skill at this question, which the cards say.
 export function underTitle(under) {
   if (!under) return "";
   const chance = under.confidence === null ? "" : ` (${percent(under.confidence)})`;
@@ -144,13 +166,24 @@ export function underTitle(under) {
     clear: `best picture: ${under.winner}${chance}`,
     leaning: `leaning to ${under.winner}${chance}`,
     too_close_to_call: `too close to call between its pictures${chance}`,
-    no_skill: "no skill for pictures under one title",
   };
   return words[under.verdict] ?? "";
 }
 
 // Return the packages of an answer, the best first.
 export const rankedPackages = (answer) => [...answer.packages.grid].sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity));
+
+// Return the score of a picture or package, or null. If the order follows something else, the score would contradict it.
+export function shownScore(one, withoutSkill) {
+  return withoutSkill ? null : one.score;
+}
+
+// Return why a package has no place, in a few words.
+export function whyNotRanked({ thumbnail: name }, { packages, thumbnails }) {
+  if (thumbnails.find(({ id }) => id === name)?.familiar === false) return "not ranked: unlike every picture that the model was trained on";
+  if (packages.verdict === "no_skill") return "not ranked: no proven skill";
+  return "not ranked: nothing to compare it with";
+}
 
 export const packagePlace = (one) => (one.rank === null ? "Not ranked" : `#${one.rank}`);
 

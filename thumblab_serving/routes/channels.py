@@ -19,7 +19,7 @@ from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.routes.requested_runs import explained
-from thumblab_serving.schemas.channels import ChannelImportOut, ChannelsOut
+from thumblab_serving.schemas.channels import ChannelImportOut, ChannelImportsOut, ChannelsOut
 
 router = APIRouter(tags=["channels"], dependencies=[Depends(require_key)])
 
@@ -73,6 +73,21 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
         raise
     response.headers["Location"] = f"/v1/channels/runs/{stored.folder.import_id}"
     return await describe(stored, runs, followed[0].run_id)
+
+
+@router.get(
+    "/v1/channels/runs",
+    summary="The imports of this key",
+    response_model=ChannelImportsOut,
+    responses=error_responses(401),
+)
+async def imports(request: Request) -> ChannelImportsOut:
+    """So that a program that lost the id of an import, such as a closed tab of a browser, finds its import again."""
+    store: ExportStore = request.app.state.channel_exports
+    runs: DagsterRuns = request.app.state.dagster_runs
+    grant: Grant = request.state.grant
+    own = await _run(request, lambda: store.of(grant.owner))
+    return ChannelImportsOut(imports=[await describe(stored, runs) for stored in own])
 
 
 @router.get(

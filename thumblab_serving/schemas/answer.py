@@ -149,6 +149,9 @@ class ChannelOut(StrictModel):
     release: str | None = Field(
         description="The release of the added channel adapter; null where the model's own adapter is used, or none."
     )
+    title: str | None = Field(
+        default=None, description="The title of the channel. Null where the lab does not know it, or cannot look it up."
+    )
 
 
 class Releases(StrictModel):

@@ -74,6 +74,12 @@ class ChannelImportOut(StrictModel):
     )
 
 
+class ChannelImportsOut(StrictModel):
+    """The imports of an API key whose reports are still kept, the newest first."""
+
+    imports: list[ChannelImportOut]
+
+
 class KnownChannelOut(StrictModel):
     """A channel that was added, and its adapter."""
 

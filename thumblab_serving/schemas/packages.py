@@ -93,3 +93,10 @@ class PackagesOut(StrictModel):
     why: WhyOut | None = Field(
         description=("`why` of the best package. Unknown without a best package. Null when no picture could be read.")
     )
+    first_title_limits: list[str] = Field(
+        default_factory=list,
+        description=(
+            "Those sentences of `degraded` that limit the verdict under the first title only, and not the verdict on the "
+            "packages."
+        ),
+    )

@@ -101,6 +101,7 @@ def _channel(choice: AdapterChoice) -> ChannelOut:
         videos=0 if choice.adapter is None else choice.adapter.videos,
         reason=choice.reason,
         release=choice.release,
+        title=choice.title,
     )
 
 

@@ -79,7 +79,8 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     """Return a sentence for each limit of the model that concerns all pictures of the request."""
     sentences = skill_doubts(ranker, query.channel, query.question)
     if query.channel is not None and query.channel.adapter is not None:
-        sentences += _no_channel_percentiles(query.channel.adapter, query.channel.channel_id)
+        name = query.channel.title or query.channel.channel_id
+        sentences += _no_channel_percentiles(query.channel.adapter, name)
     elif ranker.calibration.percentile(0.0, query.niche) is None:
         sentences.append(
             f"the model was trained on too few videos of {query.niche} to give scores: thumbnails are only ranked"
@@ -92,6 +93,11 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
             "or by an older version of the lab"
         )
     return sentences
+
+
+def first_title_limits(ranker: "TrainedRanker", query: RankingContext, ranking: Ranking) -> list[str]:
+    """Return the sentences that limit the verdict that `query` asks for, and not a verdict on packages."""
+    return [*skill_doubts(ranker, query.channel, query.question), *evidence_order(query.niche, ranking)]
 
 
 def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
@@ -203,14 +209,14 @@ def _number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _no_channel_percentiles(adapter: Adapter, channel_id: str) -> list[str]:
+def _no_channel_percentiles(adapter: Adapter, channel: str) -> list[str]:
     if adapter.quantiles is not None:
         return []
     if adapter.videos < LEAST_PLACED:
         why = f"its channel adapter has {adapter.videos} of the {LEAST_PLACED} videos that percentiles need"
     else:
         why = "its channel adapter was made by an older version of the lab"
-    return [f"no scores are given for {channel_id}: {why}"]
+    return [f"no scores are given for {channel}: {why}"]
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -17,7 +17,7 @@ from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
-from thumblab_serving.loading.channel_adapters import ServedAdapters
+from thumblab_serving.loading.channel_adapters import AdapterChoice, ServedAdapters
 from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.encoding import Encoders
@@ -31,7 +31,7 @@ from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
 from thumblab_serving.scoring.canary import Canary, drawn_thumbnail
-from thumblab_serving.scoring.degraded_sentences import skill_doubts
+from thumblab_serving.scoring.degraded_sentences import first_title_limits, skill_doubts
 from thumblab_serving.scoring.evidence_order import evidence_of, order_by_evidence
 from thumblab_serving.scoring.intake import EXAMINING, Candidate, ExaminedPicture, Intake, Source
 from thumblab_serving.scoring.kept_answer import kept_prediction
@@ -245,7 +245,7 @@ class Scorer:
         ranker, form = releases.model.value, asked.form
         pictures = _readable(asked.candidates)
         placements = similarity.place(pictures)
-        channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
+        channel = None if form.channel_id is None else self._choose_adapter(form.channel_id, releases)
         query = RankingContext({name: asked.titles.of(name) for name in pictures}, niche, channel)
         model_encoder = ranker.model.config.image_encoder
         near_duplicate = self.releases.encoders().by_fingerprint(model_encoder).near_duplicate
@@ -261,10 +261,16 @@ class Scorer:
         if query.question == ONE_TITLE:
             added["test_plan"] = plan_test(pictures, ranking, form.channel_id, self.database)
         if len(form.all_titles) > 1:
-            added["packages"] = rank_packages(pictures, look_alikes, asked.titles, query, ranker)
+            packages = rank_packages(pictures, look_alikes, asked.titles, query, ranker)
             doubts = skill_doubts(ranker, channel, PACKAGE) if pictures else []
+            limits = first_title_limits(ranker, query, ranking) if pictures else []
+            own = [sentence for sentence in limits if sentence not in doubts]
+            added["packages"] = packages.model_copy(update={"first_title_limits": own})
             added["degraded"] = list(dict.fromkeys([*answer.degraded, *doubts]))
         return answer.model_copy(update=added)
+
+    def _choose_adapter(self, channel_id: str, releases: Resolved) -> AdapterChoice:
+        return replace(self.adapters.choose(channel_id, releases.model), title=self.channel_names.title_of(channel_id))
 
     def _rehearse(self) -> None:
         try:

@@ -11,6 +11,7 @@ from owner_exports import COLUMNS, NAME, Owner, write
 from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
 from thumblab_core.channel_imports.report import ColumnName, ImportReport
 from thumblab_core.errors import LabError
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.from_export import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
@@ -78,13 +79,15 @@ def test_the_job_adapts_the_lab_to_a_channel_and_reports_what_was_learnt(run: Ru
     )
     assert (imported.pictures, imported.without_picture, imported.with_ctr) == (number, 1, number + 1)
     assert imported.usual_ctr == pytest.approx(0.045)
-    assert imported.missing[0].startswith("no_such_vid: ")
+    assert " (no_such_vid): YouTube has no picture of it" in imported.missing[0]
     assert (fitted.adapted, fitted.videos) == (True, number)
+    assert imported.library_needs == 0
+    assert owner.lab.releases.serving.current_id(INDEX, "tech") is not None, "a niche without a library gets one"
     assert fitted.release == list_channels(owner.lab)[0].release
     steps = {step.name: (step.done, step.total) for step in report.steps}
     assert steps["reading exports"] == (1, 1)
     assert steps["pictures"] == (number + 1, number + 1)
-    assert steps["encoding thumbnails"] == (number, number)
+    assert steps["tech: encoding thumbnails"] == (number, number)
     assert stored(owner) == [], "the private figures of the export are kept no longer than they are needed"
     output = next(event for event in result.all_node_events if event.is_successful_output)
     shown = output.step_output_data.metadata
@@ -117,6 +120,9 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
     assert (report.state, report.needs) == ("failed", "niche")
     _, report = run(owner.rows(6), file="Table data.csv", name="Chosen")
     assert (report.state, report.imported and report.imported.title) == ("done", "Chosen")
+    assert report.imported is not None
+    assert report.imported.library_needs == 14, "six videos are too few for a library"
+    assert owner.lab.releases.serving.current_id(INDEX, "tech") is None
 
 
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(
@@ -145,8 +151,15 @@ def test_without_a_network_the_reason_names_the_image_host_and_the_videos_stay(r
     result, report = run(owner.rows(6))
     assert not result.success
     assert (report.state, report.imported and report.imported.videos) == ("failed", 6)
-    assert "none of them has a thumbnail yet" in str(report.reason)
+    assert "nothing can be learnt without a thumbnail" in str(report.reason)
     assert str(report.reason).endswith("check the network, then add the exports again")
+
+
+def test_if_youtube_has_no_picture_the_reason_says_so_and_nothing_else(run: Run, owner: Owner) -> None:
+    rows = [owner.row(video, Content=f"no_such_v{n:02}", Duration="") for n, video in enumerate(owner.videos[:6])]
+    _, report = run(rows)
+    assert report.state == "failed"
+    assert str(report.reason).endswith("YouTube has no picture for any of the 6 videos (private or deleted?)")
 
 
 def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_name() -> None:

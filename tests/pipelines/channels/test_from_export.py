@@ -112,6 +112,15 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
     assert (fitted.videos, fitted.left_out) == (6, {"of unknown length (may be a Short)": 1})
     [remark] = [remark for remark in imported.remarks if "no length" in remark]
     assert remark.startswith("1 of 7 videos have no length, and nothing in the exports shows that they are not Shorts")
+    assert remark.endswith("with the column Duration"), "the column of the hours is there, so nobody is told to add it"
+
+
+def test_a_channel_stays_in_its_niche_and_the_report_says_so(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    assert not any("niche" in remark for remark in add(owner, path).remarks)
+    again = import_exports(owner.lab, GivenExports([path], niche="gaming"))
+    assert again.niche == "tech"
+    assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
 
 
 def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Owner, tmp_path: Path) -> None:
@@ -120,11 +129,11 @@ def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Own
     owner.emulator.inject(html_error(403), endpoint="image", times=1)
     imported = add(owner, path)
     assert (imported.videos, imported.pictures, imported.without_picture) == (8, 6, 2)
-    assert sum("answered 404" in sentence for sentence in imported.missing) == 1
+    assert sum("YouTube has no picture of it (private or deleted?)" in text for text in imported.missing) == 1
     assert sum("gave no answer" in sentence for sentence in imported.missing) == 1
     again = add(owner, path)
     assert (again.downloaded, again.without_picture) == (1, 1)
-    assert again.missing[0].startswith("no_such_vid: ")
+    assert " (no_such_vid): " in again.missing[0], "a person knows the title of a video, and not its id"
     assert gone != postponed
 
 

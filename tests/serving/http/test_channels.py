@@ -64,7 +64,10 @@ def ask(service, stored):
     return reply.json()
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/channels"), ("GET", "/v1/channels"), ("GET", UNKNOWN)])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/channels"), ("GET", "/v1/channels"), ("GET", "/v1/channels/runs"), ("GET", UNKNOWN)],
+)
 def test_every_path_needs_a_key_with_the_scope_score(service, method, path):
     operator = NamedKeys(service.lab.settings).add(f"operator-{method.lower()}-{len(path)}", ["admin"])
     for key, status in (("", 401), ("wrong", 401), (operator, 403)):
@@ -147,6 +150,16 @@ def test_an_unknown_import_and_that_of_another_key_are_not_found(service, store)
     other, _ = store.add([EXPORT], "another key")
     for id_ in ("0" * 32, "..%2F..", "x", other.folder.import_id):
         assert problem(service.client.get(f"/v1/channels/runs/{id_}"), 404)
+
+
+def test_a_key_finds_its_own_imports_again_the_newest_first(service, store):
+    first, _ = store.add([EXPORT], OWN_KEY)
+    first.folder.write_report(report("failed", reason="r"))
+    store.add([EXPORT], "another key")
+    second, _ = store.add([EXPORT], OWN_KEY)
+    imports = service.client.get("/v1/channels/runs").json()["imports"]
+    expected = [(second.folder.import_id, "queued"), (first.folder.import_id, "failed")]
+    assert [(one["id"], one["state"]) for one in imports] == expected
 
 
 def test_a_key_that_is_added_under_the_name_of_a_revoked_one_does_not_get_its_imports(service, store):

@@ -48,6 +48,13 @@ def test_a_channel_is_found_by_its_handle_in_any_case_before_one_that_has_the_ha
     assert names.id_of("@twin") == ("twin1" if names.has_database else "@twin")
 
 
+def test_the_title_of_a_channel_is_that_of_its_adapter_or_of_the_database(names):
+    assert names.title_of("UCadded") == "The UCadded"
+    assert names.title_of("alpha") == ("Alpha channel" if names.has_database else None)
+    for unknown in ("UCunknown", "a name with spaces", "../all", "a\0b"):
+        assert names.title_of(unknown) is None
+
+
 def test_an_id_stays_as_it_is(names):
     for given in (YOUTUBE_ID, "UCadded", "alpha", "UCunknown"):
         assert names.id_of(given) == given

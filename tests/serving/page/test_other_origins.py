@@ -43,7 +43,7 @@ def test_a_browser_lets_only_pages_of_listed_origins_call_the_service(browser, r
     with run(new_lab(cors_origins=f"http://127.0.0.1:{port}").settings, wait=False) as service:
         browser.open(f"http://127.0.0.1:{port}/")
         assert call(browser, service, KEY).startswith("422 ")
-        assert call(browser, service, "guess").startswith("401 send the API key")
+        assert call(browser, service, "guess").startswith("401 the service does not know this API key")
         assert not call(browser, service, KEY).endswith("null")
         browser.open(f"http://localhost:{port}/")
         assert call(browser, service, KEY) == "TypeError: Failed to fetch"

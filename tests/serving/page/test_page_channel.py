@@ -145,8 +145,13 @@ def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_st
 def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_the_channel(browser, follow):
     stored = follow()
     browser.wait("document.querySelectorAll('#learning-steps li').length === 2")
-    assert browser.texts("#learning-steps li:last-child span") == ["Pictures", "120 of 300"]
-    assert browser.text("#learning-now") == "Pictures: 120 of 300"
+    assert browser.texts("#learning-steps li:first-child span") == ["Reading your export", "done"]
+    assert browser.texts("#learning-steps li:last-child span") == ["Downloading your thumbnails", "120 of 300"]
+    assert browser.text("#learning-now") == "Step 2 of 4: Downloading your thumbnails, 120 of 300"
+    assert browser.text("#learning-elapsed").endswith(" min so far")
+    assert not browser.evaluate("document.getElementById('nav-learning').hidden"), (
+        "also other parts say that it goes on"
+    )
     assert browser.evaluate("document.getElementById('learn').disabled")
     end(browser, stored, DONE)
     assert browser.text("#learning-title") == "The lab has learnt My <b>channel</b>"
@@ -194,7 +199,7 @@ def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(b
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"skill": None}, "Your newest videos are too few to tell"),
+        ({"skill": None}, "Its skill on your own videos was not measured"),
         ({"adapted": False, "videos": 3, "skill": None}, "Only 3 of your videos can be used, and five are needed"),
     ],
 )
@@ -203,6 +208,11 @@ def test_too_few_videos_are_admitted(browser, follow, change, expected):
     end(browser, stored, DONE.model_copy(update={"fitted": FITTED.model_copy(update=change)}))
     assert browser.text("#learnt-skill").startswith(expected)
     assert browser.evaluate("document.getElementById('learnt-skill-why').hidden")
+    too_few = not change.get("adapted", True)
+    assert browser.text("#learning-title").startswith("Too few videos" if too_few else "The lab has learnt")
+    assert browser.evaluate("document.getElementById('compare-for-channel').className") == (
+        "quiet" if too_few else "main"
+    )
 
 
 def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):

@@ -201,7 +201,7 @@ def test_without_proven_skill_the_page_says_that_why_is_unknown(browser, unprove
     with run(unproven_lab.settings) as unproven:
         compare(browser, unproven, TITLES, *files[:2])
         assert browser.text("#verdict") == "No skill here: no best package"
-        assert set(browser.texts("#grid td .soft")) == {"not ranked"}
+        assert set(browser.texts("#grid td .soft")) == {"not ranked: no proven skill"}
         assert all(text.startswith("Unknown: the model was not shown") for text in browser.texts(".why-note"))
         assert browser.count(".why li") == 0
 

@@ -40,7 +40,8 @@ def test_without_a_channel_in_the_request_the_answer_has_no_channel(service, dra
 def test_a_known_channel_adapts_the_answer(service, draw):
     pictures = [draw(n) for n in range(4)]
     plain, adapted = service.score(*pictures), service.score(*pictures, channel_id=OWN)
-    assert adapted["channel"] == {"channel_id": OWN, "adapted": True, "videos": 24, "reason": None, "release": None}
+    of_model = {"release": None, "title": None}
+    assert adapted["channel"] == {"channel_id": OWN, "adapted": True, "videos": 24, "reason": None, **of_model}
     assert chances(adapted) != chances(plain)
     assert [t["predicted_engagement"] for t in adapted["thumbnails"]] == [
         t["predicted_engagement"] for t in plain["thumbnails"]
@@ -69,7 +70,8 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
 def test_an_added_adapter_is_used_before_the_models_own(service, draw):
     answer = service.score(draw(1), draw(2), channel_id=ADDED)
     release = ChannelAdapters(service.lab.store).current_id(ADDED)
-    assert answer["channel"] == {"channel_id": ADDED, "adapted": True, "videos": 9, "reason": None, "release": release}
+    of_adapter = {"release": release, "title": "The UCadded"}
+    assert answer["channel"] == {"channel_id": ADDED, "adapted": True, "videos": 9, "reason": None, **of_adapter}
 
 
 def test_json_and_forms_accept_a_channel_and_give_the_same_answer(service, draw, alike):

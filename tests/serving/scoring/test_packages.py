@@ -101,6 +101,7 @@ def test_the_grid_needs_the_skill_for_packages_and_each_title_that_for_pictures(
     assert answer["winner"] is not None
     [doubt] = [sentence for sentence in answer["degraded"] if "so it names no best package" in sentence]
     assert "55 % of 1,000 held-out pairs of videos" in doubt
+    assert packages["first_title_limits"] == [], "what limits the grid is not said of the first title"
 
     changing.lab.promote(changing.lab.model(evaluated={"skills": CHANCE, "package_skills": GOOD}))
     answer = ask(changing, pictures, titles=TITLES)
@@ -108,6 +109,10 @@ def test_the_grid_needs_the_skill_for_packages_and_each_title_that_for_pictures(
     assert packages["best_title"] in TITLES
     assert [(under["winner"], under["verdict"]) for under in packages["under_titles"]] == [(None, "no_skill")] * 3
     assert (answer["winner"], answer["verdict"]) == (None, "no_skill")
+    limits = packages["first_title_limits"]
+    assert ["so it names no winner" in sentence for sentence in limits] == [True, False]
+    assert "ordered by evidence" in limits[1]
+    assert set(limits) < set(answer["degraded"])
     assert not [sentence for sentence in answer["degraded"] if "best package" in sentence]
 
 

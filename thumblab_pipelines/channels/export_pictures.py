@@ -1,0 +1,85 @@
+"""Download the thumbnails of a channel's exported videos, which the exports do not contain."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import ARRAY, Text, any_, literal, select
+
+from thumblab_core.database.tables import thumbnails, videos
+from thumblab_pipelines.collection.download import fetch_thumbnails
+from thumblab_pipelines.collection.thumbnail_request import Kind
+from thumblab_pipelines.collection.thumbnails_wanted import Wanted
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress
+
+_MOST_NAMED = 20
+"""At most this many videos without a picture are named."""
+
+_SIZES = ("maxresdefault", "hq720", "sddefault", "hqdefault", "mqdefault", "default")
+"""The names of the sizes of a thumbnail on YouTube's image host, the best first. Not every video has every size."""
+
+_IMAGE_HOST = "https://i.ytimg.com/"
+
+_NO_ANSWER = "the image host gave no answer"
+_NO_PICTURE = "YouTube has no picture of it (private or deleted?)"
+_GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
+"""The end of the problem of a thumbnail that the image host does not have."""
+
+
+@dataclass
+class ExportPictures:
+    """The result of downloading the pictures that the videos of exports lack.
+
+    `lacking` counts the videos that have no picture now. `missing` says of the newest of them why they have none.
+    `problems` has a sentence if something in the lab or in the network kept all pictures away. `why` says in one
+    sentence why pictures are missing.
+    """
+
+    downloaded: int = 0
+    lacking: int = 0
+    missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    why: str = ""
+
+
+def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
+    """Return the URLs of a video's thumbnail on YouTube's image host, the best size first.
+
+    If the lab uses an emulator of YouTube, the thumbnails come from the emulator too.
+    """
+    base = lab.settings.youtube_endpoint or _IMAGE_HOST
+    return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
+
+
+def fetch_pictures(lab: Lab, ids: Sequence[str], progress: Progress) -> ExportPictures:
+    """Download the pictures that the videos lack. Say which videos have none afterwards, and why."""
+    joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+    chosen = videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))
+    newest_first = (videos.c.published_at.desc(), videos.c.video_id)
+    lacking = select(videos.c.video_id, videos.c.title, thumbnails.c.problem).select_from(joined)
+    lacking = lacking.where(chosen, thumbnails.c.sha256.is_(None)).order_by(*newest_first)
+    with lab.engine.connect() as connection:
+        wanted = [
+            Wanted(row.video_id, picture_urls(lab, row.video_id), None, False) for row in connection.execute(lacking)
+        ]
+    fetched = fetch_thumbnails(lab, wanted, "pictures", progress)
+    with lab.engine.connect() as connection:
+        rows = connection.execute(lacking).all()
+    result = ExportPictures(fetched.counts[Kind.NEW], len(rows))
+    result.missing = [f"{row.title} ({row.video_id}): {_why_missing(row.problem)}" for row in rows[:_MOST_NAMED]]
+    if fetched.refused:
+        result.problems.append("the settings do not allow requests to the image host, so no picture was requested")
+    elif fetched.unanswered:
+        result.problems.append("the image host did not answer; check the network, then add the exports again")
+    if rows and all(_GONE.search(row.problem or "") for row in rows):
+        result.why = f"YouTube has no picture for any of the {len(rows)} videos (private or deleted?)"
+    else:
+        result.why = "; ".join([*result.problems, *result.missing][:1])
+    return result
+
+
+def _why_missing(problem: str | None) -> str:
+    if problem is None:
+        return _NO_ANSWER
+    return _NO_PICTURE if _GONE.search(problem) else problem

@@ -1,0 +1,57 @@
+// The steps of an import in words, and how many of them there are.
+
+const WORDS = {
+  "reading exports": "Reading your export",
+  pictures: "Downloading your thumbnails",
+  "encoding thumbnails": "Looking at your thumbnails",
+  "encoding titles": "Reading your titles",
+  measuring: "Measuring your thumbnails",
+  "building the index": "Making the library of your niche",
+  "building the training pairs": "Comparing your videos with each other",
+  training: "Learning what is watched",
+};
+const OF_FIRST_MODEL = ["measuring", "building the index", "building the training pairs", "training"];
+const OF_FIRST_LIBRARY = OF_FIRST_MODEL.slice(0, 2);
+const ALL = Object.keys(WORDS);
+const ALWAYS = ALL.filter((name) => !OF_FIRST_MODEL.includes(name));
+
+// Return the name of a step without the niche that may stand before it.
+const plain = (name) => name.replace(/^[a-z]+: /, "");
+
+export const wordsOf = (name) => WORDS[plain(name)] ?? name.charAt(0).toUpperCase() + name.slice(1);
+
+// Return the steps, each with its words and whether it is over. A step is over when the next one has begun, because the
+// training may stop before its last round. All are over when the import is.
+export function shownSteps({ steps, state }) {
+  return steps.map((step, row) => ({
+    ...step,
+    words: wordsOf(step.name),
+    over: state === "done" || row < steps.length - 1 || step.done >= step.total,
+  }));
+}
+
+// Return the steps of an import in their order. A lab without a model trains one first, and a niche without a library gets
+// one: steps of that have the niche before their names.
+function allSteps(steps, hasModel) {
+  const begun = steps.map(({ name }) => plain(name));
+  if (!hasModel || begun.some((name) => OF_FIRST_MODEL.includes(name) && !OF_FIRST_LIBRARY.includes(name))) return ALL;
+  return steps.some(({ name }) => name !== plain(name)) ? [...ALWAYS, ...OF_FIRST_LIBRARY] : ALWAYS;
+}
+
+// Return what goes on now, in words. `hasModel` says whether the lab serves a model.
+export function stepNow({ steps }, hasModel) {
+  const last = steps.at(-1);
+  if (last === undefined) return "It begins.";
+  const all = allSteps(steps, hasModel);
+  const at = all.indexOf(plain(last.name)) + 1;
+  if (at === all.length && last.done >= last.total) return "The last step: adapting the model to your channel";
+  if (last.done >= last.total) return `${wordsOf(last.name)}: done. The lab is at work on the next step`;
+  const counted = last.total > 1 ? `, ${last.done} of ${last.total}` : "";
+  return `${at > 0 ? `Step ${at} of ${all.length}: ` : ""}${wordsOf(last.name)}${counted}`;
+}
+
+// Return for how long an import has gone on, as minutes and seconds.
+export function elapsed({ created_at: since }) {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min so far`;
+}

@@ -1,0 +1,28 @@
+// The channel and the niche of the last comparison. The browser remembers them, so that the next one begins with them.
+
+import { byId } from "./dom.js";
+import { NICHES } from "./words.js";
+
+const LAST = "thumblab-last-asked"; // localStorage keeps {channel, niche} under this name.
+
+export function rememberAsked({ channel, niche }) {
+  try {
+    localStorage.setItem(LAST, JSON.stringify({ channel, niche }));
+  } catch {
+    // The browser keeps nothing for this page. The next visit then begins with an empty form.
+  }
+}
+
+export function restoreAsked() {
+  let last = null;
+  try {
+    last = JSON.parse(localStorage.getItem(LAST));
+  } catch {
+    // See `rememberAsked`. A damaged entry counts as none.
+  }
+  if (typeof last?.channel === "string") byId("channel").value = last.channel;
+  if (last?.niche in NICHES) {
+    byId("niche").value = last.niche;
+    byId("niche").dataset.chosen = "yes";
+  }
+}
