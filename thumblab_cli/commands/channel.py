@@ -161,7 +161,7 @@ def _from_exports(
     """Import the exports and fit the adapter, see `add_exports`. Print what was imported as soon as it is known."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.channels.from_export import GivenExports
+    from thumblab_pipelines.channels.export_channel import GivenExports
     from thumblab_pipelines.models.add_exports import AddListener, add_exports
     from thumblab_pipelines.models.tracking import Tracker
 

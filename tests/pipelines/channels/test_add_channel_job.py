@@ -1,6 +1,7 @@
 """Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report that it writes."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,11 +9,12 @@ import dagster as dg
 import pytest
 from owner_exports import COLUMNS, NAME, Owner, write
 
-from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
+from thumblab_core.channel_imports.import_folder import EXPORTS, FACTS, ImportFacts, ImportFolder
 from thumblab_core.channel_imports.report import ColumnName, ImportReport
 from thumblab_core.errors import LabError
+from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_pipelines.channels.add import list_channels
-from thumblab_pipelines.channels.from_export import GivenExports
+from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
@@ -39,12 +41,19 @@ def run(owner: Owner, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(LabResource, "open", lambda _: owner.lab)
 
     def execute(
-        rows: Sequence[Sequence[str]], file: str = NAME, header: Sequence[str] = COLUMNS, **given: Any
+        rows: Sequence[Sequence[str]],
+        file: str = NAME,
+        header: Sequence[str] = COLUMNS,
+        owner_of_key: str = OWN_KEY,
+        **given: Any,
     ) -> tuple[dg.ExecuteInProcessResult, ImportReport]:
         folder = ImportFolder(owner.lab.settings.data_dir, IMPORT_ID)
         place = folder.path / EXPORTS / "0"
         place.mkdir(parents=True, exist_ok=True)
         path = write(place / file, rows, header).relative_to(owner.lab.settings.data_dir)
+        folder.write_facts(ImportFacts(datetime.now(UTC), owner_of_key, [file], by_lab=owner_of_key == OWN_KEY))
+        if not owner_of_key:
+            (folder.path / FACTS).unlink()
         config = {"files": [str(path)], "niche": "tech", "import_id": IMPORT_ID} | given
         result = definitions.resolve_job_def("add_channel").execute_in_process(
             run_config={"ops": {"add_exported_channel": {"config": config}}},
@@ -117,6 +126,24 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
     assert (report.state, report.needs) == ("failed", "niche")
     _, report = run(owner.rows(6), file="Table data.csv", name="Chosen")
     assert (report.state, report.imported and report.imported.title) == ("done", "Chosen")
+
+
+def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Run, owner: Owner) -> None:
+    """The service has written the owner into the folder of the import. The config of the run has none."""
+    _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
+    assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
+    before = list_channels(owner.lab)
+    result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
+    assert (result.success, report.state, report.imported) == (False, "failed", None)
+    assert report.reason == (
+        "6 of the 6 videos of the exports belong to channels of others ('Alice cooks'), which this key may not change, so "
+        "nothing is imported; ask the lab's owner to import them with `thumblab channel add`"
+    )
+    assert stored(owner) == []
+    assert list_channels(owner.lab) == before
+    result, report = run(owner.rows(6), owner_of_key="")
+    assert not result.success
+    assert "the exports of this import are not there any more" in str(report.reason)
 
 
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(
