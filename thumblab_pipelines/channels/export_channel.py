@@ -171,10 +171,10 @@ def _new(connection: Connection, given: GivenExports, name: str | None) -> Chann
     if name is not None and CHANNEL_ID.fullmatch(name):
         channel = Channel(name, of_file or name)
         if channel.title != name:
-            _require_title(channel.title)
+            require_title(channel.title)
     else:
         title = of_file if name is None else " ".join(name.split())
-        _require_title(title)
+        require_title(title)
         channel = Channel(channel_id_of(title), title, owner=given.owner)
     if _is_taken(connection, channel):
         advice = f"give another --name, or {_ASK}"
@@ -184,7 +184,7 @@ def _new(connection: Connection, given: GivenExports, name: str | None) -> Chann
     return channel
 
 
-def _require_title(title: str) -> None:
+def require_title(title: str) -> None:
     """Raise `NoNameError` if no channel may have this title. Channels are found by their ids and @handles too."""
     key = channel_key(title)
     if not key:

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from owner_exports import NAME, Owner, write
 from sqlalchemy import insert, select, text
 
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
+from thumblab_cli.commands.channel import command
 from thumblab_core.database.channels import Channel, channel_of_id
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
+from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_pipelines.channels.export_channel import GivenExports, NoNameError, NotYoursError
 from thumblab_pipelines.channels.from_export import ImportedExports, import_exports
+from thumblab_pipelines.channels.give import give_channel
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import import_studio
 from thumblab_pipelines.videos.names import channel_id_of
@@ -254,3 +258,36 @@ def test_the_id_that_a_title_gives_is_not_taken_by_another_spelling(
     for name in ("alice cooks", "Alice\u00a0cooks", "Alice cooks "):
         with pytest.raises(NoNameError, match="the lab has a channel called"):
             add(owner, write(tmp_path / UNNAMED, rows(owner, 6, 12)), BOB, name=name)
+
+
+def test_the_lab_gives_a_channel_to_a_key_and_another_title(
+    owner: Owner, mine: ImportedExports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alice has taken the videos of Carol. The lab's owner gives them to Carol, who then adds to her channel."""
+    keys = NamedKeys(owner.lab.settings)
+    keys.add("carol", ["score"])
+    [carol] = [key.owner for key in keys.all()]
+    path = write(tmp_path / UNNAMED, rows(owner, 0, 8))
+    with pytest.raises(NotYoursError):
+        add(owner, path, carol, name="Carol bakes")
+    monkeypatch.setattr(Lab, "existing", lambda *_: owner.lab)
+
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(command, arguments, catch_exceptions=True).output
+
+    assert "belongs to the key carol" in run("give", "Alice cooks", "carol", "--title", "Carol bakes")
+    carols = add(owner, path, carol, name="Carol bakes")
+    assert (carols.new, carols.channel.title, carols.remarks) == (2, "Carol bakes", [])
+    with pytest.raises(NotYoursError):
+        add(owner, path, ALICE)
+    assert "belongs to the lab" in run("give", "Carol bakes", "--lab")
+    with pytest.raises(NotYoursError):
+        add(owner, path, carol)
+    with pytest.raises(LabError, match="no key named 'dave'; the named keys are: carol"):
+        give_channel(owner.lab, "Carol bakes", "dave")
+    with pytest.raises(LabError, match="give the channel to the lab with --lab"):
+        give_channel(owner.lab, "Carol bakes", "default")
+    with pytest.raises(LabError, match="the lab knows no channel called 'Carol bake' \\(do you mean 'Carol bakes'"):
+        give_channel(owner.lab, "Carol bake", "carol")
+    with pytest.raises(NoNameError, match="a title cannot begin with @"):
+        give_channel(owner.lab, "Carol bakes", "carol", "@carol")
