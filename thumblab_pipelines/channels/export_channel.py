@@ -26,7 +26,7 @@ _LOCK = 7_204_117  # No other program uses this number for an advisory lock in t
 _MOST_NAMED = 3
 """A message names at most this many other channels."""
 
-_ASK = "ask the lab's owner to import them with `thumblab channel add`"
+_ASK = "ask the lab's owner to import the exports with `thumblab channel add`"
 
 
 class NoNameError(LabError):
@@ -89,7 +89,7 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     if barred and 2 * len(barred) >= len(video_ids):
         raise NotYoursError(
             f"{len(barred)} of the {len(video_ids)} videos of the exports belong to {_titles(known, own)}, which this key "
-            f"may not change, so nothing is imported; {_ASK}"
+            f"may not change, so nothing is imported; {_ASK}, or to give you the channel with `thumblab channel give`"
         )
     name = None if given.name is None else channel_name(given.name)
     named = None if name is None else _named(connection, name, given.owner)

@@ -95,7 +95,7 @@ def test_a_key_changes_nothing_of_a_channel_of_another_key(
     """Bob's key sends Alice's videos with other facts, under each name that it could give."""
     before = state(owner.lab)
     path = write(tmp_path / NAME, rows(owner, 0, 6, **{"Video title": "Changed", "Views": "7"}))
-    with pytest.raises(NotYoursError, match="ask the lab's owner to import them with `thumblab channel add`"):
+    with pytest.raises(NotYoursError, match="ask the lab's owner to import the exports with `thumblab channel add`"):
         add(owner, path, BOB, name=mine.channel.channel_id if name == "the id" else name)
     assert state(owner.lab) == before
 
