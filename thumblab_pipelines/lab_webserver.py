@@ -1,0 +1,128 @@
+"""Dagster's webserver, with checks that keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
+
+Dagster's webserver has no login. Its own version starts runs for a GET request, and for a form that any web page can
+send from the browser of a person who uses the lab. It also answers under every host name, so a page whose name resolves
+to this machine (DNS rebinding) can read the runs.
+
+The options are those of `dagster-webserver`.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import dagster_webserver.app
+from dagster_webserver.cli import main as dagster_main
+from dagster_webserver.webserver import DagsterWebserver
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from thumblab_core.hosts import split_authority, url_host
+from thumblab_core.settings import Settings, settings
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_POLICY_VIOLATION = 1008
+"""The code with which a websocket is closed that is refused. The client sees the status 403."""
+
+
+class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
+    """Dagster's webserver that answers the lab's own pages and programs, but no other web page."""
+
+    def build_middleware(self) -> list[Middleware]:
+        return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]
+
+    def make_security_headers(self) -> dict[str, str]:
+        # Another page that shows this one in a frame could make a person click on a button that starts a run.
+        return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
+
+    async def graphql_http_endpoint(self, request: Request) -> Response:
+        """Answer a GraphQL request that is sent as JSON. A browser lets no other page send JSON without asking first.
+
+        A GET request gets the page on which a person tries out queries, and nothing else.
+        """
+        if request.method == "GET" and "text/html" not in request.headers.get("accept", ""):
+            return _refused(
+                HTTPStatus.METHOD_NOT_ALLOWED, "send the query with POST, as application/json", {"Allow": "POST"}
+            )
+        if request.method == "POST" and _media_type(request.headers) != "application/json":
+            return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the query as application/json")
+        answer: Response = await super().graphql_http_endpoint(request)
+        answer.headers["X-Frame-Options"] = "DENY"
+        return answer
+
+
+class OwnPagesOnly:
+    """Middleware that refuses a request under an unknown host name, and a request that a page of another origin sends.
+
+    It also refuses such websockets. `names` are the host names under which this server answers.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
+        else:
+            await refusal(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        """Return the answer to a request that is refused. Return None for a request that is allowed."""
+        host = _authority(headers.getlist("host"))
+        if host is None or host[0] not in self._names:
+            return _refused(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "this server does not answer under the name in the Host header; if the name is right, add it to "
+                "THUMBLAB_PUBLIC_HOSTS",
+            )
+        origins = headers.getlist("origin")
+        # The scheme is not compared: a reverse proxy for https asks this server with http.
+        if origins and _authority([origin.partition("://")[2] for origin in origins]) != host:
+            return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
+        # A browser sends no Origin with the request for a picture, for example. Links from other pages are allowed.
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
+            return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
+        return None
+
+
+def own_names(chosen: Settings) -> frozenset[str]:
+    """Return the host names under which the webserver answers.
+
+    They are those of its own machine, the public names of the lab, and the host at which the service asks Dagster.
+    """
+    return _LOOPBACK | chosen.public_names | {url_host(chosen.dagster_url)} - {""}
+
+
+def _authority(values: Sequence[str]) -> tuple[str, int | None] | None:
+    """Return the host and the port in the only value of a header. Return None if they cannot be read."""
+    try:
+        (value,) = values
+        return split_authority(value)
+    except ValueError:
+        return None
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return PlainTextResponse(f"{detail}\n", status, headers)
+
+
+def main() -> None:
+    """Run Dagster's command, which then makes a `LabWebserver`."""
+    # Dagster's command takes the class of its server from this module, and has no option for another class.
+    dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[misc]
+    dagster_main()
+
+
+if __name__ == "__main__":
+    main()
