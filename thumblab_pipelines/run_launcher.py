@@ -1,12 +1,17 @@
-"""Dagster's default run launcher, extended to report whether a run still has a process.
+"""Dagster's default run launcher, extended to report whether a run still has a process, and to end a cancelled run.
 
 Without this extension, Dagster's run monitoring never ends a run whose process and code server were killed. The run
 would keep the status "started", and would block a slot of the run queue for ever.
 """
 
 import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self
 
+import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunsFilter
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
@@ -17,6 +22,14 @@ from dagster._serdes import ConfigurableClassData
 from thumblab_pipelines.dagster_storage import run_locks_of
 
 _log = logging.getLogger(__name__)
+
+_ASKED_S = 30.0
+"""Seconds that a cancelled run has to end by itself, as Dagster asks it to do. Then its processes get SIGTERM."""
+
+_TERMINATED_S = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_LOOK_S = 0.5
 
 _GONE = "its process is gone: it was killed, ran out of memory, or the machine stopped"
 
@@ -55,6 +68,17 @@ class LabRunLauncher(DefaultRunLauncher):
             _log.exception("the code server of run %s could not be replaced", run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
+    def terminate(self, run_id: str) -> bool:
+        """Cancel a run. A run that does not end within a time is killed.
+
+        Dagster only asks the run to end. A step that computes for a long time in one call of a library does not notice.
+        """
+        holder = run_locks_of(self._instance).holder(run_id)
+        asked: bool = super().terminate(run_id)
+        name, arguments = f"end run {run_id}", (self._instance, run_id, holder)
+        threading.Thread(target=_end_process, name=name, args=arguments, daemon=True).start()
+        return asked
+
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
         """Reload the code location of a run if its code server does not answer.
 
@@ -70,6 +94,42 @@ class LabRunLauncher(DefaultRunLauncher):
                 location.client.ping("")
             except DagsterUserCodeUnreachableError:
                 self._workspace.reload_code_location(name)
+
+
+def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process | None) -> None:
+    """Wait until the process of a cancelled run has ended, and kill it if it takes too long.
+
+    `holder` is the process of the run, or None if the run had none yet when it was cancelled.
+    """
+    locks = run_locks_of(instance)
+    deadline = time.monotonic() + _ASKED_S
+    while time.monotonic() < deadline:
+        holder = holder or locks.holder(run_id)
+        if holder is not None and not holder.is_running():
+            return
+        time.sleep(_LOOK_S)
+    if holder is None or not holder.is_running():
+        return
+    _log.warning("the cancelled run %s does not end, so its processes are killed", run_id)
+    try:
+        family = [*holder.children(recursive=True), holder]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        _signal(process.terminate)
+    _, alive = psutil.wait_procs(family, timeout=_TERMINATED_S)
+    # The run is marked first. The code server would otherwise take the killed process for a failure, and Dagster would
+    # start the run again.
+    run = instance.get_run_by_id(run_id)
+    if alive and run is not None and run.status == DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, "The run was cancelled. Its process did not end, so it was killed.")
+    for process in alive:
+        _signal(process.kill)
+
+
+def _signal(send: Callable[[], None]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        send()
 
 
 def end_abandoned_runs(instance: DagsterInstance) -> None:

@@ -8,7 +8,10 @@ in this folder, the run has ended, has not started yet, or belongs to a lab with
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 _held: dict[Path, int] = {}
 """The open file descriptors of the locks that this process holds, by the path of the lock file."""
@@ -29,6 +32,20 @@ class RunLocks:
         path.parent.mkdir(parents=True, exist_ok=True)
         _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         fcntl.flock(_held[path], fcntl.LOCK_SH)
+        os.pwrite(_held[path], b"%-20d" % os.getpid(), 0)
+
+    def holder(self, run_id: str) -> psutil.Process | None:
+        """Return the process that executes a run, if it runs on this machine and is not this process.
+
+        The file names the process. The number may belong to another process by now, or to one of another container. So
+        the process must also have the file open.
+        """
+        path = self._path(run_id)
+        with suppress(OSError, ValueError, psutil.Error):
+            process = psutil.Process(int(path.read_bytes()))
+            if process.pid != os.getpid() and any(Path(file.path) == path for file in process.open_files()):
+                return process
+        return None
 
     def mark_abandoned(self, run_id: str) -> None:
         """Make a lock file that nobody holds, for a run whose process is not on this machine, such as a restored run."""

@@ -56,7 +56,16 @@ def dagster_servers(port: int) -> list[Server]:
     """Return the Dagster webserver and the Dagster daemon. Each of them starts its own code server."""
     location = ["-w", str(CHECKOUT / "workspace.yaml")]
     base = dagster_url(port)
-    webserver = [sys.executable, "-m", "thumblab_pipelines.lab_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
+    webserver = [
+        sys.executable,
+        "-m",
+        "thumblab_pipelines.lab_webserver",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        *location,
+    ]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}

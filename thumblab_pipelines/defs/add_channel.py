@@ -1,12 +1,14 @@
 """Define the job `add_channel`. It makes a channel from exports of YouTube Studio. The scoring service starts it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from thumblab_core.channel_imports.import_folder import ImportFolder
+from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
 from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.export_channel import GivenExports
@@ -19,13 +21,16 @@ from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
 from thumblab_pipelines.progress import Progress
 
+OF_EXPORTS = {"thumblab/job": "add_channel"}
+"""The tag of the runs of this job. `dagster.yaml` limits how many of them run, so that refreshes find a free slot."""
+
 
 class ExportsToAdd(dg.Config):
     """Config that names the exports of one channel, and says what a person knows about them."""
 
     files: list[str] = Field(
-        description="The exports: .zip or .csv files of YouTube Studio. A path begins at the lab's data folder, unless it "
-        "begins with a slash."
+        description="The exports: .zip or .csv files of YouTube Studio, which lie in the lab's data folder. A path begins "
+        "at this folder."
     )
     name: str = Field(default="", description="The title or the id of the channel. Default: the name in a file's name.")
     niche: str = Field(default="", description="The niche of the channel. A channel that the lab has keeps its own.")
@@ -51,20 +56,15 @@ def add_exported_channel(
         if before is not None and before.state == "done":
             context.log.info("An earlier run has finished this import. Its process died before it could say so.")
             return
-        files = [opened.settings.data_dir / file for file in config.files]
+        files = _own_files(opened.settings.data_dir, config.files, folder)
         reporter = ImportReporter(_writer(context, folder), files)
-        try:
+        with _reported(context, reporter, folder):
             given = GivenExports(
                 files, config.name or None, config.niche or None, columns=config.columns, owner=_owner(folder)
             )
             with observed_moves(opened, context, "the job add_channel"):
                 listener = _listener(context, reporter, lab.progress(context))
                 _, added = add_exports(opened, given, mlflow.connect, listener)
-        except LabError as error:
-            if not error.transient:  # After a transient error, Dagster runs this step again, with the same exports.
-                reporter.failed(error)
-                _delete_exports(folder)
-            raise
     report = reporter.done(added.fitted)
     _delete_exports(folder)
     context.add_output_metadata(_metadata(report))
@@ -74,7 +74,7 @@ def add_exported_channel(
 # wait for a refresh of the niche, which may take hours.
 @dg.job(
     op_retry_policy=RETRY,
-    tags=max_runtime(hours=2) | URGENT,
+    tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,
     description="Make a channel from exports of YouTube Studio, and adapt answers to it. The service starts this job.",
 )
 def add_channel() -> None:
@@ -93,6 +93,44 @@ def _owner(folder: ImportFolder | None) -> str | None:
     if facts is None:
         raise LabError("the exports of this import are not there any more; send them again")
     return facts.acts_for
+
+
+def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) -> list[Path]:
+    """Return the paths of the exports. Raises `LabError` for a file that this run may not read.
+
+    Anybody who can start a run chooses the names. A run for an import of the service reads only the files of the
+    import, and every other run only files in the data folder.
+    """
+    allowed = (data_dir if folder is None else folder.path / EXPORTS).resolve()
+    files = [data_dir / name for name in names]
+    for name, file in zip(names, files, strict=True):
+        if not file.resolve().is_relative_to(allowed):
+            raise LabError(
+                f"{name[:200]} is not a file of the import {folder.import_id}"
+                if folder is not None
+                else f"{name[:200]} is not in the lab's data folder; copy it there, or use thumblab channel add"
+            )
+    return files
+
+
+@contextmanager
+def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: ImportFolder | None) -> Iterator[None]:
+    """Report an error of the block, and delete the exports, unless Dagster runs this step again with the same exports."""
+    try:
+        yield
+    except Exception as error:
+        is_final = isinstance(error, LabError) and not error.transient
+        if is_final or context.retry_number >= RETRY.max_retries:
+            reporter.failed(error if isinstance(error, LabError) else _unexpected(error))
+            _delete_exports(folder)
+        raise
+
+
+def _unexpected(error: Exception) -> LabError:
+    """Return an error without the message of `error`, which may quote an export."""
+    return LabError(
+        f"something went wrong inside the lab ({type(error).__name__}); the run's page in Dagster has the details"
+    )
 
 
 def _writer(context: dg.OpExecutionContext, folder: ImportFolder | None) -> Callable[[ImportReport], None]:

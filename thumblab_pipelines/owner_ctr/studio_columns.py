@@ -94,13 +94,14 @@ def find_columns(
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
     names = [normalized(name) for name in header]
-    at = {name: _given_column(where, header, names, name, column) for name, column in given.items()}
+    present = _present(header, names, rows)
+    at = {name: _given_column(where, names, present, name, column) for name, column in given.items()}
     at |= _named_columns(where, header, names, at)
     found = recognise(header, rows, totals, at)
     columns = Columns(tuple(header), at | found, language_of(set(names)))
     missing = [name for name in REQUIRED if name not in columns.at]
     if missing:
-        message, may_be_videos = _missing(where, header, rows, missing, columns.language)
+        message, may_be_videos = _missing(where, rows, missing, present)
         unknown = [TableColumns(where, columns.header, columns.at, tuple(missing))] if may_be_videos else []
         raise UnknownColumnsError(message, unknown)
     guessed = [f"{shown(header[found[name]])!r} as {FIELDS[name]}" for name in FIELDS if name in found]
@@ -112,15 +113,24 @@ def find_columns(
     return columns
 
 
-def _given_column(where: str, header: Sequence[str], names: Sequence[str], name: str, column: str) -> int:
-    """Return the position of the column that a person named for `name`."""
+def _present(header: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
+    """Return the names of the columns for an error message. Return None if the table is no export of Studio.
+
+    The file may then be any file of the lab, and its first line may be a secret.
+    """
+    is_export = language_of(set(names)) is not None or id_column(rows, len(header)) is not None
+    return listed(header) if is_export else None
+
+
+def _given_column(where: str, names: Sequence[str], present: str | None, name: str, column: str) -> int:
+    """Return the position of the column that a person named for `name`. `present` is what `_present` returned."""
     matches = [at for at, known in enumerate(names) if known == normalized(column)]
     if len(matches) == 1:
         return matches[0]
-    if not matches and column.strip().isdecimal() and 1 <= int(column) <= len(header):
+    if not matches and column.strip().isdecimal() and 1 <= int(column.strip()[:9]) <= len(names):
         return int(column) - 1
     problem = f"has {len(matches)} columns called" if matches else "has no column"
-    hint = "give the number of the column instead" if matches else f"it has {listed(header)}"
+    hint = "give the number of the column instead" if matches else _it_has(len(names), present)
     raise LabError(f"{where} {problem} {shown(column)!r}, which --column {name} names; {hint}")
 
 
@@ -148,17 +158,16 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
 
 
 def _missing(
-    where: str, header: Sequence[str], rows: Sequence[Sequence[str]], missing: Sequence[str], language: str | None
+    where: str, rows: Sequence[Sequence[str]], missing: Sequence[str], present: str | None
 ) -> tuple[str, bool]:
     """Return the error message for a table that lacks required columns, and whether it may be a table of videos."""
-    present = listed(header)
     first = [row[0].strip() for row in rows[:_LOOKED_AT] if row and row[0].strip()]
     if first and None not in read_dates(first):
         return f"{where} has a row for each day and not for each video; it is not needed", False
-    if language is None and id_column(rows, len(header)) is None:
+    if present is None:
         return (
-            f"{where} is not an export of YouTube Studio: its columns are {present}; export the table in Studio's "
-            "Analytics under Advanced mode"
+            f"{where} is not an export of YouTube Studio: none of its columns has a known name or ids of videos; export "
+            "the table in Studio's Analytics under Advanced mode"
         ), True
     noun = "column" if len(missing) == 1 else "columns"
     return (
@@ -166,3 +175,9 @@ def _missing(
         f"the column, {HOW_TO_NAME}. Otherwise open Advanced mode in Studio's Analytics, choose Content, add the metrics "
         "Impressions and Impressions click-through rate, and export again"
     ), True
+
+
+def _it_has(count: int, present: str | None) -> str:
+    if present is not None:
+        return f"it has {present}"
+    return f"it has {count} {'column' if count == 1 else 'columns'}, and none has a known name or ids of videos"

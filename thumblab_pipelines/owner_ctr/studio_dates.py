@@ -9,12 +9,17 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
 
+from thumblab_pipelines.owner_ctr.studio_numbers import LONGEST
+
 LOCALES = ("en", "de", "es", "pt", "fr", "it", "nl", "pl", "ru", "tr", "ja", "ko", "hi", "id")
 """The languages whose names of months are known."""
 
 _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?")
 _ISO_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 _SEPARATED = re.compile(r"(\d{1,4})([./-])\s?(\d{1,2})\2\s?(\d{1,4})\.?")
+_YEAR_FIRST = re.compile(r"\d{4}\s?\W?\w?\s?\d{1,2}\W?\w?\s?\d{1,2}\W?\w?")
+"""Regular expression for a date such as 2026年10月1日. Its numbers have a bound, or reading a long one would take hours."""
+
 _FIRST_YEAR = 2005
 """YouTube was founded in 2005, so an earlier date of publication is an error."""
 
@@ -31,6 +36,8 @@ def read_dates(cells: Sequence[str], month_first: bool = False) -> list[date | N
 
 
 def _plain(cell: str) -> str:
+    if len(cell) > LONGEST:
+        return ""
     text = unicodedata.normalize("NFKC", cell)
     text = "".join(str(unicodedata.decimal(letter, letter)) for letter in text)
     return _TIME.sub(" ", text) if not _ISO_DAY.fullmatch(text) else text
@@ -61,9 +68,9 @@ def _read(text: str, month_first: bool) -> date | None:
         months = {month for word in words if word and (month := _months().get(_folded(word)))}
         if len(months) == 1 and len(numbers) == 2:
             return _of_name(months.pop(), numbers)
-        if len(numbers) == 3 and len(numbers[0]) == 4 and re.fullmatch(r"\d+\s?\W?\w?\s?\d+\W?\w?\s?\d+\W?\w?", text):
-            return _of_numbers(numbers[0], numbers[1], numbers[2], month_first)  # Such as 2026年10月1日.
-    except ValueError:
+        if len(numbers) == 3 and _YEAR_FIRST.fullmatch(text):
+            return _of_numbers(numbers[0], numbers[1], numbers[2], month_first)
+    except (ValueError, OverflowError):  # A day of many digits is an overflow.
         pass
     return None
 

@@ -11,6 +11,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+LONGEST = 64
+"""A cell with more characters is neither a number nor a date. Reading such a cell could take very long."""
+
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
 """Regular expression for a whole number. `G` stands for the thousands separator. Numbers in the Indian notation have
 groups of two digits, such as 1,00,95,064."""
@@ -45,7 +48,7 @@ def decimal_commas_in(cells: Iterable[str], otherwise: bool, counts: bool = True
     thousands too. Cells that contradict each other are counted, and the majority decides.
     """
     votes = 0
-    for cell in map(_plain, cells):
+    for cell in map(_plain, (cell for cell in cells if len(cell) <= LONGEST)):
         marks = re.sub("[^.,]", "", cell)
         if not marks or not re.fullmatch("[0-9.,]+", cell):
             continue
@@ -77,7 +80,7 @@ def number(cell: str, name: str, decimal_commas: bool) -> float:
     value = parsed(cell, decimal_commas)
     if value is None and cell.startswith(("-", "−")) and parsed(cell[1:], decimal_commas) is not None:
         raise ValueError(f"{name} {cell[:40]} is negative")
-    if value is None and re.fullmatch(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", cell):
+    if value is None and re.fullmatch(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", cell[:LONGEST]):
         raise ValueError(f"{name} {cell[:40]} was rounded by a spreadsheet; import the file as YouTube Studio gave it")
     if value is None:
         raise ValueError(f"{name} {cell[:40]!r} is not a number")
@@ -89,6 +92,8 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
     Return None if the cell cannot be read.
     """
+    if len(cell) > LONGEST:
+        return None
     if clock := _CLOCK.fullmatch(_plain(cell)):
         hours, minutes, remainder = (int(part or 0) for part in clock.groups())
         return (hours * 60 + minutes) * 60 + remainder
@@ -97,6 +102,8 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
 def parsed(cell: str, decimal_commas: bool) -> float | None:
     """Return the number in a cell. Return None unless the cell is a number of 0 or more without an exponent."""
+    if len(cell) > LONGEST:
+        return None
     decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")
     whole, _, decimals = _plain(cell).partition(decimal_mark)
     is_whole = _grouped_by(separator, whole) or (whole.isascii() and whole.isdigit())

@@ -93,6 +93,7 @@ def recognise(
 
 def id_column(rows: Sequence[Sequence[str]], width: int) -> int | None:
     """Return the first column in which most cells are ids of videos, or None."""
+    rows = rows[:_MOST_CELLS]
     for at in range(width):
         cells = [row[at].strip("='\" ") for row in rows if at < len(row) and row[at].strip()]
         ids = [cell for cell in cells if VIDEO_ID.fullmatch(cell)]

@@ -23,6 +23,12 @@ from thumblab_pipelines.tables.rows import read_rows, separator_of
 MAX_LINES = 20_000
 """A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""
 
+MAX_COLUMNS = 1_000
+"""A table may have at most this many columns. Studio has some dozens of metrics."""
+
+_LONGEST_LINE = 2**18
+"""The rest of a longer line is dropped. Millions of cells in one line would take gigabytes of memory."""
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -94,6 +100,7 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
             f"{source.where} has more than {MAX_LINES:,} lines, but YouTube Studio exports at most 500 videos; split it "
             "into smaller tables or import the file as Studio gave it"
         )
+    lines = [line[:_LONGEST_LINE] for line in lines]
     # Excel may write a first line that names the separator of the columns.
     skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0
     separator = separator_of(lines[skipped] if len(lines) > skipped else "")
@@ -104,6 +111,11 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
         raise LabError(f"{source.where} is empty; export it from YouTube Studio again") from None
     if isinstance(header, str):
         raise LabError(f"{source.where} is not a CSV file ({header}); import the file as YouTube Studio gave it")
+    if len(header) > MAX_COLUMNS:
+        raise LabError(
+            f"{source.where} has more than {MAX_COLUMNS:,} columns, and no table of YouTube Studio has that many; import "
+            "the file as Studio gave it"
+        )
     numbered = list(rows)
     read = [row for _, row in numbered if not isinstance(row, str) and not _is_note(row)]
     totals = _totals(read, len(header))

@@ -18,6 +18,8 @@ from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs.add_channel import add_exported_channel
+from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
@@ -28,7 +30,14 @@ IMPORT_ID = "0123456789abcdef" * 2
 UNKNOWN = ("A", "B", "C", "D", "E", "F", "G", "H", "I")
 """Names of columns that no language has. None has a %, so the rate is not recognised by its values either."""
 
-Run = Callable[..., tuple[dg.ExecuteInProcessResult, ImportReport]]
+
+@dg.job(op_retry_policy=dg.RetryPolicy(max_retries=RETRY.max_retries))
+def impatient() -> None:
+    """The job, without its pauses between two tries."""
+    add_exported_channel()
+
+
+Run = Callable[..., tuple[dg.ExecuteInProcessResult, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +55,9 @@ def run(owner: Owner, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPat
         file: str = NAME,
         header: Sequence[str] = COLUMNS,
         owner_of_key: str = OWN_KEY,
+        job: dg.JobDefinition | None = None,
         **given: Any,
-    ) -> tuple[dg.ExecuteInProcessResult, ImportReport]:
+    ) -> tuple[dg.ExecuteInProcessResult, ImportReport | None]:
         folder = ImportFolder(owner.lab.settings.data_dir, IMPORT_ID)
         place = folder.path / EXPORTS / "0"
         place.mkdir(parents=True, exist_ok=True)
@@ -56,14 +66,12 @@ def run(owner: Owner, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPat
         if not owner_of_key:
             (folder.path / FACTS).unlink()
         config = {"files": [str(path)], "niche": "tech", "import_id": IMPORT_ID} | given
-        result = definitions.resolve_job_def("add_channel").execute_in_process(
+        result = (job or definitions.resolve_job_def("add_channel")).execute_in_process(
             run_config={"ops": {"add_exported_channel": {"config": config}}},
             resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
             raise_on_error=False,
         )
-        report = folder.report()
-        assert report is not None
-        return result, report
+        return result, folder.report()
 
     return execute
 
@@ -152,6 +160,59 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     result, report = run(owner.rows(6), owner_of_key="")
     assert not result.success
     assert "the exports of this import are not there any more" in str(report.reason)
+
+
+def test_a_number_of_many_digits_is_no_number_and_a_long_date_is_no_date(run: Run, owner: Owner) -> None:
+    column, day = COLUMNS[4], COLUMNS[2]
+    first, second = owner.videos[:2]
+    bad = [owner.row(first, **{column: "9" * 400}), owner.row(second, **{day: f"2026 {'1' * 40_000} 1 xx"})]
+    result, report = run([*owner.rows()[2:], *bad])
+    assert (result.success, report.state) == (True, "done")
+    assert report.imported is not None
+    assert (report.imported.videos, sum(report.imported.left_out.values())) == (len(owner.videos) - 2, 2)
+
+
+def test_an_unexpected_error_is_reported_on_the_last_try_and_the_exports_are_deleted(
+    run: Run, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def broken(*_: object) -> None:
+        tries.append(len(tries))
+        assert len(stored(owner)) == 1, "the next try needs the export"
+        raise OverflowError("cannot convert a private figure")
+
+    monkeypatch.setattr("thumblab_pipelines.defs.add_channel.add_exports", broken)
+    result, report = run(owner.rows(6), job=impatient)
+    assert tries == [0, 1, 2]
+    assert (result.success, report.state) == (False, "failed")
+    assert "something went wrong inside the lab (OverflowError)" in str(report.reason)
+    assert "private" not in str(report.reason)
+    assert stored(owner) == []
+
+
+@pytest.mark.parametrize("import_id", [IMPORT_ID, ""])
+def test_a_run_reads_no_file_that_is_not_its_own_and_quotes_no_line_of_another(
+    run: Run, owner: Owner, import_id: str
+) -> None:
+    data_dir = owner.lab.settings.data_dir
+    (data_dir / "api-key").write_text("secret-key\n")
+    (data_dir / "link").unlink(missing_ok=True)
+    (data_dir / "link").symlink_to("/etc/passwd")
+    outside = "is not a file of the import" if import_id else "is not in the lab's data folder"
+    reasons = dict.fromkeys(("/etc/passwd", "../" * 20 + "etc/passwd", "link"), outside)
+    reasons["api-key"] = outside if import_id else "is not an export of YouTube Studio"
+    for file, reason in reasons.items():
+        for columns in ({}, {"rate": "x"}):
+            result, report = run(owner.rows(1), files=[file], import_id=import_id, columns=columns)
+            failure = result.failure_data_for_node("add_exported_channel")
+            assert failure is not None
+            shown = failure.model_dump_json() if hasattr(failure, "model_dump_json") else repr(failure)
+            assert reason in shown or (columns and file == "api-key" and "has no column" in shown)
+            assert "root:" not in shown
+            assert "secret-key" not in shown
+            assert report is None
+    assert len(stored(owner)) == 1, "the exports of the import are left alone"
 
 
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(

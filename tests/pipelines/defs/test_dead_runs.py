@@ -28,7 +28,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from thumblab_core.settings import CHECKOUT, settings
-from thumblab_pipelines import run_locks
+from thumblab_pipelines import run_launcher, run_locks
 from thumblab_pipelines.dagster_storage import run_locks_of
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.run_launcher import LabRunLauncher
@@ -36,6 +36,7 @@ from thumblab_pipelines.run_locks import RunLocks
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+CANCELED = dg.DagsterRunStatus.CANCELED
 
 LASTING = """
 import os, time
@@ -43,6 +44,17 @@ import dagster as dg
 
 @dg.op
 def last() -> None:
+    home = os.environ["DAGSTER_HOME"]
+    if os.path.exists(home + "/deaf"):
+        os.remove(home + "/deaf")
+        with open(home + "/is_deaf.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(home + "/is_deaf.new", home + "/is_deaf")
+        while True:
+            try:
+                time.sleep(0.05)
+            except BaseException:
+                pass
     while not os.path.exists(os.environ["DAGSTER_HOME"] + "/go"):
         time.sleep(0.05)
 
@@ -52,7 +64,10 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""The code of the module that the code server loads. It defines a job that runs until the file `go` exists."""
+"""The code of the module that the code server loads. It defines a job that runs until the file `go` exists.
+
+If the file `deaf` exists, the run never ends, and notices no request to end.
+"""
 
 
 @dataclass
@@ -112,6 +127,13 @@ class Daemon:
 
     def log_text(self, run_id: str) -> str:
         return "; ".join(str(record.message) for record in self.instance.all_logs(run_id))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +241,30 @@ def test_every_run_has_a_maximum_duration(daemon: Daemon) -> None:
     assert set(bounds) >= {"refresh_library", "observe_views"}
     assert bounds["observe_views"] == 2 * 3_600
     assert max(bounds.values()) < 12 * 3_600
+
+
+def test_a_cancelled_run_that_does_not_end_is_killed(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_launcher, "_ASKED_S", 0.5)
+    monkeypatch.setattr(run_launcher, "_TERMINATED_S", 0.5)
+    (daemon.home / "go").unlink(missing_ok=True)
+    (daemon.home / "deaf").touch()
+    deaf = daemon.ask_for_a_run()
+    daemon.dequeue()
+    wait_until((daemon.home / "is_deaf").exists)
+    process = run_locks_of(daemon.instance).holder(deaf)
+    assert process is not None
+    step = psutil.Process(int((daemon.home / "is_deaf").read_text()))
+    daemon.instance.run_launcher.terminate(deaf)
+    daemon.wait(deaf, CANCELED)
+    assert "did not end, so it was killed" in daemon.log_text(deaf)
+    wait_until(lambda: not process.is_running() and not step.is_running())
+
+
+def test_only_the_process_that_executes_a_run_is_its_holder(tmp_path: Path) -> None:
+    locks = RunLocks(tmp_path)
+    locks.hold("own")
+    assert locks.holder("own") is None, "a process never kills itself"
+    locks.release("own")
+    for content in (b"", b"x", b"1", b"99999999999999999999", str(os.getppid()).encode()):
+        locks._path("other").write_bytes(content)
+        assert locks.holder("other") is None, "the number of another process is not enough"

@@ -1,6 +1,7 @@
 """Tests of reading the table of a Studio export: its columns, rows and numbers."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import import_studio
 from thumblab_pipelines.owner_ctr.studio_columns import UnknownColumnsError
+from thumblab_pipelines.owner_ctr.studio_dates import read_dates
+from thumblab_pipelines.owner_ctr.studio_numbers import decimal_commas_in, parsed, seconds
 
 
 def test_bad_rows_are_reported_with_their_line_and_the_others_are_imported(
@@ -190,3 +193,23 @@ def test_table_with_too_many_lines_is_an_error_with_the_limit(lab: Lab, export: 
     with pytest.raises(LabError, match=r"has more than 20,000 lines"):
         import_studio(lab, export("a,b\n" * 20_001), DAY)
     assert stored(lab) == {}
+
+
+def test_a_table_of_very_many_columns_is_refused(lab: Lab, export: Callable[..., Path]) -> None:
+    with pytest.raises(LabError, match="has more than 1,000 columns"):
+        import_studio(lab, export([row(ids(1)[0])], (*COLUMNS, *["x"] * 1_000)), DAY)
+
+
+def test_a_row_of_very_many_cells_is_a_problem_of_its_own(lab: Lab, export: Callable[..., Path]) -> None:
+    report = import_studio(lab, export([row(ids(2)[0]), row(ids(2)[1]) + ["11"] * 1_000_000]), DAY)
+    assert ["more cells than the header" in problem.problem for problem in report.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    "cell", ["2026 " + "1" * 40_000 + " 1 xx", "2026 " + "1" * 50 + " 1 xx", "Oct " + "1" * 50 + " 2026", "9" * 400]
+)
+def test_a_long_cell_is_neither_a_date_nor_a_number(cell: str) -> None:
+    assert read_dates([cell, "2026-10-01", "2026年10月1日"]) == [None, date(2026, 10, 1), date(2026, 10, 1)]
+    assert parsed("9" * 65, False) is None
+    assert seconds("9" * 65, False) is None
+    assert decimal_commas_in(["1,5", "1.000." + "1" * 60], False)

@@ -1,7 +1,10 @@
 """Test that no other web page can use the lab's Dagster, and that its own pages and programs can."""
 
+from contextlib import closing
+
 import httpx
 import pytest
+from browser import CHROMIUM, Browser, wait_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -100,3 +103,14 @@ def test_a_websocket_of_the_own_page_is_answered(dagster):
     with websocket(dagster, Origin=str(dagster.base_url).rstrip("/")) as socket:
         socket.send('{"type": "connection_init"}')
         assert "connection_ack" in socket.recv(30)
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium")
+def test_the_pages_of_dagster_work_in_a_browser(dagster, tmp_path):
+    with closing(Browser(tmp_path)) as browser:
+        browser.call("Page.navigate", url=f"{dagster.base_url}/jobs")
+        wait_for(lambda: "rebuild_index" in (browser.evaluate("document.body?.innerText") or ""), 60)
+        answers = [event["params"] for event in browser.events if event["method"] == "Network.responseReceived"]
+        refused = [answer["response"]["url"] for answer in answers if answer["response"]["status"] >= 400]
+        assert refused == []
+        assert any("/graphql" in answer["response"]["url"] for answer in answers)
