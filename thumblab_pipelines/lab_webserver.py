@@ -120,8 +120,8 @@ def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = N
 def main() -> None:
     """Run Dagster's command, which then makes a `LabWebserver`."""
     # Dagster's command takes the class of its server from this module, and has no option for another class.
-    dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[misc]
-    dagster_main()
+    dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[attr-defined]
+    dagster_main()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

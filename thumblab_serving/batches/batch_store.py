@@ -14,6 +14,7 @@ from pathlib import Path
 
 from thumblab_core.durable_files import age, sync
 from thumblab_core.errors import LabError
+from thumblab_core.keys.shares import share_of_key
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.records import DamagedError, Delivery, Facts
 from thumblab_serving.batches.stored_batch import FACTS, ITEMS, WEBHOOK, FullError, StoredBatch
@@ -50,6 +51,7 @@ class BatchStore:
         self._is_revoked = is_revoked
         self._root = settings.data_dir / "batches"
         self._limit = settings.serving_batch_disk_mib * 2**20
+        self._limit_of_key = share_of_key(self._limit)
         self._kept_h = settings.serving_batch_kept_h
 
     def add(
@@ -92,7 +94,8 @@ class BatchStore:
 
     def record(self, batch: StoredBatch, result: ItemResult) -> None:
         """Store the result of the next item of a batch. Raises `FullError` if too much is kept already."""
-        batch.record(result, max(0, self._limit - self._kept()))
+        whole, own = self._kept(batch.facts.key)
+        batch.record(result, max(0, min(self._limit - whole, self._limit_of_key - own)))
 
     def find(self, batch_id: str) -> StoredBatch | None:
         """Return the batch with this id, or None. The id may come from outside."""
@@ -139,6 +142,14 @@ class BatchStore:
                 if not batch.has_ended and not batch.is_deleted:
                     batches.append((batch.facts.created_at, batch))
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
+
+    def unfinished_by_key(self) -> dict[str, list[StoredBatch]]:
+        """Return the batches of each owner that have not ended, the oldest first."""
+        of_owner: dict[str, list[StoredBatch]] = {}
+        for batch in self.unfinished():
+            with suppress(FileNotFoundError, DamagedError):
+                of_owner.setdefault(batch.facts.key, []).append(batch)
+        return of_owner
 
     def undelivered(self) -> list[StoredBatch]:
         """Return the ended batches whose webhook is to be tried now."""
@@ -215,9 +226,15 @@ class BatchStore:
             batch.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
-    def _kept(self) -> int:
-        """Return the bytes that all batches take."""
-        return sum(_size(batch.folder) for batch in self._all())
+    def _kept(self, owner: str) -> tuple[int, int]:
+        """Return the bytes that all batches take, and those that the batches of an owner take."""
+        whole = own = 0
+        for batch in self._all():
+            size = _size(batch.folder)
+            whole += size
+            with suppress(FileNotFoundError, DamagedError):
+                own += size if batch.facts.key == owner else 0
+        return whole, own
 
     def _all(self) -> Iterator[StoredBatch]:
         if not self._root.is_dir():
@@ -253,12 +270,17 @@ class BatchStore:
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")
-        kept = self._kept()
-        if kept + _size(new) > self._limit:
-            raise FullError(
-                f"the batches on the disk take {kept // 2**20} of {self._limit // 2**20} MiB; wait until results expire, "
-                "or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
-            )
+        whole, kept = self._kept(owner)
+        size = _size(new)
+        for what, used, limit in (
+            ("the batches on the disk take", whole, self._limit),
+            ("the batches of this key, each of which has a share of the disk, take", kept, self._limit_of_key),
+        ):
+            if used + size > limit:
+                raise FullError(
+                    f"{what} {used / 2**20:.1f} of {limit / 2**20:g} MiB, and this one has {size / 2**20:.1f} MiB; delete "
+                    "batches, wait until results expire, or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
+                )
 
 
 def _id_of(owner: str, idempotency_key: str) -> str:

@@ -19,9 +19,9 @@ after the last finished item.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +40,18 @@ _DAMAGED = "damaged"
 
 class FullError(LabError):
     """The error for a batch or a result that cannot be stored at the moment, because too much is kept already."""
+
+
+@dataclass
+class Passed:
+    """How many items at the beginning of a file of items were read already, and how many bytes they have.
+
+    A batch may have 128 MiB of items. A worker that takes turns with several batches does not read them again.
+    """
+
+    inode: int | None = None
+    items: int = 0
+    size: int = 0
 
 
 class StoredBatch:
@@ -118,9 +130,12 @@ class StoredBatch:
         finally:
             os.close(handle)
 
-    def unfinished_items(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the items without a result: the number of each, from 1, and its JSON."""
-        done, number = self.progress.done, 0
+    def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
+        """Yield the items without a result: the number of each, from 1, and its JSON.
+
+        `passed` is where an earlier call had come to. It is brought up to date.
+        """
+        done, passed = self.progress.done, passed or Passed()
         try:
             file = (self.folder / ITEMS).open("rb")
         except FileNotFoundError:
@@ -128,9 +143,15 @@ class StoredBatch:
                 raise
             raise DamagedError(f"its file {ITEMS} is missing") from None
         with file:
-            for number, line in enumerate(file, 1):
+            inode = os.fstat(file.fileno()).st_ino
+            if inode != passed.inode or done < passed.items:
+                passed.inode, passed.items, passed.size = inode, 0, 0
+            file.seek(passed.size)
+            number = passed.items
+            for number, line in enumerate(file, passed.items + 1):
                 if number > done:
                     yield number, line
+                passed.items, passed.size = number, passed.size + len(line)
         if number != self.facts.items:
             raise DamagedError(f"its file {ITEMS} is damaged")
 

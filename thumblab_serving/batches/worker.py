@@ -1,9 +1,12 @@
-"""Work on the batches: a thread that scores their items one after the other while nobody else waits for an answer."""
+"""Work on the batches: a thread that scores their items one after the other while nobody else waits for an answer.
+
+The keys take turns. Each turn is one item.
+"""
 
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from pydantic import ValidationError
 
@@ -12,7 +15,7 @@ from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.foreground import Foreground
 from thumblab_serving.batches.housekeeping import Housekeeper, Repeater
 from thumblab_serving.batches.records import DamagedError
-from thumblab_serving.batches.stored_batch import FullError, StoredBatch
+from thumblab_serving.batches.stored_batch import FullError, Passed, StoredBatch
 from thumblab_serving.batches.webhooks import Webhooks
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.schemas.answer import ScoreAnswer
@@ -62,6 +65,8 @@ class BatchWorker:
         self._thread = Repeater("batches", self._round, "batches are not worked on")
         self._stopping = self._thread.stopping
         self._waits_for: str | None = None
+        self._passed: dict[str, Passed] = {}
+        self._full_until: dict[str, float] = {}
 
     def start(self) -> None:
         self._thread.start()
@@ -79,19 +84,55 @@ class BatchWorker:
         self._webhooks.close()
 
     def _round(self) -> bool:
-        """Work on the oldest batch that no other process works on. Return whether there may be more to do at once.
+        """Score one item of each API key that has batches. Return whether there may be more to do at once.
 
-        A batch whose files cannot be read or written does not hold up the others.
+        The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
+        many items does not hold up the others. A batch whose files cannot be read or written holds up none.
         """
         failure: OSError | None = None
-        for batch in self._store.unfinished():
+        worked = False
+        of_key = self._store.unfinished_by_key()
+        self._forget_others({batch.folder.name for own in of_key.values() for batch in own})
+        end = time.monotonic() + _LOOK_S
+        while not self._stopping.is_set():
+            turns = 0
+            for key, own in of_key.items():
+                if time.monotonic() < self._full_until.get(key, 0.0):
+                    continue
+                try:
+                    turn = self._turn(own)
+                except OSError as error:
+                    failure = failure or error
+                    continue
+                if turn is None:
+                    return False
+                turns += turn
+            worked = worked or turns > 0
+            if not turns or time.monotonic() >= end:  # Now look for new batches.
+                break
+        if failure is not None:
+            raise failure
+        return worked
+
+    def _forget_others(self, unfinished: set[str]) -> None:
+        """Forget what is known about batches that have ended."""
+        self._passed = {name: passed for name, passed in self._passed.items() if name in unfinished}
+
+    def _turn(self, batches: list[StoredBatch]) -> bool | None:
+        """Score the next item of the first batch that can be worked on. Return whether there is one.
+
+        Return None if nothing can be scored at the moment, because the service is not ready.
+        """
+        failure: OSError | None = None
+        for batch in batches:
             if self._stopping.is_set():
-                return False
+                return None
             try:
                 with batch.claim() as claimed:
                     if not claimed or batch.has_ended:
                         continue
-                    worked = self._work(batch)
+                    outcome = self._work(batch)
+                    has_ended = batch.has_ended
             except DamagedError as error:
                 self._store.give_up(batch, error)
             except FileNotFoundError:  # It was deleted.
@@ -99,19 +140,31 @@ class BatchWorker:
             except OSError as error:
                 failure = failure or error
             else:
-                self._housekeeper.wake()  # The webhook is sent now that nobody claims the batch.
-                return worked
+                if has_ended or batch.is_deleted:
+                    self._housekeeper.wake()  # The webhook is sent now that nobody claims the batch.
+                if outcome is not False:
+                    return outcome
         if failure is not None:
             raise failure
         return False
 
-    def _work(self, batch: StoredBatch) -> bool:
-        """Score the items of a batch. Return False if the batch has to wait, because the service is not ready."""
-        for number, line in batch.unfinished_items():
-            if self._stopping.is_set() or self._store.end_overdue(batch):
+    def _work(self, batch: StoredBatch) -> bool | None:
+        """Score the next item of a batch, and end the batch after its last item.
+
+        Return False if the result has no room at the moment, and None if the service is not ready.
+        """
+        items = batch.unfinished_items(self._passed.setdefault(batch.folder.name, Passed()))
+        with closing(items):
+            first = next(items, None)
+            if first is None:
+                batch.finish(BatchState.DONE)
+                return True
+            number, line = first
+            if self._store.end_overdue(batch):
                 return True
             if (fault := self._fault()) is not None:
-                return self._wait(batch, fault, _NOT_READY_S)
+                self._wait(batch, fault)
+                return None
             tries = batch.begin_item()
             try:
                 result = self._result(batch, number, line, tries)
@@ -122,20 +175,26 @@ class BatchWorker:
                 return True
             except NotReadyError as error:
                 batch.forget_attempt()
-                return self._wait(batch, str(error), _NOT_READY_S)
+                self._wait(batch, str(error))
+                return None
             if _has_error(result) and (fault := self._fault()) is not None:
                 batch.forget_attempt()  # The service broke while it scored the item. The item is not to blame.
-                return self._wait(batch, fault, _NOT_READY_S)
+                self._wait(batch, fault)
+                return None
             try:
                 self._store.record(batch, result)
             except FullError as error:
                 batch.forget_attempt()
-                return self._wait(batch, str(error), _FULL_S)
+                self._log_wait(batch, str(error))
+                self._full_until[batch.facts.key] = time.monotonic() + _FULL_S
+                return False
             except OSError:  # The disk may be full. The item is not to blame, so the attempt does not count.
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
-        batch.finish(BatchState.DONE)
+            # After the last item, this also checks that the file of the items is complete.
+            if number >= batch.facts.items and next(items, None) is None:
+                batch.finish(BatchState.DONE)
         return True
 
     def _fault(self) -> str | None:
@@ -144,16 +203,18 @@ class BatchWorker:
             return self._scorer.rehearsal_failure or "the service has not made its first answer yet"
         return self._scorer.canary.failure
 
-    def _wait(self, batch: StoredBatch, reason: str, seconds: float) -> bool:
-        """Wait until the batch may be tried again, or has to end. Return False."""
+    def _wait(self, batch: StoredBatch, reason: str) -> None:
+        """Wait until the service may be ready again, or the batch has to end."""
+        self._log_wait(batch, reason)
+        end = time.monotonic() + _NOT_READY_S
+        while time.monotonic() < end and not self._store.end_overdue(batch):
+            if self._stopping.wait(min(_LOOK_S, _NOT_READY_S)):
+                break
+
+    def _log_wait(self, batch: StoredBatch, reason: str) -> None:
         if reason != self._waits_for:  # Log each reason once, and not every few seconds.
             _log.warning("the batch %s waits: %s", batch.folder.name, reason)
             self._waits_for = reason
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._store.end_overdue(batch):
-            if self._stopping.wait(min(_LOOK_S, seconds)):
-                break
-        return False
 
     def _result(self, batch: StoredBatch, number: int, line: bytes, tries: int) -> ItemResult:
         """Return the result of an item. An item that cannot be scored has an error."""

@@ -1,10 +1,13 @@
-"""Limit how many requests with pictures are in the service at the same time."""
+"""Limit how many requests with pictures are in the service at the same time, of all keys and of each key."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+from thumblab_core.keys.shares import share_of_key
 from thumblab_serving.http.problems import Problem
+from thumblab_serving.keys.key_ring import Grant
 
 _RETRY_S = 5
 
@@ -15,25 +18,40 @@ class Admission:
     An admitted request is received, waits for a thread, or is answered. Other requests get a 503 `Problem` before a
     byte of their body is read. So no client can build a queue that grows without limit.
 
+    One key has a share of the places, so a client that sends its bodies very slowly does not shut out the others.
+
     An admission belongs to one event loop. Only the thread of this event loop may use the admission.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.used = 0
+        self.limit_of_key = share_of_key(limit)
+        self._used: Counter[str] = Counter()
+
+    @property
+    def used(self) -> int:
+        """The number of requests that are admitted now."""
+        return self._used.total()
 
     @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Admit a request for the `async with` block. Raises a 503 `Problem` if the limit is reached."""
+    async def admit(self, grant: Grant) -> AsyncIterator[None]:
+        """Admit a request of a key for the `async with` block. Raises a 503 `Problem` if a limit is reached."""
         if self.used >= self.limit:
-            detail = (
-                f"the service is busy with {self.limit} requests, which is its limit; send this request again in "
-                f"{_RETRY_S} seconds"
+            raise _busy(f"the service is busy with {self.limit} requests, which is its limit")
+        if self._used[grant.owner] >= self.limit_of_key:
+            raise _busy(
+                f"the service is busy with {self.limit_of_key} requests of the key {grant.name}, which is the limit of one "
+                "key"
             )
-            headers = {"Retry-After": str(_RETRY_S), "Connection": "close"}
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers)
-        self.used += 1
+        self._used[grant.owner] += 1
         try:
             yield
         finally:
-            self.used -= 1
+            self._used[grant.owner] -= 1
+            self._used += Counter()  # Forget the keys without requests.
+
+
+def _busy(what: str) -> Problem:
+    headers = {"Retry-After": str(_RETRY_S), "Connection": "close"}
+    detail = f"{what}; send this request again in {_RETRY_S} seconds"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, headers)

@@ -69,7 +69,7 @@ async def add(request: Request, response: Response) -> BatchOut:
     admission: Admission = request.app.state.batches_admission
     grant: Grant = request.state.grant
     try:
-        async with admission.admit():
+        async with admission.admit(grant):
             batch, key = await batch_submission.read(request)
             if batch.webhook is not None:
                 webhooks.check(batch.webhook)

@@ -59,7 +59,7 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     runs: DagsterRuns = request.app.state.dagster_runs
     grant: Grant = request.state.grant
     try:
-        async with admission.admit():
+        async with admission.admit(grant):
             form, exports = await channel_submission.read(request)
             stored, files = await _run(request, lambda: store.add(exports, grant.owner, grant.acts_for is None))
     except TooManyImportsError as error:

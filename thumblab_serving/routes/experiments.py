@@ -68,7 +68,7 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     stored_experiments: StoredExperiments = request.app.state.experiments
     admission: Admission = request.app.state.experiments_admission
     grant: Grant = request.state.grant
-    async with admission.admit():
+    async with admission.admit(grant):
         given = await experiment_submission.read(request)
         stored, state = await _run(request, "storing", lambda: stored_experiments.add(given, grant.acts_for))
     response.status_code = HTTPStatus.CREATED if state == "new" else HTTPStatus.OK

@@ -50,7 +50,7 @@ async def score(request: Request) -> ScoreAnswer:
     admission: Admission = request.app.state.admission
     grant: Grant = request.state.grant
     foreground: Foreground = request.app.state.foreground
-    async with admission.admit():
+    async with admission.admit(request.state.grant):
         form, sources = await submission.read(request)
         score_for_key = partial(scorer.score, owner=grant.acts_for)
         try:

@@ -22,7 +22,7 @@ from thumblab_serving.scoring.scorer import InterruptedScoringError
 
 @pytest.fixture(scope="module")
 def own_lab(lab_at, tmp_path_factory):
-    lab = lab_at(tmp_path_factory.mktemp("lab"), serving_requests=2)
+    lab = lab_at(tmp_path_factory.mktemp("lab"), serving_requests=8)
     lab.promote(lab.index("tech"))
     lab.promote(lab.model())
     return lab
