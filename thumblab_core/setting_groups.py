@@ -275,7 +275,7 @@ class ServingSettings(BaseSettings):
     serving_requests: int = setting(
         64,
         "How many requests with pictures one process of the service holds at a time, from the first byte of the body to "
-        "the answer. Further requests get status 503 with `Retry-After`.",
+        "the answer. One key has a quarter of the places. Further requests get status 503 with `Retry-After`.",
         "requests",
         ge=1,
         le=1024,
@@ -287,7 +287,10 @@ class ServingSettings(BaseSettings):
         48.0, "How long the results of a batch are kept after it has ended, see [Batches](batches.md).", "hours", gt=0
     )
     serving_batch_disk_mib: int = setting(
-        2_048, "How much of the disk all batches may take. Further batches get status 503.", "MiB", ge=1
+        2_048,
+        "How much of the disk all batches may take, of which one key may take a quarter. Further batches get status 503.",
+        "MiB",
+        ge=1,
     )
     serving_webhook_hosts: str = setting(
         "",

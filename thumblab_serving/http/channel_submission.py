@@ -10,6 +10,7 @@ from thumblab_serving.http.received import (
     content_type,
     fields_of,
     files_of,
+    form_of,
     invalid,
     json_field,
     require_utf8,
@@ -45,7 +46,7 @@ async def read(request: Request) -> tuple[ExportsForm, Exports]:
     if content_type(request) != _FORM:
         raise unsupported_media_type(_FORM)
     require_utf8(request)
-    async with request.form(max_files=MOST_EXPORTS + 1, max_fields=8) as data:
+    async with form_of(request, max_files=MOST_EXPORTS + 1, max_fields=8) as data:
         fields = fields_of([(name, value) for name, value in data.multi_items() if name != _FILES])
         if isinstance(columns := fields.get(_COLUMNS), str):
             fields[_COLUMNS] = _columns(columns)

@@ -14,6 +14,7 @@ from thumblab_serving.http.received import (
     content_type,
     fields_of,
     files_of,
+    form_of,
     invalid,
     json_body,
     json_field,
@@ -79,7 +80,7 @@ def documentation() -> dict[str, Any]:
 
 
 async def _form(request: Request) -> GivenExperiment[Source]:
-    async with request.form(max_files=MOST_VARIANTS + 1, max_fields=8) as data:
+    async with form_of(request, max_files=MOST_VARIANTS + 1, max_fields=8) as data:
         unknown = sorted(set(data) - {_FACTS, _FILES})
         if unknown:
             raise invalid(f"{unknown[0][:80]}: there is no such field; the fields are {_FACTS}, {_FILES}")

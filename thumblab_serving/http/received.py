@@ -1,6 +1,8 @@
 """Read the parts of a request body that several routes share: JSON, form fields and uploaded pictures."""
 
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -8,7 +10,7 @@ import jiter
 from anyio import to_thread
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from thumblab_core.images import MAX_BYTES, too_long
 from thumblab_serving.http.problems import Problem
@@ -63,6 +65,31 @@ def require_utf8(request: Request) -> None:
     if any(value.strip(' "').lower() not in _CHARSETS for value in named):
         detail = "the form is in another charset; send it in UTF-8"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
+
+
+@asynccontextmanager
+async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIterator[FormData]:
+    """Yield the fields and files of a form. Files of more than 1 MiB are kept on the disk until the block ends.
+
+    Raises a 503 `Problem` if they cannot be written or read there.
+    """
+    try:
+        async with request.form(max_files=max_files, max_fields=max_fields) as data:
+            yield data
+    except OSError as error:
+        detail = (
+            f"the files of the request cannot be kept ({error.strerror or type(error).__name__}) while they are read; check "
+            f"the disk of the service's folder {_folder()}"
+        )
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", detail, {"Retry-After": "60"}) from None
+
+
+def _folder() -> str:
+    """Return the folder of temporary files. Python raises an error if none of its candidates can be written."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "of temporary files (TMPDIR)"
 
 
 async def json_body(request: Request, model: type[M], may_be_empty: bool = False, most_marks: int = _MOST_MARKS) -> M:

@@ -15,6 +15,7 @@ from thumblab_serving.http.received import (
     content_type,
     fields_of,
     files_of,
+    form_of,
     invalid,
     json_body,
     require_utf8,
@@ -70,7 +71,7 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
-    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=_MOST_FIELDS) as data:
+    async with form_of(request, max_files=MAX_THUMBNAILS + 1, max_fields=_MOST_FIELDS) as data:
         single = [(name, value) for name, value in data.multi_items() if name not in (_FILES, _OWN_TITLES, *_LISTS)]
         lists = {name: data.getlist(name) for name in _LISTS if name in data}
         form = ScoreForm.model_validate(fields_of(single, _MAY_BE_EMPTY) | lists)

@@ -16,7 +16,10 @@ from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 
 @pytest.fixture(scope="module")
 def own_lab(lab_at, tmp_path_factory):
-    return lab_at(tmp_path_factory.mktemp("fair"), serving_requests=8)
+    lab = lab_at(tmp_path_factory.mktemp("fair"), serving_requests=8)
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    return lab
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_one_key_does_not_fill_the_disk_of_all_batches(new_lab, item):
     size = len(request_of(item(1)).items[0].model_dump_json())
     large = request_of(*[item(n) for n in range(int(0.2 * 2**20 / size))])
     store.add(large, "first", None)
-    with pytest.raises(FullError, match="the batches of this key, .* of 0.25 MiB") as refused:
+    with pytest.raises(FullError, match=r"the batches of this key, .* of 0\.25 MiB") as refused:
         store.add(large, "first", None)
     assert "THUMBLAB_SERVING_BATCH_DISK_MIB" in str(refused.value)
     for owner in ("second", "third", "fourth"):

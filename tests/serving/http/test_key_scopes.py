@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import tempfile
 import time
 
 import httpx
@@ -146,3 +147,21 @@ def test_the_openapi_document_has_every_status_with_which_a_request_is_refused(o
         assert {"401", "403", "421", "429"} <= set(paths[path]["post"]["responses"])
     assert "421" in paths["/health"]["get"]["responses"]
     assert "429" not in paths["/health"]["get"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("score", "thumbnails"), ("channels", "exports"), ("experiments", "pictures")]
+)
+def test_a_file_that_cannot_be_kept_while_it_arrives_is_no_fault_of_the_service(
+    open_service, keys, tmp_path, monkeypatch, path, field
+):
+    keys_of_all = keys.add(f"uploader-{path}", ["score"])
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(tempfile, "tempdir", str(gone))
+    files = [(field, ("a.csv", b"a,b\n" * 700_000))]
+    reply = httpx.post(
+        f"{open_service.url}/v1/{path}", files=files, headers={"X-API-Key": keys_of_all}, trust_env=False
+    )
+    problem(reply, 503, "not-stored")
+    assert str(gone) in reply.json()["detail"]
+    assert reply.headers["Retry-After"] == "60"
