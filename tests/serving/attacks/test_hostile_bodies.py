@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_core.settings import Settings
+
 pytestmark = pytest.mark.heavy
 
 KEY = "key-of-the-tests-0123456789"
@@ -98,22 +101,25 @@ def test_a_file_name_is_an_id_and_never_a_path(under_attack, attack_lab, draw, n
     assert {path for path in Path(attack_lab).rglob("*") if "metrics" not in str(path)} == before
 
 
-def test_two_hundred_slow_headers_and_slow_bodies_stop_nobody(under_attack, draw):
+def test_two_hundred_slow_headers_and_slow_bodies_stop_no_other_key(under_attack, attack_lab, draw):
+    others = {"X-API-Key": NamedKeys(Settings(data_dir=attack_lab)).add("other", ["score"])}
     with contextlib.ExitStack() as opened:
         slow = [opened.enter_context(under_attack.connection(b"POST /v1/score HTTP/1.1\r\nX-")) for _ in range(200)]
-        bodies = [opened.enter_context(under_attack.connection(head(1_000), b"{")) for _ in range(40)]
+        bodies = [opened.enter_context(under_attack.connection(head(1_000), b"{")) for _ in range(64)]
         for _ in range(10):
             for connection in (*slow, *bodies):
                 with contextlib.suppress(OSError):
                     connection.sendall(b" ")
             time.sleep(0.1)
-        assert under_attack.upload(draw(1), draw(2)).status_code == 200
+        files = [("thumbnails", ("a", draw(1))), ("thumbnails", ("b", draw(2)))]
+        url = f"{under_attack.url}/v1/score"
+        assert under_attack.client.post(url, data={"title": "t"}, files=files, headers=others).status_code == 200
 
 
 def test_requests_beyond_the_limit_get_503_with_retry_after_and_the_others_are_answered(start, draw):
-    with start(serving_requests=4) as service, service.watched(), contextlib.ExitStack() as opened:
+    with start(serving_requests=16) as service, service.watched(), contextlib.ExitStack() as opened:
         held = [opened.enter_context(service.connection(head(1_000), b"{")) for _ in range(3)]
-        time.sleep(0.5)  # The three requests are admitted, and one place is left.
+        time.sleep(0.5)  # The three requests are admitted, and one place of the key is left.
         assert service.upload(draw(1)).status_code == 200
         opened.enter_context(service.connection(head(1_000), b"{"))
         time.sleep(0.5)
