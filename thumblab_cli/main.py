@@ -50,6 +50,8 @@ COMMANDS = {
     "index": ("index", "Show, change, check and search the library of a niche."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
+    "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),
+    "restore": ("copies.restore", "Make a lab of a backup, here or on another machine."),
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service; make, list and revoke others."),
 }
@@ -57,14 +59,15 @@ COMMANDS = {
 text of one line.
 """
 
-_RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
+_RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
 """The subcommands that can be run again after they were stopped. They then continue where they were stopped."""
 
 
 class LazyGroup(click.Group):
     """A click group with the subcommands of `COMMANDS`. It imports only the module of the subcommand that is called.
 
-    A LabError prints one line on stderr and ends the command with exit status 1. Ctrl-C prints one line on stderr and
+    A LabError prints one line on stderr and ends the command with exit status 1. So does a failure of the disk or of the
+    database, such as a full disk. Ctrl-C prints one line on stderr and
     ends the command with exit status 130.
     """
 
@@ -93,6 +96,16 @@ class LazyGroup(click.Group):
             more = "; the same command continues where it was stopped" if resumes else ""
             click.echo(f"thumblab: stopped{more}", err=True)
             ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from thumblab_core.database.failures import explained_failure
+
+            failure = explained_failure(error)
+            if failure is None:
+                raise
+            click.echo(f"thumblab: {failure}", err=True)
+            ctx.exit(1)
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:

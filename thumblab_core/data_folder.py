@@ -5,15 +5,25 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 
+RESTORING = "restoring"
+"""The name of a file in a data folder into which `thumblab restore` has not finished to restore a lab."""
+
 
 def make_data_folder(folder: Path) -> None:
-    """Make the data folder if it is missing. Raises LabError if that is not possible."""
+    """Make the data folder if it is missing.
+
+    Raises LabError if that is not possible, or if a lab is being restored there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise _unusable(folder, "is not a folder") from None
     except OSError as error:
         raise _unusable(folder, f"cannot be made ({error.strerror})") from None
+    if (folder / RESTORING).exists():
+        raise LabError(
+            f"the restore of a lab into {folder} has not ended; wait for it, or run the same `thumblab restore` again"
+        )
 
 
 def require_lab(folder: Path) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 """The error numbers with which a file system refuses to make a hard link."""
 
+NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""The error numbers with which a disk refuses to store anything: it is full, a quota is used up, or it is read-only."""
+
 
 def sync(path: Path) -> None:
     """Wait until the bytes of a file, or the names in a folder, would survive a power cut.

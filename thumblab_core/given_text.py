@@ -14,8 +14,21 @@ VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 """The form of YouTube's channel ids."""
 
+HIDDEN_CHARACTERS = (
+    r"\x00-\x1f\x7f-\x9f"  # control characters (Cc)
+    r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    r"\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
+    r"\u2028\u2029"  # line and paragraph separators (Zl, Zp); those before are format characters (Cf)
+)
+"""Control characters, and characters that are invisible or change the direction of text, as ranges of a regular
+expression. No id of a request and no new title of a channel has one.
+"""
+
 CHANNEL_HELP = "give its id (UC...), its exact title, its @handle, or its link with /channel/ or /@handle"
 """How a person can name a channel."""
+
+_HIDDEN = re.compile(rf"[{HIDDEN_CHARACTERS}\ud800-\udfff]")
 
 _CHANNEL_LINK = re.compile(
     r"(?:https?://)?(?:(?:www|m|music|studio)\.)?youtube\.com/(?:channel/([A-Za-z0-9_-]{1,64})|(@[^/?#\s]+))(?:[/?#].*)?",
@@ -55,6 +68,16 @@ def _handle_in(link: str, escaped: str) -> str:
     if not _HANDLE.fullmatch(handle) or not visible(handle[1:]):
         raise LabError(f"the @handle in {link[:_SHOWN]!r} has characters that no @handle has; {CHANNEL_HELP}")
     return handle
+
+
+def has_hidden(text: str) -> bool:
+    """Return whether the text has one of `HIDDEN_CHARACTERS`, or a lone surrogate."""
+    return _HIDDEN.search(text) is not None
+
+
+def without_hidden(text: str) -> str:
+    """Return the text without `HIDDEN_CHARACTERS` and lone surrogates."""
+    return _HIDDEN.sub("", text)
 
 
 def visible(text: str) -> bool:

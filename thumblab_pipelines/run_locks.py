@@ -30,6 +30,12 @@ class RunLocks:
         _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
+    def mark_abandoned(self, run_id: str) -> None:
+        """Make a lock file that nobody holds, for a run whose process is not on this machine, such as a restored run."""
+        path = self._path(run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+
     def release(self, run_id: str) -> None:
         """Remove the lock of a run that has ended. Any process may call this, even if it does not hold the lock."""
         path = self._path(run_id)

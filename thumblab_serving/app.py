@@ -111,7 +111,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batches_admission = Admission(settings.serving_requests)
     app.state.batches_limiter = CapacityLimiter(batches.CONCURRENT)
     app.state.batch_worker = BatchWorker(
-        app.state.batches, scorer, app.state.foreground, app.state.webhooks, app.state.metrics.answer
+        app.state.batches,
+        scorer,
+        app.state.foreground,
+        app.state.webhooks,
+        app.state.metrics.answer,
+        app.state.keys.acts_for,
     )
     app.state.channel_exports, app.state.channel_releases = ExportStore(settings), ReleaseStore(settings.releases)
     app.state.channels_admission = Admission(settings.serving_requests)

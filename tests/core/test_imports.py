@@ -39,6 +39,7 @@ ORDER = {
         "videos",
         "tables",
         "statistics",
+        "backup",
         ".",
     ],
     "thumblab_core": [

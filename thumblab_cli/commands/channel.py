@@ -114,7 +114,8 @@ def list_command(as_json: bool) -> None:
     for adapter in adapters:
         until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
         state = "in use" if adapter.fault is None else f"not used: {adapter.fault}; add the channel again"
-        click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}, {state}")
+        of_key = "" if adapter.key is None else f", of the key {adapter.key}"
+        click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}")
     if not adapters:
         click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")
 
@@ -132,6 +133,31 @@ def remove(channel: str) -> None:
     from thumblab_pipelines.lab import Lab
 
     click.echo(f"The channel adapter of {remove_channel(Lab.existing(), channel)} is removed.")
+
+
+@command.command()
+@click.argument("channel")
+@click.argument("key", required=False)
+@click.option("--lab", "to_lab", is_flag=True, help="Give CHANNEL to the lab itself.")
+@click.option("--title", help="The new title of CHANNEL.")
+def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None:
+    """Give CHANNEL to the API key with the name KEY.
+
+    A channel that comes in over HTTP belongs to the key that sent it. All others belong to the lab. Without the scope
+    `admin`, only the key to which a channel belongs may change it over HTTP, and gets answers that use its click-through
+    rates. See docs/keys.md.
+
+    CHANNEL is the channel's id, its exact title, its @handle or its link.
+    """
+    from thumblab_cli.printing.printable import printable
+    from thumblab_pipelines.channels.give import give_channel
+    from thumblab_pipelines.lab import Lab
+
+    if to_lab == (key is not None):
+        raise LabError("name one KEY, or give --lab")
+    changed = give_channel(Lab.existing(), channel, key, title)
+    whose = "the lab" if key is None else f"the key {key}"
+    click.echo(f"{printable(changed.title)} ({changed.channel_id}) belongs to {whose}.")
 
 
 def _is_export(name: str) -> bool:
@@ -161,7 +187,7 @@ def _from_exports(
     """Import the exports and fit the adapter, see `add_exports`. Print what was imported as soon as it is known."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.channels.from_export import GivenExports
+    from thumblab_pipelines.channels.export_channel import GivenExports
     from thumblab_pipelines.models.add_exports import AddListener, add_exports
     from thumblab_pipelines.models.tracking import Tracker
 

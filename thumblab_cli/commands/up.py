@@ -96,6 +96,8 @@ def _run(
     """Start the servers in their order, and watch them until this process is interrupted. `stack` ends them."""
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
+    from thumblab_core.database.schema import migrate
+    from thumblab_core.database.urls import database_url
     from thumblab_core.running import announced
 
     environment = environment | {
@@ -105,6 +107,7 @@ def _run(
         "THUMBLAB_DAGSTER_URL": running.dagster,
     }
     console.print("starting the database")
+    migrate(database_url(chosen))  # Tables of a newer version are refused here, before any server starts.
     # The database runs when this call returns. Every other server needs the database.
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
     dagster, *daemon = lab_servers.dagster_servers(planned.dagster)

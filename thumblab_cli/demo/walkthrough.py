@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from thumblab_cli.demo.candidates import choose_candidates
+from thumblab_cli.demo.first_look import write_winners
 from thumblab_cli.demo.lab import DemoLab, demo_lab, only_demo
 from thumblab_cli.demo.ranking import rank_candidates
 from thumblab_cli.demo.runs import JobRunner, Outcome
@@ -114,7 +115,7 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
     console.print("refresh_library, one Dagster run per niche", style="italic")
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
     niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}
-    new = 0
+    new, looked = 0, False
     for niche in (name for name in NICHES if name in niches_of_catalogue):
         with progress_bars(console) as listener:
             outcome = runner.run("refresh_library", listener, niche)
@@ -129,7 +130,22 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
         videos, indexed = assets["raw_videos"]["dagster/row_count"], assets["faiss_index"]["dagster/row_count"]
         checks = f"{outcome.checks_passed}/{outcome.checks}"
         console.print(_row(niche, videos, *new_items, indexed, checks), highlight=False)
+        if not looked:
+            looked = _print_first_look(console, lab, niche)
     return new
+
+
+def _print_first_look(console: Console, lab: DemoLab, niche: str) -> bool:
+    """Write a page with the winners of a niche, and print its address. Return whether there was a winner to show."""
+    from thumblab_pipelines.lab import Lab
+
+    page = lab.data_dir.resolve() / "winners.html"
+    opened = Lab.open(lab.settings)
+    count = write_winners(opened, niche, page)
+    opened.engine.dispose()
+    if count:
+        console.print(f"[dim]{count} winners of {niche} to look at meanwhile:[/dim] {page.as_uri()}", soft_wrap=True)
+    return count > 0
 
 
 def _row(niche: str, *cells: object) -> str:

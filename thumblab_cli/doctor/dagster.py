@@ -130,12 +130,15 @@ def _served_since(examined: Examined) -> dict[str, datetime]:
 
 
 def _last_runs(examined: Examined) -> dict[str, datetime]:
+    """Return when the last good refresh of each niche ended, from Dagster's records."""
+    from thumblab_serving.dagster_runs.graphql import NoDagsterError
+
     if not examined.has_dagster:
         return {}
     try:
         query = "".join(_LAST_RUN.format(niche=niche, status="SUCCESS") for niche in NICHES)
         answer = _ask(examined, f"{{ {query} }}", {})
-    except LabError:  # The check of the daemon reports this.
+    except NoDagsterError:  # The check of the daemon reports this.
         return {}
     ends = {niche: [run["endTime"] for run in answer[niche].get("results", []) if run["endTime"]] for niche in NICHES}
     return {niche: datetime.fromtimestamp(found[0], UTC) for niche, found in ends.items() if found}

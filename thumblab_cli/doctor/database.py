@@ -85,7 +85,7 @@ def _schema(connection: "Connection", examined: Examined, schema: str | None, ma
     """Compare the schema version of the database with the migrations of this version of the lab."""
     from alembic.migration import MigrationContext
 
-    from thumblab_core.database.schema import known_revisions
+    from thumblab_core.database.revisions import known_revisions
 
     known = known_revisions()
     found = MigrationContext.configure(connection).get_current_heads()

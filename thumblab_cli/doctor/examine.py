@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from thumblab_cli.doctor import clock, dagster, database, encoders, folder, proxy, releases, servers, system, youtube
 from thumblab_cli.doctor.examined import Examined
-from thumblab_cli.doctor.finding import Finding, Level, warning
+from thumblab_cli.doctor.finding import Finding, Level, skipped, warning
 from thumblab_core.errors import LabError
 from thumblab_core.keys.generated_key import kept_key
 from thumblab_core.settings import Settings
@@ -82,6 +82,8 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
             # A list is extended item by item, so what was found before an error or the limit of time is kept.
             for finding in check.function(examined):
                 found.append(finding)  # noqa: PERF402
+        except ModuleNotFoundError as problem:
+            found.append(skipped(f"the package {problem.name} is not installed; see the check of Python"))
         except Exception as problem:  # noqa: BLE001  a fault of one check must not stop the others
             reason = str(problem) if isinstance(problem, LabError) else f"{type(problem).__name__}: {problem}"
             found.append(warning(f"this check failed: {' '.join(reason.split())[:300]}", "report this as a bug"))

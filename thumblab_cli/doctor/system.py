@@ -8,9 +8,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from thumblab_cli.doctor.examined import Examined
-from thumblab_cli.doctor.finding import Finding, error, fine, warning
+from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 
 GIB = 2**30
+_EXTRAS = {"serving": "fastapi", "pipelines": "dagster"}
+"""The extras of the lab's distribution, each with a package that shows whether the extra is installed."""
 _LEAST_DISK, _GOOD_DISK = 1 * GIB, 5 * GIB
 """Below the first, a refresh or a training may fail halfway. Below the second, it soon will."""
 _LEAST_FILES = 10_000
@@ -30,25 +32,36 @@ def python(examined: Examined) -> Iterator[Finding]:
         )
     wrong = sorted(_wrong_packages(lab.get_all("Requires-Dist") or []))
     if wrong:
-        yield error(
-            f"packages are missing or have another version: {', '.join(wrong)}", "rm -f .venv/.ready; make setup"
+        what = f"packages are missing or have another version: {', '.join(wrong)}"
+        yield error(what, "rm -f .venv/.ready; make setup")
+    missing = [extra for extra, package in _EXTRAS.items() if _version(package) is None]
+    if missing:
+        yield skipped(
+            f"installed without {' and '.join(f'thumblab[{extra}]' for extra in missing)}; what needs them does not run"
         )
-    if not wrong and version in SpecifierSet(supported):
+    if not wrong and not missing and version in SpecifierSet(supported):
         yield fine(f"Python {version}, with every package that the lab needs")
 
 
 def _wrong_packages(requirements: list[str]) -> Iterator[str]:
+    """Yield the packages that the lab needs but does not have. Extras that are not installed are left out."""
+    extras = ["", *(extra for extra, package in _EXTRAS.items() if _version(package) is not None)]
     for text in requirements:
         requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is not None and not any(requirement.marker.evaluate({"extra": e}) for e in extras):
             continue
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
+        version = _version(requirement.name)
+        if version is None:
             yield f"{requirement.name} (missing)"
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
+        elif not requirement.specifier.contains(version, prereleases=True):
             yield f"{requirement.name} {version} (needed: {requirement.specifier})"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def disk(examined: Examined) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ class ChannelImportOut:
     """The names of the exports."""
 
     run_url: str | None
-    """The page of the run in Dagster, if its address is known."""
+    """The page of the run in Dagster, if its address is known. Null for keys without the scope `admin`."""
 
     steps: list[ImportStep]
     """The steps that were begun, in their order, with their progress."""

@@ -43,8 +43,13 @@ class PlanOut:
     """The rate on which the number of impressions is based."""
 
     click_through_rate_of: Literal["channel", "assumed"]
-    """`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: the lab knows fewer
-    than 1,000 impressions of the channel, or the request names no channel.
+    """`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: a usual rate of
+    YouTube; `assumed_because` says why.
+    """
+
+    assumed_because: str | None
+    """Why the rate is assumed: the request names no channel, the lab knows fewer than 1,000 impressions of the
+    channel, or the channel does not belong to the API key. Null if the rate is that of the channel.
     """
 
     lift: float

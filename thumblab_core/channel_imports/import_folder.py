@@ -1,14 +1,16 @@
 """The folder of one import: the exports that the service has stored, and the report that the job writes.
 
+channel-imports/<import_id>/facts.json             who sent the exports and when; the service writes it
 channel-imports/<import_id>/exports/<n>/<name>     an export, as it was sent; deleted when the import has ended
 channel-imports/<import_id>/report.json            the report; replaced as a whole, so it is never half written
 """
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.errors import LabError
@@ -18,8 +20,32 @@ IMPORTS = "channel-imports"
 
 EXPORTS = "exports"
 
+FACTS = "facts.json"
+
 _ID = re.compile(r"[0-9a-f]{32}")
 _REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class ImportFacts:
+    """What is known about an import when it is stored.
+
+    `owner` marks what belongs to the API key that sent it. `by_lab`: whether this key has the scope `admin`, so that it
+    may change all channels.
+    """
+
+    created_at: AwareDatetime
+    owner: str
+    files: list[str]
+    by_lab: bool = False
+
+    @property
+    def acts_for(self) -> str | None:
+        """The owner whose channels the import may change. None stands for the lab, which may change all channels."""
+        return None if self.by_lab else self.owner
+
+
+_FACTS_FORM = TypeAdapter(ImportFacts)
 
 
 class ImportFolder:
@@ -30,6 +56,19 @@ class ImportFolder:
             raise LabError(f"{import_id[:40]!r} is not the id of an import, which has 32 hexadecimal digits")
         self.import_id = import_id
         self.path = data_dir / IMPORTS / import_id
+
+    def facts(self) -> ImportFacts | None:
+        """Return the facts, or None if there are none, or none that can be read."""
+        try:
+            return _FACTS_FORM.validate_json((self.path / FACTS).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write_facts(self, facts: ImportFacts) -> None:
+        """Write the facts as a whole. Raises `OSError` if they cannot be written."""
+        new = self.path / f"{FACTS}.new"
+        new.write_bytes(_FACTS_FORM.dump_json(facts))
+        new.replace(self.path / FACTS)
 
     def report(self) -> ImportReport | None:
         """Return the report, or None if the job has written none yet. Raises `LabError` if the file is damaged."""

@@ -1,4 +1,4 @@
-"""Find a channel of the lab by its id, @handle or title."""
+"""Find a channel of the lab by its id, @handle or title, and say to whom it belongs."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,28 @@ from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.near_names import nearest
 
+_COLUMNS = (channels.c.channel_id, channels.c.title, channels.c.handle, channels.c.owner)
+
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel that the lab knows. `handle` is its @handle in lower case, or None if the lab does not know it."""
+    """A channel that the lab knows. `handle` is its @handle in lower case, or None if the lab does not know it.
+
+    `owner` marks the API key that the channel came in with. None: the channel belongs to the lab itself.
+    """
 
     channel_id: str
     title: str
     handle: str | None = None
+    owner: str | None = None
+
+    def belongs_to(self, owner: str | None) -> bool:
+        """Return whether `owner` may change the channel and its experiments, and see its private figures.
+
+        `owner` marks an API key. None stands for the lab itself: the command line, and the keys with the scope `admin`.
+        The lab may change every channel.
+        """
+        return owner is None or owner == self.owner
 
 
 def find_channel(connection: Connection, name: str) -> Channel | None:
@@ -24,7 +38,7 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     YouTube does not distinguish upper and lower case in a @handle. Raises `LabError` when several channels have the
     title.
     """
-    statement = select(channels.c.channel_id, channels.c.title, channels.c.handle)
+    statement = select(*_COLUMNS)
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
     if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
@@ -35,6 +49,12 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
         ids = ", ".join(row.channel_id for row in rows)
         raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
     return Channel(*rows[0]) if rows else None
+
+
+def channel_of_id(connection: Connection, channel_id: str) -> Channel | None:
+    """Return the channel with this id, or None if the lab has no such channel."""
+    row = connection.execute(select(*_COLUMNS).where(channels.c.channel_id == channel_id)).one_or_none()
+    return None if row is None else Channel(*row)
 
 
 def near_title(connection: Connection, name: str) -> str:

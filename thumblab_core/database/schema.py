@@ -7,11 +7,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.engine import explained, make_engine, reason_of
+from thumblab_core.database.revisions import refuse_newer
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
@@ -24,15 +24,14 @@ def migrate(url: str) -> None:
     raises LabError if a newer version of the lab has migrated the database.
     """
     from alembic import command
-    from alembic.script import ScriptDirectory
 
     config = _config()
     engine = make_engine(url)
     try:
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            _make_extension(connection)
-            _refuse_newer(connection, ScriptDirectory.from_config(config))
+            make_extension(connection)
+            refuse_newer(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
@@ -45,13 +44,6 @@ def open_database(url: str) -> Engine:
     return make_engine(url, pool_pre_ping=True)
 
 
-def known_revisions() -> list[str]:
-    """Return the schema versions that this version of the lab knows, the newest first."""
-    from alembic.script import ScriptDirectory
-
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
 def _config() -> "Config":
     from alembic.config import Config
 
@@ -60,20 +52,8 @@ def _config() -> "Config":
     return config
 
 
-def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:
-    """Raise LabError if the database has a revision that this version of the lab does not know."""
-    from alembic.migration import MigrationContext
-
-    known = {script.revision for script in scripts.walk_revisions()}
-    for revision in MigrationContext.configure(connection).get_current_heads():
-        if revision not in known:
-            raise LabError(
-                f"a newer version of the lab has changed this database ({revision}); install that version, or use another "
-                "database"
-            )
-
-
-def _make_extension(connection: Connection) -> None:
+def make_extension(connection: Connection) -> None:
+    """Create the extension `vector` if it is missing. Raises LabError if the lab's role may not create it."""
     if connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")):
         return
     try:

@@ -42,6 +42,7 @@ channels = Table(
     Column("video_count", BigInteger, comment="number of public videos, as the API gives it"),
     Column("walked_at", MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
     Column("refreshed_at", MOMENT, comment="when the API last gave these facts; NULL for a channel of a catalogue"),
+    Column("owner", Text, comment="the API key to which the channel belongs; NULL: the lab itself"),
     Index("ix_channels_handle", "handle"),
 )
 

@@ -235,4 +235,10 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
             printed += lines.read().decode(errors="replace")
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
+    full = [reason for reason in reasons if "No space left" in reason]
+    if full:  # PostgreSQL may fail again while it undoes its work, and then the last reason is another one.
+        raise LabError(
+            f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room: it then "
+            "starts with all that it had."
+        )
     raise LabError(f"The embedded database did not start: {reasons[-1]}. Its log is {log}.")

@@ -69,14 +69,23 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
 
 
 def read_experiments(
-    connection: Connection, channel_id: str | None = None, after: Place | None = None, limit: int | None = None
+    connection: Connection,
+    channel_id: str | None = None,
+    after: Place | None = None,
+    limit: int | None = None,
+    owner: str | None = None,
 ) -> list[StoredExperiment]:
     """Return the experiments of a channel, or of all channels. The experiment that started last comes first.
+
+    If `owner` is given, the experiments of channels that belong to another API key are left out.
 
     If `after` is given, only the experiments that come after this place in the list are returned. At most `limit`
     experiments are returned.
     """
     where = _of_channel(channel_id)
+    if owner is not None:
+        of_others = select(channels.c.channel_id).where(channels.c.owner.is_not(None), channels.c.owner != owner)
+        where.append(experiments.c.channel_id.not_in(of_others))
     if after is not None:
         place = tuple_(experiments.c.started_on, experiments.c.experiment_id)
         where.append(place < tuple_(after.started_on, after.experiment_id))

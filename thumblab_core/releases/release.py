@@ -39,6 +39,10 @@ class UnreadError(ReleaseError):
     transient = True
 
 
+class NewerFormatError(ReleaseError):
+    """Raised if a newer version of the lab made a release. The release is whole, so nothing may replace or delete it."""
+
+
 class BusyError(ReleaseError):
     """Raised if another process kept a scope locked for longer than this process waits."""
 
@@ -106,8 +110,8 @@ class Release:
 def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
     """Return the release whose manifest is in the folder `path`. Its other files are not read.
 
-    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format. Raises `UnreadError` if it could
-    not be read this time.
+    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format: `NewerFormatError` if a newer
+    version of the lab wrote it. Raises `UnreadError` if it could not be read this time.
     """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")
@@ -117,7 +121,8 @@ def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
     try:
         manifest = json.loads(content)
         if manifest["format"] not in _READABLE_FORMATS:
-            raise ReleaseError(
+            newer = isinstance(manifest["format"], int) and manifest["format"] > FORMAT
+            raise (NewerFormatError if newer else ReleaseError)(
                 f"{kind}/{scope}/{release_id} has format {manifest['format']}; this version reads up to format {FORMAT}. "
                 "Update the lab"
             )

@@ -124,7 +124,7 @@ class ReleaseStore:
         """Return every published release of the scope, oldest first.
 
         Releases whose manifest is missing or damaged are left out. Raises `UnreadError` if a manifest could not be read
-        this time.
+        this time, and `NewerFormatError` if a newer version of the lab wrote one.
         """
         return self._folder(kind, scope).all()
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumblab_core.durable_files import sync
-from thumblab_core.releases.release import BusyError, Release, ReleaseError, UnreadError, is_release_id, read_release
+from thumblab_core.releases.release import (
+    BusyError,
+    NewerFormatError,
+    Release,
+    ReleaseError,
+    UnreadError,
+    is_release_id,
+    read_release,
+)
 
 STAGING = ".staging-"
 """Prefix of folders that are being written or deleted."""
@@ -45,14 +53,14 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. If that release were left out as well, an older
-        release could look like the newest.
+        Raises `UnreadError` if a manifest could not be read this time, and `NewerFormatError` if a newer version of the
+        lab wrote it. If that release were left out as well, an older release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():
             try:
                 releases.append(self.get(release_id))
-            except UnreadError:
+            except (UnreadError, NewerFormatError):
                 raise
             except ReleaseError:
                 continue

@@ -4,7 +4,10 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+
 from thumblab_core.database.channels import Channel, find_channel, near_title
+from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.near_names import suggestion
@@ -39,7 +42,10 @@ class AddedChannel:
 
 @dataclass(frozen=True)
 class ListedAdapter:
-    """An added channel adapter. `fault`: why the served model does not use this adapter, or None if it does."""
+    """An added channel adapter. `fault`: why the served model does not use this adapter, or None if it does.
+
+    `key`: the name of the API key to which the channel belongs, or None if it belongs to the lab.
+    """
 
     channel_id: str
     title: str
@@ -47,6 +53,7 @@ class ListedAdapter:
     newest: str | None
     release: str
     fault: str | None
+    key: str | None = None
 
 
 def add_channel(
@@ -80,6 +87,9 @@ def add_channel(
 def list_channels(lab: Lab) -> list[ListedAdapter]:
     """Return all added channel adapters. If the files of an adapter are damaged, its `fault` says what is wrong."""
     adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
+    with lab.engine.connect() as connection:
+        owned = select(channels.c.channel_id, channels.c.owner).where(channels.c.owner.is_not(None))
+        keys = {row.channel_id: row.owner.split("#")[0] for row in connection.execute(owned)}
     listed = []
     for channel_id in adapters.channels():
         release_id = ""
@@ -87,10 +97,11 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
             release_id = adapters.current_id(channel_id) or ""
             adapter = adapters.load(channel_id, release_id)
         except LabError as error:
-            listed.append(ListedAdapter(channel_id, "", 0, None, release_id, str(error)))
+            listed.append(ListedAdapter(channel_id, "", 0, None, release_id, str(error), keys.get(channel_id)))
         else:
             about, fault = adapter.about, adapter.about.fault(served)
-            listed.append(ListedAdapter(channel_id, about.title, about.videos, about.newest, release_id, fault))
+            facts = about.title, about.videos, about.newest, release_id, fault
+            listed.append(ListedAdapter(channel_id, *facts, keys.get(channel_id)))
     return listed
 
 

@@ -5,7 +5,7 @@ host, which serves them by the id of the video.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -13,24 +13,27 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
 
-from thumblab_core.database.channels import Channel, find_channel
+from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
-from thumblab_core.given_text import CHANNEL_ID
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.collect import niche_of
+from thumblab_pipelines.channels.export_channel import (
+    GivenExports,
+    NotYoursError,
+    channel_of_exports,
+    one_import_at_a_time,
+)
 from thumblab_pipelines.channels.export_pictures import fetch_pictures, picture_urls
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError, joined
-from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
 from thumblab_pipelines.progress import Progress, batches, silent
-from thumblab_pipelines.videos.names import channel_id_of, channel_key
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_channels, save_videos
 
 _BATCH = 500
@@ -47,28 +50,8 @@ WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
 """)
 
 
-class NoNameError(LabError):
-    """The error that nothing names the channel of the exports."""
-
-
 class NoNicheError(LabError):
     """The error that the niche of a new channel was not given, or that there is no such niche."""
-
-
-@dataclass(frozen=True)
-class GivenExports:
-    """Exports of one channel, and what a person said about them.
-
-    `name` is the title or the id of the channel, and `niche` its niche. Both may be None if the lab knows a video of
-    the exports already. Without a name, the name in the name of a file is used. `as_of` is the day on which the exports
-    were made, see `export_day`. `columns` has the columns that a person named, see `find_columns`.
-    """
-
-    files: Sequence[Path]
-    name: str | None = None
-    niche: str | None = None
-    as_of: date | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,8 +96,11 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     A second import of the same exports changes nothing, and requests only the thumbnails that are still missing. An
     export that cannot be read does not stop the others. Videos that the lab has collected from YouTube keep their facts.
 
-    Raises `LabError` if no export can be read, if none of their videos can be used, or if the channel is not known. Raises
-    `NoNicheError` if its niche is not known, or if there is no such niche.
+    Exports that an API key sent change only the channels of this key: their videos and click-through rates.
+
+    Raises `LabError` if no export can be read, or if none of their videos can be used. Raises the errors of
+    `channel_of_exports`. Raises `NoNicheError` if the niche is not known, or if there is no such niche. Nothing is changed
+    in these cases.
     """
     if given.niche is not None and given.niche not in NICHES:
         raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
@@ -140,23 +126,32 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         message = f"none of the {len(exported)} videos of the exports can be used: {reasons}"
         lacking = [table for table in tables if table.missing]
         raise UnknownColumnsError(message, lacking) if lacking else LabError(message)
-    channel, remarks = _channel(lab, given, exported)
-    niche = niche_of(lab, channel.channel_id) or given.niche
-    if niche is None:
-        raise NoNicheError(
-            f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in"
-        )
-    result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=remarks, tables=tables)
-    result.refused = [str(error) for error in refused]
-    result.tables += [t for error in refused if isinstance(error, UnknownColumnsError) for t in error.tables]
-    result.remarks.extend(_other_niche(result, given))
-    result.remarks.extend(_without_length(lab, usable, tables))
-    _save(lab, usable, result)
-    for file in readable:
-        try:
-            result.ctr.append(import_studio(lab, file, given.as_of, given.columns))
-        except LabError as error:
-            result.remarks.append(f"no click-through rates: {error}")
+    with one_import_at_a_time(lab):
+        with lab.engine.connect() as connection:
+            chosen = channel_of_exports(connection, given, exported)
+        channel = chosen.channel
+        usable = [video for video in usable if video.video_id not in chosen.barred]
+        if not usable:
+            raise NotYoursError(
+                f"no video of the exports is left that {channel.title!r} may have; {chosen.remarks[-1]}"
+            )
+        known_niche = niche_of(lab, channel.channel_id)
+        if (niche := known_niche or given.niche) is None:
+            raise NoNicheError(
+                f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in"
+            )
+        result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=chosen.remarks, tables=tables)
+        result.refused = [str(error) for error in refused]
+        result.tables += [t for error in refused if isinstance(error, UnknownColumnsError) for t in error.tables]
+        result.remarks.extend(_other_niche(result, given))
+        result.remarks.extend(_without_length(lab, usable, tables))
+        _save(lab, usable, result)
+        rated = None if given.owner is None else _videos_of(lab, channel, exported)
+        for file in readable:
+            try:
+                result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
+            except LabError as error:
+                result.remarks.append(f"no click-through rates: {error}")
     pictures = fetch_pictures(lab, [video.video_id for video in usable], progress)
     result.downloaded, result.without_picture, result.missing = pictures.downloaded, pictures.lacking, pictures.missing
     result.pictures = result.videos - pictures.lacking
@@ -185,47 +180,6 @@ def _day_of(file: Path, as_of: date | None) -> date:
         return export_day(file, as_of)
     except LabError:
         return date.min
-
-
-def _channel(lab: Lab, given: GivenExports, exported: Mapping[str, ExportedVideo]) -> tuple[Channel, list[str]]:
-    """Return the channel of the exports, and a remark if some of their videos belong to other channels.
-
-    If the lab knows videos of the exports, their channel is the channel. Otherwise the name decides. Raises `LabError`
-    if there is no name, or if a channel of the lab has the name but no video of the exports.
-    """
-    statement = (
-        select(videos.c.channel_id, func.count())
-        .where(_one_of(exported))
-        .group_by(videos.c.channel_id)
-        .order_by(func.count().desc(), videos.c.channel_id)
-    )
-    with lab.engine.connect() as connection:
-        known = connection.execute(statement).all()
-        named = None if given.name is None else find_channel(connection, given.name)
-        first = find_channel(connection, known[0].channel_id) if known else None
-    if first is not None:
-        if named is not None and named != first:
-            raise LabError(
-                f"most of the known videos of the exports are of {first.title!r} ({first.channel_id}), not of "
-                f"{named.title!r}; leave out --name"
-            )
-        others = sum(row[1] for row in known[1:])
-        return first, [f"{others} videos of the exports belong to other channels and stay there"] if others else []
-    if named is not None:
-        return named, []
-    name = given.name or next(
-        (period.channel for file in given.files if (period := period_of_file(file)) and period.channel), None
-    )
-    if name is None or not channel_key(name):
-        raise NoNameError("the names of the files do not name the channel; give its title or its id with --name")
-    channel = Channel(name if CHANNEL_ID.fullmatch(name) else channel_id_of(name), " ".join(name.split()))
-    with lab.engine.connect() as connection:
-        if find_channel(connection, channel.channel_id) is not None and niche_of(lab, channel.channel_id) is not None:
-            raise LabError(
-                f"the lab has a channel called {channel.title!r} without any video of the exports; if it is the same "
-                f"channel, give --name {channel.channel_id}, otherwise give another --name"
-            )
-    return channel, []
 
 
 def _other_niche(result: ImportedExports, given: GivenExports) -> Iterator[str]:
@@ -267,13 +221,21 @@ def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) ->
     ]
     for batch in batches(records, _BATCH, "videos", silent):
         with lab.engine.begin() as connection:
-            save_channels(connection, [ChannelRecord(result.channel.channel_id, result.channel.title)])
+            channel = result.channel
+            save_channels(connection, [ChannelRecord(channel.channel_id, channel.title, owner=channel.owner)])
             # `save_videos` saves one record of each video, so the counts of one day are saved at a time.
             for day in sorted({record.observed_at for record in batch}):
                 saved = save_videos(connection, [record for record in batch if record.observed_at == day])
                 result.new += saved.new_videos
     with lab.engine.connect() as connection:
         result.videos = connection.scalar(select(func.count()).select_from(videos).where(_one_of(ids))) or 0
+
+
+def _videos_of(lab: Lab, channel: Channel, video_ids: Iterable[str]) -> set[str]:
+    """Return which of the videos belong to the channel."""
+    of_channel = select(videos.c.video_id).where(_one_of(video_ids), videos.c.channel_id == channel.channel_id)
+    with lab.engine.connect() as connection:
+        return set(connection.scalars(of_channel))
 
 
 def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:

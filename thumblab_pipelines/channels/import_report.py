@@ -19,7 +19,8 @@ from thumblab_core.channel_imports.report import (
 )
 from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.adapter import FittedAdapter
-from thumblab_pipelines.channels.from_export import ImportedExports, NoNameError, NoNicheError
+from thumblab_pipelines.channels.export_channel import NoNameError
+from thumblab_pipelines.channels.from_export import ImportedExports, NoNicheError
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
 
 _PAUSE_S = 0.5

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from thumblab_core.database.tables import thumbnails
+from thumblab_core.durable_files import NOT_WRITABLE
 from thumblab_core.errors import LabError
 from thumblab_core.images import MAX_BYTES, ImageError, decode
 from thumblab_core.images.perceptual import perceptual_hash
@@ -98,7 +99,9 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
             good.append((row, _read_picture_of(lab, row, known.get(row.record.video_id), report)))
         except ImageError as error:
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
-        except Exception as error:  # noqa: BLE001  A decoder may raise any error on hostile bytes.
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+                raise  # The image store has no room. That is no problem of this row, and the next rows would have it too.
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
             report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good

@@ -71,6 +71,11 @@ class Dataset:
         """The hashed words of each title, as a sparse matrix. They are computed once."""
         return sparse_title_words(self.videos.title.tolist())
 
+    @property
+    def video_ids(self) -> set[str]:
+        """The ids of the videos, and of the videos on which the pictures of the one-video pairs were shown."""
+        return {*self.videos.video_id.tolist(), *self.one_video.pairs.video_id.tolist()}
+
     def rows(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part."""
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)

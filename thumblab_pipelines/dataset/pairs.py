@@ -18,7 +18,9 @@ from thumblab_core.encoders.load import image_encoder, image_encoder_name, title
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import OUTLIER_SIGMAS
 from thumblab_core.releases.release import ALL, PAIRS, Release
+from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import Growth, age_exponent, fit_growth
+from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.near_duplicates import Pictures
@@ -26,7 +28,7 @@ from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.one_video_build import OneVideoSources, counted
 from thumblab_pipelines.dataset.outliers import training_outliers
 from thumblab_pipelines.dataset.pairing import pair_up
-from thumblab_pipelines.dataset.retained_pairs import holding_pairs, prune_pairs
+from thumblab_pipelines.dataset.retained_pairs import holding_pairs, named_pairs, prune_pairs
 from thumblab_pipelines.dataset.snapshot import Snapshot, read_snapshot
 from thumblab_pipelines.dataset.splits import PARTS, TRAIN, split_by_channel, split_by_time
 from thumblab_pipelines.lab import Lab, inputs_digest
@@ -104,6 +106,15 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
     return BuiltPairs(release, reused=False)
+
+
+def check_built_pairs(lab: Lab, built: BuiltPairs) -> list[CheckResult]:
+    """Check pairs that were just built. If a successor has replaced them since, check the successor.
+
+    A deletion of videos may replace the newest pairs at any moment, so the check holds their lock.
+    """
+    with holding_pairs(lab):
+        return check_pairs(named_pairs(lab, built.release.release_id))
 
 
 def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = None) -> Release | None:

@@ -9,6 +9,7 @@ release is published in the scope `SUCCEEDED`. If it were published in the usual
 newest pairs. `info["succeeds"]` lists the releases that a successor replaces.
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 from sqlalchemy import text
@@ -80,6 +81,11 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
             ids.update(parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist())
         except (OSError, ValueError, KeyError) as error:
             raise LabError(f"{release}: {name} cannot be read ({error}); materialize training_pairs again") from None
+    return missing_videos(lab, ids)
+
+
+def missing_videos(lab: Lab, ids: Iterable[str]) -> list[str]:
+    """Return those of the video ids that the lab has no video for, sorted."""
     with lab.engine.connect() as connection:
         return list(connection.scalars(_DELETED, {"ids": sorted(ids)}))
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from thumblab_core.channel_imports.import_folder import ImportFolder
 from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.errors import LabError
-from thumblab_pipelines.channels.from_export import GivenExports
+from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
@@ -52,9 +52,11 @@ def add_exported_channel(
             context.log.info("An earlier run has finished this import. Its process died before it could say so.")
             return
         files = [opened.settings.data_dir / file for file in config.files]
-        given = GivenExports(files, config.name or None, config.niche or None, columns=config.columns)
         reporter = ImportReporter(_writer(context, folder), files)
         try:
+            given = GivenExports(
+                files, config.name or None, config.niche or None, columns=config.columns, owner=_owner(folder)
+            )
             with observed_moves(opened, context, "the job add_channel"):
                 listener = _listener(context, reporter, lab.progress(context))
                 _, added = add_exports(opened, given, mlflow.connect, listener)
@@ -77,6 +79,20 @@ def add_exported_channel(
 )
 def add_channel() -> None:
     add_exported_channel()
+
+
+def _owner(folder: ImportFolder | None) -> str | None:
+    """Return the owner whose channels the run may change. None: all channels, because a person started the run.
+
+    The service has written the owner into the folder of the import. The config of a run may come from anybody who
+    reaches Dagster, so it has no owner. Raises `LabError` if the folder is not whole.
+    """
+    if folder is None:
+        return None
+    facts = folder.facts()
+    if facts is None:
+        raise LabError("the exports of this import are not there any more; send them again")
+    return facts.acts_for
 
 
 def _writer(context: dg.OpExecutionContext, folder: ImportFolder | None) -> Callable[[ImportReport], None]:

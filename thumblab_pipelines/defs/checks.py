@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.videos.deletion import CHECK
@@ -22,11 +23,19 @@ class Confirmation(dg.Config):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a `LabError` in the `with` block into a failed step. Dagster retries it only if the error is transient."""
+    """Turn a `LabError` in the `with` block into a failed step. Dagster retries it only if the error is transient.
+
+    A failure of the disk or of the database counts as a transient error, with a sentence that says which.
+    """
     try:
         yield
     except LabError as error:
         raise dg.Failure(description=str(error), allow_retries=error.transient) from error
+    except Exception as error:
+        failure = explained_failure(error)
+        if failure is None:
+            raise
+        raise dg.Failure(description=str(failure), allow_retries=True) from error
 
 
 FINISHED = {"finished": "The run did all its work. If not, the day's quota ended it, and the next run continues."}

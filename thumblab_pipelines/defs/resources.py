@@ -46,7 +46,7 @@ class LabResource(dg.ConfigurableResource):
 
         After the tick of a sensor they stay open, because the next tick needs them 15 seconds later.
         """
-        if self._used is not None and context.dagster_run is not None:
+        if self._used is not None and context.run is not None:
             self._used.engine.dispose()
 
     @classmethod

@@ -13,12 +13,8 @@ from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.channels.adapter import served_model
 from thumblab_pipelines.channels.add import AddedChannel
-from thumblab_pipelines.channels.from_export import (
-    GivenExports,
-    ImportedExports,
-    add_imported_channel,
-    import_exports,
-)
+from thumblab_pipelines.channels.export_channel import GivenExports
+from thumblab_pipelines.channels.from_export import ImportedExports, add_imported_channel, import_exports
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.refresh import RefreshListener, refresh_all, refresh_niche
 from thumblab_pipelines.models.tracking import Tracker

@@ -12,7 +12,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
-from thumblab_pipelines.dataset.retained_pairs import deleted_videos, holding_pairs, newest_pairs
+from thumblab_pipelines.dataset.retained_pairs import deleted_videos, holding_pairs, missing_videos, newest_pairs
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, encoder_fingerprints, fingerprints
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure, save_evaluations
 from thumblab_pipelines.evaluation.figures import FUTURE, Evaluation
@@ -45,8 +45,11 @@ class BuiltModel:
 
     @property
     def forgotten(self) -> int:
-        """Number of videos of the pairs release that were deleted from the lab before the training started."""
-        return int(self.release.info.get("forgotten", 0))
+        """Number of videos of the pairs release that were deleted from the lab before the training ended.
+
+        The model has no vectors of these videos.
+        """
+        return int(self.release.info.get("forgotten", 0)) + int(self.release.info.get("forgotten_meanwhile", 0))
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -104,7 +107,13 @@ def build_model(
         )
     if release is None:
         folders = TrainingFolders(lab.settings.data_dir / "training" / inputs[:16], logs)
-        trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), folders)
+        trained = train(
+            data,
+            config,
+            lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs),
+            folders,
+            lambda: missing_videos(lab, data.video_ids),
+        )
         release = group.in_main(
             lambda: _publish(lab, data, trained, inputs, run_id), then=lambda: _published(lab, inputs)
         )
@@ -141,6 +150,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
         "pairs_release": source.release_id,
         "videos": len(data.videos),
         "forgotten": data.forgotten,
+        "forgotten_meanwhile": trained.deleted_meanwhile,
         "channels_adapted": trained.ranker.training["channels_adapted"],
         "future_auc": figure(evaluations, FUTURE).value,
     }

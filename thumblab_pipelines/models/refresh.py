@@ -16,8 +16,7 @@ from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.dataset.checks import check_pairs
-from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.features.embed import check_embeddings, embed, load_encoders
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
@@ -147,7 +146,7 @@ def refresh_model(
     progress("building the training pairs", 0, 1)
     pairs = build_pairs(lab)
     progress("building the training pairs", 1, 1)
-    failed = _failed(check_pairs(pairs.release))
+    failed = _failed(check_built_pairs(lab, pairs))
     if failed:
         return RefreshedModel(before, f"nothing was trained, because there is too little to learn from: {failed}")
     made("training_pairs", None, sum(pairs.release.info["pairs"].values()))

@@ -73,6 +73,10 @@ class _BusyError(LabError):
     transient = True
 
 
+class _UnreachableError(LabError):
+    transient = True  # `thumblab up` restarts MLflow within seconds. A weekly training must not wait a week for that.
+
+
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     """Log a model as `Tracker.log` does, but let only one process log at a time.
 
@@ -128,7 +132,7 @@ class Tracker:
         try:
             _http().get(f"{uri.rstrip('/')}/health").raise_for_status()
         except httpx.HTTPError as error:
-            raise LabError(
+            raise _UnreachableError(
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None

@@ -70,14 +70,19 @@ class _Reach:
 
 
 def import_studio(
-    lab: Lab, path: Path, as_of: date | None = None, given: Mapping[str, str] | None = None
+    lab: Lab,
+    path: Path,
+    as_of: date | None = None,
+    given: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
 ) -> StudioImport:
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
     An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
     newest export. `as_of` is the day on which the export was made, see `export_day`. If several tables of a .zip have
     the same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
-    same file changes nothing. `given` has the columns that a person named, see `find_columns`.
+    same file changes nothing. `given` has the columns that a person named, see `find_columns`. With `only`, nothing
+    is stored of other videos than these.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
@@ -103,6 +108,8 @@ def import_studio(
     if not reach_by_video:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
         raise LabError(f"none of the {report.rows} videos of {path} has a click-through rate{first}")
+    if only is not None:
+        reach_by_video = {video_id: reach for video_id, reach in reach_by_video.items() if video_id in only}
     report.with_ctr = len(reach_by_video)
     report.video_ids = list(reach_by_video)
     report.shorts = sum(reach.is_short is True for reach in reach_by_video.values())

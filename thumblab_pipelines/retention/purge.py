@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection, select
 
-from thumblab_core.database.tables import experiment_variants, thumbnail_versions, thumbnails, videos
+from thumblab_core.database.pictures import named_pictures
+from thumblab_core.database.tables import videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
@@ -197,10 +198,7 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     new file look old.
     """
     with lab.engine.connect() as connection:
-        named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
-        named |= set(connection.scalars(select(thumbnail_versions.c.sha256)))
-        tested = experiment_variants.c.sha256
-        named |= set(connection.scalars(select(tested).where(tested.is_not(None))))
+        named = named_pictures(connection)
     return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
 
 

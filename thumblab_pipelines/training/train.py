@@ -6,8 +6,8 @@ scores with and without adapters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,15 @@ fitted to. For such candidates, the adapter adds almost nothing to the multiplie
 
 @dataclass(frozen=True)
 class TrainedRanking:
-    """The trained ranker, the epochs of its global model, and the scores of held-out videos."""
+    """The trained ranker, the epochs of its global model, and the scores of held-out videos.
+
+    `deleted_meanwhile` counts the videos that the lab deleted during the training. The ranker holds no vectors of them.
+    """
 
     ranker: TrainedRanker
     history: list[Epoch]
     held: HeldOutScores
+    deleted_meanwhile: int = 0
 
 
 def train(
@@ -57,12 +61,18 @@ def train(
     config: TrainConfig,
     listen: EpochListener = lambda what, epoch: None,
     folders: TrainingFolders = NO_FOLDERS,
+    deleted: Callable[[], Collection[str]] = tuple,
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
     Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
-    of unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is
-    no pair to learn from.
+    of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
+
+    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. It is called when the global
+    models are trained, which takes the longest. The vectors of these videos are then left out of the result: out of the
+    channel adapters, and out of the pictures that tell whether a new picture is familiar.
+
+    Raises `LabError` when there is no pair to learn from.
     """
     corpus, training = Corpus.of(data), Training(config, listen, folders)
     learnt = data.learnt(TRAIN)
@@ -70,7 +80,9 @@ def train(
     others = training.fit_without_folds(corpus)
     unseen = scores_of_unseen_channels(corpus, others)
     score_slope = measure_score_slope(corpus, unseen)
-    adapters, future = adapt(corpus, model, corpus.known, score_slope)
+    gone = deleted()
+    remaining, alive = _without_videos(corpus, gone)
+    adapters, future = adapt(remaining, model, remaining.known, score_slope)
     adapted = np.full(len(corpus.target), np.nan)
     adapted_others = []
     for left_out, other in others:
@@ -93,14 +105,24 @@ def train(
         "epochs_run": len(model.history),
         "channels_adapted": len(adapters),
     }
-    familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
+    familiar = learnt[alive[learnt]]
+    familiarity = Familiarity.of(data.images[familiar], corpus.channel[familiar])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
     one_video = held_out_one_video_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
     held = HeldOutScores(
         future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title, one_video
     )
-    return TrainedRanking(ranker, model.history, held)
+    return TrainedRanking(ranker, model.history, held, int((~alive).sum()))
+
+
+def _without_videos(corpus: Corpus, gone: Collection[str]) -> tuple[Corpus, Flags]:
+    """Return a corpus whose known rows and one-video pairs lack the videos `gone`, and which videos [n] are left."""
+    alive = ~corpus.data.videos.video_id.isin(list(gone)).to_numpy(bool)
+    if alive.all():
+        return corpus, alive
+    data = replace(corpus.data, one_video=corpus.data.one_video.without_videos(gone))
+    return replace(corpus, data=data, known=corpus.known[alive[corpus.known]]), alive
 
 
 @dataclass(frozen=True)

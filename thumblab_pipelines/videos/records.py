@@ -26,7 +26,8 @@ class ChannelRecord:
     """A channel.
 
     `handle` is its @handle in lower case. `subscriber_count` is None if the channel hides it. `refreshed_at` is None if
-    the record does not come from the API.
+    the record does not come from the API. `owner` marks the API key to which a new channel belongs, or is None if it
+    belongs to the lab.
     """
 
     channel_id: str
@@ -36,6 +37,7 @@ class ChannelRecord:
     video_count: int | None = None
     refreshed_at: datetime | None = None
     handle: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Saved:
 
 
 def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> None:
-    """Insert or update the channels. If a field of a record is None, the stored value stays.
+    """Insert or update the channels. If a field of a record is None, the stored value stays. The owner stays always.
 
     A @handle of a record is taken from the channel that had it before.
     """

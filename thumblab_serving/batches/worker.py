@@ -39,7 +39,8 @@ _log = logging.getLogger("thumblab_serving")
 class BatchWorker:
     """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one.
 
-    `on_answer` is called with each answer.
+    `on_answer` is called with each answer. `acts_for` returns the owner whose channels a key may see, of the key to which
+    a batch belongs, see `KeyRing.acts_for`.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class BatchWorker:
         foreground: Foreground,
         webhooks: Webhooks,
         on_answer: Callable[[ScoreAnswer], None],
+        acts_for: Callable[[str], str | None],
     ) -> None:
         self._store = store
         self._scorer = scorer
         self._foreground = foreground
         self._webhooks = webhooks
         self._on_answer = on_answer
+        self._acts_for = acts_for
         self._housekeeper = Housekeeper(store, webhooks)
         self._thread = Repeater("batches", self._round, "batches are not worked on")
         self._stopping = self._thread.stopping
@@ -163,7 +166,9 @@ class BatchWorker:
             return _failed(number, item, error)
         sources = [Source(t.id, base64=t.image_base64, url=t.url, title=t.title) for t in item.thumbnails]
         try:
-            answer = self._scorer.score(sources, item, pace=lambda: self._pace(batch))
+            answer = self._scorer.score(
+                sources, item, pace=lambda: self._pace(batch), owner=self._acts_for(batch.facts.key)
+            )
         except (InterruptedScoringError, NotReadyError, DamagedError):
             raise
         except LabError as error:

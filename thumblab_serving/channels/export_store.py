@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
-
-from thumblab_core.channel_imports.import_folder import EXPORTS, IMPORTS, ImportFolder, is_import_id
+from thumblab_core.channel_imports.import_folder import (
+    EXPORTS,
+    FACTS,
+    IMPORTS,
+    ImportFacts,
+    ImportFolder,
+    is_import_id,
+)
 from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
@@ -33,7 +38,6 @@ _LONGEST_WAIT = timedelta(hours=12)
 _LONGEST_SILENCE = timedelta(hours=3)
 """An import whose report did not change for this time has ended. Dagster ends its run after two hours."""
 
-_FACTS = "facts.json"
 _ABANDONED_S = 3600.0
 """Age in seconds at which the folder of an import that was never completely stored is deleted."""
 
@@ -42,18 +46,6 @@ _MOST_NAME_BYTES = 200
 
 class TooManyImportsError(LabError):
     """The error for an import that is not stored, because too many are kept already."""
-
-
-@dataclass(frozen=True)
-class ImportFacts:
-    """What is known about an import when it is stored. `owner` marks what belongs to the API key that sent it."""
-
-    created_at: AwareDatetime
-    owner: str
-    files: list[str]
-
-
-_FACTS_FORM = TypeAdapter(ImportFacts)
 
 
 @dataclass(frozen=True)
@@ -91,10 +83,12 @@ class ExportStore:
         self._data_dir = settings.data_dir
         self._root = settings.data_dir / IMPORTS
 
-    def add(self, exports: Sequence[tuple[str | None, bytes]], owner: str) -> tuple[StoredImport, list[str]]:
+    def add(
+        self, exports: Sequence[tuple[str | None, bytes]], owner: str, by_lab: bool = False
+    ) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths begin at the data folder. `owner` marks what belongs to the key that sent the exports. Raises
+        The paths begin at the data folder. `owner` and `by_lab` say whose exports they are, see `ImportFacts`. Raises
         `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,11 +99,9 @@ class ExportStore:
             folder.path.mkdir(mode=0o700)
             try:
                 paths = [_write(folder, place, name, data) for place, (name, data) in enumerate(exports)]
-                facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths])
+                facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths], by_lab)
                 # The facts come last and as a whole, because `sweep` deletes a folder whose facts cannot be read.
-                new = folder.path / f"{_FACTS}.new"
-                new.write_bytes(_FACTS_FORM.dump_json(facts))
-                new.replace(folder.path / _FACTS)
+                folder.write_facts(facts)
             except OSError:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
@@ -120,9 +112,7 @@ class ExportStore:
         if not is_import_id(import_id):
             return None
         folder = ImportFolder(self._data_dir, import_id)
-        try:
-            facts = _FACTS_FORM.validate_json((folder.path / _FACTS).read_bytes())
-        except (OSError, ValidationError):
+        if (facts := folder.facts()) is None:
             return None
         stored = StoredImport(folder, facts)
         return stored if datetime.now(UTC) < stored.expires_at else None
@@ -142,7 +132,7 @@ class ExportStore:
         for path in self._root.iterdir() if self._root.is_dir() else ():
             stored = self.find(path.name)
             with suppress(FileNotFoundError):
-                if stored is None and ((path / _FACTS).is_file() or age(path) > _ABANDONED_S):
+                if stored is None and ((path / FACTS).is_file() or age(path) > _ABANDONED_S):
                     shutil.rmtree(path, ignore_errors=True)
                 elif stored is not None and stored.has_ended:
                     stored.folder.delete_exports()

@@ -22,6 +22,10 @@ class NotStoredError(LabError):
     transient = True
 
 
+class NotYourChannelError(LabError):
+    """The error that is raised if an API key may not change the experiments of a channel."""
+
+
 class StoredExperiments:
     """The object with which the service stores and lists the lab's experiments.
 
@@ -34,22 +38,27 @@ class StoredExperiments:
         self._intake = intake
         self._images = images
 
-    def add(self, given: GivenExperiment[Source]) -> tuple[StoredExperiment, str]:
+    def add(self, given: GivenExperiment[Source], owner: str | None) -> tuple[StoredExperiment, str]:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
+
+        `owner` marks the API key of the request, see `thumblab_core.database.channels.Channel.belongs_to`. Raises
+        `NotYourChannelError` if the channel does not belong to it.
 
         Returns what is now stored, and the state `new`, `changed` or `unchanged`. Stores nothing and raises `RuleError`
         if the experiment breaks a rule, or if its channel or a picture cannot be used. Raises `NotStoredError` if a
         picture cannot be written. All facts are checked before a picture is fetched or decoded.
         """
         checked = check_rules(given)
-        channel_id = self._database.read(lambda connection: _channel_of(connection, given))
+        channel_id = self._database.read(lambda connection: _channel_of(connection, given, owner))
         pictures = self._read([variant.picture for variant in given.variants])
         experiment = checked.with_pictures(channel_id, [None if data is None else digest(data) for data in pictures])
         self._put(pictures)
         return self._database.write(lambda connection: _save(connection, experiment))
 
-    def page(self, channel: str | None, after: Place | None, limit: int) -> list[StoredExperiment]:
-        """Return one page of the list of all experiments, at most `limit` of them.
+    def page(self, channel: str | None, after: Place | None, limit: int, owner: str | None) -> list[StoredExperiment]:
+        """Return one page of the list of all experiments that `owner` may see, at most `limit` of them.
+
+        Experiments of channels that belong to another API key are left out.
 
         The list has the newest experiment first. The page begins after the place `after` in the list, or with the
         newest experiment if `after` is None. With `channel`, the list has only the experiments of this channel. Raises
@@ -60,7 +69,7 @@ class StoredExperiments:
 
         def read(connection: "Connection") -> list[StoredExperiment]:
             channel_id = None if channel is None else _channel_id(connection, channel)
-            return read_experiments(connection, channel_id, after, limit)
+            return read_experiments(connection, channel_id, after, limit, owner)
 
         return self._database.read(read)
 
@@ -98,14 +107,21 @@ def _field_of(position: int, source: Source | None) -> str:
     return f"pictures.{position}"
 
 
-def _channel_of(connection: "Connection", given: GivenExperiment[Source]) -> str:
-    """Return the id of the channel of an experiment.
+def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner: str | None) -> str:
+    """Return the id of the channel of an experiment. Raises `NotYourChannelError` if `owner` may not change it.
 
     Raises `RuleError` if `_channel_id` does not accept the channel, or if the video belongs to another channel.
     """
+    from thumblab_core.database.channels import channel_of_id
     from thumblab_core.experiments.store import require_video
 
     channel_id = _channel_id(connection, given.channel)
+    channel = channel_of_id(connection, channel_id)
+    if owner is not None and (channel is None or not channel.belongs_to(owner)):
+        raise NotYourChannelError(
+            f"the channel {channel_id} does not belong to this key; add your channel from its exports first, or ask the "
+            "lab's owner to store the experiment with `thumblab experiment add`"
+        )
     require_video(connection, given.video_id, channel_id)
     return channel_id
 

@@ -35,6 +35,14 @@ class Grant:
     scopes: tuple[Scope, ...]
     requests_per_minute: int | None
 
+    @property
+    def acts_for(self) -> str | None:
+        """The owner whose channels the key may change, see `thumblab_core.database.channels.Channel.belongs_to`.
+
+        None stands for the lab: a key with the scope `admin` may change all channels.
+        """
+        return None if "admin" in self.scopes else self.owner
+
 
 class KeyRing:
     """All keys that the service accepts: the lab's own key and the named keys. Threads may share a key ring.
@@ -73,6 +81,10 @@ class KeyRing:
         if owner == OWN_KEY or self.failure() is not None:
             return False
         return all(grant.owner != owner for grant in self._grants())
+
+    def acts_for(self, owner: str) -> str | None:
+        """Return `Grant.acts_for` of the key to which something belongs. A key that is not known acts for itself."""
+        return next((grant.acts_for for grant in self._grants() if grant.owner == owner), owner)
 
     def failure(self) -> str | None:
         """Return a sentence about the key file that cannot be read now. Return None if all files can be read.

@@ -39,8 +39,8 @@ class AdapterChoice:
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
     the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
     nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, if it was measured.
-    `title` is the title of the channel, if it is known.
-    `trained_on` says whether the model was trained on videos of the channel.
+    `title` is the title of the channel, if it is known. `trained_on` says whether the model was trained on videos of the
+    channel.
     """
 
     channel_id: str
@@ -91,7 +91,9 @@ class ServedAdapters:
             fault = added.about.fault(model.release_id)
             if fault is None:
                 trained_on = isinstance(self._load_own(channel_id, model), Adapter)
-                return AdapterChoice(channel_id, added.adapter, added.release_id, None, added.own_past, trained_on)
+                return AdapterChoice(
+                    channel_id, added.adapter, added.release_id, own_past=added.own_past, trained_on=trained_on
+                )
             reason = f"the added channel adapter of {channel_id} is not used, because {fault}; {again}"
         return self._choose_own(channel_id, model, reason)
 

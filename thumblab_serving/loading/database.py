@@ -41,6 +41,10 @@ class NoDatabaseError(LabError):
     transient = True
 
 
+class NewerDatabaseError(Exception):
+    """The error inside this module if a newer version of the lab has changed the tables of the database."""
+
+
 class ServiceDatabase:
     """The access of the service to the lab's database. Statements run in separate threads. `close` ends these threads.
 
@@ -53,6 +57,7 @@ class ServiceDatabase:
         self._settings = settings
         self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._engines: dict[str, Engine] = {}
+        self._known: set[Engine] = set()
         self._making_engine = threading.Lock()
         self._asked = False
         self._failure: str | None = None
@@ -119,9 +124,11 @@ class ServiceDatabase:
         if url is None:
             raise self._not_there("the database does not run")
         self._asked = True
-        running = self._threads.submit(lambda: work(self._engine(url)))
+        running = self._threads.submit(lambda: work(self._checked(self._engine(url))))
         try:
             result = running.result(_PATIENCE)
+        except NewerDatabaseError as error:
+            raise self._failed(str(error)) from None
         except LabError:
             self._failure = None  # The database answered, and `work` refused what it was given.
             raise
@@ -158,6 +165,23 @@ class ServiceDatabase:
                     url, pool_size=_THREADS, pool_pre_ping=True, pool_timeout=_PATIENCE, connect_args=timeouts
                 )
             return self._engines[url]
+
+    def _checked(self, engine: "Engine") -> "Engine":
+        """Return the engine of a database whose tables this version of the service knows, or may know.
+
+        A newer version of the lab may have changed them in any way, so such a database counts as one that cannot answer.
+        """
+        from thumblab_core.database.revisions import refuse_newer
+
+        if engine not in self._known:
+            with engine.begin() as connection:
+                limit_statements(connection)
+                try:
+                    refuse_newer(connection)
+                except LabError as error:
+                    raise NewerDatabaseError(str(error)) from None
+            self._known.add(engine)
+        return engine
 
 
 def limit_statements(connection: "Connection", read_only: bool = True) -> None:

@@ -51,6 +51,8 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
 
     The lab's Dagster must run. The exports are deleted when the import has ended. The same exports may be sent again:
     what is known already stays as it is.
+
+    A channel belongs to the key that it came in with. A key without the scope `admin` changes only its own channels.
     """
     store: ExportStore = request.app.state.channel_exports
     admission: Admission = request.app.state.channels_admission
@@ -59,7 +61,7 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     try:
         async with admission.admit():
             form, exports = await channel_submission.read(request)
-            stored, files = await _run(request, lambda: store.add(exports, grant.owner))
+            stored, files = await _run(request, lambda: store.add(exports, grant.owner, grant.acts_for is None))
     except TooManyImportsError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), {"Retry-After": _RETRY_S}) from None
     except OSError as error:
@@ -72,7 +74,7 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
         await _run(request, lambda: store.remove(stored))
         raise
     response.headers["Location"] = f"/v1/channels/runs/{stored.folder.import_id}"
-    return await describe(stored, runs, followed[0].run_id)
+    return _shown(await describe(stored, runs, followed[0].run_id), grant)
 
 
 @router.get(
@@ -106,7 +108,7 @@ async def state(request: Request) -> ChannelImportOut:
     if stored is None or stored.facts.owner != grant.owner:
         detail = "this API key has no such import; the report on an import is deleted a day after the exports were sent"
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-import", detail)
-    return await describe(stored, runs)
+    return _shown(await describe(stored, runs), grant)
 
 
 @router.get(
@@ -119,6 +121,11 @@ async def channels(request: Request) -> ChannelsOut:
     """Every key with the scope `score` sees all of them, because it may score for all of them."""
     store: ReleaseStore = request.app.state.channel_releases
     return ChannelsOut(channels=await _run(request, lambda: added_channels(store)))
+
+
+def _shown(described: ChannelImportOut, grant: Grant) -> ChannelImportOut:
+    """Return an import as the key may see it. Only the scope `admin` shows where Dagster is, as in `GET /v1/lab`."""
+    return described if "admin" in grant.scopes else described.model_copy(update={"run_url": None})
 
 
 async def _run(request: Request, work: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -10,13 +11,14 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.rules import RuleError
-from thumblab_serving.experiments.stored_experiments import NotStoredError, StoredExperiments
+from thumblab_serving.experiments.stored_experiments import NotStoredError, NotYourChannelError, StoredExperiments
 from thumblab_serving.http import experiment_submission
 from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.http.received import invalid
+from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.schemas.experiments import (
     ExperimentQuery,
@@ -61,13 +63,14 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     titles.
 
     An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
-    the old ones. So a request may be repeated.
+    the old ones. So a request may be repeated. A key without the scope `admin` stores experiments of its own channels.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     admission: Admission = request.app.state.experiments_admission
+    grant: Grant = request.state.grant
     async with admission.admit():
         given = await experiment_submission.read(request)
-        stored, state = await _run(request, "storing", lambda: stored_experiments.add(given))
+        stored, state = await _run(request, "storing", lambda: stored_experiments.add(given, grant.acts_for))
     response.status_code = HTTPStatus.CREATED if state == "new" else HTTPStatus.OK
     return StoredExperimentOut.model_validate(facts_of(stored) | {"state": state})
 
@@ -83,14 +86,17 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
 async def page(request: Request) -> ExperimentsOut:
     """Return a page of the experiments. `next_cursor` leads to the next page.
 
-    The experiments are sorted by their first day. Experiments that are stored between two requests do not shift the
+    A key without the scope `admin` does not see the experiments of channels that belong to another key. The experiments
+    are sorted by their first day. Experiments that are stored between two requests do not shift the
     pages.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
+    grant: Grant = request.state.grant
     query = query_of(request, ExperimentQuery)
     after = None if query.cursor is None else place_of(query.cursor)
     # One more experiment is read than the page shows. If this experiment exists, there is another page.
-    stored = await _run(request, "listing", lambda: stored_experiments.page(query.channel_id, after, query.limit + 1))
+    read = partial(stored_experiments.page, query.channel_id, after, query.limit + 1, grant.acts_for)
+    stored = await _run(request, "listing", read)
     return page_of(stored, query.limit)
 
 
@@ -110,6 +116,8 @@ async def _run(request: Request, queue: str, work: Callable[[], T]) -> T:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
     except RuleError as error:
         raise invalid(f"{_field(error.field)}: {error}") from None
+    except NotYourChannelError as error:
+        raise Problem(HTTPStatus.FORBIDDEN, "not-your-channel", str(error)) from None
     except NotStoredError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", str(error), {"Retry-After": "60"}) from None
     except LabError as error:

@@ -1,5 +1,6 @@
 """The route `POST /v1/score`."""
 
+from functools import partial
 from http import HTTPStatus
 
 from anyio import CapacityLimiter, to_thread
@@ -11,6 +12,7 @@ from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.scoring.scorer import Scorer
@@ -46,12 +48,14 @@ async def score(request: Request) -> ScoreAnswer:
     metrics: Metrics = request.app.state.metrics
     limiter: CapacityLimiter = request.app.state.limiter
     admission: Admission = request.app.state.admission
+    grant: Grant = request.state.grant
     foreground: Foreground = request.app.state.foreground
     async with admission.admit():
         form, sources = await submission.read(request)
+        score_for_key = partial(scorer.score, owner=grant.acts_for)
         try:
             with foreground.request():  # Batches wait until this request is answered.
-                answer = await to_thread.run_sync(scorer.score, sources, form, True, limiter=limiter)
+                answer = await to_thread.run_sync(score_for_key, sources, form, True, limiter=limiter)
         except NotReadyError as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     for of_niche in (answer, *answer.other_niches):

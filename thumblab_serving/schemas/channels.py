@@ -14,7 +14,7 @@ from thumblab_core.channel_imports.report import (
     Need,
     OwnPastSkill,
 )
-from thumblab_core.given_text import visible
+from thumblab_core.given_text import has_hidden, visible
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.request import CHANNEL_PATTERN
 from thumblab_serving.schemas.strict import StrictModel
@@ -37,13 +37,26 @@ _Text = Annotated[
 ]
 
 
+def _has_nothing_hidden(text: str) -> str:
+    if has_hidden(text):
+        raise ValueError("it has characters that are invisible or change the direction of text")
+    return text
+
+
+_Name = Annotated[_Text, AfterValidator(_has_nothing_hidden)]
+
+
 class ExportsForm(StrictModel):
     """The fields of a request that adds a channel, except its files."""
 
     sent_beside: ClassVar[tuple[str, ...]] = ("exports",)
 
-    name: _Text | None = Field(
-        default=None, description="The title or the id of the channel. Default: the name in the name of a file."
+    name: _Name | None = Field(
+        default=None,
+        description=(
+            "The title of the channel, or the id of one that the key may change. A title has no invisible characters, is no "
+            "id and does not begin with @. Default: the name in the name of a file."
+        ),
     )
     niche: Niche | None = Field(
         default=None, description="The niche of the channel. It is needed if the lab has no video of the channel."
@@ -62,7 +75,9 @@ class ChannelImportOut(StrictModel):
     created_at: datetime
     expires_at: datetime = Field(description="When this report is deleted. The channel and its adapter stay.")
     files: list[str] = Field(description="The names of the exports.")
-    run_url: str | None = Field(description="The page of the run in Dagster, if its address is known.")
+    run_url: str | None = Field(
+        description="The page of the run in Dagster, if its address is known. Null for keys without the scope `admin`."
+    )
     steps: list[ImportStep] = Field(description="The steps that were begun, in their order, with their progress.")
     notes: list[str] = Field(description="What happened, such as the training of a first model.")
     imported: ImportedVideos | None = Field(description="Null until the videos are imported.")

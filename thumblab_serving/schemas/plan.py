@@ -30,8 +30,14 @@ class PlanOut(StrictModel):
     click_through_rate: float = Field(gt=0, lt=1, description="The rate on which the number of impressions is based.")
     click_through_rate_of: Literal["channel", "assumed"] = Field(
         description=(
-            "`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: the lab knows "
-            "fewer than 1,000 impressions of the channel, or the request names no channel."
+            "`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: a usual rate of "
+            "YouTube; `assumed_because` says why."
+        )
+    )
+    assumed_because: str | None = Field(
+        description=(
+            "Why the rate is assumed: the request names no channel, the lab knows fewer than 1,000 impressions of the "
+            "channel, or the channel does not belong to the API key. Null if the rate is that of the channel."
         )
     )
     lift: float = Field(description="The smallest relative difference of two rates that the test is to find.")

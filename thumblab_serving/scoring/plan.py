@@ -20,25 +20,37 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
     from thumblab_core.experiments.usual_ctr import UsualCtr
+
+_NO_CHANNEL = "the request names no channel"
+_FEW_IMPRESSIONS = "the lab knows fewer than 1,000 impressions of the channel"
+_PRIVATE = "the click-through rates of a channel are used only for the API key to which the channel belongs"
 
 
 def plan_test(
-    pictures: Mapping[str, ExaminedPicture], ranking: Ranking, channel_id: str | None, database: ServiceDatabase
+    pictures: Mapping[str, ExaminedPicture],
+    ranking: Ranking,
+    channel_id: str | None,
+    owner: str | None,
+    database: ServiceDatabase,
 ) -> PlanOut | None:
     """Return the plan of a test of two of the pictures.
 
-    If the request names a channel, the plan is based on the channel's usual click-through rate. Return None if there
-    are fewer than two pictures, or if the database must be asked for this rate and cannot answer. Also return None if
-    the rate is so high that a rate better by `LIFT` would be 100 % or more.
+    If the request names a channel that belongs to `owner` (see `Channel.belongs_to`), the plan is based on the channel's
+    usual click-through rate. This rate is private. Return None if there are fewer than two pictures, or if the database
+    must be asked for this rate and cannot answer. Also return None if the rate is so high that a rate better by `LIFT`
+    would be 100 % or more.
     """
     if len(pictures) < 2:
         return None
     try:
-        usual = None if channel_id is None else _usual_ctr(database, channel_id)
+        usual = _NO_CHANNEL if channel_id is None else _usual_ctr(database, channel_id, owner)
     except NoDatabaseError:
         return None
-    rate = ASSUMED_CTR if usual is None else usual.ctr
+    reason = usual if isinstance(usual, str) else None
+    rate = ASSUMED_CTR if isinstance(usual, str) else usual.ctr
     if rate * (1 + LIFT) >= 1:
         return None
     names = list(pictures)
@@ -47,7 +59,8 @@ def plan_test(
     pair = pair_to_test(strengths, 1.0, alike)
     return PlanOut(
         click_through_rate=rate,
-        click_through_rate_of="assumed" if usual is None else "channel",
+        click_through_rate_of="channel" if reason is None else "assumed",
+        assumed_because=reason,
         lift=LIFT,
         power=POWER,
         alpha=ALPHA,
@@ -67,7 +80,15 @@ def plan_test(
     )
 
 
-def _usual_ctr(database: ServiceDatabase, channel_id: str) -> "UsualCtr | None":
+def _usual_ctr(database: ServiceDatabase, channel_id: str, owner: str | None) -> "UsualCtr | str":
+    """Return the usual rate of a channel, or a sentence that says why it is not used."""
+    from thumblab_core.database.channels import channel_of_id
     from thumblab_core.experiments.usual_ctr import usual_ctr
 
-    return database.read(lambda connection: usual_ctr(connection, channel_id))
+    def read(connection: "Connection") -> "UsualCtr | str":
+        channel = channel_of_id(connection, channel_id)
+        if channel is not None and not channel.belongs_to(owner):
+            return _PRIVATE
+        return usual_ctr(connection, channel_id) or _FEW_IMPRESSIONS
+
+    return database.read(read)

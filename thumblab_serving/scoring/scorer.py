@@ -170,9 +170,18 @@ class Scorer:
                 self._rehearsing.release()
 
     def score(
-        self, sources: Sequence[Source], form: ScoreForm, keep: bool = False, pace: Callable[[], None] | None = None
+        self,
+        sources: Sequence[Source],
+        form: ScoreForm,
+        keep: bool = False,
+        pace: Callable[[], None] | None = None,
+        *,
+        owner: str | None,
     ) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
+
+        `owner` marks the API key of the request. Private figures of a channel are used only if the channel belongs to
+        this owner (see `thumblab_core.database.channels.Channel.belongs_to`). None: the lab itself asks.
 
         With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Of
         several niches, only the answer for the first is kept. Nothing is kept of requests with several titles.
@@ -186,7 +195,7 @@ class Scorer:
         if form.channel_id is not None:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
         try:
-            answer = self._answers(sources, form, keep, pace)
+            answer = self._answers(sources, form, keep, pace, owner)
         except (NotReadyError, InterruptedScoringError):
             raise
         except Exception:
@@ -197,7 +206,12 @@ class Scorer:
         return answer
 
     def _answers(
-        self, sources: Sequence[Source], form: ScoreForm, keep: bool, pace: Callable[[], None] | None
+        self,
+        sources: Sequence[Source],
+        form: ScoreForm,
+        keep: bool,
+        pace: Callable[[], None] | None,
+        owner: str | None,
     ) -> ScoreAnswer:
         """Do what `score` does, without the canary."""
         first = self.releases.resolve(form.niches[0])
@@ -215,7 +229,7 @@ class Scorer:
             if fingerprints not in examined:  # Niches usually have the same encoders, so pictures are examined once.
                 examined[fingerprints] = self._examine(sources, form, encoders, (fingerprints, pace))
             similarity = choose_similarity(niche, releases, self.stored_libraries, meter_version)
-            asked = _Asked(form, examined[fingerprints], _titles(sources, form, encoders))
+            asked = _Asked(form, examined[fingerprints], _titles(sources, form, encoders), owner)
             answers.append(self._answer(niche, releases, asked, similarity))
         answer, pictures = answers[0], _readable(examined[_fingerprints(first)])
         has_one_title = answer.packages is None and answer.question == ONE_TITLE
@@ -259,7 +273,7 @@ class Scorer:
         answer = compose_answer(titled, query, releases, ranking, placements)
         added: dict[str, object] = {}
         if query.question == ONE_TITLE:
-            added["test_plan"] = plan_test(pictures, ranking, form.channel_id, self.database)
+            added["test_plan"] = plan_test(pictures, ranking, form.channel_id, asked.owner, self.database)
         if len(form.all_titles) > 1:
             packages = rank_packages(pictures, look_alikes, asked.titles, query, ranker)
             doubts = skill_doubts(ranker, channel, PACKAGE) if pictures else []
@@ -288,7 +302,7 @@ class Scorer:
         niche = next((niche for niche, slot in slots.items() if slot.loaded), next(iter(slots)))
         # There is one picture for each examining thread, so that each thread loads what it needs.
         sources = [Source(str(number), data=drawn_thumbnail()) for number in range(EXAMINING)]
-        answer = self._answers(sources, ScoreForm(title="warm", category=niche), keep=False, pace=None)
+        answer = self._answers(sources, ScoreForm(title="warm", category=niche), keep=False, pace=None, owner=None)
         for thumbnail in answer.thumbnails:
             if thumbnail.error is not None:
                 raise LabError(thumbnail.error)
@@ -296,11 +310,12 @@ class Scorer:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks: its fields, its examined pictures and its titles."""
+    """What a request asks: its fields, its examined pictures, its titles, and the owner of its key (see `score`)."""
 
     form: ScoreForm
     candidates: Sequence[Candidate]
     titles: GridTitles
+    owner: str | None
 
 
 def _fingerprints(releases: Resolved) -> tuple[str, ...]:

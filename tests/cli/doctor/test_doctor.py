@@ -1,5 +1,6 @@
 """Test that `thumblab doctor` finds each of many planted faults in a real small lab, and nothing in a healthy one."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -105,6 +106,24 @@ def test_a_port_that_another_program_has_is_an_error_only_if_it_cannot_move(pati
         (patient.folder / "mlflow-port").write_text(str(port))
         (kept,) = faults(patient, "servers")["servers"]
         assert "give mlflow another port with --mlflow-port" in kept.what
+
+
+def test_a_package_that_is_missing_or_old_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+    changed = {"httpx": "0.1", "mlflow": None}
+
+    def version(package: str) -> str:
+        found = changed.get(package, real(package))
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return found
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (finding,) = faults(patient, "python")["python"]
+    assert "httpx 0.1 (needed: >=0.28), mlflow (missing)" in finding.what
+    changed |= {"dagster": None, "httpx": real("httpx")}
+    (result,) = examine(patient.examined, [CHECKS[0]])
+    assert "installed without thumblab[pipelines]" in result.findings[0].what, "a server may need the service alone"
 
 
 def test_servers_that_do_not_answer_are_named(patient: Patient) -> None:

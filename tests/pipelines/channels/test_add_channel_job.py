@@ -1,6 +1,7 @@
 """Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report that it writes."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,12 +9,13 @@ import dagster as dg
 import pytest
 from owner_exports import COLUMNS, NAME, Owner, write
 
-from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
+from thumblab_core.channel_imports.import_folder import EXPORTS, FACTS, ImportFacts, ImportFolder
 from thumblab_core.channel_imports.report import ColumnName, ImportReport
 from thumblab_core.errors import LabError
+from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.channels.add import list_channels
-from thumblab_pipelines.channels.from_export import GivenExports
+from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
@@ -40,12 +42,19 @@ def run(owner: Owner, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(LabResource, "open", lambda _: owner.lab)
 
     def execute(
-        rows: Sequence[Sequence[str]], file: str = NAME, header: Sequence[str] = COLUMNS, **given: Any
+        rows: Sequence[Sequence[str]],
+        file: str = NAME,
+        header: Sequence[str] = COLUMNS,
+        owner_of_key: str = OWN_KEY,
+        **given: Any,
     ) -> tuple[dg.ExecuteInProcessResult, ImportReport]:
         folder = ImportFolder(owner.lab.settings.data_dir, IMPORT_ID)
         place = folder.path / EXPORTS / "0"
         place.mkdir(parents=True, exist_ok=True)
         path = write(place / file, rows, header).relative_to(owner.lab.settings.data_dir)
+        folder.write_facts(ImportFacts(datetime.now(UTC), owner_of_key, [file], by_lab=owner_of_key == OWN_KEY))
+        if not owner_of_key:
+            (folder.path / FACTS).unlink()
         config = {"files": [str(path)], "niche": "tech", "import_id": IMPORT_ID} | given
         result = definitions.resolve_job_def("add_channel").execute_in_process(
             run_config={"ops": {"add_exported_channel": {"config": config}}},
@@ -123,6 +132,26 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
     assert report.imported is not None
     assert report.imported.library_needs == 14, "six videos are too few for a library"
     assert owner.lab.releases.serving.current_id(INDEX, "tech") is None
+
+
+def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Run, owner: Owner) -> None:
+    """The service has written the owner into the folder of the import. The config of the run has none."""
+    _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
+    assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
+    before = list_channels(owner.lab)
+    (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()  # The next import is another.
+    result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
+    assert (result.success, report.state, report.imported) == (False, "failed", None)
+    assert report.reason == (
+        "6 of the 6 videos of the exports belong to channels of others ('Alice cooks'), which this key may not change, so "
+        "nothing is imported; ask the lab's owner to import the exports with `thumblab channel add`, or to give you the "
+        "channel with `thumblab channel give`"
+    )
+    assert stored(owner) == []
+    assert list_channels(owner.lab) == before
+    result, report = run(owner.rows(6), owner_of_key="")
+    assert not result.success
+    assert "the exports of this import are not there any more" in str(report.reason)
 
 
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(

@@ -12,8 +12,8 @@ from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_pipelines.channels.add import list_channels
+from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import (
-    GivenExports,
     ImportedExports,
     add_imported_channel,
     import_exports,

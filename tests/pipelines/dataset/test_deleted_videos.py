@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from planted_catalogue import RED, plant
 from sqlalchemy import select, text, update
 
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
-from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset import retained_pairs
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import Dataset, load_dataset, with_vectors_of
@@ -26,7 +24,6 @@ from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.dataset.retained_pairs import SUCCEEDED, named_pairs
 from thumblab_pipelines.dataset.snapshot import FILE, Snapshot
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
-from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import _published, build_model
 from thumblab_pipelines.models.promotion import promote_newest
@@ -36,28 +33,6 @@ from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.videos.deletion import delete_videos
 
 QUICK = TrainConfig(epochs=1)
-
-
-@pytest.fixture(scope="module")
-def imported(
-    open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory
-) -> Lab:
-    lab = open_lab(releases_kept=2)
-    folder = tmp_path_factory.mktemp("catalogue")
-    plant(folder, drawn, {f"channel {n}": RED for n in range(8)}, 32)
-    import_catalogue(lab, folder)
-    embed(lab, "tech")
-    return lab
-
-
-@pytest.fixture
-def lab(imported: Lab, copied_database: Callable[[str], str], open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    from pydantic import SecretStr
-
-    imported.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.
-    assert imported.settings.database_url is not None
-    database = SecretStr(copied_database(imported.settings.database_url.get_secret_value()))
-    return open_lab(beside=imported, data_dir=tmp_path, database_url=database)
 
 
 def videos_of(release: Release) -> pd.DataFrame:

@@ -16,10 +16,11 @@ from dagster._grpc.impl import get_external_sensor_execution
 from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
+from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings, settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
-from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 
 
 @contextmanager
@@ -121,3 +122,43 @@ def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_list
     resource = LabResource.in_this_process(chosen, lambda *report: reports.append(report))
     assert job.execute_in_process(resources={"lab": resource}).output_for_node("step") == str(tmp_path)
     assert reports == [("encoding", 1, 2)]
+
+
+def test_a_run_closes_its_idle_connections_at_its_end_and_a_relative_data_folder_is_refused(
+    migrated_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", migrated_database())
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    pooled = []
+
+    @dg.op
+    def step(lab: LabResource) -> None:
+        with lab.open().engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        pooled.append(lab.open().engine.pool)
+
+    @dg.job
+    def job() -> None:
+        step()
+
+    assert job.execute_in_process(resources={"lab": LabResource()}).success
+    assert pooled[0].checkedin() == 1
+    assert LabResource().open().engine.pool.checkedin() == 0
+    with pytest.raises(LabError, match="data_dir is 'lab'; give the whole path"):
+        job.execute_in_process(resources={"lab": LabResource(data_dir="lab")})
+
+
+def test_a_sensor_whose_lab_cannot_be_opened_skips_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    repository = defs().get_repository_def()
+    for name in ("index_rebuilds", "champion_moved"):
+        context = dg.build_sensor_context(repository_def=repository, resources={"mlflow": MlflowResource()})
+        with context:
+            skipped = repository.get_sensor_def(name).evaluate_tick(context).skip_message
+        assert skipped is not None
+        assert "The database does not answer" in skipped

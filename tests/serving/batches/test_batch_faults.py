@@ -158,7 +158,7 @@ def test_an_interrupted_item_raises_no_alarm(own, draw, item):
     before = scorer.canary.checks, scorer.canary.state
     form = request_of(item(1)).items[0]
     with pytest.raises(InterruptedScoringError):
-        scorer.score([Source("a", data=draw(1))], form, pace=interrupt)
+        scorer.score([Source("a", data=draw(1))], form, pace=interrupt, owner=None)
     assert (scorer.canary.checks, scorer.canary.state) == before
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 
-from thumblab_core.keys.named_keys import OWN_KEY
+from thumblab_core.keys.named_keys import OWN_KEY, NamedKeys
 from thumblab_core.settings import Settings
 from thumblab_serving.channels.export_store import ExportStore
 from thumblab_serving.channels.followed_imports import TAG, describe
@@ -147,3 +147,18 @@ def test_an_import_has_not_failed_before_dagster_has_decided_not_to_try_its_run_
 def test_an_import_has_failed_if_dagster_never_decides(ask, failed_import):
     stored, _ = failed_import("another key", time.time() - 3600)
     assert ask(lambda runs: describe(stored, runs)).state == "failed"
+
+
+def test_only_a_key_with_the_scope_admin_sees_where_dagster_is(settings, run, failed_import):
+    keys = NamedKeys(settings)
+    scopes = {"editor": ["score"], "boss": ["score", "admin"]}
+    key_of = {name: keys.add(name, of_key) for name, of_key in scopes.items()}
+    owner_of = {key.name: key.owner for key in keys.all()}
+    shown = {}
+    with run(settings.model_copy(update={"image_encoder": "builtin"}), wait=False) as service:
+        for name, key in key_of.items():
+            stored, _ = failed_import(owner_of[name], time.time())
+            path = f"{service.url}/v1/channels/runs/{stored.folder.import_id}"
+            shown[name] = httpx.get(path, headers={"X-API-Key": key}, trust_env=False).json()["run_url"]
+    assert shown["editor"] is None
+    assert shown["boss"].startswith(f"{settings.dagster_url}/runs/")

@@ -3,20 +3,22 @@
 The plan says how many impressions an experiment with two candidates needs, and which two candidates to test.
 """
 
+import base64
 import io
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from leaks import SECRETS
 from PIL import Image
-from sqlalchemy import Engine, create_engine, insert
+from sqlalchemy import Engine, create_engine, insert, update
 
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.experiments.planning import impressions_per_variant
+from thumblab_core.keys.named_keys import NamedKeys
 
 CHANNEL = "UC" + "a" * 22
 Draw = Callable[..., bytes]
@@ -84,22 +86,63 @@ def put_reach(engine: Engine, ctr: float, impressions: int) -> None:
         connection.execute(insert(video_reach).values(impressions=impressions, click_through_rate=ctr, **reach))
 
 
-def test_the_plan_uses_the_usual_rate_of_the_channel(
-    new_lab: Any, run: Any, draw: Draw, migrated_database: Callable[[], str]
-) -> None:
+@pytest.fixture(scope="module")
+def rated(
+    lab_at: Any, run: Any, migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A running service whose database has a channel with a usual rate of 8 %. `engine` connects to the database."""
     url = migrated_database()
     engine = create_engine(url)
     put_reach(engine, 0.08, 5_000)
-    engine.dispose()
-    lab = new_lab(database_url=url)
+    lab = lab_at(tmp_path_factory.mktemp("rated"), database_url=url)
     lab.promote(lab.model())
     lab.promote(lab.index())
     with run(lab.settings) as service:
-        plan = service.score(draw(1), draw(2), channel_id=CHANNEL)["test_plan"]
-        assert (plan["click_through_rate"], plan["click_through_rate_of"]) == (pytest.approx(0.08), "channel")
-        assert plan["impressions_per_variant"] == impressions_per_variant(plan["click_through_rate"], 0.1)
-        other = service.score(draw(1), draw(2), channel_id="UC" + "b" * 22)["test_plan"]
-        assert (other["click_through_rate"], other["click_through_rate_of"]) == (0.05, "assumed")
+        service.engine = engine
+        yield service
+    engine.dispose()
+
+
+def test_the_plan_uses_the_usual_rate_of_the_channel(rated: Any, draw: Draw) -> None:
+    plan = rated.score(draw(1), draw(2), channel_id=CHANNEL)["test_plan"]
+    assert (plan["click_through_rate"], plan["click_through_rate_of"]) == (pytest.approx(0.08), "channel")
+    assert plan["assumed_because"] is None
+    assert plan["impressions_per_variant"] == impressions_per_variant(plan["click_through_rate"], 0.1)
+    other = rated.score(draw(1), draw(2), channel_id="UC" + "b" * 22)["test_plan"]
+    assert (other["click_through_rate"], other["click_through_rate_of"]) == (0.05, "assumed")
+    assert other["assumed_because"] == "the lab knows fewer than 1,000 impressions of the channel"
+    assert rated.score(draw(1), draw(2))["test_plan"]["assumed_because"] == "the request names no channel"
+
+
+def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_channel_belongs(
+    rated: Any, draw: Draw
+) -> None:
+    """Ask at once and in a batch, with a key of the channel's owner, of another owner, and of the lab."""
+    keys = NamedKeys(rated.app.state.settings)
+    headers = {name: {"X-API-Key": keys.add(name, ["score"])} for name in ("alice", "bob")}
+    headers["boss"] = {"X-API-Key": keys.add("boss", ["score", "admin"])}
+    thumbnails = [{"id": str(n), "image_base64": base64.b64encode(draw(n)).decode()} for n in (1, 2)]
+    item = {"title": "t", "channel_id": "Alpha", "thumbnails": thumbnails}
+
+    def rates(name: str) -> list[tuple[str, str | None]]:
+        given = {"headers": headers[name]}
+        answers = [rated.client.post("/v1/score", json=item, **given).json()]
+        batch = rated.client.post("/v1/batches", json={"items": [{"id": "a", **item}]}, **given).json()["id"]
+        deadline = time.monotonic() + 60
+        while rated.client.get(f"/v1/batches/{batch}", **given).json()["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        answers += [rated.client.get(f"/v1/batches/{batch}/results", **given).json()["answer"]]
+        plans = [answer["test_plan"] for answer in answers]
+        return [(plan["click_through_rate_of"], plan["assumed_because"]) for plan in plans]
+
+    private = "the click-through rates of a channel are used only for the API key to which the channel belongs"
+    assert rates("bob") == [("assumed", private)] * 2, "the lab's own channel"
+    [owner] = [key.owner for key in keys.all() if key.name == "alice"]
+    with rated.engine.begin() as connection:
+        connection.execute(update(channels).values(owner=owner))
+    assert rates("bob") == [("assumed", private)] * 2
+    assert rates("alice") == rates("boss") == [("channel", None)] * 2
 
 
 def test_a_database_that_never_answers_costs_the_plan_and_nothing_else(new_lab: Any, run: Any, draw: Draw) -> None:

@@ -103,6 +103,7 @@ def releases(lab_at, tmp_path_factory, pictures, asked, draw):
                 for thumbnail in scorer.score(
                     [Source(f"p{n}", data=pictures[n]) for n in one.known],
                     ScoreForm(title=one.title, category=Niche.TECH),
+                    owner=None,
                 ).thumbnails
             ]
             for one in asked

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from thumblab_pipelines.dataset.checks import CHECKS, check_pairs
-from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.dataset.checks import CHECKS
+from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.kept import about, release_metadata
@@ -27,12 +27,13 @@ from thumblab_pipelines.defs.resources import LabResource
         "Pairs of videos that one channel published within 30 days, without near-duplicates. A pair is labelled by "
         "views at the same age or by age-corrected views."
     ),
-    **about("training_pairs", "training-pairs.md", build_pairs, check_pairs),
+    **about("training_pairs", "training-pairs.md", build_pairs, check_built_pairs),
     **RANKING,
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         built = build_pairs(lab.open(), context.run.run_id)
+        checks = check_built_pairs(lab.open(), built)
     info = built.release.info
     one_video = info["one_video"]
     return dg.MaterializeResult(
@@ -52,5 +53,5 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             **{f"one_video_{source}_decided": count for source, count in one_video["decided"].items()},
             "one_video_left_out": one_video["left_out"],
         },
-        check_results=results(check_pairs(built.release)),
+        check_results=results(checks),
     )

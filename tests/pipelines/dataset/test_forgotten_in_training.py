@@ -1,0 +1,78 @@
+"""A video that is deleted while a model is trained from it, or before the model is served, costs that video only.
+
+Each deletion is a real one: the rows, then the clean-ups of a run of `retention`.
+"""
+
+import pandas as pd
+from safetensors.numpy import load_file
+from test_deleted_videos import QUICK, delete_one
+
+from thumblab_core.arrays import Float32s
+from thumblab_core.ranking.familiarity import FILE as FAMILIAR
+from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_core.releases.release import Release
+from thumblab_pipelines.dataset.load import Dataset, load_dataset
+from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
+from thumblab_pipelines.dataset.retained_pairs import missing_videos, newest_pairs
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models.build import build_model
+from thumblab_pipelines.models.promotion import promote_newest
+from thumblab_pipelines.retention.retention import retain
+
+
+def forget(lab: Lab, *parts: str) -> list[str]:
+    """Delete a video of each part, and with it all that `retention` deletes. Return the ids of the videos."""
+    gone = [delete_one(lab, part) for part in parts]
+    for release in lab.releases.all("pairs", "all"):
+        # `retention` replaces needed pairs once a day. It takes these for older than a day.
+        path = release.path / "manifest.json"
+        path.write_text(path.read_text().replace(release.created_at, "2026-01-01T00:00:00+00:00"))
+    retain(lab, "tech")
+    return gone
+
+
+def familiar(release: Release, pictures: Float32s) -> list[bool]:
+    """Return for each picture [n, d] whether the model keeps its vector among the familiar ones."""
+    kept = load_file(release.path / FAMILIAR)["pictures"].astype("float32")
+    return [bool((kept @ picture > 0.9999).any()) for picture in pictures]
+
+
+def adapter_videos(release: Release, data: Dataset) -> pd.Series:
+    """Return how many videos the adapter of each channel in the model holds."""
+    ranker = TrainedRanker.load(release)
+    adapters = {channel: ranker.adapter(str(channel)) for channel in sorted(set(data.videos.channel_id))}
+    return pd.Series({channel: adapter.videos for channel, adapter in adapters.items() if adapter is not None})
+
+
+def test_a_video_deleted_during_a_training_or_before_promotion_costs_that_video_only(lab: Lab) -> None:
+    pairs = build_pairs(lab)
+    data = load_dataset(lab, pairs.release)
+    gone: list[str] = []
+
+    def forget_once(what: str, epoch: int, epochs: int) -> None:
+        if not gone:
+            gone.extend(forget(lab, TRAIN, VALIDATION, TEST))
+
+    built = build_model(lab, QUICK, forget_once)
+    assert not pairs.release.path.exists(), "the pairs that name the videos are gone before the training ends"
+    assert all(check.passed for check in check_built_pairs(lab, pairs)), (
+        "the checks follow the pairs to their successor"
+    )
+    assert (built.forgotten, built.reused) == (3, False)
+
+    videos = data.videos
+    rows = {part: videos.index[(videos.part == part) & videos.learnt] for part in (TRAIN, VALIDATION)}
+    deleted = videos.video_id.isin(gone)
+    assert familiar(built.release, data.images[rows[TRAIN]]) == (~deleted[rows[TRAIN]]).tolist()
+    known = videos[videos.part.isin([TRAIN, VALIDATION]) & ~deleted]
+    held = adapter_videos(built.release, data)
+    assert held.to_dict() == known.groupby("channel_id").size().to_dict()
+
+    gone += forget(lab, TRAIN, VALIDATION, TEST)
+    assert promote_newest(lab)[1] == built.release
+    assert missing_videos(lab, data.video_ids) == sorted(gone)
+    # The next run goes on from pairs without the videos.
+    count = len(videos) - len(gone)
+    assert (newest_pairs(lab).info["videos"], build_pairs(lab).release.info["videos"]) == (count, count)
+    assert promote_newest(lab)[2].reason == "it is served already"

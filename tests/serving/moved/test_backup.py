@@ -1,0 +1,237 @@
+"""Tests of `thumblab backup` and `thumblab restore`.
+
+A lab is copied while another thread changes it, and becomes a lab again in another folder, with another database
+server. There it gives the same answers over HTTP.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from planted_catalogue import RED, plant
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from thumblab_cli.main import cli
+from thumblab_core.database.pictures import named_pictures
+from thumblab_core.database.tables import videos
+from thumblab_core.errors import LabError
+from thumblab_core.keys.generated_key import api_key
+from thumblab_core.releases.release import INDEX
+from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.backup import contents, databases
+from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.retention.purge import alive_videos
+from thumblab_pipelines.run_locks import RunLocks
+from thumblab_pipelines.videos.deletion import delete_videos
+
+Shell = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def copied(
+    tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], drawn: Any, lab_at: Any
+) -> Any:
+    """A lab with a few videos of a catalogue, a served index and a served model."""
+    made = lab_at(tmp_path_factory.mktemp("copied") / "lab", database_url=SecretStr(migrated_database()))
+    made.promote(made.index("tech"))
+    made.promote(made.model(channels=("UCown",)))
+    api_key(made.settings.model_copy(update={"api_key": None}))
+    folder = tmp_path_factory.mktemp("catalogue")
+    plant(folder, drawn, {"home": RED}, 12)
+    import_catalogue(Lab.open(made.settings), folder)
+    return made
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A function that runs a command with these settings."""
+
+    def run(chosen: Settings, *arguments: str) -> Result:
+        monkeypatch.setenv("THUMBLAB_DATA_DIR", str(chosen.data_dir))
+        monkeypatch.setenv("THUMBLAB_IMAGE_ENCODER", "builtin")
+        url = chosen.database_url
+        monkeypatch.setenv("THUMBLAB_DATABASE_URL", url.get_secret_value() if url else "")
+        settings.cache_clear()
+        return CliRunner().invoke(cli, list(arguments))
+
+    yield run
+    settings.cache_clear()
+
+
+@contextmanager
+def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
+    """Add and delete videos, pictures and releases of a second niche all the time, until the block ends."""
+    lab, rounds, stop = Lab.open(made.settings), [0], threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            catalogue = folder / f"round {rounds[0]}"
+            ids = plant(catalogue, drawn, {f"guest {rounds[0]}": RED}, 3, seed=1 + rounds[0])
+            import_catalogue(lab, catalogue)
+            made.promote(made.index("gaming", seed=rounds[0] % 3))
+            made.store.prune(INDEX, "gaming", 2)
+            with lab.engine.begin() as connection:
+                before = named_pictures(connection)
+                delete_videos(connection, ids[:2])
+                after = named_pictures(connection)
+            for sha256 in before - after:
+                lab.images.remove(sha256)
+            rounds[0] += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield rounds
+    finally:
+        stop.set()
+        thread.join()
+    assert rounds[0] > 1, "the lab was changed during the backup"
+
+
+def printed(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def test_a_lab_that_is_copied_while_it_changes_gives_the_same_answers_elsewhere(
+    copied: Any, shell: Shell, drawn: Any, draw: Any, run: Any, alike: Any, tmp_path: Path
+) -> None:
+    backup, chosen = tmp_path / "backup", copied.settings
+    with writing(copied, drawn, tmp_path / "guests"):
+        made = printed(shell(chosen, "backup", str(backup), "--json"))
+    assert (made["missing"], made["left_out"]) == ([], [])
+    assert backup.stat().st_mode & 0o777 == 0o700
+    assert shell(chosen, "backup", str(backup), "--verify").exit_code == 0
+
+    moved = Settings(
+        _env_file=None, database_url=None, data_dir=tmp_path / "moved", image_encoder="builtin", api_key=chosen.api_key
+    )
+    told = printed(shell(moved, "restore", str(backup), "--json"))
+    assert told["settings"] == ["image_encoder"]
+    there, here = Lab.existing(moved), Lab.existing(chosen)
+    with there.engine.connect() as connection:
+        assert len(alive_videos(connection)) > 12
+        lost = [sha256 for sha256 in named_pictures(connection) if not there.images.path(sha256).is_file()]
+        assert lost == []
+    served = there.releases.serving.current(INDEX, "gaming")
+    assert served is not None
+    served.verify()
+    assert api_key(Settings(_env_file=None, database_url=None, data_dir=moved.data_dir)) == api_key(
+        Settings(_env_file=None, database_url=None, data_dir=chosen.data_dir)
+    )
+    pictures = draw(11), draw(12), draw(13)
+    with run(chosen) as before, run(moved) as after:
+        answers = [service.score(*pictures, category="tech") for service in (before, after)]
+    assert alike(*answers)
+    # The restored lab goes on: its next release is newer than all that it has, also if the other lab numbered more.
+    assert there.releases.mark(INDEX, "gaming") > served.number
+    here.engine.dispose()
+    there.engine.dispose()
+
+
+def test_the_next_backup_copies_only_what_is_new_and_drops_what_is_gone(
+    copied: Any, shell: Shell, tmp_path: Path
+) -> None:
+    backup, lab = tmp_path / "backup", Lab.open(copied.settings)
+    first = printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert printed(shell(copied.settings, "backup", str(backup), "--json"))["kept"] > 12
+    with lab.engine.begin() as connection:
+        before = named_pictures(connection)
+        delete_videos(connection, sorted(alive_videos(connection))[:1])
+        (gone,) = before - named_pictures(connection)
+    lab.images.remove(gone)
+    # A backup that was stopped leaves an unfinished state and half a file. The manifest still names the earlier one.
+    (backup / "state-3").mkdir()
+    (backup / contents.IMAGES / ".new-half").write_bytes(b"half")
+    last = printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert last["copied"] < first["copied"]
+    names = {path.name for path in backup.rglob("*")}
+    assert gone[2:] not in names
+    assert {name for name in names if name.startswith(("state-", ".new"))} == {"state-4"}
+
+
+def test_a_backup_that_cannot_be_used_is_refused_in_one_sentence(copied: Any, shell: Shell, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    new = Settings(_env_file=None, database_url=None, data_dir=tmp_path / "new")
+
+    def refused(chosen: Settings, *arguments: str) -> str:
+        result = shell(chosen, *arguments)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1), result.output
+        return result.output
+
+    assert "is not empty, and a lab is restored only into a new folder" in refused(
+        copied.settings, "restore", str(backup)
+    )
+    other = copied.settings.model_copy(update={"data_dir": tmp_path / "other"})
+    assert "the database thumblab has tables already" in refused(other, "restore", str(backup))
+    assert not other.data_dir.exists()
+    assert "has other files" in refused(copied.settings, "backup", str(Path(__file__).parent))
+    assert "is inside the lab" in refused(copied.settings, "backup", str(copied.settings.data_dir / "backup"))
+    assert "there is no lab in" in refused(new, "backup", str(tmp_path / "none"))
+
+    manifest = backup / contents.MANIFEST
+    said = json.loads(manifest.read_text())
+    for field, value, sentence in (
+        ("format", 2, "has the format 2, and this version of the lab reads format 1"),
+        ("schema", "9999", "(schema 9999), which is newer than this one"),
+        ("release_format", 99, "(release format 99), which is newer than this one"),
+        ("state", "../../etc", "which is outside of it"),
+        ("data_dir", None, "is damaged; use another backup"),
+    ):
+        changed = {name: content for name, content in (said | {field: value}).items() if content is not None}
+        manifest.write_text(json.dumps(changed))
+        assert sentence in refused(new, "restore", str(backup))
+    manifest.write_text(json.dumps(said))
+
+    picture = next(path for path in sorted((backup / contents.IMAGES).rglob("*")) if path.is_file())
+    picture.write_bytes(picture.read_bytes()[:-1] + b"x")
+    dump = next((backup / said["state"]).rglob("thumblab.dump"))
+    dump.unlink()
+    sentence = refused(new, "backup", str(backup), "--verify")
+    assert f"{picture.parent.name}/{picture.name} does not match its checksum" in sentence
+    assert "thumblab.dump is missing" in sentence
+    assert "is damaged" in refused(new, "restore", str(backup))
+    assert not new.data_dir.exists(), "nothing was written"
+    manifest.unlink()
+    assert "has no finished backup: manifest.json is missing" in refused(new, "restore", str(backup))
+
+
+def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
+    copied: Any, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster import DagsterRun, DagsterRunStatus
+    from dagster_postgres.run_storage import PostgresRunStorage
+
+    backup, new = tmp_path / "backup", Settings(_env_file=None, database_url=None, data_dir=tmp_path / "new")
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    run = DagsterRun(job_name="refresh_library", status=DagsterRunStatus.STARTED)
+    with monkeypatch.context() as patch:
+
+        def killed(url: str) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(databases, "bring_up_to_date", killed)
+        assert shell(new, "restore", str(backup)).exit_code == 130
+    with pytest.raises(LabError, match=r"the restore of a lab into .* has not ended"):
+        Lab.existing(new)
+
+    def with_a_run(url: str) -> None:
+        """Stand for a dump of Dagster's database that was made while a run was running."""
+        PostgresRunStorage(databases.named_database_url("dagster", "psycopg2", new)).add_run(run)
+
+    monkeypatch.setattr(databases, "bring_up_to_date", with_a_run)
+    assert printed(shell(new, "restore", str(backup), "--json"))["interrupted"] == 1
+    assert RunLocks(new.data_dir).abandoned(run.run_id), "Dagster's monitoring ends the run"
+    lab = Lab.existing(new)
+    with lab.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(videos))
+    lab.engine.dispose()

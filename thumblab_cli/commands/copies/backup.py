@@ -1,0 +1,72 @@
+"""`thumblab backup`: copy the lab into a folder while it runs, or check such a copy."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thumblab_cli.which_lab import demo_option
+
+if TYPE_CHECKING:
+    from thumblab_core.settings import Settings
+    from thumblab_pipelines.backup.backup import BackedUp
+    from thumblab_pipelines.backup.contents import Manifest
+
+
+@click.command(name="backup")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--verify", "only_verify", is_flag=True, help="Only read and check the backup that FOLDER has.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@demo_option
+def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") -> None:
+    """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may run meanwhile.
+
+    FOLDER is empty, or has an earlier backup of this lab: then only what is new is copied. The folder becomes private,
+    because it has the API keys. Settings (`.env`) are not copied; the command says which the lab has.
+    """
+    from thumblab_cli.printing.tables import progress_bars, wide_console
+    from thumblab_pipelines.backup.backup import back_up
+    from thumblab_pipelines.backup.restore import verify
+    from thumblab_pipelines.lab import Lab
+
+    console = wide_console(stderr=as_json)
+    with progress_bars(console) as progress:
+        if only_verify:
+            manifest, made = verify(folder, progress), None
+        else:
+            made = back_up(Lab.existing(chosen), folder, progress)
+            manifest = made.manifest
+    if as_json:
+        counts = {} if made is None else {"copied": made.copied, "kept": made.kept, "bytes": made.bytes}
+        click.echo(json.dumps(asdict(manifest) | counts))
+        return
+    for line in _lines(folder, manifest, made):
+        click.echo(line)
+
+
+def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[str]:
+    if made is None:
+        return [f"{folder} is whole: a backup of {manifest.data_dir}, made at {manifest.made_at}."]
+    lines = [
+        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were there.",
+        "The backup has the API keys and everything that the lab knows: keep it private.",
+        settings_line(manifest),
+        f"To check it: thumblab backup {folder} --verify. To use it: thumblab restore {folder}",
+    ]
+    if manifest.missing:
+        lines.append(
+            f"note: the lab itself has lost {len(manifest.missing)} pictures; the next refresh fetches them again"
+        )
+    if manifest.left_out:
+        lines.append(f"note: not copied, because the lab does not know them: {', '.join(manifest.left_out)}")
+    return lines
+
+
+def settings_line(manifest: "Manifest") -> str:
+    """Return a sentence that says which settings a person has to carry to the restored lab."""
+    if not manifest.settings:
+        return "The lab had no settings of its own."
+    names = ", ".join(f"THUMBLAB_{name.upper()}" for name in manifest.settings)
+    return f"Settings are not copied. Carry over by hand: {names}"

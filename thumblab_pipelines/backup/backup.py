@@ -1,0 +1,289 @@
+"""Copy a lab into a folder while it runs.
+
+The order makes the copy consistent without stopping a writer. Each sentence names what would otherwise be missing.
+
+1. Pictures, artifacts and releases are copied. They never change, so this long part needs no lock.
+2. Each scope of the release store is locked for a moment, and the releases that are new since are copied with the
+   pointers. So a pointer names a release of the copy.
+3. The lab's database is dumped as of one moment. The pictures that it names in that moment and that the copy lacks are
+   copied first, within milliseconds. If one of them was deleted meanwhile, a later moment is dumped, without its row.
+4. Dagster's database is dumped, and MLflow's after the models that it registers. Its artifacts that are new since are
+   copied. They are stored before the rows that name them.
+5. The numbers of the release store are copied again, because rows may hold numbers that were given since.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from thumblab_core.database.pictures import named_pictures
+from thumblab_core.database.revisions import revision_of
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
+from thumblab_core.releases.release import file_checksum, is_release_id
+from thumblab_core.releases.scope_folder import ScopeFolder
+from thumblab_core.settings import Settings
+from thumblab_pipelines.backup import contents, databases
+from thumblab_pipelines.backup.contents import (
+    ARTIFACTS,
+    CHANGING,
+    IMAGES,
+    RELEASES,
+    Manifest,
+    is_state,
+    lab_folder,
+    walk,
+)
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, silent
+
+_MOMENTS = 10
+"""How many moments of the database are tried at most, while pictures are deleted beside the backup."""
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """A finished backup. `copied` counts the files that this run wrote, and `kept` those that an earlier one had."""
+
+    folder: Path
+    manifest: Manifest
+    copied: int
+    kept: int
+    bytes: int
+    seconds: float
+
+
+def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
+    """Copy the lab into `folder`, which becomes private (0700). The lab may run meanwhile.
+
+    If the folder has an earlier backup of this lab, or a part of one that was stopped, only what is missing is copied,
+    and what the lab no longer has is removed at the end. Until the new backup is complete, the earlier one stays usable.
+
+    Raises `LabError` if the folder is inside the lab, or has something else, or if another process backs up into it.
+    Also raises it if a file or a database cannot be read or written.
+    """
+    start = time.monotonic()
+    folder = folder.expanduser().absolute()
+    try:
+        with _prepared(folder, lab.settings) as earlier:
+            copy = _Copy(lab, folder, earlier, progress)
+            manifest = copy.make()
+    except OSError as error:
+        raise LabError(
+            f"the backup stopped at {error.filename or folder} ({error.strerror or error}); make room or mend the folder, "
+            "and run the same command again: it continues"
+        ) from error
+    return BackedUp(folder, manifest, copy.copied, copy.kept, copy.bytes, time.monotonic() - start)
+
+
+@contextmanager
+def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
+    """Lock the folder of the backup. Yield the checksums of the files of an earlier backup of the same lab there."""
+    lab_dir = settings.data_dir.resolve()
+    for place in (lab_dir, settings.releases.resolve()):
+        if folder.resolve().is_relative_to(place):
+            raise LabError(f"{folder} is inside the lab ({place}); name a folder outside of it, best on another disk")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mark = folder / ".backup-of"
+    present = {path.name for path in folder.iterdir()}
+    if present and mark.name not in present:
+        raise LabError(f"{folder} has other files; name an empty folder, or one with an earlier backup of this lab")
+    with mark.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"another process backs up into {folder}; wait for it") from None
+        lock.seek(0)
+        of = lock.read().strip() or str(lab_dir)
+        if of != str(lab_dir):
+            raise LabError(f"{folder} has a backup of {of}; name another folder for the backup of {lab_dir}")
+        lock.truncate(0)
+        lock.write(f"{lab_dir}\n")
+        lock.flush()
+        folder.chmod(0o700)  # The backup has the keys, and everything that the database keeps.
+        earlier: dict[str, str] = {}
+        with suppress(LabError):  # There is no earlier backup, or it is damaged. Its files are then read again.
+            earlier = contents.read_sums(folder, Manifest.read(folder))
+        yield earlier
+
+
+@dataclass
+class _Copy:
+    """The making of one backup. `sums` has the checksum of every file that is in the backup so far."""
+
+    lab: Lab
+    folder: Path
+    earlier: dict[str, str]
+    progress: Progress
+    sums: dict[str, str] = field(default_factory=dict)
+    schema: str = ""
+    copied: int = 0
+    kept: int = 0
+    bytes: int = 0
+
+    def make(self) -> Manifest:
+        """Copy everything in the order of this module, and write the manifest. Return the manifest."""
+        state = self._new_state()
+        for name in (RELEASES, ARTIFACTS, IMAGES):
+            self._copy_fixed(name)
+        self._copy_scopes(state)
+        missing = self._dump(state)
+        self._copy_fixed(ARTIFACTS)
+        self._copy_changing(state)
+        self._copy_numbers(state)
+        for path in walk(self.folder / state):
+            self.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
+        sums = contents.write_sums(self.folder / state, self.sums)
+        settings = self.lab.settings
+        manifest = Manifest(
+            format=contents.FORMAT,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=importlib.metadata.version("thumblab"),
+            schema=self.schema,
+            release_format=RELEASE_FORMAT,
+            data_dir=str(settings.data_dir.resolve()),
+            state=state,
+            sums=sums,
+            databases=list(databases.NAMES),
+            settings=sorted(settings.model_fields_set - {"data_dir", "database_url", "release_dir"}),
+            missing=sorted(missing),
+            left_out=contents.unknown_files(settings.data_dir),
+        )
+        os.sync()  # All files reach the disk before the manifest says that the backup is complete.
+        manifest.write(self.folder)
+        self._remove_others(state)
+        return manifest
+
+    def _new_state(self) -> str:
+        used = [path.name.removeprefix("state-") for path in self.folder.glob("state-*")]
+        state = f"state-{1 + max((int(number) for number in used if number.isdigit()), default=0)}"
+        for part in (contents.FILES, contents.DATABASES):
+            (self.folder / state / part).mkdir(parents=True)
+        return state
+
+    def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
+        """Copy the files of a folder that never change, without those that the backup has. Skip what vanishes."""
+        source = lab_folder(self.lab.settings, name)
+        paths = list(walk(source)) if only is None else list(only)
+        wanted = [path for path in paths if _is_fixed(name, path)]
+        for done, path in enumerate(wanted, 1):
+            if (key := f"{name}/{path}") not in self.sums:
+                with suppress(FileNotFoundError):
+                    self.sums[key] = self._kept(source / path, key) or self._copy(source / path, self.folder / key)
+            if not done % 50 or done == len(wanted):
+                self.progress(f"copying {name}", done, len(wanted))
+
+    def _kept(self, source: Path, key: str) -> str | None:
+        """Return the checksum of a file that the backup has already, or None. Raises an error if the source is gone."""
+        size, target = source.stat().st_size, self.folder / key
+        if not target.is_file() or target.stat().st_size != size:
+            return None
+        self.kept += 1
+        return self.earlier.get(key) or file_checksum(target)
+
+    def _copy(self, source: Path, target: Path) -> str:
+        """Copy a file completely or not at all, and return the checksum of the copied bytes."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside, digest = target.with_name(f".new-{target.name}"), hashlib.sha256()
+        with source.open("rb") as reading, aside.open("wb") as writing:
+            while block := reading.read(2**20):
+                digest.update(block)
+                writing.write(block)
+                self.bytes += len(block)
+        shutil.copymode(source, aside)
+        aside.replace(target)
+        self.copied += 1
+        return digest.hexdigest()
+
+    def _copy_scopes(self, state: str) -> None:
+        """Copy the new releases and the pointers of each scope, while no process writes to the scope.
+
+        Releases that were deleted since the first pass are taken out again.
+        """
+        root = self.lab.settings.releases
+        for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):
+            place = PurePosixPath(scope.relative_to(root).as_posix())
+            with ScopeFolder(root, place.parts[0], place.parts[1]).writing():
+                files = [place / path for path in walk(scope)]
+                self._copy_fixed(RELEASES, files)
+                for path in [path for path in files if is_state(path)]:
+                    self._copy(root / path, self.folder / state / contents.FILES / RELEASES / path)
+            prefix, present = f"{RELEASES}/{place}/", {f"{RELEASES}/{path}" for path in files}
+            for key in [key for key in self.sums if key.startswith(prefix) and key not in present]:
+                del self.sums[key]
+
+    def _dump(self, state: str) -> set[str]:
+        """Dump the databases. Return the SHA-256 of pictures that the lab's own names, and that the lab has lost."""
+        folder = self.folder / state / contents.DATABASES
+        missing: set[str] = set()
+        for done, name in enumerate(databases.NAMES):
+            self.progress("dumping databases", done, len(databases.NAMES))
+            url, file = databases.url_of(self.lab.settings, name), folder / f"{name}.dump"
+            if name == databases.LAB:
+                missing = self._dump_with_pictures(url, file)
+            else:
+                databases.dump(url, file)
+        self.progress("dumping databases", len(databases.NAMES), len(databases.NAMES))
+        return missing
+
+    def _dump_with_pictures(self, url: str, file: Path) -> set[str]:
+        for moment in range(1, _MOMENTS + 1):
+            with databases.snapshot(url) as (connection, snapshot_id):
+                named = {PurePosixPath(sha256[:2], sha256[2:]) for sha256 in named_pictures(connection)}
+                self._copy_fixed(IMAGES, sorted(named))
+                missing = {"".join(path.parts) for path in named if f"{IMAGES}/{path}" not in self.sums}
+                if not missing or moment == _MOMENTS or not self._deleted_meanwhile(missing):
+                    databases.dump(url, file, snapshot_id)
+                    self.schema = revision_of(connection) or ""
+                    break
+        return missing
+
+    def _deleted_meanwhile(self, missing: set[str]) -> bool:
+        """Return whether the lab itself no longer names one of the pictures that the copy lacks."""
+        with self.lab.engine.connect() as connection:
+            return not missing <= named_pictures(connection)
+
+    def _copy_changing(self, state: str) -> None:
+        for name in CHANGING:
+            source, target = self.lab.settings.data_dir / name, self.folder / state / contents.FILES
+            paths = [PurePosixPath(name) / path for path in walk(source)] if source.is_dir() else [PurePosixPath(name)]
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    self._copy(self.lab.settings.data_dir / path, target / path)
+
+    def _copy_numbers(self, state: str) -> None:
+        root = self.lab.settings.releases
+        for path in root.glob("*/*/NUMBER"):
+            self._copy(path, self.folder / state / contents.FILES / RELEASES / path.relative_to(root))
+
+    def _remove_others(self, state: str) -> None:
+        """Remove what the new backup does not name: earlier states, and files that the lab has deleted."""
+        for path in self.folder.glob("state-*"):
+            if path.name != state:
+                shutil.rmtree(path)
+        for name in contents.FIXED:
+            for kept in walk(self.folder / name):
+                if f"{name}/{kept}" not in self.sums:
+                    (self.folder / name / kept).unlink()
+            _remove_empty(self.folder / name)
+
+
+def _is_fixed(name: str, path: PurePosixPath) -> bool:
+    """Return whether a file never changes. Files that are being written, and what is no release, are left out."""
+    if any(part.startswith((".new-", ".staging-", ".aside-")) for part in path.parts):
+        return False
+    return name != RELEASES or (len(path.parts) > 3 and is_release_id(path.parts[2]))
+
+
+def _remove_empty(folder: Path) -> None:
+    for place, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            Path(place).rmdir()

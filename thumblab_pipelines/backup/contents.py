@@ -1,0 +1,187 @@
+"""Say what a backup has: which files of the data folder, under which names, and with which checksums.
+
+<backup>/manifest.json                     the last file to be written: without it there is no backup
+<backup>/state-<n>/SHA256SUMS              the checksum of every file of the backup, as `sha256sum -c` reads it
+<backup>/state-<n>/databases/<name>.dump   what pg_dump wrote
+<backup>/state-<n>/files/...               files of the data folder that change, such as keys and pointers
+<backup>/images, releases, mlflow-artifacts   files that never change; the next backup to the folder keeps them
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from thumblab_core.channel_imports.import_folder import IMPORTS
+from thumblab_core.durable_files import sync
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import file_checksum
+from thumblab_core.settings import Settings
+
+FORMAT = 1
+"""The format of the backups that this version of the lab writes. It reads no other."""
+
+IMAGES, RELEASES, ARTIFACTS = "images", "releases", "mlflow-artifacts"
+FIXED = (IMAGES, RELEASES, ARTIFACTS)
+"""The folders whose files never change, but for the few small files of a release store that `is_state` names."""
+
+CHANGING = (
+    "api-key",
+    "api-keys.json",
+    "mlflow-port",
+    "emulator-port",
+    "library-note",
+    "models",
+    "batches",
+    "candidates",
+    IMPORTS,
+)
+"""The files and folders of a data folder that are copied anew by each backup."""
+
+LEFT_OUT = {
+    "postgres": "the databases are dumped",
+    "dagster": "Dagster's runs are in its database; their console output is left out",
+    "running.json": "it says which servers run now",
+    "logs": "of no use elsewhere",
+    "training": "checkpoints of unfinished trainings",
+    "fine-tuning": "checkpoints of unfinished fine-tunings",
+    "evaluations": "labs of `thumblab evaluate --catalogue`, which are made again",
+    "demo.lock": "a lock",
+    "api-keys.lock": "a lock",
+    "restoring": "the mark of an unfinished restore",
+}
+"""The rest of a data folder, and why it is not copied. Folders of other labs (`demo`) are left out too."""
+
+MANIFEST, SUMS, FILES, DATABASES = "manifest.json", "SHA256SUMS", "files", "databases"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself.
+
+    `schema` is the revision of the lab's tables, and `release_format` the newest format of its releases. `data_dir` is
+    the folder that was copied. `state` is the folder of what changes, and `sums` the checksum of its list of checksums.
+    `databases` are the names of the dumps. `settings` are the names of the settings that the lab had. `missing` are
+    pictures that the database names and that the lab itself had lost. `left_out` are the files of the data folder that
+    the backup does not know.
+    """
+
+    format: int
+    made_at: str
+    version: str
+    schema: str
+    release_format: int
+    data_dir: str
+    state: str
+    sums: str
+    databases: list[str]
+    settings: list[str]
+    missing: list[str]
+    left_out: list[str]
+
+    @classmethod
+    def read(cls, backup: Path) -> "Manifest":
+        """Return the manifest of a backup. Raises `LabError` if there is none, or if this version cannot read it."""
+        path = backup / MANIFEST
+        try:
+            content = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise LabError(f"{backup} has no finished backup: {MANIFEST} is missing") from None
+        except OSError as error:
+            raise LabError(f"{path} cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise LabError(f"{path} is damaged; use another backup") from None
+        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+            raise LabError(f"{path} is damaged; use another backup")
+        if content["format"] != FORMAT:
+            raise LabError(
+                f"{backup} has the format {content['format']}, and this version of the lab reads format {FORMAT}; use "
+                f"version {content.get('version', 'unknown')} of the lab, which made it"
+            )
+        try:
+            manifest = cls(**content)
+        except TypeError:
+            raise LabError(f"{path} is damaged; use another backup") from None
+        _safe(manifest.state)
+        return manifest
+
+    def write(self, backup: Path) -> None:
+        """Replace the manifest of a backup completely or not at all."""
+        aside = backup / f".{MANIFEST}.new"
+        aside.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        sync(aside)
+        aside.replace(backup / MANIFEST)
+        sync(backup)
+
+
+def is_state(path: PurePosixPath) -> bool:
+    """Return whether a file of the release store changes: the pointers, histories, holds and numbers of the scopes."""
+    return len(path.parts) == 3 and not path.name.startswith(".")
+
+
+def lab_folder(settings: Settings, name: str) -> Path:
+    """Return the folder of the lab whose files the backup has under `name`."""
+    return {IMAGES: settings.images, RELEASES: settings.releases}.get(name, settings.data_dir / name)
+
+
+def unknown_files(data_dir: Path) -> list[str]:
+    """Return the names in a data folder that are neither copied nor known to be needless, sorted."""
+    names = {path.name for path in data_dir.iterdir()} if data_dir.is_dir() else set()
+    labs = {name for name in names if (data_dir / name / "postgres").exists()}
+    return sorted(names - labs - {*FIXED, *CHANGING, *LEFT_OUT})
+
+
+def read_sums(backup: Path, manifest: Manifest) -> dict[str, str]:
+    """Return the checksum of each file of a backup. Raises `LabError` if the list of checksums is damaged."""
+    path = backup / manifest.state / SUMS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LabError(f"{path} cannot be read ({error.strerror}); use another backup") from None
+    if hashlib.sha256(content).hexdigest() != manifest.sums:
+        raise LabError(f"{path} does not match its checksum; use another backup")
+    sums = dict(line.split("  ", 1)[::-1] for line in content.decode().splitlines())
+    for name in sums:
+        _safe(name)
+    return sums
+
+
+def write_sums(folder: Path, sums: Mapping[str, str]) -> str:
+    """Write the list of checksums into the folder, and return the checksum of the list."""
+    content = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(sums.items())).encode()
+    (folder / SUMS).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def faults(backup: Path, manifest: Manifest) -> Iterator[tuple[int, int, str | None]]:
+    """Read every file of a backup. Yield the number of files read, the number of all, and a sentence for a bad file."""
+    sums = read_sums(backup, manifest)
+    for done, (name, expected) in enumerate(sorted(sums.items()), 1):
+        path, fault = backup / name, None
+        try:
+            if path.is_symlink() or not path.is_file():
+                fault = f"{name} is missing"
+            elif file_checksum(path) != expected:
+                fault = f"{name} does not match its checksum"
+        except OSError as error:
+            fault = f"{name} cannot be read ({error.strerror})"
+        yield done, len(sums), fault
+
+
+def walk(folder: Path) -> Iterator[PurePosixPath]:
+    """Yield the path of every file below a folder, relative to it, without links. What vanishes meanwhile is skipped."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.is_file() and not path.is_symlink():
+                yield PurePosixPath(path.relative_to(folder).as_posix())
+
+
+def _safe(name: str) -> None:
+    """Raise `LabError` unless `name` is a path inside the backup. A backup may come from somebody else."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise LabError(f"the backup names the file {name!r}, which is outside of it; use another backup")

@@ -1,0 +1,152 @@
+"""Make a lab of a backup, in an empty data folder and empty databases.
+
+The backup is read and checked as a whole before anything is written. While the restore runs, a mark in the data folder
+keeps every other command away. A restore that was stopped begins again.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from thumblab_core.data_folder import RESTORING
+from thumblab_core.database.revisions import known_revisions
+from thumblab_core.embedded_postgres import location, server
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
+from thumblab_core.settings import Settings
+from thumblab_pipelines.backup import contents, databases
+from thumblab_pipelines.backup.contents import FIXED, Manifest, lab_folder
+from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.run_locks import RunLocks
+
+_FAULTS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored lab. `files` counts its files, and `interrupted` the runs of Dagster that were running in the backup."""
+
+    manifest: Manifest
+    data_dir: Path
+    files: int
+    interrupted: int
+
+
+def verify(backup: Path, progress: Progress = silent) -> Manifest:
+    """Read every file of a backup. Return its manifest, if this version of the lab can restore it.
+
+    Raises `LabError` if a file is damaged or missing, or if a newer version of the lab made the backup.
+    """
+    backup = backup.expanduser().absolute()
+    manifest = Manifest.read(backup)
+    newer = manifest.schema not in known_revisions()
+    if newer or manifest.release_format > RELEASE_FORMAT:
+        what = f"schema {manifest.schema}" if newer else f"release format {manifest.release_format}"
+        raise LabError(
+            f"{backup} was made by version {manifest.version} of the lab ({what}), which is newer than this one; install "
+            "that version, and restore with it"
+        )
+    found = []
+    for done, total, fault in contents.faults(backup, manifest):
+        if fault is not None:
+            found.append(fault)
+        if not done % 50 or done == total:
+            progress("checking the backup", done, total)
+    if found:
+        more = f", and {len(found) - _FAULTS_NAMED} files more" if len(found) > _FAULTS_NAMED else ""
+        raise LabError(f"{backup} is damaged: {'; '.join(found[:_FAULTS_NAMED])}{more}. Use another backup")
+    for name in manifest.databases:
+        databases.require_readable(_dump(backup, manifest, name))
+    return manifest
+
+
+def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Restored:
+    """Make a lab of a backup, in the data folder and the databases of the settings, which must be empty.
+
+    Raises `LabError` if they are not, if `verify` does, or if a file or a database cannot be written.
+    """
+    backup = backup.expanduser().absolute()
+    _require_room(settings)
+    manifest = verify(backup, progress)
+    data_dir = settings.data_dir
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / RESTORING).write_text(f"{backup}\n")
+        urls = {name: databases.url_of(settings, name) for name in manifest.databases}
+        for name, url in urls.items():
+            databases.require_empty(url, name)
+        files = _copy_files(backup, manifest, settings, progress)
+        for done, (name, url) in enumerate(urls.items()):
+            progress("restoring databases", done, len(urls))
+            if name == databases.LAB:
+                databases.prepare(url)
+            databases.restore(url, _dump(backup, manifest, name))
+        progress("restoring databases", len(urls), len(urls))
+        databases.bring_up_to_date(urls[databases.LAB])
+        interrupted = databases.unfinished_runs(urls["dagster"])
+        for run_id in interrupted:
+            RunLocks(data_dir).mark_abandoned(run_id)
+        os.sync()
+        (data_dir / RESTORING).unlink()
+    except OSError as error:
+        raise LabError(
+            f"the restore stopped at {error.filename or data_dir} ({error.strerror or error}); make room or mend "
+            "the folder, and run the same command again: it begins anew"
+        ) from error
+    return Restored(manifest, data_dir, files, len(interrupted))
+
+
+def _require_room(settings: Settings) -> None:
+    """Raise `LabError` unless the folders and the database of the new lab are missing or empty.
+
+    Remove what a stopped restore left.
+    """
+    data_dir = settings.data_dir
+    stopped = (data_dir / RESTORING).exists()
+    if stopped:
+        if settings.database_url is None:
+            server.stop(settings, force=True)
+            home = location.find_home(data_dir)
+            if home is not None and home.parent != data_dir.resolve():
+                shutil.rmtree(home)
+        for path in data_dir.iterdir():
+            if path.name != RESTORING:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(settings.releases, ignore_errors=True)
+    for folder in {data_dir, settings.releases}:
+        if folder.is_dir() and any(path.name != RESTORING for path in folder.iterdir()):
+            raise LabError(
+                f"{folder} is not empty, and a lab is restored only into a new folder; set THUMBLAB_DATA_DIR to a folder "
+                "that is empty or missing"
+            )
+    if settings.database_url is not None:
+        databases.require_empty(databases.url_of(settings, databases.LAB), databases.LAB)
+
+
+def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: Progress) -> int:
+    """Copy the files of the backup to their places in the lab. Return how many there are."""
+    sums = contents.read_sums(backup, manifest)
+    files = PurePosixPath(manifest.state, contents.FILES)
+    copied = 0
+    for done, name in enumerate(sorted(sums), 1):
+        path = PurePosixPath(name)
+        place = path.relative_to(files) if path.is_relative_to(files) else path
+        if place is path and path.parts[0] not in FIXED:
+            continue  # This is a dump of a database.
+        target = lab_folder(settings, place.parts[0]).joinpath(*place.parts[1:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(backup / name, target, follow_symlinks=False)
+        shutil.copymode(backup / name, target, follow_symlinks=False)
+        copied += 1
+        if not done % 50 or done == len(sums):
+            progress("copying files", done, len(sums))
+    return copied
+
+
+def _dump(backup: Path, manifest: Manifest, name: str) -> Path:
+    if name not in databases.NAMES:
+        raise LabError(
+            f"the backup has a database {name!r}, which this version of the lab does not know; update the lab"
+        )
+    return backup / manifest.state / contents.DATABASES / f"{name}.dump"

@@ -1,0 +1,231 @@
+"""Find out which channel exports of YouTube Studio belong to, and whether the one who gave them may change it.
+
+A channel that came in over HTTP belongs to the API key that sent it, see `thumblab_core.database.channels.Channel`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ARRAY, BindParameter, Connection, Text, any_, func, literal, or_, select, text
+
+from thumblab_core.database.channels import Channel, channel_of_id, find_channel
+from thumblab_core.database.engine import NO_IDLE_TIMEOUT
+from thumblab_core.database.tables import channels, video_reach, videos
+from thumblab_core.errors import LabError
+from thumblab_core.given_text import CHANNEL_ID, channel_name, has_hidden, without_hidden
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.owner_ctr.studio_period import period_of_file
+from thumblab_pipelines.videos.names import channel_id_of, channel_key
+
+_LOCK = 7_204_117  # No other program uses this number for an advisory lock in this database.
+
+_MOST_NAMED = 3
+"""A message names at most this many other channels."""
+
+_ASK = "ask the lab's owner to import the exports with `thumblab channel add`"
+
+
+class NoNameError(LabError):
+    """The error that nothing names the channel of the exports, or that it cannot have the given name."""
+
+
+class NotYoursError(LabError):
+    """The error that exports would change a channel of somebody else."""
+
+
+@dataclass(frozen=True)
+class GivenExports:
+    """Exports of one channel, and what a person said about them.
+
+    `name` is the title or the id of the channel, and `niche` its niche. Both may be None if the lab knows a video of
+    the exports already. Without a name, the name in the name of a file is used. `as_of` is the day on which the exports
+    were made, see `export_day`. `columns` has the columns that a person named, see `find_columns`. `owner` marks the API
+    key that sent the exports. None: they come from the lab itself, which may change all channels.
+    """
+
+    files: Sequence[Path]
+    name: str | None = None
+    niche: str | None = None
+    as_of: date | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportChannel:
+    """The channel of exports. `barred` has the ids of their videos that are not its own and must not be changed."""
+
+    channel: Channel
+    remarks: list[str] = field(default_factory=list)
+    barred: frozenset[str] = frozenset()
+
+
+@contextmanager
+def one_import_at_a_time(lab: Lab) -> Iterator[None]:
+    """Hold a lock of the database. Without the lock, two imports could take the same videos or the same title."""
+    with lab.engine.begin() as holder:
+        holder.execute(text(NO_IDLE_TIMEOUT))
+        holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        yield
+
+
+def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
+    """Return the channel of exports that have the videos `video_ids`.
+
+    If the lab knows videos of the exports, their channel is the channel. Otherwise the name decides. An API key can
+    reach only its own channels like this.
+
+    Raises `NoNameError` if there is no name, or none that a channel can have. Raises `NotYoursError` if the exports are
+    of a channel of somebody else. Raises `LabError` if the name is that of a channel of the lab without any video of the
+    exports.
+    """
+    known = _known(connection, video_ids)
+    own = [channel for channel in known if channel.belongs_to(given.owner)]
+    barred = frozenset[str]() if given.owner is None else _barred(connection, given.owner, video_ids)
+    if barred and 2 * len(barred) >= len(video_ids):
+        raise NotYoursError(
+            f"{len(barred)} of the {len(video_ids)} videos of the exports belong to {_titles(known, own)}, which this key "
+            f"may not change, so nothing is imported; {_ASK}, or to give you the channel with `thumblab channel give`"
+        )
+    name = None if given.name is None else channel_name(given.name)
+    named = None if name is None else _named(connection, name, given.owner)
+    remarks: list[str] = []
+    if own:
+        channel = own[0]
+        if named is not None and named.channel_id != channel.channel_id:
+            raise LabError(
+                f"most of the known videos of the exports are of {channel.title!r} ({channel.channel_id}), not of "
+                f"{named.title!r}; leave out --name"
+            )
+        if name is not None and named is None and channel_key(name) != channel_key(channel.title):
+            remarks.append(
+                f"the videos are of the channel {channel.title!r} ({channel.channel_id}), which keeps its title; the given "
+                f"name {name!r} is not used"
+            )
+    else:
+        channel = named or _new(connection, given, name)
+    if others := max(sum(known.values()) - known.get(channel, 0), len(barred)):
+        remarks.append(f"{others} videos of the exports belong to other channels and stay there")
+    return ExportChannel(channel, remarks, barred)
+
+
+def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, int]:
+    """Return the channels of these videos, each with the number of its videos. The one with the most comes first."""
+    columns = (channels.c.channel_id, channels.c.title, channels.c.handle, channels.c.owner)
+    statement = (
+        select(*columns, func.count())
+        .join(videos, videos.c.channel_id == channels.c.channel_id)
+        .where(videos.c.video_id == any_(_array(video_ids)))
+        .group_by(*columns)
+        .order_by(func.count().desc(), channels.c.channel_id)
+    )
+    return {Channel(*row[:4]): row[4] for row in connection.execute(statement)}
+
+
+def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
+    """Return the videos that `owner` may not change.
+
+    They belong to another channel, or the lab's owner has imported their click-through rates without the videos.
+    """
+    of_others = (
+        select(videos.c.video_id)
+        .join(channels, channels.c.channel_id == videos.c.channel_id)
+        .where(videos.c.video_id == any_(_array(video_ids)), channels.c.owner.is_distinct_from(owner))
+    )
+    of_no_channel = (
+        select(video_reach.c.video_id)
+        .outerjoin(videos, videos.c.video_id == video_reach.c.video_id)
+        .where(video_reach.c.video_id == any_(_array(video_ids)), videos.c.video_id.is_(None))
+    )
+    return frozenset(connection.scalars(of_others.union(of_no_channel)))
+
+
+def _named(connection: Connection, name: str, owner: str | None) -> Channel | None:
+    """Return the channel with this name that `owner` may change, or None if there is none.
+
+    Raises `NotYoursError` for an id that `owner` may not use: an API key gives only ids of its own channels. Otherwise it
+    could take the id of a real channel before the channel's owner comes.
+    """
+    if owner is None:
+        return find_channel(connection, name)
+    if CHANNEL_ID.fullmatch(name):
+        channel = channel_of_id(connection, name)
+        if channel is None or not channel.belongs_to(owner):
+            raise NotYoursError(
+                f"this key has no channel with the id {name}, and may not make one; give a title as --name, or {_ASK}"
+            )
+        return channel
+    statement = select(channels.c.channel_id, channels.c.title).where(channels.c.owner == owner)
+    ids = [row.channel_id for row in connection.execute(statement) if channel_key(row.title) == channel_key(name)]
+    return channel_of_id(connection, ids[0]) if len(ids) == 1 else None
+
+
+def _new(connection: Connection, given: GivenExports, name: str | None) -> Channel:
+    """Return a new channel with the given name, or else with the name in the name of a file."""
+    of_file = next((of.channel for file in given.files if (of := period_of_file(file)) and of.channel), "")
+    of_file = " ".join(without_hidden(of_file).split())
+    if name is not None and CHANNEL_ID.fullmatch(name):
+        channel = Channel(name, of_file or name)
+        if channel.title != name:
+            require_title(channel.title)
+    else:
+        title = of_file if name is None else " ".join(name.split())
+        require_title(title)
+        channel = Channel(channel_id_of(title), title, owner=given.owner)
+    if _is_taken(connection, channel):
+        advice = f"give another --name, or {_ASK}"
+        if given.owner is None:
+            advice = f"if it is the same channel, give --name {channel.channel_id}, otherwise give another --name"
+        raise NoNameError(f"the lab has a channel called {channel.title!r} without any video of the exports; {advice}")
+    return channel
+
+
+def require_title(title: str) -> None:
+    """Raise `NoNameError` if no channel may have this title. Channels are found by their ids and @handles too."""
+    key = channel_key(title)
+    if not key:
+        raise NoNameError("the names of the files do not name the channel; give its title or its id with --name")
+    if has_hidden(title):
+        raise NoNameError(
+            f"the title {title!r} has characters that are invisible or change the direction of text; give it without them, "
+            "with --name"
+        )
+    if key.startswith("@"):
+        raise NoNameError(
+            f"the lab knows no channel {title!r}, and a title cannot begin with @; give the channel's title with --name"
+        )
+    if CHANNEL_ID.fullmatch(key):
+        raise NoNameError(f"{title!r} is the id of a channel, which cannot be its title; give the title with --name")
+
+
+def _is_taken(connection: Connection, channel: Channel) -> bool:
+    """Return whether the lab has another channel of this id, or of this title if an API key is to get the channel.
+
+    Of the lab's own channels, only the id counts, and only if the lab has videos of it: titles need not differ.
+    """
+    if channel.owner is None:
+        return (
+            connection.scalar(select(videos.c.video_id).where(videos.c.channel_id == channel.channel_id).limit(1))
+            is not None
+        )
+    same = or_(
+        channels.c.channel_id.in_([channel.channel_id, channel.title]),
+        func.lower(channels.c.title) == func.lower(channel.title),
+    )
+    return connection.scalar(select(channels.c.channel_id).where(same).limit(1)) is not None
+
+
+def _titles(known: Mapping[Channel, int], own: Collection[Channel]) -> str:
+    """Return the titles of the channels that are not among `own`, for a message."""
+    titles = [repr(channel.title) for channel in known if channel not in own]
+    more = ["…"] if len(titles) > _MOST_NAMED else []
+    return "channels of others" + (f" ({', '.join(titles[:_MOST_NAMED] + more)})" if titles else "")
+
+
+def _array(video_ids: Collection[str]) -> BindParameter[Any]:
+    """Return the ids as one parameter, an array. There may be more of them than PostgreSQL takes parameters."""
+    return literal(list(video_ids), ARRAY(Text))
