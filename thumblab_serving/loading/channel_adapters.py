@@ -48,8 +48,8 @@ class AdapterChoice:
     release: str | None = None
     reason: str | None = None
     own_past: Skill | None = None
-    title: str | None = None
     trained_on: bool = False
+    title: str | None = None
 
 
 class ServedAdapters:
