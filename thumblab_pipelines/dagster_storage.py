@@ -5,6 +5,7 @@ runs. `dagster.yaml` could name an environment variable instead. But in a fresh 
 not set, and every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,11 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
+from thumblab_pipelines.pools import POOLS
 from thumblab_pipelines.run_locks import RunLocks
 
 _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
@@ -92,7 +95,14 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
 
 @cache
 def _make_tables(url: str) -> None:
-    DagsterPostgresStorage(url)
+    """Make the tables and pools that are missing. The limit of an existing pool stays as a person has set it.
+
+    Dagster makes a pool when it is first used. If two runs did that at the same moment, one of them would fail.
+    """
+    events = DagsterPostgresStorage(url).event_log_storage
+    for pool in set(POOLS) - events.get_concurrency_keys():
+        with suppress(DBAPIError):  # Another process has made the pool meanwhile.
+            events.set_concurrency_slots(pool, 1)
 
 
 @cache

@@ -133,7 +133,7 @@ def _signal(send: Callable[[], None]) -> None:
 
 
 def end_abandoned_runs(instance: DagsterInstance) -> None:
-    """Mark runs as failed if their process is gone.
+    """Mark runs as failed if their process is gone, and give back their places in pools.
 
     Dagster's daemon does the same in its run monitoring. So this function is needed only while no daemon runs.
     """
@@ -141,3 +141,4 @@ def end_abandoned_runs(instance: DagsterInstance) -> None:
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):
         if locks.abandoned(run.run_id):
             instance.report_run_failed(run, f"The run has failed: {_GONE}.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

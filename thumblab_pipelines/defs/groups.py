@@ -6,19 +6,15 @@ from typing import Any
 import dagster as dg
 
 from thumblab_core.niches import NICHES
+from thumblab_pipelines.pools import ENCODER as ENCODER
+from thumblab_pipelines.pools import TRAINER as TRAINER
+from thumblab_pipelines.pools import YOUTUBE as YOUTUBE
 
 OWNERS = ["team:thumblab"]
 
 niche_partitions = dg.StaticPartitionsDefinition(list(NICHES))
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-
-ENCODER, YOUTUBE, TRAINER = "encoder", "youtube", "trainer"
-"""Pools. Steps in the same pool run one at a time, also if they belong to different runs; dagster.yaml sets the limit.
-
-Steps in `ENCODER` compute with the image and text models and use all cores. Steps in `YOUTUBE` spend the day's quota.
-Steps in `TRAINER` train.
-"""
 
 BY_NICHE: dict[str, Any] = {
     "partitions_def": niche_partitions,
