@@ -261,8 +261,8 @@ class _Copy:
 
     def _copy_numbers(self, state: str) -> None:
         root = self.lab.settings.releases
-        for path in root.glob("*/*/NUMBER"):
-            self._copy(path, self.folder / state / contents.FILES / RELEASES / path.relative_to(root))
+        for number in root.glob("*/*/NUMBER"):
+            self._copy(number, self.folder / state / contents.FILES / RELEASES / number.relative_to(root))
 
     def _remove_others(self, state: str) -> None:
         """Remove what the new backup does not name: earlier states, and files that the lab has deleted."""
