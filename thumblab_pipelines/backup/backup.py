@@ -266,9 +266,9 @@ class _Copy:
 
     def _remove_others(self, state: str) -> None:
         """Remove what the new backup does not name: earlier states, and files that the lab has deleted."""
-        for path in self.folder.glob("state-*"):
-            if path.name != state:
-                shutil.rmtree(path)
+        for earlier in self.folder.glob("state-*"):
+            if earlier.name != state:
+                shutil.rmtree(earlier)
         for name in contents.FIXED:
             for kept in walk(self.folder / name):
                 if f"{name}/{kept}" not in self.sums:
