@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from thumblab_pipelines.dataset.checks import CHECKS, check_pairs
+from thumblab_pipelines.dataset.checks import CHECKS
 from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
