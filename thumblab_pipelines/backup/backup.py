@@ -261,14 +261,14 @@ class _Copy:
 
     def _copy_numbers(self, state: str) -> None:
         root = self.lab.settings.releases
-        for path in root.glob("*/*/NUMBER"):
-            self._copy(path, self.folder / state / contents.FILES / RELEASES / path.relative_to(root))
+        for number in root.glob("*/*/NUMBER"):
+            self._copy(number, self.folder / state / contents.FILES / RELEASES / number.relative_to(root))
 
     def _remove_others(self, state: str) -> None:
         """Remove what the new backup does not name: earlier states, and files that the lab has deleted."""
-        for path in self.folder.glob("state-*"):
-            if path.name != state:
-                shutil.rmtree(path)
+        for earlier in self.folder.glob("state-*"):
+            if earlier.name != state:
+                shutil.rmtree(earlier)
         for name in contents.FIXED:
             for kept in walk(self.folder / name):
                 if f"{name}/{kept}" not in self.sums:

@@ -31,6 +31,8 @@ CHANGING = (
     "api-key",
     "api-keys.json",
     "mlflow-port",
+    "dagster-port",
+    "scoring-port",
     "emulator-port",
     "library-note",
     "models",
