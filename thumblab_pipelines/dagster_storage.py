@@ -17,6 +17,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
 
+from thumblab_core.database.engine import explained
 from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
 from thumblab_pipelines.run_locks import RunLocks
@@ -92,7 +93,8 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
 
 @cache
 def _make_tables(url: str) -> None:
-    DagsterPostgresStorage(url)
+    with explained():
+        DagsterPostgresStorage(url)
 
 
 @cache
