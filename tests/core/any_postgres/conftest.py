@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from real_servers import RealServer
+from real_servers import RealServer, without_pgvector
 
 NewPlace = Callable[..., str]
 
@@ -42,3 +42,14 @@ def new_place(server: RealServer) -> NewPlace:
         return name
 
     return make
+
+
+@pytest.fixture(scope="package")
+def plain_server() -> Iterator[RealServer]:
+    """A server of Debian's package. It can do TLS, and has no pgvector."""
+    programs = without_pgvector()
+    if programs is None:
+        pytest.skip("Debian's PostgreSQL is not installed")
+    made = RealServer(programs)
+    yield made
+    made.remove()

@@ -1,13 +1,13 @@
 """The lab reports each trouble with a real PostgreSQL server in one sentence, with no part of the password."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
-from real_servers import PASSWORD, RealServer, without_pgvector
+from real_servers import PASSWORD, RealServer
 from sqlalchemy import text
 
 from thumblab_cli.main import cli
@@ -148,16 +148,6 @@ def test_a_server_that_starts_up_is_explained(server: RealServer, complaint: Com
         assert re.search("starting, stopping or recovering.*Wait a moment", said)
     server._process.wait(30)
     server.start()
-
-
-@pytest.fixture(scope="module")
-def plain_server() -> Iterator[RealServer]:
-    programs = without_pgvector()
-    if programs is None:
-        pytest.skip("Debian's PostgreSQL is not installed")
-    made = RealServer(programs)
-    yield made
-    made.remove()
 
 
 @pytest.mark.heavy

@@ -187,29 +187,26 @@ WITH_TLS = {
 
 
 @pytest.fixture(scope="module")
-def authority(server: RealServer) -> Path:
-    return server.with_certificate()
+def authority(plain_server: RealServer) -> Path:
+    return plain_server.with_certificate()
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", WITH_TLS)
-def test_the_connection_is_encrypted_as_the_url_demands(
-    name: str, server: RealServer, new_place: NewPlace, authority: Path
-) -> None:
-    place = new_place()
-    url = server.url(place, place, "localhost", WITH_TLS[name].format(ca=authority))
-    taken = database_url(Settings(database_url=SecretStr(url)))
-    open_database(taken).dispose()
-    assert do(taken, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+def test_the_connection_is_encrypted_as_the_url_demands(name: str, plain_server: RealServer, authority: Path) -> None:
+    """The embedded programs have no TLS. So this test uses Debian's, and Dagster's database, which needs no pgvector."""
+    url = plain_server.url("postgres", "postgres", "localhost", WITH_TLS[name].format(ca=authority))
+    chosen = Settings(database_url=SecretStr(url))
+    for taken in (database_url(chosen), named_database_url("dagster", "psycopg2", chosen)):
+        assert do(taken, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
 
 
 @pytest.mark.heavy
 def test_a_certificate_for_another_host_or_of_another_authority_is_refused(
-    server: RealServer, new_place: NewPlace, authority: Path
+    plain_server: RealServer, authority: Path
 ) -> None:
-    place = new_place()
     for host, ca in (("127.0.0.1", authority), ("localhost", Path("/nowhere/ca.crt"))):
-        url = server.url(place, place, host, f"?sslmode=verify-full&sslrootcert={ca}")
+        url = plain_server.url("postgres", "postgres", host, f"?sslmode=verify-full&sslrootcert={ca}")
         with pytest.raises(LabError, match=r"certificate of the server .* cannot be verified .*sslrootcert=PATH"):
             open_database(database_url(Settings(database_url=SecretStr(url))))
 
