@@ -126,7 +126,8 @@ class Pooler:
 
     def __init__(self, server: RealServer, mode: str, settings: dict[str, str]) -> None:
         assert _PGBOUNCER is not None
-        self.port, self._folder = _free_port(), server.folder / f"pooler-{mode}"
+        self.port = _free_port()
+        self._folder = server.folder / f"pooler-{self.port}"
         self._folder.mkdir()
         chosen = {"listen_addr": "127.0.0.1", "listen_port": str(self.port), "auth_type": "plain", "pool_mode": mode}
         chosen |= {"auth_file": f"{self._folder}/users", "unix_socket_dir": "", "logfile": f"{self._folder}/log"}
