@@ -19,6 +19,7 @@ from dagster_postgres.storage import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from thumblab_core.database.engine import explained
 from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
 from thumblab_pipelines.pools import POOLS
@@ -99,7 +100,8 @@ def _make_tables(url: str) -> None:
 
     Dagster makes a pool when it is first used. If two runs did that at the same moment, one of them would fail.
     """
-    events = DagsterPostgresStorage(url).event_log_storage
+    with explained():
+        events = DagsterPostgresStorage(url).event_log_storage
     for pool in set(POOLS) - events.get_concurrency_keys():
         with suppress(DBAPIError):  # Another process has made the pool meanwhile.
             events.set_concurrency_slots(pool, 1)

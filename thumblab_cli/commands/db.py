@@ -85,7 +85,10 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps({**dataclasses.asdict(state), "folder": folder}))
         return
     server = "The lab’s own server" if state.embedded else "An external server"
-    click.echo(f"{server}: {'running' if state.running else 'stopped'}")
+    stopped = "stopped" if state.embedded else "cannot be used"
+    click.echo(f"{server}: {'running' if state.running else stopped}")
+    if state.trouble:
+        click.echo(state.trouble)
     holder = other_host(settings()) if state.embedded else None
     if holder is not None:
         click.echo(f"in use by {holder}; a data folder belongs to one host at a time")

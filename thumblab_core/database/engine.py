@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from thumblab_core.errors import LabError
+from thumblab_core.database.troubles import trouble_of
 
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """Run this statement in a transaction that only holds an advisory lock while other connections do the work.
@@ -68,27 +68,11 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError if the `with` block cannot reach the database, or if the lab's role lacks a right there."""
+    """Raise a LabError with one sentence if the `with` block cannot use the database."""
     try:
         yield
     except DBAPIError as error:
-        if type(error.orig).__name__ == "InsufficientPrivilege":
-            raise LabError(
-                f"The database refuses a right that the lab needs ({reason_of(error)}). Ask its administrator to grant "
-                "the right to the role of THUMBLAB_DATABASE_URL"
-            ) from None
-        if getattr(error.orig, "sqlstate", None) is None or error.connection_invalidated:
-            raise LabError(f"The database does not answer: {reason_of(error)}. {ADVICE}") from None
-        raise
-
-
-ADVICE = "Check THUMBLAB_DATABASE_URL, and check that its server runs"
-
-
-def reason_of(error: DBAPIError) -> str:
-    """Return the first line of the server's error message, or of the driver's if the server sent none.
-
-    Neither of the two messages contains a password.
-    """
-    message = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig).strip()
-    return (message or "no reason given").splitlines()[0]
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        raise trouble from None

@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 _NAME = "THUMBLAB_DATABASE_URL"
 _LOOKS_LIKE = "A correct URL looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _USER_AND_PASSWORD = re.compile(r"[^:/]*(:[^@]*)?@")
-_FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"}
-"""Parameters of a URL that tell some PostgreSQL clients to prepare no statements, because a pooler is in between.
+_FOR_OTHER_CLIENTS = {
+    *("pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"),  # Prepare nothing.
+    *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),  # The pool of the client.
+    *("supa", "workaround"),  # Notes that Supabase and Vercel add.
+}
+"""Parameters of a URL that are for the pool and the prepared statements of another client, such as Prisma.
 
-libpq, the client library that the lab uses, does not know these parameters. So the lab drops them from the URL.
+libpq, the client library that the lab uses, does not know these parameters. They change neither the data nor the
+security of the connection. So the lab drops them from the URL.
 """
+_INSTEAD = {
+    "schema": "Remove it, and ask the administrator to run: ALTER ROLE the role SET search_path = the schema",
+    "ssl": "Write sslmode=require instead",
+    "sslaccept": "Write sslmode=verify-full, or sslmode=require to accept any certificate",
+    "tls": "Write sslmode=require instead",
+}
+"""What to do about parameters of other clients that change the data or the security of the connection."""
 
 
 def external_url(given: str, driver: str) -> "URL":
@@ -51,7 +63,8 @@ def external_url(given: str, driver: str) -> "URL":
             f"{_NAME} is for {url.get_backend_name()}, but the lab needs PostgreSQL with pgvector. Unset this setting "
             "to use the embedded server."
         )
-    return _checked(url.difference_update_query(_FOR_OTHER_CLIENTS)).set(drivername=f"postgresql+{driver}")
+    dropped = _FOR_OTHER_CLIENTS | ({"schema"} if url.query.get("schema") == "public" else set())
+    return _checked(url.difference_update_query(dropped)).set(drivername=f"postgresql+{driver}")
 
 
 def _checked(url: "URL") -> "URL":
@@ -64,7 +77,8 @@ def _checked(url: "URL") -> "URL":
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     unknown = sorted(set(url.query) - known)
     if unknown:
-        raise LabError(f"{_NAME} has a parameter that PostgreSQL does not know: {', '.join(unknown)}. Remove it")
+        advice = _INSTEAD.get(unknown[0], "Remove it")
+        raise LabError(f"{_NAME} has a parameter that PostgreSQL does not know: {', '.join(unknown)}. {advice}")
     twice = sorted(
         name for name, value in url.query.items() if name not in ("host", "port") and not isinstance(value, str)
     )

@@ -7,6 +7,7 @@ finished stays, and the same command or run continues it.
 import errno
 from collections.abc import Iterator
 
+from thumblab_core.database.troubles import trouble_of
 from thumblab_core.errors import LabError
 
 _NO_ROOM = "No space left on device"
@@ -52,6 +53,8 @@ def explained_failure(error: BaseException) -> LabError | None:
         sentence = _of_database(cause)
         if sentence is not None:
             return DatabaseError(sentence)
+        if (trouble := trouble_of(cause)) is not None:
+            return trouble
         if isinstance(cause, OSError) and cause.errno in _DISK and cause.filename is not None:
             return DiskError(f"{cause.filename} cannot be written: {_DISK[cause.errno]}")
         if (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)) or _NO_ROOM in str(cause):

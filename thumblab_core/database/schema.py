@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from thumblab_core.database.engine import explained, make_engine, reason_of
+from thumblab_core.database.engine import explained, make_engine
 from thumblab_core.database.revisions import refuse_newer
+from thumblab_core.database.troubles import first_line
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
+
+_OLDEST = 13
+"""The oldest version of PostgreSQL that pgvector 0.8 supports."""
 
 
 def migrate(url: str) -> None:
@@ -29,6 +33,7 @@ def migrate(url: str) -> None:
     engine = make_engine(url)
     try:
         with explained(), engine.begin() as connection:
+            refuse_old(connection.dialect.server_version_info or (_OLDEST,))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             make_extension(connection)
             refuse_newer(connection)
@@ -42,6 +47,15 @@ def open_database(url: str) -> Engine:
     """Migrate the database and return an engine. Raises LabError in the same cases as `migrate`."""
     migrate(url)
     return make_engine(url, pool_pre_ping=True)
+
+
+def refuse_old(version: tuple[int | str, ...]) -> None:
+    """Raise LabError if the server's `version`, such as (17, 2), is too old for the lab."""
+    if int(version[0]) < _OLDEST:
+        raise LabError(
+            f"The server of THUMBLAB_DATABASE_URL is PostgreSQL {'.'.join(map(str, version))}, but the lab needs "
+            f"{_OLDEST} or later. Upgrade the server, or unset THUMBLAB_DATABASE_URL to use the lab's own server"
+        )
 
 
 def _config() -> "Config":
@@ -60,7 +74,7 @@ def make_extension(connection: Connection) -> None:
         connection.execute(text("CREATE EXTENSION vector"))
     except DBAPIError as error:
         raise LabError(
-            f"The database has no extension vector, and the lab cannot create it ({reason_of(error)}). Ask the "
-            "server's administrator to install pgvector if it is missing, and to run in this database: "
+            f"The database has no extension vector, and the lab cannot create it ({first_line(error.orig or error)}). "
+            "Ask the server's administrator to install pgvector if it is missing, and to run in this database: "
             "CREATE EXTENSION vector"
         ) from None

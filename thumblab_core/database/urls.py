@@ -5,13 +5,14 @@ embedded server, which is started when a process needs it.
 """
 
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thumblab_core.database.connect import connect, parameters_of
 from thumblab_core.database.external import external_url
+from thumblab_core.database.named import find_or_make, make_database
 from thumblab_core.embedded_postgres import cluster, location
 from thumblab_core.embedded_postgres import server as embedded_server
 from thumblab_core.errors import LabError
@@ -19,7 +20,6 @@ from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
 
 if TYPE_CHECKING:
-    import psycopg
     from sqlalchemy import URL
 
 _NAME = "thumblab"
@@ -27,10 +27,14 @@ _PATIENCE = 30.0
 """How many seconds a server may take to answer after its start or during its recovery."""
 
 _ready: set[str] = set()
-"""The databases that this process has found or created.
+"""The databases of embedded servers that this process has found or created.
 
-For an external server, an item is the URL of a database. For the embedded server, an item has three parts: the name of
-the database, the folder of the cluster, and the inode of the folder `data` in it.
+An item has three parts: the name of the database, the folder of the cluster, and the inode of the folder `data` in it.
+"""
+_external_places: dict[tuple["URL", str], "URL"] = {}
+"""The databases and schemas of external servers that this process has found or created.
+
+The key has the URL of the lab's database, and the name of the database or schema.
 """
 
 
@@ -46,6 +50,8 @@ class Status:
     """Whether the embedded server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None
     """The folder of the embedded cluster, or None if the server is external or was never started."""
+    trouble: str | None = None
+    """Why an external server cannot be used. None if it answers, and always None for the embedded server."""
 
 
 def database_url(settings: Settings | None = None) -> str:
@@ -83,11 +89,12 @@ def running_database_url(settings: Settings | None = None) -> str | None:
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
     """Return the SQLAlchemy URL of the database `name` on the server of the lab's database.
 
-    The database is created if it is missing.
+    The database is created if it is missing. If the role may not create databases on an external server, the URL leads
+    to the schema `name` in the lab's database, and the schema is created if it is missing.
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
-    Raises LabError as `database_url` does, and if an external server does not let the lab create the database.
+    Raises LabError as `database_url` does, and if an external server lets the lab create neither of the two.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
         raise LabError(f"{name!r} is not a valid database name: use lower-case letters, digits and underscores.")
@@ -95,20 +102,18 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     if settings.database_url is None:
         return _embedded(settings, name, driver)
     external = _external(settings, driver)
-    named = external.set(database=name).render_as_string(hide_password=False)
-    if named not in _ready:
-        _make_database(_access(external), name, patience=0)
-        # This connection is only a test. It fails if a pooler in front of the server does not know the database.
-        _connect(_access(external.set(database=name)), patience=0).close()
-        _ready.add(named)
-    return named
+    key = (external, name)
+    if key not in _external_places:
+        _external_places[key] = find_or_make(external, name)
+    return _external_places[key].render_as_string(hide_password=False)
 
 
 def status(settings: Settings | None = None) -> Status:
     """Return the state of the database server without starting anything."""
     settings = settings or current_settings()
     if settings.database_url is not None:
-        return Status(embedded=False, running=_answers(settings), in_use=False, kept=False, folder=None)
+        trouble = _trouble_of(settings)
+        return Status(False, running=trouble is None, in_use=False, kept=False, folder=None, trouble=trouble)
     state = embedded_server.status(settings)
     return Status(True, state.running, state.in_use, state.kept, state.folder)
 
@@ -122,7 +127,7 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
     # The inode is part of the key, because a folder `data` that was deleted and made again does not have the database.
     key = f"{name} {home} {(home / 'data').stat().st_ino}"
     if key not in _ready:
-        _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
+        _make_database({**access, "dbname": "postgres"}, name)
         if name == _NAME:
             _make_extension({**access, "dbname": name})
         _ready.add(key)
@@ -146,69 +151,28 @@ def _external(settings: Settings, driver: str = "psycopg") -> "URL":
     return url.set(password=settings.database_password.get_secret_value())
 
 
-def _answers(settings: Settings) -> bool:
+def _trouble_of(settings: Settings) -> str | None:
+    """Return why the external server cannot be used, or None if it answers."""
     try:
-        _connect(_access(_external(settings)), patience=0).close()
-    except LabError:
-        return False
-    return True
+        connect(parameters_of(_external(settings))).close()
+    except LabError as error:
+        return str(error)
+    return None
 
 
-def _access(url: "URL") -> dict[str, Any]:
-    """Return the parts of `url` as libpq's connection parameters."""
-    _, parameters = url.get_dialect()().create_connect_args(url)
-    return dict(parameters)
-
-
-def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
-    """Create the database `name` if it is missing.
-
-    `access` has the connection parameters of a database that exists on the same server.
-    """
-    import psycopg
-    from psycopg import sql
-
-    with _connect(access, patience) as connection:
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-            return
-        try:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-            return  # Another process created the database first.
-        except psycopg.Error as error:
-            raise LabError(
-                f"The server of THUMBLAB_DATABASE_URL has no database {name} and does not let the lab create it "
-                f"({error.diag.message_primary}). Ask its administrator to run: CREATE DATABASE {name}"
-            ) from None
+def _make_database(access: dict[str, Any], name: str) -> None:
+    """Create the database `name` of the embedded server if it is missing. `access` leads to another database there."""
+    with connect(access, _PATIENCE) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            make_database(connection, name)
 
 
 def _make_extension(access: dict[str, Any]) -> None:
     import psycopg
 
     with (
-        _connect(access, _PATIENCE) as connection,
+        connect(access, _PATIENCE) as connection,
         # Even with IF NOT EXISTS, the statement fails if another process creates the extension at the same time.
         suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject),
     ):
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-
-
-def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
-    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering.
-
-    Raises LabError if there is no connection then, or at once if trying again cannot help.
-    """
-    import psycopg
-    from psycopg.conninfo import make_conninfo
-
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        # All errors of psycopg are caught here, because a bad URL raises errors that are no OperationalError.
-        except psycopg.Error as error:
-            if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
-                reason = (str(error).strip() or "no reason given").splitlines()[0]
-                advice = "Try: thumblab db stop --force" if patience else "Check THUMBLAB_DATABASE_URL."
-                raise LabError(f"The database does not answer: {reason}. {advice}") from None
-        time.sleep(0.1)

@@ -6,8 +6,8 @@ from itertools import groupby
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from thumblab_core.database.engine import reason_of
 from thumblab_core.database.tables import channels, experiment_variants, experiments, videos
+from thumblab_core.database.troubles import first_line
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.records import Experiment, Place, StoredExperiment, Variant
 from thumblab_core.experiments.rules import RuleError
@@ -64,7 +64,9 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
         # It runs now instead, so that its error is raised here.
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     except IntegrityError as error:
-        raise LabError(f"the database refuses the experiment ({reason_of(error)}); check its facts") from None
+        raise LabError(
+            f"the database refuses the experiment ({first_line(error.orig or error)}); check its facts"
+        ) from None
     return saved, NEW if experiment_id is None else CHANGED
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from thumblab_core.database.engine import explained, make_engine, reason_of
+from thumblab_core.database.engine import explained, make_engine
 from thumblab_core.database.schema import make_extension, migrate
+from thumblab_core.database.troubles import first_line
 from thumblab_core.database.urls import database_url, named_database_url
 from thumblab_core.embedded_postgres import location
 from thumblab_core.errors import LabError
@@ -127,7 +128,7 @@ def unfinished_runs(url: str) -> list[str]:
                 return []
             return list(connection.scalars(text(_WITHOUT_PROCESS)))
     except DBAPIError as error:
-        raise LabError(f"Dagster's runs cannot be read ({reason_of(error)})") from None
+        raise LabError(f"Dagster's runs cannot be read ({first_line(error.orig or error)})") from None
     finally:
         engine.dispose()
 

@@ -1,0 +1,46 @@
+"""Open one connection to the database, and say in one sentence why that failed."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from thumblab_core.database.troubles import DatabaseTroubleError, first_line, trouble_of
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import URL
+
+
+def parameters_of(url: "URL") -> dict[str, Any]:
+    """Return the parts of `url` as libpq's connection parameters."""
+    _, parameters = url.get_dialect()().create_connect_args(url)
+    return dict(parameters)
+
+
+def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connection":
+    """Return a connection in autocommit mode that prepares no statements.
+
+    If `patience` is not 0, the server is the lab's own. The function tries for `patience` seconds, because the server
+    may be recovering. Raises LabError if there is no connection then, or at once if trying again cannot help.
+    """
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            conninfo = make_conninfo(**{"connect_timeout": 10, **parameters})
+            return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        # All errors of psycopg are caught here, because a bad URL raises errors that are no OperationalError.
+        except psycopg.Error as error:
+            if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
+                raise _trouble(error, own=patience > 0) from None
+        time.sleep(0.1)
+
+
+def _trouble(error: "psycopg.Error", own: bool) -> DatabaseTroubleError:
+    if own:
+        return DatabaseTroubleError(f"The database does not answer: {first_line(error)}. Try: thumblab db stop --force")
+    trouble = trouble_of(error)
+    return trouble or DatabaseTroubleError(
+        f"The database does not answer: {first_line(error)}. Check THUMBLAB_DATABASE_URL"
+    )
