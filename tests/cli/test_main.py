@@ -118,5 +118,6 @@ def test_db_status_does_not_start_the_database(tmp_path: Path) -> None:
         "in_use": False,
         "kept": False,
         "folder": None,
+        "trouble": None,
     }
     assert not (tmp_path / "lab").exists()

@@ -76,7 +76,7 @@ def test_a_creator_gets_from_an_export_to_an_adapted_verdict_and_to_a_report(
     assert browser.evaluate(state) == "done", browser.text("#learning")
     facts = dict(zip(browser.texts("#learnt-facts dt"), browser.texts("#learnt-facts dd"), strict=True))
     assert facts["Videos"].startswith("36, 1 of them new")
-    assert "no_such_vid: " in facts["Without a thumbnail"]
+    assert "Not on YouTube (no_such_vid): YouTube has no picture of it" in facts["Without a thumbnail"]
     assert facts["True click-through rate"].startswith("known for 36 videos. Of all impressions, 4.5% are clicked")
     browser.click("#compare-for-channel")
     channel_id = browser.evaluate("document.getElementById('channel').value")
