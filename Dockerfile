@@ -9,7 +9,7 @@ WORKDIR /lab
 FROM base AS build
 # `cpu`, `auto`, or a CUDA version such as `cu130`: see uv's documentation of UV_TORCH_BACKEND.
 ARG TORCH=cpu
-ENV UV_TORCH_BACKEND=$TORCH UV_LINK_MODE=copy UV_PYTHON=/opt/venv/bin/python
+ENV UV_TORCH_BACKEND=$TORCH UV_LINK_MODE=copy VIRTUAL_ENV=/opt/venv
 COPY requirements.lock ./
 RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && uv venv /opt/venv
 

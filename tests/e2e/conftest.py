@@ -30,18 +30,23 @@ def schedules(lab: RunningLab) -> list[dict[str, Any]]:
 
     The fixture then stops all of them, so that no schedule starts a run during the tests.
     """
+    listed = _schedules(lab)
+    # In its first seconds, Dagster's daemon stores the states of all schedules. So it may undo a stop, or refuse it.
+    deadline = time.monotonic() + 60
+    while stopping := [schedule for schedule in _schedules(lab) if schedule["scheduleState"]["status"] != "STOPPED"]:
+        assert time.monotonic() < deadline, stopping
+        for schedule in stopping:
+            lab.graphql("mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }", id=schedule["id"])
+        time.sleep(3)
+    return listed
+
+
+def _schedules(lab: RunningLab) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = lab.graphql(
         """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
             id name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
         of=REPOSITORY,
     )["schedulesOrError"]["results"]
-    for schedule in listed:
-        stopped = lab.graphql(
-            """mutation($id: String!) { stopRunningSchedule(id: $id) {
-                __typename ... on ScheduleStateResult { scheduleState { status } } ... on PythonError { message } } }""",
-            id=schedule["id"],
-        )["stopRunningSchedule"]
-        assert stopped["scheduleState"]["status"] == "STOPPED", stopped
     return listed
 
 

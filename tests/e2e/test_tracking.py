@@ -41,8 +41,8 @@ def test_without_a_server_the_sensor_skips_its_tick(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     settings.cache_clear()
-    context = dg.build_sensor_context(resources={"lab": LabResource(), "mlflow": MlflowResource()})
-    tick = champion_moved.evaluate_tick(context)
+    with dg.build_sensor_context(resources={"lab": LabResource(), "mlflow": MlflowResource()}) as context:
+        tick = champion_moved.evaluate_tick(context)
     assert (tick.run_requests, "does not answer" in (tick.skip_message or "")) == ([], True)
 
 

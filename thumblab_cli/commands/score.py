@@ -323,7 +323,10 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
     def merged(of_niche: ScoreAnswer) -> ScoreAnswer:
         """Return the answer with the pictures that were not sent, because they could not be read."""
         by_id = {thumbnail.id: thumbnail for thumbnail in of_niche.thumbnails}
-        thumbnails = [by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
+        thumbnails = [
+            by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error, title=s.title or form.all_titles[0])
+            for s in sources
+        ]
         return of_niche.model_copy(update={"thumbnails": thumbnails})
 
     return merged(answer).model_copy(update={"other_niches": [merged(other) for other in answer.other_niches]})

@@ -24,6 +24,7 @@ from thumblab_cli.servers import lab_servers
 from thumblab_cli.servers.logs import end_of_log
 from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port, plan_ports
 from thumblab_cli.servers.supervisor import Server, Supervisor
+from thumblab_core.database import schema, urls
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
@@ -187,6 +188,8 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
     monkeypatch.setattr(lab_servers, "mlflow_server", lambda *_: asleep["mlflow"])
     monkeypatch.setattr(lab_servers, "dagster_servers", lambda *_: [asleep["dagster"]])
     monkeypatch.setattr(lab_servers, "scoring_server", lambda *_: asleep["scoring"])
+    monkeypatch.setattr(schema, "migrate", lambda _: None)
+    monkeypatch.setattr(urls, "database_url", lambda _: "no database is started")
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
     settings.cache_clear()
     yield lambda: CliRunner().invoke(cli, ["up"])

@@ -16,7 +16,6 @@ from dagster._grpc.impl import get_external_sensor_execution
 from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
-from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings, settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
@@ -137,16 +136,18 @@ def test_a_run_closes_its_idle_connections_at_its_end_and_a_relative_data_folder
         with lab.open().engine.connect() as connection:
             connection.execute(text("SELECT 1"))
         pooled.append(lab.open().engine.pool)
+        assert pooled[0].checkedin() == 1
 
     @dg.job
     def job() -> None:
         step()
 
     assert job.execute_in_process(resources={"lab": LabResource()}).success
-    assert pooled[0].checkedin() == 1
-    assert LabResource().open().engine.pool.checkedin() == 0
-    with pytest.raises(LabError, match="data_dir is 'lab'; give the whole path"):
+    assert pooled[0].checkedin() == 0
+    assert LabResource().open().engine.pool is not pooled[0]
+    with pytest.raises(dg.DagsterResourceFunctionError) as refused:
         job.execute_in_process(resources={"lab": LabResource(data_dir="lab")})
+    assert "data_dir is 'lab'; give the whole path" in str(refused.value.__cause__)
 
 
 def test_a_sensor_whose_lab_cannot_be_opened_skips_with_the_reason(
@@ -157,7 +158,9 @@ def test_a_sensor_whose_lab_cannot_be_opened_skips_with_the_reason(
     settings.cache_clear()
     repository = defs().get_repository_def()
     for name in ("index_rebuilds", "champion_moved"):
-        context = dg.build_sensor_context(repository_def=repository, resources={"mlflow": MlflowResource()})
+        context = dg.build_sensor_context(
+            repository_def=repository, resources={"lab": LabResource(), "mlflow": MlflowResource()}
+        )
         with context:
             skipped = repository.get_sensor_def(name).evaluate_tick(context).skip_message
         assert skipped is not None

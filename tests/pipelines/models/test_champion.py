@@ -140,8 +140,9 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
 
     def tick() -> list[dict[str, object]]:
         nonlocal cursor
-        context = dg.build_sensor_context(cursor=cursor, resources={"lab": LabResource(), "mlflow": MlflowResource()})
-        tick = serve.champion_moved.evaluate_tick(context)
+        resources = {"lab": LabResource(), "mlflow": MlflowResource()}
+        with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
+            tick = serve.champion_moved.evaluate_tick(context)
         cursor = tick.cursor
         return [dict(request.run_config["ops"]["served_model"]["config"]) for request in tick.run_requests or []]
 
