@@ -73,7 +73,13 @@ def _ports(examined: Examined) -> Iterator[Finding]:
         except LabError as problem:
             taken = True
             yield error(f"{problem}{_listener(url)}", "stop that program, or give the server another port")
-    if not taken:
+    if taken:
+        return
+    try:
+        ports.refuse_unusable("scoring", chosen.serving_host, planned.scoring)
+    except LabError as problem:
+        yield error(str(problem), "set THUMBLAB_SERVING_PORT to another port")
+    else:
         moved = [f"{port} is taken{_listener(f'http://127.0.0.1:{port}')}" for port in planned.moved.values()]
         use = f"`{examined.up()}` would use {planned.dagster}, {planned.mlflow} and {planned.scoring}"
         yield fine("; ".join([*moved, use]))

@@ -46,7 +46,11 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
     """
     data_dir, moved = settings.data_dir, {}
     scoring_given = settings.serving_port if "serving_port" in settings.model_fields_set else None
-    chosen = [port for port in (dagster, mlflow, scoring_given) if port is not None]
+    staying = (
+        mlflow or _read_port(_memory(data_dir, "mlflow")),
+        scoring_given or _read_port(_memory(data_dir, "scoring")),
+    )
+    chosen = [port for port in (dagster, *staying) if port is not None]
 
     def choose(server: str, given: int | None, usual: int, host: str = LOOPBACK, movable: bool = False) -> int:
         kept = _read_port(_memory(data_dir, server))

@@ -315,6 +315,13 @@ def test_no_two_servers_get_the_same_port(tmp_path: Path) -> None:
     planned = plan_ports(lab, dagster=5000)
     assert len({planned.dagster, planned.mlflow, planned.scoring}) == 3
     assert planned.moved["mlflow"] == 5000
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        (tmp_path / "dagster-port").write_text(str(taken))
+        (tmp_path / "mlflow-port").write_text(str(taken + 1))
+        planned = plan_ports(lab)
+    assert planned.mlflow == taken + 1
+    assert planned.dagster not in (taken, taken + 1), "the next free port is the one that MLflow keeps"
 
 
 @pytest.mark.parametrize(
