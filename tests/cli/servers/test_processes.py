@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from thumblab_cli.main import cli
 from thumblab_cli.servers import lab_servers
 from thumblab_cli.servers.logs import end_of_log
-from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port, plan_ports
+from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port
 from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.database import schema, urls
 from thumblab_core.running import Running, announced
@@ -290,38 +290,6 @@ def test_up_on_a_taken_port_names_the_option_or_setting_to_change_and_writes_not
     assert f"something listens on 127.0.0.1:{taken} already; stop it, or give " in done.stderr
     assert done.stderr.endswith(f" another port with {which}\n")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_usual_port_that_is_taken_moves_once_and_the_new_one_stays(tmp_path: Path) -> None:
-    lab = Settings(_env_file=None, data_dir=tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
-        for name in ("dagster", "mlflow"):
-            (tmp_path / f"{name}-port").write_text(str(taken))
-        planned = plan_ports(lab)
-        assert planned.moved["dagster"] == taken, "only links in old runs of MLflow depend on the port of Dagster"
-        assert planned.dagster != taken
-        assert planned.mlflow == taken, "`up` then refuses the port, because links to MLflow depend on it"
-        assert plan_ports(lab, dagster=taken).dagster == taken, "a given port never moves"
-        given = Settings(_env_file=None, data_dir=tmp_path, serving_port=taken)
-        assert plan_ports(given).scoring == taken
-    keep_ports(lab, planned)
-    assert plan_ports(lab) == Ports(planned.dagster, taken, planned.scoring)
-    assert (tmp_path / "scoring-port").read_text() == str(planned.scoring)
-
-
-def test_no_two_servers_get_the_same_port(tmp_path: Path) -> None:
-    lab = Settings(_env_file=None, data_dir=tmp_path)
-    planned = plan_ports(lab, dagster=5000)
-    assert len({planned.dagster, planned.mlflow, planned.scoring}) == 3
-    assert planned.moved["mlflow"] == 5000
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
-        (tmp_path / "dagster-port").write_text(str(taken))
-        (tmp_path / "mlflow-port").write_text(str(taken + 1))
-        planned = plan_ports(lab)
-    assert planned.mlflow == taken + 1
-    assert planned.dagster not in (taken, taken + 1), "the next free port is the one that MLflow keeps"
 
 
 @pytest.mark.parametrize(
