@@ -89,7 +89,7 @@ async def imports(request: Request) -> ChannelImportsOut:
     runs: DagsterRuns = request.app.state.dagster_runs
     grant: Grant = request.state.grant
     own = await _run(request, lambda: store.of(grant.owner))
-    return ChannelImportsOut(imports=[await describe(stored, runs) for stored in own])
+    return ChannelImportsOut(imports=[_shown(await describe(stored, runs), grant) for stored in own])
 
 
 @router.get(

@@ -107,7 +107,11 @@ def test_only_a_key_with_the_scope_admin_sees_where_dagster_is(settings, run, fa
     with run(settings.model_copy(update={"image_encoder": "builtin"}), wait=False) as service:
         for name, key in key_of.items():
             stored, _ = failed_import(owner_of[name], time.time())
-            path = f"{service.url}/v1/channels/runs/{stored.folder.import_id}"
-            shown[name] = httpx.get(path, headers={"X-API-Key": key}, trust_env=False).json()["run_url"]
-    assert shown["editor"] is None
-    assert shown["boss"].startswith(f"{settings.dagster_url}/runs/")
+            path = f"{service.url}/v1/channels/runs"
+            with httpx.Client(headers={"X-API-Key": key}, trust_env=False) as client:
+                one = client.get(f"{path}/{stored.folder.import_id}").json()
+                listed = client.get(path).json()["imports"]
+            shown[name] = [one["run_url"], *(of_list["run_url"] for of_list in listed)]
+    assert shown["editor"] == [None, None]
+    assert len(shown["boss"]) == 2
+    assert all(url.startswith(f"{settings.dagster_url}/runs/") for url in shown["boss"])
