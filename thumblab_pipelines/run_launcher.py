@@ -74,9 +74,11 @@ class LabRunLauncher(DefaultRunLauncher):
         Dagster only asks the run to end. A step that computes for a long time in one call of a library does not notice.
         """
         holder = run_locks_of(self._instance).holder(run_id)
-        asked: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]
-        name, arguments = f"end run {run_id}", (self._instance, run_id, holder)
-        threading.Thread(target=_end_process, name=name, args=arguments, daemon=True).start()
+        try:
+            asked: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]
+        finally:  # Dagster raises an error if the code server does not answer.
+            name, arguments = f"end run {run_id}", (self._instance, run_id, holder)
+            threading.Thread(target=_end_process, name=name, args=arguments, daemon=True).start()
         return asked
 
     def _replace_dead_code_server(self, run: DagsterRun) -> None:

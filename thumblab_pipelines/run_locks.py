@@ -40,7 +40,7 @@ class RunLocks:
         The file names the process. The number may belong to another process by now, or to one of another container. So
         the process must also have the file open.
         """
-        path = self._path(run_id)
+        path = self._path(run_id).resolve()  # The kernel names open files without symbolic links.
         with suppress(OSError, ValueError, psutil.Error):
             process = psutil.Process(int(path.read_bytes()))
             if process.pid != os.getpid() and any(Path(file.path) == path for file in process.open_files()):

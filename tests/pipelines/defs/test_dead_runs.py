@@ -8,7 +8,9 @@ server. They kill the code server and the processes of runs.
 
 import logging
 import os
+import queue
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,8 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from dagster._core.errors import DagsterCodeLocationLoadError
+from dagster import DefaultRunLauncher
+from dagster._core.errors import DagsterCodeLocationLoadError, DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import WorkerStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
@@ -258,6 +261,39 @@ def test_a_cancelled_run_that_does_not_end_is_killed(daemon: Daemon, monkeypatch
     daemon.wait(deaf, CANCELED)
     assert "did not end, so it was killed" in daemon.log_text(deaf)
     wait_until(lambda: not process.is_running() and not step.is_running())
+
+
+def test_a_cancelled_run_is_killed_although_the_code_server_does_not_answer(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise DagsterUserCodeUnreachableError("the code server does not answer")
+
+    ended: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(DefaultRunLauncher, "terminate", unreachable)
+    monkeypatch.setattr(run_launcher, "_end_process", lambda instance, run_id, holder: ended.put(run_id))
+    with pytest.raises(DagsterUserCodeUnreachableError):
+        daemon.instance.run_launcher.terminate("lost")
+    assert ended.get(timeout=10) == "lost"
+
+
+def test_the_holder_of_a_run_is_found_in_a_folder_behind_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    RunLocks(Path("real")).mark_abandoned("run")
+    path = RunLocks(Path("real"))._path("run")
+    with path.open("rb+") as file, subprocess.Popen(["sleep", "60"], stdin=file) as process:
+        path.write_bytes(str(process.pid).encode())
+        try:
+            for folder in (tmp_path / "real", tmp_path / "link", Path("real")):
+                holder = RunLocks(folder).holder("run")
+                assert holder is not None
+                assert holder.pid == process.pid
+        finally:
+            process.kill()
 
 
 def test_only_the_process_that_executes_a_run_is_its_holder(tmp_path: Path) -> None:
