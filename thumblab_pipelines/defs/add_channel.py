@@ -10,6 +10,7 @@ from pydantic import Field
 
 from thumblab_core.channel_imports.import_folder import EXPORTS, ImportFolder
 from thumblab_core.channel_imports.report import ImportReport
+from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.import_report import ImportReporter
@@ -121,7 +122,7 @@ def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: 
     except Exception as error:
         is_final = isinstance(error, LabError) and not error.transient
         if is_final or context.retry_number >= RETRY.max_retries:
-            reporter.failed(error if isinstance(error, LabError) else _unexpected(error))
+            reporter.failed(error if isinstance(error, LabError) else explained_failure(error) or _unexpected(error))
             _delete_exports(folder)
         raise
 

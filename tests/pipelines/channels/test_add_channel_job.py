@@ -1,5 +1,6 @@
 """Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report that it writes."""
 
+import errno
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -189,6 +190,16 @@ def test_an_unexpected_error_is_reported_on_the_last_try_and_the_exports_are_del
     assert "something went wrong inside the lab (OverflowError)" in str(report.reason)
     assert "private" not in str(report.reason)
     assert stored(owner) == []
+
+
+def test_a_full_disk_is_named_in_the_report(run: Run, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "adapter.npz")
+
+    monkeypatch.setattr("thumblab_pipelines.defs.add_channel.add_exports", full)
+    _, report = run(owner.rows(6), job=impatient)
+    assert report.state == "failed"
+    assert str(report.reason).startswith("adapter.npz cannot be written: no room is left on the disk")
 
 
 @pytest.mark.parametrize("import_id", [IMPORT_ID, ""])
