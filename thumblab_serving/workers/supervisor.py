@@ -1,11 +1,14 @@
 """Start the workers of a service, and replace those that die or hang."""
 
 import logging
+import signal
 import sys
+import threading
 import time
 from contextlib import suppress
+from socket import socket
 
-from uvicorn.config import STARTUP_FAILURE
+from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 _SHORTEST_LIFE_S = 60.0
@@ -57,6 +60,21 @@ def _wait_for_end(process: Process, latest: float) -> None:
         _log.error("Worker [%s] did not end and was killed.", process.pid)
 
 
+class _Exit(threading.Event):
+    """The event that the service has to end. It counts as set as soon as SIGTERM or SIGINT has arrived.
+
+    uvicorn sets it only between two other tasks, and one of them may replace workers for minutes. A handler of a signal
+    must not set it itself: the handler may interrupt `wait`, and would then wait for ever for the lock of the event.
+    """
+
+    def __init__(self, arrived: list[int]) -> None:
+        super().__init__()
+        self._arrived = arrived
+
+    def is_set(self) -> bool:
+        return super().is_set() or signal.SIGTERM in self._arrived or signal.SIGINT in self._arrived
+
+
 class Supervisor(Multiprocess):
     """uvicorn's supervisor, with other rules for workers that die.
 
@@ -73,6 +91,10 @@ class Supervisor(Multiprocess):
 
     _has_served = False
     _has_failed = False
+
+    def __init__(self, config: Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self.should_exit = _Exit(self.signal_queue)
 
     def run(self) -> None:
         super().run()
@@ -98,9 +120,10 @@ class Supervisor(Multiprocess):
             if not new.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
                 new.kill()
                 new.join()
-                _log.error(
-                    "The new worker [%s] does not serve, so worker [%s] and those after it stay.", new.pid, old.pid
-                )
+                if not self.should_exit.is_set():
+                    _log.error(
+                        "The new worker [%s] does not serve, so worker [%s] and those after it stay.", new.pid, old.pid
+                    )
                 return
             self.processes[number] = new
             self._retire(old)

@@ -35,7 +35,8 @@ async def app(scope, receive, send):
 
 if __name__ == "__main__":
     supervisor._FIRST_WAIT_S, supervisor._START_S, supervisor._END_S = 0.1, 6.0, 2.0
+    patience = 600 if os.environ["WORKERS_ARE"] == "waiting" else 4
     options = uvicorn.Config(
-        "small_service:app", port=int(sys.argv[1]), workers=2, timeout_worker_healthcheck=4, log_level="warning"
+        "small_service:app", port=int(sys.argv[1]), workers=2, timeout_worker_healthcheck=patience, log_level="warning"
     )
     Supervisor(options, [options.bind_socket()]).run()

@@ -166,6 +166,16 @@ def test_all_workers_end_with_the_service(tmp_path, sent):
         assert not any(map(is_alive, service.pids()))
 
 
+def test_the_service_ends_while_a_new_worker_does_not_come_to_serve(tmp_path):
+    """The supervisor would wait ten minutes for the worker."""
+    with small_service(tmp_path, "waiting") as service:
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for(lambda: len(service.pids()) == 3)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(30)
+        assert not any(map(is_alive, service.pids()))
+
+
 def test_the_service_ends_although_a_worker_hangs(tmp_path):
     with small_service(tmp_path) as service:
         hangs = service.pids()[0]
