@@ -37,6 +37,10 @@ _ABANDONED_S = 3600.0
 _log = logging.getLogger("thumblab_serving")
 
 
+class TooLargeBatchError(LabError):
+    """The error for a batch that has no room on the disk even if its key has no other batch."""
+
+
 class ChangedRequestError(LabError):
     """The error for an idempotency key that came with another request before."""
 
@@ -53,6 +57,7 @@ class BatchStore:
         self._limit = settings.serving_batch_disk_mib * 2**20
         self._limit_of_key = share_of_key(self._limit)
         self._kept_h = settings.serving_batch_kept_h
+        self._unreadable: set[str] = set()
 
     def add(
         self,
@@ -67,7 +72,8 @@ class BatchStore:
         `before_new` before a batch is stored that is new. If `before_new` raises an error, nothing is stored.
 
         Raises `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already.
-        Raises `OSError` if the batch cannot be written.
+        Raises `TooLargeBatchError` if the batch alone is larger than what one key may take of the disk. Raises `OSError`
+        if the batch cannot be written.
         """
         batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(owner, idempotency_key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,9 +99,13 @@ class BatchStore:
         return StoredBatch(self._root / batch_id).describe(self._kept_h), True
 
     def record(self, batch: StoredBatch, result: ItemResult) -> None:
-        """Store the result of the next item of a batch. Raises `FullError` if too much is kept already."""
-        whole, own = self._kept(batch.facts.key)
-        batch.record(result, max(0, min(self._limit - whole, self._limit_of_key - own)))
+        """Store the result of the next item of a batch. Raises `FullError` if too much is kept already.
+
+        The share of the key counts only when a batch is accepted. Otherwise the items of a key could leave no room for
+        their own results, and the batches would never end.
+        """
+        whole, _ = self._kept(batch.facts.key)
+        batch.record(result, max(0, self._limit - whole))
 
     def find(self, batch_id: str) -> StoredBatch | None:
         """Return the batch with this id, or None. The id may come from outside."""
@@ -135,19 +145,25 @@ class BatchStore:
         return batch.describe(self._kept_h)
 
     def unfinished(self) -> list[StoredBatch]:
-        """Return the batches that have not ended, the oldest first."""
-        batches = []
+        """Return the batches that have not ended, the oldest first. A batch that cannot be read is left out and logged."""
+        batches, unreadable = [], set[str]()
         for batch in self._all():
-            with suppress(FileNotFoundError), self._giving_up(batch):
-                if not batch.has_ended and not batch.is_deleted:
-                    batches.append((batch.facts.created_at, batch))
+            try:
+                with suppress(FileNotFoundError), self._giving_up(batch):
+                    if not batch.has_ended and not batch.is_deleted:
+                        batches.append((batch.facts.created_at, batch))
+            except OSError as error:
+                unreadable.add(batch.folder.name)
+                if batch.folder.name not in self._unreadable:  # Log each batch once, and not at each look.
+                    _log.error("the batch %s cannot be read (%s)", batch.folder.name, error)
+        self._unreadable = unreadable
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
 
     def unfinished_by_key(self) -> dict[str, list[StoredBatch]]:
         """Return the batches of each owner that have not ended, the oldest first."""
         of_owner: dict[str, list[StoredBatch]] = {}
         for batch in self.unfinished():
-            with suppress(FileNotFoundError, DamagedError):
+            with suppress(OSError, DamagedError):
                 of_owner.setdefault(batch.facts.key, []).append(batch)
         return of_owner
 
@@ -230,9 +246,9 @@ class BatchStore:
         """Return the bytes that all batches take, and those that the batches of an owner take."""
         whole = own = 0
         for batch in self._all():
-            size = _size(batch.folder)
-            whole += size
-            with suppress(FileNotFoundError, DamagedError):
+            with suppress(OSError, DamagedError):  # A batch that cannot be read does not hold up the others.
+                size = _size(batch.folder)
+                whole += size
                 own += size if batch.facts.key == owner else 0
         return whole, own
 
@@ -259,9 +275,10 @@ class BatchStore:
         return self.describe(known)
 
     def _check_space(self, new: Path, owner: str) -> None:
+        """Raise an error if a new batch of an owner, in the folder `new`, has no room."""
         own = unfinished = 0
         for batch in self._all():
-            with suppress(FileNotFoundError, DamagedError):
+            with suppress(OSError, DamagedError):
                 if batch.facts.key == owner:
                     own, unfinished = own + 1, unfinished + (not batch.has_ended)
         if unfinished >= MOST_UNFINISHED:
@@ -270,11 +287,16 @@ class BatchStore:
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")
-        whole, kept = self._kept(owner)
         size = _size(new)
+        if size > self._limit_of_key:
+            raise TooLargeBatchError(
+                f"this batch has {size / 2**20:.1f} MiB, and a key may take {self._limit_of_key / 2**20:g} MiB, a quarter "
+                "of THUMBLAB_SERVING_BATCH_DISK_MIB; send fewer items or smaller pictures, or raise this setting"
+            )
+        whole, kept = self._kept(owner)
         for what, used, limit in (
             ("the batches on the disk take", whole, self._limit),
-            ("the batches of this key, each of which has a share of the disk, take", kept, self._limit_of_key),
+            ("the batches of this key, which may take a quarter of the disk, take", kept, self._limit_of_key),
         ):
             if used + size > limit:
                 raise FullError(

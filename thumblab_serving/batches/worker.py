@@ -67,6 +67,7 @@ class BatchWorker:
         self._waits_for: str | None = None
         self._passed: dict[str, Passed] = {}
         self._full_until: dict[str, float] = {}
+        self._unworked: dict[str, str] = {}
 
     def start(self) -> None:
         self._thread.start()
@@ -88,6 +89,8 @@ class BatchWorker:
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
         many items does not hold up the others. A batch whose files cannot be read or written holds up none.
+
+        Raises `OSError` if no item was scored because of such batches.
         """
         failure: OSError | None = None
         worked = False
@@ -110,18 +113,20 @@ class BatchWorker:
             worked = worked or turns > 0
             if not turns or time.monotonic() >= end:  # Now look for new batches.
                 break
-        if failure is not None:
+        if failure is not None and not worked:
             raise failure
         return worked
 
     def _forget_others(self, unfinished: set[str]) -> None:
         """Forget what is known about batches that have ended."""
         self._passed = {name: passed for name, passed in self._passed.items() if name in unfinished}
+        self._unworked = {name: reason for name, reason in self._unworked.items() if name in unfinished}
 
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
-        """Score the next item of the first batch that can be worked on. Return whether there is one.
+        """Score the next item of the first batch of a key that can be worked on. Return whether there is one.
 
-        Return None if nothing can be scored at the moment, because the service is not ready.
+        Return False too if a result has no room: a result of another batch of the key would have none either. Return None
+        if nothing can be scored at the moment, because the service is not ready.
         """
         failure: OSError | None = None
         for batch in batches:
@@ -139,11 +144,11 @@ class BatchWorker:
                 continue
             except OSError as error:
                 failure = failure or error
+                self._log_unworked(batch, error)
             else:
                 if has_ended or batch.is_deleted:
                     self._housekeeper.wake()  # The webhook is sent now that nobody claims the batch.
-                if outcome is not False:
-                    return outcome
+                return outcome
         if failure is not None:
             raise failure
         return False
@@ -210,6 +215,11 @@ class BatchWorker:
         while time.monotonic() < end and not self._store.end_overdue(batch):
             if self._stopping.wait(min(_LOOK_S, _NOT_READY_S)):
                 break
+
+    def _log_unworked(self, batch: StoredBatch, error: OSError) -> None:
+        if self._unworked.get(batch.folder.name) != str(error):  # Log each failure once, and not at each turn.
+            _log.error("the batch %s cannot be worked on (%s)", batch.folder.name, error)
+            self._unworked[batch.folder.name] = str(error)
 
     def _log_wait(self, batch: StoredBatch, reason: str) -> None:
         if reason != self._waits_for:  # Log each reason once, and not every few seconds.

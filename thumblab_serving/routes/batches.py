@@ -8,7 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
-from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError
+from thumblab_serving.batches.batch_store import BatchStore, ChangedRequestError, TooLargeBatchError
 from thumblab_serving.batches.records import DamagedError
 from thumblab_serving.batches.result_table import as_csv, as_json_lines
 from thumblab_serving.batches.stored_batch import FullError, StoredBatch
@@ -79,6 +79,8 @@ async def add(request: Request, response: Response) -> BatchOut:
         raise invalid(f"webhook: {error}") from None
     except ChangedRequestError as error:
         raise Problem(HTTPStatus.CONFLICT, "idempotency-key-reused", str(error)) from None
+    except TooLargeBatchError as error:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", str(error)) from None
     except FullError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), {"Retry-After": _RETRY_S}) from None
     except OSError as error:

@@ -10,8 +10,10 @@ import pytest
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_serving.batches import worker
 from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.records import Facts
 from thumblab_serving.batches.stored_batch import FullError, Passed
-from thumblab_serving.schemas.batches import BatchRequest, ItemResult
+from thumblab_serving.batches.webhooks import Webhooks
+from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResult
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,74 @@ def test_one_key_does_not_fill_the_disk_of_all_batches(new_lab, item):
     assert "THUMBLAB_SERVING_BATCH_DISK_MIB" in str(refused.value)
     for owner in ("second", "third", "fourth"):
         assert store.add(large, owner, None)[1]
+
+
+def test_items_that_take_the_share_of_their_key_leave_room_for_their_results(new_lab, item):
+    store = BatchStore(new_lab(serving_batch_disk_mib=1).settings)
+    size = len(request_of(item(1)).items[0].model_dump_json())
+    large = request_of(*[item(n) for n in range(int(0.24 * 2**20 / size))])
+    batch = store.find(store.add(large, "first", None)[0].id)
+    store.record(batch, ItemResult(item=1, id="item-0", error="x" * 100_000))
+    assert batch.progress.done == 1
+
+
+def test_a_batch_that_is_larger_than_the_share_of_its_key_is_not_to_be_sent_again(own, item, monkeypatch):
+    monkeypatch.setattr(own.app.state.batches, "_limit_of_key", 100)
+    refused = own.client.post("/v1/batches", json={"items": [item(1)]})
+    assert (refused.status_code, refused.json()["type"]) == (413, "urn:thumblab:too-large")
+    assert "THUMBLAB_SERVING_BATCH_DISK_MIB" in refused.json()["detail"]
+    assert "Retry-After" not in refused.headers
+
+
+@pytest.mark.parametrize("file", ["facts.json", "items.jsonl"])
+def test_a_batch_that_cannot_be_read_slows_no_other_and_is_logged_once(new_lab, item, monkeypatch, caplog, file):
+    store = BatchStore(new_lab().settings)
+    bad, good = (store.find(store.add(request_of(item(n)), f"key {n}", None)[0].id) for n in range(2))
+    if file == "items.jsonl":
+        (bad.folder / file).unlink()
+        (bad.folder / file).mkdir()  # The tests may run as root, who reads every file.
+    else:
+        read = Facts.read
+
+        def unreadable(path):
+            if path.parent == bad.folder:
+                raise PermissionError(13, "Permission denied", str(path))
+            return read(path)
+
+        monkeypatch.setattr(Facts, "read", unreadable)
+    working = worker.BatchWorker(store, None, None, Webhooks(new_lab().settings), lambda answer: None, lambda key: None)
+
+    def work(batch):
+        number, _ = next(batch.unfinished_items())
+        if len(worked) == 2:
+            store.record(batch, ItemResult(item=number, id="item-1", error="no picture"))
+            batch.finish(BatchState.DONE)
+        worked.append(batch.folder)
+        return True
+
+    worked = []
+    monkeypatch.setattr(working, "_work", work)
+    monkeypatch.setattr(worker, "_LOOK_S", 0.0)
+    assert [working._round() for _ in range(3)] == [True] * 3, "the thread does not wait before it goes on"
+    assert worked == [good.folder] * 3
+    assert good.has_ended
+    assert [bad.folder.name in message for message in caplog.messages] == [True]
+
+
+def test_a_key_without_room_has_one_try_at_a_turn(new_lab, item, monkeypatch):
+    store = BatchStore(new_lab().settings)
+    for n in range(3):
+        store.add(request_of(item(n)), "key", None)
+    working = worker.BatchWorker(store, None, None, Webhooks(new_lab().settings), lambda answer: None, lambda key: None)
+    tried = []
+
+    def work(batch):
+        tried.append(batch)
+        return False
+
+    monkeypatch.setattr(working, "_work", work)
+    assert working._round() is False
+    assert len(tried) == 1
 
 
 def test_a_key_without_room_for_its_results_holds_up_no_other_key(own, other, item, send, ended, monkeypatch):

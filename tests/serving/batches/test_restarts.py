@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from thumblab_serving.batches.batch_store import MOST_UNFINISHED, BatchStore
+from thumblab_serving.batches.batch_store import MOST_UNFINISHED, BatchStore, TooLargeBatchError
 from thumblab_serving.batches.records import Progress
 from thumblab_serving.batches.stored_batch import FullError, StoredBatch
 from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResult
@@ -137,7 +137,9 @@ def test_what_was_left_of_a_batch_that_was_never_stored_is_deleted(store, stored
 def test_too_many_batches_and_too_many_bytes_are_refused(new_lab, item):
     store = BatchStore(new_lab(serving_batch_disk_mib=1).settings)
     small, large = ({"items": [item(1, pictures=1)]}, {"items": [item(n, pictures=20) for n in range(20)]})
-    with pytest.raises(FullError, match="of 1 MiB"):
+    with pytest.raises(
+        TooLargeBatchError, match=r"a key may take 0\.25 MiB, a quarter of THUMBLAB_SERVING_BATCH_DISK_MIB"
+    ):
         store.add(BatchRequest.model_validate(large), OWNER, None)
     for _ in range(MOST_UNFINISHED):
         store.add(BatchRequest.model_validate(small), OWNER, None)
