@@ -114,7 +114,7 @@ def list_command(as_json: bool) -> None:
     for adapter in adapters:
         until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
         state = "in use" if adapter.fault is None else f"not used: {adapter.fault}; add the channel again"
-        of_key = "" if adapter.key is None else f", of the key {adapter.key}"
+        of_key = "" if adapter.key is None else f", of the key {adapter.key}" + " (revoked)" * adapter.key_revoked
         click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}")
     if not adapters:
         click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")

@@ -63,6 +63,11 @@ class NamedKey(BaseModel):
         return self.name if self.id is None else f"{self.name}#{self.id}"
 
 
+def name_of_key(owner: str) -> str:
+    """Return the name of the key whose things are marked with `owner`, also of a key that was revoked."""
+    return owner.split("#")[0]
+
+
 class _Content(BaseModel):
     """The content of the file."""
 

@@ -10,6 +10,7 @@ from thumblab_core.database.channels import Channel, find_channel, near_title
 from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
+from thumblab_core.keys.named_keys import NamedKeys, name_of_key
 from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL
@@ -44,7 +45,8 @@ class AddedChannel:
 class ListedAdapter:
     """An added channel adapter. `fault`: why the served model does not use this adapter, or None if it does.
 
-    `key`: the name of the API key to which the channel belongs, or None if it belongs to the lab.
+    `key`: the name of the API key to which the channel belongs, or None if it belongs to the lab. `key_revoked`: whether
+    this key was revoked.
     """
 
     channel_id: str
@@ -54,6 +56,7 @@ class ListedAdapter:
     release: str
     fault: str | None
     key: str | None = None
+    key_revoked: bool = False
 
 
 def add_channel(
@@ -89,19 +92,22 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
     adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     with lab.engine.connect() as connection:
         owned = select(channels.c.channel_id, channels.c.owner).where(channels.c.owner.is_not(None))
-        keys = {row.channel_id: row.owner.split("#")[0] for row in connection.execute(owned)}
+        owners = {row.channel_id: row.owner for row in connection.execute(owned)}
+    valid = {key.owner for key in NamedKeys(lab.settings).all()} if owners else set[str]()
+    keys = {channel_id: (name_of_key(owner), owner not in valid) for channel_id, owner in owners.items()}
     listed = []
     for channel_id in adapters.channels():
         release_id = ""
+        facts: tuple[str, int, str | None, str, str | None]
         try:
             release_id = adapters.current_id(channel_id) or ""
             adapter = adapters.load(channel_id, release_id)
         except LabError as error:
-            listed.append(ListedAdapter(channel_id, "", 0, None, release_id, str(error), keys.get(channel_id)))
+            facts = "", 0, None, release_id, str(error)
         else:
             about, fault = adapter.about, adapter.about.fault(served)
             facts = about.title, about.videos, about.newest, release_id, fault
-            listed.append(ListedAdapter(channel_id, *facts, keys.get(channel_id)))
+        listed.append(ListedAdapter(channel_id, *facts, *keys.get(channel_id, (None, False))))
     return listed
 
 

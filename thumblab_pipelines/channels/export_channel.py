@@ -17,6 +17,7 @@ from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_ID, channel_name, has_hidden, without_hidden
+from thumblab_core.keys.named_keys import name_of_key
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.videos.names import channel_id_of, channel_key
@@ -77,11 +78,12 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     """Return the channel of exports that have the videos `video_ids`.
 
     If the lab knows videos of the exports, their channel is the channel. Otherwise the name decides. An API key can
-    reach only its own channels like this.
+    reach only its own channels like this. The lab reaches the channel of an API key only by its name: the key may have
+    sent the public ids of these videos before, and would see the click-through rates of the exports.
 
     Raises `NoNameError` if there is no name, or none that a channel can have. Raises `NotYoursError` if the exports are
-    of a channel of somebody else. Raises `LabError` if the name is that of a channel of the lab without any video of the
-    exports.
+    of a channel of somebody else. Raises `LabError` if the channel belongs to a key and the lab has not named it, or if
+    the name is that of a channel of the lab without any video of the exports.
     """
     known = _known(connection, video_ids)
     own = [channel for channel in known if channel.belongs_to(given.owner)]
@@ -101,7 +103,15 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
                 f"most of the known videos of the exports are of {channel.title!r} ({channel.channel_id}), not of "
                 f"{named.title!r}; leave out --name"
             )
-        if name is not None and named is None and channel_key(name) != channel_key(channel.title):
+        is_named = named is not None or (name is not None and channel_key(name) == channel_key(channel.title))
+        if given.owner is None and channel.owner is not None and not is_named:
+            key, channel_id = name_of_key(channel.owner), channel.channel_id
+            raise LabError(
+                f"the videos of the exports are of {channel.title!r} ({channel_id}), which belongs to the key {key}, so "
+                f"nothing is imported; `thumblab channel give {channel_id} --lab` takes it, or name it with --name "
+                f"{channel_id}"
+            )
+        if name is not None and not is_named:
             remarks.append(
                 f"the videos are of the channel {channel.title!r} ({channel.channel_id}), which keeps its title; the given "
                 f"name {name!r} is not used"
@@ -184,22 +194,26 @@ def _new(connection: Connection, given: GivenExports, name: str | None) -> Chann
     return channel
 
 
-def require_title(title: str) -> None:
-    """Raise `NoNameError` if no channel may have this title. Channels are found by their ids and @handles too."""
+def require_title(title: str, option: str = "--name") -> None:
+    """Raise `NoNameError` if no channel may have this title. Channels are found by their ids and @handles too.
+
+    `option` is the option of the command with which a person gives another title.
+    """
     key = channel_key(title)
     if not key:
         raise NoNameError("the names of the files do not name the channel; give its title or its id with --name")
     if has_hidden(title):
         raise NoNameError(
             f"the title {title!r} has characters that are invisible or change the direction of text; give it without them, "
-            "with --name"
+            f"with {option}"
         )
     if key.startswith("@"):
         raise NoNameError(
-            f"the lab knows no channel {title!r}, and a title cannot begin with @; give the channel's title with --name"
+            ("" if option == "--title" else f"the lab knows no channel {title!r}, and ")
+            + f"a title cannot begin with @; give the channel's title with {option}"
         )
     if CHANNEL_ID.fullmatch(key):
-        raise NoNameError(f"{title!r} is the id of a channel, which cannot be its title; give the title with --name")
+        raise NoNameError(f"{title!r} is the id of a channel, which cannot be its title; give the title with {option}")
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:

@@ -3,6 +3,7 @@
 from sqlalchemy import func, select, update
 
 from thumblab_core.database.channels import Channel, channel_of_id, find_channel, near_title
+from thumblab_core.database.failures import explained_failure
 from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import channel_name
@@ -17,7 +18,8 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
     """Give a channel to the API key with the name `key`, or to the lab itself if `key` is None. Return the channel.
 
     `name` is the channel's id, exact title, @handle or link. With `title`, the channel gets this title. If the channel was
-    added, its adapter is fitted again, because the adapter has the title too.
+    added, its adapter is fitted again, because the adapter has the title too. If the fit fails, the error says that the
+    channel is changed already.
 
     Raises `LabError` if there is no such channel or key, or if the channel cannot have the title.
     """
@@ -30,7 +32,9 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
         changes: dict[str, str | None] = {"owner": owner}
         if title is not None:
             title = " ".join(title.split())
-            require_title(title)
+            if not title:
+                raise LabError("the given title is empty; give the channel's title with --title, or leave --title out")
+            require_title(title, "--title")
             same = (func.lower(channels.c.title) == title.lower()) & (channels.c.channel_id != channel.channel_id)
             if (other := connection.scalar(select(channels.c.channel_id).where(same).limit(1))) is not None:
                 raise LabError(f"the channel {other} is called {title!r} already; give another title")
@@ -40,7 +44,17 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
         changed = channel_of_id(connection, channel.channel_id)
         assert changed is not None
     if changed.title != channel.title and changed.channel_id in ChannelAdapters(lab.releases).channels():
-        fit_channel_adapter(lab, changed, served_model(lab))
+        whose = "the lab" if key is None else f"the key {key}"
+        try:
+            fit_channel_adapter(lab, changed, served_model(lab))
+        except Exception as error:
+            cause = error if isinstance(error, LabError) else explained_failure(error)
+            if cause is None:
+                raise
+            raise LabError(
+                f"the channel {changed.channel_id} is called {changed.title!r} and belongs to {whose} now, but its adapter "
+                f"still has the old title; run `thumblab channel add {changed.channel_id}` when this is mended: {cause}"
+            ) from error
     return changed
 
 

@@ -148,6 +148,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
     before = list_channels(owner.lab)
+    assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], "no key has this owner"
     (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()  # The next import is another.
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
     assert (result.success, report.state, report.imported) == (False, "failed", None)

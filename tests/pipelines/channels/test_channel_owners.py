@@ -19,6 +19,7 @@ from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
 from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_pipelines.channels.export_channel import GivenExports, NoNameError, NotYoursError
 from thumblab_pipelines.channels.from_export import ImportedExports, import_exports
 from thumblab_pipelines.channels.give import give_channel
@@ -212,28 +213,40 @@ def test_the_name_of_a_file_has_no_hidden_characters_as_a_title(owner: Owner, tm
     assert add(owner, path).channel.title == "My channel"
 
 
-@pytest.mark.parametrize("of", [ALICE, None])
-def test_a_name_and_a_niche_that_are_not_used_are_remarked(
-    owner: Owner, mine: ImportedExports, tmp_path: Path, of: str | None
-) -> None:
-    again = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), of, name="Carol bakes", niche="gaming")
+def test_a_name_and_a_niche_that_are_not_used_are_remarked(owner: Owner, mine: ImportedExports, tmp_path: Path) -> None:
+    again = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), name="Carol bakes", niche="gaming")
     assert (again.channel.title, again.niche, again.channel.owner) == ("Alice cooks", "tech", ALICE)
     assert any("'Alice cooks'" in remark and "'Carol bakes' is not used" in remark for remark in again.remarks)
     assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
-    same = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), of, name="Alice  cooks")
-    assert same.remarks == []
+    for of in (ALICE, None):
+        same = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), of, name="Alice  cooks")
+        assert same.remarks == []
 
 
 def test_the_lab_itself_changes_every_channel_and_its_owner_keeps_it(
     owner: Owner, mine: ImportedExports, tmp_path: Path
 ) -> None:
     path = write(tmp_path / UNNAMED, rows(owner, 0, 7, **{"Video title": "Changed"}))
-    assert add(owner, path, None).new == 1
+    assert add(owner, path, None, name="Alice cooks").new == 1
     channel = stored(owner.lab, mine.channel)
     assert channel is not None
     assert channel.owner == ALICE
     with owner.lab.engine.connect() as connection:
         assert set(connection.scalars(select(videos.c.title))) == {"Changed"}
+
+
+@pytest.mark.parametrize("name", [None, "My channel"])
+def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_lab(
+    owner: Owner, mine: ImportedExports, tmp_path: Path, name: str | None
+) -> None:
+    before, path = state(owner.lab), write(tmp_path / UNNAMED, rows(owner, 0, 9, **{"Video title": "Changed"}))
+    channel_id = mine.channel.channel_id
+    with pytest.raises(
+        LabError, match=f"belongs to the key alice, .*give {channel_id} --lab` takes it, or name it with"
+    ):
+        add(owner, path, None, name=name)
+    assert state(owner.lab) == before
+    assert add(owner, path, None, name=channel_id).new == 3
 
 
 def test_of_two_imports_at_once_only_one_gets_the_videos(owner: Owner, tmp_path: Path) -> None:
@@ -289,5 +302,19 @@ def test_the_lab_gives_a_channel_to_a_key_and_another_title(
         give_channel(owner.lab, "Carol bakes", "default")
     with pytest.raises(LabError, match="the lab knows no channel called 'Carol bake' \\(do you mean 'Carol bakes'"):
         give_channel(owner.lab, "Carol bake", "carol")
-    with pytest.raises(NoNameError, match="a title cannot begin with @"):
-        give_channel(owner.lab, "Carol bakes", "carol", "@carol")
+    for title, message in (("@carol", "^a title cannot begin with @.* --title$"), (" ", "^the given title is empty;")):
+        with pytest.raises(LabError, match=message):
+            give_channel(owner.lab, "Carol bakes", "carol", title)
+
+
+def test_if_the_adapter_cannot_be_fitted_the_error_says_that_the_channel_is_given_already(
+    owner: Owner, mine: ImportedExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChannelAdapters, "channels", lambda _: [mine.channel.channel_id])
+    with pytest.raises(
+        LabError, match=r"is called 'Carol bakes' and belongs to the lab now, .* old title; .*no .*model"
+    ):
+        give_channel(owner.lab, "Alice cooks", None, "Carol bakes")
+    changed = stored(owner.lab, mine.channel)
+    assert changed is not None
+    assert (changed.title, changed.owner) == ("Carol bakes", None)
