@@ -55,7 +55,11 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
             progress("checking the backup", done, total)
     if found:
         more = f", and {len(found) - _FAULTS_NAMED} files more" if len(found) > _FAULTS_NAMED else ""
-        raise LabError(f"{backup} is damaged: {'; '.join(found[:_FAULTS_NAMED])}{more}. Use another backup")
+        raise LabError(
+            f"{backup} is damaged: {'; '.join(found[:_FAULTS_NAMED])}{more}. If the lab still runs, delete these files "
+            f"and back up again (`sha256sum -c --quiet {manifest.state}/{contents.SUMS}` in the folder lists all); "
+            "otherwise use another backup"
+        )
     for name in manifest.databases:
         databases.require_readable(_dump(backup, manifest, name))
     return manifest

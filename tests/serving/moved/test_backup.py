@@ -5,6 +5,7 @@ server. There it gives the same answers over HTTP.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,6 +157,64 @@ def test_the_next_backup_copies_only_what_is_new_and_drops_what_is_gone(
     names = {path.name for path in backup.rglob("*")}
     assert gone[2:] not in names
     assert {name for name in names if name.startswith(("state-", ".new"))} == {"state-4"}
+
+
+def test_a_backup_keeps_the_last_copy_of_what_the_lab_has_lost(copied: Any, shell: Shell, tmp_path: Path) -> None:
+    backup, lab = tmp_path / "backup", Lab.open(copied.settings)
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    files = {
+        path: path.read_bytes() for name in contents.FIXED for path in (backup / name).rglob("*") if path.is_file()
+    }
+    for folder in (lab.settings.releases, lab.settings.images):
+        aside = folder.rename(tmp_path / "unmounted")
+        result = shell(copied.settings, "backup", str(backup), "--json")
+        assert (result.exit_code, f"{folder} is missing, and" in result.output) == (1, True), result.output
+        folder.mkdir()
+        assert f"{folder} is empty, and" in shell(copied.settings, "backup", str(backup), "--json").output
+        folder.rmdir()
+        aside.rename(folder)
+    with lab.engine.connect() as connection:
+        lost = sorted(named_pictures(connection))[:2]
+    pictures = [lab.images.path(sha256) for sha256 in lost]
+    asides = [path.rename(tmp_path / path.name) for path in pictures]
+    lab.engine.dispose()
+    (backup / contents.IMAGES / lost[1][:2] / lost[1][2:]).write_bytes(b"damaged too")
+    assert printed(shell(copied.settings, "backup", str(backup), "--json"))["missing"] == lost
+    assert shell(copied.settings, "backup", str(backup), "--verify").exit_code == 0
+    for aside, path in zip(asides, pictures, strict=True):
+        aside.rename(path)
+    assert printed(shell(copied.settings, "backup", str(backup), "--json"))["missing"] == []
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_a_folder_that_cannot_be_read_ends_a_backup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert list(contents.walk(tmp_path / "none")) == []
+
+    def refuse(folder: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        list(contents.walk(tmp_path))
+
+
+def test_a_damaged_file_of_a_backup_is_copied_again(copied: Any, shell: Shell, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    picture = next(path for path in sorted((backup / contents.IMAGES).rglob("*")) if path.is_file())
+    whole = picture.read_bytes()
+    # A machine that went down left a file of the right size, and no manifest.
+    picture.write_bytes(bytes(len(whole)))
+    (backup / contents.MANIFEST).rename(tmp_path / "manifest")
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert picture.read_bytes() == whole
+    # The next backup believes the checksums of the earlier one. A person deletes the file that `--verify` names.
+    picture.write_bytes(bytes(len(whole)))
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert "delete these files and back up again" in shell(copied.settings, "backup", str(backup), "--verify").output
+    picture.unlink()
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert picture.read_bytes() == whole
 
 
 def test_a_backup_that_cannot_be_used_is_refused_in_one_sentence(copied: Any, shell: Shell, tmp_path: Path) -> None:
