@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from thumblab_cli.main import cli
+from thumblab_core.data_folder import RESTORING
 from thumblab_core.database.pictures import named_pictures
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
@@ -294,3 +295,31 @@ def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
     with lab.engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(videos))
     lab.engine.dispose()
+
+
+def test_a_repeated_restore_removes_only_the_release_folder_of_the_stopped_one(
+    copied: Any, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, new = tmp_path / "backup", Settings(_env_file=None, database_url=None, data_dir=tmp_path / "new")
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    first, live = tmp_path / "first", tmp_path / "live"
+    live.mkdir()
+    (live / "index").write_text("a live release")
+
+    def killed(*arguments: Any) -> None:
+        assert "another process restores" in shell(new, "restore", str(backup)).output
+        monkeypatch.setenv("THUMBLAB_RELEASE_DIR", str(live))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(databases, "url_of", lambda *arguments: "")
+    monkeypatch.setattr(databases, "require_empty", lambda *arguments: None)
+    monkeypatch.setattr(databases, "prepare", killed)
+    monkeypatch.setenv("THUMBLAB_RELEASE_DIR", str(first))
+    assert shell(new, "restore", str(backup)).exit_code == 130
+    assert any(first.iterdir())
+    key = new.data_dir / "api-key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert f"{live} is not empty" in shell(new, "restore", str(backup)).output
+    assert (live / "index").read_text() == "a live release"
+    assert not any(first.iterdir())
+    assert [path.name for path in new.data_dir.iterdir()] == [RESTORING]
