@@ -83,10 +83,14 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
     if not (data_dir / RESTORING).exists():
         _require_room(settings)
     manifest = verify(backup, progress)
+    layouts = {name: databases.Layout.of(_dump(backup, manifest, name)) for name in manifest.databases}
+    if settings.database_url is not None:
+        for name, layout in sorted(layouts.items(), key=lambda item: item[0] != databases.LAB):
+            databases.require_fitting(databases.url_of(settings, name), name, layout)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with _marked(backup, settings):
-            return _restored(backup, manifest, settings, progress)
+        with _marked(backup, settings) as stopped:
+            return _restored(backup, manifest, settings, layouts, stopped, progress)
     except OSError as error:
         raise LabError(
             f"the restore stopped at {error.filename or data_dir} ({error.strerror or error}); make room or mend "
@@ -95,10 +99,10 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
 
 
 @contextmanager
-def _marked(backup: Path, settings: Settings) -> Iterator[None]:
+def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
     """Keep every other command away from the data folder, until the block ends without an error.
 
-    Remove what a stopped restore left. Raises `LabError` if the folders are not empty then.
+    Remove what a stopped restore left, and yield whether there was one. Raises `LabError` if the folders are not empty then.
     """
     mark = settings.data_dir / RESTORING
     with mark.open("a+") as held:
@@ -110,14 +114,14 @@ def _marked(backup: Path, settings: Settings) -> Iterator[None]:
         if said := held.read():
             _remove_stopped(said, settings)
         try:
-            _require_room(settings)
+            _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
                 mark.unlink()  # Another restore has ended since the folder was found empty. The lab in it is whole.
             raise
         _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})
         sync(mark)
-        yield
+        yield bool(said)
         mark.unlink()
 
 
@@ -127,15 +131,22 @@ def _write_mark(held: TextIO, content: dict[str, str]) -> None:
     held.flush()
 
 
-def _restored(backup: Path, manifest: Manifest, settings: Settings, progress: Progress) -> Restored:
+def _restored(
+    backup: Path,
+    manifest: Manifest,
+    settings: Settings,
+    layouts: dict[str, databases.Layout],
+    stopped: bool,
+    progress: Progress,
+) -> Restored:
     urls = {name: databases.url_of(settings, name) for name in manifest.databases}
     for name, url in urls.items():
-        databases.require_empty(url, name)
+        databases.require_empty(url, name, stopped)
+    for name, url in urls.items():
+        databases.prepare(url, layouts[name], own=settings.database_url is None)
     files = _copy_files(backup, manifest, settings, progress)
     for done, (name, url) in enumerate(urls.items()):
         progress("restoring databases", done, len(urls))
-        if name == databases.LAB:
-            databases.prepare(url)
         databases.restore(url, _dump(backup, manifest, name))
     progress("restoring databases", len(urls), len(urls))
     databases.bring_up_to_date(urls[databases.LAB])
@@ -163,7 +174,7 @@ def _remove_stopped(mark: str, settings: Settings) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _require_room(settings: Settings) -> None:
+def _require_room(settings: Settings, stopped: bool = False) -> None:
     """Raise `LabError` unless the folders and the database of the new lab are missing or empty."""
     data_dir = settings.data_dir
     for folder in {data_dir, settings.releases}:
@@ -173,7 +184,7 @@ def _require_room(settings: Settings) -> None:
                 "that is empty or missing"
             )
     if settings.database_url is not None:
-        databases.require_empty(databases.url_of(settings, databases.LAB), databases.LAB)
+        databases.require_empty(databases.url_of(settings, databases.LAB), databases.LAB, stopped)
 
 
 def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: Progress) -> int:
