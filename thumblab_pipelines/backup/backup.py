@@ -65,9 +65,11 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
     """Copy the lab into `folder`, which becomes private (0700). The lab may run meanwhile.
 
     If the folder has an earlier backup of this lab, or a part of one that was stopped, only what is missing is copied,
-    and what the lab no longer has is removed at the end. Until the new backup is complete, the earlier one stays usable.
+    and what the lab has deleted is removed at the end. Until the new backup is complete, the earlier one stays usable.
+    A picture that the lab's database names stays in the backup, even if the lab has lost the file.
 
-    Raises `LabError` if the folder is inside the lab, or has something else, or if another process backs up into it.
+    Raises `LabError` if a folder of the lab is missing or empty, of which the earlier backup has files. Also raises it
+    if the folder is inside the lab, or has something else, or if another process backs up into it.
     Also raises it if a file or a database cannot be read or written.
     """
     start = time.monotonic()
@@ -131,6 +133,7 @@ class _Copy:
 
     def make(self) -> Manifest:
         """Copy everything in the order of this module, and write the manifest. Return the manifest."""
+        self._require_sources()
         state = self._new_state()
         for name in (RELEASES, ARTIFACTS, IMAGES):
             self._copy_fixed(name)
@@ -139,6 +142,7 @@ class _Copy:
         self._copy_fixed(ARTIFACTS)
         self._copy_changing(state)
         self._copy_numbers(state)
+        self._require_sources()  # A network folder may have gone meanwhile.
         for path in walk(self.folder / state):
             self.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
         sums = contents.write_sums(self.folder / state, self.sums)
@@ -161,6 +165,20 @@ class _Copy:
         manifest.write(self.folder)
         self._remove_others(state)
         return manifest
+
+    def _require_sources(self) -> None:
+        """Raise `LabError` if the backup has files of a folder of which the lab has none.
+
+        The lab has then probably lost the folder, and the backup may have the last copy of its files.
+        """
+        for name in contents.FIXED:
+            source, target = lab_folder(self.lab.settings, name), self.folder / name
+            if _has_files(name, target) and not _has_files(name, source):
+                what = "is empty" if source.is_dir() else "is missing"
+                raise LabError(
+                    f"{source} {what}, and {target} has files of it, which a backup would delete; mount or restore "
+                    f"{source}, or name an empty folder for the backup if the lab has deleted all of them itself"
+                )
 
     def _new_state(self) -> str:
         used = [path.name.removeprefix("state-") for path in self.folder.glob("state-*")]
@@ -186,8 +204,13 @@ class _Copy:
         size, target = source.stat().st_size, self.folder / key
         if not target.is_file() or target.stat().st_size != size:
             return None
+        checksum = self.earlier.get(key)
+        if checksum is None:  # A machine that went down during an earlier backup may have left a damaged file.
+            checksum = file_checksum(target)
+            if checksum != file_checksum(source):
+                return None
         self.kept += 1
-        return self.earlier.get(key) or file_checksum(target)
+        return checksum
 
     def _copy(self, source: Path, target: Path) -> str:
         """Copy a file completely or not at all, and return the checksum of the copied bytes."""
@@ -244,7 +267,17 @@ class _Copy:
                     databases.dump(url, file, snapshot_id)
                     self.schema = revision_of(connection) or ""
                     break
+        for sha256 in missing:
+            self._keep_lost(sha256)
         return missing
+
+    def _keep_lost(self, sha256: str) -> None:
+        """Keep a picture that the lab has lost and that the backup has, unless the copy is damaged too."""
+        key = f"{IMAGES}/{sha256[:2]}/{sha256[2:]}"
+        with suppress(FileNotFoundError):
+            if file_checksum(self.folder / key) == sha256:
+                self.sums[key] = sha256
+                self.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
         """Return whether the lab itself no longer names one of the pictures that the copy lacks."""
@@ -281,6 +314,10 @@ def _is_fixed(name: str, path: PurePosixPath) -> bool:
     if any(part.startswith((".new-", ".staging-", ".aside-")) for part in path.parts):
         return False
     return name != RELEASES or (len(path.parts) > 3 and is_release_id(path.parts[2]))
+
+
+def _has_files(name: str, folder: Path) -> bool:
+    return any(_is_fixed(name, path) for path in walk(folder))
 
 
 def _remove_empty(folder: Path) -> None:

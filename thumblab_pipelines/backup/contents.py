@@ -66,8 +66,8 @@ class Manifest:
     `schema` is the revision of the lab's tables, and `release_format` the newest format of its releases. `data_dir` is
     the folder that was copied. `state` is the folder of what changes, and `sums` the checksum of its list of checksums.
     `databases` are the names of the dumps. `settings` are the names of the settings that the lab had. `missing` are
-    pictures that the database names and that the lab itself had lost. `left_out` are the files of the data folder that
-    the backup does not know.
+    pictures that the database names and that the lab itself had lost; the backup may still have them. `left_out` are
+    the files of the data folder that the backup does not know.
     """
 
     format: int
@@ -173,13 +173,21 @@ def faults(backup: Path, manifest: Manifest) -> Iterator[tuple[int, int, str | N
 
 
 def walk(folder: Path) -> Iterator[PurePosixPath]:
-    """Yield the path of every file below a folder, relative to it, without links. What vanishes meanwhile is skipped."""
-    for place, folders, names in os.walk(folder):
+    """Yield the path of every file below a folder, relative to it, without links. What vanishes meanwhile is skipped.
+
+    Raises `OSError` if a folder cannot be read for another reason.
+    """
+    for place, folders, names in os.walk(folder, onerror=_raise_unless_gone):
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
             if path.is_file() and not path.is_symlink():
                 yield PurePosixPath(path.relative_to(folder).as_posix())
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _safe(name: str) -> None:

@@ -1,6 +1,7 @@
 """Dump the databases of a lab with pg_dump, and restore them with pg_restore.
 
-The programs come with the embedded server. They also dump an external server of the same version or an older one.
+The programs come with the embedded server. They also dump an external server of the same version or an older one, and
+restore into one of version 17 or later: pg_restore sets `transaction_timeout`, which older servers do not know.
 """
 
 import os
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url, text
@@ -26,6 +28,12 @@ LAB = "thumblab"
 NAMES = (LAB, "dagster", "mlflow")
 """The databases of a lab: its own tables, Dagster's runs and MLflow's registry."""
 
+OLDEST = 17
+"""The oldest version of PostgreSQL into which a backup is restored."""
+
+_VECTOR_SCHEMA = """
+SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
+"""
 _WITHOUT_PROCESS = "SELECT run_id FROM runs WHERE status IN ('STARTING', 'STARTED', 'CANCELING')"
 
 
@@ -87,8 +95,61 @@ def require_readable(file: Path) -> None:
     _listed(file)
 
 
-def require_empty(url: str, name: str) -> None:
-    """Raise `LabError` if the database has tables in the schema that the lab would use."""
+@dataclass(frozen=True)
+class Layout:
+    """The schema of a dump's tables and the schema of its type `vector`. None if it has no table, or no vector."""
+
+    tables: str | None
+    vector: str | None
+
+    @classmethod
+    def of(cls, file: Path) -> "Layout":
+        """Return the layout of a dump. Raises `LabError` if pg_restore cannot read it."""
+        script = _printed(file, "--schema-only", "--file=-")
+        return cls(_schema_in(r"^CREATE TABLE {}\.", script), _schema_in(r"^ +\S+ {}\.vector\b", script))
+
+
+def require_fitting(url: str, name: str, layout: Layout) -> None:
+    """Raise `LabError` unless a dump of this layout can be restored into the database at `url` of an external server."""
+    engine = make_engine(url)
+    try:
+        with explained(), engine.connect() as connection:
+            version = connection.dialect.server_version_info or (OLDEST,)
+            schema = connection.scalar(text("SELECT current_schema()"))
+            vector = connection.scalar(text(_VECTOR_SCHEMA))
+    finally:
+        engine.dispose()
+    if int(version[0]) < OLDEST:
+        raise LabError(
+            f"the server of THUMBLAB_DATABASE_URL is PostgreSQL {'.'.join(map(str, version))}, and a backup is restored "
+            f"into {OLDEST} or later; upgrade the server, or unset THUMBLAB_DATABASE_URL to use the lab's own"
+        )
+    if layout.tables not in (None, schema):
+        raise LabError(
+            f"the backup has the tables of {name} in the schema {layout.tables}, and on the server of "
+            f"THUMBLAB_DATABASE_URL they would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or unset "
+            "THUMBLAB_DATABASE_URL to use the lab's own server"
+        )
+    if layout.vector and vector and layout.vector != vector:
+        raise LabError(
+            f"the backup needs the extension vector in the schema {layout.vector}, and the database {name} has it in "
+            f"{vector}; run there: ALTER EXTENSION vector SET SCHEMA {_quoted(layout.vector)}"
+        )
+
+
+def _remedy(name: str, schema: str) -> str:
+    if name == LAB:
+        return f"run CREATE SCHEMA {_quoted(schema)} there, and set the role's search_path to it"
+    if schema == name:
+        return f"run CREATE SCHEMA {name} in the lab's database, as the lab's role"
+    return f"let an administrator run CREATE DATABASE {name}, owned by the lab's role, and drop the schema {name}"
+
+
+def require_empty(url: str, name: str, stopped: bool = False) -> None:
+    """Raise `LabError` if the database has tables in the schema that the lab would use.
+
+    `stopped` says whether an earlier restore was stopped, which may have made them.
+    """
     engine = make_engine(url)
     try:
         with explained(), engine.connect() as connection:
@@ -97,6 +158,12 @@ def require_empty(url: str, name: str) -> None:
             )
     finally:
         engine.dispose()
+    if table is not None and stopped:
+        raise LabError(
+            f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if it made "
+            f"them, drop the databases {make_url(url).database}, dagster and mlflow (or the schemas of these names), make "
+            "the first again, and run the same command"
+        )
     if table is not None:
         raise LabError(
             f"the database {name} has tables already (such as {table}), and a lab is restored only into empty "
@@ -104,12 +171,23 @@ def require_empty(url: str, name: str) -> None:
         )
 
 
-def prepare(url: str) -> None:
-    """Create the extension `vector` in the lab's own database, before its tables are restored."""
+def prepare(url: str, layout: Layout, own: bool) -> None:
+    """Make the schemas that a dump of this layout needs, and the extension `vector` if it has vectors.
+
+    `own` says whether the database is on the embedded server: its search path is then set to the schema of the tables.
+    """
     engine = make_engine(url)
     try:
         with explained(), engine.begin() as connection:
-            make_extension(connection)
+            if own and layout.tables not in (None, "public"):
+                schema, database = _quoted(layout.tables or ""), _quoted(str(make_url(url).database))
+                connection.execute(text(f"CREATE SCHEMA {schema}"))
+                connection.execute(text(f"ALTER DATABASE {database} SET search_path = {schema}, public"))
+            if layout.vector is not None:
+                make_extension(connection)
+                if connection.scalar(text(_VECTOR_SCHEMA)) != layout.vector:
+                    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_quoted(layout.vector)}"))
+                    connection.execute(text(f"ALTER EXTENSION vector SET SCHEMA {_quoted(layout.vector)}"))
     finally:
         engine.dispose()
 
@@ -134,22 +212,33 @@ def unfinished_runs(url: str) -> list[str]:
 
 
 def _listed(file: Path) -> str:
-    done = subprocess.run([_program("pg_restore"), "--list", str(file)], capture_output=True, text=True)
+    return _printed(file, "--list")
+
+
+def _printed(file: Path, *options: str) -> str:
+    done = subprocess.run([_program("pg_restore"), *options, str(file)], capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"{file} is no dump that pg_restore can read ({_reason(done.stderr)}); use another backup")
     return done.stdout
 
 
+def _schema_in(pattern: str, script: str) -> str | None:
+    """Return the schema that stands for {} in the first match of the pattern, without its quotes."""
+    found = re.search(pattern.format(r'("(?:[^"]|"")+"|\w+)'), script, re.MULTILINE)
+    return re.sub('""|"', lambda quote: quote[0][1:], found[1]) if found else None
+
+
 def _run(program: str, url: str, options: list[str], *arguments: str) -> None:
-    """Run a program of PostgreSQL on the database at `url`. The password is not among its arguments."""
+    """Run a program of PostgreSQL on the database at `url`, with the settings of libpq (PGSSLMODE, PGPASSFILE).
+
+    The password is not among its arguments.
+    """
     from psycopg.conninfo import make_conninfo
 
     given = make_url(url)
     _, access = given.get_dialect()().create_connect_args(given)
     password = access.pop("password", None)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    if password:
-        environment["PGPASSWORD"] = password
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
     command = [_program(program), *options, f"--dbname={make_conninfo(**access)}", "--no-password", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
     if done.returncode:

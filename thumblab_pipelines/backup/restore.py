@@ -1,16 +1,23 @@
 """Make a lab of a backup, in an empty data folder and empty databases.
 
 The backup is read and checked as a whole before anything is written. While the restore runs, a mark in the data folder
-keeps every other command away. A restore that was stopped begins again.
+keeps every other command away. A restore that was stopped begins again. The mark names the folder of the releases, so
+that nothing else is removed then.
 """
 
+import fcntl
+import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 from thumblab_core.data_folder import RESTORING
 from thumblab_core.database.revisions import known_revisions
+from thumblab_core.durable_files import sync
 from thumblab_core.embedded_postgres import location, server
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
@@ -55,7 +62,11 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
             progress("checking the backup", done, total)
     if found:
         more = f", and {len(found) - _FAULTS_NAMED} files more" if len(found) > _FAULTS_NAMED else ""
-        raise LabError(f"{backup} is damaged: {'; '.join(found[:_FAULTS_NAMED])}{more}. Use another backup")
+        raise LabError(
+            f"{backup} is damaged: {'; '.join(found[:_FAULTS_NAMED])}{more}. If the lab still runs, delete these files "
+            f"and back up again (`sha256sum -c --quiet {manifest.state}/{contents.SUMS}` in the folder lists all); "
+            "otherwise use another backup"
+        )
     for name in manifest.databases:
         databases.require_readable(_dump(backup, manifest, name))
     return manifest
@@ -64,56 +75,108 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
 def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Restored:
     """Make a lab of a backup, in the data folder and the databases of the settings, which must be empty.
 
-    Raises `LabError` if they are not, if `verify` does, or if a file or a database cannot be written.
+    Raises `LabError` if they are not, if `verify` does, or if a file or a database cannot be written. Also raises it if
+    another process restores a lab into the same data folder.
     """
     backup = backup.expanduser().absolute()
-    _require_room(settings)
-    manifest = verify(backup, progress)
     data_dir = settings.data_dir
+    if not (data_dir / RESTORING).exists():
+        _require_room(settings)
+    manifest = verify(backup, progress)
+    layouts = {name: databases.Layout.of(_dump(backup, manifest, name)) for name in manifest.databases}
+    if settings.database_url is not None:
+        for name, layout in sorted(layouts.items(), key=lambda item: item[0] != databases.LAB):
+            databases.require_fitting(databases.url_of(settings, name), name, layout)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        (data_dir / RESTORING).write_text(f"{backup}\n")
-        urls = {name: databases.url_of(settings, name) for name in manifest.databases}
-        for name, url in urls.items():
-            databases.require_empty(url, name)
-        files = _copy_files(backup, manifest, settings, progress)
-        for done, (name, url) in enumerate(urls.items()):
-            progress("restoring databases", done, len(urls))
-            if name == databases.LAB:
-                databases.prepare(url)
-            databases.restore(url, _dump(backup, manifest, name))
-        progress("restoring databases", len(urls), len(urls))
-        databases.bring_up_to_date(urls[databases.LAB])
-        interrupted = databases.unfinished_runs(urls["dagster"])
-        for run_id in interrupted:
-            RunLocks(data_dir).mark_abandoned(run_id)
-        os.sync()
-        (data_dir / RESTORING).unlink()
+        with _marked(backup, settings) as stopped:
+            return _restored(backup, manifest, settings, layouts, stopped, progress)
     except OSError as error:
         raise LabError(
             f"the restore stopped at {error.filename or data_dir} ({error.strerror or error}); make room or mend "
             "the folder, and run the same command again: it begins anew"
         ) from error
-    return Restored(manifest, data_dir, files, len(interrupted))
 
 
-def _require_room(settings: Settings) -> None:
-    """Raise `LabError` unless the folders and the database of the new lab are missing or empty.
+@contextmanager
+def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
+    """Keep every other command away from the data folder, until the block ends without an error.
 
-    Remove what a stopped restore left.
+    Remove what a stopped restore left, and yield whether there was one. Raises `LabError` if the folders are not empty then.
     """
+    mark = settings.data_dir / RESTORING
+    with mark.open("a+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"another process restores a lab into {settings.data_dir}; wait for it") from None
+        held.seek(0)
+        if said := held.read():
+            _remove_stopped(said, settings)
+        try:
+            _require_room(settings, stopped=bool(said))
+        except LabError:
+            if not said:
+                mark.unlink()  # Another restore has ended since the folder was found empty. The lab in it is whole.
+            raise
+        _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})
+        sync(mark)
+        yield bool(said)
+        mark.unlink()
+
+
+def _write_mark(held: TextIO, content: dict[str, str]) -> None:
+    held.truncate(0)
+    held.write(json.dumps(content) + "\n")
+    held.flush()
+
+
+def _restored(
+    backup: Path,
+    manifest: Manifest,
+    settings: Settings,
+    layouts: dict[str, databases.Layout],
+    stopped: bool,
+    progress: Progress,
+) -> Restored:
+    urls = {name: databases.url_of(settings, name) for name in manifest.databases}
+    for name, url in urls.items():
+        databases.require_empty(url, name, stopped)
+    for name, url in urls.items():
+        databases.prepare(url, layouts[name], own=settings.database_url is None)
+    files = _copy_files(backup, manifest, settings, progress)
+    for done, (name, url) in enumerate(urls.items()):
+        progress("restoring databases", done, len(urls))
+        databases.restore(url, _dump(backup, manifest, name))
+    progress("restoring databases", len(urls), len(urls))
+    databases.bring_up_to_date(urls[databases.LAB])
+    interrupted = databases.unfinished_runs(urls["dagster"])
+    for run_id in interrupted:
+        RunLocks(settings.data_dir).mark_abandoned(run_id)
+    os.sync()
+    return Restored(manifest, settings.data_dir, files, len(interrupted))
+
+
+def _remove_stopped(mark: str, settings: Settings) -> None:
+    """Remove what a stopped restore with this mark left: its data folder, and the folder of the releases that it names."""
     data_dir = settings.data_dir
-    stopped = (data_dir / RESTORING).exists()
-    if stopped:
-        if settings.database_url is None:
-            server.stop(settings, force=True)
-            home = location.find_home(data_dir)
-            if home is not None and home.parent != data_dir.resolve():
-                shutil.rmtree(home)
-        for path in data_dir.iterdir():
+    if settings.database_url is None:
+        server.stop(settings, force=True)
+        home = location.find_home(data_dir)
+        if home is not None and home.parent != data_dir.resolve():
+            shutil.rmtree(home)
+    folders = [data_dir]
+    with suppress(ValueError, TypeError, KeyError):  # The mark of an older version names no folder.
+        folders.append(Path(json.loads(mark)["releases"]))
+    for folder in filter(Path.is_dir, folders):
+        for path in folder.iterdir():
             if path.name != RESTORING:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        shutil.rmtree(settings.releases, ignore_errors=True)
+
+
+def _require_room(settings: Settings, stopped: bool = False) -> None:
+    """Raise `LabError` unless the folders and the database of the new lab are missing or empty."""
+    data_dir = settings.data_dir
     for folder in {data_dir, settings.releases}:
         if folder.is_dir() and any(path.name != RESTORING for path in folder.iterdir()):
             raise LabError(
@@ -121,7 +184,7 @@ def _require_room(settings: Settings) -> None:
                 "that is empty or missing"
             )
     if settings.database_url is not None:
-        databases.require_empty(databases.url_of(settings, databases.LAB), databases.LAB)
+        databases.require_empty(databases.url_of(settings, databases.LAB), databases.LAB, stopped)
 
 
 def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: Progress) -> int:
@@ -136,6 +199,7 @@ def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: 
             continue  # This is a dump of a database.
         target = lab_folder(settings, place.parts[0]).joinpath(*place.parts[1:])
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch(mode=0o600)  # No other user may read a key before it has the mode of the backup.
         shutil.copyfile(backup / name, target, follow_symlinks=False)
         shutil.copymode(backup / name, target, follow_symlinks=False)
         copied += 1

@@ -5,6 +5,7 @@ server. There it gives the same answers over HTTP.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 from planted_catalogue import RED, plant
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, make_url, select
 
 from thumblab_cli.main import cli
+from thumblab_core.data_folder import RESTORING
 from thumblab_core.database.pictures import named_pictures
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
@@ -158,6 +160,64 @@ def test_the_next_backup_copies_only_what_is_new_and_drops_what_is_gone(
     assert {name for name in names if name.startswith(("state-", ".new"))} == {"state-4"}
 
 
+def test_a_backup_keeps_the_last_copy_of_what_the_lab_has_lost(copied: Any, shell: Shell, tmp_path: Path) -> None:
+    backup, lab = tmp_path / "backup", Lab.open(copied.settings)
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    files = {
+        path: path.read_bytes() for name in contents.FIXED for path in (backup / name).rglob("*") if path.is_file()
+    }
+    for folder in (lab.settings.releases, lab.settings.images):
+        aside = folder.rename(tmp_path / "unmounted")
+        result = shell(copied.settings, "backup", str(backup), "--json")
+        assert (result.exit_code, f"{folder} is missing, and" in result.output) == (1, True), result.output
+        folder.mkdir()
+        assert f"{folder} is empty, and" in shell(copied.settings, "backup", str(backup), "--json").output
+        folder.rmdir()
+        aside.rename(folder)
+    with lab.engine.connect() as connection:
+        lost = sorted(named_pictures(connection))[:2]
+    pictures = [lab.images.path(sha256) for sha256 in lost]
+    asides = [path.rename(tmp_path / path.name) for path in pictures]
+    lab.engine.dispose()
+    (backup / contents.IMAGES / lost[1][:2] / lost[1][2:]).write_bytes(b"damaged too")
+    assert printed(shell(copied.settings, "backup", str(backup), "--json"))["missing"] == lost
+    assert shell(copied.settings, "backup", str(backup), "--verify").exit_code == 0
+    for aside, path in zip(asides, pictures, strict=True):
+        aside.rename(path)
+    assert printed(shell(copied.settings, "backup", str(backup), "--json"))["missing"] == []
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_a_folder_that_cannot_be_read_ends_a_backup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert list(contents.walk(tmp_path / "none")) == []
+
+    def refuse(folder: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        list(contents.walk(tmp_path))
+
+
+def test_a_damaged_file_of_a_backup_is_copied_again(copied: Any, shell: Shell, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    picture = next(path for path in sorted((backup / contents.IMAGES).rglob("*")) if path.is_file())
+    whole = picture.read_bytes()
+    # A machine that went down left a file of the right size, and no manifest.
+    picture.write_bytes(bytes(len(whole)))
+    (backup / contents.MANIFEST).rename(tmp_path / "manifest")
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert picture.read_bytes() == whole
+    # The next backup believes the checksums of the earlier one. A person deletes the file that `--verify` names.
+    picture.write_bytes(bytes(len(whole)))
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert "delete these files and back up again" in shell(copied.settings, "backup", str(backup), "--verify").output
+    picture.unlink()
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    assert picture.read_bytes() == whole
+
+
 def test_a_backup_that_cannot_be_used_is_refused_in_one_sentence(copied: Any, shell: Shell, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     printed(shell(copied.settings, "backup", str(backup), "--json"))
@@ -235,3 +295,108 @@ def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
     with lab.engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(videos))
     lab.engine.dispose()
+
+
+def test_a_repeated_restore_removes_only_the_release_folder_of_the_stopped_one(
+    copied: Any, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, new = tmp_path / "backup", Settings(_env_file=None, database_url=None, data_dir=tmp_path / "new")
+    printed(shell(copied.settings, "backup", str(backup), "--json"))
+    first, live = tmp_path / "first", tmp_path / "live"
+    live.mkdir()
+    (live / "index").write_text("a live release")
+
+    def killed(*arguments: Any) -> None:
+        assert "another process restores" in shell(new, "restore", str(backup)).output
+        monkeypatch.setenv("THUMBLAB_RELEASE_DIR", str(live))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(databases, "url_of", lambda *arguments: "")
+    monkeypatch.setattr(databases, "require_empty", lambda *arguments: None)
+    monkeypatch.setattr(databases, "prepare", lambda *arguments, own: None)
+    monkeypatch.setattr(databases, "restore", killed)
+    monkeypatch.setenv("THUMBLAB_RELEASE_DIR", str(first))
+    assert shell(new, "restore", str(backup)).exit_code == 130
+    assert any(first.iterdir())
+    key = new.data_dir / "api-key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert f"{live} is not empty" in shell(new, "restore", str(backup)).output
+    assert (live / "index").read_text() == "a live release"
+    assert not any(first.iterdir())
+    assert [path.name for path in new.data_dir.iterdir()] == [RESTORING]
+
+
+@pytest.fixture
+def in_schemas(new_database: Callable[[], str], tmp_path: Path) -> Path:
+    """A dump of a table in the schema `Lab's`, with the extension `vector` in the schema `extensions`."""
+    url = new_database()
+    do(url, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions", 'CREATE SCHEMA "Lab\'s"')
+    do(url, 'CREATE TABLE "Lab\'s".found (id integer, place extensions.vector(3))')
+    do(url, "INSERT INTO \"Lab's\".found VALUES (7, '[1,2,3]')")
+    do(url, f'ALTER DATABASE {make_url(url).database} SET search_path = "Lab\'s"')
+    databases.dump(url, tmp_path / "dump")
+    return tmp_path / "dump"
+
+
+def do(url: str, *statements: str) -> Any:
+    """Run the statements, and return the first value of the last one."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        result = [connection.exec_driver_sql(statement) for statement in statements][-1]
+        value = result.scalar() if result.returns_rows else None
+    engine.dispose()
+    return value
+
+
+def test_the_lab_s_own_server_takes_a_dump_of_any_schemas(in_schemas: Path, new_database: Callable[[], str]) -> None:
+    layout, url = databases.Layout.of(in_schemas), new_database()
+    assert layout == databases.Layout("Lab's", "extensions")
+    do(url, "CREATE EXTENSION vector")
+    databases.prepare(url, layout, own=True)
+    databases.restore(url, in_schemas)
+    assert do(url, "SELECT id FROM found") == 7
+    with pytest.raises(LabError, match=r"has tables already .* drop the databases .*, dagster and mlflow"):
+        databases.require_empty(url, databases.LAB, stopped=True)
+
+
+def test_a_restore_into_a_server_that_does_not_fit_is_refused_in_one_sentence(
+    in_schemas: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, url = databases.Layout.of(in_schemas), new_database()
+
+    def refused(name: str, layout: databases.Layout) -> str:
+        with pytest.raises(LabError) as refusal:
+            databases.require_fitting(url, name, layout)
+        assert "\n" not in str(refusal.value)
+        return str(refusal.value)
+
+    databases.require_fitting(url, "mlflow", databases.Layout(None, None))
+    databases.require_fitting(url, "mlflow", databases.Layout("public", "extensions"))
+    assert 'run CREATE SCHEMA "Lab\'s" there' in refused("thumblab", layout)
+    assert "run CREATE SCHEMA mlflow in the lab's database" in refused("mlflow", databases.Layout("mlflow", None))
+    do(url, "CREATE EXTENSION vector", 'CREATE SCHEMA "Lab\'s"', "CREATE SCHEMA mlflow")
+    do(url, f'ALTER DATABASE {make_url(url).database} SET search_path = "Lab\'s"')
+    assert 'ALTER EXTENSION vector SET SCHEMA "extensions"' in refused("thumblab", layout)
+    assert "let an administrator run CREATE DATABASE mlflow" in refused("mlflow", databases.Layout("public", None))
+    monkeypatch.setattr(databases, "OLDEST", 99)
+    assert "restored into 99 or later" in refused("thumblab", layout)
+
+
+def test_pg_dump_takes_the_settings_of_libpq(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = new_database()
+    monkeypatch.setenv("PGDATABASE", "of somebody else")
+    databases.dump(url, tmp_path / "dump")
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\necho "error: $PGSSLMODE $PGPASSWORD" >&2; exit 1\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(databases, "_program", lambda name: str(tmp_path / name))
+    monkeypatch.setenv("PGSSLMODE", "prefer")
+    monkeypatch.setenv("PGPASSWORD", "of the environment")
+    with pytest.raises(LabError, match="prefer of the environment"):
+        databases.dump(url, tmp_path / "dump")
+    with pytest.raises(LabError, match="prefer of the URL"):
+        databases.dump(
+            make_url(url).set(password="of the URL").render_as_string(hide_password=False), tmp_path / "dump"
+        )
