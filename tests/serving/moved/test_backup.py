@@ -7,6 +7,7 @@ server. There it gives the same answers over HTTP.
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,8 @@ def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
     thread = threading.Thread(target=write)
     thread.start()
     try:
+        while rounds[0] == 0 and thread.is_alive():  # So the backup has something of the first round.
+            time.sleep(0.05)
         yield rounds
     finally:
         stop.set()
