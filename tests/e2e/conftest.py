@@ -31,7 +31,9 @@ def schedules(lab: RunningLab) -> list[dict[str, Any]]:
     The fixture then stops all of them, so that no schedule starts a run during the tests.
     """
     listed = _schedules(lab)
-    # In its first seconds, Dagster's daemon stores the states of all schedules. So it may undo a stop, or refuse it.
+    # In its first seconds, Dagster's daemon stores the states of all schedules. A stop meanwhile would be undone or
+    # refused, or make the daemon log an error.
+    time.sleep(10)
     deadline = time.monotonic() + 60
     while stopping := [schedule for schedule in _schedules(lab) if schedule["scheduleState"]["status"] != "STOPPED"]:
         assert time.monotonic() < deadline, stopping

@@ -4,6 +4,7 @@ The keys take turns. Each turn is one item.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -68,13 +69,15 @@ class BatchWorker:
         self._passed: dict[str, Passed] = {}
         self._full_until: dict[str, float] = {}
         self._unworked: dict[str, str] = {}
+        self._woken = threading.Event()
 
     def start(self) -> None:
         self._thread.start()
         self._housekeeper.start()
 
     def wake(self) -> None:
-        """Look for batches now, because one was stored or cancelled."""
+        """Look for batches after the item that is being scored, because one was stored or cancelled."""
+        self._woken.set()
         self._thread.wake()
         self._housekeeper.wake()
 
@@ -94,6 +97,7 @@ class BatchWorker:
         """
         failure: OSError | None = None
         worked = False
+        self._woken.clear()
         of_key = self._store.unfinished_by_key()
         self._forget_others({batch.folder.name for own in of_key.values() for batch in own})
         end = time.monotonic() + _LOOK_S
@@ -111,7 +115,7 @@ class BatchWorker:
                     return False
                 turns += turn
             worked = worked or turns > 0
-            if not turns or time.monotonic() >= end:  # Now look for new batches.
+            if not turns or self._woken.is_set() or time.monotonic() >= end:  # Now look for new batches.
                 break
         if failure is not None and not worked:
             raise failure
