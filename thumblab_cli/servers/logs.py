@@ -77,10 +77,12 @@ class _Place:
             self._file.seek(0, 2)
 
     def read(self) -> Iterator[Line]:
-        # The rest of the old file comes before the new file.
         yield from self._read()
-        if self._is_replaced() and self._open():
+        if self._is_replaced():
+            # The old file may have got its last lines after it was read, and before the new file began.
             yield from self._read()
+            if self._open():
+                yield from self._read()
 
     def _read(self) -> Iterator[Line]:
         if self._file is None:

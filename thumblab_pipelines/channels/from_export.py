@@ -104,21 +104,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     """
     if given.niche is not None and given.niche not in NICHES:
         raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
-    exported: dict[str, ExportedVideo] = {}
-    readable: list[Path] = []
-    refused: list[LabError] = []
-    tables: list[TableColumns] = []
-    for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
-        progress("reading exports", done, len(given.files))
-        try:
-            tables += read_videos(file, given.as_of, given.columns, exported)
-        except LabError as error:
-            refused.append(error)
-        else:
-            readable.append(file)
-    progress("reading exports", len(given.files), len(given.files))
-    if not readable:
-        raise joined(refused)
+    read = _read(given, progress)
+    exported, tables = read.videos, read.tables
     left_out = Counter(reason for video in exported.values() if (reason := video.lacks()) is not None)
     usable = [video for video in exported.values() if video.lacks() is None]
     if not usable:
@@ -141,13 +128,13 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
                 f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in"
             )
         result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=chosen.remarks, tables=tables)
-        result.refused = [str(error) for error in refused]
-        result.tables += [t for error in refused if isinstance(error, UnknownColumnsError) for t in error.tables]
+        result.refused = [str(error) for error in read.refused]
+        result.tables += [t for error in read.refused if isinstance(error, UnknownColumnsError) for t in error.tables]
         result.remarks.extend(_other_niche(result, given))
         result.remarks.extend(_without_length(lab, usable, tables))
         _save(lab, usable, result)
         rated = None if given.owner is None else _videos_of(lab, channel, exported)
-        for file in readable:
+        for file in read.files:
             try:
                 result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
             except LabError as error:
@@ -162,6 +149,33 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         usual = usual_ctr(connection, channel.channel_id)
     result.usual_ctr = None if usual is None else usual.ctr
     return result
+
+
+@dataclass
+class _ReadExports:
+    """What the exports say: their videos by id, the files that were read, and the errors of the others."""
+
+    videos: dict[str, ExportedVideo] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    refused: list[LabError] = field(default_factory=list)
+    tables: list[TableColumns] = field(default_factory=list)
+
+
+def _read(given: GivenExports, progress: Progress) -> _ReadExports:
+    """Read the exports, the oldest first. Raises `LabError` if none can be read."""
+    read = _ReadExports()
+    for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
+        progress("reading exports", done, len(given.files))
+        try:
+            read.tables += read_videos(file, given.as_of, given.columns, read.videos)
+        except LabError as error:
+            read.refused.append(error)
+        else:
+            read.files.append(file)
+    progress("reading exports", len(given.files), len(given.files))
+    if not read.files:
+        raise joined(read.refused)
+    return read
 
 
 def add_imported_channel(lab: Lab, channel: Channel, progress: Progress = silent) -> AddedChannel:

@@ -13,7 +13,6 @@ LEAST, LEAST_CHANNELS = 40, 5
 _MOST = 500
 """Maximum number of new pictures, and of old pictures, that are compared."""
 _FOLDS = 5
-_PENALTY = 0.01
 
 
 def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_channels: Sequence[str]) -> float:
@@ -42,7 +41,8 @@ def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_chan
         for learn, ask in folds.split(vectors, is_new, names):
             if len(set(is_new[learn])) < 2:
                 continue
-            model = LogisticRegression(C=_PENALTY / vectors.shape[1] * 100, max_iter=200)
+            # The more dimensions a vector has, the stronger the penalty: 500 vectors cannot tell which of them matter.
+            model = LogisticRegression(C=1.0 / vectors.shape[1], max_iter=200)
             scores[ask] = model.fit(vectors[learn], is_new[learn]).decision_function(vectors[ask])
     return float(roc_auc_score(is_new, scores))
 

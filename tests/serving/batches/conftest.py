@@ -19,6 +19,22 @@ def short_idle() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def own_lab(lab_at: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A lab that only one test module uses. Its service takes eight requests at the same time."""
+    lab = lab_at(tmp_path_factory.mktemp("own"), serving_requests=8)
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    return lab
+
+
+@pytest.fixture(scope="module")
+def own(own_lab: Any, run: Callable[..., Any]) -> Iterator[Any]:
+    """A running service of `own_lab`."""
+    with run(own_lab.settings) as service:
+        yield service
+
+
 @pytest.fixture
 def item(draw: Callable[..., bytes]) -> Callable[..., dict[str, Any]]:
     """Return a function that makes an item of drawn pictures. Each number gives other pictures."""

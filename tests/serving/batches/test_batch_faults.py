@@ -20,21 +20,6 @@ from thumblab_serving.scoring.intake import Source
 from thumblab_serving.scoring.scorer import InterruptedScoringError
 
 
-@pytest.fixture(scope="module")
-def own_lab(lab_at, tmp_path_factory):
-    lab = lab_at(tmp_path_factory.mktemp("lab"), serving_requests=8)
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
-    return lab
-
-
-@pytest.fixture(scope="module")
-def own(own_lab, run):
-    """A running service that only this module uses."""
-    with run(own_lab.settings) as service:
-        yield service
-
-
 def request_of(*items):
     return BatchRequest.model_validate({"items": list(items)})
 

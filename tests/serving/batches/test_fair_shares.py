@@ -17,20 +17,6 @@ from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResul
 
 
 @pytest.fixture(scope="module")
-def own_lab(lab_at, tmp_path_factory):
-    lab = lab_at(tmp_path_factory.mktemp("fair"), serving_requests=8)
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
-    return lab
-
-
-@pytest.fixture(scope="module")
-def own(own_lab, run):
-    with run(own_lab.settings) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
 def other(own, own_lab):
     """A client with another key than `own.client`."""
     key = NamedKeys(own_lab.settings).add("other", ["score"])
