@@ -1,6 +1,7 @@
 """Test the way of a creator on the page of a running lab: from an export of YouTube Studio to a report on an answer."""
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from browser import CHROMIUM, Browser, drag, wait_for
 from real_processes import VIDEOS, RunningLab
 
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
-from thumblab_core.ranking.channel_adapters import ADAPTER
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 
 pytestmark = [
@@ -79,13 +80,13 @@ def test_a_creator_gets_from_an_export_to_an_adapted_verdict_and_to_a_report(
     assert "Not on YouTube (no_such_vid): YouTube has no picture of it" in facts["Without a thumbnail"]
     assert facts["True click-through rate"].startswith("known for 36 videos. Of all impressions, 4.5% are clicked")
     browser.click("#compare-for-channel")
-    channel_id = browser.evaluate("document.getElementById('channel').value")
-    assert ReleaseStore(lab.data_dir / "releases").serving.current_id(ADAPTER, channel_id) is not None
+    title = next(channel.title for channel in catalogue.channels.values() if channel.videos[0].niche == "tech")
+    browser.wait(f"document.getElementById('channel').value === {json.dumps(title)}")
+    assert ChannelAdapters(ReleaseStore(lab.data_dir / "releases")).find(title) is not None
     browser.call("Input.insertText", text="I tested every phone under $200")
     browser.choose(*pictures)
     browser.click("#go")
     browser.wait("!document.getElementById('result').hidden || !document.getElementById('problem').hidden", 60)
-    title = next(channel.title for channel in catalogue.channels.values() if channel.videos[0].niche == "tech")
     assert browser.text("#adapted").startswith(f"Adapted to the channel {title} with 35 of its videos")
     downloads = tmp_path / "downloads"
     downloads.mkdir()

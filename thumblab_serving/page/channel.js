@@ -5,7 +5,7 @@ import { drawImport, drawKnown } from "./channel_view.js";
 import { button, byId, bytes, capital, line, say } from "./dom.js";
 import { withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
-import { askForChannels, learnt, nameOf } from "./known_channels.js";
+import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasModel, showLab } from "./lab.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
 import { NICHES } from "./words.js";
@@ -85,7 +85,7 @@ export function wireChannel(onCompare) {
   onKeyGiven(goOn);
   onKeyGiven(checkKey);
   document.addEventListener("visibilitychange", () => document.hidden || followOwn());
-  byId("compare-for-channel").addEventListener("click", () => compareFor(current.imported.channel_id, current.imported.niche));
+  byId("compare-for-channel").addEventListener("click", compareForLearnt);
 }
 
 function choose(files) {
@@ -252,6 +252,13 @@ async function drawKnownChannels() {
   } catch {
     byId("known").hidden = true; // The list is an extra. What went wrong shows where something is sent.
   }
+}
+
+// The list of channels, which has the title of this one, may not have arrived since the import ended.
+async function compareForLearnt() {
+  const { channel_id: id, niche } = current.imported;
+  if (find(id) === null) await askForChannels().catch(() => {}); // Without the list, the field gets the id.
+  compareFor(id, niche);
 }
 
 function compareFor(channelId, niche) {
