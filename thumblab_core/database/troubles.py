@@ -129,7 +129,13 @@ _KINDS = (
         r"statement timeout|due to user request",
         transient=True,
     ),
-    _Kind("The disk of the database server is full", "Free space on that disk", ("53100",), r"No space left"),
+    _Kind(
+        "The disk of the database server is full",
+        "Free space on that disk, then run the same again: it continues with what is missing",
+        ("53100",),
+        r"No space left",
+        transient=True,
+    ),
     _Kind(
         "The database server has too little memory",
         "Run less at the same time, or give the server more memory",
@@ -151,8 +157,8 @@ _KINDS = (
         r"permission denied",
     ),
     _Kind(
-        "The connection to the database was cut",
-        "Check that its server runs, and run the command again",
+        "The database ended the connection: it was stopped or restarted, or cannot be reached",
+        "Check that its server runs, then run the same again: it continues with what is missing",
         ("57P01", "57P02", "57P05", "08"),
         r"closed the connection|terminating connection|connection (was|is|has been) (lost|closed)|"
         r"connection already closed|Connection reset|Broken pipe",

@@ -119,7 +119,7 @@ def test_a_server_that_restarts_in_the_middle_is_transient_and_works_again(
     place = new_place()
     url = server.url(place, place)
     engine = open_database(database_url(Settings(database_url=SecretStr(url))))
-    with pytest.raises(DatabaseTroubleError, match="connection to the database was cut") as cut:  # noqa: SIM117
+    with pytest.raises(DatabaseTroubleError, match="database ended the connection") as cut:  # noqa: SIM117
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT 1"))
             server.stop()
