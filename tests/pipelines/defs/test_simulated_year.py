@@ -34,13 +34,17 @@ Pause = tuple[datetime, datetime]
 
 @dataclass
 class Scheduler:
-    """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on."""
+    """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on.
+
+    All tests of a process share Dagster's database. `earlier` has the ids of the runs that other tests left there.
+    """
 
     workspace: WorkspaceProcessContext
     instance: DagsterInstance
+    earlier: set[str]
 
     def simulate(self, start: datetime, end: datetime, pauses: Sequence[Pause] = (), seed: int = 0) -> list[DagsterRun]:
-        """Let the scheduler look at irregular moments from `start` to `end`, but never in a pause. Return all runs."""
+        """Let the scheduler look at irregular moments from `start` to `end`, but never in a pause. Return the runs."""
         chance = random.Random(seed)
         times: dict[str, ScheduleIterationTimes] = {}
         now = start
@@ -52,7 +56,7 @@ class Scheduler:
                     now, times = stop, {}  # A new process of the daemon begins without memory.
             self.look(now, times)
             self.look(now, times)  # A second look at the same moment must not start anything again.
-        return list(self.instance.get_runs())
+        return [run for run in self.instance.get_runs() if run.run_id not in self.earlier]
 
     def look(self, now: datetime, times: dict[str, ScheduleIterationTimes]) -> None:
         with freeze_time(now):
@@ -76,7 +80,7 @@ def scheduler(
         for schedule in repository.get_schedules():
             if schedule.name != "daily_refresh":
                 instance.stop_schedule(schedule.get_remote_origin_id(), schedule.selector_id, schedule)
-        yield Scheduler(workspace, instance)
+        yield Scheduler(workspace, instance, {run.run_id for run in instance.get_runs()})
 
 
 def refreshes(runs: Sequence[DagsterRun]) -> Counter[tuple[date, str]]:
