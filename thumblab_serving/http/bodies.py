@@ -1,7 +1,10 @@
 """Limit request bodies: the size of each, the time that it takes to arrive, and the bytes of all bodies together."""
 
 import asyncio
+from collections import Counter
+from collections.abc import MutableMapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,23 +28,36 @@ _BUSY = {"Retry-After": "5", **_CLOSE}
 class Budget:
     """The number of bytes that all bodies may take together, and how many of these bytes are reserved.
 
-    A budget belongs to one event loop. Only the thread of this event loop may use the budget.
+    The bodies of one API key may take half of these bytes, or one body of the largest size if that is more. So a key
+    that sends large bodies slowly leaves room for the other keys. A budget belongs to one event loop. Only the thread of
+    this event loop may use the budget.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.used = 0
+        self._share = max(limit // 2, min(limit, MAX_BODY))
+        self._used: Counter[str] = Counter()
 
-    def take(self, count: int) -> bool:
-        """Reserve `count` bytes and return True. If this would exceed the limit, reserve nothing and return False."""
-        if self.used + count > self.limit:
+    @property
+    def used(self) -> int:
+        """The number of reserved bytes."""
+        return self._used.total()
+
+    def take(self, count: int, key: str) -> bool:
+        """Reserve `count` bytes for the API key called `key`, and return True.
+
+        If this would exceed the limit, or the share of the key, reserve nothing and return False.
+        """
+        if self.used + count > self.limit or self._used[key] + count > self._share:
             return False
-        self.used += count
+        self._used[key] += count
         return True
 
-    def give_back(self, count: int) -> None:
-        """Free `count` reserved bytes."""
-        self.used -= count
+    def give_back(self, count: int, key: str) -> None:
+        """Free `count` bytes that `take` reserved for `key`."""
+        self._used[key] -= count
+        if not self._used[key]:
+            del self._used[key]
 
 
 class BodyLimits:
@@ -70,15 +86,17 @@ class BodyLimits:
         if size > self._limit:
             await response(self._too_large())(scope, receive, send)
             return
-        body = _Body(self, size, receive)
+        # The check of the API key writes the name of the key into this dictionary before the body is read.
+        body = _Body(self, size, receive, scope.setdefault("state", {}))
         try:
             await self._app(scope, body.receive, send)
         finally:
-            self._budget.give_back(body.reserved)
+            for key, count in body.reserved.items():
+                self._budget.give_back(count, key)
 
-    def reserve(self, size: int) -> None:
-        """Reserve `size` bytes for a body. Raises a 503 `Problem` if they do not fit into the budget."""
-        if not self._budget.take(size):
+    def reserve(self, size: int, key: str) -> None:
+        """Reserve `size` bytes for a body of `key`. Raises a 503 `Problem` if they do not fit into the budget."""
+        if not self._budget.take(size, key):
             detail = "too many requests are being sent at the moment; send this request again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
@@ -114,10 +132,15 @@ class BodyLimits:
 
 
 class _Body:
-    """The body of one request while it arrives. `size` is its Content-Length, or 0 if there is none."""
+    """The body of one request while it arrives.
 
-    def __init__(self, limits: BodyLimits, size: int, receive: Receive) -> None:
-        self.reserved = 0
+    `size` is its Content-Length, or 0 if there is none. `state` is the state of the request. `reserved` is the number of
+    bytes that are reserved for the body, by the name of the API key.
+    """
+
+    def __init__(self, limits: BodyLimits, size: int, receive: Receive, state: MutableMapping[str, Any]) -> None:
+        self.reserved: Counter[str] = Counter()
+        self._state = state
         self._limits = limits
         self._size = size
         self._receive = receive
@@ -139,11 +162,12 @@ class _Body:
         message = await self._limits.next_message(self._receive, self._deadline - now)
         self._received += len(message.get("body", b""))
         self._limits.check_size(self._received)
-        while self._received > self.reserved:
+        while self._received > self.reserved.total():
             self._reserve(_PIECE)
         self._complete = not message.get("more_body", False)
         return message
 
     def _reserve(self, count: int) -> None:
-        self._limits.reserve(count)
-        self.reserved += count
+        key = self._state.get("key", "")
+        self._limits.reserve(count, key)
+        self.reserved[key] += count

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from thumblab_core.images import MAX_BYTES
+from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_serving.http import connections
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.scoring import intake
@@ -119,6 +120,23 @@ def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
         assert hasty.upload(b"small").status_code == 503
         assert status(first) == 408
     assert hasty.app.state.budget.used == 0
+
+
+def test_the_bodies_of_one_key_leave_half_of_the_memory_to_other_keys(lab_at, tmp_path, run):
+    lab = lab_at(tmp_path, serving_idle_s=5, serving_body_s=10, serving_bodies_mib=256)
+    other = NamedKeys(lab.settings).add("other", ["score"])
+    with run(lab.settings, wait=False) as service, contextlib.ExitStack() as opened:
+        for _ in range(2):
+            opened.enter_context(sending(service, head(60 * 2**20), b"{"))
+        deadline = time.monotonic() + 10
+        while service.app.state.budget.used < 120 * 2**20:
+            assert time.monotonic() < deadline
+        with sending(service, head(60 * 2**20), b"{") as beyond_the_share:
+            assert status(beyond_the_share) == 503
+        opened.enter_context(sending(service, head(100 * 2**20, key=other), b"{"))
+        while service.app.state.budget.used < 220 * 2**20:
+            assert time.monotonic() < deadline
+    assert service.app.state.budget.used == 0
 
 
 def test_without_the_key_no_body_is_read(hasty):

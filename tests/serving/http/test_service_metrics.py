@@ -65,7 +65,7 @@ for _ in range(2):
     workers.append(os.fork())
     if workers[-1] == 0:
         budget = Budget(100)
-        budget.take(30)
+        budget.take(30, "default")
         own = registry(WorkerState(True, {"model/all": "m1", "index/tech": f"i{len(workers)}"}, {"model/all": "damaged"}))
         Metrics(scorer, budget, own).request("GET", "/health", 200, 0.1)
         own.update()
