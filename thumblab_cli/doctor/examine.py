@@ -2,23 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import unquote, urlsplit
-
-from pydantic import SecretStr
 
 from thumblab_cli.doctor import clock, dagster, database, encoders, folder, proxy, releases, servers, system, youtube
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, Level, skipped, warning
 from thumblab_core.errors import LabError
-from thumblab_core.keys.generated_key import kept_key
-from thumblab_core.settings import Settings
+from thumblab_core.keys.secret_texts import secret_texts, without_secrets
 
 _SECONDS = 20.0
-_SHORTEST_SECRET = 4
-"""A shorter text is not taken out, because it would also be a part of ordinary words."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Result:
 
 def examine(examined: Examined, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
     """Yield the result of each check as soon as it has ended. No check stops the checks after it."""
-    secrets = _secrets(examined.settings, examined.machine.environment)
+    secrets = secret_texts(examined.settings, examined.machine.environment)
     for check in checks:
         started = time.monotonic()
         findings = tuple(_without(secrets, finding) for finding in _findings(check, examined))
@@ -100,29 +93,6 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
     ]
 
 
-def _secrets(settings: Settings, environment: Mapping[str, str]) -> list[str]:
-    """Return the texts that no finding may contain, the longest first."""
-    values = [value for _, value in settings]
-    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    with suppress(LabError):  # If the file of the key cannot be read, no check can have its content either.
-        texts.append(kept_key(settings) or "")
-    urls = [*texts, *(value for value in values if isinstance(value, str)), *environment.values()]
-    passwords = [password for url in urls if "://" in url for password in _passwords(url)]
-    return sorted({text for text in (*texts, *passwords) if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
-
-
-def _passwords(url: str) -> Iterator[str]:
-    before, mark, _ = url.partition("://")[2].partition("?")[0].rpartition("@")
-    password = before.partition(":")[2] if mark else ""
-    yield from {password, unquote(password)}
-    try:
-        yield urlsplit(url).password or ""
-    except ValueError:
-        return
-
-
-def _without(secrets: Iterable[str], finding: Finding) -> Finding:
-    what, mend = finding.what, finding.mend
-    for secret in secrets:
-        what, mend = what.replace(secret, "***"), mend and mend.replace(secret, "***")
-    return replace(finding, what=what, mend=mend)
+def _without(secrets: Sequence[str], finding: Finding) -> Finding:
+    mend = finding.mend and without_secrets(finding.mend, secrets)
+    return replace(finding, what=without_secrets(finding.what, secrets), mend=mend)
