@@ -19,6 +19,8 @@ COMMANDS = {
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
     "doctor": ("doctor", "Examine the lab, and say what is wrong and which command mends it."),
     "logs": ("logs", "Show the logs of the servers of `thumblab up`."),
+    "summary": ("watching.summary", "Print what happened in the lab during the last day."),
+    "alert": ("watching.alert", "Try the chat and the mail server that alerts are sent to."),
     "import": (
         "importing.catalogue",
         "Read a folder of thumbnails and their views into the lab.",

@@ -21,6 +21,7 @@ from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
+from thumblab_core.monitoring.alert_settings import AlertSettings
 from thumblab_core.near_names import nearest
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
@@ -57,7 +58,15 @@ def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("thumblab"))
 
 
-class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSettings, ServingSettings, AccessSettings):
+class Settings(
+    YouTubeSettings,
+    CollectionSettings,
+    RetentionSettings,
+    ModelSettings,
+    ServingSettings,
+    AccessSettings,
+    AlertSettings,
+):
     """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 
     model_config = SettingsConfigDict(

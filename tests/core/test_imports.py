@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ORDER = {
     "thumblab_pipelines": [
         "defs",
+        "alerts",
         "models",
         "lab_checks",
         "evaluation",
@@ -55,6 +56,7 @@ ORDER = {
         "keys",
         "channel_imports",
         "releases",
+        "monitoring",
         ".",
     ],
     "thumblab_serving": [

@@ -52,6 +52,8 @@ LEFT_OUT = {
     "evaluations": "labs of `thumblab evaluate --catalogue`, which are made again",
     "demo.lock": "a lock",
     "api-keys.lock": "a lock",
+    "monitoring.lock": "a lock",
+    "monitoring.json": "it says what runs and fails now",
     "restoring": "the mark of an unfinished restore",
 }
 """The rest of a data folder, and why it is not copied. Folders of other labs (`demo`) are left out too."""

@@ -1,6 +1,7 @@
 """Define the checks of the whole lab, the job that runs all of them, and its daily schedule.
 
-Each of these checks belongs to an asset, and runs without making the asset. None of them blocks: they warn.
+Each of these checks belongs to an asset, and runs without making the asset. None of them blocks. A damaged file of a
+served release is an error, and everything else is a warning.
 """
 
 from collections.abc import Callable
@@ -51,6 +52,18 @@ CHECKS = [
         weeks.check_sub_scores,
         "Each sub-score of last week's videos is distributed as in the weeks before: the statistic of Kolmogorov and "
         f"Smirnov is at most {weeks.MOST_APART:g}.",
+    ),
+    _check(
+        "served_index",
+        "files_undamaged",
+        served.check_index_files,
+        "Every file of each served index has the checksum with which it was published.",
+    ),
+    _check(
+        "served_model",
+        "files_undamaged",
+        served.check_model_files,
+        "Every file of the served model has the checksum with which it was published.",
     ),
     _check(
         "served_index",

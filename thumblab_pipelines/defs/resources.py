@@ -61,10 +61,13 @@ class LabResource(dg.ConfigurableResource):
         resource._settings, resource._listener = chosen, listener
         return dg.ResourceDefinition.hardcoded_resource(resource)
 
-    def open(self) -> Lab:
+    def chosen(self) -> Settings:
+        """Return the settings of the lab. Nothing is opened."""
         chosen = self._settings or settings()
-        if self.data_dir:
-            chosen = chosen.in_folder(Path(self.data_dir))
+        return chosen.in_folder(Path(self.data_dir)) if self.data_dir else chosen
+
+    def open(self) -> Lab:
+        chosen = self.chosen()
         # The URL is computed on every call. If the embedded database server has stopped, `database_url` starts it
         # again.
         self._used = _opened(chosen, database_url(chosen))

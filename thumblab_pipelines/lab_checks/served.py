@@ -1,4 +1,6 @@
-"""Check what the served releases are worth now: the recall of the indices, and the model against simpler rankings."""
+"""Check what the served releases are worth now: their files, the recall of the indices, the model against simpler ones."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import select
@@ -18,6 +20,30 @@ from thumblab_pipelines.predictions.report import check_quality
 _QUERIES, _K = 64, 20
 _MOST_WORSE = 0.02
 """By how much the recall of a served index may be below the setting: it is measured with few queries here."""
+
+
+def check_index_files(lab: Lab) -> CheckResult:
+    """Compare every file of each served index with its checksum."""
+    return _check_files(lab, INDEX, NICHES)
+
+
+def check_model_files(lab: Lab) -> CheckResult:
+    """Compare every file of the served model with its checksum."""
+    return _check_files(lab, MODEL, (ALL,))
+
+
+def _check_files(lab: Lab, kind: str, scopes: Sequence[str]) -> CheckResult:
+    verified, damaged = 0, []
+    for scope in scopes:
+        try:
+            served = lab.releases.serving.current(kind, scope)
+            if served is not None:
+                served.verify()
+                verified += 1
+        except LabError as error:
+            damaged.append(f"{scope}: {error}")
+    good = f"{verified} served releases, and no file of them is damaged"
+    return CheckResult("files_undamaged", not damaged, "; ".join(damaged) or good, figures={"damaged": len(damaged)})
 
 
 def check_recall(lab: Lab) -> CheckResult:

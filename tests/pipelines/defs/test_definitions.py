@@ -125,6 +125,8 @@ LAB_CHECKS = {
     ("thumbnails", "downloads_succeed"),
     ("embeddings", "vectors_as_before"),
     ("visual_features", "sub_scores_as_before"),
+    ("served_index", "files_undamaged"),
+    ("served_model", "files_undamaged"),
     ("served_index", "recall"),
     ("served_model", "beats_simple_rankings"),
     ("prediction_quality", "answers_calibrated"),
@@ -227,6 +229,7 @@ JOBS = {
 }
 UNPARTITIONED = {
     "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
+    "send_summary",
 }  # fmt: skip
 
 
@@ -235,7 +238,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    without_assets = {"roll_back_index", "change_index", "refresh_imported", "add_channel"}
+    without_assets = {"roll_back_index", "change_index", "refresh_imported", "add_channel", "send_summary"}
     assert selected == JOBS | {name: set() for name in without_assets}
     for name, job in jobs.items():
         partitions = job.partitions_def
@@ -283,10 +286,12 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         # By default, the scoring service keeps no predictions, so this job would have nothing to measure.
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
         "daily_checks": ("check_lab", "30 6 * * *", running),
+        "daily_summary": ("send_summary", "0 7 * * *", running),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
-    sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}
+    sensors = {s.name: (s.job_name if s.targets else None, s.default_status) for s in repository.sensor_defs}
     assert sensors == {
+        "alerts": (None, dg.DefaultSensorStatus.RUNNING),
         "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
         "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
     }

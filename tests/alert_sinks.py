@@ -1,0 +1,72 @@
+"""Real receivers of alerts for the tests: an HTTP server that takes webhooks, and a mail server."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
+
+
+@dataclass
+class Chat:
+    """An incoming webhook. `texts` are the texts that it took. It answers `status`; other than 200, it takes nothing."""
+
+    url: str
+    texts: list[str] = field(default_factory=list)
+    status: int = 200
+
+
+@contextmanager
+def chat() -> Iterator[Chat]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if taken.status == 200:
+                taken.texts.append(body["text"])
+            self.send_response(taken.status)
+            self.end_headers()
+            self.wfile.write(b"ok" if taken.status == 200 else b"no_service")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    taken = Chat(f"http://127.0.0.1:{server.server_port}/services/T0/B0/SecretOfTheWebhook")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield taken
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class MailServer:
+    """A mail server, and the e-mails that it took."""
+
+    port: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 taken"
+
+
+@contextmanager
+def mail_server(port: int, **options: Any) -> Iterator[MailServer]:
+    taken = MailServer(port)
+    controller = Controller(taken, hostname="127.0.0.1", port=port, **options)
+    controller.start()
+    try:
+        yield taken
+    finally:
+        controller.stop()

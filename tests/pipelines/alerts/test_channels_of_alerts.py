@@ -1,0 +1,180 @@
+"""Tests of the chat and the mail server that alerts are sent to. Both are real servers on this machine."""
+
+import datetime
+import socket
+import ssl
+import time
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alert_sinks import chat, mail_server
+from click.testing import CliRunner
+from pydantic import SecretStr
+
+from thumblab_cli.main import cli
+from thumblab_core.monitoring.watch_state import Message, WatchState
+from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.alerts import mail
+from thumblab_pipelines.alerts.delivery import announce, channels, deliver
+from thumblab_pipelines.alerts.undelivered import UndeliveredError
+from thumblab_pipelines.alerts.webhook import slack_text
+
+HOSTILE = Message(
+    title="refresh_library of tech\r\nBcc: everybody@example.com failed",
+    error="<!channel> [look](http://evil.example) `code` @everyone & *bold*",
+    lines=["What to do: <b>nothing</b>"],
+    link="http://127.0.0.1:3000/runs/1",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+def by_mail(port: int, **more: Any) -> Settings:
+    return Settings(
+        alert_smtp_host="127.0.0.1",
+        alert_smtp_port=port,
+        alert_mail_to="owner@example.com, second@example.com",
+        alert_mail_from="lab@example.com",
+        **{"alert_smtp_security": "none", **more},
+    )
+
+
+def test_words_from_outside_cannot_call_link_or_format_in_a_chat() -> None:
+    text = slack_text(HOSTILE)
+    title, error, advice, link = text.split("\n")
+    assert error == "`&lt;!channel&gt; [look](http://evil.example) ˋcodeˋ @\u200beveryone &amp; *bold*`"
+    assert title == "*refresh_library of tech Bcc: everybody@\u200bexample.com failed*"
+    assert advice == "What to do: &lt;b&gt;nothing&lt;/b&gt;"
+    assert link == HOSTILE.link
+
+
+def test_a_title_cannot_add_headers_to_an_email() -> None:
+    with mail_server(free_port()) as server:
+        assert mail.send(by_mail(server.port), HOSTILE) == "taken by the mail server"
+    (taken,) = server.mails
+    assert taken["Subject"].strip() == "[Thumbnail Lab] refresh_library of tech Bcc: everybody@example.com failed"
+    assert taken["Bcc"] is None
+    assert taken["To"] == "owner@example.com, second@example.com"
+    assert HOSTILE.error in taken.get_content()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate of 127.0.0.1 and its key, and return the two paths."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encoding, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    paths[1].write_bytes(key.private_bytes(encoding, kind, serialization.NoEncryption()))
+    return paths
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_password_is_sent_encrypted_and_only_to_a_server_with_a_trusted_certificate(
+    security: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aiosmtpd.smtp import AuthResult
+
+    given = []
+
+    def sign_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        given.append((data.login, data.password))
+        return AuthResult(success=data.password == b"right password", handled=False)
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path))
+    option = {"tls_context": context, "require_starttls": True} if security == "starttls" else {"ssl_context": context}
+    user = {"alert_smtp_user": SecretStr("lab"), "alert_smtp_password": SecretStr("right password")}
+    with mail_server(
+        free_port(), authenticator=sign_in, auth_required=True, auth_require_tls=False, **option
+    ) as server:
+        chosen = by_mail(server.port, alert_smtp_security=security, **user)
+        with pytest.raises(UndeliveredError, match="CERTIFICATE_VERIFY_FAILED"):
+            mail.send(chosen, HOSTILE)
+        assert given == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        mail.send(chosen, HOSTILE)
+        assert given == [(b"lab", b"right password")]
+        wrong = chosen.model_copy(update={"alert_smtp_password": SecretStr("wrong password")})
+        with pytest.raises(UndeliveredError, match=r"^the mail server refused the sign-in \(535\)$"):
+            mail.send(wrong, HOSTILE)
+    assert len(server.mails) == 1
+
+
+def test_a_password_is_never_sent_unencrypted() -> None:
+    with pytest.raises(UndeliveredError, match="would be sent unencrypted"):
+        mail.send(by_mail(1, alert_smtp_user=SecretStr("lab")), HOSTILE)
+
+
+def test_a_channel_that_hangs_delays_no_other_and_the_log_has_one_line_per_alert(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
+    with chat() as taken, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        chosen = by_mail(silent.getsockname()[1], alert_webhook_url=SecretStr(taken.url))
+        state, senders = WatchState(), channels(chosen)
+        announce(state, [HOSTILE, HOSTILE], senders, now, [])
+        began = time.monotonic()
+        deliver(state, senders, now, [], seconds=5)
+        assert time.monotonic() - began < 9
+        assert len(taken.texts) == 2
+        first, second = state.deliveries
+        assert (first.channel, first.attempts, first.problem) == ("mail", 1, "no answer within 5 s")
+        assert (second.channel, second.attempts) == ("mail", 0)
+    assert "\n" not in "".join(record.getMessage() for record in caplog.records)
+
+
+def test_the_test_command_says_what_each_channel_answered_and_never_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    with chat() as taken, mail_server(free_port()) as server:
+        for name, value in {
+            "WEBHOOK_URL": taken.url,
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(server.port),
+            "SMTP_SECURITY": "none",
+            "MAIL_TO": "owner@example.com",
+        }.items():
+            monkeypatch.setenv(f"THUMBLAB_ALERT_{name}", value)
+        settings.cache_clear()
+        sent = CliRunner().invoke(cli, ["alert", "test"])
+        taken.status = 404
+        refused = CliRunner().invoke(cli, ["alert", "test"])
+    assert (sent.exit_code, sent.output) == (0, "webhook: sent; 200 ok\nmail: sent; taken by the mail server\n")
+    assert refused.exit_code == 1
+    assert "webhook: not sent; the webhook answered 404 no_service\nmail: sent" in refused.output
+    assert len(server.mails) == 2
+    monkeypatch.setenv("THUMBLAB_ALERT_WEBHOOK_URL", taken.url)
+    monkeypatch.setenv("THUMBLAB_ALERT_SMTP_HOST", "")
+    settings.cache_clear()
+    down = CliRunner().invoke(cli, ["alert", "test"])
+    assert (down.exit_code, down.output) == (1, "webhook: not sent; the webhook cannot be reached (ConnectError)\n")
+
+
+def test_without_a_channel_the_test_command_says_which_settings_make_one() -> None:
+    done = CliRunner().invoke(cli, ["alert", "test"])
+    assert done.exit_code == 1
+    assert "set THUMBLAB_ALERT_WEBHOOK_URL" in done.output

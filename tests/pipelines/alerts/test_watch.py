@@ -1,0 +1,243 @@
+"""Tests of the watch over the runs: who is told what, and how often. The Dagster instance is real."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from alert_sinks import Chat, chat
+from dagster._core.storage.schedules import SqliteScheduleStorage
+
+from thumblab_core.errors import LabError
+from thumblab_core.monitoring import watch_state
+from thumblab_core.monitoring.watch_state import WatchState, changing_state, read_state
+from thumblab_core.settings import settings
+from thumblab_pipelines.defs.alerts.watch import look
+from thumblab_pipelines.defs.checks import explained
+from thumblab_pipelines.defs.resources import LabResource
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+OUTAGE = "The database does not answer: connection refused. Check THUMBLAB_DATABASE_URL, and check that its server runs"
+
+
+@dg.op(config_schema={"error": str, "passed": bool}, out=dg.Out(is_required=False))
+def work(context: dg.OpExecutionContext) -> Iterator[Any]:
+    with explained():
+        if context.op_config["error"]:
+            raise LabError(context.op_config["error"])
+    yield dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("faiss_index"),
+        check_name="intact",
+        passed=context.op_config["passed"],
+        metadata={},
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="a file is damaged",
+    )
+
+
+@dg.job
+def refresh_library() -> None:
+    work()
+
+
+@dg.job
+def train_ranker() -> None:
+    work()
+
+
+class Watch:
+    """The watch of a lab. `now` is the moment of the next look, which is ahead of the clock."""
+
+    def __init__(self, folder: Path, chat: Chat) -> None:
+        # These are the retries of the lab's `dagster.yaml`.
+        retries = {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
+        self.instance = dg.DagsterInstance.ephemeral(settings={"run_retries": retries})
+        # An instance in memory has no place for the states of schedules.
+        self.instance._schedule_storage = SqliteScheduleStorage.from_local(str(folder))
+        self.folder, self.chat = folder, chat
+        self.now = datetime.now(UTC)
+        self.look()
+
+    def run(self, job: dg.JobDefinition, niche: str | None = None, error: str = "", **more: Any) -> str:
+        config = {"ops": {"work": {"config": {"error": error, "passed": more.get("passed", True)}}}}
+        tags = {} if niche is None else {"dagster/partition": niche}
+        done = job.execute_in_process(
+            run_config=config, instance=self.instance, tags=tags | more.get("tags", {}), raise_on_error=False
+        )
+        return done.run_id
+
+    def look(self, later: timedelta = MINUTE) -> list[str]:
+        """Look once, and return the new texts in the chat. The state is read from its file, as after a restart."""
+        before = len(self.chat.texts)
+        self.now += later
+        with changing_state(self.folder) as state:
+            look(self.instance, state, LabResource(), [], self.now)
+        return self.chat.texts[before:]
+
+    @property
+    def state(self) -> WatchState:
+        state = read_state(self.folder)
+        assert state is not None
+        return state
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    # The database of the lab is down in all of these tests.
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://lab:SecretOfTheLab@127.0.0.1:1/none")
+    monkeypatch.setenv("THUMBLAB_ALERT_DAGSTER_URL", "https://dagster.example.com/")
+    with chat() as taken:
+        monkeypatch.setenv("THUMBLAB_ALERT_WEBHOOK_URL", taken.url)
+        settings.cache_clear()
+        made = Watch(tmp_path, taken)
+        yield made
+        made.instance.dispose()
+
+
+def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_when_it_is_over(watch: Watch) -> None:
+    for niche in ("tech", "news", "gaming"):
+        last = watch.run(refresh_library, niche, OUTAGE)
+    watch.run(train_ranker, None, "The database ended the connection: it was stopped or restarted (server closed)")
+    assert watch.look(timedelta(0)) == []  # It waits for more failures.
+    (told,) = watch.look(5 * MINUTE)
+    assert told.startswith("*train_ranker failed (4 times)*\n`The database ended the connection")
+    assert "Concerns: refresh_library of tech, refresh_library of news, refresh_library of gaming, train_ranker" in told
+    assert "`thumblab doctor` says why it does not." in told
+    assert last not in told
+    assert watch.state.alerts["database"].count == 4
+    assert "https://dagster.example.com/runs/" in told
+    assert " in Hobart" in told
+    for niche in ("tech", "news", "gaming"):
+        watch.run(refresh_library, niche)
+    assert watch.look() == []
+    watch.run(train_ranker)
+    (over,) = watch.look()
+    assert over.startswith("*Recovered: train_ranker failed*")
+    assert "after 4 failures" in over
+    assert watch.look() == []
+
+
+def test_a_failure_that_goes_on_is_told_again_on_the_next_day_and_not_before(watch: Watch) -> None:
+    watch.run(refresh_library, "tech", "videos.csv line 12: views is -5; use a number of 0 or more")
+    assert len(watch.look(5 * MINUTE)) == 1
+    watch.run(refresh_library, "tech", "videos.csv line 99: views is -7; use a number of 0 or more")
+    assert watch.look() == []
+    # Nothing has failed since, so nothing is told. The runs of a test cannot be a day apart, so the alert is aged.
+    with changing_state(watch.folder) as state:
+        (alert,) = state.alerts.values()
+        assert (alert.count, alert.told_count) == (2, 1)
+        alert.told_at = watch.now - DAY
+    (told,) = watch.look()
+    assert told.startswith("*Still failing: refresh_library of tech failed*")
+    assert watch.look(MINUTE) == []
+
+
+def test_another_error_is_another_alert(watch: Watch) -> None:
+    watch.run(refresh_library, "tech", "MLflow does not answer at http://127.0.0.1:5000; start it")
+    watch.run(refresh_library, "news", "no room is left on the disk; make room, then run the same again")
+    watch.run(refresh_library, "news", "Something strange happened")
+    assert len(watch.look(5 * MINUTE)) == 3
+    assert {cause.split("-")[0] for cause in watch.state.alerts} == {"mlflow", "disk", "error"}
+
+
+def test_a_run_that_dagster_tries_again_is_no_failure_until_the_last_attempt(watch: Watch) -> None:
+    retried = {"dagster/retry_on_asset_or_op_failure": "true", "dagster/max_retries": "1"}
+    first = watch.run(refresh_library, "tech", "boom", tags=retried)
+    run = watch.instance.get_run_by_id(first)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == "true"
+    assert watch.look(5 * MINUTE) == []
+    assert watch.state.alerts == {}
+    last = watch.run(refresh_library, "tech", "boom", tags={**retried, "dagster/max_retries": "0"})
+    (told,) = watch.look(5 * MINUTE)
+    assert last in told
+
+
+def test_a_failed_check_makes_one_alert_and_not_a_second_one_for_its_run(watch: Watch) -> None:
+    watch.run(refresh_library, "tech", passed=False)
+    (told,) = watch.look(5 * MINUTE)
+    assert told.startswith("*the check intact of faiss_index of tech failed*\n`a file is damaged`")
+    (state,) = watch.state.checks.values()
+    assert (state.asset, state.niche, state.level) == ("faiss_index", "tech", "error")
+    watch.run(refresh_library, "news")
+    assert watch.look() == []  # The check passed in another niche.
+    watch.run(refresh_library, "tech")
+    assert watch.look()[0].startswith("*Recovered: the check intact of faiss_index of tech failed*")
+
+
+def test_what_failed_before_the_watch_began_is_not_told(tmp_path: Path, watch: Watch) -> None:
+    watch.run(refresh_library, "tech", "boom")
+    (tmp_path / watch_state.FILE).unlink()
+    assert watch.look() == []
+    assert watch.look(5 * MINUTE) == []
+
+
+def test_a_chat_that_is_down_gets_the_alert_later_and_is_asked_with_growing_pauses(watch: Watch) -> None:
+    watch.chat.status = 503
+    watch.run(refresh_library, "tech", "boom")
+    watch.look(5 * MINUTE)
+    (delivery,) = watch.state.deliveries
+    assert (delivery.attempts, delivery.problem) == (1, "the webhook answered 503 no_service")
+    pauses = []
+    for _ in range(8):
+        (delivery,) = watch.state.deliveries
+        pauses.append(round((delivery.next_at - watch.now) / MINUTE))
+        watch.look(delivery.next_at - watch.now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    watch.chat.status = 200
+    assert watch.look(MINUTE) == []  # The next attempt is not due.
+    assert len(watch.look(60 * MINUTE)) == 1
+    assert watch.state.deliveries == []
+
+
+def test_no_secret_is_told_or_logged(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    watch.chat.status = 500
+    watch.run(refresh_library, "tech", f"cannot ask with the password SecretOfTheLab at {watch.chat.url}")
+    watch.look(5 * MINUTE)
+    assert "cannot ask with the password *** at ***" in caplog.text
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("thumblab")]
+    assert len(own) == 2
+    assert "SecretOf" not in "".join(own)
+    assert "SecretOf" not in (watch.folder / watch_state.FILE).read_text()
+
+
+def test_a_full_disk_does_not_make_the_watch_forget_what_it_told(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    watch.run(refresh_library, "tech", "no room is left on the disk; make room, then run the same again")
+    with monkeypatch.context() as patch:
+        patch.setattr(watch_state, "replace_private_file", full)
+        assert len(watch.look(5 * MINUTE)) == 1
+        assert watch.look() == []
+    assert watch.look() == []
+    assert "disk" in watch.state.alerts
+
+
+def test_without_a_channel_the_log_says_once_that_it_is_the_only_one(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("THUMBLAB_ALERT_WEBHOOK_URL")
+    settings.cache_clear()
+    watch.run(refresh_library, "tech", "boom")
+    watch.look(5 * MINUTE)
+    watch.look()
+    assert caplog.text.count("Alerts go to this log only") == 1
+    assert caplog.text.count("refresh_library of tech failed | boom") == 1
+    assert watch.state.deliveries == []
+
+
+def test_a_niche_that_is_late_is_told_after_an_hour_and_once(watch: Watch) -> None:
+    watch.run(refresh_library, "tech")
+    watch.look()
+    with changing_state(watch.folder) as state:
+        state.refreshed["tech"] = watch.now - timedelta(hours=40)
+    assert watch.look() == []
+    told = [text for _ in range(10) for text in watch.look(9 * MINUTE)]
+    (text,) = told
+    assert text.startswith("*the refresh of tech is late*\n`the last good refresh was 41 hours ago`")
+    watch.run(refresh_library, "tech")
+    assert watch.look()[0].startswith("*Recovered: the refresh of tech is late*")

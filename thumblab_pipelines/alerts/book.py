@@ -1,0 +1,129 @@
+"""Decide what a person is told: one alert per cause, again on the next day, and once when it is over."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from thumblab_core.monitoring.watch_state import Message, OpenAlert, WatchState
+
+AGAIN = timedelta(hours=20)
+"""After this time, a person is told again of an alert that goes on. A daily job that fails every day is told every day."""
+
+FORGOTTEN = timedelta(days=7)
+"""An alert without a new failure for this long is dropped. A run that a person started once never succeeds again."""
+
+MOST_THINGS = 200
+_SHOWN_THINGS = 8
+
+_HOBART = ZoneInfo("Australia/Hobart")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A failure. `thing` is what failed, and what has to succeed for the failure to be over.
+
+    `lasting` is for a state that is seen again at every look, such as a late refresh. It counts as one failure.
+    """
+
+    cause: str
+    thing: str
+    what: str
+    error: str
+    advice: str
+    at: datetime
+    step: str | None = None
+    run_id: str | None = None
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """A thing that succeeded. It ends the failures of the same thing."""
+
+    thing: str
+    at: datetime
+
+
+def record(state: WatchState, events: Iterable[Failed | Succeeded]) -> Iterator[Message]:
+    """Enter the events, in their order, into the open alerts. Yield the messages about alerts that are over."""
+    for event in events:
+        if isinstance(event, Failed):
+            _fail(state, event)
+            continue
+        for alert in [alert for alert in state.alerts.values() if event.thing in alert.things]:
+            alert.things.remove(event.thing)
+            if not alert.things:
+                del state.alerts[alert.cause]
+                # Nobody was told of an alert that was over before its message was due.
+                if alert.told_at is not None:
+                    yield _recovered(alert, event.at)
+
+
+def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
+    """Yield the messages about alerts of which a person is to be told now. Drop the alerts that are forgotten.
+
+    `dagster` is the address of Dagster's pages.
+    """
+    for alert in list(state.alerts.values()):
+        if now - alert.last_at > FORGOTTEN:
+            del state.alerts[alert.cause]
+        elif alert.told_at is None:
+            if now - alert.first_at >= wait:
+                yield _told(alert, now, dagster)
+        elif now - alert.told_at >= AGAIN and alert.last_at > alert.told_at:
+            yield _told(alert, now, dagster)
+
+
+def hobart(moment: datetime) -> str:
+    """Return the moment in the time of Hobart, for a person."""
+    return f"{moment.astimezone(_HOBART):%a %d %b %Y, %H:%M} in Hobart"
+
+
+def _fail(state: WatchState, failed: Failed) -> None:
+    alert = state.alerts.get(failed.cause)
+    if alert is None:
+        state.alerts[failed.cause] = OpenAlert(
+            cause=failed.cause,
+            what=failed.what,
+            step=failed.step,
+            error=failed.error,
+            advice=failed.advice,
+            first_at=failed.at,
+            last_at=failed.at,
+            count=1,
+            things=[failed.thing],
+            run_id=failed.run_id,
+        )
+        return
+    alert.last_at = max(alert.last_at, failed.at)
+    if not failed.lasting:
+        alert.count += 1
+        alert.what, alert.step, alert.error, alert.run_id = failed.what, failed.step, failed.error, failed.run_id
+    if failed.thing not in alert.things and len(alert.things) < MOST_THINGS:
+        alert.things.append(failed.thing)
+
+
+def _told(alert: OpenAlert, now: datetime, dagster: str) -> Message:
+    new = alert.count - alert.told_count
+    again = alert.told_at is not None
+    alert.told_at, alert.told_count = now, alert.count
+    times = f" ({new} times)" if new > 1 else ""
+    lines = [f"When: {hobart(alert.last_at)}" + (f", first {hobart(alert.first_at)}" if new > 1 or again else "")]
+    if len(alert.things) > 1:
+        more = len(alert.things) - _SHOWN_THINGS
+        names = ", ".join(alert.things[:_SHOWN_THINGS])
+        lines.append(f"Concerns: {names}" + (f" and {more} more" if more > 0 else ""))
+    if alert.step:
+        lines.append(f"Step: {alert.step}")
+    lines.append(f"What to do: {alert.advice}")
+    link = f"{dagster.rstrip('/')}/runs/{alert.run_id}" if alert.run_id else f"{dagster.rstrip('/')}/runs"
+    return Message(
+        title=f"{'Still failing: ' if again else ''}{alert.what}{times}", error=alert.error, lines=lines, link=link
+    )
+
+
+def _recovered(alert: OpenAlert, at: datetime) -> Message:
+    failures = f"after {alert.count} failures" if alert.count > 1 else "after one failure"
+    lines = [f"It succeeded {failures}: {hobart(at)}", f"It began: {hobart(alert.first_at)}"]
+    return Message(title=f"Recovered: {alert.what}", lines=lines)

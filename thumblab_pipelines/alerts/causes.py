@@ -1,0 +1,85 @@
+"""Recognise the cause of a failure in the text of its error, and say what to do about it.
+
+docs/faults.md describes the same faults. Failures with one cause make one alert, however many runs they end.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.alerts.lines import one_line
+
+_LONGEST = 400
+
+
+@dataclass(frozen=True)
+class _Known:
+    cause: str
+    words: re.Pattern[str]
+    advice: str
+
+
+_KNOWN = (
+    _Known(
+        "disk",
+        re.compile(
+            r"No space left|no room is left on the disk|file system is read-only|quota of the disk|disk reports an"
+        ),
+        "Make room on the disk, or mount it for writing. The next run continues.",
+    ),
+    _Known(
+        "database",
+        re.compile(
+            r"\bdatabase (does not|ended|is read-only|refuses|server)|THUMBLAB_DATABASE_URL|pooler|psycopg|"
+            r"server takes no more connections|server ended a statement|no database to ask|the embedded (database|server)",
+            re.IGNORECASE,
+        ),
+        "Runs are tried again when the database answers. `thumblab doctor` says why it does not.",
+    ),
+    _Known(
+        "mlflow",
+        re.compile(r"MLflow"),
+        "`thumblab up` restarts MLflow. If it runs elsewhere, start it there; the next run continues.",
+    ),
+    _Known(
+        "quota",
+        re.compile(r"YouTube's quota|its quota are spent"),
+        "Nothing: what was collected is kept, and the next run after midnight in California continues.",
+    ),
+    _Known(
+        "process",
+        re.compile(r"its process is gone"),
+        "The process was killed more often than Dagster retries. If memory was short, `thumblab doctor` says so.",
+    ),
+)
+_OTHER_ADVICE = "The run's page in Dagster has the whole error. `thumblab doctor` examines the lab."
+CHECK_ADVICE = "The old release stays in service. The check's page in Dagster has its figures."
+LATE_ADVICE = (
+    "`thumblab doctor` says whether the daemon runs and the schedules are on. "
+    "`thumblab refresh NICHE` refreshes a niche now."
+)
+
+
+def cause_of(error: str) -> tuple[str, str]:
+    """Return the name of the cause, and what to do. `error` is the text of an error, after `first_sentence`.
+
+    An unknown error is named by a digest of its words, without numbers, names of files and quoted texts. So the same
+    error with another video is the same cause.
+    """
+    for known in _KNOWN:
+        if known.words.search(error):
+            return known.cause, known.advice
+    words = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*", "~", error)
+    words = re.sub(r"[0-9a-f]{8,}|\d+", "#", words, flags=re.IGNORECASE)
+    words = re.sub(rf"\b({'|'.join(NICHES)})\b", "~", words)
+    return f"error-{hashlib.sha256(words.encode()).hexdigest()[:12]}", _OTHER_ADVICE
+
+
+def first_sentence(text: str) -> str:
+    """Return the first line of an error, cut at the end of its first sentence, without control characters."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    line = one_line(lines[0]) if lines else "no reason given"
+    # A full stop in a name, a version or an address has no space and no capital letter after it.
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", line)[0]
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1]}…"

@@ -1,0 +1,131 @@
+"""Collect what a person wants to know of the last day: runs by niche, quota, models, releases, checks, disk, alerts."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from thumblab_core.database.failures import explained_failure
+from thumblab_core.database.tables import videos
+from thumblab_core.errors import LabError
+from thumblab_core.monitoring.watch_state import CheckState, WatchState
+from thumblab_core.niches import NICHES
+from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.youtube.quota import Balance, balances_of
+
+DAY = timedelta(hours=24)
+_REFRESH, _TRAIN = "refresh_library", "train_ranker"
+
+
+@dataclass(frozen=True)
+class NicheDay:
+    """What happened to a niche: refreshes by outcome, new videos (None if the database did not answer), the index."""
+
+    niche: str
+    refreshed: int
+    failed: int
+    new_videos: int | None
+    release: str | None
+    age_hours: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The state of a lab, and what happened in it since `since`."""
+
+    at: datetime
+    since: datetime
+    watched: bool
+    niches: list[NicheDay]
+    runs: dict[str, int]
+    failures: list[str]
+    trainings: dict[str, int]
+    promotion: CheckState | None
+    model: str | None
+    model_age_hours: float | None
+    quota: list[Balance] = field(default_factory=list)
+    checks: list[CheckState] = field(default_factory=list)
+    free_bytes: int = 0
+    database_bytes: int | None = None
+    alerts: list[str] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+    database_problem: str | None = None
+
+
+def summarise(chosen: Settings, state: WatchState | None, now: datetime | None = None) -> Summary:
+    """Return the summary of the last 24 hours. The database may be down: then what it knows is left out, and said."""
+    now = now or datetime.now(UTC)
+    since = now - DAY
+    known = state or WatchState()
+    new, balances, problem = _of_database(chosen, since, now)
+    ended = [run for run in known.ended if run.ended_at > since]
+    store = ReleaseStore(chosen.releases)
+    niches = []
+    for niche in NICHES:
+        outcomes = [run.error is None for run in ended if run.job == _REFRESH and run.niche == niche]
+        release, age = _served(store, INDEX, niche, now)
+        found = None if new is None else new.get(niche, 0)
+        niches.append(NicheDay(niche, outcomes.count(True), outcomes.count(False), found, release, age))
+    model, model_age = _served(store, MODEL, ALL, now)
+    trained = [run.error is None for run in ended if run.job == _TRAIN]
+    promotions = [
+        check for check in known.checks.values() if (check.asset, check.check) == ("served_model", "promoted")
+    ]
+    waiting = {delivery.channel: delivery.problem or "not tried yet" for delivery in reversed(known.deliveries)}
+    return Summary(
+        at=now,
+        since=since,
+        watched=known.checked_at is not None and now - known.checked_at < timedelta(minutes=10),
+        niches=niches,
+        runs={"ok": sum(run.error is None for run in ended), "failed": sum(run.error is not None for run in ended)},
+        failures=[f"{run.job}{f' of {run.niche}' if run.niche else ''}: {run.error}" for run in ended if run.error],
+        trainings={"ok": trained.count(True), "failed": trained.count(False)},
+        promotion=next((check for check in promotions if check.at > since), None),
+        model=model,
+        model_age_hours=model_age,
+        quota=balances,
+        checks=sorted(
+            (check for check in known.checks.values() if check.level != "passed"), key=lambda check: check.at
+        ),
+        free_bytes=shutil.disk_usage(chosen.data_dir).free,
+        database_bytes=known.database_bytes,
+        alerts=[f"{alert.what}: {alert.error}" for alert in known.alerts.values()],
+        undelivered=waiting,
+        database_problem=problem,
+    )
+
+
+def _of_database(
+    chosen: Settings, since: datetime, now: datetime
+) -> tuple[dict[str, int] | None, list[Balance], str | None]:
+    """Return the number of new videos by niche and the quota, or None, nothing, and why the database did not answer."""
+    try:
+        lab = Lab.existing(chosen)
+        with lab.engine.connect() as connection:
+            statement = (
+                select(videos.c.niche, func.count()).where(videos.c.collected_at > since).group_by(videos.c.niche)
+            )
+            new = {str(niche): int(number) for niche, number in connection.execute(statement)}
+            return new, balances_of(connection, chosen, now), None
+    except LabError as error:
+        return None, [], str(error)
+    except Exception as error:
+        failure = explained_failure(error)
+        if failure is None:
+            raise
+        return None, [], str(failure)
+
+
+def _served(store: ReleaseStore, kind: str, scope: str, now: datetime) -> tuple[str | None, float | None]:
+    """Return the id of the served release and its age in hours. A release that cannot be read has no age."""
+    try:
+        release = store.serving.current(kind, scope)
+    except (LabError, UnicodeDecodeError):
+        return "unreadable", None
+    if release is None:
+        return None, None
+    return release.release_id, round((now - datetime.fromisoformat(release.created_at)).total_seconds() / 3_600, 1)

@@ -1,0 +1,85 @@
+"""Find what has not been made for longer than its schedule allows."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
+
+from thumblab_core.errors import LabError
+from thumblab_core.monitoring.watch_state import WatchState
+from thumblab_core.niches import NICHES
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_pipelines.alerts.book import Failed, Succeeded
+from thumblab_pipelines.alerts.causes import LATE_ADVICE
+
+GRACE = timedelta(hours=1)
+"""After a start, missed runs are made up for. So what is late is reported when it has been seen late for this long."""
+
+_GAP = timedelta(minutes=10)
+_CAUSE = "late"
+
+
+def late(
+    instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
+) -> Iterator[Failed | Succeeded]:
+    """Yield each niche without a good refresh for too long, and each of `assets` whose freshness policy fails.
+
+    All of it makes one alert, because the cause is usually one: the machine or the daemon did not run.
+    """
+    if state.checked_at is None or now - state.checked_at > _GAP:
+        state.late_since.clear()
+    found = {**_niches(instance, state, chosen, now), **_assets(instance, assets)}
+    state.late_since = {thing: at for thing, at in state.late_since.items() if found.get(thing)}
+    for thing, reason in found.items():
+        if reason is None:
+            yield Succeeded(thing, now)
+        elif now - state.late_since.setdefault(thing, now) >= GRACE:
+            yield Failed(_CAUSE, thing, f"{thing} is late", reason, LATE_ADVICE, now, lasting=True)
+
+
+def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
+    """Return why each niche that was ever refreshed is late, or None if it is not.
+
+    A served index may be newer than the last run: `thumblab refresh` makes one without Dagster. If a person turned off
+    the schedule, no niche is late.
+    """
+    expected = _is_on(instance, "daily_refresh")
+    store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
+    for niche in NICHES:
+        moments = [state.refreshed[niche]] if niche in state.refreshed else []
+        try:
+            release = store.serving.current(INDEX, niche)
+        except (LabError, UnicodeDecodeError):
+            release = None
+        if release is not None:
+            moments.append(datetime.fromisoformat(str(release.info.get("as_of", release.created_at))))
+        if moments:
+            hours = (now - max(moments)).total_seconds() / 3_600
+            too_old = expected and hours > chosen.alert_stale_h
+            found[f"the refresh of {niche}"] = f"the last good refresh was {hours:.0f} hours ago" if too_old else None
+    return found
+
+
+def _assets(instance: dg.DagsterInstance, assets: list[dg.AssetKey]) -> dict[str, str | None]:
+    """Return why each asset is late by its freshness policy, or None if it is not."""
+    records = instance.get_freshness_state_records(assets) if assets else {}
+    return {
+        f"the asset {key.to_user_string()}": "it was not made for longer than its freshness policy allows"
+        if record.freshness_state.value == "FAIL"
+        else None
+        for key, record in records.items()
+    }
+
+
+def _is_on(instance: dg.DagsterInstance, schedule: str) -> bool:
+    """Return whether the schedule is on. Dagster keeps a state of it if a person, or the daemon, has changed it."""
+    states = [
+        state.status
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        if state.name == schedule
+    ]
+    return InstigatorStatus.STOPPED not in states

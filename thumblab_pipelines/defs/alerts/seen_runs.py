@@ -1,0 +1,144 @@
+"""Read the runs that have ended since the last look from Dagster, with their errors and the results of their checks."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+from dagster import AssetCheckSeverity, DagsterEvent, DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster_shared.error import SerializableErrorInfo
+
+from thumblab_core.keys.secret_texts import without_secrets
+from thumblab_core.monitoring.watch_state import CheckState, EndedRun, Level, WatchState
+from thumblab_pipelines.alerts.book import Failed, Succeeded
+from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
+
+_OVERLAP = timedelta(minutes=5)
+"""Runs of this time before the newest read run are looked at again, because a process may record the end of a run late."""
+
+_UNDECIDED = timedelta(seconds=30)
+"""Dagster says a moment after a failure whether it retries the run. After this time, a run without a word is not."""
+
+_KEPT = timedelta(hours=72)
+_MOST_RUNS, _MOST_KEPT = 500, 2_000
+_REFRESH = "refresh_library"
+
+_EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
+
+
+def read_runs(
+    instance: dg.DagsterInstance, state: WatchState, now: datetime, secrets: Sequence[str]
+) -> list[Failed | Succeeded]:
+    """Enter the runs that have ended since the last look into the state. Return what failed and what succeeded in them.
+
+    `secrets` are taken out of errors before anything is kept of them.
+
+    The first look of a lab reads no run, because nobody wants to be told of what failed long ago.
+    """
+    if state.read_to is None:
+        state.read_to = now
+    events: list[Failed | Succeeded] = []
+    ends = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+    records = instance.get_run_records(
+        RunsFilter(statuses=ends, updated_after=state.read_to - _OVERLAP),
+        limit=_MOST_RUNS,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    for record in records:
+        run, ended_at = record.dagster_run, record.update_timestamp
+        is_old = state.checked_at is None and ended_at <= state.read_to
+        if run.run_id in state.read_runs or _retried_or_undecided(instance, record, now):
+            continue
+        state.read_runs[run.run_id] = ended_at
+        state.read_to = max(state.read_to, ended_at)
+        if not is_old:
+            events += _read_run(instance, state, record, secrets)
+    oldest = state.read_to - 3 * _OVERLAP
+    state.read_runs = {run_id: at for run_id, at in state.read_runs.items() if at > oldest}
+    state.ended = [run for run in state.ended if run.ended_at > now - _KEPT][-_MOST_KEPT:]
+    waiting = {"queued": [DagsterRunStatus.QUEUED], "running": [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]}
+    state.going_on = {name: instance.get_runs_count(RunsFilter(statuses=of)) for name, of in waiting.items()}
+    return events
+
+
+def _retried_or_undecided(instance: dg.DagsterInstance, record: RunRecord, now: datetime) -> bool:
+    """Return whether a failed run is tried again, or may still be. Only the last attempt counts as a failure."""
+    run = record.dagster_run
+    if run.status != DagsterRunStatus.FAILURE or not instance.run_retries_enabled:
+        return False
+    said = run.tags.get(WILL_RETRY_TAG)
+    return said == "true" or (said is None and now - record.update_timestamp < _UNDECIDED)
+
+
+def _read_run(
+    instance: dg.DagsterInstance, state: WatchState, record: RunRecord, secrets: Sequence[str]
+) -> Iterator[Failed | Succeeded]:
+    run, at = record.dagster_run, record.update_timestamp
+    niche = run.tags.get("dagster/partition")
+    failed = run.status == DagsterRunStatus.FAILURE
+    found = [entry.event_log_entry for entry in instance.get_records_for_run(run.run_id, of_type=_EVENTS).records]
+    happened = [entry.dagster_event for entry in found if entry.dagster_event is not None]
+    checks = [
+        event.event_specific_data for event in happened if isinstance(event.event_specific_data, AssetCheckEvaluation)
+    ]
+    of_checks = [_check(state, check, niche, run.run_id, at) for check in checks]
+    outcome = "failure" if failed else "success"
+    state.totals[f"{run.job_name}/{outcome}"] = state.totals.get(f"{run.job_name}/{outcome}", 0) + 1
+    step, said = _error(happened) if failed else (None, None)
+    error = said and first_sentence(without_secrets(said, secrets))
+    state.ended.append(EndedRun(run_id=run.run_id, job=run.job_name, niche=niche, ended_at=at, error=error))
+    yield from filter(None, of_checks)
+    thing = _named(run.job_name, niche)
+    if not failed:
+        if run.job_name == _REFRESH and niche is not None:
+            state.refreshed[niche] = max(at, state.refreshed.get(niche, at))
+        yield Succeeded(thing, at)
+    # A check that failed has an alert of its own, which says more than that its step failed.
+    elif not any(isinstance(event, Failed) for event in of_checks):
+        cause, advice = cause_of(error or "")
+        yield Failed(cause, thing, f"{thing} failed", error or "no reason given", advice, at, step, run.run_id)
+
+
+def _check(
+    state: WatchState, check: AssetCheckEvaluation, niche: str | None, run_id: str, at: datetime
+) -> Failed | Succeeded | None:
+    asset = check.asset_key.to_user_string()
+    level: Level = "passed"
+    if not check.passed:
+        level = "error" if check.severity == AssetCheckSeverity.ERROR else "warning"
+    explanation = first_sentence(check.description or f"the check {check.check_name} did not pass")
+    thing = _named(f"the check {check.check_name} of {asset}", niche)
+    known = CheckState(asset=asset, check=check.check_name, niche=niche, level=level, at=at, explanation=explanation)
+    state.checks[json.dumps([asset, check.check_name, niche])] = known
+    if level == "error":
+        cause = f"check-{asset}.{check.check_name}"
+        return Failed(cause, thing, f"{thing} failed", explanation, CHECK_ADVICE, at, None, run_id)
+    return Succeeded(thing, at)
+
+
+def _error(happened: list[DagsterEvent]) -> tuple[str | None, str]:
+    """Return the step that failed first, and the text of its error; or None and the reason of the run."""
+    for event in happened:
+        data = event.event_specific_data
+        if isinstance(data, StepFailureData):
+            said = data.user_failure_data.description if data.user_failure_data else None
+            return event.step_key, said or _innermost(data.error)
+    reasons = [
+        event.message for event in happened if event.event_type == DagsterEventType.RUN_FAILURE and event.message
+    ]
+    return None, reasons[0] if reasons else "Dagster gives no reason"
+
+
+def _innermost(error: SerializableErrorInfo | None) -> str:
+    """Return the message of the error that the step raised. Dagster wraps it into an error of its own."""
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+        error = error.cause
+    return "" if error is None else error.message
+
+
+def _named(what: str, niche: str | None) -> str:
+    return what if niche is None else f"{what} of {niche}"

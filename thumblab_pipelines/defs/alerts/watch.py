@@ -1,0 +1,109 @@
+"""Define the sensor `alerts`, which watches the runs and tells a person what failed, once per cause."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from sqlalchemy import text
+
+from thumblab_core.database.failures import explained_failure
+from thumblab_core.errors import LabError
+from thumblab_core.keys.secret_texts import secret_texts
+from thumblab_core.monitoring.watch_state import Message, Quota, WatchState, changing_state
+from thumblab_core.running import running_lab
+from thumblab_core.settings import Settings
+from thumblab_pipelines.alerts.book import due, record
+from thumblab_pipelines.alerts.delivery import announce, channels, deliver
+from thumblab_pipelines.defs.alerts.late import late
+from thumblab_pipelines.defs.alerts.seen_runs import read_runs
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.youtube.quota import balances_of
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells a person what failed, is late or has recovered: in the log, in a chat and by e-mail.",
+)
+def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReason:
+    chosen = lab.chosen()
+    chosen.data_dir.mkdir(parents=True, exist_ok=True)
+    repository = context.repository_def
+    fresh = [] if repository is None else _with_freshness_policy(repository)
+    with changing_state(chosen.data_dir) as state:
+        look(context.instance, state, lab, fresh, datetime.now(UTC))
+        return dg.SkipReason(_said(state))
+
+
+def look(
+    instance: dg.DagsterInstance, state: WatchState, lab: LabResource, fresh: list[dg.AssetKey], now: datetime
+) -> None:
+    """Look at everything once: read the runs, tell what is due, and deliver what waits.
+
+    `fresh` are the assets with a freshness policy. The database of the lab may be down, because nothing that is told
+    depends on it.
+    """
+    chosen = lab.chosen()
+    senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
+    first = state.checked_at is None or state.without_channel != (not senders)
+    state.without_channel = not senders
+    events = [*read_runs(instance, state, now, secrets), *late(instance, state, chosen, fresh, now)]
+    state.checked_at = now
+    messages = [*record(state, events), *due(state, now, timedelta(seconds=chosen.alert_wait_s), dagster_page(chosen))]
+    announce(state, [*_about_channels(first, senders), *messages], senders, now, secrets)
+    deliver(state, senders, now, secrets)
+    _measure(lab, state, now)  # This comes last, because a database that is down may take long to say so.
+
+
+def dagster_page(chosen: Settings) -> str:
+    """Return the address of Dagster's pages, as a person opens it."""
+    running = running_lab(chosen.data_dir)
+    return chosen.alert_dagster_url or (chosen.dagster_url if running is None else running.dagster)
+
+
+def _about_channels(first: bool, senders: object) -> Iterator[Message]:
+    """Yield a message for the log if it is the only channel. It is said once, and again if a channel is taken away."""
+    if first and not senders:
+        yield Message(
+            title="Alerts go to this log only",
+            lines=[
+                "To be told elsewhere, set THUMBLAB_ALERT_WEBHOOK_URL or THUMBLAB_ALERT_SMTP_HOST; see docs/alerts.md"
+            ],
+        )
+
+
+def _measure(lab: LabResource, state: WatchState, now: datetime) -> None:
+    """Ask the database for what is left of the quota, and for its size. If it cannot answer, nothing is known of both."""
+    state.quota, state.database_bytes = {}, None
+    try:
+        opened = lab.open()
+        with opened.engine.connect() as connection:
+            balances = balances_of(connection, opened.settings, now)
+            size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+    except LabError:
+        return
+    except Exception as error:
+        if explained_failure(error) is None:
+            raise
+        return
+    state.quota = {balance.bucket: Quota(limit=balance.limit, left=balance.left) for balance in balances}
+    state.database_bytes = int(size)
+
+
+def _with_freshness_policy(repository: dg.RepositoryDefinition) -> list[dg.AssetKey]:
+    graph = repository.asset_graph
+    return [key for key in graph.materializable_asset_keys if graph.get(key).freshness_policy is not None]
+
+
+def _said(state: WatchState) -> str:
+    """Return what the page of the sensor in Dagster shows of this look."""
+    number = len(state.alerts)
+    parts = [f"{number} alerts are open" if number != 1 else "1 alert is open"]
+    if state.without_channel:
+        parts.append("alerts go to the log only")
+    for name in sorted({delivery.channel for delivery in state.deliveries}):
+        waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
+        parts.append(f"{name}: {len(waiting)} wait ({waiting[0].problem or 'not tried yet'})")
+    return "; ".join(parts)
