@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_serving.dagster_runs.scheduler import SchedulerStatus, SchedulerWatch
 from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.http.pipeline_metrics import pipeline_metrics
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.loading.served_release import ServedRelease
@@ -62,9 +63,11 @@ async def ready(request: Request) -> HealthOut:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """Return the metrics in the text format of Prometheus."""
+    """Return the metrics of the service and of the pipelines in the text format of Prometheus."""
     service_metrics: Metrics = request.app.state.metrics
-    return Response(service_metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    limiter: CapacityLimiter = request.app.state.health_limiter
+    of_pipelines = await to_thread.run_sync(pipeline_metrics, request.app.state.settings, limiter=limiter)
+    return Response(service_metrics.text() + of_pipelines, media_type=CONTENT_TYPE_LATEST)
 
 
 async def _state(request: Request) -> HealthOut:

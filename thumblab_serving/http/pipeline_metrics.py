@@ -1,0 +1,116 @@
+"""Describe the pipelines for Prometheus: what the watch of Dagster has stored, the served releases, and the disk.
+
+Dagster's sensor `alerts` writes `monitoring.json` twice a minute. The service reads this file for `/metrics`, so it asks
+neither Dagster nor the database, and one address has all metrics of a lab.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from thumblab_core.errors import LabError
+from thumblab_core.monitoring.watch_state import WatchState, read_state
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+
+_LEVELS = {"passed": 0, "warning": 1, "error": 2}
+
+
+def pipeline_metrics(settings: Settings) -> bytes:
+    """Return the metrics in the text format of Prometheus. This reads files, so call it in a thread."""
+    registry = CollectorRegistry()
+    registry.register(_PipelineCollector(settings))
+    return generate_latest(registry)
+
+
+class _PipelineCollector(Collector):
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._releases()
+        yield from self._disk()
+        try:
+            state = read_state(self._settings.data_dir)
+        except LabError:
+            state = None
+        # A lab whose Dagster was never started has no such metrics, instead of wrong ones.
+        if state is not None and state.checked_at is not None:
+            yield from _of_state(state, state.checked_at)
+
+    def _releases(self) -> Iterator[Metric]:
+        made = GaugeMetricFamily(
+            "thumblab_release_made_timestamp_seconds",
+            "Unix time at which the promoted release was made.",
+            labels=["kind", "scope"],
+        )
+        store = ReleaseStore(self._settings.releases)
+        for path in sorted(self._settings.releases.glob("*/*/CURRENT")):
+            kind, scope = path.parts[-3:-1]
+            try:
+                release = store.serving.current(kind, scope)
+            except (LabError, UnicodeDecodeError):
+                continue
+            if release is not None:
+                made.add_metric([kind, scope], datetime.fromisoformat(release.created_at).timestamp())
+        yield made
+
+    def _disk(self) -> Iterator[Metric]:
+        free = GaugeMetricFamily("thumblab_disk_free_bytes", "Free bytes where the folder is.", labels=["folder"])
+        size = GaugeMetricFamily(
+            "thumblab_disk_size_bytes", "Bytes of the disk where the folder is.", labels=["folder"]
+        )
+        for name, folder in (("data", self._settings.data_dir), ("releases", self._settings.releases)):
+            try:
+                usage = shutil.disk_usage(folder)
+            except OSError:
+                continue
+            free.add_metric([name], usage.free)
+            size.add_metric([name], usage.total)
+        return iter([free, size])
+
+
+def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
+    yield _gauge("thumblab_watch_timestamp_seconds", "Unix time of the last look at the runs.", checked_at.timestamp())
+    yield _gauge("thumblab_alerts_open", "Alerts that are open.", len(state.alerts))
+    refreshed = GaugeMetricFamily(
+        "thumblab_refresh_success_timestamp_seconds", "Unix time of the last good refresh.", labels=["niche"]
+    )
+    for niche, moment in state.refreshed.items():
+        refreshed.add_metric([niche], moment.timestamp())
+    runs = GaugeMetricFamily("thumblab_runs", "Runs of Dagster that wait or run now.", labels=["state"])
+    for name, number in state.going_on.items():
+        runs.add_metric([name], number)
+    ended = CounterMetricFamily("thumblab_runs_ended", "Runs of Dagster that have ended.", labels=["job", "outcome"])
+    for slot, number in state.totals.items():
+        ended.add_metric(slot.rsplit("/", 1), number)
+    checks = GaugeMetricFamily(
+        "thumblab_check_level",
+        "The last result of a check: 0 passed, 1 warning, 2 error.",
+        labels=["asset", "check", "niche"],
+    )
+    for key, check in state.checks.items():
+        checks.add_metric([text or "" for text in json.loads(key)], _LEVELS[check.level])
+    left = GaugeMetricFamily("thumblab_quota_left", "Calls that YouTube's quota has left today.", labels=["bucket"])
+    limit = GaugeMetricFamily("thumblab_quota_limit", "Calls that YouTube's quota allows a day.", labels=["bucket"])
+    for bucket, quota in state.quota.items():
+        left.add_metric([bucket], quota.left)
+        limit.add_metric([bucket], quota.limit)
+    waiting = GaugeMetricFamily(
+        "thumblab_alert_messages_waiting", "Messages that a channel has not taken yet.", labels=["channel"]
+    )
+    for channel, number in Counter(delivery.channel for delivery in state.deliveries).items():
+        waiting.add_metric([channel], number)
+    yield from (refreshed, runs, ended, checks, left, limit, waiting)
+    if state.database_bytes is not None:
+        yield _gauge("thumblab_database_bytes", "Bytes of the lab's database.", state.database_bytes)
+
+
+def _gauge(name: str, description: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, description, value=value)
