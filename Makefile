@@ -59,7 +59,7 @@ secrets:  ## the secret files of docker-compose.yml; files that exist stay
 	@for name in database-password api-key; do \
 		test -s secrets/$$name || head -c 32 /dev/urandom | base64 | tr -d '+/=\n' > secrets/$$name; \
 	done
-	@test -e secrets/youtube-api-key || : > secrets/youtube-api-key
+	@for name in youtube-api-key alert-webhook-url alert-smtp-password; do test -e secrets/$$name || : > secrets/$$name; done
 	@chmod 644 secrets/*
 
 # torch stays where it is: other versions may exist only as CUDA builds. Its suffix is removed, see docs/install.md.

@@ -103,7 +103,8 @@ def graph() -> Iterator[Graph]:
     folder.chmod(0o755)
     for name in ("data", "secrets", "logs"):
         (folder / name).mkdir()
-    for name, secret in (("database-password", PASSWORD), ("api-key", KEY), ("youtube-api-key", "")):
+    blank = dict.fromkeys(("youtube-api-key", "alert-webhook-url", "alert-smtp-password"), "")
+    for name, secret in {"database-password": PASSWORD, "api-key": KEY, **blank}.items():
         (folder / "secrets" / name).write_text(f"{secret}\n")
     machine = Machine(
         folder / "data", folder / "secrets", folder / "lab", dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
