@@ -150,6 +150,23 @@ def test_a_sub_score_that_moved_is_found_and_named(lab: Lab) -> None:
     assert moved.figures["worst"] == moved.figures["tech_contrast"] > 0.6
 
 
+def test_a_damaged_file_of_a_served_index_is_an_error_and_no_warning(lab: Lab) -> None:
+    vectors = unit(np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32))
+    items = [Item(f"v{row}", "t", "c", "", 1.0, 1.0, NOW.date()) for row in range(50)]
+    index = NicheIndex.build(vectors, items, "e")
+    release = lab.releases.publish(INDEX, "tech", index.save, index.describe() | {"inputs": "i"})
+    lab.releases.serving.promote(release)
+    assert served.check_index_files(lab).passed
+    file = max(release.path.iterdir(), key=lambda path: path.stat().st_size)
+    content = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    damaged = served.check_index_files(lab)
+    file.write_bytes(content)
+    assert (damaged.passed, damaged.advisory, damaged.figures) == (False, False, {"damaged": 1})
+    assert damaged.explanation.startswith("tech: ")
+
+
 def test_the_recall_of_a_served_index_is_measured(lab: Lab) -> None:
     vectors = unit(np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32))
     items = [Item(f"v{row}", "t", "c", "", 1.0, 1.0, NOW.date()) for row in range(50)]
