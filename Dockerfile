@@ -1,5 +1,5 @@
-# Two images. `serving` scores, and has neither Dagster nor MLflow. `pipelines` collects, trains, and runs Dagster and MLflow.
-# docker-compose.yml starts both. The machine that this file was written on has no Docker engine: the tests install the
+# Two images. `serving` scores, and has neither Dagster nor MLflow nor PyTorch. `pipelines` collects, trains, and runs
+# Dagster and MLflow. docker-compose.yml starts both. The machine that this file was written on has no Docker engine: the tests install the
 # packages of `serving` as below, and start every command of docker-compose.yml without containers.
 
 FROM python:3.11-slim AS base
@@ -16,7 +16,8 @@ RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && uv venv /o
 # The packages come before the lab's own code, so that a change of the code does not install them again.
 FROM build AS build-serving
 COPY requirements-serving.lock deploy/trim.py ./
-RUN uv pip install --no-cache --compile-bytecode -r requirements-serving.lock \
+# The lock is complete. `--no-deps` keeps uv from adding what deploy/serving-overrides.txt leaves out.
+RUN uv pip install --no-cache --compile-bytecode --no-deps -r requirements-serving.lock \
  && python trim.py /opt/venv/lib/python3.11/site-packages
 COPY pyproject.toml README.md LICENSE ./
 COPY thumblab_core thumblab_core

@@ -73,7 +73,8 @@ lock: $(READY)  ## resolve all versions anew, and lock them
 lock-images: $(READY)  ## lock the packages of each image, in the versions of requirements.lock
 	@cp requirements.lock $(VENV)/constraints.txt
 	@for image in serving pipelines; do \
-		$(UV) pip compile $(LOCKED) --upgrade --extra $$image --output-file requirements-$$image.lock && \
+		overrides=$$(test $$image = serving && echo --override deploy/serving-overrides.txt); \
+		$(UV) pip compile $(LOCKED) $$overrides --upgrade --extra $$image --output-file requirements-$$image.lock && \
 		sed -i -e 's/^\(torch==[0-9.]*\)+cpu$$/\1/' \
 			-e "1i # The packages of the image '$$image': a part of requirements.lock. \`make lock-images\` writes this file." \
 			requirements-$$image.lock || exit 1; \

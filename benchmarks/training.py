@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit, learning_rate
@@ -123,10 +123,10 @@ def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
     return run
 
 
-def fresh(config: TrainConfig) -> Ranker:
+def fresh(config: TrainConfig) -> TrainableRanker:
     """Return an untrained model. The seed of `config` determines its initial weights."""
     torch.manual_seed(config.seed)
-    return Ranker(_ARCHITECTURE)
+    return TrainableRanker(_ARCHITECTURE)
 
 
 @torch.inference_mode()

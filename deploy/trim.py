@@ -1,6 +1,6 @@
-"""Remove the files of torch and OpenVINO that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
+"""Remove the files of OpenVINO and others that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
 
-Their wheels contain test programs, C++ headers, drivers for other processors and readers of other model formats. A test
+Their wheels contain tests, C++ headers, drivers for other processors and readers of other model formats. A test
 installs the service's packages, trims them, and scores.
 """
 
@@ -9,10 +9,6 @@ import sys
 from pathlib import Path
 
 UNUSED = (
-    "torch/test",
-    "torch/include",
-    "torch/bin/test_*",
-    "torch/bin/protoc*",
     "openvino/include",
     "openvino/libs/cache.json",
     "openvino/libs/libopenvino_intel_gpu_plugin*",
@@ -21,11 +17,9 @@ UNUSED = (
     "openvino/libs/libopenvino_jax_frontend*",
     "openvino/libs/libopenvino_paddle_frontend*",
     "openvino/libs/libopenvino_tensorflow_*",
-    "sympy/**/tests",
     "scipy/**/tests",
     "sklearn/**/tests",
     "pywt/tests",
-    "networkx/**/tests",
 )
 """Patterns of files and folders below the folder of packages."""
 

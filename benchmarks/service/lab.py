@@ -80,14 +80,15 @@ def _publish_model(
 
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.architecture import RankerConfig
-    from thumblab_core.ranking.ranker import Ranker
     from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+    from thumblab_pipelines.trainable_ranker import TrainableRanker
 
     torch.manual_seed(0)
     images, titles = vectors
-    model = Ranker(RankerConfig(*encoders, images.shape[1], titles.shape[1]))
+    trainable = TrainableRanker(RankerConfig(*encoders, images.shape[1], titles.shape[1]))
     inputs = model_inputs(images, titles, [TITLE] * len(images))
-    model.fit_scale(inputs)
+    trainable.fit_scale(inputs)
+    model = trainable.ranker()
     scores = model.predict(inputs).score
     calibration = Calibration(1.0, {NICHE: np.quantile(scores, np.linspace(0, 1, 101)).tolist()}, 2.0)
     familiar = Familiarity(images.astype(np.float16), -1.0)

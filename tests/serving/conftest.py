@@ -148,22 +148,23 @@ class Lab:
 
         from thumblab_core.ranking.architecture import RankerConfig
         from thumblab_core.ranking.inputs import model_inputs
-        from thumblab_core.ranking.ranker import Ranker
         from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+        from thumblab_pipelines.trainable_ranker import TrainableRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
         evaluated = EVALUATED | dict(evaluated or {})
         spaces = {"image": images.fingerprint, "title": titles.fingerprint} | dict(fingerprints or {})
         config = RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
-        model = Ranker(config)
+        trainable = TrainableRanker(config)
         vectors = drawn_vectors(0, 24, *((name, self.settings.releases) if name else ()))
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
-        model.fit_scale(inputs)
+        trainable.fit_scale(inputs)
         # Some inputs hardly vary among these 24 pictures, so `fit_scale` sets factors of up to 8 for them. The next
         # line limits all factors to 2.
-        model.scale.clamp_max_(2.0)
+        trainable.scale.clamp_max_(2.0)
+        model = trainable.ranker()
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
         slope = 1.0 / float(scores.std())

@@ -3,6 +3,7 @@
 No network is used and no model is loaded.
 """
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def image_encoder(examined: Examined) -> Iterator[Finding]:
 
 
 def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
+    if importlib.util.find_spec("open_clip") is None:
+        yield fine(f"{name}; the service uses what a refresh exported, because PyTorch is not installed here")
+        return
     import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
     import open_clip

@@ -1,10 +1,11 @@
 """Create the encoder whose name is in the settings or in a release. A process shares one encoder per name."""
 
+import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
 from thumblab_core.encoders.names import is_encoder_name, name_help, split_precision
-from thumblab_core.encoders.neural import NeuralEncoder
+from thumblab_core.encoders.neural import NeuralEncoder, may_have_cuda
 from thumblab_core.encoders.precision import published_choice
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
 from thumblab_core.errors import LabError
@@ -86,21 +87,22 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
     from thumblab_core.encoders.open_clip import OpenClipEncoder, is_path
 
     model, _, weights = rest.partition("/")
+    store = ReleaseStore(releases)
     if precision is None:
-        return OpenClipEncoder(model, weights)
+        return OpenClipEncoder(model, weights, store=store)
     if precision in ("bfloat16", "float16"):
         if cuda_precision() is None:
             raise LabError(
                 f"the vectors of open_clip:{rest} were computed in {precision} on CUDA, which this machine does not "
                 "have; use a machine with CUDA, or embed and train again here"
             )
-        return OpenClipEncoder(model, weights, precision=precision)
+        return OpenClipEncoder(model, weights, precision=precision, store=store)
     base = OpenClipEncoder(model, weights).base
     # The name of a release's folder contains the digest of the weights. If the file of weights is gone, the digest
     # cannot be computed, so the folder is found by the id of the release.
     if is_path(weights) and not Path(weights).is_file():
         base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
-    return OpenClipEncoder(model, weights, _release(releases, base, precision))
+    return OpenClipEncoder(model, weights, _release(releases, base, precision), store=store)
 
 
 def _release(releases: Path, base: str, release_id: str) -> Release:
@@ -112,7 +114,7 @@ def cuda_precision() -> str | None:
 
     This loads torch only if the machine has a CUDA device.
     """
-    if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
+    if not may_have_cuda() or importlib.util.find_spec("torch") is None:
         return None
     import torch
 

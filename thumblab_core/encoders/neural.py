@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,15 @@ from thumblab_core.encoders.tower import CompiledTower, read_graph
 from thumblab_core.images import Pixels
 from thumblab_core.releases.release import Release
 
+CUDA_DEVICES = ("/dev/nvidiactl", "/dev/dxg")
 Tower = Callable[[npt.NDArray[np.uint8]], Vectors]
 
 _BATCH = 16
+
+
+def may_have_cuda() -> bool:
+    """Return whether the machine has a CUDA device. PyTorch may still be unable to use it."""
+    return any(Path(device).exists() for device in CUDA_DEVICES)
 
 
 class NeuralEncoder(ABC):

@@ -1,9 +1,10 @@
 """Encode pictures and texts with CLIP models of open_clip. The weights come from the hub or from a local file."""
 
+import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.encoders.export import IMAGE, TEXT, ExportedText, export_image, export_text, published_export
 from thumblab_core.encoders.hub import hub_in_reach
-from thumblab_core.encoders.neural import NeuralEncoder, Tower
+from thumblab_core.encoders.neural import NeuralEncoder, Tower, may_have_cuda
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_core.encoders.tower import read_graph
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 _PREPROCESSING = "p1"
 """The version of the way in which this module prepares pictures. It is a part of the fingerprint.
@@ -54,14 +58,24 @@ class OpenClipEncoder(NeuralEncoder):
 
     The image tower is loaded from the release `compiled` if that is given. Otherwise, torch runs it in `precision` on a
     machine with CUDA, and OpenVINO runs it in float32 on the CPU of any other machine. To compute in a half precision,
-    torch uses autocast, which keeps some operations in float32. The text tower, which encodes few titles, always runs
-    in torch and float32.
+    torch uses autocast, which keeps some operations in float32. The text tower always computes in float32.
+
+    `store` may have exports of the towers, see `thumblab_core.encoders.export`. A tower that is exported needs neither
+    torch nor the weights. Without exports, torch and open_clip must be installed.
     """
 
     near_duplicate = 0.97
 
-    def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        model: str,
+        weights: str,
+        compiled: Release | None = None,
+        precision: str = "float32",
+        store: ReleaseStore | None = None,
+    ) -> None:
         self._name = model
+        self._store = store
         self._weights = weights
         # `base` is the fingerprint without the precision. It contains the digest of the file of weights or their tag on
         # the hub, so it can be computed without loading the model. A run with nothing new to encode therefore stays
@@ -70,8 +84,35 @@ class OpenClipEncoder(NeuralEncoder):
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
+    def export(self, store: ReleaseStore) -> list[Release]:
+        """Publish what a process without torch needs to encode pictures and texts, unless it is published already.
+
+        An image tower that a release or CUDA computes is not exported. Return the new releases. Raises `LabError` if
+        the model cannot be loaded, or if its text tower cannot be exported.
+        """
+        exports = []
+        if self._compiled is None and not may_have_cuda() and published_export(store, self.base, IMAGE) is None:
+            exports.append(export_image(store, self.base, self.graph(), self.preprocessing))
+        if published_export(store, self.base, TEXT) is None:
+            graph, tokenizer = self._text_graph(), self._loaded.tokenizer
+            exports.append(export_text(store, self.base, graph, tokenizer, self._texts_with_torch))
+        return exports
+
+    def _exported(self, tower: str) -> Release | None:
+        return None if self._store is None else published_export(self._store, self.base, tower)
+
+    @cached_property
+    def _exported_image(self) -> Release | None:
+        """The export of the image tower. None if there is none, or if torch may run the tower on CUDA."""
+        return None if may_have_cuda() else self._exported(IMAGE)
+
     @cached_property
     def _loaded(self) -> _Loaded:
+        if importlib.util.find_spec("open_clip") is None:
+            raise LabError(
+                f"the encoder open_clip:{self._name}/{self._weights} is not exported, and PyTorch is not installed; "
+                "run `thumblab refresh` where the pipelines are installed, which exports it"
+            )
         import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
         import open_clip
@@ -126,6 +167,8 @@ class OpenClipEncoder(NeuralEncoder):
         save_file(tensors, path, {_METADATA: json.dumps(metadata)})
 
     def _read_preprocessing(self) -> Preprocessing:
+        if self._exported_image is not None:
+            return Preprocessing.from_json(self._exported_image.info["preprocessing"])
         model = self._loaded.model  # This also makes open_clip importable, see `torchvision_operators`.
         if "preprocessing" in self._loaded.metadata:
             return Preprocessing.from_json(self._loaded.metadata["preprocessing"])
@@ -146,32 +189,39 @@ class OpenClipEncoder(NeuralEncoder):
         )
 
     def graph(self) -> Any:
+        if self._exported_image is not None:
+            self._exported_image.verify()
+            return read_graph(self._exported_image.path / "model.xml")
+
         import torch
 
-        from thumblab_core.encoders.openvino_runtime import ov
-
         size = self.preprocessing
-        # The fast path of attention is one fused operator, which OpenVINO's converter does not support. So the fast
-        # path is off during the conversion.
-        fast_path = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
-            with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles it.
-                return ov.convert_model(
-                    self._loaded.model.visual.cpu(),
-                    example_input=torch.zeros(2, 3, size.height, size.width),
-                    input=[-1, 3, size.height, size.width],
-                )
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast_path)
+        pictures = torch.zeros(2, 3, size.height, size.width)
+        return _converted(self._loaded.model.visual.cpu(), pictures)
+
+    def _text_graph(self) -> Any:
+        """Return the text tower as an openvino.Model. It takes tokens, int64 [n, context], and gives vectors [n, d]."""
+        import torch
+
+        loaded = self._loaded
+
+        class Text(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = loaded.model
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                vectors: torch.Tensor = self.model.encode_text(tokens)
+                return vectors
+
+        return _converted(Text(), loaded.tokenizer(["a title", "another title"]))
 
     @property
     def quantisable(self) -> bool:
-        return self._loaded.device == "cpu"
+        return self._exported_image is not None or self._loaded.device == "cpu"
 
     def _torch_tower(self) -> Tower | None:
-        return None if self._loaded.device == "cpu" else self._on_cuda
+        return None if self._exported_image is not None or self._loaded.device == "cpu" else self._on_cuda
 
     def _on_cuda(self, batch: npt.NDArray[np.uint8]) -> Vectors:
         import torch
@@ -189,12 +239,42 @@ class OpenClipEncoder(NeuralEncoder):
 
         A text that is longer than the context length of the model is cut to that length.
         """
+        return self._texts(texts)
+
+    @cached_property
+    def _texts(self) -> Callable[[Sequence[str]], Vectors]:
+        """The function that encodes texts, with the exported text tower or with torch."""
+        release = self._exported(TEXT)
+        if release is not None:
+            return ExportedText.load(release).encode
+        _ = self._loaded  # If this raises an error, the next call looks for an export again.
+        return self._texts_with_torch
+
+    def _texts_with_torch(self, texts: Sequence[str]) -> Vectors:
         import torch
 
         loaded = self._loaded
         with torch.inference_mode():
             tokens = loaded.tokenizer(list(texts)).to(loaded.device)
             return unit(loaded.model.encode_text(tokens).float().cpu().numpy())
+
+
+def _converted(module: Any, example: Any) -> Any:
+    """Return a torch module of one input as an openvino.Model. The first side of the input `example` becomes free."""
+    import torch
+
+    from thumblab_core.encoders.openvino_runtime import ov
+
+    # The fast path of attention is one fused operator, which OpenVINO's converter does not support. So the fast path is
+    # off during the conversion.
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles it.
+            return ov.convert_model(module, example_input=example, input=[-1, *example.shape[1:]])
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def is_path(weights: str) -> bool:

@@ -1,6 +1,7 @@
 """Encode each title with a model of the package sentence-transformers, from a local folder or from the hub."""
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
@@ -30,6 +31,11 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> Any:
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise LabError(
+                f"the title encoder {self._source!r} needs the package sentence-transformers, which is not installed; "
+                "install thumblab[pipelines], or set THUMBLAB_TITLE_ENCODER=minilm and train again"
+            )
         import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before transformers imports torchvision
 
         from sentence_transformers import SentenceTransformer

@@ -1,7 +1,4 @@
-"""The architecture of a ranking model, and its predictions.
-
-This module does not import torch, which takes two seconds. So a process that loads no model does not wait for it.
-"""
+"""The architecture of a ranking model, and its predictions."""
 
 from dataclasses import dataclass
 

@@ -11,16 +11,14 @@ difference.
 """
 
 from math import factorial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s
 from thumblab_core.ranking import inputs as blocks
 from thumblab_core.ranking.adapters import Adapter
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.ranker import Ranker
+from thumblab_core.ranking.ranker import Ranker
 
 PICTURE: Final = "picture"
 TITLE: Final = "title"
@@ -40,7 +38,7 @@ _GROUPS = {
 """The blocks of inputs of each group. The length of the video is unknown when candidates are scored, so it adds 0."""
 
 
-def contributions(model: "Ranker", first: Float32s, second: Float32s, adapter: Adapter | None = None) -> Float64s:
+def contributions(model: Ranker, first: Float32s, second: Float32s, adapter: Adapter | None = None) -> Float64s:
     """Return the contributions to the differences of n pairs of scores, float64 [n, 4], in log views.
 
     `first` and `second` [n, d] are the inputs of the candidates. A difference is the score of the first candidate minus
@@ -58,7 +56,7 @@ def contributions(model: "Ranker", first: Float32s, second: Float32s, adapter: A
     return split
 
 
-def _shapley_values(model: "Ranker", first: Float32s, second: Float32s) -> Float64s:
+def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64s:
     """Return the contributions of the groups to the differences of the model's own scores, float64 [n, groups]."""
     layout = model.config.layout
     columns = [[layout.columns(name) for name in names] for names in _GROUPS.values()]

@@ -15,160 +15,134 @@ them.
 
 The score is in log views, relative to what the channel's videos usually get. A picture whose score is higher by 1 is
 expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
+
+This module computes with numpy, so a process that only predicts does not need PyTorch. PyTorch trains the same network:
+`thumblab_pipelines.trainable_ranker`.
 """
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s
-from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST, Predictions, RankerConfig
-from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TITLE
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.architecture import FARTHEST, Predictions, RankerConfig
 from thumblab_core.sub_scores import NAMES
 
-_LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 1.0}
+Weights = Mapping[str, npt.NDArray[Any]]
+"""The arrays of a ranker by name, as its file stores them."""
 
-_GAIN = 20.0
-"""Factor for the standardised inputs.
-
-A vector of length 1 has hundreds of values, so each value is small. The factor brings the values near 1, which suits
-usual learning rates.
-"""
+_EPSILON = 1e-5
+"""What LayerNorm and BatchNorm add to a variance. This is PyTorch's default."""
 
 
-class Ranker(nn.Module):
-    """The network that the docstring of this module describes.
+def weight_shapes(config: RankerConfig) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each array of a ranker. The numbers in the names are PyTorch's numbers of layers."""
+    hidden = config.hidden
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("mean", "scale", "reach", "gain"), (config.inputs,))
+    shapes |= {"unit": (), "linear.weight": (1, config.inputs)}
+    layers = {
+        "trunk.1": (hidden, config.dense),
+        "pairwise.0": (256, hidden), "pairwise.3": (128, 256), "pairwise.6": (1, 128),
+        "absolute.0": (512, hidden), "absolute.4": (256, 512), "absolute.8": (1, 256),
+    }  # fmt: skip
+    for head in range(len(NAMES)):
+        layers |= {f"auxiliary.{head}.0": (256, hidden), f"auxiliary.{head}.3": (1, 256)}
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name, size in (("trunk.2", hidden), ("absolute.2", 512), ("absolute.6", 256)):
+        shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
+    for name, size in (("absolute.2", 512), ("absolute.6", 256)):
+        shapes |= {f"{name}.running_mean": (size,), f"{name}.running_var": (size,), f"{name}.num_batches_tracked": ()}
+    return shapes
 
-    Four buffers have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is the standard
-    deviation of the standardised input. `gain` multiplies the standardised input. The buffer `unit` scales the score to
-    log views.
+
+class Ranker:
+    """The network that the docstring of this module describes, for predictions. Several threads may use it at once.
+
+    Four of its `weights` have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is the
+    standard deviation of the standardised input. `gain` multiplies the standardised input. The weight `unit` scales the
+    score to log views.
+
+    Raises `LabError` if the names or shapes of `weights` are not those of `weight_shapes`.
     """
 
-    mean: Tensor
-    scale: Tensor
-    reach: Tensor
-    gain: Tensor
-    unit: Tensor
-
-    def __init__(self, config: RankerConfig) -> None:
-        super().__init__()
-        self.config = config
-        hidden = config.hidden
-        self.register_buffer("mean", torch.zeros(config.inputs))
-        self.register_buffer("scale", torch.ones(config.inputs))
-        self.register_buffer("reach", torch.ones(config.inputs))
-        self.register_buffer("gain", torch.full((config.inputs,), _GAIN))
-        self.register_buffer("unit", torch.ones(()))
-        self.linear = nn.Linear(config.inputs, 1, bias=False)
-        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(config.dense, hidden), nn.LayerNorm(hidden), nn.ReLU())
-        self.pairwise = nn.Sequential(
-            nn.Linear(hidden, 256), nn.ReLU(), nn.Dropout(0.15),
-            nn.Linear(256, 128), nn.ReLU(), nn.Dropout(0.1),
-            nn.Linear(128, 1),
-        )  # fmt: skip
-        self.absolute = nn.Sequential(
-            nn.Linear(hidden, 512), nn.ReLU(), nn.BatchNorm1d(512), nn.Dropout(0.2),
-            nn.Linear(512, 256), nn.ReLU(), nn.BatchNorm1d(256), nn.Dropout(0.15),
-            nn.Linear(256, 1), nn.Sigmoid(),
-        )  # fmt: skip
-        self.auxiliary = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(hidden, 256), nn.ReLU(), nn.Dropout(0.1), nn.Linear(256, 1), nn.Sigmoid()
+    def __init__(self, config: RankerConfig, weights: Weights) -> None:
+        expected, shapes = weight_shapes(config), {name: array.shape for name, array in weights.items()}
+        if shapes != expected:
+            wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
+            raise LabError(
+                f"the weights do not fit the architecture: {wrong[0]} has the shape {shapes.get(wrong[0])}, not "
+                f"{expected.get(wrong[0])}"
             )
-            for _ in NAMES
-        )  # fmt: skip
-
-    def fit_scale(self, inputs: Float32s) -> None:
-        """Fit the standardisation to training inputs [n, d], with n of at least 2.
-
-        Each block before `words` is scaled to the length that `_LENGTHS` gives. The blocks `words` and `length` are not
-        changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If it were
-        divided by its tiny standard deviation, its first change after training would outweigh all other inputs.
-        """
-        layout = self.config.layout
-        blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]
-        lengths = np.concatenate([np.full(size, length / np.sqrt(size)) for length, size in blocks])
-        dense = inputs[:, : layout.dense]
-        self.mean[: layout.dense] = torch.from_numpy(dense.mean(axis=0))
-        spread = dense.std(axis=0)
-        scale = np.where(spread > CONSTANT, lengths / np.maximum(spread, CONSTANT), 0.0)
-        self.scale[: layout.dense] = torch.from_numpy(scale.astype(np.float32))
-        self.reach[: layout.dense] = torch.from_numpy(lengths.astype(np.float32))
+        self.config = config
+        self.weights = dict(weights)
 
     def standardise(self, inputs: Float32s) -> Float32s:
         """Return the standardised inputs [n, d]."""
-        with torch.inference_mode():
-            standardised: Float32s = self._standardised(torch.from_numpy(inputs)).numpy()
+        weights = self.weights
+        limit = FARTHEST * weights["reach"]
+        standardised: Float32s = np.clip((inputs - weights["mean"]) * weights["scale"], -limit, limit)
         return standardised
 
-    @torch.no_grad()
-    def start(self, line: Float32s, usual: float = 0.5) -> None:
-        """Initialise the network so that its score is that of a linear model.
-
-        `line`: the weights [d] of the linear model for standardised inputs.
-        `usual`: the value between 0 and 1 that the absolute head predicts for every picture before it is trained.
-        """
-        expected = self.absolute[-2]
-        assert isinstance(expected, nn.Linear)
-        expected.weight.mul_(0.1)
-        expected.bias.fill_(math.log(usual / (1 - usual)))
-        self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # The weights of the linear model are not trained any further. Training on pairs would only make them memorise
-        # single words.
-        self.linear.weight.requires_grad_(False)
-        last = self.pairwise[-1]
-        assert isinstance(last, nn.Linear)
-        last.weight.zero_()
-        last.bias.zero_()
-
-    @torch.no_grad()
-    def scale_network(self, share: float) -> None:
-        """Multiply the output of the pairwise head by `share`.
-
-        The linear model, the absolute head and the auxiliary heads stay the same.
-        """
-        last = self.pairwise[-1]
-        assert isinstance(last, nn.Linear)
-        last.weight.mul_(share)
-        last.bias.mul_(share)
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return score [n], engagement [n] and sub-scores [n, 6] of inputs [n, d]."""
-        score, features = self._score(inputs)
-        auxiliary = torch.cat([head(features) for head in self.auxiliary], dim=1)
-        return score, self.absolute(features).squeeze(1), auxiliary
-
-    def _score(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the score [n] of inputs [n, d], and the output of the trunk."""
-        scaled = self._standardised(inputs) * self.gain
-        features = self.trunk(scaled[:, : self.config.dense])
-        return (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit, features
-
-    def _standardised(self, inputs: Tensor) -> Tensor:
-        limit = FARTHEST * self.reach
-        return ((inputs - self.mean) * self.scale).clamp(-limit, limit)
-
-    @torch.inference_mode()
     def predict(self, inputs: Float32s) -> Predictions:
-        """Return the predictions for inputs [n, d], without any channel adapter. The result is deterministic."""
-        self.eval()
-        score, engagement, auxiliary = self(torch.from_numpy(inputs))
-        return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
+        """Return the predictions for inputs [n, d], without any channel adapter."""
+        linear, features = self._linear_and_trunk(inputs)
+        hidden = self._batch_normed("absolute.2", _relu(self._layer("absolute.0", features)))
+        hidden = self._batch_normed("absolute.6", _relu(self._layer("absolute.4", hidden)))
+        engagement = _sigmoid(self._layer("absolute.8", hidden)[:, 0])
+        heads = [f"auxiliary.{head}" for head in range(len(NAMES))]
+        auxiliary = [self._layer(f"{head}.3", _relu(self._layer(f"{head}.0", features))) for head in heads]
+        sub_scores = _sigmoid(np.concatenate(auxiliary, axis=1))
+        return Predictions((linear + self._pairwise(features)) * self.weights["unit"], engagement, sub_scores)
 
-    @torch.inference_mode()
     def scores(self, inputs: Float32s) -> Float32s:
         """Return the scores [n] of inputs [n, d], without any channel adapter. The other heads are not computed."""
-        self.eval()
-        scores: Float32s = self._score(torch.from_numpy(inputs))[0].numpy()
+        linear, features = self._linear_and_trunk(inputs)
+        scores: Float32s = (linear + self._pairwise(features)) * self.weights["unit"]
         return scores
 
-    @torch.inference_mode()
     def score_parts(self, inputs: Float32s) -> tuple[Float32s, Float32s]:
         """Return the two parts of the scores: what the linear model adds [n], and what the pairwise head adds [n]."""
-        self.eval()
-        scaled = self._standardised(torch.from_numpy(inputs)) * self.gain
-        pairwise = self.pairwise(self.trunk(scaled[:, : self.config.dense]))
-        linear, network = ((part.squeeze(1) * self.unit).numpy() for part in (self.linear(scaled), pairwise))
-        return linear, network
+        linear, features = self._linear_and_trunk(inputs)
+        unit = self.weights["unit"]
+        return linear * unit, self._pairwise(features) * unit
+
+    def _linear_and_trunk(self, inputs: Float32s) -> tuple[Float32s, Float32s]:
+        """Return the output of the linear model [n], not yet in log views, and the output of the trunk."""
+        scaled = self.standardise(inputs) * self.weights["gain"]
+        hidden = self._layer("trunk.1", scaled[:, : self.config.dense])
+        centred = hidden - hidden.mean(axis=1, keepdims=True)
+        normed = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + np.float32(_EPSILON))
+        features = _relu(normed * self.weights["trunk.2.weight"] + self.weights["trunk.2.bias"])
+        linear: Float32s = scaled @ self.weights["linear.weight"][0]
+        return linear, features
+
+    def _pairwise(self, features: Float32s) -> Float32s:
+        hidden = _relu(self._layer("pairwise.3", _relu(self._layer("pairwise.0", features))))
+        return self._layer("pairwise.6", hidden)[:, 0]
+
+    def _layer(self, name: str, values: Float32s) -> Float32s:
+        outputs: Float32s = values @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return outputs
+
+    def _batch_normed(self, name: str, values: Float32s) -> Float32s:
+        mean, variance, weight, bias = (
+            self.weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        deviation: Float32s = np.sqrt(variance + np.float32(_EPSILON))
+        normed: Float32s = (values - mean) / deviation * weight + bias
+        return normed
+
+
+def _relu(values: Float32s) -> Float32s:
+    return np.maximum(values, 0)
+
+
+def _sigmoid(values: Float32s) -> Float32s:
+    """Return the logistic function of each value. The form with tanh does not overflow."""
+    half = np.float32(0.5)
+    sigmoid: Float32s = half * np.tanh(half * values) + half
+    return sigmoid

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,9 @@ from thumblab_core.ranking.architecture import Predictions, RankerConfig
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.inputs import model_inputs
 from thumblab_core.ranking.percentiles import percentile_of
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE, Skill, read_package_skills, read_skills
 from thumblab_core.releases.release import Release
-
-if TYPE_CHECKING:
-    from thumblab_core.ranking.ranker import Ranker
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """Names of the two values that the absolute head of a network may predict. A model is trained on one of them.
@@ -142,7 +140,7 @@ class TrainedRanker:
     split.
     """
 
-    model: "Ranker"
+    model: Ranker
     calibration: Calibration
     training: dict[str, Any]
     adapters: Adapters = field(default_factory=Adapters)
@@ -209,9 +207,9 @@ class TrainedRanker:
 
     def save(self, folder: Path) -> None:
         """Write the files of a release into an empty folder."""
-        from safetensors.torch import save_file
+        from safetensors.numpy import save_file
 
-        save_file(dict(self.model.state_dict()), folder / "model.safetensors")
+        save_file(self.model.weights, folder / "model.safetensors")
         config = {"architecture": asdict(self.model.config), "training": self.training}
         (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
         (folder / "calibration.json").write_text(json.dumps(asdict(self.calibration)))
@@ -229,22 +227,21 @@ class TrainedRanker:
     def load_files(cls, folder: Path) -> Self:
         """Load the files that `save` wrote, without verifying them."""
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        from thumblab_core.ranking.ranker import Ranker
+        from safetensors.numpy import load_file
 
         config = json.loads((folder / "config.json").read_text())
         stored = json.loads((folder / "calibration.json").read_text())
         try:
-            model = Ranker(_architecture(config["architecture"]))
+            architecture = _architecture(config["architecture"])
             calibration = Calibration(**{**stored, **_tuples(stored)})
         except TypeError:
             raise LabError(f"{folder.name} was made by another version of the lab; train again") from None
         try:
-            model.load_state_dict(load_file(folder / "model.safetensors"))
-        except (RuntimeError, SafetensorError) as error:
+            model = Ranker(architecture, load_file(folder / "model.safetensors"))
+        except LabError as error:
+            raise LabError(f"{folder.name}: {error}; train again") from None
+        except SafetensorError as error:
             raise LabError(f"{folder.name}: the weights do not fit the architecture ({str(error)[:200]})") from None
-        model.eval()
         familiar = Familiarity.load(folder, model.config.image_dimension)
         skills = {"skills": read_skills(folder), "package_skills": read_package_skills(folder)}
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, **skills)

@@ -22,8 +22,8 @@ from thumblab_pipelines.progress import Progress, silent
 
 if TYPE_CHECKING:
     from thumblab_core.encoders.open_clip import OpenClipEncoder
-    from thumblab_core.ranking.ranker import Ranker
     from thumblab_pipelines.dataset.load import Dataset
+    from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 WEIGHTS = "weights.safetensors"
 """The file of an encoder release with the weights of the whole CLIP model. open_clip and the lab can both read it."""
@@ -254,7 +254,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
 
-def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
+def _heads(data: "Dataset", start: Release | None, seed: int) -> "TrainableRanker":
     """Return the ranker of the release `start`. If `start` is None, return a new ranker.
 
     The new ranker standardises its inputs. The standardisation is fitted to the training videos.
@@ -262,17 +262,17 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     import torch
 
     from thumblab_core.ranking.architecture import RankerConfig
-    from thumblab_core.ranking.ranker import Ranker
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.dataset.splits import TRAIN
+    from thumblab_pipelines.trainable_ranker import TrainableRanker
     from thumblab_pipelines.training.corpus import dataset_inputs
 
     if start is not None:
-        return TrainedRanker.load(start).model
+        return TrainableRanker.of(TrainedRanker.load(start).model)
     torch.manual_seed(seed)
     info = data.release.info
     sizes = data.images.shape[1], data.titles.shape[1]
-    heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
+    heads = TrainableRanker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
     rows = data.learnt(TRAIN)
     heads.fit_scale(dataset_inputs(data)[rows])
     return heads

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig, TunedEpoch
 from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.finetune.tower_inputs import TowerInputs
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.checkpoints import Checkpoint, State, optimiser_state, restore_optimiser
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.corpus import dataset_inputs
@@ -67,7 +67,7 @@ class TowerTraining:
         data: Dataset,
         rows: Rows,
         inputs: TowerInputs,
-        heads: Ranker,
+        heads: TrainableRanker,
         config: FineTuneConfig,
         checkpoint: Checkpoint,
     ) -> None:
@@ -238,7 +238,7 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
     return chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp)
 
 
-def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> list[dict[str, object]]:
+def _groups(tower: TrainableTower, heads: TrainableRanker, config: FineTuneConfig) -> list[dict[str, object]]:
     """Return the parameter groups for AdamW.
 
     The farther a block is from the end of the tower, the more often its rate is multiplied by `layer_decay`. Weight

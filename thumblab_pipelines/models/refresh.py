@@ -19,6 +19,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.features.embed import check_embeddings, embed, load_encoders
+from thumblab_pipelines.features.export_encoder import export_encoder
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index, check_index, promote_index
@@ -127,7 +128,10 @@ def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> R
     served = promote_index(lab, niche)
     progress(f"{niche}: building the index", 1, 1)
     made("served_index", niche, served.release.info["count"])
+    not_exported = export_encoder(lab, progress)
     remarks = [*encoded.unreadable, *encoded.without, *measured.unreadable]
+    if not_exported is not None:
+        remarks.append(not_exported)
     if served.held is not None:
         remarks.append(f"the index of {niche} is held: {served.held}; `thumblab index resume {niche}` ends the hold")
     return RefreshedNiche(niche, encoded.images + encoded.titles, measured.measured, served.release, remarks)

@@ -15,6 +15,7 @@ from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.trend import slope_within_channels
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.context import context_features
@@ -61,7 +62,7 @@ def fit_global_model(
         raise LabError(
             "there are fewer than two videos to learn from; collect more, or see what training_pairs left out"
         )
-    model = Ranker(RankerConfig(release["image_encoder"], release["title_encoder"], pictures, titles))
+    model = TrainableRanker(RankerConfig(release["image_encoder"], release["title_encoder"], pictures, titles))
     model.fit_scale(corpus.inputs[train])
     winners, losers, margins = corpus.pairs_within(train)
     measured = corpus.learns_ctr(train)
@@ -82,12 +83,13 @@ def fit_global_model(
     model, history = fit(arrays, config, model, on_epoch=on_epoch, folders=folders)
     _choose_network_share(model, corpus.inputs, np.stack([held_winners, held_losers]))
     model.unit.fill_(_log_view_unit(model, corpus, validation))
-    predictions = model.predict(corpus.inputs)
-    return GlobalModel(model, predictions.score, predictions.engagement, line, history)
+    ranker = model.ranker()
+    predictions = ranker.predict(corpus.inputs)
+    return GlobalModel(ranker, predictions.score, predictions.engagement, line, history)
 
 
 def _start_from_line(
-    model: Ranker, corpus: Corpus, train: Rows, absolute: Float32s, partialled: bool
+    model: TrainableRanker, corpus: Corpus, train: Rows, absolute: Float32s, partialled: bool
 ) -> LineParameters:
     """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
@@ -100,10 +102,11 @@ def _start_from_line(
     # linear model therefore does not use the length. Only the channel adapters use it.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
-    inputs = model.standardise(corpus.inputs[train])
+    ranker = model.ranker()
+    inputs = ranker.standardise(corpus.inputs[train])
     context = context_features(corpus.data, train)[train]
     rows = LineInputs(inputs[:, picture], inputs[:, title], context, corpus.channel[train])
-    line = fit_line(rows, above, differences(corpus, model, train, picture), partialled)
+    line = fit_line(rows, above, differences(corpus, ranker, train, picture), partialled)
     weights = np.zeros(layout.total, np.float32)
     weights[picture], weights[title] = line.picture, line.title
     known = absolute[np.isfinite(absolute)]
@@ -112,7 +115,7 @@ def _start_from_line(
     return line.parameters
 
 
-def _choose_network_share(model: Ranker, inputs: Float32s, pairs: Rows) -> None:
+def _choose_network_share(model: TrainableRanker, inputs: Float32s, pairs: Rows) -> None:
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
     The chosen share is the one with the highest AUC on the validation pairs. `pairs` [2, p] has the rows of the winners
@@ -122,19 +125,19 @@ def _choose_network_share(model: Ranker, inputs: Float32s, pairs: Rows) -> None:
         return
     rows, positions = np.unique(pairs.ravel(), return_inverse=True)
     winners, losers = np.split(positions, 2)
-    linear, network = model.score_parts(inputs[rows])
+    linear, network = model.ranker().score_parts(inputs[rows])
     aucs = [(pair_auc(linear + share * network, winners, losers), share) for share in _NETWORK_SHARES]
     model.scale_network(max(aucs)[1])
 
 
-def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
+def _log_view_unit(model: TrainableRanker, corpus: Corpus, rows: Rows) -> float:
     """Return the factor that turns the model's scores into log views, or 1 if there are fewer than two `rows`.
 
     The factor is measured on `rows`. The model must not have been trained on these rows.
     """
     if len(rows) < 2:
         return 1.0
-    scores = model.scores(corpus.inputs[rows])
+    scores = model.ranker().scores(corpus.inputs[rows])
     # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so that the
     # factor never reverses the order of the scores. The upper bound limits the scale of the scores.
     return float(np.clip(slope_within_channels(corpus.channel[rows], scores, corpus.target[rows]), 0.05, 2.0))

@@ -8,21 +8,18 @@ Only pairs of the part `TRAIN` are used. All other pairs are held out for evalua
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.ranking.adapters import ComparedPictures
 from thumblab_core.ranking.inputs import VERSION, model_inputs
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.splits import TRAIN
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.linear import Differences
-
-if TYPE_CHECKING:
-    from thumblab_core.ranking.ranker import Ranker
 
 
 @dataclass(frozen=True)

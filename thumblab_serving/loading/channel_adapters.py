@@ -8,19 +8,17 @@ cannot be used, the answer says so.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters, is_channel_id
 from thumblab_core.ranking.skill import Skill
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
 from thumblab_serving.loading.served_release import Loaded
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 T = TypeVar("T")
 
@@ -69,7 +67,7 @@ class ServedAdapters:
         """The two caches, by the names under which the metrics show them."""
         return {"added-histories": self._added, "own-histories": self._own}
 
-    def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
+    def choose(self, channel_id: str, model: Loaded[TrainedRanker]) -> AdapterChoice:
         """Return the adapter of a channel for this model, or why there is none. Never raises an error.
 
         A text that is not the id of a channel is a name that `ChannelNames` did not find. It has no adapter.
@@ -97,7 +95,7 @@ class ServedAdapters:
             reason = f"the added channel adapter of {channel_id} is not used, because {fault}; {again}"
         return self._choose_own(channel_id, model, reason)
 
-    def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
+    def _choose_own(self, channel_id: str, model: Loaded[TrainedRanker], reason: str | None) -> AdapterChoice:
         """Return the model's own adapter of the channel.
 
         `reason` says why the channel's added adapter is not used. It is None if the channel has no added adapter.
@@ -112,7 +110,7 @@ class ServedAdapters:
         unknown = f"the lab has no channel adapter for {channel_id}; add one with `thumblab channel add {channel_id}`"
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
-    def _load_own(self, channel_id: str, model: "Loaded[TrainedRanker]") -> Adapter | LabError | None:
+    def _load_own(self, channel_id: str, model: Loaded[TrainedRanker]) -> Adapter | LabError | None:
         """Return the model's own adapter of the channel, or None if the model was not trained on this channel."""
         return _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
 

@@ -7,7 +7,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -23,9 +23,6 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
 from thumblab_serving.workers.shared_cache import SharedCache
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 NO_MODEL = (
     "no ranking model is served yet; `thumblab refresh` trains one on what the lab holds, or run train_ranker in Dagster "
@@ -49,7 +46,7 @@ class Resolved:
     used instead.
     """
 
-    model: "Loaded[TrainedRanker]"
+    model: Loaded[TrainedRanker]
     index: Loaded[NicheIndex] | None
     index_refusal: str | None
 
@@ -192,15 +189,13 @@ class ServedReleases:
         name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(name) if name else image_encoder_name(self._settings)
 
-    def _load_model(self, release: Release) -> "Loaded[TrainedRanker]":
-        from thumblab_core.ranking.trained_ranker import TrainedRanker
-
+    def _load_model(self, release: Release) -> Loaded[TrainedRanker]:
         ranker, encoders = TrainedRanker.load(release), self.encoders()
         image = encoders.image(self._encoder_name(release))
         config = ranker.model.config
         _check_same_encoder("image", config.image_encoder, image.fingerprint)
         _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
-        # At the first prediction, torch imports more of its modules. Predict once here, so that no request waits for
+        # The first prediction imports the packages that hash words. Predict once here, so that no request waits for
         # these imports.
         ranker.predict(
             np.zeros((1, config.image_dimension), np.float32),
@@ -228,7 +223,7 @@ def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -
         )
 
 
-def _no_model(slot: "ServedRelease[TrainedRanker]") -> str:
+def _no_model(slot: ServedRelease[TrainedRanker]) -> str:
     if slot.refusal is not None:
         return f"the promoted model {slot.refusal.release_id or ''} was refused: {slot.refusal.reason}"
     return NO_MODEL

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import httpx
 from anyio import to_thread
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 
 from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.running import running_lab
@@ -23,9 +23,6 @@ from thumblab_serving.schemas.lab import LabOut, LibraryStateOut, LinksOut, Mode
 from thumblab_serving.schemas.verdict import SkillOut
 from thumblab_serving.scoring.degraded_sentences import described_skill
 from thumblab_serving.scoring.scorer import Scorer
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 router = APIRouter(tags=["library"])
 
@@ -86,7 +83,7 @@ def _model(store: ReleaseStore, releases: ServedReleases) -> ModelStateOut:
     )
 
 
-def _skills(ranker: "TrainedRanker") -> list[SkillOut]:
+def _skills(ranker: TrainedRanker) -> list[SkillOut]:
     # The skill of an older model for pictures under one title is its skill for packages, which is listed once.
     skills = {
         (skill.question, split): described_skill(skill, split)

@@ -1,9 +1,9 @@
 """Compose the answer to a request from the ranking and the placements of its pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from thumblab_core.index import Neighbour
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.schemas.answer import ChannelOut, NeighbourOut, Releases, ScoreAnswer, ThumbnailScore
@@ -12,9 +12,6 @@ from thumblab_serving.scoring.intake import Candidate, ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking, RankingContext
 from thumblab_serving.scoring.similarity import Placements
 from thumblab_serving.scoring.sub_scores import present_evidence, present_sub_scores
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
 def compose_answer(
@@ -58,7 +55,7 @@ def compose_answer(
 def _degraded(
     pictures: Mapping[str, ExaminedPicture],
     query: RankingContext,
-    ranker: "TrainedRanker",
+    ranker: TrainedRanker,
     ranking: Ranking,
     placements: Placements,
 ) -> list[str]:

@@ -6,7 +6,7 @@ about a missing text reader or face model in `thumblab_core.sub_scores`. `answer
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.percentiles import LEAST_PLACED
@@ -20,14 +20,12 @@ from thumblab_core.ranking.skill import (
     PACKAGE,
     Skill,
 )
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.verdict import Question, SkillOut
 from thumblab_serving.scoring.evidence_order import SIMILARITY
 from thumblab_serving.scoring.proven_skill import measured_skill
 from thumblab_serving.scoring.rank import Ranking, RankingContext
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {
     FUTURE: "later videos of channels that it was trained on",
@@ -52,7 +50,7 @@ _LONGEST_NAME = 60
 """Maximum number of characters of a candidate's id that a sentence quotes."""
 
 
-def skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> SkillOut | None:
+def skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> SkillOut | None:
     """Return the accuracy of the model at a question, on the split whose channels are like that of the request.
 
     Return None if the model was not evaluated on this split.
@@ -75,7 +73,7 @@ def described_skill(evaluated: Skill, split: str) -> SkillOut:
     )
 
 
-def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
+def model_limits(ranker: TrainedRanker, query: RankingContext) -> list[str]:
     """Return a sentence for each limit of the model that concerns all pictures of the request."""
     sentences = skill_doubts(ranker, query.channel, query.question)
     if query.channel is not None and query.channel.adapter is not None:
@@ -95,7 +93,7 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     return sentences
 
 
-def first_title_limits(ranker: "TrainedRanker", query: RankingContext, ranking: Ranking) -> list[str]:
+def first_title_limits(ranker: TrainedRanker, query: RankingContext, ranking: Ranking) -> list[str]:
     """Return the sentences that limit the verdict that `query` asks for, and not a verdict on packages."""
     return [*skill_doubts(ranker, query.channel, query.question), *evidence_order(query.niche, ranking)]
 
@@ -119,7 +117,7 @@ def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
     ]
 
 
-def unfamiliar_pictures(ranker: "TrainedRanker", ranking: Ranking) -> Sequence[str]:
+def unfamiliar_pictures(ranker: TrainedRanker, ranking: Ranking) -> Sequence[str]:
     """Return the sentence about pictures that are unlike all training pictures. Return no sentence if there is no such
     picture.
     """
@@ -168,7 +166,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     return [f"no winner of {niche} is near {pictures}: the nearest thumbnails of any kind are listed instead"]
 
 
-def skill_doubts(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> list[str]:
+def skill_doubts(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> list[str]:
     """Return a sentence for each reason why the model names no winner at a question. If it may, return no sentence."""
     split, evaluated = measured_skill(ranker, channel, question)
     no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER

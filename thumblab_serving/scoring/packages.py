@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.schemas.packages import PackageOut, PackagesOut, UnderTitleOut
 from thumblab_serving.schemas.verdict import Verdict
 from thumblab_serving.schemas.why import WhyOut
@@ -14,9 +14,6 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import EncodedTitle, RankedPicture, Ranking, RankingContext, rank
 from thumblab_serving.scoring.why import explain
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def rank_packages(
     near_identical: Sequence[Sequence[str]],
     titles: GridTitles,
     query: RankingContext,
-    ranker: "TrainedRanker",
+    ranker: TrainedRanker,
 ) -> PackagesOut:
     """Return the grid of several titles and the pictures of a request, with the verdict on it.
 
@@ -128,7 +125,7 @@ def _under(
     title: EncodedTitle,
     pictures: Mapping[str, ExaminedPicture],
     near_identical: Sequence[Sequence[str]],
-    asked: "tuple[GridTitles, RankingContext, TrainedRanker]",
+    asked: tuple[GridTitles, RankingContext, TrainedRanker],
 ) -> UnderTitleOut:
     """Return the verdict on the pictures under one title. Pictures with a title of their own are left out."""
     titles, query, ranker = asked

@@ -1,17 +1,13 @@
 """Decide whether the model may name a winner. It may if its skill is proven for the question that a request asks."""
 
-from typing import TYPE_CHECKING
-
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, OWN_PAST, PACKAGE, Skill
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.verdict import Question
 
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
-
 
 def measured_skill(
-    ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question
+    ranker: TrainedRanker, channel: AdapterChoice | None, question: Question
 ) -> tuple[str, Skill | None]:
     """Return the channels on which the model's skill at a question counts for a request, and this skill.
 
@@ -32,7 +28,7 @@ def measured_skill(
     return split, skill
 
 
-def has_proven_skill(ranker: "TrainedRanker", channel: AdapterChoice | None, question: Question) -> bool:
+def has_proven_skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> bool:
     """Return whether the model was shown to be better than chance at this question.
 
     The whole 95 % interval must be above chance. The skill of older models was measured only by which of two videos got

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,13 @@ from thumblab_core.niches import Niche
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import Engagement
 from thumblab_serving.schemas.verdict import OrderedBy, Question, Verdict
 from thumblab_serving.schemas.why import WhyOut
 from thumblab_serving.scoring.intake import ExaminedPicture
 from thumblab_serving.scoring.near_identical import count_groups_once
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
 """Two scores count as equal if their difference is at most this number. If the lower score is above 1 or below -1, the
@@ -105,7 +102,7 @@ def rank(
     pictures: Mapping[str, ExaminedPicture],
     near_identical: Sequence[Sequence[str]],
     query: RankingContext,
-    ranker: "TrainedRanker",
+    ranker: TrainedRanker,
 ) -> Ranking:
     """Rank pictures against each other by the model. Pictures that are unlike all training pictures are left out.
 
@@ -177,7 +174,7 @@ def places_of(values: Float64s) -> list[int]:
     return places
 
 
-def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
+def _percentile(score: float, query: RankingContext, ranker: TrainedRanker) -> float | None:
     """Return the percentile of a score, 0 to 100, among the scores of the niche's videos.
 
     With a channel adapter, return the percentile among the scores of the channel's own videos. Return None if the model
@@ -188,7 +185,7 @@ def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") ->
     return query.adapter.percentile(score)
 
 
-def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
+def _engagement(value: float, ranker: TrainedRanker) -> Engagement | None:
     """Return the predicted engagement, or None if the model has a reason not to show it (`why_no_engagement`)."""
     return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 

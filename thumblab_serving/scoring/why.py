@@ -3,19 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thumblab_core.ranking.confidence import is_too_close, percent
 from thumblab_core.ranking.contributions import CONTRIBUTORS, contributions
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.schemas.verdict import Question, Verdict
 from thumblab_serving.schemas.why import ContributionOut, WhyOut
 from thumblab_serving.scoring.rank import Ranking, RankingContext
-
-if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch, which is slow to import.
-    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _NAMES = {
     "picture": "the picture",
@@ -28,7 +25,7 @@ _LONGEST_NAME = 60
 """Maximum number of characters of a candidate's id that a sentence quotes."""
 
 
-def explained(ranking: Ranking, query: RankingContext, ranker: "TrainedRanker") -> Ranking:
+def explained(ranking: Ranking, query: RankingContext, ranker: TrainedRanker) -> Ranking:
     """Return the ranking with the field `why` of each picture filled in."""
     found = explain(list(ranking.pictures), ranking, query, ranker)
     pictures = {name: replace(picture, why=found[name]) for name, picture in ranking.pictures.items()}
@@ -39,7 +36,7 @@ def explain(
     names: Sequence[str],
     ranking: Ranking,
     query: RankingContext,
-    ranker: "TrainedRanker",
+    ranker: TrainedRanker,
     ids: Mapping[str, str] | None = None,
 ) -> Mapping[str, WhyOut]:
     """Return what moved the score of each picture in `names`, or why that is unknown.

@@ -12,6 +12,7 @@ from thumblab_core.ranking.contributions import CONTRIBUTORS, contributions
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, model_inputs
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 CONFIG = RankerConfig("images-1", "titles-1", 12, 6, hidden=32)
 COUNT = 40
@@ -27,12 +28,17 @@ def inputs() -> Float32s:
 
 
 @pytest.fixture
-def model(inputs: Float32s) -> Ranker:
+def trainable(inputs: Float32s) -> TrainableRanker:
     torch.manual_seed(1)
-    model = Ranker(CONFIG)
+    model = TrainableRanker(CONFIG)
     model.fit_scale(inputs)
     model.unit.fill_(0.5)
     return model
+
+
+@pytest.fixture
+def model(trainable: TrainableRanker) -> Ranker:
+    return trainable.ranker()
 
 
 def adapter_for(model: Ranker, inputs: Float32s) -> Adapter:
@@ -47,11 +53,12 @@ def part(split: np.ndarray, of: str) -> np.ndarray:
 
 
 def test_a_linear_model_with_an_adapter_is_split_into_the_parts_that_were_planted(
-    model: Ranker, inputs: Float32s
+    trainable: TrainableRanker, inputs: Float32s
 ) -> None:
     """Plant the weights of a linear model, so that the contribution of each group is known."""
     line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
-    model.start(line)
+    trainable.start(line)
+    model = trainable.ranker()
     first, second = inputs[:20], inputs[20:]
     by_column = (model.standardise(first) - model.standardise(second)) * line * 0.5
     layout = CONFIG.layout

@@ -28,9 +28,9 @@ from thumblab_core.ranking.inputs import (
     length_columns,
     model_inputs,
 )
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.title_facts import FACTS, WORDS, title_facts, title_words
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 LAYOUT = InputLayout(12, 6)
 TITLES = [f"How I built {n} tiny houses, part {n % 4}! 🏠" for n in range(9)]
@@ -137,10 +137,11 @@ def test_a_release_of_an_old_version_is_loaded_and_scores_as_before(tmp_path: Pa
     """
     version = next(iter(stored.values()), 1)
     torch.manual_seed(1)
-    model = Ranker(RankerConfig("images-1", "titles-1", 12, 6, hidden=32, version=version))
+    trainable = TrainableRanker(RankerConfig("images-1", "titles-1", 12, 6, hidden=32, version=version))
     images, titles = vectors(9)
     inputs = model_inputs(images, titles, TITLES, version)
-    model.fit_scale(inputs)
+    trainable.fit_scale(inputs)
+    model = trainable.ranker()
     score = model.predict(inputs).score
     adapter = fit_adapter(model.standardise(inputs), score, np.linspace(-1, 1, 9), 0.3)
     assert adapter is not None

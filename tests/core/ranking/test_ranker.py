@@ -19,11 +19,12 @@ from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.agreement import AGREEMENT
 from thumblab_core.ranking.architecture import FACTS_LENGTH, RankerConfig
 from thumblab_core.ranking.inputs import LENGTH_BLOCK, WORDS_BLOCK, model_inputs
-from thumblab_core.ranking.ranker import Ranker
+from thumblab_core.ranking.ranker import Ranker, weight_shapes
 from thumblab_core.ranking.title_facts import FACTS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 CONFIG = RankerConfig("images-1", "titles-1", 12, 6, hidden=32)
 TITLES = [f"How I built {n} tiny houses, part {n % 4}!" for n in range(50)]
@@ -42,9 +43,9 @@ INPUTS = random_inputs(9)
 IMAGES, VECTORS = INPUTS[:, :12], INPUTS[:, 12:18]
 
 
-def untrained(seed: int = 1) -> Ranker:
+def untrained(seed: int = 1) -> TrainableRanker:
     torch.manual_seed(seed)
-    model = Ranker(CONFIG)
+    model = TrainableRanker(CONFIG)
     model.fit_scale(random_inputs(50, 7))
     return model
 
@@ -57,11 +58,12 @@ def trained() -> TrainedRanker:
     # model differ from those of a new model.
     model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
-    compared = model.standardise(INPUTS)
-    adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
+    ranker = model.ranker()
+    compared = ranker.standardise(INPUTS)
+    adapter = fit_adapter(compared, ranker.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
     assert adapter is not None
     calibration = Calibration(2.5, {"tech": list(np.linspace(-1, 1, 101))}, 3.5, (0.25, 0.125))
-    return TrainedRanker(model, calibration, {"seed": 1}, Adapters({"UC-known": adapter}))
+    return TrainedRanker(ranker, calibration, {"seed": 1}, Adapters({"UC-known": adapter}))
 
 
 def published(root: Path, trained: TrainedRanker) -> Release:
@@ -79,9 +81,9 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
     inputs = random_inputs(50, 7)
     dense = CONFIG.dense
     inputs[:, :dense] = 3 + 5 * random.standard_normal((50, dense)) * random.uniform(0.1, 10, dense)
-    model = Ranker(CONFIG)
+    model = TrainableRanker(CONFIG)
     model.fit_scale(inputs)
-    standardised = model.standardise(inputs)
+    standardised = model.ranker().standardise(inputs)
     np.testing.assert_allclose(standardised[:, :dense].mean(axis=0), 0, atol=1e-5)
     blocks = np.split(standardised, np.cumsum([12, 6, FACTS, AGREEMENT]), axis=1)
     lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:4]]
@@ -93,26 +95,27 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
 def test_an_input_that_is_constant_in_training_stays_finite() -> None:
     inputs = random_inputs(50, 7)
     inputs[:, 3] = 0.25
-    model = Ranker(CONFIG)
+    model = TrainableRanker(CONFIG)
     model.fit_scale(inputs)
-    assert np.isfinite(model.standardise(inputs)).all()
+    assert np.isfinite(model.ranker().standardise(inputs)).all()
 
 
 @pytest.mark.parametrize("usual", [0.03, 0.5])
 def test_an_untrained_network_scores_exactly_as_its_linear_model(usual: float) -> None:
     line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
     model = untrained()
-    assert not np.allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=0.1)
+    standardised = model.ranker().standardise(INPUTS)
+    assert not np.allclose(model.ranker().predict(INPUTS).score, standardised @ line, atol=0.1)
     model.start(line, usual)
-    predicted = model.predict(INPUTS)
-    np.testing.assert_allclose(predicted.score, model.standardise(INPUTS) @ line, atol=2e-5)
+    predicted = model.ranker().predict(INPUTS)
+    np.testing.assert_allclose(predicted.score, standardised @ line, atol=2e-5)
     np.testing.assert_allclose(predicted.engagement, usual, atol=0.1)
 
 
 def test_training_does_not_change_the_linear_model() -> None:
     model = untrained()
     model.start(np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32))
-    line, score = model.linear.weight.detach().clone(), model.predict(INPUTS).score
+    line, score = model.linear.weight.detach().clone(), model.ranker().predict(INPUTS).score
     optimiser = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.5)
     model.train()
     for _ in range(3):
@@ -120,7 +123,7 @@ def test_training_does_not_change_the_linear_model() -> None:
         (model(torch.from_numpy(INPUTS))[0] ** 2).sum().backward()
         optimiser.step()
     assert torch.equal(model.linear.weight, line)
-    assert not np.allclose(model.predict(INPUTS).score, score, atol=1e-3)
+    assert not np.allclose(model.ranker().predict(INPUTS).score, score, atol=1e-3)
 
 
 @pytest.mark.parametrize("block", [WORDS_BLOCK, LENGTH_BLOCK])
@@ -132,15 +135,15 @@ def test_words_and_lengths_change_predictions_only_through_the_linear_model(trai
     after, before = trained.model.predict(given), trained.model.predict(without)
     np.testing.assert_array_equal(after.engagement, before.engagement)
     np.testing.assert_array_equal(after.sub_scores, before.sub_scores)
-    weights = trained.model.linear.weight.detach().numpy()[0, columns] * trained.model.gain.numpy()[columns]
+    weights = trained.model.weights["linear.weight"][0, columns] * trained.model.weights["gain"][columns]
     expected = 0.5 * given[:, columns] @ weights
     np.testing.assert_allclose(after.score - before.score, expected, atol=2e-4)
 
 
-def test_the_buffer_unit_scales_only_the_score(trained: TrainedRanker) -> None:
+def test_the_weight_unit_scales_only_the_score(trained: TrainedRanker) -> None:
     before = trained.model.predict(INPUTS)
-    trained.model.unit.fill_(1.5)
-    after = trained.model.predict(INPUTS)
+    scaled = Ranker(CONFIG, trained.model.weights | {"unit": np.array(1.5, np.float32)})
+    after = scaled.predict(INPUTS)
     np.testing.assert_allclose(after.score, 3 * before.score, rtol=1e-5)
     np.testing.assert_array_equal(after.engagement, before.engagement)
 
@@ -176,7 +179,7 @@ def test_the_files_of_a_model_include_no_pickle(tmp_path: Path, trained: Trained
 
 
 def test_a_model_without_adapters_is_saved_and_loaded(tmp_path: Path) -> None:
-    without_adapters = TrainedRanker(untrained(), Calibration(1.0, {}, 1.0), {})
+    without_adapters = TrainedRanker(untrained().ranker(), Calibration(1.0, {}, 1.0), {})
     loaded = TrainedRanker.load(published(tmp_path, without_adapters))
     assert loaded.adapters.channels == frozenset()
     assert loaded.adapter("UC-known") is None
@@ -264,11 +267,29 @@ def test_predictions_are_in_range_and_do_not_depend_on_the_batch(trained: Traine
             np.testing.assert_allclose(alone.engagement, together.engagement[row : row + 1], atol=1e-5)
 
 
-def test_predicting_right_after_a_training_step_is_deterministic(trained: TrainedRanker) -> None:
-    trained.model.train()
-    first = trained.model.predict(INPUTS).score
-    trained.model.train()
-    np.testing.assert_array_equal(first, trained.model.predict(INPUTS).score)
+def test_a_ranker_predicts_with_numpy_what_it_predicts_with_pytorch(trained: TrainedRanker) -> None:
+    model = TrainableRanker.of(trained.model).eval()
+    inputs = random_inputs(50, 3)
+    inputs[:5] *= 40  # Inputs this far from the mean are clipped.
+    with torch.inference_mode():
+        expected = [part.numpy() for part in model(torch.from_numpy(inputs))]
+    predicted = trained.model.predict(inputs)
+    for values, others in zip((predicted.score, predicted.engagement, predicted.sub_scores), expected, strict=True):
+        assert values.dtype == np.float32
+        np.testing.assert_allclose(values, others, atol=1e-5)
+
+
+def test_a_trained_model_has_exactly_the_weights_that_are_read() -> None:
+    stored = TrainableRanker(CONFIG).state_dict()
+    assert {name: tuple(value.shape) for name, value in stored.items()} == weight_shapes(CONFIG)
+
+
+def test_training_after_a_copy_does_not_change_the_copy() -> None:
+    model = untrained()
+    copy = model.ranker()
+    before = copy.predict(INPUTS).score
+    model.unit.fill_(9.0)
+    np.testing.assert_array_equal(copy.predict(INPUTS).score, before)
 
 
 def test_an_adapter_of_another_model_is_refused(trained: TrainedRanker) -> None:

@@ -20,11 +20,11 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.add import AddedChannel, add_channel
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
 
     def publish(lab: Lab, seed: int = 0, **more: Any) -> Release:
         torch.manual_seed(seed)
-        model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
+        model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
         model.fit_scale(model_inputs(vectors, titles.encode_texts(texts), texts))
         model.start(np.zeros(model.config.inputs, np.float32))
-        trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
+        trained = TrainedRanker(model.ranker(), Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
         info = {
             "image_encoder": images.fingerprint,
             "title_encoder": titles.fingerprint,

@@ -13,13 +13,13 @@ from thumblab_core.database.tables import earlier_embeddings, embeddings, videos
 from thumblab_core.images import digest
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import InputLayout, model_inputs
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter
 from thumblab_pipelines.experiments.model_scores import served_scores
 from thumblab_pipelines.experiments.report import agreement_of
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 TITLE = "One title"
 
@@ -29,7 +29,7 @@ def serve_model(lab: Lab, column: int = 0) -> None:
 
     By default, this input is the first number of the picture's vector.
     """
-    model = Ranker(RankerConfig("images", "titles", image_dimension=4, title_dimension=2, hidden=8))
+    model = TrainableRanker(RankerConfig("images", "titles", image_dimension=4, title_dimension=2, hidden=8))
     random = np.random.default_rng(0)
     vectors, words = random.standard_normal((32, 4)), random.standard_normal((32, 2))
     model.fit_scale(
@@ -40,7 +40,7 @@ def serve_model(lab: Lab, column: int = 0) -> None:
     line = np.zeros(model.config.inputs, np.float32)
     line[column] = 1.0
     model.start(line)
-    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {})
+    trained = TrainedRanker(model.ranker(), Calibration(1.0, {}, 1.0), {})
     info = {"image_encoder": "images", "title_encoder": "titles"}
     lab.releases.serving.promote(lab.releases.publish(MODEL, ALL, trained.save, info))
 

@@ -30,7 +30,6 @@ from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
 from thumblab_core.ranking.architecture import RankerConfig
-from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -40,6 +39,7 @@ from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fin
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.finetune.fine_tune import WEIGHTS, FineTuneConfig, encoder_setting, fine_tune
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.corpus import dataset_inputs
 
 NICHE = "tech"
@@ -293,7 +293,7 @@ def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_p
     lab = coloured.with_data_in(tmp_path)
     torch.manual_seed(5)
     info = coloured.pairs.info
-    heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384))
+    heads = TrainableRanker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384)).ranker()
     model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}, 1.0), {}).save, info)
     data = load_dataset(lab, coloured.pairs)
     scores = heads.predict(dataset_inputs(data)).score

@@ -16,6 +16,7 @@ from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
+from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.one_video_inputs import OneVideoInputs, compared_pictures, differences
@@ -64,9 +65,9 @@ def data(plant: Callable[..., Dataset]) -> Dataset:
 
 @pytest.fixture(scope="module")
 def model(data: Dataset) -> Ranker:
-    made = Ranker(RankerConfig("i", "t", 16, 8))
+    made = TrainableRanker(RankerConfig("i", "t", 16, 8))
     made.fit_scale(Corpus.of(data).inputs)
-    return made
+    return made.ranker()
 
 
 def rows_of(data: Dataset, *channels: str) -> Any:

@@ -7,6 +7,7 @@ from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.embed import check_embeddings, embed
+from thumblab_pipelines.features.export_encoder import export_encoder
 
 
 @dg.asset(
@@ -19,14 +20,15 @@ from thumblab_pipelines.features.embed import check_embeddings, embed
         unit_length="Every vector has length 1.",
     ),
     description="One vector per thumbnail and per title, stored with the encoder's fingerprint. No vector is made twice.",
-    **about("embeddings", "encoders.md", embed, check_embeddings),
+    **about("embeddings", "encoders.md", embed, export_encoder, check_embeddings),
     **LIBRARY,
 )
 def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         report = embed(lab.open(), context.partition_key, lab.progress(context))
+        not_exported = export_encoder(lab.open(), lab.progress(context))
         check_results = check_embeddings(lab.open(), context.partition_key)
-    for sentence in (*report.unreadable, *report.without):
+    for sentence in (*report.unreadable, *report.without, *([not_exported] if not_exported else [])):
         context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
