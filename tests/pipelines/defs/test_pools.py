@@ -78,8 +78,10 @@ def test_the_daily_refresh_encodes_while_imported_videos_are_trained_on(
     with ThreadPoolExecutor(1) as thread:
         training = thread.submit(defs().resolve_job_def("refresh_imported").execute_in_process, instance=instance)
         assert in_training.wait(120), training.result()
-        embeddings = defs().resolve_job_def("embed_library").execute_in_process(
-            instance=instance, partition_key="tech", asset_selection=[dg.AssetKey("embeddings")]
+        embeddings = (
+            defs()
+            .resolve_job_def("embed_library")
+            .execute_in_process(instance=instance, partition_key="tech", asset_selection=[dg.AssetKey("embeddings")])
         )
         assert not training.done()
         daily_refresh_has_ended.set()
