@@ -31,7 +31,8 @@ class Browser:
         wait_for(lambda: port_file.exists() and len(port_file.read_text().split()) == 2)
         port, path = port_file.read_text().split()
         self.stack = contextlib.ExitStack()
-        self.socket = self.stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None))
+        url = f"ws://127.0.0.1:{port}{path}"  # Without pings: a busy machine may not answer one in time.
+        self.socket = self.stack.enter_context(connect(url, max_size=None, proxy=None, ping_interval=None))
         self.ids = itertools.count(1)
         self.events = []
         self.session = None

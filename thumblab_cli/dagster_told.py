@@ -1,13 +1,18 @@
-"""Tell the lab's Dagster, if it has one, what a command changed in what is served."""
+"""Tell the lab's Dagster, if it has one, what a command changed in what is served, or made."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # Only type checkers import this module here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+    from thumblab_pipelines.dagster_observations import Event
     from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.models.build import BuiltModel
+    from thumblab_pipelines.models.tracking import Tracked
 
 
 @contextmanager
@@ -24,10 +29,47 @@ def dagster_told(lab: "Lab", command: str) -> Iterator[None]:
         with pointer_moves(lab) as moves:
             yield
     finally:
-        data_dir = lab.settings.data_dir.resolve()
-        if moves and (data_dir / "dagster" / "dagster.yaml").is_file():  # `thumblab up` has made this file.
-            from thumblab_pipelines.dagster_observations import tell_dagster
+        if moves and _home(lab) is not None:
+            from thumblab_pipelines.dagster_observations import observations
 
-            problem = tell_dagster(data_dir, moves, f"`thumblab {command}`")
-            if problem is not None:
-                click.echo(f"note: {problem}", err=True)
+            _tell(lab, observations(moves, f"`thumblab {command}`"))
+
+
+def tell_of_model(lab: "Lab", built: "BuiltModel", tracked: "Tracked | None", command: str) -> None:
+    """Report a trained model as a materialization of `ranking_model`, unless an earlier training has made it."""
+    if built.reused or _home(lab) is None:
+        return
+    import dagster as dg
+
+    metadata: dict[str, dg.MetadataValue | str | int] = {
+        "dagster/row_count": built.release.info["videos"],
+        "cause": f"`thumblab {command}`",
+        "release": built.release.release_id,
+    }
+    if tracked is not None:
+        metadata["mlflow_run_id"] = tracked.run_id
+    _tell(lab, [dg.AssetMaterialization("ranking_model", description="trained outside a run", metadata=metadata)])
+
+
+def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
+    from thumblab_pipelines.dagster_observations import tell_dagster
+
+    home = _home(lab)
+    assert home is not None  # The callers have checked this.
+    problem = tell_dagster(home, lab.settings.data_dir.resolve(), events)
+    if problem is not None:
+        click.echo(f"note: {problem}", err=True)
+
+
+def _home(lab: "Lab") -> Path | None:
+    """Return the folder with the `dagster.yaml` of the lab, or None if the lab has no Dagster.
+
+    In a container, DAGSTER_HOME names this folder. Otherwise `thumblab up` has made it in the data folder. A `DAGSTER_HOME`
+    of another project is passed over: its `dagster.yaml` does not name the lab's storage.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    for folder in (*([Path(named)] if named else []), lab.settings.data_dir.resolve() / "dagster"):
+        config = folder / "dagster.yaml"
+        if config.is_file() and "thumblab_pipelines.dagster_storage" in config.read_text(errors="replace"):
+            return folder
+    return None

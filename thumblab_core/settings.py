@@ -101,6 +101,10 @@ class Settings(
         None,
         "The address of the MLflow server. Unset: the one of the lab's `thumblab up`, or `http://127.0.0.1:5000`.",
     )
+    mlflow_page_url: str | None = setting(
+        None,
+        "The address of MLflow for a browser, to which Dagster's links lead. Unset: the address of the MLflow server.",
+    )
     dagster_url: str = setting(
         "http://127.0.0.1:3000",
         "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If it is "
@@ -126,6 +130,7 @@ class Settings(
         "release_dir",
         "face_model",
         "mlflow_tracking_uri",
+        "mlflow_page_url",
         "api_key",
         "serving_url",
         "requests_per_minute",
@@ -174,9 +179,9 @@ class Settings(
         """Return the settings of the lab in `data_dir`.
 
         That lab has its own database, releases, MLflow and scoring service. So `database_url`, `release_dir`,
-        `mlflow_tracking_uri` and `serving_url` are unset in the result.
+        `mlflow_tracking_uri`, `mlflow_page_url` and `serving_url` are unset in the result.
         """
-        own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
+        own = dict.fromkeys(("database_url", "release_dir", "mlflow_tracking_uri", "mlflow_page_url", "serving_url"))
         return self.model_copy(update={"data_dir": data_dir, **own})
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:

@@ -16,10 +16,15 @@ from thumblab_pipelines.pointer_moves import Move, pointer_moves
 
 _log = logging.getLogger(__name__)
 
+Event = dg.AssetObservation | dg.AssetMaterialization
+
 
 def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]:
-    """Return an observation for each move. `cause` says who moved the pointers, such as a command."""
-    return [
+    """Return an observation for each move. `cause` says who moved the pointers, such as a command.
+
+    The moves of channel adapters have one observation together, because a training moves those of all channels.
+    """
+    described = [
         dg.AssetObservation(
             move.asset,
             partition=move.niche,
@@ -31,7 +36,18 @@ def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]
             },
         )
         for move in moves
+        if move.channel is None
     ]
+    adapters = {move.channel: move.after or "none" for move in moves if move.channel is not None}
+    if adapters:
+        described.append(
+            dg.AssetObservation(
+                "served_model",
+                description=f"{cause} changed the adapters of {len(adapters)} channels",
+                metadata={"cause": cause, "channel_adapters": dg.MetadataValue.json(adapters)},
+            )
+        )
+    return described
 
 
 @contextmanager
@@ -46,16 +62,16 @@ def observed_moves(lab: Lab, context: dg.OpExecutionContext | dg.AssetExecutionC
             context.log_event(event)
 
 
-def tell_dagster(data_dir: Path, moves: Sequence[Move], cause: str) -> str | None:
-    """Record an observation for each move in the Dagster instance of the lab in `data_dir`, outside any run.
+def tell_dagster(home: Path, data_dir: Path, events: Sequence[Event]) -> str | None:
+    """Record events in the Dagster instance of the lab in `data_dir`, outside any run. `home` has its `dagster.yaml`.
 
-    Return a sentence if this was not possible, because what is served was changed all the same.
+    Return a sentence if this was not possible, because what the events tell of was done all the same.
     """
     try:
-        with open_instance(data_dir / "dagster", data_dir) as instance:
-            for event in observations(moves, cause):
+        with open_instance(home, data_dir) as instance:
+            for event in events:
                 instance.report_runless_asset_event(event)
     except Exception as error:  # noqa: BLE001  Dagster raises errors of many libraries here, and the change is made.
         _log.debug("Dagster was not told", exc_info=True)
-        return f"what is served was changed, but Dagster does not know of it: {type(error).__name__}"
+        return f"the change is made, but Dagster does not know of it: {type(error).__name__}"
     return None

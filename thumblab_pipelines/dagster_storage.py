@@ -71,8 +71,10 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        data_dir = config_value["data_dir"]
-        chosen = settings().in_folder(Path(data_dir)) if data_dir else settings()
+        data_dir, chosen = config_value["data_dir"], settings()
+        # The lab of this process's settings may have an external database, which `in_folder` would leave out.
+        if data_dir and Path(data_dir).resolve() != chosen.data_dir.resolve():
+            chosen = chosen.in_folder(Path(data_dir))
         url = named_database_url("dagster", "psycopg2", chosen)
         return cls(url, RunLocks(chosen.data_dir), inst_data)
 

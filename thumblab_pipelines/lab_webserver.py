@@ -16,11 +16,14 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from thumblab_core.errors import LabError
 from thumblab_core.hosts import split_authority, url_host
 from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.mlflow_links import MLFLOW_PATH
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _POLICY_VIOLATION = 1008
@@ -37,6 +40,9 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         # Another page that shows this one in a frame could make a person click on a button that starts a run.
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 
+    def build_routes(self) -> list[BaseRoute]:
+        return [Route(MLFLOW_PATH, mlflow), *super().build_routes()]
+
     async def graphql_http_endpoint(self, request: Request) -> Response:
         """Answer a GraphQL request that is sent as JSON. A browser lets no other page send JSON without asking first.
 
@@ -51,6 +57,20 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         answer: Response = await super().graphql_http_endpoint(request)
         answer.headers["X-Frame-Options"] = "DENY"
         return answer
+
+
+async def mlflow(_: Request) -> Response:
+    """Redirect to MLflow, wherever it runs now. The address comes from the lab's settings and never from the request.
+
+    The page of a run keeps its links for ever, but MLflow may start on another port. The browser appends the fragment of
+    the link, which names the page in MLflow.
+    """
+    try:
+        chosen = settings()
+        address = chosen.mlflow_page_url or chosen.mlflow_url
+    except LabError as error:
+        return _refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return RedirectResponse(f"{address.rstrip('/')}/", HTTPStatus.TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
 
 
 class OwnPagesOnly:

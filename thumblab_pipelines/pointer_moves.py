@@ -1,10 +1,12 @@
-"""Find out which pointers a piece of work moved: which niches, and whether the model, are served by another release."""
+"""Find out which pointers a piece of work moved: those of the niches' indices, of the model, and of channel adapters."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.lab import Lab
 
@@ -13,13 +15,15 @@ from thumblab_pipelines.lab import Lab
 class Move:
     """A pointer that was moved from the release `before` to `after`. Each may be None: nothing was, or is, served.
 
-    `asset` is the name of the asset whose pointer it is, and `niche` its partition, or None for the model.
+    `asset` is the name of the asset whose pointer it is, and `niche` its partition, or None for the model. A channel
+    adapter belongs to the asset of the model, and `channel` is then the id of the channel.
     """
 
     asset: str
     niche: str | None
     before: str | None
     after: str | None
+    channel: str | None = None
 
 
 @contextmanager
@@ -33,13 +37,25 @@ def pointer_moves(lab: Lab) -> Iterator[list[Move]]:
     try:
         yield moves
     finally:
-        moves += [
-            Move("served_model" if kind == MODEL else "served_index", None if scope == ALL else scope, was, now)
-            for (kind, scope), now in _served(lab).items()
-            if (was := before[kind, scope]) != now
-        ]
+        after = _served(lab)
+        for scope in before.keys() | after.keys():
+            was, now = before.get(scope), after.get(scope)
+            if was != now:
+                moves.append(_move(*scope, was, now))
+        moves.sort(key=lambda move: (move.asset, move.niche or "", move.channel or ""))
+
+
+def _move(kind: str, scope: str, was: str | None, now: str | None) -> Move:
+    if kind == INDEX:
+        return Move("served_index", scope, was, now)
+    return Move("served_model", None, was, now, channel=scope if kind == ADAPTER else None)
 
 
 def _served(lab: Lab) -> dict[tuple[str, str], str | None]:
     scopes = [(MODEL, ALL), *((INDEX, niche) for niche in NICHES)]
-    return {scope: lab.releases.serving.current_id(*scope) for scope in scopes}
+    served = {scope: lab.releases.serving.current_id(*scope) for scope in scopes}
+    adapters = ChannelAdapters(lab.releases)
+    for channel_id in adapters.channels():
+        with suppress(LabError):  # A damaged adapter is not served, and its pointer must not stop the work.
+            served[ADAPTER, channel_id] = adapters.current_id(channel_id)
+    return served

@@ -3,15 +3,18 @@
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.main import cli
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.index import Item, NicheIndex
+from thumblab_core.ranking.channel_adapters import ADAPTER
 from thumblab_core.releases.release import INDEX
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines.dagster_storage import open_instance
@@ -50,11 +53,11 @@ def instance(lab: Lab) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def last_observation(instance: dg.DagsterInstance) -> dict[str, object]:
-    (record,) = instance.fetch_observations(dg.AssetKey("served_index"), limit=1).records
+def last_observation(instance: dg.DagsterInstance, asset: str = "served_index") -> dict[str, object]:
+    (record,) = instance.fetch_observations(dg.AssetKey(asset), limit=1).records
     observation = record.event_log_entry.asset_observation
     assert observation is not None
-    assert observation.partition == NICHE
+    assert observation.partition == (NICHE if asset == "served_index" else None)
     return {name: value.value for name, value in observation.metadata.items()}
 
 
@@ -72,11 +75,49 @@ def test_a_rollback_by_command_and_its_end_are_observations_of_the_served_index(
 
 
 def test_a_change_is_made_and_a_note_says_so_if_dagster_cannot_be_told(lab: Lab, instance: dg.DagsterInstance) -> None:
-    (lab.settings.data_dir / "dagster" / "dagster.yaml").write_text("storage: [")
+    config = lab.settings.data_dir / "dagster" / "dagster.yaml"
+    config.write_text(f"{config.read_text()}\nstorage: [")
     done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
     assert done.exit_code == 0
-    assert done.stderr.startswith("note: what is served was changed, but Dagster does not know of it: ")
+    assert done.stderr.startswith("note: the change is made, but Dagster does not know of it: ")
     assert lab.releases.serving.held(INDEX, NICHE) is not None
+
+
+def test_in_a_container_a_command_tells_the_dagster_of_dagster_home(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert CliRunner().invoke(cli, ["index", "rollback", NICHE]).exit_code == 0
+    with dg.DagsterInstance.get() as instance:
+        assert last_observation(instance)["cause"] == "`thumblab index rollback`"
+    assert not (lab.settings.data_dir / "postgres").exists(), "Dagster's tables are in the database of the settings"
+
+
+def test_the_dagster_home_of_another_project_is_not_told(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir() if path != lab.settings.data_dir] == ["dagster.yaml"]
+
+
+def test_added_and_removed_channel_adapters_are_observations_of_the_served_model(
+    lab: Lab, instance: dg.DagsterInstance
+) -> None:
+    channels = [f"UC{letter * 22}" for letter in "ab"]
+    with dagster_told(lab, "channel add"):
+        for channel in channels:
+            lab.releases.serving.promote(lab.releases.publish(ADAPTER, channel, lambda _: None, {}))
+    added = last_observation(instance, "served_model")
+    adapters = {channel: lab.releases.serving.current_id(ADAPTER, channel) for channel in channels}
+    assert added == {"cause": "`thumblab channel add`", "channel_adapters": adapters}
+    done = CliRunner().invoke(cli, ["channel", "remove", channels[0]])
+    assert (done.exit_code, done.stderr) == (0, "")
+    removed = last_observation(instance, "served_model")
+    assert removed == {"cause": "`thumblab channel remove`", "channel_adapters": {channels[0]: "none"}}
 
 
 def test_a_rollback_by_job_is_an_observation_in_its_run(

@@ -5,6 +5,7 @@ The command trains once, prints the result and serves nothing.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from dagster import AssetKey, DagsterInstance
 
 from thumblab_cli.main import cli
 from thumblab_cli.printing import tables
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_core.settings import settings
+from thumblab_core.settings import CHECKOUT, settings
 
 Shell = Callable[..., Result]
 LAUNCH = (
@@ -56,7 +58,10 @@ def store(place: dict[str, str]) -> ReleaseStore:
 
 
 def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
-    done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--logs", str(tmp_path / "logs"), "--json")
+    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
+    home = {"DAGSTER_HOME": str(tmp_path)}
+    logs = ("--logs", str(tmp_path / "logs"))
+    done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", *logs, "--json", **home)
     assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)
     release = store.get(MODEL, ALL, printed["release"])
@@ -71,7 +76,12 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     assert "without training again" in done.stderr
     assert list((tmp_path / "logs").rglob("events.*"))
 
-    second = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
+    second = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow", **home)
+    with DagsterInstance.get() as instance:
+        (record,) = instance.fetch_materializations(AssetKey("ranking_model"), limit=10).records
+    assert record.asset_materialization is not None
+    metadata = {name: entry.value for name, entry in record.asset_materialization.metadata.items()}
+    assert (metadata["release"], metadata["cause"]) == (release.release_id, "`thumblab train`")
     assert (second.exit_code, second.stderr) == (0, "")
     assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in second.stdout
     assert "is not served yet: materialize served_model" in second.stdout

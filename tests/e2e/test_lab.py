@@ -225,7 +225,9 @@ def test_the_run_says_where_its_model_is_in_mlflow(lab: RunningLab, trained: str
     )["runOrError"]["assetMaterializations"]
     model = next(event for event in entries if event["assetKey"]["path"] == ["ranking_model"])
     metadata = {entry["label"]: entry.get("url") or entry.get("text") for entry in model["metadataEntries"]}
-    assert metadata["mlflow_run"].startswith(lab.up.url("mlflow"))
+    link = httpx.URL(lab.up.url("dagster")).join(metadata["mlflow_run"])
+    assert str(httpx.get(link, trust_env=False).next_request.url) == f"{lab.up.url('mlflow')}/#{link.fragment}"
+    assert "/runs/" in link.fragment
     assert metadata["release"] == served(lab, MODEL, ALL).release_id
 
 

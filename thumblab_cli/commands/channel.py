@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.studio_options import as_of_option, column_option
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
@@ -76,10 +77,11 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     chosen = lab_settings(given["demo"], None)
     lab = Lab.existing(chosen) if given["demo"] else Lab.open(chosen)
     if exports:
-        imported, added = _from_exports(console, lab, exports, given)
+        with dagster_told(lab, "channel add"):
+            imported, added = _from_exports(console, lab, exports, given)
         report: dict[str, Any] = {"exports": dataclasses.asdict(imported)}
     else:
-        with progress_bars(console) as listener:
+        with progress_bars(console) as listener, dagster_told(lab, "channel add"):
             name = names[0] if names else None
             added = add_channel(lab, name, given["catalogue"], given["niche"], given["refresh"], listener)
         if added.imported is not None and not as_json:
@@ -132,7 +134,10 @@ def remove(channel: str) -> None:
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab
 
-    click.echo(f"The channel adapter of {remove_channel(Lab.existing(), channel)} is removed.")
+    lab = Lab.existing()
+    with dagster_told(lab, "channel remove"):
+        title = remove_channel(lab, channel)
+    click.echo(f"The channel adapter of {title} is removed.")
 
 
 @command.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.config_options import options_of
+from thumblab_cli.dagster_told import tell_of_model
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
@@ -76,6 +77,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
         return
     checks = check_model(lab, built.release)
     tracked = None if no_mlflow else _log_to_mlflow(lab, built)
+    tell_of_model(lab, built, tracked, "train")
     if as_json:
         click.echo(json.dumps(_as_json(built, checks, tracked)))
     else:

@@ -11,10 +11,10 @@ import dagster as dg
 from sqlalchemy import Table
 
 from thumblab_core.database import tables as t
-from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ENCODER, INDEX, MODEL, PAIRS, Release
-from thumblab_core.settings import CHECKOUT, settings
+from thumblab_core.settings import CHECKOUT
 from thumblab_pipelines.code_versions import code_version
+from thumblab_pipelines.mlflow_links import mlflow_link
 from thumblab_pipelines.models.tracking import NAME
 
 TABLES: Mapping[str, tuple[Table, ...]] = {
@@ -69,22 +69,10 @@ def kept(asset: str, docs: str) -> dict[str, Any]:
         metadata["dagster/table_name"] = tables[0].name
         metadata["dagster/column_schema"] = _schema(tables[0])
     if asset in ("ranking_model", "served_model"):
-        metadata["mlflow"] = mlflow_page()
+        metadata["mlflow"] = mlflow_link(f"#/models/{NAME}")
     if len(tables) > 1:
         metadata["further_tables"] = ", ".join(table.name for table in tables[1:])
     return metadata
-
-
-def mlflow_page() -> dg.MetadataValue:
-    """Return the address of the registered model in MLflow, for the metadata of an asset's definition.
-
-    It is computed anew at each start of Dagster's code server. So it stays right if MLflow starts on another port, while
-    the metadata of an earlier run keep the address of their time.
-    """
-    try:
-        return dg.MetadataValue.url(f"{settings().mlflow_url.rstrip('/')}/#/models/{NAME}")
-    except LabError as error:
-        return dg.MetadataValue.text(f"unknown: {error}")
 
 
 def release_metadata(release: Release) -> dict[str, Any]:

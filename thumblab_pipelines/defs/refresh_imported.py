@@ -6,41 +6,71 @@ import dagster as dg
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.checks import explained
-from thumblab_pipelines.defs.groups import ENCODER, RETRY
+from thumblab_pipelines.defs.groups import ENCODER, RETRY, TRAINER
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_all
+from thumblab_pipelines.models.refresh import (
+    RefreshListener,
+    RefreshResult,
+    niches_with_videos,
+    refresh_niches,
+    train_and_serve,
+)
+
+
+# Encoding and training are two steps, because each has a pool. A long training must not keep the daily refresh from the
+# encoder.
+@dg.op(
+    pool=ENCODER,
+    description="Encodes, measures, indexes and serves the lab's videos. Needs no API key.",
+    out=dg.Out(str, description="Says which niches were not refreshed, and why. Empty if all were."),
+)
+def index_what_is_held(
+    context: dg.OpExecutionContext, lab: LabResource
+) -> Iterator[dg.AssetMaterialization | dg.Output[str]]:
+    events: list[dg.AssetMaterialization] = []
+    with explained():
+        opened = lab.open()
+        niches = niches_with_videos(opened)
+        if not niches:
+            raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
+        done, failed = refresh_niches(opened, niches, _listener(context, lab, events))
+        # The indices of the niches without an error are served, so Dagster learns of them before an error is raised.
+        yield from events
+        problem = RefreshResult(done, failed, None).problem()
+        retried = problem is not None and problem.transient and context.retry_number < RETRY.max_retries
+        if problem is not None and (retried or not done):
+            raise problem
+    metadata = {"niches": ", ".join(niche.niche for niche in done), "not_refreshed": str(problem or "none")}
+    yield dg.Output(str(problem or ""), metadata=metadata)
 
 
 @dg.op(
-    pool=ENCODER,
-    description="Encodes, measures, indexes and serves the lab's videos. Then trains and serves a model. Needs no API key.",
+    pool=TRAINER,
+    description="Trains a model on the videos of the niches that were refreshed, and serves it. "
+    "Then fails if a niche was not refreshed.",
+    ins={"not_refreshed": dg.In(str, description="Says which niches were not refreshed, and why. Empty if all were.")},
 )
-def serve_what_is_held(
-    context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource
+def train_on_what_is_held(
+    context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource, not_refreshed: str
 ) -> Iterator[dg.AssetMaterialization | dg.Output[None]]:
-    opened = lab.open()
     events: list[dg.AssetMaterialization] = []
+    with explained():
+        model = train_and_serve(lab.open(), mlflow.connect, _listener(context, lab, events))
+        yield from events
+        if not_refreshed:
+            raise LabError(not_refreshed)
+    yield dg.Output(None, metadata={"model": model.explanation, "served": str(model.served or "no model")})
+
+
+def _listener(
+    context: dg.OpExecutionContext, lab: LabResource, events: list[dg.AssetMaterialization]
+) -> RefreshListener:
+    """Return a listener that writes to the log of the run, and adds an event to `events` for what was made."""
 
     def record(asset: str, niche: str | None, rows: int) -> None:
         events.append(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
 
-    with explained():
-        niches = niches_with_videos(opened)
-        if not niches:
-            raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
-        listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
-        refreshed = refresh_all(opened, niches, mlflow.connect, listener)
-        # Some niches may have been refreshed without an error, and their new indices are served. So the events of these
-        # niches are reported to Dagster before the error is raised.
-        yield from events
-        refreshed.require_all()
-    model = refreshed.model
-    metadata = {
-        "niches": ", ".join(niches),
-        "model": model.explanation if model else "not trained",
-        "served": str((model and model.served) or "no model"),
-    }
-    yield dg.Output(None, metadata=metadata)
+    return RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
 
 
 @dg.job(
@@ -49,4 +79,4 @@ def serve_what_is_held(
     "Does not call YouTube.",
 )
 def refresh_imported() -> None:
-    serve_what_is_held()
+    train_on_what_is_held(index_what_is_held())

@@ -86,19 +86,25 @@ class RefreshResult:
     failed: dict[str, LabError]
     model: RefreshedModel | None
 
-    def require_all(self) -> None:
-        """Raise `LabError` with all errors if a niche failed.
+    def problem(self) -> LabError | None:
+        """Return an error with the errors of all niches that failed. Return None if no niche failed.
 
         The error is transient if at least one niche has a transient error.
         """
         if not self.failed:
-            return
+            return None
         reasons = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
         error = LabError(
             f"{len(self.failed)} of {len(self.failed) + len(self.niches)} niches were not refreshed: {reasons}"
         )
         error.transient = any(error.transient for error in self.failed.values())
-        raise error
+        return error
+
+    def require_all(self) -> None:
+        """Raise `LabError` with all errors if a niche failed, see `problem`."""
+        error = self.problem()
+        if error is not None:
+            raise error
 
 
 def niches_with_videos(lab: Lab) -> list[str]:
@@ -181,26 +187,14 @@ def refresh_model(
     return RefreshedModel(release, f"{built.release.release_id} {what}: {decision.reason}")
 
 
-def refresh_all(
-    lab: Lab,
-    niches: Sequence[str],
-    connect: Callable[[], Tracker],
-    listener: RefreshListener = SILENT,
-    train: bool = True,
-) -> RefreshResult:
-    """Refresh the niches. If `train` is true and at least one niche was refreshed, refresh the model too.
+def refresh_niches(
+    lab: Lab, niches: Sequence[str], listener: RefreshListener = SILENT
+) -> tuple[list[RefreshedNiche], dict[str, LabError]]:
+    """Refresh the niches. Return those that were refreshed, and the errors of those that failed.
 
-    If a niche fails, the other niches are still refreshed. If `connect` raises `LabError`, the model is served without
-    being logged to MLflow. If the niches need an encoder that cannot be loaded, `LabError` is raised before any work.
+    If a niche fails, the other niches are still refreshed. If the niches need an encoder that cannot be loaded,
+    `LabError` is raised before any work.
     """
-
-    def tracker() -> Tracker | None:
-        try:
-            return connect()
-        except LabError as error:
-            listener.warn(f"the model is not logged: {error}")
-            return None
-
     load_encoders(lab, niches)
     done: list[RefreshedNiche] = []
     failed: dict[str, LabError] = {}
@@ -218,10 +212,41 @@ def refresh_all(
             f"{niche}: {refreshed.encoded} encoded, {refreshed.measured} measured; "
             f"{refreshed.served.info['count']} thumbnails are served by {refreshed.served.release_id}"
         )
-    model = refresh_model(lab, tracker, listener) if train and done else None
-    if model is not None:
-        listener.info(f"model: {model.explanation}")
-        listener.info(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
+    return done, failed
+
+
+def train_and_serve(lab: Lab, connect: Callable[[], Tracker], listener: RefreshListener = SILENT) -> RefreshedModel:
+    """Refresh the model as `refresh_model` does, and report the result.
+
+    If `connect` raises `LabError`, the model is served without being logged to MLflow.
+    """
+
+    def tracker() -> Tracker | None:
+        try:
+            return connect()
+        except LabError as error:
+            listener.warn(f"the model is not logged: {error}")
+            return None
+
+    model = refresh_model(lab, tracker, listener)
+    listener.info(f"model: {model.explanation}")
+    listener.info(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
+    return model
+
+
+def refresh_all(
+    lab: Lab,
+    niches: Sequence[str],
+    connect: Callable[[], Tracker],
+    listener: RefreshListener = SILENT,
+    train: bool = True,
+) -> RefreshResult:
+    """Refresh the niches. If `train` is true and at least one niche was refreshed, refresh the model too.
+
+    See `refresh_niches` and `train_and_serve` for what happens after an error.
+    """
+    done, failed = refresh_niches(lab, niches, listener)
+    model = train_and_serve(lab, connect, listener) if train and done else None
     return RefreshResult(done, failed, model)
 
 

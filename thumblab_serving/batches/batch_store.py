@@ -57,7 +57,7 @@ class BatchStore:
         self._limit = settings.serving_batch_disk_mib * 2**20
         self._limit_of_key = share_of_key(self._limit)
         self._kept_h = settings.serving_batch_kept_h
-        self._unreadable: set[str] = set()
+        self._left_out: set[str] = set()
 
     def add(
         self,
@@ -116,11 +116,11 @@ class BatchStore:
         """Return at most `limit` batches of an owner, the newest first, without those up to the place `after`.
 
         The second result is the place after which the next page begins, or None if there is none. A batch of which a
-        file is damaged is left out.
+        file is damaged or cannot be read is left out.
         """
         own: list[tuple[Place, StoredBatch]] = []
         for batch in self._all():
-            with suppress(FileNotFoundError, DamagedError):
+            with self.sparing_others(batch), suppress(DamagedError):
                 facts = batch.facts
                 if facts.key == owner and not batch.is_deleted:
                     own.append((Place(facts.created_at, facts.id), batch))
@@ -128,7 +128,7 @@ class BatchStore:
         own.sort(key=lambda pair: pair[0], reverse=True)
         found: list[BatchOut] = []
         for _, batch in own[:limit]:
-            with suppress(FileNotFoundError, DamagedError):
+            with self.sparing_others(batch), suppress(DamagedError):
                 found.append(self.describe(batch))
         return found, own[limit - 1][0] if len(own) > limit else None
 
@@ -146,17 +146,11 @@ class BatchStore:
 
     def unfinished(self) -> list[StoredBatch]:
         """Return the batches that have not ended, the oldest first. A batch that cannot be read is left out and logged."""
-        batches, unreadable = [], set[str]()
+        batches = []
         for batch in self._all():
-            try:
-                with suppress(FileNotFoundError), self._giving_up(batch):
-                    if not batch.has_ended and not batch.is_deleted:
-                        batches.append((batch.facts.created_at, batch))
-            except OSError as error:
-                unreadable.add(batch.folder.name)
-                if batch.folder.name not in self._unreadable:  # Log each batch once, and not at each look.
-                    _log.error("the batch %s cannot be read (%s)", batch.folder.name, error)
-        self._unreadable = unreadable
+            with self.sparing_others(batch):
+                if not batch.has_ended and not batch.is_deleted:
+                    batches.append((batch.facts.created_at, batch))
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
 
     def unfinished_by_key(self) -> dict[str, list[StoredBatch]]:
@@ -171,7 +165,7 @@ class BatchStore:
         """Return the ended batches whose webhook is to be tried now."""
         found = []
         for batch in self._all():
-            with self._giving_up(batch):
+            with self.sparing_others(batch):
                 delivery = batch.delivery
                 due = delivery is not None and delivery.next_at is not None and delivery.next_at <= time.time()
                 if due and batch.end is not None and not batch.is_deleted:
@@ -182,13 +176,14 @@ class BatchStore:
     def delete_marked(self) -> None:
         """Delete the batches that are to be deleted and that nobody works on any more."""
         for batch in self._all():
-            if batch.is_deleted:
-                self.delete(batch)
+            with self.sparing_others(batch):
+                if batch.is_deleted:
+                    self.delete(batch)
 
     def sweep(self) -> None:
         """Delete the batches whose time is over, and folders of batches that were never completely written."""
         for batch in self._all():
-            with suppress(FileNotFoundError), self._giving_up(batch):  # Another process may delete it at this moment.
+            with self.sparing_others(batch):
                 ended_at = batch.ended_at
                 if ended_at is not None:
                     batch.drop_items()  # Usually, they are deleted already.
@@ -227,13 +222,23 @@ class BatchStore:
         return True
 
     @contextmanager
-    def _giving_up(self, batch: StoredBatch) -> Iterator[None]:
-        """Give the batch up if the block finds a damaged file. The block ends, and no error is raised."""
+    def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
+        """End the block at an error of this batch, and raise no error, so that the other batches are looked after.
+
+        A batch of which a file is damaged is given up. An error of the system is logged once for each batch.
+        """
         try:
-            yield
-        except DamagedError as error:
-            if not batch.is_given_up:
-                self.give_up(batch, error)
+            try:
+                yield
+            except DamagedError as error:
+                if not batch.is_given_up:
+                    self.give_up(batch, error)
+        except FileNotFoundError:  # Another process has deleted the batch.
+            return
+        except OSError as error:
+            if batch.folder.name not in self._left_out:  # Several threads look at each batch every few seconds.
+                self._left_out.add(batch.folder.name)
+                _log.error("the batch %s is left out (%s: %s)", batch.folder.name, type(error).__name__, error)
 
     def _delete(self, batch: StoredBatch) -> None:
         """Delete a batch. Its folder is renamed first, so that no reader finds a batch of which files are missing."""

@@ -4,11 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 from thumblab_serving.batches.batch_store import BatchStore
-from thumblab_serving.batches.records import DamagedError
 from thumblab_serving.batches.stored_batch import StoredBatch
 from thumblab_serving.batches.webhooks import Webhooks
 
@@ -82,7 +80,7 @@ class Housekeeper:
         for batch in self._store.undelivered():
             if self._thread.stopping.is_set():
                 break
-            with suppress(FileNotFoundError, DamagedError):  # It was deleted, or will be given up.
+            with self._store.sparing_others(batch):
                 self._deliver(batch)
             self._end_overdue()  # A receiver may take ten seconds to answer.
         return False
@@ -93,7 +91,7 @@ class Housekeeper:
         A batch that a worker has claimed is ended by this worker before its next picture.
         """
         for batch in self._store.unfinished():
-            with suppress(FileNotFoundError, DamagedError):
+            with self._store.sparing_others(batch):
                 if self._store.is_overdue(batch):
                     with batch.claim() as claimed:
                         if claimed and not batch.has_ended:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ import pytest
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
+from thumblab_pipelines.models.refresh import RefreshedModel
 from thumblab_pipelines.run_launcher import end_abandoned_runs
 
 
@@ -58,6 +60,33 @@ def test_a_run_does_not_encode_before_the_encoder_of_another_run_has_ended(
         assert future.result(120).success
     assert "STEP_START" in types_of(instance, run.run_id)
     assert pools.get_concurrency_info("encoder").active_slot_count == 0
+
+
+def test_the_daily_refresh_encodes_while_imported_videos_are_trained_on(
+    instance: dg.DagsterInstance, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "_opened", lambda chosen, url: small.lab)
+    monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.refresh_niches", lambda *_: ([], {}))
+    in_training, daily_refresh_has_ended = Event(), Event()
+
+    def train(*_: object) -> RefreshedModel:
+        in_training.set()
+        assert daily_refresh_has_ended.wait(120)
+        return RefreshedModel(None, "trained")
+
+    monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.train_and_serve", train)
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(defs().resolve_job_def("refresh_imported").execute_in_process, instance=instance)
+        assert in_training.wait(120), training.result()
+        embeddings = (
+            defs()
+            .resolve_job_def("embed_library")
+            .execute_in_process(instance=instance, partition_key="tech", asset_selection=[dg.AssetKey("embeddings")])
+        )
+        assert not training.done()
+        daily_refresh_has_ended.set()
+        assert embeddings.success
+        assert training.result(120).success
 
 
 def test_a_dead_run_gives_back_its_place_in_a_pool(instance: dg.DagsterInstance) -> None:

@@ -15,7 +15,7 @@ from thumblab_serving.batches import worker
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.records import Progress
 from thumblab_serving.batches.stored_batch import FullError
-from thumblab_serving.schemas.batches import BatchRequest, ItemResult
+from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResult
 from thumblab_serving.scoring.intake import Source
 from thumblab_serving.scoring.scorer import InterruptedScoringError
 
@@ -72,6 +72,26 @@ def test_a_damaged_batch_is_named_and_stops_no_other(own, own_lab, item, send, e
     assert own.client.get(f"/v1/batches/{damaged['id']}/results").status_code == 410
     again = send(own, [item(1, pictures=1), item(2, pictures=1)], key=f"{file} {content!r}")
     assert ended(own, again["id"])["state"] == "done"
+
+
+@pytest.mark.parametrize("file", ["end.json", "webhook.json", "progress.json"])
+def test_a_batch_that_cannot_be_read_is_logged_once_and_stops_no_other(new_lab, item, caplog, file):
+    store = BatchStore(new_lab(serving_batch_kept_h=1e-6).settings)
+    requests = [BatchRequest.model_validate({"items": [item(n)], "webhook": "https://h/"}) for n in range(3)]
+    ids = [store.add(request, "default", None)[0].id for request in requests]
+    for batch_id in ids:
+        store.find(batch_id).finish(BatchState.DONE)
+    unreadable = store.find(ids[1]).folder / file
+    unreadable.unlink(missing_ok=True)
+    unreadable.mkdir()  # Even root gets an error of the system if it reads a folder as a file.
+    for _ in range(2):
+        listed, undelivered = store.page("default", 10, None)[0], store.undelivered()
+        assert {ids[0], ids[2]} <= {batch.id for batch in listed}
+        assert {ids[0], ids[2]} <= {batch.folder.name for batch in undelivered}
+    store.sweep()
+    assert store.find(ids[0]) is store.find(ids[2]) is None
+    (record,) = [record for record in caplog.records if ids[1] in record.message]
+    assert "is left out (IsADirectoryError" in record.message
 
 
 def test_a_missing_end_of_the_results_is_no_endless_answer(own, own_lab, item, send, ended):

@@ -41,7 +41,12 @@ def settings(tmp_path_factory):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "thumblab_pipelines.lab_webserver", "-w", "workspace.yaml"]
     command += ["-h", "127.0.0.1", "-p", str(port)]
-    env = os.environ | {"DAGSTER_HOME": str(tmp_path), "THUMBLAB_PUBLIC_HOSTS": "lab.example.com"}
+    env = os.environ | {
+        "DAGSTER_HOME": str(tmp_path),
+        "THUMBLAB_DATA_DIR": str(tmp_path),
+        "THUMBLAB_MLFLOW_TRACKING_URI": "",
+        "THUMBLAB_PUBLIC_HOSTS": "lab.example.com",
+    }
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "log").open("wb") as log:
         dagster = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)

@@ -8,6 +8,8 @@ from browser import CHROMIUM, Browser, wait_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from thumblab_core.running import Running, announced
+
 START = (
     'mutation { launchRun(executionParams: {mode: "default", runConfigData: "{}", selector: {jobName: "rebuild_index", '
     'repositoryName: "__repository__", repositoryLocationName: "thumblab"}}) { __typename } }'
@@ -114,3 +116,13 @@ def test_the_pages_of_dagster_work_in_a_browser(dagster, tmp_path):
         refused = [answer["response"]["url"] for answer in answers if answer["response"]["status"] >= 400]
         assert refused == []
         assert any("/graphql" in answer["response"]["url"] for answer in answers)
+
+
+def test_a_link_to_mlflow_leads_to_its_current_address_and_nowhere_else(dagster, settings):
+    for port in (5_001, 5_002):
+        now = Running(settings.dagster_url, f"http://127.0.0.1:{port}", "http://127.0.0.1:1")
+        with announced(settings.data_dir, now):  # As `thumblab up` does at each start.
+            for path in ("/mlflow", "/mlflow?url=https://evil.example", "/mlflow?next=//evil.example"):
+                answer = dagster.get(path, headers={"X-Forwarded-Host": "evil.example"})
+                assert (answer.status_code, answer.headers["location"]) == (307, f"http://127.0.0.1:{port}/")
+    assert dagster.get("/mlflow", headers={"Host": "evil.example"}).status_code == 421

@@ -10,6 +10,7 @@ from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING, TRAINER
 from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+from thumblab_pipelines.mlflow_links import mlflow_link
 from thumblab_pipelines.models.build import build_model, check_model
 from thumblab_pipelines.models.tracked_run import headline_name, headlines
 from thumblab_pipelines.models.tracking import log_model
@@ -49,7 +50,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "reused": built.reused,
             "forgotten": built.forgotten,
             "epochs": len(built.history),
-            "mlflow_run": dg.MetadataValue.url(tracked.url),
+            "mlflow_run": mlflow_link(tracked.url),
             "mlflow_run_id": tracked.run_id,
             "mlflow_version": tracked.version,
             **{headline_name(f): round(f.value, 4) for f in headlines(built.evaluations)},

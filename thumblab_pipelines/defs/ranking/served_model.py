@@ -7,6 +7,7 @@ from thumblab_pipelines.defs.checks import advisory, blocking, explained, result
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.kept import about, release_metadata
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+from thumblab_pipelines.mlflow_links import mlflow_link
 from thumblab_pipelines.models.champion import serve_chosen, serve_newest
 from thumblab_pipelines.models.promotion import check_served_model
 
@@ -59,7 +60,7 @@ def served_model(
             "decision": decision.reason,
             "promoted": decision.promoted,
             "histories": {"learnt": len(adapters.fitted), "failed": adapters.failed},
-            **({"mlflow_run": dg.MetadataValue.url(tracker.url(version.run_id))} if version else {}),
+            **({"mlflow_run": mlflow_link(tracker.url(version.run_id))} if version else {}),
             **({"mlflow_version": version.number} if version else {}),
             **{f"auc_difference_{question}": one.difference for question, one in differences.items()},
             **{f"auc_difference_{question}_low": one.low for question, one in differences.items()},
