@@ -158,8 +158,10 @@ def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
         error, abstained, accuracy = (values.get((split, m)) for m in ("ece", "abstained", "accuracy_decided"))
         if error is not None and abstained is not None:
             decided = "" if accuracy is None else f", right on {accuracy:.0%} of the others"
+            by_chance = values.get((split, "ece_if_calibrated"))
+            expected = "" if by_chance is None else f", {by_chance:.3f} by chance alone"
             lines.append(
-                f"Win probabilities, {name}: off by {error:.3f} on average (ECE); "
+                f"Win probabilities, {name}: off by {error:.3f} on average (ECE{expected}); "
                 f"too close to call {abstained:.0%}{decided}"
             )
     return lines

@@ -16,7 +16,12 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_core.ranking import skill
 from thumblab_pipelines.dataset.splits import TEST
-from thumblab_pipelines.statistics.calibration import expected_calibration_error, mean_log_loss, too_close
+from thumblab_pipelines.statistics.calibration import (
+    error_if_calibrated,
+    expected_calibration_error,
+    mean_log_loss,
+    too_close,
+)
 from thumblab_pipelines.statistics.intervals import (
     DIFFERENCE,
     SHARE,
@@ -197,8 +202,8 @@ class HeldOutPairs:
         """
         gaps = (scores[self._winner] - scores[self._loser]).astype(np.float64)
         close = too_close(gaps, slope)
-        yield from calibration_figures(Place(self.split, "all", MODEL, ""), gaps, slope, self._channels[0])
         every_pair = self._sides(np.ones(len(gaps), bool))
+        yield from calibration_figures(Place(self.split, "all", MODEL, ""), gaps, slope, every_pair)
         yield mean_figure(Place(self.split, "all", MODEL, "abstained"), close.astype(np.float64), every_pair)
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
@@ -275,16 +280,23 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
     return place.figure(float(by_channel.means.mean()), ends, int(chosen.sum()), len(by_channel.means))
 
 
-def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Rows) -> Iterator[Evaluation]:
-    """Yield the expected calibration error and the mean logarithmic loss of win probabilities.
+def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides) -> Iterator[Evaluation]:
+    """Yield the expected calibration error of win probabilities, its value by chance, and the mean logarithmic loss.
 
     `gaps` [m] has the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
-    winning. `channels` [m] has the channel number of each pair. The metric of `place` is ignored.
+    winning. The value by chance is that of `error_if_calibrated`. The metric of `place` is ignored.
     """
+    size = len(gaps), distinct(sides.channels)
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
     for metric, measure in measures.items():
         value = measure(gaps, slope) if len(gaps) else None
-        yield replace(place, metric=metric).figure(value, (None, None), len(gaps), distinct(channels))
+        yield replace(place, metric=metric).figure(value, (None, None), *size)
+    by_chance = replace(place, metric="ece_if_calibrated")
+    if not len(gaps):
+        yield by_chance.figure(None, (None, None), 0, 0)
+        return
+    expected = error_if_calibrated(gaps, slope, sides.winners, sides.losers)
+    yield by_chance.figure(expected.mean, (expected.low, expected.high), *size)
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:

@@ -94,9 +94,12 @@ class OneTitlePairs:
         held_out = is_test & (residual != 0)
         place = Place(self.split, RESIDUAL, MODEL, "", ONE_TITLE)
         signed = (np.sign(residual) * gaps)[held_out]
-        yield from calibration_figures(place, signed, slope, sides.channels[held_out])
+        first = np.where(residual > 0, sides.winners, sides.losers)
+        second = np.where(residual > 0, sides.losers, sides.winners)
+        by_residual = Sides(*(side[held_out] for side in (first, second, sides.channels)))
+        yield from calibration_figures(place, signed, slope, by_residual)
         close = too_close(gaps[held_out], slope).astype(np.float64)
-        yield mean_figure(replace(place, metric="abstained"), close, Sides(*(side[held_out] for side in sides)))
+        yield mean_figure(replace(place, metric="abstained"), close, by_residual)
         changes = pictures.gaps[:, 0] * pictures.gaps[:, 1] < 0
         place = Place(self.split, SWAP, MODEL, "changes_with_title", ONE_TITLE)
         yield mean_figure(place, changes.astype(np.float64), sides)

@@ -62,7 +62,7 @@ def evaluate_one_video(
                 # For unseen channels, the slope was fitted to pairs of the training part and the validation part. Such
                 # pairs would make the calibration look too good, so only test pairs are used.
                 held_out = chosen & (rows.part == TEST).to_numpy(bool)
-                yield from calibration_figures(place, right[held_out], slope, sides.channels[held_out])
+                yield from calibration_figures(place, right[held_out], slope, _only(sides, held_out))
                 close = too_close(right[held_out], slope).astype(np.float64)
                 yield mean_figure(replace(place, metric="abstained"), close, _only(sides, held_out))
 

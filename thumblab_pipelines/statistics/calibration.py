@@ -12,18 +12,21 @@ on other held-out pairs.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Flags, Float64s
+from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
 """The slope for a model that is not better than chance. All its win probabilities are then about 0.5."""
 
 _BINS = 10
+_DRAWS = 200
+"""Number of times that `error_if_calibrated` draws the winners of all pairs."""
+
 _RIDGE = 1e-6
 """A penalty on the slope. Without it, the slope would be infinite if all gaps are positive."""
 
@@ -88,13 +91,11 @@ def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> l
     values = np.asarray(gaps, np.float64)
     if not len(values):
         return []
-    probability = _sigmoid(slope * np.concatenate([values, -values]))
+    probability, bin_of_pair = _binned(slope * values, bins)
     won = np.repeat([1.0, 0.0], len(values))
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
-    bin_of_pair = np.searchsorted(edges, probability, side="right")
     return [
         Point(predicted=float(probability[inside].mean()), won=float(won[inside].mean()), pairs=int(inside.sum()))
-        for inside in (bin_of_pair == number for number in range(len(edges) + 1))
+        for inside in (bin_of_pair == number for number in range(int(bin_of_pair.max()) + 1))
         if inside.any()
     ]
 
@@ -115,6 +116,47 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
     return sum(abs(p["predicted"] - p["won"]) * p["pairs"] for p in points) / pairs if pairs else float("nan")
 
 
+class CalibratedError(NamedTuple):
+    """The ECE that right win probabilities would show on some pairs: its mean, and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def error_if_calibrated(
+    gaps: npt.ArrayLike, slope: float, winners: Rows, losers: Rows, bins: int = _BINS
+) -> CalibratedError:
+    """Return the expected calibration error that the model would show if all its win probabilities were right.
+
+    It is above 0, because the share of wins in a bin differs by chance from the probability of a win. So an ECE below
+    the upper end does not show that the probabilities are wrong.
+
+    `gaps` [m] are the gaps of the pairs. There must be at least one. `winners` and `losers` [m] number the two videos
+    of each pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
+    distribution, and the first video of a pair wins if slope * gap + its number - the number of the other is above 0.
+    The difference of two such numbers has the logistic distribution. So the first video wins with the probability
+    sigmoid(slope * gap), which the model claims [1]_. Pairs that share a video are not independent, as in real data. If
+    a pair has the same number twice, its two sides get separate random numbers.
+
+    .. [1] R. Luce, "Individual Choice Behavior", Wiley, 1959.
+    """
+    logits = slope * np.asarray(gaps, np.float64)
+    probability, bin_of_pair = _binned(logits, bins)
+    videos, number = np.unique(np.concatenate([winners, losers]), return_inverse=True)
+    first, second = np.split(number, 2)
+    alone = np.flatnonzero(first == second)
+    second[alone] = len(videos) + np.arange(len(alone))
+    random = np.random.default_rng(0)
+    errors = np.zeros(_DRAWS)
+    for draw in range(_DRAWS):
+        noise = random.gumbel(size=len(videos) + len(alone))
+        won = logits + noise[first] - noise[second] > 0
+        apart = np.bincount(bin_of_pair, probability - np.concatenate([won, ~won]))
+        errors[draw] = np.abs(apart).sum() / len(probability)
+    return CalibratedError(float(errors.mean()), *(float(end) for end in np.quantile(errors, (0.025, 0.975))))
+
+
 def mean_log_loss(gaps: npt.ArrayLike, slope: float) -> float:
     """Return the mean of -log(win probability of the winner) over the gaps [m], or NaN if there are no gaps.
 
@@ -133,6 +175,13 @@ def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:
     """Return the share of pairs that are too close to call, 0 to 1. Return NaN if there are no gaps."""
     close = too_close(gaps, slope)
     return float(close.mean()) if len(close) else float("nan")
+
+
+def _binned(logits: Float64s, bins: int) -> tuple[Float64s, Rows]:
+    """Return the win probability of each pair in both orders [2 m], and the number of its bin [2 m]."""
+    probability = _sigmoid(np.concatenate([logits, -logits]))
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
+    return probability, np.searchsorted(edges, probability, side="right")
 
 
 def _sigmoid(logits: Float64s) -> Float64s:

@@ -89,7 +89,7 @@ def test_the_model_and_the_best_reference_are_evaluated_in_detail(figures: ByKey
         }
         metrics = {e.metric for e in figures.values() if (e.split, e.slice, e.scorer) == (split, "all", "model")}
         lead = f"lead_over_{reference}"
-        claims = {"ece", "log_loss", "abstained", "accuracy_decided"}
+        claims = {"ece", "ece_if_calibrated", "log_loss", "abstained", "accuracy_decided"}
         assert metrics == {"auc", "auc_over_channels", lead, "spearman", "ctr_correlation"} | claims
         model_auc, reference_auc = (figures[split, "2x", scorer, "auc"].value for scorer in ("model", reference))
         assert model_auc is not None

@@ -54,7 +54,7 @@ def test_a_trained_model_orders_planted_pairs_in_every_state_of_knowledge(
         assert e.value is not None and e.low is not None
         assert e.value > 0.75 and e.low > 0.6, (split, scorer, e)
         assert e.channels == 9
-    for metric in ("auc_over_channels", "ece", "log_loss", "abstained"):
+    for metric in ("auc_over_channels", "ece", "ece_if_calibrated", "log_loss", "abstained"):
         assert {split for split, scorer in figures_of(trained[1], metric) if scorer == "model"} == {
             FUTURE, NEW_CHANNELS, ADAPTED,
         }, metric  # fmt: skip

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from thumblab_core.arrays import Float64s
+from thumblab_core.arrays import Float64s, Rows
 from thumblab_pipelines.statistics.calibration import (
     LEAST_SLOPE,
     calibration_curve,
+    error_if_calibrated,
     expected_calibration_error,
     fit_slope,
     too_close,
@@ -92,3 +93,39 @@ def test_without_gaps_the_curve_is_empty_and_the_figures_are_nan() -> None:
 def test_a_pair_is_too_close_to_call_below_the_threshold_of_the_service() -> None:
     edge = np.log(0.595 / 0.405)  # A win probability of 59.5 % is rounded to 60 %, the threshold.
     np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])
+
+
+def drawn_by_utility(seed: int, videos: int = 120, pairs: int = 1_500) -> tuple[Float64s, Rows, Rows]:
+    """Draw pairs of videos whose win probabilities are known, and return the gaps, the winners and the losers.
+
+    The log odds of a win are the difference of two scores. The winner is the video with the higher utility: its score
+    plus a random number from the Gumbel distribution.
+    """
+    random = np.random.default_rng(seed)
+    score = random.standard_normal(videos)
+    utility = score + random.gumbel(size=videos)
+    first, second = np.triu_indices(videos, 1)
+    chosen = random.choice(len(first), pairs, replace=False)
+    first, second = first[chosen], second[chosen]
+    winners = np.where(utility[first] > utility[second], first, second)
+    losers = first + second - winners
+    return score[winners] - score[losers], winners, losers
+
+
+def test_right_probabilities_have_the_error_that_chance_explains_and_wrong_ones_have_more() -> None:
+    samples = [drawn_by_utility(seed) for seed in range(40)]
+    errors = np.array([expected_calibration_error(gaps, 1.0) for gaps, _, _ in samples])
+    expected = [error_if_calibrated(gaps, 1.0, winners, losers) for gaps, winners, losers in samples]
+    means = np.array([by_chance.mean for by_chance in expected])
+    assert errors.mean() == pytest.approx(means.mean(), rel=0.15)
+    covered = np.mean([e.low <= error <= e.high for error, e in zip(errors, expected, strict=True)])
+    assert covered >= 0.85
+    gaps, winners, losers = samples[0]
+    assert expected_calibration_error(gaps, 3.0) > error_if_calibrated(gaps, 3.0, winners, losers).high
+
+
+def test_pairs_that_share_videos_have_a_larger_error_by_chance_than_independent_pairs() -> None:
+    gaps, winners, losers = drawn_by_utility(0)
+    alone = np.arange(len(gaps))
+    independent = error_if_calibrated(gaps, 1.0, alone, alone)
+    assert error_if_calibrated(gaps, 1.0, winners, losers).mean > 1.2 * independent.mean
