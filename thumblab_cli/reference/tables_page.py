@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import CheckConstraint, Column, Table
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import CheckConstraint, Column, Table, make_url
 
 from thumblab_cli.reference.markdown import GENERATED, code, table
 from thumblab_core.database.tables import metadata
@@ -17,6 +16,8 @@ the [glossary](../glossary.md) has the words. [Storage](../architecture.md#stora
 database.
 
 {GENERATED}"""
+
+_POSTGRESQL = make_url("postgresql+psycopg://").get_dialect()()
 
 MEANINGS = {
     "channels": "A row for each channel that the lab knows.",
@@ -53,7 +54,7 @@ def _section(found: Table) -> str:
 
 
 def _row(column: Column[object]) -> tuple[str, str, str, str]:
-    kind = column.type.compile(dialect=postgresql.dialect()).lower()
+    kind = column.type.compile(dialect=_POSTGRESQL).lower()
     return code(column.name), code(kind), "yes" if column.nullable else "", " ".join(_explanations(column))
 
 
