@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 # Dagster or a worker of pytest, would compile all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-all lint up bench secrets lock lock-images clean
+.PHONY: help setup demo test test-all lint docs up bench secrets lock lock-images clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -46,6 +46,9 @@ lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(READY)  ## the book: docs/ as a site in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean
 
 up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
 	@$(BIN)/thumblab up $(ARGS)

@@ -73,7 +73,7 @@ ORDER = {
         "workers",
         ".",
     ],
-    "thumblab_cli": ["commands", "doctor", "scoring", "demo", "servers", "printing", "."],
+    "thumblab_cli": ["reference", "commands", "doctor", "scoring", "demo", "servers", "printing", "."],
     "thumblab_client": ["mcp_server", ".", "models"],
 }
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from thumblab_core.keys.named_keys import Scope
@@ -58,7 +59,17 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
                 request.state.key_outcome = "too_many"
                 raise _too_many(grant.name, grant.requests_per_minute, wait)
 
+    _scopes[check] = scope
     return check
+
+
+_scopes: dict[Callable[..., Any], Scope] = {}
+"""The scope that each dependency made by `require` needs."""
+
+
+def needed_scope(dependant: Dependant) -> Scope | None:
+    """Return the scope that a key needs for the route of `dependant`, or None if the route needs no key."""
+    return next((_scopes[d.call] for d in dependant.dependencies if d.call in _scopes), None)
 
 
 require_key = require("score")

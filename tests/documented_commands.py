@@ -1,0 +1,176 @@
+"""Say of each command in the documents how a test runs it, or why no test can.
+
+`tests/book/test_commands_parse.py` fails for a command that is in none of the tables below.
+"""
+
+AS_IT_STANDS = {
+    "thumblab channel list",
+    "thumblab crawl plan",
+    "thumblab crawl status",
+    "thumblab doctor --json",
+    "thumblab experiment plan a.jpg b.jpg",
+    "thumblab import FOLDER --serve",
+    "thumblab index status",
+    "thumblab key add deploy --scope score --scope admin --requests-per-minute 60",
+    "thumblab key add laptop",
+    "thumblab key list",
+    "thumblab key revoke laptop",
+    "thumblab key rotate laptop",
+    "thumblab logs",
+    "thumblab logs scoring dagster -n 20",
+    "thumblab quota",
+    "thumblab score a.jpg b.jpg --title T --niche tech",
+    "thumblab score videos.csv --out results.csv",
+    'thumblab score pictures/ --title "I tested every phone of 2026" --niche tech --out results.csv',
+}
+"""Commands that a test runs with the words of the document, in a lab with the catalogue of the folder FOLDER."""
+
+_EXPERIMENT = "thumblab experiment add --channel {channel} --video {video} --started 2026-11-01 --ended 2026-11-09 "
+_TITLE = '--title "My next title" --niche tech'
+
+WITH_OTHER_WORDS: dict[str, list[str]] = {
+    "thumblab backup FOLDER": ["thumblab backup copy"],
+    "thumblab backup /media/disk/lab": ["thumblab backup copy"],
+    "thumblab backup /media/disk/lab --verify": ["thumblab backup copy --verify"],
+    "thumblab channel add EXPORT.zip --niche tech": ['thumblab channel add "{export}" --niche tech'],
+    'thumblab channel add "Content 2015-01-01_2026-11-01 My channel.zip" --niche tech': [
+        'thumblab channel add "{export}" --niche tech'
+    ],
+    "thumblab channel add UC...": ["thumblab channel add {channel}"],
+    "thumblab channel add --catalogue my-videos": ["thumblab channel add --catalogue FOLDER --niche tech {channel}"],
+    'thumblab channel give "My channel" laptop': ["thumblab key add carol && thumblab channel give {channel} carol"],
+    'thumblab channel give "My channel" --lab': ["thumblab channel give {channel} --lab"],
+    "thumblab channel remove UC...": ["thumblab channel remove {channel}"],
+    "thumblab doctor": ["thumblab doctor || test $? = 1"],  # A catalogue of another year is old, and doctor says so.
+    "thumblab doctor --quiet": ["thumblab doctor --quiet || test $? = 1"],
+    'thumblab experiment plan a.jpg b.jpg c.jpg --channel @me --title "I rebuilt my desk" --niche tech': [
+        'thumblab experiment plan a.jpg b.jpg c.jpg --channel {channel} --title "I rebuilt my desk" --niche tech'
+    ],
+    "thumblab experiment add --channel @me --video dQw4w9WgXcQ --started 2026-11-01 --ended 2026-11-09   "
+    "--outcome winner --picture a.jpg --picture b.jpg --share 46.1 --share 53.9": [
+        _EXPERIMENT + "--outcome winner --picture a.jpg --picture b.jpg --share 46.1 --share 53.9"
+    ],
+    'thumblab index search --video ID | --image FILE | --text "a red car"   [--niche N] [--since DAY] [--until DAY]': [
+        "thumblab index search --video {video} --niche tech",
+        "thumblab index search --image a.jpg --niche tech --since 2020-01-01 --until 2030-01-01",
+    ],
+    "thumblab index upsert NICHE VIDEO_ID...": ["thumblab index upsert tech {video}"],
+    "thumblab index delete NICHE VIDEO_ID...": ["thumblab index delete tech {video}"],
+    "thumblab index rebuild [NICHE...]": ["thumblab index rebuild tech"],
+    "thumblab index rollback NICHE [--to RELEASE]": ["thumblab index rollback tech"],
+    "thumblab index resume NICHE": ["thumblab index resume tech"],
+    "thumblab index verify | prune": ["thumblab index verify", "thumblab index prune"],
+    'thumblab score a.jpg b.jpg --title "My next title" --niche tech --channel "My channel"': [
+        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
+    ],
+    'thumblab score a.jpg b.jpg --title T --niche tech --channel "My channel"': [
+        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
+    ],
+    "thumblab score a.jpg b.jpg --title T --niche tech --channel UC...": [
+        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
+    ],
+    "thumblab score .thumblab/demo/candidates/candidate-a.jpg .thumblab/demo/candidates/candidate-b.jpg "
+    '--title "I tested every phone of 2026" --niche tech --demo': [f"thumblab score a.jpg b.jpg {_TITLE}"],
+    "thumblab train --help                     every field of `TrainConfig`": ["thumblab train --help"],
+    'curl -s http://127.0.0.1:8000/v1/score -H "X-API-Key: $(thumblab key --demo)"   '
+    '-F title="I tested every phone of 2026" -F category=tech   '
+    "-F thumbnails=@.thumblab/demo/candidates/candidate-a.jpg "
+    "-F thumbnails=@.thumblab/demo/candidates/candidate-b.jpg": [
+        'curl -sf {service}/v1/score -H "X-API-Key: $(thumblab key)" -F title="I tested every phone of 2026" '
+        "-F category=tech -F thumbnails=@a.jpg -F thumbnails=@b.jpg"
+    ],
+    'curl -s http://127.0.0.1:8000/v1/score -H "X-API-Key: $(thumblab key)"   '
+    '-F titles="I tested every phone of 2026" -F titles="Do not buy this phone" -F category=tech   '
+    "-F thumbnails=@a.jpg -F thumbnails=@b.jpg": [
+        'curl -sf {service}/v1/score -H "X-API-Key: $(thumblab key)" -F titles="I tested every phone of 2026" '
+        '-F titles="Do not buy this phone" -F category=tech -F thumbnails=@a.jpg -F thumbnails=@b.jpg'
+    ],
+    "KEY=$(thumblab key)": ["test -n $(thumblab key)"],
+    'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/internal/index-stats': [
+        'curl -sf -H "X-API-Key: $(thumblab key)" {service}/internal/index-stats'
+    ],
+}
+"""Commands that a test runs with other words: of a placeholder, of a channel, or of a port of the test."""
+
+_DEMO = "the demo and its servers have tests of their own: tests/cli/test_demo_lab.py, tests/e2e/test_lab.py"
+_UP = "tests/e2e/test_up.py runs it; the test of the other commands runs it too, on free ports"
+_INSTALL = "it installs packages from a registry"
+_SUITE = "it is what runs the tests"
+_YOUTUBE = "it asks YouTube, which needs a key and the network"
+_NETWORK = "it reads a file from another server"
+_LONG = "it trains or measures for many minutes"
+_ROOT = "it needs docker, systemd or root"
+_ENDLESS = "it runs until it is stopped"
+_DAGSTER = "tests/e2e/test_runs_over_http.py sends it"
+_EVALUATE = "tests/e2e/test_commands.py and tests/cli/test_evaluate_command.py run it"
+
+NOT_RUN: dict[str, str] = {
+    "make demo": _DEMO,
+    "make up": _UP,
+    "make up ARGS=--demo": _DEMO,
+    "make setup": _INSTALL,
+    "make test": _SUITE,
+    "make test-all": _SUITE,
+    "make lint": _SUITE,
+    "make bench": _LONG,
+    "make secrets": "it writes into the checkout",
+    "source .venv/bin/activate": "it changes the shell that it is typed in",
+    "cp .env.example .env": "it changes the checkout",
+    "cat secrets/api-key": "`make secrets` makes the file",
+    "thumblab up": _UP,
+    "thumblab mcp": _ENDLESS,
+    "thumblab logs --follow": _ENDLESS,
+    "python -m demo.emulator": _ENDLESS,
+    "python -m demo.emulator --catalogue DIR": _ENDLESS,
+    "python -m demo.emulator --vast": _ENDLESS,
+    "THUMBLAB_YOUTUBE_ENDPOINT=http://127.0.0.1:8090/": "it is a setting",
+    "thumblab models pull": _NETWORK,
+    "thumblab refresh": "`thumblab import --serve` does the same for the imported catalogue",
+    "thumblab restore /media/disk/lab": "tests/pipelines/backup restores copies",
+    "thumblab crawl add @a @b --niche tech": _YOUTUBE,
+    "thumblab channel add @handle --niche tech": _YOUTUBE,
+    "thumblab channel add UC... --refresh": _YOUTUBE,
+    'thumblab channel give "My channel" laptop --title "Carol bakes"': "tests/pipelines/channels gives channels",
+    'thumblab import-studio "Content 2015-01-01_2026-11-01 My channel.zip"': "tests/pipelines/owner_ctr imports exports",
+    "thumblab evaluate --catalogue FOLDER --encoder builtin": _EVALUATE,
+    "thumblab evaluate --catalogue DIR                                          train on it and evaluate": _EVALUATE,
+    "thumblab evaluate --catalogue DIR --model champion --adapt 0.8             evaluate an existing model": _EVALUATE,
+    "thumblab evaluate [--model RELEASE]                                        show the evaluation of a release": _EVALUATE,
+    "thumblab evaluate --catalogue DIR --encoder onnx:mobilenet_v1_embedding.onnx": "the ONNX file is not shipped",
+    'echo \'{"resize": "squash", "interpolation": "bilinear", "mean": null, "std": null, "near_duplicate": 0.97}\' '
+    "> mobilenet_v1_embedding.json": "it writes the file beside an ONNX file that is not shipped",
+    "thumblab fine-tune --blocks 4": _LONG,
+    "thumblab train --logs runs                and in another shell: tensorboard --logdir runs": _LONG,
+    "accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train": "it needs two GPUs",
+    "python -m benchmarks.sub_scores CATALOGUE [--faces MODEL]": _LONG,
+    "python -m benchmarks.recipe CATALOGUE --encoder onnx:mobilenet_v1_embedding.onnx --sub-scores": _LONG,
+    "python -m benchmarks.title_panel DIR": _LONG,
+    "pip install ./thumblab_client": _INSTALL,
+    "pipx run openapi-python-client generate --url http://127.0.0.1:8000/openapi.json": _INSTALL,
+    "docker compose up --build --wait": _ROOT,
+    "sudo useradd --system --home-dir /var/lib/thumbnail-lab thumblab": _ROOT,
+    "sudo git clone . /srv/thumblab && sudo make -C /srv/thumblab setup": _ROOT,
+    "sudo cp /srv/thumblab/deploy/thumblab.service /etc/systemd/system/": _ROOT,
+    "sudo systemctl enable --now thumblab": _ROOT,
+}
+"""Commands that no test of the documents runs, and why. Their options and files are checked all the same."""
+
+NOT_RUN_STARTS: dict[str, str] = {
+    "curl -s http://127.0.0.1:8000/v1/batches": _NETWORK,
+    "curl -s http://127.0.0.1:8000/v1/experiments": "tests/serving/http/test_experiments.py sends it",
+    'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/channels': "tests/serving and tests/e2e send exports",
+    "curl -X POST -H": _DAGSTER,
+}
+"""The beginnings of long commands that no test of the documents runs, and why."""
+
+
+def reason_not_run(command: str) -> str | None:
+    """Return why no test of the documents runs `command`, or None if one does or if it is in no table."""
+    return NOT_RUN.get(command) or next(
+        (reason for start, reason in NOT_RUN_STARTS.items() if command.startswith(start)), None
+    )
+
+
+def to_run(command: str) -> list[str]:
+    """Return the commands that a test runs in place of `command`. It has placeholders for the test to fill."""
+    return [command] if command in AS_IT_STANDS else WITH_OTHER_WORDS.get(command, [])

@@ -1,0 +1,15 @@
+"""Name the generated files, and the function that returns the text of each."""
+
+from thumblab_cli.reference import api_page, asset_graph, assets_page, cli_page, tables_page
+from thumblab_core.settings import CHECKOUT
+
+_FOLDER = CHECKOUT / "docs" / "reference"
+
+PAGES = {
+    _FOLDER / "cli.md": cli_page.page,
+    _FOLDER / "api.md": api_page.page,
+    _FOLDER / "assets.md": assets_page.page,
+    _FOLDER / "tables.md": tables_page.page,
+    CHECKOUT / "docs" / "images" / "assets.svg": asset_graph.svg,
+}
+"""The function that returns the text of each generated file, by the path of the file."""
