@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from browser import KEY, drag
-from test_page_keyboard import focused, scheme, violations
+from test_page_keyboard import LOOKS, focused, scheme, violations
 
 from thumblab_core.channel_imports.report import (
     ExportTable,
@@ -272,8 +272,7 @@ def test_an_import_is_followed_again_after_a_new_key_is_given(browser, follow, b
     assert browser.evaluate("document.getElementById('channel-key-field').hidden")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, service, follow, export, width, dark):
     scheme(browser, dark)
     browser.size(width)
