@@ -10,8 +10,12 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
+from thumblab_serving.routes.page import VERSION
+
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"
+SCRIPTS = f"/page/{VERSION}"
+"""Where the page loads its scripts from."""
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-port=0"

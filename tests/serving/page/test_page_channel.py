@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from browser import KEY, drag
+from browser import KEY, SCRIPTS, drag
 from test_page_keyboard import LOOKS, focused, scheme, violations
 
 from thumblab_core.channel_imports.report import (
@@ -235,7 +235,7 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     assert browser.texts("#column-title option")[0] == "As recognised: Words"
     for name, value in (("impressions", "Seen"), ("rate", "7")):
         browser.evaluate(f"document.getElementById('column-{name}').value = {json.dumps(value)}")
-    chosen = browser.evaluate("import('/page/channel_columns.js').then((module) => module.chosenColumns())")
+    chosen = browser.evaluate(f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())")
     assert chosen == {"impressions": "Seen", "rate": "7"}, "a name that two columns have is replaced by the number"
 
 
@@ -246,7 +246,7 @@ def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_gi
     browser.evaluate("document.getElementById('column-views').value = 'Seen'")
     browser.choose(export, field="#exports")
     browser.wait("document.querySelectorAll('#exports-chosen li').length === 1")
-    chosen = "import('/page/channel_columns.js').then((module) => module.chosenColumns())"
+    chosen = f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())"
     assert browser.evaluate(chosen) == {"views": "Seen"}
 
 
