@@ -10,11 +10,19 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
+from thumblab_serving.routes.page import VERSION
+
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"
+SCRIPTS = f"/page/{VERSION}"
+"""Where the page loads its scripts from."""
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-port=0"
+    "--disable-component-update --disable-sync --remote-debugging-port=0 "
+    # One process draws all pages, and draws without a GPU process. A new process for each page would take as much
+    # processor time as the page.
+    "--in-process-gpu --renderer-process-limit=1 --disable-site-isolation-trials "
+    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess,IsolateOrigins,site-per-process"
 )
 
 
@@ -125,7 +133,7 @@ def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def drag(browser, x, y, data):

@@ -1,12 +1,13 @@
 """The page at `/`. It is static files, uses no JavaScript framework and loads nothing from other hosts."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import fastapi
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
+from starlette.responses import HTMLResponse, Response
 
 router = APIRouter(include_in_schema=False)
 
@@ -15,25 +16,37 @@ _FOLDER = Path(__file__).resolve().parents[1] / "page"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 """The media type of each kind of file that the page loads. The browser runs a script only with the right type."""
 
-_FILES = {path.name: path for path in _FOLDER.iterdir() if path.suffix in _MEDIA_TYPES}
+_FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
 """The files that the page may load, by name. A request for any other name is a 404, so a name is never a path."""
 
-_REVALIDATE = {"Cache-Control": "no-cache"}
-"""Headers that make the browser ask the service, before each use of a cached file, whether the file has changed.
+VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
+"""A digest of all these files. It is a part of their URLs, so a changed file has another URL."""
 
-Without them, an old script from the browser's cache could run with a newer version of the service.
-"""
+_INDEX = (_FOLDER / "index.html").read_bytes().replace(b'"page/', f'"page/{VERSION}/'.encode())
+
+_REVALIDATE = {"Cache-Control": "no-cache"}
+"""Headers that make the browser ask the service again before each use of a cached answer."""
+
+_KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
+"""Headers that let the browser use a file for a year without a request."""
 
 
 @router.get("/")
-async def index() -> FileResponse:
-    return FileResponse(_FOLDER / "index.html", headers=_REVALIDATE)
+async def index() -> HTMLResponse:
+    return HTMLResponse(_INDEX, headers=_REVALIDATE)
 
 
-@router.get("/page/{name}")
-async def file(name: Annotated[str, fastapi.Path(max_length=100)]) -> FileResponse:
-    """Return a style sheet or a script of the page."""
-    path = _FILES.get(name)
-    if path is None:
+@router.get("/page/{version}/{name}")
+async def file(
+    version: Annotated[str, fastapi.Path(max_length=100)], name: Annotated[str, fastapi.Path(max_length=100)]
+) -> Response:
+    """Return a style sheet or a script of the page.
+
+    While the service is updated, a browser may ask for a file of another version. It gets the file of this version, but
+    does not keep it, because the same URL has other content elsewhere.
+    """
+    content = _FILES.get(name)
+    if content is None:
         raise HTTPException(404)
-    return FileResponse(path, headers=_REVALIDATE, media_type=_MEDIA_TYPES[path.suffix])
+    headers = _KEEP if version == VERSION else _REVALIDATE
+    return Response(content, headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])

@@ -160,7 +160,7 @@ def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, mo
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page/page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+    "sent", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page/0/page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
 )
 def test_a_connection_without_a_complete_request_is_closed(hasty, sent):
     with sending(hasty, sent) as connection, contextlib.suppress(ConnectionResetError):

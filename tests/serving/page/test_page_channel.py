@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from browser import KEY, drag
-from test_page_keyboard import focused, scheme, violations
+from browser import KEY, SCRIPTS, drag
+from test_page_keyboard import LOOKS, focused, scheme, violations
 
 from thumblab_core.channel_imports.report import (
     ExportTable,
@@ -235,7 +235,7 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     assert browser.texts("#column-title option")[0] == "As recognised: Words"
     for name, value in (("impressions", "Seen"), ("rate", "7")):
         browser.evaluate(f"document.getElementById('column-{name}').value = {json.dumps(value)}")
-    chosen = browser.evaluate("import('/page/channel_columns.js').then((module) => module.chosenColumns())")
+    chosen = browser.evaluate(f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())")
     assert chosen == {"impressions": "Seen", "rate": "7"}, "a name that two columns have is replaced by the number"
 
 
@@ -246,7 +246,7 @@ def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_gi
     browser.evaluate("document.getElementById('column-views').value = 'Seen'")
     browser.choose(export, field="#exports")
     browser.wait("document.querySelectorAll('#exports-chosen li').length === 1")
-    chosen = "import('/page/channel_columns.js').then((module) => module.chosenColumns())"
+    chosen = f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())"
     assert browser.evaluate(chosen) == {"views": "Seen"}
 
 
@@ -272,8 +272,7 @@ def test_an_import_is_followed_again_after_a_new_key_is_given(browser, follow, b
     assert browser.evaluate("document.getElementById('channel-key-field').hidden")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, service, follow, export, width, dark):
     scheme(browser, dark)
     browser.size(width)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import KEY, fill, paste
+from browser import KEY, SCRIPTS, fill, paste
 from PIL import Image
 
 CHANGE = """(() => {{ const field = document.getElementById('{field}'); field.value = {value};
@@ -167,5 +167,5 @@ def test_a_transparent_picture_and_a_tiny_one_are_answered_one_by_one(browser, s
 def test_words_that_stand_in_title_and_picture_are_named(browser, service, title, read, said):
     browser.open(service.url)
     evidence = json.dumps({"texts": [{"text": text} for text in read]})
-    words = f"import('/page/words.js').then(m => m.repeated({json.dumps(title)}, {evidence}))"
+    words = f"import('{SCRIPTS}/words.js').then(m => m.repeated({json.dumps(title)}, {evidence}))"
     assert browser.evaluate(words) == said

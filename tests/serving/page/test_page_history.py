@@ -4,10 +4,11 @@ import json
 from hashlib import sha256
 
 import pytest
-from browser import KEY, fill
+from browser import KEY, SCRIPTS, fill
 from sqlalchemy import create_engine, text
 
 CHANNEL = "UC" + "c" * 22
+COMPARISONS = f"import('{SCRIPTS}/comparisons.js')"
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,9 @@ def test_a_live_answer_replaces_the_comparison_before(browser, stocked, files):
 
 def test_the_oldest_comparisons_are_deleted_beyond_the_limit(browser, stocked, files):
     compare(browser, stocked, *files[:2], title="The newest")
-    deleted = browser.evaluate("""(async () => {
-        const { keep, stored, MOST_COMPARISONS } = await import('/page/comparisons.js');
+    deleted = browser.evaluate(
+        COMPARISONS
+        + """.then(async ({ keep, stored, MOST_COMPARISONS }) => {
         const [newest] = await stored();
         const { id, ...old } = newest;
         // `keep` would read all comparisons after each of them. So all but the last are stored at once.
@@ -114,15 +116,18 @@ def test_the_oldest_comparisons_are_deleted_beyond_the_limit(browser, stocked, f
         const last = await keep({ ...old, at: '2021-01-01T00:00:00Z' });
         const oldest = (await stored()).at(-1).at;
         return [before, last.deleted, (await stored()).length, oldest, MOST_COMPARISONS];
-    })()""")
+    })"""
+    )
     assert deleted == [200, 1, 200, "2020-01-01T00:00:002Z", 200]
-    large = browser.evaluate("""(async () => {
-        const { keep, stored, MOST_BYTES } = await import('/page/comparisons.js');
+    large = browser.evaluate(
+        COMPARISONS
+        + """.then(async ({ keep, stored, MOST_BYTES }) => {
         const [{ id, ...newest }] = await stored();
         const pictures = [{ name: 'large', file: new Blob([new Uint8Array(MOST_BYTES)]) }];
         await keep({ ...newest, at: '2999-01-01T00:00:00Z', pictures });
         return (await stored()).map((one) => one.at.slice(0, 4));
-    })()""")
+    })"""
+    )
     assert large == ["2999"]
 
 
@@ -180,7 +185,7 @@ def test_an_outcome_becomes_an_experiment_with_the_tested_pictures(browser, stoc
     ],
 )
 def test_a_video_is_found_in_each_kind_of_link(browser, given, expected):
-    found = browser.evaluate(f"import('/page/outcome.js').then(m => m.videoId({json.dumps(given)}))")
+    found = browser.evaluate(f"import('{SCRIPTS}/outcome.js').then(m => m.videoId({json.dumps(given)}))")
     assert found == expected
 
 

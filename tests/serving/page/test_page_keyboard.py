@@ -8,6 +8,13 @@ from browser import KEY, fill
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LOOKS = [
+    pytest.param(390, False, id="390-light"),
+    pytest.param(1280, True, id="1280-dark"),
+    pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
+    pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
+]
+"""The widths and colour schemes in which axe examines the page. The first two have each of them once."""
 
 
 def violations(browser):
@@ -39,15 +46,7 @@ def scheme(browser, dark):
     browser.call("Emulation.setEmulatedMedia", features=features)
 
 
-@pytest.mark.parametrize(
-    ("width", "dark"),
-    [
-        pytest.param(390, False, id="390-light"),
-        pytest.param(1280, True, id="1280-dark"),
-        pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
-        pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
-    ],
-)
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_nothing(settled, service, files, width, dark):
     settled.open(service.url)
     settled.evaluate("localStorage.clear()")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import KEY, drag, fill
+from browser import KEY, SCRIPTS, drag, fill
 from test_page_titles import TITLES, compare, write
 
 from thumblab_core.keys.named_keys import OWN_KEY
@@ -145,5 +145,5 @@ def test_the_picture_that_won_counts_as_tested_and_the_form_shows_the_pictures(b
 )
 def test_a_sentence_is_shown_without_its_command(browser, service, sentence, expected):
     browser.open(service.url)
-    module = f"import('/page/for_operators.js').then((module) => module.withoutCommands({json.dumps(sentence)}))"
+    module = f"import('{SCRIPTS}/for_operators.js').then((module) => module.withoutCommands({json.dumps(sentence)}))"
     assert browser.evaluate(module) == expected

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from browser import KEY, fill, wait_for
+from browser import KEY, SCRIPTS, fill, wait_for
 from PIL import Image
 
 TITLES = ["I tested every phone under $200", "Do <b>not</b> buy this phone", "The best phone"]
@@ -179,7 +179,10 @@ def test_history_and_exports_have_the_titles_and_the_grid(browser, service, file
 
 def test_a_comparison_of_an_older_page_is_shown_again(browser, service, files):
     fill(browser, service, *files[:2], title="Kept long ago")
-    browser.wait("""import('/page/comparisons.js').then(async ({ stored, keep }) => {
+    modules = f"import('{SCRIPTS}/comparisons.js')"
+    browser.wait(
+        modules
+        + """.then(async ({ stored, keep }) => {
         const [{ id, ...newest }] = await stored();
         if (newest.question.title !== 'Kept long ago') return false;
         const { titles, ...question } = newest.question;
@@ -187,7 +190,8 @@ def test_a_comparison_of_an_older_page_is_shown_again(browser, service, files):
         const { packages, ...answer } = newest.answer;
         for (const thumbnail of answer.thumbnails) delete thumbnail.why;
         await keep({ ...newest, question, pictures, answer, at: '2999-01-01T00:00:00Z' });
-        return true; })""")
+        return true; })"""
+    )
     browser.open(f"{service.url}/#history")
     browser.wait("document.querySelectorAll('.past').length > 1")
     browser.click(".past button")
