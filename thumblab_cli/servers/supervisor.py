@@ -19,8 +19,11 @@ from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
-_LONG_LIFE = 600.0
-"""If a server has run for this number of seconds, its earlier ends no longer delay its next start."""
+_LONG_LIFE = 120.0
+"""If a server has run for this number of seconds, its earlier ends no longer delay its next start.
+
+The pauses keep a server that cannot run from taking all of the processor. One that has run this long can.
+"""
 _END_SECONDS = 5.0
 """The number of seconds that all servers together have to end. A server that still runs then is killed.
 
