@@ -24,6 +24,7 @@ from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
 from thumblab_pipelines.pools import POOLS
 from thumblab_pipelines.run_locks import RunLocks
+from thumblab_pipelines.schedule_storage import LabScheduleStorage
 
 _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 
@@ -61,6 +62,7 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
         _make_tables(url)
         super().__init__(url, should_autocreate_tables=False, inst_data=inst_data)
         self._run_storage = LabRunStorage(url, locks)
+        self._schedule_storage = LabScheduleStorage(url, should_autocreate_tables=False)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = _engine(url)
 

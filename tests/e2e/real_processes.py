@@ -209,7 +209,7 @@ def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
     threading.Thread(target=_read, args=(process, lines), daemon=True).start()
     started: list[psutil.Process] = []
     try:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 420  # Other tests may take most of the processor.
         while not any(line.startswith("Ctrl-C") for line in up.output):
             line = lines.get(timeout=max(0.1, deadline - time.monotonic()))
             assert line is not None, f"thumblab up ended with {process.wait()}: {''.join(up.output)}"

@@ -180,6 +180,7 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
     """Watch the servers and the database for ever, and start again what has ended."""
     from thumblab_cli.servers import log_keeper
+    from thumblab_cli.servers.clock_watch import ClockWatch
     from thumblab_cli.servers.database_watch import DatabaseWatch
     from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES, log_path
 
@@ -191,8 +192,12 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings")
         with suppress(OSError):  # The output may be a file on a full disk, and the servers must go on.
             console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
 
-    database = DatabaseWatch(chosen)
+    database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
+        if back := clock.seconds_set_back():
+            # The daemon remembers when it last looked at each schedule, and would wait until the clock is there again.
+            print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
+            supervisor.kill("dagster-daemon")
         if second % _DATABASE_SECONDS == 0:
             database.mend(print_line)
         supervisor.mend(print_line)

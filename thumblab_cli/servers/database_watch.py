@@ -10,7 +10,7 @@ from thumblab_cli.servers.logs import MOST_BYTES
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
-_LONG_LIFE = 600.0
+_LONG_LIFE = 120.0
 
 
 class DatabaseWatch:
@@ -19,7 +19,7 @@ class DatabaseWatch:
     def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
         """`pauses` holds the seconds before the first and each later start. The last is used for all starts after it.
 
-        A database that has run for ten minutes counts as one that has not ended before.
+        A database that has run for two minutes counts as one that has not ended before.
         """
         self._settings = settings
         self._pauses = pauses

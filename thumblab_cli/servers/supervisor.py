@@ -19,8 +19,11 @@ from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
-_LONG_LIFE = 600.0
-"""If a server has run for this number of seconds, its earlier ends no longer delay its next start."""
+_LONG_LIFE = 120.0
+"""If a server has run for this number of seconds, its earlier ends no longer delay its next start.
+
+The pauses keep a server that cannot run from taking all of the processor. One that has run this long can.
+"""
 _END_SECONDS = 5.0
 """The number of seconds that all servers together have to end. A server that still runs then is killed.
 
@@ -147,6 +150,10 @@ class Supervisor:
         for name, child in self._children.items():
             if child.poll() is not None:
                 raise LabError(self._end_of(name))
+
+    def kill(self, name: str) -> None:
+        """End a server at once, with its workers. `mend` then starts it again."""
+        _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:
         """Restart each server that has ended, and call `report` with a sentence about its end.

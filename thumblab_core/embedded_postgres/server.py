@@ -3,6 +3,7 @@
 This module only delegates: `cluster.py` starts the server, and `watcher.py` stops it.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,11 @@ def folder_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LabError(
+                f"The embedded database cannot be used, because no room is left on the disk of {settings.data_dir}. "
+                "Make room: it then starts with all that it had."
+            ) from error
         raise LabError(
             f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "
             "Set THUMBLAB_DATA_DIR to a folder of your own."

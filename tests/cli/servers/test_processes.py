@@ -145,6 +145,19 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
     assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now, for time 1."]
 
 
+def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: Path) -> None:
+    reports: list[str] = []
+    with Supervisor(tmp_path, {}) as supervisor:
+        supervisor.start(server("steady", POLITE))
+        (before,) = children_with("time.sleep")
+        supervisor.kill("steady")
+        wait_until(lambda: supervisor.mend(reports.append) or reports)
+        (after,) = children_with("time.sleep")
+        assert after.pid != before.pid
+        assert gone([before], 5)
+    assert "steady ended with status -9" in reports[0]
+
+
 def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pauses(tmp_path: Path) -> None:
     reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0, 300)) as supervisor:

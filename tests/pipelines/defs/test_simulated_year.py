@@ -132,3 +132,12 @@ def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_
     ]
     runs = scheduler.simulate(at(start, 1), at(end, 12), pauses, seed=1)
     assert refreshes(runs) == once_each(start, end, OCTOBER, APRIL)
+
+
+def test_after_the_clock_was_ahead_and_is_set_back_every_niche_is_refreshed_each_day(scheduler: Scheduler) -> None:
+    day, ahead = date(2026, 11, 20), date(2026, 12, 20)
+    scheduler.simulate(at(day, 1), at(day, 12))
+    scheduler.look(at(ahead, 12), {})
+    # `thumblab up` starts the daemon again when the clock is set back, so this one has no memory.
+    runs = scheduler.simulate(at(day, 13), at(day + timedelta(days=2), 12))
+    assert refreshes(runs) == once_each(day, day + timedelta(days=2)) + once_each(ahead, ahead)

@@ -1,0 +1,23 @@
+"""Notice that the clock of this machine was set back."""
+
+import time
+
+_LEAST_S = 60.0
+"""A smaller step is ignored. It makes no schedule of Dagster late."""
+
+
+class ClockWatch:
+    """A watch that compares the clock with a clock that nobody can set."""
+
+    def __init__(self) -> None:
+        self._difference = _difference()
+
+    def seconds_set_back(self) -> float:
+        """Return by how many seconds the clock was set back since the last call, or 0 for less than a minute."""
+        before, self._difference = self._difference, _difference()
+        step = before - self._difference
+        return step if step > _LEAST_S else 0.0
+
+
+def _difference() -> float:
+    return time.time() - time.monotonic()
