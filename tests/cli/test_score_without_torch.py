@@ -34,5 +34,6 @@ main()
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert [picture["error"] for picture in answer["thumbnails"]] == [None, None]
-    assert all(picture["score"] is not None for picture in answer["thumbnails"])
+    assert answer["ordered_by"] == "model"
+    assert all(picture["win_probability"] is not None for picture in answer["thumbnails"])
     assert done.stderr.splitlines()[-1] == "[]"

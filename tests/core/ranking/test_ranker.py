@@ -19,7 +19,7 @@ from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.agreement import AGREEMENT
 from thumblab_core.ranking.architecture import FACTS_LENGTH, RankerConfig
 from thumblab_core.ranking.inputs import LENGTH_BLOCK, WORDS_BLOCK, model_inputs
-from thumblab_core.ranking.ranker import Ranker, weight_shapes
+from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.title_facts import FACTS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release
@@ -265,31 +265,6 @@ def test_predictions_are_in_range_and_do_not_depend_on_the_batch(trained: Traine
             alone = trained.predict_inputs(INPUTS[row : row + 1], adapter)
             np.testing.assert_allclose(alone.score, together.score[row : row + 1], atol=1e-5)
             np.testing.assert_allclose(alone.engagement, together.engagement[row : row + 1], atol=1e-5)
-
-
-def test_a_ranker_predicts_with_numpy_what_it_predicts_with_pytorch(trained: TrainedRanker) -> None:
-    model = TrainableRanker.of(trained.model).eval()
-    inputs = random_inputs(50, 3)
-    inputs[:5] *= 40  # Inputs this far from the mean are clipped.
-    with torch.inference_mode():
-        expected = [part.numpy() for part in model(torch.from_numpy(inputs))]
-    predicted = trained.model.predict(inputs)
-    for values, others in zip((predicted.score, predicted.engagement, predicted.sub_scores), expected, strict=True):
-        assert values.dtype == np.float32
-        np.testing.assert_allclose(values, others, atol=1e-5)
-
-
-def test_a_trained_model_has_exactly_the_weights_that_are_read() -> None:
-    stored = TrainableRanker(CONFIG).state_dict()
-    assert {name: tuple(value.shape) for name, value in stored.items()} == weight_shapes(CONFIG)
-
-
-def test_training_after_a_copy_does_not_change_the_copy() -> None:
-    model = untrained()
-    copy = model.ranker()
-    before = copy.predict(INPUTS).score
-    model.unit.fill_(9.0)
-    np.testing.assert_array_equal(copy.predict(INPUTS).score, before)
 
 
 def test_an_adapter_of_another_model_is_refused(trained: TrainedRanker) -> None:
