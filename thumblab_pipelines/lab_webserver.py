@@ -41,7 +41,7 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 
     def build_routes(self) -> list[BaseRoute]:
-        return [Route(MLFLOW_PATH, mlflow), *super().build_routes()]
+        return [Route(MLFLOW_PATH, mlflow), *super().build_routes()]  # type: ignore[no-untyped-call]
 
     async def graphql_http_endpoint(self, request: Request) -> Response:
         """Answer a GraphQL request that is sent as JSON. A browser lets no other page send JSON without asking first.

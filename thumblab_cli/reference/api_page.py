@@ -48,7 +48,7 @@ def page_of(app: FastAPI) -> str:
         (method.lower(), route.path_format): needed_scope(route.dependant)
         for route in iter_route_contexts(app.routes)
         if isinstance(route.original_route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     }
     groups: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
