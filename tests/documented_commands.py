@@ -20,6 +20,7 @@ AS_IT_STANDS = {
     "thumblab logs scoring dagster -n 20",
     "thumblab quota",
     "thumblab score a.jpg b.jpg --title T --niche tech",
+    "thumblab summary",
     "thumblab score videos.csv --out results.csv",
     'thumblab score pictures/ --title "I tested every phone of 2026" --niche tech --out results.csv',
 }

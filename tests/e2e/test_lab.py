@@ -74,6 +74,7 @@ def test_all_schedules_but_two_run_by_default_and_all_on_hobart_time(
     assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in schedules} == {
         "daily_refresh": ("refresh_library", "0 3 * * *"),
         "daily_checks": ("check_lab", "30 6 * * *"),
+        "daily_summary": ("send_summary", "0 7 * * *"),
         "daily_retention": ("apply_retention", "30 4 * * *"),
         "frequent_observation": ("observe_views", "15 */6 * * *"),
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),

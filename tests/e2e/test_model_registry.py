@@ -125,7 +125,7 @@ def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
     def write(folder: Path) -> None:
         trained = TrainedRanker.load(two[1])
         shutil.copytree(two[1].path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
-        trained.model.unit.neg_()
+        trained.model.weights["unit"] = -trained.model.weights["unit"]
         replace(trained, adapters=Adapters()).save(folder)
 
     release = store.publish(MODEL, ALL, write, {**two[1].info, "inputs": "backwards"})

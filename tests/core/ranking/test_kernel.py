@@ -90,7 +90,8 @@ def test_for_inputs_of_an_old_version_the_kernel_is_the_gaussian_of_all_columns(
     inputs = random_inputs(20)[:, : layout.total].astype(np.float64)
     expected = np.exp(-((inputs[:, None] - inputs[None]) ** 2).sum(axis=2) / 2)
     for kernel in (Kernel.of(layout), Kernel.without_linear_parts(layout.total)):
-        np.testing.assert_allclose(kernel(inputs, inputs), expected, atol=1e-5)
+        # The kernel is computed from products in float32. Their rounding differs from processor to processor.
+        np.testing.assert_allclose(kernel(inputs, inputs), expected, atol=1e-4)
 
 
 def test_two_lengths_are_compared_by_the_linear_part_alone() -> None:

@@ -35,7 +35,9 @@ def instance(
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     settings.cache_clear()
     (tmp_path / "dagster.yaml").write_text("")
-    return open_instance(tmp_path, tmp_path)
+    instance = open_instance(tmp_path, tmp_path)
+    instance.wipe_all_schedules()  # All tests of a process share Dagster's database.
+    return instance
 
 
 def noted(instance: DagsterInstance, name: str, data: ScheduleInstigatorData | SensorInstigatorData) -> InstigatorState:

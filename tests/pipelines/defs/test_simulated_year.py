@@ -36,7 +36,8 @@ Pause = tuple[datetime, datetime]
 class Scheduler:
     """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on.
 
-    All tests of a process share Dagster's database. `earlier` has the ids of the runs that other tests left there.
+    All tests of a process share Dagster's database. What it has noted about schedules is removed first. `earlier` has the
+    ids of the runs that other tests left there.
     """
 
     workspace: WorkspaceProcessContext
@@ -75,6 +76,7 @@ def scheduler(
     settings.cache_clear()
     target = ModuleTarget("thumblab_pipelines.definitions", None, str(CHECKOUT), "thumblab")
     with DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
+        instance.wipe_all_schedules()
         (location,) = workspace.create_request_context().code_locations
         (repository,) = location.get_repositories().values()
         for schedule in repository.get_schedules():
@@ -134,6 +136,8 @@ def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_
     assert refreshes(runs) == once_each(start, end, OCTOBER, APRIL)
 
 
+@pytest.mark.heavy
+@pytest.mark.timeout(1_800)
 def test_after_the_clock_was_ahead_and_is_set_back_every_niche_is_refreshed_each_day(scheduler: Scheduler) -> None:
     day, ahead = date(2026, 11, 20), date(2026, 12, 20)
     scheduler.simulate(at(day, 1), at(day, 12))
