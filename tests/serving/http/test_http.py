@@ -14,7 +14,6 @@ import pytest
 
 from thumblab_core.niches import NICHES
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.routes.page import VERSION
 from thumblab_serving.schemas.request import ScoreForm
 
 KEY = "key-of-the-tests-0123456789"
@@ -58,20 +57,6 @@ def test_the_key_also_works_as_a_bearer_token(service, draw):
 )
 def test_pages_health_and_documents_need_no_key(service, path):
     assert httpx.get(service.url + path).status_code == 200
-
-
-def test_the_browser_keeps_the_files_of_the_page_but_not_those_of_another_version(service):
-    page = service.client.get("/")
-    assert page.headers["cache-control"] == "no-cache"
-    folder = f"page/{VERSION}"
-    loaded = re.findall(r'(?:href|src)="(page/[^"]+)"', page.text)
-    assert {f"{folder}/main.js", f"{folder}/page.css"} <= set(loaded)
-    assert {path.rpartition("/")[0] for path in loaded} == {folder}
-    for path in loaded:
-        kept, other = (service.client.get(f"/{at}") for at in (path, path.replace(VERSION, "0")))
-        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert other.headers["cache-control"] == "no-cache"
-        assert kept.text == other.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""Test how long a browser keeps the files of the page."""
+
+import re
+
+from thumblab_serving.routes.page import VERSION
+
+
+def test_the_browser_keeps_the_files_of_the_page_but_not_those_of_another_version(service):
+    page = service.client.get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    folder = f"page/{VERSION}"
+    loaded = re.findall(r'(?:href|src)="(page/[^"]+)"', page.text)
+    assert {f"{folder}/main.js", f"{folder}/page.css"} <= set(loaded)
+    assert {path.rpartition("/")[0] for path in loaded} == {folder}
+    for path in loaded:
+        kept, other = (service.client.get(f"/{at}") for at in (path, path.replace(VERSION, "0")))
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert other.headers["cache-control"] == "no-cache"
+        assert kept.text == other.text
