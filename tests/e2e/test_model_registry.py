@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from real_processes import REPOSITORY, RunningLab, url_from_outside, wait_until
 from sqlalchemy import create_engine, text
@@ -125,7 +126,7 @@ def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
     def write(folder: Path) -> None:
         trained = TrainedRanker.load(two[1])
         shutil.copytree(two[1].path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
-        trained.model.weights["unit"] = -trained.model.weights["unit"]
+        trained.model.weights["unit"] = np.asarray(-trained.model.weights["unit"])
         replace(trained, adapters=Adapters()).save(folder)
 
     release = store.publish(MODEL, ALL, write, {**two[1].info, "inputs": "backwards"})
