@@ -37,7 +37,7 @@ def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_ema
             "THUMBLAB_ALERT_SMTP_PORT": str(mails.port),
             "THUMBLAB_ALERT_SMTP_SECURITY": "none",
             "THUMBLAB_ALERT_MAIL_TO": "owner@example.com",
-            "THUMBLAB_ALERT_WAIT_S": "60",
+            "THUMBLAB_ALERT_WAIT_S": "180",
         }
         with running(folder, "--demo", **told) as up:
             lab = RunningLab(up, folder / "demo")
