@@ -85,7 +85,7 @@ def _read_run(
     checks = [
         event.event_specific_data for event in happened if isinstance(event.event_specific_data, AssetCheckEvaluation)
     ]
-    of_checks = [_check(state, check, niche, run.run_id, at) for check in checks]
+    of_checks = [_check(state, check, niche, record, secrets) for check in checks]
     outcome = "failure" if failed else "success"
     state.totals[f"{run.job_name}/{outcome}"] = state.totals.get(f"{run.job_name}/{outcome}", 0) + 1
     step, said = _error(happened) if failed else (None, None)
@@ -104,13 +104,16 @@ def _read_run(
 
 
 def _check(
-    state: WatchState, check: AssetCheckEvaluation, niche: str | None, run_id: str, at: datetime
+    state: WatchState, check: AssetCheckEvaluation, niche: str | None, record: RunRecord, secrets: Sequence[str]
 ) -> Failed | Succeeded | None:
+    run_id, at = record.dagster_run.run_id, record.update_timestamp
     asset = check.asset_key.to_user_string()
     level: Level = "passed"
     if not check.passed:
         level = "error" if check.severity == AssetCheckSeverity.ERROR else "warning"
-    explanation = first_sentence(check.description or f"the check {check.check_name} did not pass")
+    explanation = first_sentence(
+        without_secrets(check.description or f"the check {check.check_name} did not pass", secrets)
+    )
     thing = _named(f"the check {check.check_name} of {asset}", niche)
     known = CheckState(asset=asset, check=check.check_name, niche=niche, level=level, at=at, explanation=explanation)
     state.checks[json.dumps([asset, check.check_name, niche])] = known
