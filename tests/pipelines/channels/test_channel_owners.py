@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
-from thumblab_cli.commands.channel import command
+from thumblab_cli.main import cli
 from thumblab_core.database.channels import Channel, channel_of_id
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
@@ -286,7 +286,7 @@ def test_the_lab_gives_a_channel_to_a_key_and_another_title(
     monkeypatch.setattr(Lab, "existing", lambda *_: owner.lab)
 
     def run(*arguments: str) -> str:
-        return CliRunner().invoke(command, arguments, catch_exceptions=True).output
+        return CliRunner().invoke(cli, ["channel", *arguments], catch_exceptions=True).output
 
     assert "belongs to the key carol" in run("give", "Alice cooks", "carol", "--title", "Carol bakes")
     carols = add(owner, path, carol, name="Carol bakes")
