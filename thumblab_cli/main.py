@@ -20,7 +20,7 @@ COMMANDS = {
     "doctor": ("doctor", "Examine the lab, and say what is wrong and which command mends it."),
     "logs": ("logs", "Show the logs of the servers of `thumblab up`."),
     "summary": ("watching.summary", "Print what happened in the lab during the last day."),
-    "alert": ("watching.alert", "Try the chat and the mail server that alerts are sent to."),
+    "alert": ("watching.alert", "List and close open alerts, and try where they are sent."),
     "import": (
         "importing.catalogue",
         "Read a folder of thumbnails and their views into the lab.",

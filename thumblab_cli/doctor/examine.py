@@ -5,7 +5,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from thumblab_cli.doctor import clock, dagster, database, encoders, folder, proxy, releases, servers, system, youtube
+from thumblab_cli.doctor import (
+    alerts,
+    clock,
+    dagster,
+    database,
+    encoders,
+    folder,
+    proxy,
+    releases,
+    servers,
+    system,
+    youtube,
+)
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, Level, skipped, warning
 from thumblab_core.errors import LabError
@@ -40,6 +52,7 @@ CHECKS = (
     Check("daemon", dagster.daemon),
     Check("schedules", dagster.schedules),
     Check("refreshes", dagster.refreshed),
+    Check("alerts", alerts.alerts),
     Check("releases", releases.releases, releases.SECONDS),
     Check("model", releases.model),
 )

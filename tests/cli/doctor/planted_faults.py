@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from sqlalchemy import create_engine, make_url, text
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Level
 from thumblab_cli.doctor.machine import Room
+from thumblab_core.monitoring.watch_state import Delivery, Message, changing_state
 from thumblab_core.settings import Settings
+from thumblab_pipelines.alerts.book import Failed, record
 
 GIB = 2**30
 PASSWORD = "PasswordOfTheDatabase"
@@ -178,6 +180,26 @@ def other_encoder(patient: Patient) -> Patient:
 
 
 ERROR, WARNING = Level.ERROR, Level.WARNING
+
+
+def open_alert(patient: Patient) -> Patient:
+    now = datetime.now(UTC)
+    with changing_state(patient.folder) as state:
+        failed = Failed("disk", "tech", "refresh_library of tech failed", "the disk is full", "Make room.", now)
+        assert list(record(state, [failed])) == []
+    return patient
+
+
+def silent_chat(patient: Patient) -> Patient:
+    now = datetime.now(UTC)
+    message = Message(title="A failure")
+    with changing_state(patient.folder) as state:
+        state.deliveries.append(
+            Delivery(channel="webhook", message=message, made_at=now, next_at=now, attempts=1, problem="answered 404")
+        )
+    return patient
+
+
 FAULTS: list[tuple[Callable[[Patient], Patient], str, Level, str, str]] = [
     (old_python, "python", ERROR, "this is Python 3.10.4; the lab needs", "make setup"),
     (full_disk, "disk", ERROR, "the data folder has 0.5 GiB left", "THUMBLAB_DATA_DIR"),
@@ -203,6 +225,8 @@ FAULTS: list[tuple[Callable[[Patient], Patient], str, Level, str, str]] = [
     (proxy_without_exceptions, "proxy", ERROR, "the proxy 127.0.0.1:1 does not answer", "unset https_proxy"),
     (proxy_without_exceptions, "proxy", WARNING, "no_proxy lacks 127.0.0.1, localhost", "export no_proxy="),
     (missed_refresh, "refreshes", WARNING, "tech was last refreshed 3 days ago", "thumblab refresh tech"),
+    (open_alert, "alerts", WARNING, "refresh_library of tech failed: the disk is full", "alert close disk"),
+    (silent_chat, "alerts", WARNING, "the channel webhook has not taken 1 messages: answered 404", "alert test"),
     (damaged_index, "releases", ERROR, "items.json does not match its checksum", "thumblab index rebuild tech"),
     (no_model, "model", WARNING, "no ranking model is served", "thumblab refresh"),
     (missed_training, "model", WARNING, "the served model is 30 days old", "thumblab refresh"),

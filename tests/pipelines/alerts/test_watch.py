@@ -1,5 +1,6 @@
 """Tests of the watch over the runs: who is told what, and how often. The Dagster instance is real."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from alert_sinks import Chat, chat
+from click.testing import CliRunner
 from dagster._core.storage.schedules import SqliteScheduleStorage
 
+from thumblab_cli.main import cli
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring import watch_state
 from thumblab_core.monitoring.watch_state import WatchState, changing_state, read_state
@@ -22,7 +25,7 @@ MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 OUTAGE = "The database does not answer: connection refused. Check THUMBLAB_DATABASE_URL, and check that its server runs"
 
 
-@dg.op(config_schema={"error": str, "passed": bool}, out=dg.Out(is_required=False))
+@dg.op(config_schema={"error": str, "passed": bool, "explanation": str}, out=dg.Out(is_required=False))
 def work(context: dg.OpExecutionContext) -> Iterator[Any]:
     with explained():
         if context.op_config["error"]:
@@ -33,7 +36,7 @@ def work(context: dg.OpExecutionContext) -> Iterator[Any]:
         passed=context.op_config["passed"],
         metadata={},
         severity=dg.AssetCheckSeverity.ERROR,
-        description="a file is damaged",
+        description=context.op_config["explanation"],
     )
 
 
@@ -61,7 +64,8 @@ class Watch:
         self.look()
 
     def run(self, job: dg.JobDefinition, niche: str | None = None, error: str = "", **more: Any) -> str:
-        config = {"ops": {"work": {"config": {"error": error, "passed": more.get("passed", True)}}}}
+        outcome = {"passed": more.get("passed", True), "explanation": more.get("explanation", "a file is damaged")}
+        config = {"ops": {"work": {"config": {"error": error, **outcome}}}}
         tags = {} if niche is None else {"dagster/partition": niche}
         done = job.execute_in_process(
             run_config=config, instance=self.instance, tags=tags | more.get("tags", {}), raise_on_error=False
@@ -202,6 +206,38 @@ def test_no_secret_is_told_or_logged(watch: Watch, caplog: pytest.LogCaptureFixt
     assert len(own) == 2
     assert "SecretOf" not in "".join(own)
     assert "SecretOf" not in (watch.folder / watch_state.FILE).read_text()
+
+
+def test_a_failed_check_is_kept_told_and_logged_without_secrets(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    explanation = f"the folder of SecretOfTheLab differs from {watch.chat.url}"
+    watch.run(refresh_library, "tech", passed=False, explanation=explanation)
+    (told,) = watch.look(5 * MINUTE)
+    assert "the folder of *** differs from ***" in told
+    (state,) = watch.state.checks.values()
+    assert state.explanation == "the folder of *** differs from ***"
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("thumblab")]
+    assert own
+    assert "SecretOf" not in "".join([told, *own, (watch.folder / watch_state.FILE).read_text()])
+
+
+def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch) -> None:
+    def alert(*arguments: str) -> str:
+        settings.cache_clear()
+        return CliRunner().invoke(cli, ["alert", *arguments]).output
+
+    assert alert("list") == "No alert is open\n"
+    watch.run(refresh_library, "tech", OUTAGE)
+    watch.look(5 * MINUTE)
+    assert alert("list").startswith("database: refresh_library of tech failed: The database does not answer")
+    assert json.loads(alert("list", "--json"))[0]["count"] == 1
+    assert "no open alert has the cause 'disk'; the open ones are: database" in alert("close", "disk")
+    assert alert("close", "database") == "Closed: refresh_library of tech failed\n"
+    assert alert("list") == "No alert is open\n"
+    watch.run(refresh_library, "tech")
+    assert watch.look() == []  # Nobody is told that a closed alert is over.
+    watch.run(refresh_library, "tech", OUTAGE)
+    assert len(watch.look(5 * MINUTE)) == 1
+    assert alert("list").startswith("database: ")
 
 
 def test_a_full_disk_does_not_make_the_watch_forget_what_it_told(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`thumblab alert`: try the channels that alerts are sent to."""
+"""`thumblab alert`: list and close the open alerts, and try the channels that they are sent to."""
 
 import os
 from typing import TYPE_CHECKING
@@ -13,7 +13,55 @@ if TYPE_CHECKING:
 
 @click.group(name="alert")
 def command() -> None:
-    """Try the channels that alerts are sent to. `thumblab summary` lists the open alerts."""
+    """List the open alerts, close one, or try the channels that alerts are sent to. See docs/alerts.md."""
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@demo_option
+def list_alerts(as_json: bool, chosen: "Settings") -> None:
+    """List the open alerts, each with its cause, what failed and what to do."""
+    import json
+
+    from thumblab_cli.printing.printable import printable
+    from thumblab_core.data_folder import require_lab
+    from thumblab_core.monitoring.watch_state import WatchState, read_state
+    from thumblab_pipelines.alerts.book import hobart
+
+    require_lab(chosen.data_dir)
+    alerts = (read_state(chosen.data_dir) or WatchState()).alerts.values()
+    if as_json:
+        click.echo(json.dumps([alert.model_dump(mode="json") for alert in alerts], indent=2))
+        return
+    for alert in alerts:
+        failures = f"{alert.count} failures" if alert.count > 1 else "one failure"
+        click.echo(printable(f"{alert.cause}: {alert.what}: {alert.error}"))
+        click.echo(f"  {failures}, the last one on {hobart(alert.last_at)}")
+        click.echo(printable(f"  {alert.advice}"))
+    if not alerts:
+        click.echo("No alert is open")
+
+
+@command.command()
+@click.argument("cause")
+@demo_option
+def close(cause: str, chosen: "Settings") -> None:
+    """Close an open alert, so that nobody is told of it again. A new failure opens it again.
+
+    CAUSE is the first word of its line in `thumblab alert list`. An alert closes by itself when what failed succeeds,
+    or after seven days without a new failure.
+    """
+    from thumblab_core.data_folder import require_lab
+    from thumblab_core.errors import LabError
+    from thumblab_core.monitoring.watch_state import changing_state
+
+    require_lab(chosen.data_dir)
+    with changing_state(chosen.data_dir) as state:
+        closed = state.alerts.pop(cause, None)
+        names = ", ".join(state.alerts) or "none"
+    if closed is None:
+        raise LabError(f"no open alert has the cause {cause!r}; the open ones are: {names}")
+    click.echo(f"Closed: {closed.what}")
 
 
 @command.command()
