@@ -13,7 +13,11 @@ from typing import Any, Self
 
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunsFilter
-from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.errors import (
+    DagsterCodeLocationLoadError,
+    DagsterCodeLocationNotFoundError,
+    DagsterUserCodeUnreachableError,
+)
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.workspace.context import IWorkspaceProcessContext
@@ -28,6 +32,9 @@ _ASKED_S = 30.0
 
 _TERMINATED_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""
+
+_SERVER_S = 240.0
+"""Seconds that a dead run waits for its code server to answer. Then the run fails, and is not tried again."""
 
 _LOOK_S = 0.5
 
@@ -46,6 +53,11 @@ class LabRunLauncher(DefaultRunLauncher):
     It is None until this launcher has started its first run.
     """
 
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._unanswered_since: dict[str, float] = {}
+        """For each dead run whose code server does not answer: since when, by the monotonic clock."""
+
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
         return cls(inst_data)
@@ -62,10 +74,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         if not run_locks_of(self._instance).abandoned(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        try:
-            self._replace_dead_code_server(run)
-        except Exception:  # noqa: BLE001  An error here would keep the dead run in its slot.
-            _log.exception("the code server of run %s could not be replaced", run.run_id)
+        if self._waits_for_code_server(run):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
     def terminate(self, run_id: str) -> bool:
@@ -81,21 +91,38 @@ class LabRunLauncher(DefaultRunLauncher):
             threading.Thread(target=_end_process, name=name, args=arguments, daemon=True).start()
         return asked
 
-    def _replace_dead_code_server(self, run: DagsterRun) -> None:
-        """Reload the code location of a run if its code server does not answer.
+    def _waits_for_code_server(self, run: DagsterRun) -> bool:
+        """Return whether a dead run is to be reported later, because its code server does not answer yet.
 
-        Dagster looks for a dead code server only once a minute. If Dagster retries the run before it has replaced the
-        dead server, it gives up the retry. So this method replaces the dead server before the retry.
+        Dagster tries a failed run again once, at once. If the code server does not answer then, because it died with the
+        run, Dagster gives up. `thumblab up` starts a dead code server again. If Dagster's daemon runs it, this method
+        replaces it.
         """
         if self._workspace is None or run.remote_job_origin is None:
-            return
+            return False
         name = run.remote_job_origin.location_name
-        location = self._workspace.create_request_context().get_code_location(name)
-        if isinstance(location, GrpcServerCodeLocation):
-            try:
+        since = self._unanswered_since.setdefault(run.run_id, time.monotonic())
+        if not self._answers(name):
+            self._workspace.reload_code_location(name)
+        if self._answers(name):
+            del self._unanswered_since[run.run_id]
+            return False
+        if time.monotonic() - since < _SERVER_S:
+            return True
+        _log.warning("run %s is not tried again, because its code server does not answer", run.run_id)
+        del self._unanswered_since[run.run_id]
+        return False
+
+    def _answers(self, name: str) -> bool:
+        """Return whether the code location is loaded, and its code server answers."""
+        assert self._workspace is not None
+        try:
+            location = self._workspace.create_request_context().get_code_location(name)
+            if isinstance(location, GrpcServerCodeLocation):
                 location.client.ping("")
-            except DagsterUserCodeUnreachableError:
-                self._workspace.reload_code_location(name)
+        except (DagsterUserCodeUnreachableError, DagsterCodeLocationLoadError, DagsterCodeLocationNotFoundError):
+            return False
+        return True
 
 
 def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process | None) -> None:

@@ -58,6 +58,7 @@ def test_the_logs_of_all_servers_are_shown_together(lab: RunningLab) -> None:
     done = thumblab(lab.data_dir.parent, "logs", "--demo", "--lines", "100000")
     assert {line.split(" ", 3)[2] for line in done.stdout.splitlines()} - {"up"} == {
         "dagster",
+        "dagster-code",
         "dagster-daemon",
         "mlflow",
         "scoring",

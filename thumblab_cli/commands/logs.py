@@ -23,9 +23,8 @@ _PAUSE_S = 0.25
 def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Settings") -> None:
     """Show the last lines of the logs of all servers, or of each SERVER, in the order of time.
 
-    The servers are dagster, dagster-daemon, mlflow and scoring. The log of `up` says which of them ended and were started
-    again. What runs of Dagster print is in the log of
-    dagster-daemon or of dagster, whichever started the run.
+    The servers are dagster, dagster-code, dagster-daemon, mlflow and scoring. The log of `up` says which of them ended
+    and were started again. What runs of Dagster print is in the log of dagster-code.
     """
     from thumblab_cli.printing.printable import printable
     from thumblab_cli.servers import logs

@@ -100,8 +100,9 @@ def _run(
     from thumblab_core.database.urls import database_url
     from thumblab_core.running import announced
 
+    dagster_home = lab_servers.dagster_home(chosen)
     environment = environment | {
-        "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
+        "DAGSTER_HOME": str(dagster_home),
         "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
         "THUMBLAB_MLFLOW_TRACKING_URI": running.mlflow,
         "THUMBLAB_DAGSTER_URL": running.dagster,
@@ -110,7 +111,7 @@ def _run(
     migrate(database_url(chosen))  # Tables of a newer version are refused here, before any server starts.
     # The database runs when this call returns. Every other server needs the database.
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
-    dagster, *daemon = lab_servers.dagster_servers(planned.dagster)
+    code, dagster, *daemon = lab_servers.dagster_servers(planned.dagster, dagster_home)
     scoring = lab_servers.scoring_server(chosen, planned.scoring)
     stack.enter_context(announced(chosen.data_dir, running))
     # The database may have taken seconds to start, so the ports are checked again.
@@ -118,7 +119,9 @@ def _run(
     ports.keep_ports(chosen, planned)
     supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
     # These three need each other only to answer certain requests, so they start at the same time.
-    _start(console, supervisor, [mlflow, dagster, scoring])
+    _start(console, supervisor, [mlflow, code, scoring])
+    # The webserver and the daemon read the definitions from the code server as they start.
+    _start(console, supervisor, [dagster])
     for name, usual in planned.moved.items():
         port = getattr(planned, name)
         console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")

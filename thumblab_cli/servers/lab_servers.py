@@ -1,13 +1,18 @@
 """The servers of a lab, with the commands that start them: MLflow, Dagster and the scoring service."""
 
 import importlib.metadata
+import json
+import re
 import sys
 from pathlib import Path
 
-from thumblab_cli.servers.readiness import answers_at, daemon_beats
+from thumblab_cli.servers.readiness import answers_at, daemon_beats, listens_on
 from thumblab_cli.servers.supervisor import Server
 from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, Settings
+
+LOCATION = "thumblab"
+"""The name of the lab's code location. Runs, schedules and sensors are stored with it."""
 
 
 def mlflow_url(port: int) -> str:
@@ -52,27 +57,37 @@ def scoring_server(settings: Settings, port: int) -> Server:
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, answers_at(f"{base}/health"))
 
 
-def dagster_servers(port: int) -> list[Server]:
-    """Return the Dagster webserver and the Dagster daemon. Each of them starts its own code server."""
-    location = ["-w", str(CHECKOUT / "workspace.yaml")]
+def dagster_servers(port: int, home: Path) -> list[Server]:
+    """Return Dagster's code server, webserver and daemon. The last two ask the first one, and start none of their own.
+
+    The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
+    webserver and the daemon would each have a code server, and the daemon would replace its own every minute.
+
+    `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into it.
+    """
+    socket = _short(home) / "code.sock"
+    workspace = home / "workspace.yaml"
+    location = {"socket": str(socket), "location_name": LOCATION}
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # YAML contains JSON.
     base = dagster_url(port)
-    webserver = [
-        sys.executable,
-        "-m",
-        "thumblab_pipelines.lab_webserver",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        *location,
-    ]
-    daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
+    code = ["dagster", "api", "grpc", "--socket", str(socket), "--location-name", LOCATION]
+    code += ["--module-name", "thumblab_pipelines.definitions", "--use-python-environment-entry-point"]
+    webserver = ["thumblab_pipelines.lab_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)]
+    daemon = ["dagster._daemon", "run", "-w", str(workspace)]
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
     return [
-        Server("dagster", webserver, base, answers_at(f"{base}/server_info"), environment),
-        Server("dagster-daemon", daemon, None, daemon_beats(base), environment),
+        Server("dagster-code", [sys.executable, "-m", *code], None, listens_on(socket), environment),
+        Server("dagster", [sys.executable, "-m", *webserver], base, answers_at(f"{base}/server_info"), environment),
+        Server("dagster-daemon", [sys.executable, "-m", *daemon], None, daemon_beats(base), environment),
     ]
+
+
+def _short(folder: Path) -> Path:
+    """Return a path of the folder that the address of a socket can have, which is short and has no special characters."""
+    from thumblab_core.embedded_postgres.cluster import link_to
+
+    return folder if re.fullmatch(r"[\w/.-]{1,90}", str(folder), re.ASCII) else link_to(folder)
 
 
 def dagster_home(settings: Settings) -> Path:

@@ -1,7 +1,9 @@
 """Tell whether a server is ready."""
 
+import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _SECONDS = 5.0
 _DAEMON = {"query": "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"}
@@ -19,6 +21,17 @@ def answers_at(url: str) -> Callable[[], bool]:
             return False
 
     return answers
+
+
+def listens_on(path: Path) -> Callable[[], bool]:
+    """Return a function that says whether a server listens on the Unix socket with this path."""
+
+    def listens() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_SECONDS)
+            return probe.connect_ex(str(path)) == 0
+
+    return listens
 
 
 def daemon_beats(dagster_url: str) -> Callable[[], bool]:

@@ -41,7 +41,7 @@ class Server:
     name: str
     command: list[str]
     url: str | None
-    """The address of the server. It is None for Dagster's daemon, which has no address."""
+    """The address of the server for a person. It is None for Dagster's code server and daemon."""
     is_ready: Callable[[], bool] | None
     """Returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
     environment: dict[str, str] = field(default_factory=dict)

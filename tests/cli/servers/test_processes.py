@@ -196,10 +196,11 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
     """A function that runs `thumblab up` in the test's own data folder. Its servers are programs that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
-        name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
+        name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None)
+        for name in ("mlflow", "dagster-code", "dagster", "scoring")
     }
     monkeypatch.setattr(lab_servers, "mlflow_server", lambda *_: asleep["mlflow"])
-    monkeypatch.setattr(lab_servers, "dagster_servers", lambda *_: [asleep["dagster"]])
+    monkeypatch.setattr(lab_servers, "dagster_servers", lambda *_: [asleep["dagster-code"], asleep["dagster"]])
     monkeypatch.setattr(lab_servers, "scoring_server", lambda *_: asleep["scoring"])
     monkeypatch.setattr(schema, "migrate", lambda _: None)
     monkeypatch.setattr(urls, "database_url", lambda _: "no database is started")
@@ -215,7 +216,7 @@ def test_up_and_its_servers_end_if_the_files_of_the_database_are_gone(up: Callab
     before = set(psutil.Process().children(recursive=True))  # A browser that other tests started may still run.
     done = up()
     assert done.exit_code == 1
-    assert "starting mlflow, dagster, scoring" in done.stdout
+    assert "starting mlflow, dagster-code, scoring" in done.stdout
     files = tmp_path / "lab" / "postgres"
     assert f"the lab's database has ended, and its files in {files} are gone" in done.stderr
     assert not files.exists()

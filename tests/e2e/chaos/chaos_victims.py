@@ -12,7 +12,6 @@ from thumblab_pipelines.run_locks import RunLocks
 Processes = list[psutil.Process]
 
 _UVICORN = "uvicorn"
-_CODE_SERVER = "grpc"
 
 
 def command_line(process: psutil.Process) -> str:
@@ -71,12 +70,12 @@ class LabProcesses:
         return found
 
 
-DAEMON, WEBSERVER, MLFLOW, SERVICE = "dagster._daemon", "lab_webserver", "mlflow", "thumblab_serving"
+CODE_SERVER, DAEMON, WEBSERVER = "api grpc", "dagster._daemon", "lab_webserver"
+MLFLOW, SERVICE = "mlflow server", "thumblab_serving"
 
 VICTIMS: dict[str, Callable[[LabProcesses], Processes]] = {
     "run worker": lambda lab: lab.workers(),
-    "code server of the daemon": lambda lab: lab.children(_CODE_SERVER, DAEMON),
-    "code server of the webserver": lambda lab: lab.children(_CODE_SERVER, WEBSERVER),
+    "code server": lambda lab: lab.server(CODE_SERVER),
     "daemon": lambda lab: lab.server(DAEMON),
     "webserver": lambda lab: lab.server(WEBSERVER),
     "database": lambda lab: lab.database()[:1],

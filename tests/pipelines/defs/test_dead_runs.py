@@ -21,8 +21,7 @@ import dagster as dg
 import psutil
 import pytest
 from dagster import DefaultRunLauncher
-from dagster._core.errors import DagsterCodeLocationLoadError, DagsterUserCodeUnreachableError
-from dagster._core.launcher.base import WorkerStatus
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
@@ -31,10 +30,9 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from thumblab_core.settings import CHECKOUT, settings
-from thumblab_pipelines import run_launcher, run_locks
+from thumblab_pipelines import run_launcher
 from thumblab_pipelines.dagster_storage import run_locks_of
 from thumblab_pipelines.definitions import defs
-from thumblab_pipelines.run_launcher import LabRunLauncher
 from thumblab_pipelines.run_locks import RunLocks
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
@@ -211,23 +209,48 @@ def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daem
     daemon.wait(asked, SUCCESS)
 
 
-def test_a_dead_run_fails_even_if_its_code_server_cannot_be_replaced(
+def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (daemon.home / "go").unlink(missing_ok=True)
+    killed = daemon.ask_for_a_run()
+    daemon.dequeue()
+    daemon.wait(killed, STARTED)
+    kill_all(daemon.home)
+    daemon.retry()
+    with monkeypatch.context() as patch:  # Nobody starts a code server again while it is broken.
+        patch.setattr(WorkspaceProcessContext, "reload_code_location", lambda *_: None)
+        daemon.monitor()
+        assert daemon.run(killed).status == STARTED
+    daemon.monitor()
+    assert daemon.run(killed).status == FAILURE
+    daemon.retry()
+    again = daemon.run(killed).tags["dagster/auto_retry_run_id"]
+    daemon.end_runs()
+    daemon.dequeue()
+    daemon.wait(again, SUCCESS)
+
+
+def test_a_dead_run_fails_even_if_its_code_server_never_loads_again(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = dg.DagsterRun(job_name="lasting")
-    locks = run_locks_of(daemon.instance)
-    locks.hold(run.run_id)
-    os.close(run_locks._held.pop(locks._path(run.run_id)))
-
-    def broken(_self: object, _run: object) -> None:
-        raise DagsterCodeLocationLoadError("syntax error in its module", load_error_infos=[])
-
-    launcher = daemon.instance.run_launcher
-    monkeypatch.setattr(LabRunLauncher, "_replace_dead_code_server", broken)
-    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
-    assert f"the code server of run {run.run_id} could not be replaced" in caplog.text
-    assert "syntax error in its module" in caplog.text
-    locks.release(run.run_id)
+    (daemon.home / "go").unlink(missing_ok=True)
+    killed = daemon.ask_for_a_run()
+    daemon.dequeue()
+    daemon.wait(killed, STARTED)
+    kill_all(daemon.home)
+    module = daemon.home / "lasting.py"
+    module.write_text("this is no Python")
+    try:
+        daemon.monitor()
+        assert daemon.run(killed).status == STARTED
+        monkeypatch.setattr(run_launcher, "_SERVER_S", 0.0)
+        daemon.monitor()
+        assert daemon.run(killed).status == FAILURE
+        assert f"run {killed} is not tried again, because its code server does not answer" in caplog.text
+    finally:
+        module.write_text(LASTING)
+        daemon.replace_code_server()
 
 
 def test_a_run_of_another_data_folder_is_left_alone(tmp_path: Path) -> None:
