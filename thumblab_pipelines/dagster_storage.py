@@ -5,6 +5,7 @@ runs. `dagster.yaml` could name an environment variable instead. But in a fresh 
 not set, and every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
+import logging
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
@@ -59,6 +60,7 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
+        _log_lines_once()
         _make_tables(url)
         super().__init__(url, should_autocreate_tables=False, inst_data=inst_data)
         self._run_storage = LabRunStorage(url, locks)
@@ -96,6 +98,21 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
     storage = instance.run_storage
     assert isinstance(storage, LabRunStorage), "dagster.yaml must name LabStorage as the storage"
     return storage.locks
+
+
+def _log_lines_once() -> None:
+    """Give the root logger a handler, if it has none, for the warnings of all packages but Dagster.
+
+    While the database is down, dagster-postgres calls `logging.warning`. Without a handler, this call makes one for the
+    records of all loggers. Dagster's loggers have handlers of their own, so each of their lines would come twice from
+    then on.
+    """
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setLevel(logging.WARNING)
+        handler.addFilter(lambda record: record.name.partition(".")[0] != "dagster")
+        root.addHandler(handler)
 
 
 @cache
