@@ -15,14 +15,15 @@ from typing import Any, Self
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, Field
 from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClassData
+from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.storage import DagsterPostgresStorage
-from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.engine import explained
 from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
+from thumblab_pipelines.dagster_engine import KeptConnections
 from thumblab_pipelines.pools import POOLS
 from thumblab_pipelines.run_locks import RunLocks
 from thumblab_pipelines.schedule_storage import LabScheduleStorage
@@ -30,7 +31,7 @@ from thumblab_pipelines.schedule_storage import LabScheduleStorage
 _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 
 
-class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
+class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
     The process that executes a run holds the lock of the run from before its start to its end. That process reports all
@@ -39,7 +40,7 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
-        super().__init__(url, should_autocreate_tables=False)
+        super().__init__(url)
         self.locks = locks
 
     def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
@@ -48,6 +49,10 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
         super().handle_run_event(run_id, event, update_timestamp)
         if event.event_type in _ENDS:
             self.locks.release(run_id)
+
+
+class LabEventLogStorage(KeptConnections, PostgresEventLogStorage):  # type: ignore[misc]
+    """Storage of events on kept connections."""
 
 
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
@@ -64,9 +69,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
         _make_tables(url)
         super().__init__(url, should_autocreate_tables=False, inst_data=inst_data)
         self._run_storage = LabRunStorage(url, locks)
-        self._schedule_storage = LabScheduleStorage(url, should_autocreate_tables=False)
-        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            part._engine = _engine(url)
+        self._event_log_storage = LabEventLogStorage(url)
+        self._schedule_storage = LabScheduleStorage(url)
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
@@ -126,14 +130,3 @@ def _make_tables(url: str) -> None:
     for pool in set(POOLS) - events.get_concurrency_keys():
         with suppress(DBAPIError):  # Another process has made the pool meanwhile.
             events.set_concurrency_slots(pool, 1)
-
-
-@cache
-def _engine(url: str) -> Engine:
-    """Return an engine that keeps three connections open, one each for the runs, the events and the schedules of
-    `LabStorage`.
-
-    If more than three threads need a connection at once, the engine opens extra ones and closes them after use. The
-    engine tests a connection before use, and replaces it if a restart of the server has cut it.
-    """
-    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=3, max_overflow=-1, pool_pre_ping=True)

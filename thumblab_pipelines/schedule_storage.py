@@ -16,11 +16,13 @@ from dagster._core.scheduler.instigation import (
 from dagster._time import get_current_timestamp
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
+from thumblab_pipelines.dagster_engine import KeptConnections
+
 _AHEAD_S = 60.0
 """The seconds that a time may be ahead of this process's clock. Clocks of two machines differ by less."""
 
 
-class LabScheduleStorage(PostgresScheduleStorage):  # type: ignore[misc]
+class LabScheduleStorage(KeptConnections, PostgresScheduleStorage):  # type: ignore[misc]
     """Storage that replaces a time in the future by the present, and does not return ticks of the future."""
 
     def all_instigator_state(self, *arguments: Any, **options: Any) -> Sequence[InstigatorState]:
