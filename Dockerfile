@@ -60,7 +60,7 @@ CMD ["python", "-m", "thumblab_serving", "--host", "0.0.0.0", "--port", "8000"]
 FROM runtime AS pipelines
 COPY --from=build-pipelines /opt/venv /opt/venv
 COPY --from=build-pipelines /lab /lab
-ENV DAGSTER_HOME=/lab/dagster-home DAGSTER_GRPC_TIMEOUT_SECONDS=180
+ENV DAGSTER_HOME=/lab/dagster-home DAGSTER_GRPC_TIMEOUT_SECONDS=180 DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1
 EXPOSE 4000
 HEALTHCHECK --interval=60s --timeout=30s --start-period=180s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]

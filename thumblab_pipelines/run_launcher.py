@@ -86,7 +86,12 @@ class LabRunLauncher(DefaultRunLauncher):
         holder = run_locks_of(self._instance).holder(run_id)
         try:
             asked: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]
-        finally:  # Dagster raises an error if the code server does not answer.
+        except DagsterUserCodeUnreachableError as error:
+            # The run is marked as being cancelled, and is ended below. An error here would make its cancelled backfill
+            # a failed one.
+            _log.warning("the code server could not be asked to cancel run %s: %s", run_id, error)
+            asked = holder is not None
+        finally:
             name, arguments = f"end run {run_id}", (self._instance, run_id, holder)
             threading.Thread(target=_end_process, name=name, args=arguments, daemon=True).start()
         return asked

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from composed import COMPOSE, DOCKERFILE, ROOT, composed, image_environment
 
+from thumblab_cli.servers.lab_servers import DAGSTER_ENVIRONMENT
 from thumblab_core.keys.secret_files import secret_file_variables
 from thumblab_core.settings import Settings, variable
 
@@ -95,6 +96,11 @@ def test_whatever_is_written_goes_to_the_volume() -> None:
     assert not own.keys() & added.keys(), "the Dockerfile joins both files"
     for part in added.values():
         assert part["config"]["base_dir"].startswith("/data/")
+
+
+def test_dagsters_servers_have_the_same_variables_as_without_containers() -> None:
+    assert DAGSTER_ENVIRONMENT
+    assert DAGSTER_ENVIRONMENT.items() <= image_environment("pipelines").items()
 
 
 def test_the_database_has_the_major_version_of_the_embedded_one() -> None:

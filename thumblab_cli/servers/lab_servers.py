@@ -15,6 +15,15 @@ LOCATION = "thumblab"
 """The name of the lab's code location. Runs, schedules and sensors are stored with it."""
 
 
+DAGSTER_ENVIRONMENT = {
+    # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
+    # Without this, a backfill fails for good if the daemon looks at it while the code server does not load.
+    "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
+}
+"""The variables of Dagster's servers. The pipelines image has the same."""
+
+
 def mlflow_url(port: int) -> str:
     """Return the address of the MLflow server on this port."""
     return f"http://127.0.0.1:{port}"
@@ -74,12 +83,12 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     code += ["--module-name", "thumblab_pipelines.definitions", "--use-python-environment-entry-point"]
     webserver = ["thumblab_pipelines.lab_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)]
     daemon = ["dagster._daemon", "run", "-w", str(workspace)]
-    # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
-    environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
     return [
-        Server("dagster-code", [sys.executable, "-m", *code], None, listens_on(socket), environment),
-        Server("dagster", [sys.executable, "-m", *webserver], base, answers_at(f"{base}/server_info"), environment),
-        Server("dagster-daemon", [sys.executable, "-m", *daemon], None, daemon_beats(base), environment),
+        Server("dagster-code", [sys.executable, "-m", *code], None, listens_on(socket), DAGSTER_ENVIRONMENT),
+        Server(
+            "dagster", [sys.executable, "-m", *webserver], base, answers_at(f"{base}/server_info"), DAGSTER_ENVIRONMENT
+        ),
+        Server("dagster-daemon", [sys.executable, "-m", *daemon], None, daemon_beats(base), DAGSTER_ENVIRONMENT),
     ]
 
 

@@ -295,8 +295,7 @@ def test_a_cancelled_run_is_killed_although_the_code_server_does_not_answer(
     ended: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(DefaultRunLauncher, "terminate", unreachable)
     monkeypatch.setattr(run_launcher, "_end_process", lambda instance, run_id, holder: ended.put(run_id))
-    with pytest.raises(DagsterUserCodeUnreachableError):
-        daemon.instance.run_launcher.terminate("lost")
+    assert not daemon.instance.run_launcher.terminate("lost"), "no process is known that will be killed"
     assert ended.get(timeout=10) == "lost"
 
 
