@@ -30,12 +30,14 @@ class ExportedVideo:
     """What the exports say about one video.
 
     `views` has the views since the publication by the day of an export. `in_part` says whether an export counts the
-    views of a later period only. Such counts are not in `views`.
+    views of a later period only. Such counts are not in `views`. `published_later` says whether an export has a date of
+    publication after its own day. Such a date is not in `published`.
     """
 
     video_id: str
     title: str = ""
     published: date | None = None
+    published_later: bool = False
     duration_s: int | None = None
     is_short: bool | None = None
     views: dict[date, int] = field(default_factory=dict)
@@ -47,6 +49,8 @@ class ExportedVideo:
             return "Shorts, or up to three minutes and therefore possibly Shorts"
         if not visible(self.title):
             return "no title that can be read"
+        if self.published is None and self.published_later:
+            return "published after the day of the export"
         if self.published is None:
             return "no date of publication that can be read"
         if not self.views and self.in_part:
@@ -84,7 +88,10 @@ def _merge(table: StudioTable, day: date, first: date | None, into: dict[str, Ex
         cells, on = row.texts, published[row.line]
         video = into.setdefault(cells[VIDEO], ExportedVideo(cells[VIDEO]))
         video.title = _title(cells) or video.title
-        video.published = on if on is not None and on <= day else video.published
+        if on is not None and on <= day:
+            video.published = on
+        elif on is not None:
+            video.published_later = True
         length = seconds(cells.get(DURATION, ""), commas.of(DURATION))
         video.duration_s = round(length) if length and length < _LONGEST_S else video.duration_s
         short = may_be_short(cells, commas, on)

@@ -79,11 +79,12 @@ def test_the_facts_of_the_newest_export_count_in_any_order_of_the_files(owner: O
 
 
 def test_videos_that_cannot_be_used_are_counted_by_reason(owner: Owner, tmp_path: Path) -> None:
-    short, untitled, undated, unseen, *good = owner.videos[:9]
+    short, untitled, undated, later, unseen, *good = owner.videos[:10]
     rows = [
         owner.row(short, Duration="40"),
         owner.row(untitled, **{"Video title": ""}),
         owner.row(undated, **{"Video publish time": ""}),
+        owner.row(later, **{"Video publish time": "Nov 27, 2026"}),
         owner.row(unseen, Views=""),
         *map(owner.row, good),
     ]
@@ -93,6 +94,7 @@ def test_videos_that_cannot_be_used_are_counted_by_reason(owner: Owner, tmp_path
         "Shorts, or up to three minutes and therefore possibly Shorts": 1,
         "no title that can be read": 1,
         "no date of publication that can be read": 1,
+        "published after the day of the export": 1,
         "no count of views that can be read": 1,
     }
     assert owner.emulator.counts.images == 5
