@@ -4,12 +4,16 @@
 """
 
 AS_IT_STANDS = {
+    'thumblab channel add "Content 2015-01-01_2026-11-01 My channel.zip" --niche tech',
+    "thumblab channel add --catalogue my-videos",
+    "thumblab channel add EXPORT.zip --niche tech",
+    'thumblab channel give "My channel" --lab',
     "thumblab channel list",
     "thumblab crawl plan",
     "thumblab crawl status",
-    "thumblab doctor --json",
     "thumblab experiment plan a.jpg b.jpg",
     "thumblab import FOLDER --serve",
+    'thumblab import-studio "Content 2015-01-01_2026-11-01 My channel.zip"',
     "thumblab index status",
     "thumblab key add deploy --scope score --scope admin --requests-per-minute 60",
     "thumblab key add laptop",
@@ -20,32 +24,41 @@ AS_IT_STANDS = {
     "thumblab logs scoring dagster -n 20",
     "thumblab quota",
     "thumblab score a.jpg b.jpg --title T --niche tech",
+    'thumblab score a.jpg b.jpg --title T --niche tech --channel "My channel"',
+    'thumblab score a.jpg b.jpg --title "My next title" --niche tech --channel "My channel"',
     "thumblab summary",
     "thumblab score videos.csv --out results.csv",
     'thumblab score pictures/ --title "I tested every phone of 2026" --niche tech --out results.csv',
 }
 """Commands that a test runs with the words of the document, in a lab with the catalogue of the folder FOLDER."""
 
-_EXPERIMENT = "thumblab experiment add --channel {channel} --video {video} --started 2026-11-01 --ended 2026-11-09 "
+_EXPERIMENT = 'thumblab experiment add --channel "My channel" --video {video} --started 2026-11-01 --ended 2026-11-09 '
 _TITLE = '--title "My next title" --niche tech'
+_DOCTOR = (
+    "env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY thumblab doctor"  # The proxy of tests is closed.
+)
 
 WITH_OTHER_WORDS: dict[str, list[str]] = {
     "thumblab backup FOLDER": ["thumblab backup copy"],
     "thumblab backup /media/disk/lab": ["thumblab backup copy"],
     "thumblab backup /media/disk/lab --verify": ["thumblab backup copy --verify"],
-    "thumblab channel add EXPORT.zip --niche tech": ['thumblab channel add "{export}" --niche tech'],
-    'thumblab channel add "Content 2015-01-01_2026-11-01 My channel.zip" --niche tech': [
-        'thumblab channel add "{export}" --niche tech'
+    "thumblab channel add UC...": ['thumblab channel add "My channel"'],
+    'thumblab channel give "My channel" laptop': [
+        'thumblab key add carol && thumblab channel give "My channel" carol'  # The document revokes the key `laptop`.
     ],
-    "thumblab channel add UC...": ["thumblab channel add {channel}"],
-    "thumblab channel add --catalogue my-videos": ["thumblab channel add --catalogue FOLDER --niche tech {channel}"],
-    'thumblab channel give "My channel" laptop': ["thumblab key add carol && thumblab channel give {channel} carol"],
-    'thumblab channel give "My channel" --lab': ["thumblab channel give {channel} --lab"],
-    "thumblab channel remove UC...": ["thumblab channel remove {channel}"],
-    "thumblab doctor": ["thumblab doctor || test $? = 1"],  # A catalogue of another year is old, and doctor says so.
-    "thumblab doctor --quiet": ["thumblab doctor --quiet || test $? = 1"],
+    'thumblab channel give "My channel" laptop --title "Carol bakes"': [
+        'thumblab channel give "My channel" carol --title "Carol bakes"',
+        'thumblab channel give "Carol bakes" carol --title "My channel"',
+    ],
+    "thumblab channel remove UC...": ['thumblab channel remove "My channel"'],
+    "thumblab doctor": [_DOCTOR],
+    "thumblab doctor --json": [f"{_DOCTOR} --json"],
+    "thumblab doctor --quiet": [f"{_DOCTOR} --quiet"],
+    "thumblab evaluate [--model RELEASE]                                        show the evaluation of a release": [
+        "thumblab evaluate"
+    ],
     'thumblab experiment plan a.jpg b.jpg c.jpg --channel @me --title "I rebuilt my desk" --niche tech': [
-        'thumblab experiment plan a.jpg b.jpg c.jpg --channel {channel} --title "I rebuilt my desk" --niche tech'
+        'thumblab experiment plan a.jpg b.jpg c.jpg --channel "My channel" --title "I rebuilt my desk" --niche tech'
     ],
     "thumblab experiment add --channel @me --video dQw4w9WgXcQ --started 2026-11-01 --ended 2026-11-09   "
     "--outcome winner --picture a.jpg --picture b.jpg --share 46.1 --share 53.9": [
@@ -61,14 +74,9 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
     "thumblab index rollback NICHE [--to RELEASE]": ["thumblab index rollback tech"],
     "thumblab index resume NICHE": ["thumblab index resume tech"],
     "thumblab index verify | prune": ["thumblab index verify", "thumblab index prune"],
-    'thumblab score a.jpg b.jpg --title "My next title" --niche tech --channel "My channel"': [
-        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
-    ],
-    'thumblab score a.jpg b.jpg --title T --niche tech --channel "My channel"': [
-        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
-    ],
+    "thumblab restore /media/disk/lab": ["THUMBLAB_DATA_DIR=$THUMBLAB_DATA_DIR/restored thumblab restore copy"],
     "thumblab score a.jpg b.jpg --title T --niche tech --channel UC...": [
-        f"thumblab score a.jpg b.jpg {_TITLE} --channel {{channel}}"
+        'thumblab score a.jpg b.jpg --title T --niche tech --channel "My channel"'
     ],
     "thumblab score .thumblab/demo/candidates/candidate-a.jpg .thumblab/demo/candidates/candidate-b.jpg "
     '--title "I tested every phone of 2026" --niche tech --demo': [f"thumblab score a.jpg b.jpg {_TITLE}"],
@@ -86,12 +94,12 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
         'curl -sf {service}/v1/score -H "X-API-Key: $(thumblab key)" -F titles="I tested every phone of 2026" '
         '-F titles="Do not buy this phone" -F category=tech -F thumbnails=@a.jpg -F thumbnails=@b.jpg'
     ],
-    "KEY=$(thumblab key)": ["test -n $(thumblab key)"],
+    "KEY=$(thumblab key)": ['KEY=$(thumblab key) && test -n "$KEY"'],
     'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/internal/index-stats': [
         'curl -sf -H "X-API-Key: $(thumblab key)" {service}/internal/index-stats'
     ],
 }
-"""Commands that a test runs with other words: of a placeholder, of a channel, or of a port of the test."""
+"""Commands that a test runs with other words: of a placeholder, of a folder, or of a port of the test."""
 
 _DEMO = "the demo and its servers have tests of their own: tests/cli/test_demo_lab.py, tests/e2e/test_lab.py"
 _UP = "tests/e2e/test_up.py runs it; the test of the other commands runs it too, on free ports"
@@ -127,16 +135,12 @@ NOT_RUN: dict[str, str] = {
     "THUMBLAB_YOUTUBE_ENDPOINT=http://127.0.0.1:8090/": "it is a setting",
     "thumblab models pull": _NETWORK,
     "thumblab refresh": "`thumblab import --serve` does the same for the imported catalogue",
-    "thumblab restore /media/disk/lab": "tests/pipelines/backup restores copies",
     "thumblab crawl add @a @b --niche tech": _YOUTUBE,
     "thumblab channel add @handle --niche tech": _YOUTUBE,
     "thumblab channel add UC... --refresh": _YOUTUBE,
-    'thumblab channel give "My channel" laptop --title "Carol bakes"': "tests/pipelines/channels gives channels",
-    'thumblab import-studio "Content 2015-01-01_2026-11-01 My channel.zip"': "tests/pipelines/owner_ctr imports exports",
     "thumblab evaluate --catalogue FOLDER --encoder builtin": _EVALUATE,
     "thumblab evaluate --catalogue DIR                                          train on it and evaluate": _EVALUATE,
     "thumblab evaluate --catalogue DIR --model champion --adapt 0.8             evaluate an existing model": _EVALUATE,
-    "thumblab evaluate [--model RELEASE]                                        show the evaluation of a release": _EVALUATE,
     "thumblab evaluate --catalogue DIR --encoder onnx:mobilenet_v1_embedding.onnx": "the ONNX file is not shipped",
     'echo \'{"resize": "squash", "interpolation": "bilinear", "mean": null, "std": null, "near_duplicate": 0.97}\' '
     "> mobilenet_v1_embedding.json": "it writes the file beside an ONNX file that is not shipped",

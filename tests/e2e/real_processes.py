@@ -298,8 +298,6 @@ def niche_of(run: dict[str, Any]) -> str:
 
 def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
     """Write `videos.csv` and the pictures of a synthetic catalogue to the folder. Return the rows of `videos.csv`."""
-    import csv
-
     from demo.catalogues.synthetic import synthetic_catalogue
 
     catalogue = synthetic_catalogue(videos)
@@ -322,8 +320,15 @@ def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
                 "image": image,
             }
         )
+    write_rows(folder, rows)
+    return rows
+
+
+def write_rows(folder: Path, rows: list[dict[str, object]]) -> None:
+    """Write `videos.csv` of a catalogue to the folder."""
+    import csv
+
     with (folder / "videos.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    return rows

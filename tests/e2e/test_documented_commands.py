@@ -4,23 +4,33 @@ tests/documented_commands.py says which commands these are, and with which words
 """
 
 import csv
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from documented_commands import to_run
 from documents import DOCUMENTS, commands
-from real_processes import VIDEOS, environment, new_folder, running, write_catalogue
+from real_processes import VIDEOS, environment, new_folder, running, write_catalogue, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_800)]
 
 FIRST = "thumblab import FOLDER --serve"
+
+EXPORTED_ON = "2026-11-01"
+EXPORT = f"Content 2015-01-01_{EXPORTED_ON} My channel.zip"
+STUDIO_COLUMNS = (
+    *("Content", "Video title", "Video publish time", "Duration", "Views"),
+    *("Impressions", "Impressions click-through rate (%)"),
+)
 
 
 @dataclass
@@ -43,27 +53,40 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell() -> Iterator[Shell]:
-    """A shell with the catalogue FOLDER, its pictures, a table of scoring requests, and an export of a channel of it."""
+    """A shell with the catalogue FOLDER, its pictures, a table of scoring requests, and an export of "My channel".
+
+    My channel is the catalogue's channel of the niche tech. The folder my-videos has only the videos of this channel.
+    """
     with new_folder() as data_dir, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         rows = write_catalogue(folder / "FOLDER", VIDEOS)
-        tech = [row for row in rows if row["niche"] == "tech"]
-        pictures = [(folder / "FOLDER" / str(row["image"])).read_bytes() for row in tech[:3]]
+        mine = [row | {"channel": "My channel"} for row in rows if row["niche"] == "tech"]
+        write_rows(folder / "FOLDER", [*mine, *(row for row in rows if row["niche"] != "tech")])
+        shutil.copytree(folder / "FOLDER" / "images", folder / "my-videos" / "images")
+        write_rows(folder / "my-videos", mine)
         (folder / "pictures").mkdir()
-        for name, picture in zip("abc", pictures, strict=True):
-            (folder / f"{name}.jpg").write_bytes(picture)
-            (folder / "pictures" / f"{name}.jpg").write_bytes(picture)
+        for name, row in zip("abc", mine, strict=False):
+            for copy in (folder / f"{name}.jpg", folder / "pictures" / f"{name}.jpg"):
+                shutil.copy(folder / "FOLDER" / str(row["image"]), copy)
         (folder / "videos.csv").write_text("thumbnail,title,niche,group\na.jpg,T,tech,1\nb.jpg,T,tech,1\n")
-        export = folder / "Content 2015-01-01_2026-11-01 My channel.csv"
-        with export.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["Content", "Video title", "Video publish time", "Duration", "Views"])
-            for row in tech:
-                writer.writerow([row["video_id"], row["title"], str(row["published_on"])[:10], 600, row["views"]])
+        for export in (EXPORT, "EXPORT.zip"):
+            with zipfile.ZipFile(folder / export, "w") as archive:
+                archive.writestr("Table data.csv", studio_table(mine))
         paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         lab = environment(data_dir, THUMBLAB_IMAGE_ENCODER="builtin", COLUMNS="200", **paths)
-        names = {"channel": f'"{tech[0]["channel"]}"', "video": str(tech[0]["video_id"]), "export": export.name}
-        yield Shell(folder, lab, names)
+        yield Shell(folder, lab, {"video": str(mine[0]["video_id"])})
+
+
+def studio_table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return the table of an export of YouTube Studio with the videos that were there on the last day of the export."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(STUDIO_COLUMNS)
+    for row in rows:
+        day = str(row["published_on"])[:10]
+        if day <= EXPORTED_ON:
+            writer.writerow([row["video_id"], row["title"], day, 600, row["views"], 10 * int(str(row["views"])), 4.5])
+    return out.getvalue()
 
 
 def documented() -> list[str]:
