@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -74,7 +75,11 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
 
     `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into it.
     """
-    socket = _short(home) / "code.sock"
+    for old in home.glob("code-*.sock"):
+        old.unlink(missing_ok=True)
+    # A code server removes its socket when it ends. One that an earlier `up` left behind may end after this start, so
+    # each start has its own name.
+    socket = _short(home) / f"code-{os.getpid()}.sock"
     workspace = home / "workspace.yaml"
     location = {"socket": str(socket), "location_name": LOCATION}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # YAML contains JSON.
