@@ -21,7 +21,7 @@ from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.encoders.tower import read_graph
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release import Release
+from thumblab_core.releases.release import Release, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
 _PREPROCESSING = "p1"
@@ -87,13 +87,14 @@ class OpenClipEncoder(NeuralEncoder):
     def export(self, store: ReleaseStore) -> list[Release]:
         """Publish what a process without torch needs to encode pictures and texts, unless it is published already.
 
-        An image tower that a release or CUDA computes is not exported. Return the new releases. Raises `LabError` if
-        the model cannot be loaded, or if its text tower cannot be exported.
+        An export whose files are damaged is published again. An image tower that a release or CUDA computes is not
+        exported. Return the new releases. Raises `LabError` if the model cannot be loaded, or if its text tower cannot
+        be exported.
         """
         exports = []
-        if self._compiled is None and not may_have_cuda() and published_export(store, self.base, IMAGE) is None:
-            exports.append(export_image(store, self.base, self.graph(), self.preprocessing))
-        if published_export(store, self.base, TEXT) is None:
+        if self._compiled is None and not may_have_cuda() and not _is_whole(published_export(store, self.base, IMAGE)):
+            exports.append(export_image(store, self.base, self._graph_of_torch(), self.preprocessing))
+        if not _is_whole(published_export(store, self.base, TEXT)):
             graph, tokenizer = self._text_graph(), self._loaded.tokenizer
             exports.append(export_text(store, self.base, graph, tokenizer, self._texts_with_torch))
         return exports
@@ -104,7 +105,8 @@ class OpenClipEncoder(NeuralEncoder):
     @cached_property
     def _exported_image(self) -> Release | None:
         """The export of the image tower. None if there is none, or if torch may run the tower on CUDA."""
-        return None if may_have_cuda() else self._exported(IMAGE)
+        torch_has_cuda = may_have_cuda() and importlib.util.find_spec("torch") is not None
+        return None if torch_has_cuda else self._exported(IMAGE)
 
     @cached_property
     def _loaded(self) -> _Loaded:
@@ -192,7 +194,9 @@ class OpenClipEncoder(NeuralEncoder):
         if self._exported_image is not None:
             self._exported_image.verify()
             return read_graph(self._exported_image.path / "model.xml")
+        return self._graph_of_torch()
 
+    def _graph_of_torch(self) -> Any:
         import torch
 
         size = self.preprocessing
@@ -257,6 +261,16 @@ class OpenClipEncoder(NeuralEncoder):
         with torch.inference_mode():
             tokens = loaded.tokenizer(list(texts)).to(loaded.device)
             return unit(loaded.model.encode_text(tokens).float().cpu().numpy())
+
+
+def _is_whole(export: Release | None) -> bool:
+    """Return whether there is an export, and all of its files match their checksums."""
+    try:
+        if export is not None:
+            export.verify()
+    except ReleaseError:
+        return False
+    return export is not None
 
 
 def _converted(module: Any, example: Any) -> Any:

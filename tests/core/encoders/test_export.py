@@ -1,5 +1,6 @@
 """Test the export of a CLIP model, and encoding with the export where PyTorch is not installed."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,3 +108,34 @@ def test_a_text_tower_that_computes_other_vectors_is_not_published(
     with pytest.raises(LabError, match="differs from the one in PyTorch"):
         encoder.export(ReleaseStore(tmp_path))
     assert published_export(ReleaseStore(tmp_path), encoder.base, "text") is None
+
+
+def test_a_damaged_export_is_published_again(
+    exported: tuple[OpenClipEncoder, Path], tiny: TinyClip, tmp_path: Path
+) -> None:
+    encoder, releases = exported
+    shutil.copytree(releases, tmp_path / "releases")
+    store = ReleaseStore(tmp_path / "releases")
+    for tower in ("image", "text"):
+        release = published_export(store, encoder.base, tower)
+        assert release is not None
+        (release.path / "model.bin").chmod(0o644)
+        (release.path / "model.bin").write_bytes(b"damaged")
+    again = new_image_encoder(tiny.setting, store.root)
+    assert isinstance(again, OpenClipEncoder)
+    assert len(again.export(store)) == 2
+    vectors = new_image_encoder(tiny.setting, store.root).encode_texts(TITLES)
+    np.testing.assert_allclose(vectors, encoder.encode_texts(TITLES), atol=1e-6)
+
+
+def test_a_machine_with_cuda_but_without_pytorch_uses_the_export(
+    exported: tuple[OpenClipEncoder, Path], tiny: TinyClip
+) -> None:
+    _, releases = exported
+    script = f"""{START}
+import thumblab_core.encoders.open_clip as module
+module.may_have_cuda = lambda: True
+encoder = new_image_encoder({tiny.setting!r}, Path({str(releases)!r}))
+assert encoder.encode_images([np.zeros((90, 160, 3), np.uint8)]).shape == (1, encoder.dimension)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
