@@ -79,7 +79,7 @@ class ChaosLab:
             try:
                 return self._launch(job)
             # A request that was sent may have started a run, so only one that found no server is repeated.
-            except (httpx.ConnectError, AssertionError, KeyError, TypeError):
+            except httpx.ConnectError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1)
@@ -96,6 +96,7 @@ class ChaosLab:
                 "executionMetadata": {"tags": tags},
             },
         )
+        assert "run" in launched["launchRun"], launched["launchRun"]
         run_id: str = launched["launchRun"]["run"]["runId"]
         return run_id
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from real_processes import url_from_outside
 
+from thumblab_core.releases.release import MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 
 _PROGRESS = {"alembic_version", "quota_ledger", "charts"}
@@ -113,6 +114,10 @@ def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
         assert served is not None
         for name, checksum in served.files.items():
             found[f"served {kind} {scope} {name}"] = checksum
+        if kind == MODEL:
+            config = json.loads(served.read("config.json"))
+            del config["training"]["pairs_release"]  # The id of a release is a time. Its pairs decide all else.
+            found[f"served {kind} {scope} config.json"] = _digest([config])
     return found
 
 

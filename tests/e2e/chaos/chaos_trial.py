@@ -69,6 +69,7 @@ def plans(trials: int, seed: int) -> list[Plan]:
 def run_trial(chaos: ChaosLab, plan: Plan, pictures: Sequence[bytes]) -> Outcome:
     """Carry out a trial on a calm lab."""
     outcome = Outcome(plan)
+    _wait(chaos.is_calm, 420, "the lab is calm")
     chaos.set_back(plan.job)
     with asking(chaos.lab, list(pictures)) as asked:
         _wait(lambda: asked.answers > 0, 180, "the service answers")

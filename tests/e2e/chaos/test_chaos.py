@@ -30,14 +30,16 @@ TRIALS = int(os.environ.get("THUMBLAB_CHAOS_TRIALS", "5"))
 SEED = int(os.environ.get("THUMBLAB_CHAOS_SEED", "7"))
 LAB = os.environ.get("THUMBLAB_CHAOS_LAB")
 FIRST = int(os.environ.get("THUMBLAB_CHAOS_FIRST", "1"))
+KEEP = os.environ.get(
+    "THUMBLAB_CHAOS_KEEP"
+)  # Read here, because a fixture removes the lab's variables before each test.
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_200 + 600 * TRIALS)]
 
 
 @pytest.fixture
 def keep() -> Path:
-    named = os.environ.get("THUMBLAB_CHAOS_KEEP")
-    folder = Path(named) if named else Path(tempfile.mkdtemp(prefix="thumblab-chaos-"))
+    folder = Path(KEEP) if KEEP else Path(tempfile.mkdtemp(prefix="thumblab-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -45,6 +47,7 @@ def keep() -> Path:
 def new_lab(stack: ExitStack) -> ChaosLab:
     """Start a lab that ends with `stack`. A lab in the folder LAB stays there and is used again."""
     folder = Path(LAB) if LAB else stack.enter_context(new_folder())
+    folder.mkdir(exist_ok=True)
     return stack.enter_context(chaos_lab(folder))
 
 
