@@ -22,6 +22,8 @@ _SETTLED_SECONDS = 12.0
 
 SERVICE_VICTIMS = ("service",)
 
+NOTHING = "nothing: there was no such process"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,10 +40,11 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a trial did. The times are seconds after the kill."""
+    """What a trial did. The times are seconds after the kill. `during` says whether the run had not ended before it."""
 
     plan: Plan
     killed: str = ""
+    during: bool = False
     runs: list[str] = field(default_factory=list)
     run_ended: float | None = None
     recovered: float | None = None
@@ -76,9 +79,9 @@ def run_trial(chaos: ChaosLab, plan: Plan, pictures: Sequence[bytes]) -> Outcome
         root = chaos.launch(plan.job)
         victim = _victim(chaos, plan, root)
         if victim is None:
-            outcome.killed = "nothing: there was no such process"
+            outcome.killed = NOTHING
         else:
-            outcome.killed = str(described(victim))
+            outcome.killed, outcome.during = str(described(victim)), not _ended(chaos, root)
             victim.send_signal(signal.SIGKILL)
         killed = time.monotonic()
         _converge(chaos, outcome, root, killed)

@@ -18,12 +18,12 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from chaos_lab import ChaosLab, chaos_lab
-from chaos_trial import Outcome, Plan, keep_logs, plans, run_trial
+from chaos_trial import NOTHING, Outcome, Plan, keep_logs, plans, run_trial
 from real_processes import new_folder
 
 TRIALS = int(os.environ.get("THUMBLAB_CHAOS_TRIALS", "5"))
@@ -64,6 +64,8 @@ def test_a_lab_recovers_without_help_whichever_process_is_killed(drawn: Callable
                 seconds = {job.name: round(one.seconds) for job, one in chaos.undisturbed.items()}
                 print(f"\nundisturbed, the jobs take {seconds} s")
             outcome = tried(chaos, plan, pictures)
+            if outcome.killed == NOTHING and not outcome.wrong:  # The run ended before the moment of the kill.
+                outcome = tried(chaos, replace(plan, moment=plan.moment / 3), pictures)
             outcomes.append(outcome)
             print(f"{plan}, seed {SEED}: {told(outcome)}", flush=True)
             with (keep / "outcomes.jsonl").open("a") as lines:
@@ -101,17 +103,22 @@ def told(outcome: Outcome) -> str:
     mended = ", mended by the next run" if outcome.mended_by_next_run else ""
     service = f"{outcome.answers} answers, {outcome.refused} refused, slowest {outcome.slowest_answer:.1f} s"
     wrong = f"; WRONG: {outcome.wrong}" if outcome.wrong else ""
-    return f"killed {outcome.killed}; {'>'.join(outcome.runs)}{mended}; {times}; {service}{wrong}"
+    moment = "" if outcome.during else " after the run"
+    return f"killed{moment} {outcome.killed}; {'>'.join(outcome.runs)}{mended}; {times}; {service}{wrong}"
 
 
 def summary(outcomes: list[Outcome]) -> str:
     """Return a table with a line for each kind of victim: the trials, the failed ones, and the seconds to recover."""
-    lines = ["", "victim | trials | failed | mended by the next run | seconds to recover (median, most)"]
+    lines = [
+        "",
+        "victim | trials | during the run | failed | mended by the next run | seconds to recover (median, most)",
+    ]
     for victim in sorted({outcome.plan.victim for outcome in outcomes}):
         some = [outcome for outcome in outcomes if outcome.plan.victim == victim]
         seconds = [outcome.recovered for outcome in some if outcome.recovered is not None] or [float("nan")]
         wrong = sum(bool(outcome.wrong) for outcome in some)
         mended = sum(outcome.mended_by_next_run for outcome in some)
         spread = f"{statistics.median(seconds):.0f}, {max(seconds):.0f}"
-        lines.append(f"{victim} | {len(some)} | {wrong} | {mended} | {spread}")
+        during = sum(outcome.during for outcome in some)
+        lines.append(f"{victim} | {len(some)} | {during} | {wrong} | {mended} | {spread}")
     return "\n".join(lines)
