@@ -104,9 +104,10 @@ class ChaosLab:
         """Bring back the state before the job. Dagster's daemon is paused, so that no sensor sees a state in between."""
         server = self.processes.server(DAEMON)
         daemons = [*server, *(child for one in server for child in one.children(recursive=True))]
-        for process in daemons:
-            process.send_signal(signal.SIGSTOP)
         try:
+            for process in daemons:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGSTOP)
             bring_back(self.data_dir, self.undisturbed[job].before)
         finally:
             for process in daemons:
