@@ -13,7 +13,7 @@ import click
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="With --demo: examine the lab that `thumblab demo --catalogue` made of this folder.",
 )
-@click.option("--quiet", is_flag=True, help="Print only what is wrong, so nothing if the lab is healthy.")
+@click.option("--quiet", is_flag=True, help="Print only warnings and errors, so nothing if there are none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool, as_json: bool) -> None:

@@ -37,6 +37,8 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
         raise LabError(f"there are no logs in {chosen.data_dir / 'logs'} yet; `thumblab up` writes them")
     for server in servers:
         if server not in known:
+            if server == "up":
+                raise LabError("no server has ended yet, so `up` has not logged anything")
             raise LabError(f"{server!r} has no log; the servers with a log are {', '.join(known)}")
     wanted = list(dict.fromkeys(servers)) or known
     width = max(map(len, wanted))
@@ -44,7 +46,7 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
     def show(found: list[logs.Line]) -> None:
         for line in found:
             name = f"{line.server:<{width}} " if len(wanted) > 1 else ""
-            click.echo(f"{line.local_time()} {name}{printable(line.text)}")
+            click.echo(f"{line.local_time()} {name}{printable(line.text.expandtabs(4))}")
 
     # What is added from now on is followed before the last lines are read, so that no line is left out.
     added = logs.Followed(chosen.data_dir, wanted) if follow else None

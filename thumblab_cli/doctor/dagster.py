@@ -46,7 +46,9 @@ def daemon(examined: Examined) -> Iterator[Finding]:
     try:
         statuses = _state(examined)["instance"]["daemonHealth"]["allDaemonStatuses"]
     except LabError as problem:
-        yield error(str(problem), f"{examined.up('logs dagster')} says why; stop `{examined.up()}` and start it again")
+        yield error(
+            str(problem), f"{examined.up('logs dagster')} says why; `{examined.up()}` starts it again by itself"
+        )
         return
     dead = sorted(status["daemonType"] for status in statuses if status["required"] and not status["healthy"])
     if dead:
@@ -70,7 +72,8 @@ def schedules(examined: Examined) -> Iterator[Finding]:
         reason = " ".join(str(listed.get("message", "")).split())[:200]
         yield error(
             f"Dagster cannot load the lab's definitions: {reason}",
-            f"{examined.up('logs dagster')} has the whole error; then start `{examined.up()}` again",
+            f"`{examined.up()}` starts an ended code server again within a minute; if this stays, "
+            f"{examined.up('logs dagster-code')} has the whole error",
         )
         return
     kinds = (("schedule", listed), ("sensor", state["sensorsOrError"]))

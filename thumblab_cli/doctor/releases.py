@@ -74,7 +74,11 @@ def model(examined: Examined) -> Iterator[Finding]:
         return
     if served is None:
         if examined.exists:
-            yield warning("no ranking model is served, so nothing can be ranked", examined.command("refresh"))
+            # A lab without videos has nothing to train on.
+            mend = examined.command("refresh") + (
+                "" if examined.demo else "; in a lab without videos, first thumblab import FOLDER"
+            )
+            yield warning("no ranking model is served, so nothing can be ranked", mend)
         else:
             yield skipped("there is no lab yet")
         return

@@ -24,7 +24,7 @@ _LONG_LIFE = 120.0
 
 The pauses keep a server that cannot run from taking all of the processor. One that has run this long can.
 """
-_END_SECONDS = 5.0
+_END_SECONDS = 3.0
 """The number of seconds that all servers together have to end. A server that still runs then is killed.
 
 Nothing is lost by that: what runs of Dagster have stored stays, and they are tried again at the next start.

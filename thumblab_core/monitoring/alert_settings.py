@@ -61,5 +61,5 @@ class AlertSettings(BaseSettings):
             except ValueError:
                 raise ValueError("it is no URL; copy the whole address from the chat's settings") from None
             if parts.scheme not in ("https", "http") or not parts.hostname:
-                raise ValueError("it does not begin with https:// and a host; copy the whole address")
+                raise ValueError("it does not begin with https:// or http:// and a host; copy the whole address")
         return value

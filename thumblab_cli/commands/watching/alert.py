@@ -79,8 +79,8 @@ def test(chosen: "Settings") -> None:
     senders = channels(chosen)
     if not senders:
         raise LabError(
-            "no channel is set, so alerts go to the log of Dagster's daemon only; set THUMBLAB_ALERT_WEBHOOK_URL, or "
-            "THUMBLAB_ALERT_SMTP_HOST and THUMBLAB_ALERT_MAIL_TO (docs/alerts.md)"
+            "no channel is set, so alerts go to the log only (`thumblab logs dagster-code`); set "
+            "THUMBLAB_ALERT_WEBHOOK_URL, or THUMBLAB_ALERT_SMTP_HOST and THUMBLAB_ALERT_MAIL_TO (docs/alerts.md)"
         )
     message = Message(title="A test alert", lines=["Somebody ran `thumblab alert test`. Nothing is wrong."])
     failed = False
