@@ -113,5 +113,5 @@ def _clean(message: Message, secrets: list[str]) -> Message:
         title=without_secrets(title, secrets),
         error=error and without_secrets(error, secrets),
         lines=[without_secrets(one_line(line), secrets) for line in message.lines],
-        link=message.link,
+        link=message.link and without_secrets(one_line(message.link), secrets),
     )

@@ -7,20 +7,27 @@ from thumblab_pipelines.alerts.lines import one_line
 from thumblab_pipelines.alerts.undelivered import UndeliveredError
 
 _SECONDS = 10.0
-_MOST = 3_000
-"""Slack cuts a text after 4,000 characters."""
+_MOST, _MOST_OF_A_PART = 2_000, 500
+"""Discord refuses a text of over 2,000 characters. Slack cuts one after 4,000."""
 
 
 def slack_text(message: Message) -> str:
-    """Return the text of the message. Words from outside cannot format it, link to anything or call anybody."""
-    parts = [f"*{_escaped(message.title)}*"]
+    """Return the text of the message. Words from outside cannot format it, link to anything or call anybody.
+
+    If it is too long, lines in its middle are left out: the last ones have the open alerts.
+    """
+    head = [f"*{_escaped(message.title)}*"]
     if message.error:
         # Chats show a code span as it is. A grave accent would end it.
-        parts.append(f"`{_escaped(message.error.replace('`', 'ˋ'))}`")
-    parts += [_escaped(line) for line in message.lines]
-    if message.link:
-        parts.append(_escaped(message.link))
-    return "\n".join(parts)[:_MOST]
+        head.append(f"`{_escaped(message.error.replace('`', 'ˋ'))}`")
+    lines, link = [_escaped(line) for line in message.lines], [_escaped(message.link)] if message.link else []
+    half = len(lines) // 2
+    first, last, note = lines[:half], lines[half:], list[str]()
+    while len(text := "\n".join([*head, *first, *note, *last, *link])) > _MOST:
+        longer = len(first) > len(last)
+        del (first if longer else last)[-1 if longer else 0]
+        note = [f"(lines left out here: {len(lines) - len(first) - len(last)})"]
+    return text
 
 
 def send(url: str, message: Message) -> str:
@@ -49,4 +56,5 @@ def _uses_proxy(url: str) -> bool:
 def _escaped(text: str) -> str:
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A space of no width after the sign keeps a chat from reading @channel or @everyone.
-    return text.replace("@", "@\u200b")
+    text = text.replace("@", "@\u200b")
+    return text if len(text) <= _MOST_OF_A_PART else f"{text[: _MOST_OF_A_PART - 1]}…"

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from thumblab_cli.main import cli
+from thumblab_cli.servers.ports import free_port
+from thumblab_core.keys.secret_texts import secret_texts
 from thumblab_core.monitoring.watch_state import Message, WatchState
 from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.alerts import mail
@@ -27,12 +29,6 @@ HOSTILE = Message(
     lines=["What to do: <b>nothing</b>"],
     link="http://127.0.0.1:3000/runs/1",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
 
 
 def by_mail(port: int, **more: Any) -> Settings:
@@ -52,6 +48,38 @@ def test_words_from_outside_cannot_call_link_or_format_in_a_chat() -> None:
     assert title == "*refresh_library of tech Bcc: everybody@\u200bexample.com failed*"
     assert advice == "What to do: &lt;b&gt;nothing&lt;/b&gt;"
     assert link == HOSTILE.link
+
+
+def test_a_long_summary_keeps_its_ends_and_says_how_many_lines_it_lacks() -> None:
+    lines = [f"line {number} {'<&@>' * 20}" for number in range(60)]
+    message = Message(title="Daily summary", lines=[*lines, "Open alert: x"], link="http://127.0.0.1:3000")
+    text = slack_text(message)
+    assert 1_500 < len(text) <= 2_000
+    shown = text.split("\n")
+    assert shown[:1] + shown[-2:] == ["*Daily summary*", "Open alert: x", "http://127.0.0.1:3000"]
+    assert shown[1].startswith("line 0 ")
+    assert f"(lines left out here: {61 - (len(shown) - 3)})" in shown
+
+
+def test_parts_that_are_too_long_are_cut_one_by_one() -> None:
+    text = slack_text(Message(title="t" * 3_000, error="e" * 3_000, lines=["l" * 3_000] * 3, link="http://a"))
+    assert len(text) <= 2_000
+    title, error, *_, link = text.split("\n")
+    assert title.endswith("t…*")
+    assert error.endswith("e…`")
+    assert link == "http://a"
+
+
+def test_a_password_in_the_address_of_dagster_is_neither_logged_nor_sent(caplog: pytest.LogCaptureFixture) -> None:
+    page, now = "https://me:SecretOfDagster@dagster.example", datetime.datetime.now(datetime.UTC)
+    with chat() as taken:
+        chosen = Settings(alert_webhook_url=SecretStr(taken.url), alert_dagster_url=page)
+        state, senders, secrets = WatchState(), channels(chosen), secret_texts(chosen, {})
+        announce(state, [Message(title="failed", link=f"{page}/runs/1")], senders, now, secrets)
+        deliver(state, senders, now, secrets)
+    assert taken.texts == ["*failed*\nhttps://me:***@\u200bdagster.example/runs/1"]
+    assert "https://me:***@dagster.example/runs/1" in caplog.text
+    assert "SecretOfDagster" not in caplog.text
 
 
 def test_a_title_cannot_add_headers_to_an_email() -> None:
