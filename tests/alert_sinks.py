@@ -16,11 +16,17 @@ from aiosmtpd.smtp import SMTP
 
 @dataclass
 class Chat:
-    """An incoming webhook. `texts` are the texts that it took. It answers `status`; other than 200, it takes nothing."""
+    """An incoming webhook. `texts` are the texts that it took. It answers `status`; other than 200, it takes nothing.
+
+    `refused` has another status for some texts. It answers nobody while `answers` is not set; `asked` counts who asked.
+    """
 
     url: str
     texts: list[str] = field(default_factory=list)
     status: int = 200
+    refused: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
+    answers: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -28,17 +34,21 @@ def chat() -> Iterator[Chat]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if taken.status == 200:
+            taken.asked += 1
+            taken.answers.wait()
+            status = taken.refused.get(body["text"], taken.status)
+            if status == 200:
                 taken.texts.append(body["text"])
-            self.send_response(taken.status)
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(b"ok" if taken.status == 200 else b"no_service")
+            self.wfile.write(b"ok" if status == 200 else b"no_service")
 
         def log_message(self, *_: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     taken = Chat(f"http://127.0.0.1:{server.server_port}/services/T0/B0/SecretOfTheWebhook")
+    taken.answers.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield taken

@@ -1,19 +1,15 @@
 """Deliver messages to the channels that the settings name. What a channel refuses is tried again with growing pauses."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from thumblab_core.errors import LabError
 from thumblab_core.keys.secret_texts import without_secrets
 from thumblab_core.monitoring.watch_state import Delivery, Message, WatchState
 from thumblab_core.settings import Settings
 from thumblab_pipelines.alerts import mail, webhook
+from thumblab_pipelines.alerts.attempt import Attempt, Send
 from thumblab_pipelines.alerts.lines import one_line
-
-Send = Callable[[Message], str]
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP = timedelta(days=3)
@@ -22,6 +18,9 @@ _SECONDS = 20.0
 """Seconds that all channels together may take at one look. Dagster ends a look after a minute."""
 
 _log = logging.getLogger(__name__)
+
+_attempts: dict[str, Attempt] = {}
+"""The last attempt of each channel. All looks happen in one process, and an attempt may outlast the look that began it."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
@@ -52,48 +51,59 @@ def announce(
             state.deliveries.remove(delivery)
 
 
-@dataclass
-class _Attempt:
-    """The messages that wait for a channel, how many of them it has taken, and why it did not take the next one."""
-
-    waiting: list[Delivery]
-    sent: int = 0
-    problem: str | None = None
-
-    def send_all(self, send: Send) -> None:
-        for delivery in self.waiting:
-            try:
-                send(delivery.message)
-            except LabError as error:
-                self.problem = str(error)
-                return
-            except Exception as error:  # noqa: BLE001  a channel that breaks must not stop the watch
-                self.problem = f"{type(error).__name__}: {error}"
-                return
-            self.sent += 1
-
-
 def deliver(
     state: WatchState, senders: Mapping[str, Send], now: datetime, secrets: list[str], seconds: float = _SECONDS
 ) -> None:
     """Send what is due to each channel. Channels do not wait for each other, and none is waited for over `seconds`."""
     state.deliveries = [delivery for delivery in state.deliveries if delivery.channel in senders]
-    pool = ThreadPoolExecutor(max(1, len(senders)), "alerts")
-    attempts, running = [], []
+    begun = []
     for name, send in senders.items():
-        attempt = _Attempt([delivery for delivery in state.deliveries if delivery.channel == name])
+        if _still_sends(state, name, now, secrets):
+            continue
         # Messages are delivered in their order. While the first one waits for its next attempt, the others wait too.
-        if attempt.waiting and attempt.waiting[0].next_at <= now:
-            attempts.append(attempt)
-            running.append(pool.submit(attempt.send_all, send))
-    wait(running, timeout=seconds)
-    pool.shutdown(wait=False, cancel_futures=True)
-    for attempt in attempts:
-        sent, problem = attempt.sent, attempt.problem or f"no answer within {seconds:.0f} s"
-        taken = {id(delivery) for delivery in attempt.waiting[:sent]}
-        state.deliveries = [delivery for delivery in state.deliveries if id(delivery) not in taken]
-        if sent < len(attempt.waiting):
-            _postpone(state, attempt.waiting[sent], without_secrets(problem, secrets), now)
+        waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
+        if waiting and waiting[0].next_at <= now:
+            _attempts[name] = Attempt(send, waiting, now, seconds)
+            _attempts[name].start()
+            begun.append(_attempts[name])
+    for attempt in begun:
+        attempt.join_in_time()
+        _settle(state, attempt, now, secrets)
+
+
+def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
+    """Take the result of the channel's last attempt. Return whether it still sends one of the messages that wait.
+
+    An attempt of over an hour is given up, because an answer that never ends must not silence the channel.
+    """
+    attempt = _attempts.get(name)
+    if attempt is None or _find(state, attempt.current) is None:
+        return False
+    _settle(state, attempt, now, secrets)
+    return attempt.is_alive() and now - attempt.began_at < LONGEST_PAUSE
+
+
+def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[str]) -> None:
+    """Enter into the state what the attempt has done so far. It may still run, and is then asked again later."""
+    problem = attempt.problem  # This is read first, so that a message which is taken right now is not postponed.
+    while attempt.handled:
+        done, reason = attempt.handled.pop(0)
+        delivery = _find(state, done)
+        if delivery is not None:
+            state.deliveries.remove(delivery)
+        if reason is not None:
+            reason = without_secrets(reason, secrets)
+            _log.warning("%s: %s, so this message is dropped: %s", done.channel, reason, done.message.title)
+    delivery = _find(state, attempt.current)
+    if problem is not None and delivery is not None and not attempt.postponed:
+        _postpone(state, delivery, without_secrets(problem, secrets), now)
+        attempt.postponed = True
+
+
+def _find(state: WatchState, sought: Delivery) -> Delivery | None:
+    """Return the delivery in the state, which may have been read from the disk anew since the attempt began."""
+    same = (sought.channel, sought.made_at, sought.message)
+    return next((found for found in state.deliveries if (found.channel, found.made_at, found.message) == same), None)
 
 
 def _postpone(state: WatchState, delivery: Delivery, problem: str, now: datetime) -> None:

@@ -9,7 +9,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.monitoring.alert_settings import AlertSettings
 from thumblab_core.monitoring.watch_state import Message
 from thumblab_pipelines.alerts.lines import one_line
-from thumblab_pipelines.alerts.undelivered import UndeliveredError
+from thumblab_pipelines.alerts.undelivered import RefusedMessageError, UndeliveredError
 
 _SECONDS = 10.0
 _LONGEST_SUBJECT = 150
@@ -39,7 +39,10 @@ def send(chosen: AlertSettings, message: Message) -> str:
     except smtplib.SMTPAuthenticationError as error:
         raise UndeliveredError(f"the mail server refused the sign-in ({error.smtp_code})") from None
     except smtplib.SMTPResponseException as error:
-        raise UndeliveredError(f"the mail server answered {error.smtp_code} {_words(error.smtp_error)}") from None
+        # Once the text was sent, 5xx is about this message. Before, it is about the addresses or the server.
+        of_the_message = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        kind = RefusedMessageError if of_the_message else UndeliveredError
+        raise kind(f"the mail server answered {error.smtp_code} {_words(error.smtp_error)}") from None
     except smtplib.SMTPRecipientsRefused:
         raise UndeliveredError("the mail server refused every address of THUMBLAB_ALERT_MAIL_TO") from None
     except (smtplib.SMTPException, ssl.SSLError) as error:

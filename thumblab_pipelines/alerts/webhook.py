@@ -4,11 +4,14 @@ import httpx
 
 from thumblab_core.monitoring.watch_state import Message
 from thumblab_pipelines.alerts.lines import one_line
-from thumblab_pipelines.alerts.undelivered import UndeliveredError
+from thumblab_pipelines.alerts.undelivered import RefusedMessageError, UndeliveredError
 
 _SECONDS = 10.0
 _MOST, _MOST_OF_A_PART = 2_000, 500
 """Discord refuses a text of over 2,000 characters. Slack cuts one after 4,000."""
+
+_OF_THE_MESSAGE = {400, 413, 422}
+"""Answers about the message. 401, 403 and 404 are about the channel, and the settings may be corrected."""
 
 
 def slack_text(message: Message) -> str:
@@ -45,7 +48,8 @@ def send(url: str, message: Message) -> str:
     words = one_line(answer.text[:100])
     said = f"{answer.status_code}" + (f" {words}" if words else "")
     if not answer.is_success:
-        raise UndeliveredError(f"the webhook answered {said}")
+        kind = RefusedMessageError if answer.status_code in _OF_THE_MESSAGE else UndeliveredError
+        raise kind(f"the webhook answered {said}")
     return said
 
 
