@@ -43,15 +43,28 @@ def age(path: Path) -> float:
 def replace_private_file(path: Path, text: str) -> None:
     """Replace a file completely or not at all. Only its owner may read the new file (mode 0600).
 
-    After the call, the content is safe on the disk, even if the power fails. Only one process may call this at a time
-    for the same `path`, so call it inside a lock. Raises `OSError` if the file cannot be written.
+    If root writes it, it belongs to the owner of its folder. After the call, the content is safe on the disk, even if the
+    power fails. Only one process may call this at a time for the same `path`, so call it inside a lock. Raises `OSError`
+    if the file cannot be written.
     """
     aside = path.with_name(f".{path.name}.new")
     # A process that was killed may have left the file. Its mode is unknown, so the file is made again.
     aside.unlink(missing_ok=True)
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - the mode must be 0600 from the start
+        give_to_owner(file.fileno(), path.parent)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
     sync(path.parent)
+
+
+def give_to_owner(handle: int, folder: Path) -> None:
+    """If root made a file in somebody's folder, give the file to the owner of the folder. `handle` is the open file.
+
+    After a command with `sudo`, the processes of the owner could not use the file otherwise.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        with suppress(OSError):  # Some file systems keep no owner.
+            os.fchown(handle, owner.st_uid, owner.st_gid)

@@ -1,104 +1,17 @@
 """Tests of the watch over the runs: who is told what, and how often. The Dagster instance is real."""
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
-from alert_sinks import Chat, chat
 from click.testing import CliRunner
-from dagster._core.storage.schedules import SqliteScheduleStorage
+from watched_runs import DAY, MINUTE, OUTAGE, Watch, refresh_library, train_ranker
 
 from thumblab_cli.main import cli
-from thumblab_core.errors import LabError
 from thumblab_core.monitoring import watch_state
-from thumblab_core.monitoring.watch_state import WatchState, changing_state, read_state
+from thumblab_core.monitoring.watch_state import changing_state
 from thumblab_core.settings import settings
-from thumblab_pipelines.defs.alerts.watch import look
-from thumblab_pipelines.defs.checks import explained
-from thumblab_pipelines.defs.resources import LabResource
-
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-OUTAGE = "The database does not answer: connection refused. Check THUMBLAB_DATABASE_URL, and check that its server runs"
-
-
-@dg.op(config_schema={"error": str, "passed": bool, "explanation": str}, out=dg.Out(is_required=False))
-def work(context: dg.OpExecutionContext) -> Iterator[Any]:
-    with explained():
-        if context.op_config["error"]:
-            raise LabError(context.op_config["error"])
-    yield dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey("faiss_index"),
-        check_name="intact",
-        passed=context.op_config["passed"],
-        metadata={},
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=context.op_config["explanation"],
-    )
-
-
-@dg.job
-def refresh_library() -> None:
-    work()
-
-
-@dg.job
-def train_ranker() -> None:
-    work()
-
-
-class Watch:
-    """The watch of a lab. `now` is the moment of the next look, which is ahead of the clock."""
-
-    def __init__(self, folder: Path, chat: Chat) -> None:
-        # These are the retries of the lab's `dagster.yaml`.
-        retries = {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
-        self.instance = dg.DagsterInstance.ephemeral(settings={"run_retries": retries})
-        # An instance in memory has no place for the states of schedules.
-        self.instance._schedule_storage = SqliteScheduleStorage.from_local(str(folder))
-        self.folder, self.chat = folder, chat
-        self.now = datetime.now(UTC)
-        self.look()
-
-    def run(self, job: dg.JobDefinition, niche: str | None = None, error: str = "", **more: Any) -> str:
-        outcome = {"passed": more.get("passed", True), "explanation": more.get("explanation", "a file is damaged")}
-        config = {"ops": {"work": {"config": {"error": error, **outcome}}}}
-        tags = {} if niche is None else {"dagster/partition": niche}
-        done = job.execute_in_process(
-            run_config=config, instance=self.instance, tags=tags | more.get("tags", {}), raise_on_error=False
-        )
-        return done.run_id
-
-    def look(self, later: timedelta = MINUTE) -> list[str]:
-        """Look once, and return the new texts in the chat. The state is read from its file, as after a restart."""
-        before = len(self.chat.texts)
-        self.now += later
-        with changing_state(self.folder) as state:
-            look(self.instance, state, LabResource(), [], self.now)
-        return self.chat.texts[before:]
-
-    @property
-    def state(self) -> WatchState:
-        state = read_state(self.folder)
-        assert state is not None
-        return state
-
-
-@pytest.fixture
-def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    # The database of the lab is down in all of these tests.
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://lab:SecretOfTheLab@127.0.0.1:1/none")
-    monkeypatch.setenv("THUMBLAB_ALERT_DAGSTER_URL", "https://dagster.example.com/")
-    with chat() as taken:
-        monkeypatch.setenv("THUMBLAB_ALERT_WEBHOOK_URL", taken.url)
-        settings.cache_clear()
-        made = Watch(tmp_path, taken)
-        yield made
-        made.instance.dispose()
 
 
 def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_when_it_is_over(watch: Watch) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy import text
 from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_core.keys.secret_texts import secret_texts
-from thumblab_core.monitoring.watch_state import Message, Quota, WatchState, changing_state
+from thumblab_core.monitoring.watch_state import Message, Quota, WatchState, changing_state, without_future
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 from thumblab_pipelines.alerts.book import due, record
-from thumblab_pipelines.alerts.delivery import announce, channels, deliver
+from thumblab_pipelines.alerts.delivery import LONGEST_PAUSE, announce, channels, deliver
 from thumblab_pipelines.defs.alerts.late import late
 from thumblab_pipelines.defs.alerts.seen_runs import read_runs
 from thumblab_pipelines.defs.resources import LabResource
@@ -32,7 +32,7 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     repository = context.repository_def
     fresh = [] if repository is None else _with_freshness_policy(repository)
-    with changing_state(chosen.data_dir) as state:
+    with changing_state(chosen.data_dir, keep_unwritten=True) as state:
         look(context.instance, state, lab, fresh, datetime.now(UTC))
         return dg.SkipReason(_said(state))
 
@@ -47,12 +47,16 @@ def look(
     """
     chosen = lab.chosen()
     senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
-    first = state.checked_at is None or state.without_channel != (not senders)
-    state.without_channel = not senders
-    events = [*read_runs(instance, state, now, secrets), *late(instance, state, chosen, fresh, now)]
-    state.checked_at = now
-    messages = [*record(state, events), *due(state, now, timedelta(seconds=chosen.alert_wait_s), dagster_page(chosen))]
-    announce(state, [*_about_channels(first, senders), *messages], senders, now, secrets)
+    # A look that breaks off must not mark a run as read whose failure it has not entered. So it changes a copy.
+    seen = without_future(state, now, LONGEST_PAUSE)
+    first = seen.checked_at is None or seen.without_channel != (not senders)
+    seen.without_channel = not senders
+    events = [*read_runs(instance, seen, now, secrets), *late(instance, seen, chosen, fresh, now)]
+    seen.checked_at = now
+    messages = [*record(seen, events), *due(seen, now, timedelta(seconds=chosen.alert_wait_s), dagster_page(chosen))]
+    announce(seen, [*_about_channels(first, senders), *messages], senders, now, secrets)
+    for name in WatchState.model_fields:
+        setattr(state, name, getattr(seen, name))
     deliver(state, senders, now, secrets)
     _measure(lab, state, now)  # This comes last, because a database that is down may take long to say so.
 
