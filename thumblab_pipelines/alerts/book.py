@@ -45,19 +45,42 @@ class Succeeded:
     at: datetime
 
 
-def record(state: WatchState, events: Iterable[Failed | Succeeded]) -> Iterator[Message]:
+@dataclass(frozen=True)
+class NotExpected:
+    """A thing that nobody expects any more, such as a late refresh after a person has turned off its schedule."""
+
+    thing: str
+    at: datetime
+
+
+Event = Failed | Succeeded | NotExpected
+
+
+def record(state: WatchState, events: Iterable[Event]) -> Iterator[Message]:
     """Enter the events, in their order, into the open alerts. Yield the messages about alerts that are over."""
     for event in events:
         if isinstance(event, Failed):
             _fail(state, event)
             continue
+        state.closed = [thing for thing in state.closed if thing != event.thing]
         for alert in [alert for alert in state.alerts.values() if event.thing in alert.things]:
             alert.things.remove(event.thing)
             if not alert.things:
                 del state.alerts[alert.cause]
                 # Nobody was told of an alert that was over before its message was due.
                 if alert.told_at is not None:
-                    yield _recovered(alert, event.at)
+                    yield _recovered(alert, event)
+
+
+def close(state: WatchState, cause: str) -> OpenAlert | None:
+    """Close an alert for a person, and return it, or None if it is not open.
+
+    What is seen again at every look, such as a late refresh, stays closed until it is over.
+    """
+    alert = state.alerts.pop(cause, None)
+    if alert is not None and alert.lasting:
+        state.closed = sorted({*state.closed, *alert.things})
+    return alert
 
 
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
@@ -81,6 +104,8 @@ def hobart(moment: datetime) -> str:
 
 
 def _fail(state: WatchState, failed: Failed) -> None:
+    if failed.lasting and failed.thing in state.closed:
+        return
     alert = state.alerts.get(failed.cause)
     if alert is None:
         state.alerts[failed.cause] = OpenAlert(
@@ -94,8 +119,10 @@ def _fail(state: WatchState, failed: Failed) -> None:
             count=1,
             things=[failed.thing],
             run_id=failed.run_id,
+            lasting=failed.lasting,
         )
         return
+    alert.lasting = failed.lasting
     alert.last_at = max(alert.last_at, failed.at)
     if not failed.lasting:
         alert.count += 1
@@ -123,7 +150,10 @@ def _told(alert: OpenAlert, now: datetime, dagster: str) -> Message:
     )
 
 
-def _recovered(alert: OpenAlert, at: datetime) -> Message:
+def _recovered(alert: OpenAlert, event: Succeeded | NotExpected) -> Message:
+    if isinstance(event, NotExpected):
+        lines = [f"Its schedule was turned off: {hobart(event.at)}", f"It began: {hobart(alert.first_at)}"]
+        return Message(title=f"Not expected any more: {alert.what}", lines=lines)
     failures = f"after {alert.count} failures" if alert.count > 1 else "after one failure"
-    lines = [f"It succeeded {failures}: {hobart(at)}", f"It began: {hobart(alert.first_at)}"]
+    lines = [f"It succeeded {failures}: {hobart(event.at)}", f"It began: {hobart(alert.first_at)}"]
     return Message(title=f"Recovered: {alert.what}", lines=lines)

@@ -48,16 +48,19 @@ def list_alerts(as_json: bool, chosen: "Settings") -> None:
 def close(cause: str, chosen: "Settings") -> None:
     """Close an open alert, so that nobody is told of it again. A new failure opens it again.
 
+    What is late stays closed until it is not late any more.
+
     CAUSE is the first word of its line in `thumblab alert list`. An alert closes by itself when what failed succeeds,
     or after seven days without a new failure.
     """
     from thumblab_core.data_folder import require_lab
     from thumblab_core.errors import LabError
     from thumblab_core.monitoring.watch_state import changing_state
+    from thumblab_pipelines.alerts import book
 
     require_lab(chosen.data_dir)
     with changing_state(chosen.data_dir) as state:
-        closed = state.alerts.pop(cause, None)
+        closed = book.close(state, cause)
         names = ", ".join(state.alerts) or "none"
     if closed is None:
         raise LabError(f"no open alert has the cause {cause!r}; the open ones are: {names}")

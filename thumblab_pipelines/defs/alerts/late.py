@@ -13,7 +13,7 @@ from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
-from thumblab_pipelines.alerts.book import Failed, Succeeded
+from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
@@ -22,10 +22,13 @@ GRACE = timedelta(hours=1)
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
+_NOT_EXPECTED = ""
+"""The reason of what is old, but not late, because a person has turned off its schedule."""
+
 
 def late(
     instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
-) -> Iterator[Failed | Succeeded]:
+) -> Iterator[Event]:
     """Yield each niche without a good refresh for too long, and each of `assets` whose freshness policy fails.
 
     All of it makes one alert, because the cause is usually one: the machine or the daemon did not run.
@@ -37,6 +40,8 @@ def late(
     for thing, reason in found.items():
         if reason is None:
             yield Succeeded(thing, now)
+        elif reason == _NOT_EXPECTED:
+            yield NotExpected(thing, now)
         elif now - state.late_since.setdefault(thing, now) >= GRACE:
             yield Failed(_CAUSE, thing, f"{thing} is late", reason, LATE_ADVICE, now, lasting=True)
 
@@ -44,8 +49,8 @@ def late(
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
     """Return why each niche that was ever refreshed is late, or None if it is not.
 
-    A served index may be newer than the last run: `thumblab refresh` makes one without Dagster. If a person turned off
-    the schedule, no niche is late.
+    The reason is `_NOT_EXPECTED` for a niche that would be late if a person had not turned off the schedule. A served
+    index may be newer than the last run: `thumblab refresh` makes one without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
@@ -59,8 +64,8 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
             moments.append(datetime.fromisoformat(str(release.info.get("as_of", release.created_at))))
         if moments:
             hours = (now - max(moments)).total_seconds() / 3_600
-            too_old = expected and hours > chosen.alert_stale_h
-            found[f"the refresh of {niche}"] = f"the last good refresh was {hours:.0f} hours ago" if too_old else None
+            reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
+            found[f"the refresh of {niche}"] = reason if hours > chosen.alert_stale_h else None
     return found
 
 

@@ -1,5 +1,6 @@
 """Read the runs that have ended since the last look from Dagster, with their errors and the results of their checks."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ _UNDECIDED = timedelta(seconds=30)
 _KEPT = timedelta(hours=72)
 _MOST_RUNS, _MOST_KEPT = 500, 2_000
 _REFRESH = "refresh_library"
+_OF_CONFIG = {"add_channel", "change_index"}
+"""Jobs whose config says what a run is about, such as the exports of one person."""
 
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
 
@@ -92,7 +95,8 @@ def _read_run(
     error = said and first_sentence(without_secrets(said, secrets))
     state.ended.append(EndedRun(run_id=run.run_id, job=run.job_name, niche=niche, ended_at=at, error=error))
     yield from filter(None, of_checks)
-    thing = _named(run.job_name, niche)
+    name = _named(run.job_name, niche)
+    thing = f"{name} ({_digest(run.run_config)})" if run.job_name in _OF_CONFIG else name
     if not failed:
         if run.job_name == _REFRESH and niche is not None:
             state.refreshed[niche] = max(at, state.refreshed.get(niche, at))
@@ -100,7 +104,7 @@ def _read_run(
     # A check that failed has an alert of its own, which says more than that its step failed.
     elif not any(isinstance(event, Failed) for event in of_checks):
         cause, advice = cause_of(error or "")
-        yield Failed(cause, thing, f"{thing} failed", error or "no reason given", advice, at, step, run.run_id)
+        yield Failed(cause, thing, f"{name} failed", error or "no reason given", advice, at, step, run.run_id)
 
 
 def _check(
@@ -141,6 +145,11 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
     while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
     return "" if error is None else error.message
+
+
+def _digest(config: object) -> str:
+    """Return a short name of the config of a run. A success for another person does not end the failure of this one."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def _named(what: str, niche: str | None) -> str:
