@@ -175,6 +175,16 @@ def kill_all(home: Path) -> None:
     psutil.wait_procs(victims, timeout=10)
 
 
+def killed_run(daemon: Daemon) -> str:
+    """Start a run, kill it in the middle with its code server, and return its id."""
+    (daemon.home / "go").unlink(missing_ok=True)
+    run_id = daemon.ask_for_a_run()
+    daemon.dequeue()
+    daemon.wait(run_id, STARTED)
+    kill_all(daemon.home)
+    return run_id
+
+
 def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
     daemon.retry()  # This moves the daemon's cursor past earlier failures, so that they are not retried below.
     killed = daemon.ask_for_a_run()
@@ -212,11 +222,7 @@ def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daem
 def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (daemon.home / "go").unlink(missing_ok=True)
-    killed = daemon.ask_for_a_run()
-    daemon.dequeue()
-    daemon.wait(killed, STARTED)
-    kill_all(daemon.home)
+    killed = killed_run(daemon)
     daemon.retry()
     with monkeypatch.context() as patch:  # Nobody starts a code server again while it is broken.
         patch.setattr(WorkspaceProcessContext, "reload_code_location", lambda *_: None)
@@ -234,11 +240,7 @@ def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
 def test_a_dead_run_fails_even_if_its_code_server_never_loads_again(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (daemon.home / "go").unlink(missing_ok=True)
-    killed = daemon.ask_for_a_run()
-    daemon.dequeue()
-    daemon.wait(killed, STARTED)
-    kill_all(daemon.home)
+    killed = killed_run(daemon)
     module = daemon.home / "lasting.py"
     module.write_text("this is no Python")
     try:

@@ -1,9 +1,5 @@
 """Tests of what Dagster has noted about schedules and sensors when the clock was ahead and is set back."""
 
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
 from dagster import DagsterInstance
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -21,23 +17,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.test_utils import freeze_time
 
-from thumblab_core.settings import settings
-from thumblab_pipelines.dagster_storage import open_instance
-
 NOW, AHEAD = 1_795_000_000.0, 1_795_000_000.0 + 30 * 86_400
-
-
-@pytest.fixture
-def instance(
-    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
-) -> DagsterInstance:
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    settings.cache_clear()
-    (tmp_path / "dagster.yaml").write_text("")
-    instance = open_instance(tmp_path, tmp_path)
-    instance.wipe_all_schedules()  # All tests of a process share Dagster's database.
-    return instance
 
 
 def noted(instance: DagsterInstance, name: str, data: ScheduleInstigatorData | SensorInstigatorData) -> InstigatorState:

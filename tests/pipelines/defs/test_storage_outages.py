@@ -2,15 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import dagster as dg
-import pytest
 from sqlalchemy import create_engine, text
-
-from thumblab_core.settings import settings
-from thumblab_pipelines.dagster_storage import open_instance
 
 
 def test_a_database_that_is_down_does_not_double_the_lines_of_the_daemons_log() -> None:
@@ -37,13 +31,8 @@ logger.info("a tick"); logger.warning("a late tick")
 
 
 def test_the_first_request_to_the_webserver_after_a_restart_of_the_database_succeeds(
-    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance,
 ) -> None:
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    settings.cache_clear()
-    (tmp_path / "dagster.yaml").write_text("")
-    instance = open_instance(tmp_path, tmp_path)
     instance.optimize_for_webserver(15_000, 3_600, 20)  # The webserver does this at its start.
     parts = [instance.run_storage, instance.event_log_storage, instance.schedule_storage]
 
