@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from leaks import LEAKS, files_with_a_key, tables_with_a_secret
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
@@ -28,6 +29,8 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
+    # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits if nothing is said.
+    DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.connect = 60.0
     config.addinivalue_line("markers", "last: run this test after the others, because it ends what they share")
 
 
