@@ -4,10 +4,10 @@ A trial starts a refresh or a training as the UI does, and sends SIGKILL to one 
 watches. After at most five minutes, the data must be the same as after an undisturbed run, nothing may be left behind,
 and the scoring service must have answered every request unless it was the victim.
 
-    THUMBLAB_CHAOS_TRIALS=100 THUMBLAB_CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
+    CHAOS_TRIALS=100 CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
 
-THUMBLAB_CHAOS_FIRST skips the trials before this number. THUMBLAB_CHAOS_KEEP names a folder for the outcomes and the logs
-of failed trials. THUMBLAB_CHAOS_LAB names a folder in which the lab stays, so that the next call need not make it again.
+CHAOS_FIRST skips the trials before this number. CHAOS_KEEP names a folder for the outcomes and the logs
+of failed trials. CHAOS_LAB names a folder in which the lab stays, so that the next call need not make it again.
 """
 
 import json
@@ -26,13 +26,11 @@ from chaos_lab import ChaosLab, chaos_lab
 from chaos_trial import NOTHING, Outcome, Plan, keep_logs, plans, run_trial
 from real_processes import new_folder
 
-TRIALS = int(os.environ.get("THUMBLAB_CHAOS_TRIALS", "5"))
-SEED = int(os.environ.get("THUMBLAB_CHAOS_SEED", "7"))
-LAB = os.environ.get("THUMBLAB_CHAOS_LAB")
-FIRST = int(os.environ.get("THUMBLAB_CHAOS_FIRST", "1"))
-KEEP = os.environ.get(
-    "THUMBLAB_CHAOS_KEEP"
-)  # Read here, because a fixture removes the lab's variables before each test.
+TRIALS = int(os.environ.get("CHAOS_TRIALS", "5"))
+SEED = int(os.environ.get("CHAOS_SEED", "7"))
+LAB = os.environ.get("CHAOS_LAB")
+FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
+KEEP = os.environ.get("CHAOS_KEEP")
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_200 + 600 * TRIALS)]
 
