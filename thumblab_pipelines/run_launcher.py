@@ -107,9 +107,14 @@ class LabRunLauncher(DefaultRunLauncher):
             return False
         name = run.remote_job_origin.location_name
         since = self._unanswered_since.setdefault(run.run_id, time.monotonic())
-        if not self._answers(name):
-            self._workspace.reload_code_location(name)
-        if self._answers(name):
+        answers = False
+        try:
+            if not self._answers(name):
+                self._workspace.reload_code_location(name)
+            answers = self._answers(name)
+        except Exception:  # noqa: BLE001  An error here would keep the dead run in its slot.
+            _log.exception("the code server of run %s could not be replaced", run.run_id)
+        if answers:
             del self._unanswered_since[run.run_id]
             return False
         if time.monotonic() - since < _SERVER_S:
