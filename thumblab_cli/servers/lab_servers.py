@@ -11,10 +11,7 @@ from thumblab_cli.servers.readiness import answers_at, daemon_beats, listens_on
 from thumblab_cli.servers.supervisor import Server
 from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, Settings
-
-LOCATION = "thumblab"
-"""The name of the lab's code location. Runs, schedules and sensors are stored with it."""
-
+from thumblab_serving.dagster_runs.graphql import REPOSITORY
 
 DAGSTER_ENVIRONMENT = {
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
@@ -79,12 +76,13 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
         old.unlink(missing_ok=True)
     # A code server removes its socket when it ends. One that an earlier `up` left behind may end after this start, so
     # each start has its own name.
+    name = REPOSITORY["repositoryLocationName"]
     socket = _short(home) / f"code-{os.getpid()}.sock"
     workspace = home / "workspace.yaml"
-    location = {"socket": str(socket), "location_name": LOCATION}
+    location = {"socket": str(socket), "location_name": name}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # YAML contains JSON.
     base = dagster_url(port)
-    code = ["dagster", "api", "grpc", "--socket", str(socket), "--location-name", LOCATION]
+    code = ["dagster", "api", "grpc", "--socket", str(socket), "--location-name", name]
     code += ["--module-name", "thumblab_pipelines.definitions", "--use-python-environment-entry-point"]
     webserver = ["thumblab_pipelines.lab_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)]
     daemon = ["dagster._daemon", "run", "-w", str(workspace)]

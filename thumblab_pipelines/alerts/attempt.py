@@ -16,7 +16,7 @@ class Attempt(Thread):
     """An attempt to send `waiting` in its order. It begins no message after `seconds`.
 
     `handled` are the messages that need no other attempt, each with the reason if the channel refused it for good.
-    `problem` says why the channel has not taken the message `current`. `postponed` says that the state has this already.
+    `problem` says why the channel has not taken the message `current`. `postponed` says whether the state has this problem.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:

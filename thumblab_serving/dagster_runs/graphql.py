@@ -14,7 +14,7 @@ from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 
 REPOSITORY = {"repositoryLocationName": "thumblab", "repositoryName": "__repository__"}
-"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` names the location."""
+"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` name the location so."""
 
 _TIMEOUT = httpx.Timeout(30, connect=2)
 """Seconds that Dagster has to answer. To start a run, Dagster asks its code server, which may be slow."""

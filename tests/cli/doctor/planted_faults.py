@@ -226,7 +226,7 @@ FAULTS: list[tuple[Callable[[Patient], Patient], str, Level, str, str]] = [
     (proxy_without_exceptions, "proxy", WARNING, "no_proxy lacks 127.0.0.1, localhost", "export no_proxy="),
     (missed_refresh, "refreshes", WARNING, "tech was last refreshed 3 days ago", "thumblab refresh tech"),
     (open_alert, "alerts", WARNING, "refresh_library of tech failed: the disk is full", "alert close disk"),
-    (silent_chat, "alerts", WARNING, "the channel webhook has not taken 1 messages: answered 404", "alert test"),
+    (silent_chat, "alerts", WARNING, "the channel webhook takes no messages (1 waiting): answered 404", "alert test"),
     (damaged_index, "releases", ERROR, "items.json does not match its checksum", "thumblab index rebuild tech"),
     (no_model, "model", WARNING, "no ranking model is served", "thumblab refresh"),
     (missed_training, "model", WARNING, "the served model is 30 days old", "thumblab refresh"),

@@ -50,7 +50,7 @@ def close(cause: str, chosen: "Settings") -> None:
 
     What is late stays closed until it is not late any more.
 
-    CAUSE is the first word of its line in `thumblab alert list`. An alert closes by itself when what failed succeeds,
+    CAUSE is the name before the first colon in `thumblab alert list`. An alert closes by itself when what failed succeeds,
     or after seven days without a new failure.
     """
     from thumblab_core.data_folder import require_lab
