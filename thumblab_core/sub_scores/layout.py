@@ -30,12 +30,12 @@ CONTRAST = 3.0
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the edge energy (see `_edges`) at a width of 120 pixels, divided by that at 320 pixels, 0 to 1."""
+    """Return the edge energy (see `edge_energy`) at a width of 120 pixels, divided by that at 320 pixels, 0 to 1."""
     import cv2
 
     height, width = picture.grey.shape
     enlarged = cv2.resize(picture.shown, (width, height), interpolation=cv2.INTER_LINEAR)
-    return float(np.clip(_edges(enlarged) / max(_edges(picture.grey), 1e-6), 0, 1))
+    return float(np.clip(edge_energy(enlarged) / max(edge_energy(picture.grey), 1e-6), 0, 1))
 
 
 def contrast(picture: ScaledPicture, line: Line) -> float:
@@ -83,10 +83,12 @@ def _contrast_ratio(luma: Pixels) -> float:
     return float((light + 0.05) / (dark + 0.05))
 
 
-def _edges(grey: Pixels) -> float:
+def edge_energy(grey: Pixels) -> float:
     """Return the edge energy of a picture, which is the mean magnitude of its gradient."""
     import cv2
 
-    dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)
-    dy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3)
-    return float(cv2.magnitude(dx, dy).mean())
+    dx = cv2.Sobel(grey, cv2.CV_64F, 1, 0, ksize=3)
+    dy = cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3)
+    # `cv2.magnitude` rounds some float32 values differently from call to call. So the same picture would get a
+    # different sub-score when it is measured again.
+    return float(np.sqrt(dx * dx + dy * dy).mean())

@@ -22,7 +22,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.sub_scores import NAMES, Box, Face, Measurement, Meter, Sample, TextLine, Title, meter
 from thumblab_core.sub_scores.explanations import WEAK, explain
-from thumblab_core.sub_scores.layout import BADGE, badge_overlap
+from thumblab_core.sub_scores.layout import BADGE, badge_overlap, edge_energy
 from thumblab_core.sub_scores.picture_measurement import Engines, measure_picture
 
 Values = dict[str, float]
@@ -119,6 +119,15 @@ def test_measuring_again_and_from_many_threads_gives_equal_values(
             # With several threads, some libraries add up the terms of a sum in a different order than with one thread.
             # So the last digits differ.
             assert parallel.scores[name].value == pytest.approx(score.value, abs=1e-4)
+
+
+def test_edge_energy_is_exact_and_so_the_same_in_every_measurement(pictures: list[Pixels]) -> None:
+    # cv2.magnitude, which was used before, is 1e-7 off, and not always the same.
+    for picture in pictures:
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        dx, dy = cv2.Sobel(grey, cv2.CV_64F, 1, 0), cv2.Sobel(grey, cv2.CV_64F, 0, 1)
+        exact = math.fsum(np.hypot(dx, dy).ravel()) / grey.size
+        assert edge_energy(grey) == pytest.approx(exact, rel=1e-12)
 
 
 def test_blurring_lowers_clarity_and_fading_contrast(pictures: list[Pixels]) -> None:
