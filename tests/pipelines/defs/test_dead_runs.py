@@ -264,7 +264,7 @@ def test_a_run_of_another_data_folder_is_left_alone(tmp_path: Path) -> None:
 
 def test_every_run_has_a_maximum_duration(daemon: Daemon) -> None:
     assert daemon.instance.run_monitoring_max_runtime_seconds == 12 * 3_600
-    assert daemon.instance.run_monitoring_start_timeout_seconds == 300
+    assert daemon.instance.run_monitoring_start_timeout_seconds == 180
     bounds = {job.name: float((job.tags or {}).get("dagster/max_runtime", "0")) for job in defs().jobs or []}
     assert set(bounds) >= {"refresh_library", "observe_views"}
     assert bounds["observe_views"] == 2 * 3_600
