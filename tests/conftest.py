@@ -92,7 +92,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 # `Settings` reads these environment variables too, although their names do not start with THUMBLAB_.
-_OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
+_OTHER_NAMES = (
+    "YOUTUBE_API_KEY",
+    "FAISS_INDEX_PATH",
+    "FACE_PERSON_MATCH_THRESHOLD",
+    "FACE_UNKNOWN_CLUSTERING_METHOD",
+    "FACE_UNKNOWN_MIN_CLUSTER_SIZE",
+    "FACE_TRIPLET_MARGIN",
+    "FACE_TRAINING_EPOCHS",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

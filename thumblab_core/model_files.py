@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError
-from thumblab_core.settings import Settings
+from thumblab_core.settings import Settings, variable
 from thumblab_core.settings import settings as current_settings
 
 _DEADLINE_S = 300.0
@@ -68,7 +68,19 @@ YUNET = ModelFile(
     sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
 )
 
-REGISTRY = {YUNET.name: YUNET}
+SFACE = ModelFile(
+    name="sface",
+    file="face_recognition_sface_2021dec.onnx",
+    what="tells whether two faces belong to the same person (SFace, OpenCV Zoo)",
+    licence="Apache-2.0",
+    # The size and the digest are those of the Git LFS pointer in this commit.
+    url="https://media.githubusercontent.com/media/opencv/opencv_zoo/aeee99703db82d838f6c66b90429b0468bcedeb3"
+    "/models/face_recognition_sface/face_recognition_sface_2021dec.onnx",
+    size=24_227_283,
+    sha256="f6abbfff9575e3041db692c1e29d782e995191888477fd59ebc81202d99fc63b",
+)
+
+REGISTRY = {YUNET.name: YUNET, SFACE.name: SFACE}
 """All model files, by name."""
 
 
@@ -85,6 +97,12 @@ def named(name: str) -> ModelFile:
     if name not in REGISTRY:
         raise ModelFileError(f"there is no model file {name!r}; use one of {', '.join(REGISTRY)}")
     return REGISTRY[name]
+
+
+def wanted(settings: Settings | None = None) -> list[ModelFile]:
+    """Return the model files that the lab uses: the face detector, and SFace only if people are switched on."""
+    people = (settings or current_settings()).people != "off"
+    return [model for model in REGISTRY.values() if people or model.name != SFACE.name]
 
 
 def path_of(model: ModelFile, settings: Settings | None = None) -> Path:
@@ -111,12 +129,27 @@ def face_model(settings: Settings | None = None) -> Path | None:
     errors, the lab would measure sub-scores without faces, although the user has set up a detector.
     """
     settings = settings or current_settings()
-    if settings.face_model is not None:
-        return _onnx(settings.face_model)
-    state = presence(YUNET, settings)
+    return _chosen(YUNET, "face_model", settings.face_model, settings)
+
+
+def face_embedder(settings: Settings | None = None) -> Path | None:
+    """Return the path of the face embedder, or None if there is none.
+
+    The path is the setting `THUMBLAB_FACE_EMBEDDER`, or else the path of SFace if `thumblab models pull sface` fetched
+    it. Raises `ModelFileError` as `face_model` does. Whether people are switched on makes no difference here.
+    """
+    settings = settings or current_settings()
+    return _chosen(SFACE, "face_embedder", settings.face_embedder, settings)
+
+
+def _chosen(model: ModelFile, field: str, own: Path | None, settings: Settings) -> Path | None:
+    """Return `own`, the value of the setting `field`, or else the path of the fetched file, or None."""
+    if own is not None:
+        return _onnx(own, variable(field))
+    state = presence(model, settings)
     if state is Presence.DAMAGED:
-        raise ModelFileError(f"{path_of(YUNET, settings)} is damaged; `thumblab models pull` replaces it")
-    return path_of(YUNET, settings) if state is Presence.PRESENT else None
+        raise ModelFileError(f"{path_of(model, settings)} is damaged; `thumblab models pull {model.name}` replaces it")
+    return path_of(model, settings) if state is Presence.PRESENT else None
 
 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
@@ -191,17 +224,20 @@ def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
         raise ModelFileError(f"{source} cannot be read ({error.strerror}); nothing was changed") from None
 
 
-def _onnx(path: Path) -> Path:
-    """Return `path`. Raises `ModelFileError` unless the file can be read and starts like an ONNX file."""
+def _onnx(path: Path, name: str) -> Path:
+    """Return `path`. Raises `ModelFileError` unless the file can be read and starts like an ONNX file.
+
+    `name`: the name of the setting that has the value `path`.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(1)
     except OSError as error:
         raise ModelFileError(
-            f"THUMBLAB_FACE_MODEL names {path}, which cannot be read ({error.strerror}); correct it or unset it"
+            f"{name} names {path}, which cannot be read ({error.strerror}); correct it or unset it"
         ) from None
     if start != _ONNX_STARTS_WITH:
-        raise ModelFileError(f"THUMBLAB_FACE_MODEL names {path}, which is not an ONNX file; correct it or unset it")
+        raise ModelFileError(f"{name} names {path}, which is not an ONNX file; correct it or unset it")
     return path
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 from thumblab_core.access_settings import AccessSettings
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
+from thumblab_core.faces.people_settings import PeopleSettings
 from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
 from thumblab_core.monitoring.alert_settings import AlertSettings
@@ -66,6 +67,7 @@ class Settings(
     ServingSettings,
     AccessSettings,
     AlertSettings,
+    PeopleSettings,
 ):
     """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 
@@ -129,6 +131,7 @@ class Settings(
         "youtube_owner_credentials",
         "release_dir",
         "face_model",
+        "face_embedder",
         "mlflow_tracking_uri",
         "mlflow_page_url",
         "api_key",
@@ -148,7 +151,7 @@ class Settings(
         """Return the default for a blank value, because a blank path would mean the current folder."""
         return _default_data_dir() if value == "" else value
 
-    @field_validator("data_dir", "release_dir", "face_model", "youtube_owner_credentials")
+    @field_validator("data_dir", "release_dir", "face_model", "face_embedder", "youtube_owner_credentials")
     @classmethod
     def _home_folder(cls, value: Path | None) -> Path | None:
         """Expand the `~` at the start of a path, because no shell expands it in `.env` or in quotes."""

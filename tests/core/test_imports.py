@@ -49,6 +49,7 @@ ORDER = {
         "database",
         "index",
         "sub_scores",
+        "faces",
         "encoders",
         "embedded_postgres",
         "fetch",

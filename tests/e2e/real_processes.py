@@ -34,7 +34,7 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
 
     The variables name a proxy at a closed port, so that the command can reach only this machine. `more` adds variables.
     """
-    own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
+    own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY", "FACE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     nowhere = "http://127.0.0.1:9"
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere)

@@ -31,10 +31,13 @@ def command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pull(name: str | None, source: Path | None, as_json: bool) -> None:
-    """Fetch the model file NAME, or all of them when no NAME is given."""
+    """Fetch the model file NAME, or those that the lab uses when no NAME is given.
+
+    The lab uses the face embedder only if THUMBLAB_PEOPLE switches people on.
+    """
     from thumblab_core import model_files
 
-    chosen = list(model_files.REGISTRY.values()) if name is None else [model_files.named(name)]
+    chosen = model_files.wanted() if name is None else [model_files.named(name)]
     if source is not None and len(chosen) > 1:
         raise LabError(
             f"--from installs a single file; give the NAME of its model, one of {', '.join(model_files.REGISTRY)}"

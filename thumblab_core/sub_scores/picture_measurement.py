@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thumblab_core.faces.detector import MISSING as NO_FACE_MODEL
 from thumblab_core.images import Pixels
-from thumblab_core.sub_scores import faces as face_detection
 from thumblab_core.sub_scores import layout, light_and_colour
 from thumblab_core.sub_scores import text as text_reading
 from thumblab_core.sub_scores.evidence import Box, Evidence, Face, TextLine, UnreadLine
@@ -60,9 +60,7 @@ def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
         texts=texts,
         faces=faces,
         missing=tuple(
-            sentence
-            for sentence, results in ((text_reading.MISSING, texts), (face_detection.MISSING, faces))
-            if results is None
+            sentence for sentence, results in ((text_reading.MISSING, texts), (NO_FACE_MODEL, faces)) if results is None
         ),
         subject=subject,
         saliency=grid(saliency_map),

@@ -1,0 +1,140 @@
+"""Detect faces with the network YuNet, which OpenCV runs (Wu, Peng & Yu, Machine Intelligence Research 2023).
+
+YuNet gives a box, a confidence and five landmarks for each face. `look` runs it once, at a given size of the picture.
+`find` looks for everybody in a picture, at its own size, and again with a border if there is nobody.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.errors import LabError
+from thumblab_core.images import Pixels
+
+MISSING = "no face model: run `thumblab models pull`"
+
+Point = tuple[float, float]
+
+_SMALLEST_SIDE, _LARGEST_SIDE = 320, 640
+"""Bounds of the longer side in pixels at which `find` looks. YouTube's own thumbnails of 640 pixels are not scaled."""
+_CONFIDENCE = 0.7
+_OVERLAP = 0.3
+"""Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
+_BORDER = 0.5
+"""Border of the second look as a share of the picture's height and width, on each side.
+
+A face that fills its picture has no surroundings, by which YuNet recognises it. The border gives it some.
+"""
+_LOADING = threading.Lock()  # Only one thread at a time may change OpenCV's log level, which all threads share.
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face that was detected.
+
+    All coordinates are fractions of the picture's width and height. They are below 0 or above 1 for a face that
+    reaches beyond the picture.
+
+    Attributes:
+        left, top, right, bottom: the box of the face.
+        landmarks: five points (x, y): the eye at the left of an upright face in the picture, the eye at the right, the
+            tip of the nose, the left and the right corner of the mouth.
+        confidence: the confidence of the detector, 0 to 1.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    landmarks: tuple[Point, Point, Point, Point, Point]
+    confidence: float
+
+
+class FaceDetector:
+    """A face detector for use by one thread at a time.
+
+    Raises `LabError` if the model file is not a YuNet model.
+    """
+
+    def __init__(self, model: Path) -> None:
+        import cv2
+        from cv2.utils import logging
+
+        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each look sets the size of its picture.
+        with _LOADING:
+            level = logging.getLogLevel()
+            # Without this line, OpenCV would warn about the backend that it chose itself to run the model.
+            logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+            try:
+                self._network = cv2.FaceDetectorYN.create(str(model), "", size, _CONFIDENCE, _OVERLAP)
+            except cv2.error as error:
+                raise LabError(
+                    f"the face model {model} could not be loaded ({str(error).splitlines()[0][:120]}); "
+                    "run `thumblab models pull` again"
+                ) from error
+            finally:
+                logging.setLogLevel(level)
+
+    def find(self, image: Pixels) -> list[Detection]:
+        """Return all faces of a picture, uint8 [h, w, 3] RGB, largest first.
+
+        If there is no face at the picture's own size, the picture is looked at again with a border around it.
+        """
+        side = min(max(*image.shape[:2], _SMALLEST_SIDE), _LARGEST_SIDE)
+        return self.look(image, side) or self._look_with_border(image)
+
+    def look(self, image: Pixels, side: int, most: int = 5000) -> list[Detection]:
+        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first, after it was scaled to the longer `side`.
+
+        `most`: the number of boxes that go into non-maximum suppression, which keeps about one in ten.
+        """
+        import cv2
+
+        scale = side / max(image.shape[:2])
+        width, height = (max(1, round(length * scale)) for length in (image.shape[1], image.shape[0]))
+        scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        self._network.setInputSize((width, height))
+        self._network.setTopK(most)
+        _, rows = self._network.detect(cv2.cvtColor(scaled, cv2.COLOR_RGB2BGR))
+        if rows is None:
+            return []
+        faces = [_detection(row, width, height) for row in rows.astype(float) if np.isfinite(row).all()]
+        return sorted(faces, key=_size, reverse=True)
+
+    def _look_with_border(self, image: Pixels) -> list[Detection]:
+        rows, columns = (round(length * _BORDER) for length in image.shape[:2])
+        bordered = np.pad(image, ((rows, rows), (columns, columns), (0, 0)))
+        found = self.look(bordered, _SMALLEST_SIDE)
+        x, y = (bordered.shape[axis] / image.shape[axis] for axis in (1, 0))
+        dx, dy = columns / image.shape[1], rows / image.shape[0]
+        return [
+            Detection(
+                face.left * x - dx,
+                face.top * y - dy,
+                face.right * x - dx,
+                face.bottom * y - dy,
+                _points([(px * x - dx, py * y - dy) for px, py in face.landmarks]),
+                face.confidence,
+            )
+            for face in found
+        ]
+
+
+def _detection(row: npt.NDArray[np.float64], width: int, height: int) -> Detection:
+    """Return the face of one row of YuNet's output: x, y, width, height, five landmarks (x, y), confidence."""
+    x, y, w, h = (float(value) for value in row[:4])
+    points = [(float(px) / width, float(py) / height) for px, py in row[4:14].reshape(5, 2)]
+    confidence = float(np.clip(row[14], 0, 1))
+    return Detection(x / width, y / height, (x + w) / width, (y + h) / height, _points(points), confidence)
+
+
+def _points(points: list[Point]) -> tuple[Point, Point, Point, Point, Point]:
+    left_eye, right_eye, nose, left_mouth, right_mouth = points
+    return left_eye, right_eye, nose, left_mouth, right_mouth
+
+
+def _size(face: Detection) -> float:
+    return (face.right - face.left) * (face.bottom - face.top)

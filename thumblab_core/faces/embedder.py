@@ -1,0 +1,92 @@
+"""The interface of face embedders, and one that runs an ONNX file with OpenVINO.
+
+A face embedder turns aligned faces into unit vectors. The cosine of two vectors says how alike the two faces are. What
+cosine means "the same person" depends on the embedder.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.encoders.preprocessing import Preprocessing
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.tower import CompiledTower, channels_last, read_graph
+from thumblab_core.encoders.weights import weights_digest
+from thumblab_core.errors import LabError
+from thumblab_core.faces.alignment import SIDE
+from thumblab_core.model_files import SFACE
+
+Crops = npt.NDArray[np.uint8]
+"""Aligned faces, uint8 [n, 112, 112, 3] RGB."""
+
+BATCH = 32
+"""The number of faces that are embedded at once. It limits the memory that is used."""
+
+_ARCFACE = Preprocessing(SIDE, SIDE, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""The scaling of ArcFace and MobileFaceNet: (x - 127.5) / 127.5 for channels from 0 to 255."""
+_UNSCALED = Preprocessing(SIDE, SIDE, "squash", "bilinear", None, None)
+"""The scaling of SFace, whose network takes channels from 0 to 255 and scales them itself."""
+
+
+class FaceEmbedder(Protocol):
+    """A network that turns aligned faces into unit vectors. Only one thread at a time may call `embed`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for the weights and the scaling of the input. Only vectors of equal fingerprints are comparable."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, crops: Crops) -> Vectors:
+        """Turn aligned faces, uint8 [n, 112, 112, 3] RGB, into float32 [n, d].
+
+        `thumblab_core.encoders.protocol.usable` tells which rows are unit vectors.
+        """
+        ...
+
+
+class OnnxFaceEmbedder:
+    """A face embedder from an ONNX file: one input of [n, 3, 112, 112] RGB, and one output of d numbers per face.
+
+    SFace is recognised by its digest and gets channels from 0 to 255. Every other file gets the scaling of ArcFace.
+    Raises `LabError` if the file is not such a network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            weights = weights_digest(path)
+        except OSError as error:
+            raise LabError(
+                f"the face embedder {path} cannot be read ({error.strerror}); restore the file or correct "
+                "THUMBLAB_FACE_EMBEDDER"
+            ) from None
+        unscaled = SFACE.sha256.startswith(weights)
+        self.fingerprint = f"face-{weights}-{'unscaled' if unscaled else 'arcface'}"
+        graph = read_graph(path)
+        _check(graph, path)
+        # One face at a time on each core takes less time than larger batches on all cores.
+        graph.reshape([1, 3, SIDE, SIDE])
+        self._tower = CompiledTower(graph, _UNSCALED if unscaled else _ARCFACE)
+        self.dimension = int(self._tower(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape[1])
+
+    def embed(self, crops: Crops) -> Vectors:
+        if not len(crops):
+            return np.zeros((0, self.dimension), np.float32)
+        starts = range(0, len(crops), BATCH)
+        return np.concatenate([self._tower(crops[start : start + BATCH]) for start in starts])
+
+
+def _check(graph: Any, path: Path) -> None:
+    """Raise `LabError` unless the graph takes float32 pictures of 112 x 112 pixels and has one output."""
+    sides = f"[n, 3, {SIDE}, {SIDE}]"
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise LabError(
+            f"{path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a face embedder has one of each"
+        )
+    shape, kind = graph.input(0).get_partial_shape(), graph.input(0).get_element_type().get_type_name()
+    if kind != "f32" or channels_last(graph) or [shape[axis] for axis in (2, 3)] != [SIDE, SIDE]:
+        raise LabError(f"{path} takes {kind} {shape}; a face embedder takes f32 {sides}")

@@ -1,0 +1,90 @@
+"""Find the faces of pictures, and measure each: its place, its quality and its vector."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.encoders.protocol import NO_VECTOR, usable
+from thumblab_core.faces.alignment import UnalignableError, aligned
+from thumblab_core.faces.detector import Detection, FaceDetector
+from thumblab_core.faces.embedder import BATCH, FaceEmbedder
+from thumblab_core.faces.quality import quality
+from thumblab_core.images import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face in a picture.
+
+    Attributes:
+        detection: its box, its landmarks and the confidence of the detector.
+        quality: how well the face can be recognised, 0 to 1, see `thumblab_core.faces.quality`.
+        crop: the aligned face, uint8 [112, 112, 3] RGB. None if its landmarks cannot belong to a face.
+        vector: the unit vector of the face, float32 [d]. None if there is no crop, or no vector for this crop.
+        problem: why there is no vector. None if there is one.
+    """
+
+    detection: Detection
+    quality: float = 0.0
+    crop: npt.NDArray[np.uint8] | None = None
+    vector: npt.NDArray[np.float32] | None = None
+    problem: str | None = None
+
+
+def find_faces(image: Pixels, detector: FaceDetector, embedder: FaceEmbedder) -> list[FoundFace]:
+    """Return the faces of one picture, uint8 [h, w, 3] RGB, largest first. A face without a vector says why."""
+    return next(find_faces_in([image], detector, embedder))
+
+
+def find_faces_in(
+    images: Iterable[Pixels], detector: FaceDetector, embedder: FaceEmbedder
+) -> Iterator[list[FoundFace]]:
+    """Yield the faces of each picture as `find_faces` does, in the order of the pictures.
+
+    The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
+    results, but only the crops of their faces are kept. A batch holds all faces of its pictures.
+    """
+    waiting: deque[list[FoundFace]] = deque()
+    crops = 0
+    for image in images:
+        waiting.append(_cut_out(image, detector))
+        crops += sum(face.crop is not None for face in waiting[-1])
+        if crops >= BATCH or len(waiting) >= BATCH:
+            yield from _embedded(waiting, embedder)
+            waiting.clear()
+            crops = 0
+    yield from _embedded(waiting, embedder)
+
+
+def _cut_out(image: Pixels, detector: FaceDetector) -> list[FoundFace]:
+    """Return the faces of a picture with their crops, and without vectors."""
+    size = (image.shape[1], image.shape[0])
+    faces = []
+    for detection in detector.find(image):
+        try:
+            crop = aligned(image, detection.landmarks)
+        except UnalignableError as error:
+            faces.append(FoundFace(detection, problem=str(error)))
+        else:
+            faces.append(FoundFace(detection, quality(detection, crop, size), crop))
+    return faces
+
+
+def _embedded(pictures: Iterable[list[FoundFace]], embedder: FaceEmbedder) -> Iterator[list[FoundFace]]:
+    """Yield the same faces with vectors. All crops are embedded together."""
+    pictures = list(pictures)
+    crops = [face.crop for faces in pictures for face in faces if face.crop is not None]
+    if not crops:
+        yield from pictures
+        return
+    vectors = embedder.embed(np.stack(crops))
+    rows = iter(zip(vectors, usable(vectors), strict=True))
+    for faces in pictures:
+        yield [face if face.crop is None else _with_vector(face, *next(rows)) for face in faces]
+
+
+def _with_vector(face: FoundFace, vector: npt.NDArray[np.float32], is_unit: np.bool_) -> FoundFace:
+    return replace(face, vector=vector) if is_unit else replace(face, problem=NO_VECTOR)

@@ -1,0 +1,52 @@
+"""Define the settings of the people in thumbnails. The last five can also be given by their names in the specification."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
+
+from thumblab_core.setting_groups import setting
+
+
+def _also_bare(name: str, default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:
+    """Return a setting that is read from `THUMBLAB_name`, or else from `name`."""
+    choices = AliasChoices(f"THUMBLAB_{name}", name)
+    return setting(default, f"{description} `{name}` is read too.", unit, validation_alias=choices, **constraints)
+
+
+class PeopleSettings(BaseSettings):
+    """People in thumbnails."""
+
+    people: Literal["off", "own", "all"] = setting(
+        "off",
+        "Whose thumbnails the lab looks at for people: `off` (no face embedding is ever computed), `own` (those of your own "
+        "channel) or `all`. YouTube's policy counts facial-recognition data among what needs the consent of the person.",
+    )
+    face_embedder: Path | None = setting(
+        None,
+        "The ONNX file of the face embedder. Unset: the one that `thumblab models pull sface` put into the data folder, "
+        "or none.",
+    )
+    face_person_match_threshold: float = _also_bare(
+        "FACE_PERSON_MATCH_THRESHOLD",
+        0.7,
+        "The similarity from which a face joins a person who has a name.",
+        "similarity (0 to 1)",
+        gt=0,
+        le=1,
+    )
+    face_unknown_clustering_method: Literal["hdbscan", "dbscan", "agglomerative"] = _also_bare(
+        "FACE_UNKNOWN_CLUSTERING_METHOD",
+        "hdbscan",
+        "How faces of unknown people are grouped: `hdbscan`, `dbscan` or `agglomerative`.",
+    )
+    face_unknown_min_cluster_size: int = _also_bare(
+        "FACE_UNKNOWN_MIN_CLUSTER_SIZE", 3, "The fewest faces that make a group of an unknown person.", "faces", ge=2
+    )
+    face_triplet_margin: float = _also_bare(
+        "FACE_TRIPLET_MARGIN", 0.2, "The margin of the triplet loss in the training on people with names.", gt=0, le=2
+    )
+    face_training_epochs: int = _also_bare(
+        "FACE_TRAINING_EPOCHS", 20, "The most epochs of the training on people with names.", "epochs", ge=1, le=10_000
+    )
