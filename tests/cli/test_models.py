@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,25 @@ def test_the_demo_uses_a_file_that_was_pulled_for_the_users_lab(
     with demo_lab(None) as demo:
         assert demo.data_dir != path.parents[1]
         assert model_files.face_model(demo.settings) == path
+
+
+def test_the_face_embedder_is_pulled_by_name_or_where_people_are_switched_on(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    embedder = replace(model, name="sface", file="embedder.onnx")
+    monkeypatch.setattr(model_files, "SFACE", embedder)
+    monkeypatch.setattr(model_files, "REGISTRY", {"faces": model, "sface": embedder})
+    (tmp_path / "copy").write_bytes(BYTES)
+    source = ("--from", str(tmp_path / "copy"))
+    assert "faces: now at" in run("pull", *source).stdout
+    assert run("status").stdout.count("missing") == 1
+    pulled = run("pull", "sface", *source).stdout
+    assert "sface: now at" in pulled
+    assert "Next" not in pulled  # The sub-scores do not need it.
+    monkeypatch.setenv("THUMBLAB_PEOPLE", "own")
+    settings.cache_clear()
+    assert "already at" in run("pull").stdout
+    assert [row["name"] for row in json.loads(run("pull", "--json").stdout)] == ["faces", "sface"]
+    assert "Faces are told apart with" in run("status").stdout
+    assert json.loads(run("status", "--json").stdout)["face_embedder"].endswith("embedder.onnx")
+    assert "give the NAME" in run("pull", *source).output + str(run("pull", *source).exception)

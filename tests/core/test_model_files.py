@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 
 from thumblab_core import model_files
-from thumblab_core.model_files import YUNET, ModelFile, ModelFileError, Presence, face_model, path_of, presence, pull
+from thumblab_core.model_files import (
+    YUNET,
+    ModelFile,
+    ModelFileError,
+    Presence,
+    face_embedder,
+    face_model,
+    path_of,
+    presence,
+    pull,
+    wanted,
+)
 from thumblab_core.settings import Settings
 
 BYTES = b"\x08\x06" + bytes(range(256)) * 900
@@ -206,7 +217,7 @@ class TestFaceModel:
 
     def test_a_damaged_pulled_file_is_an_error(self, lab: Settings, pulled: Path) -> None:
         pulled.write_bytes(b"\x08")
-        with pytest.raises(ModelFileError, match="is damaged; `thumblab models pull` replaces it"):
+        with pytest.raises(ModelFileError, match="is damaged; `thumblab models pull faces` replaces it"):
             face_model(lab)
 
     @pytest.fixture
@@ -214,3 +225,36 @@ class TestFaceModel:
         monkeypatch.setattr(model_files, "YUNET", model)
         pull(model, settings=lab)
         return path_of(model, lab)
+
+
+class TestFaceEmbedder:
+    def test_there_is_no_embedder_without_a_setting_or_a_pulled_file(self, lab: Settings) -> None:
+        assert face_embedder(lab) is None
+
+    def test_the_pulled_file_is_used_unless_the_setting_names_another(
+        self, tmp_path: Path, lab: Settings, monkeypatch: pytest.MonkeyPatch, model: ModelFile
+    ) -> None:
+        monkeypatch.setattr(model_files, "SFACE", model)
+        pull(model, settings=lab)
+        assert face_embedder(lab) == path_of(model, lab)
+        own = tmp_path / "own.onnx"
+        own.write_bytes(BYTES)
+        assert face_embedder(lab.model_copy(update={"face_embedder": own})) == own
+
+    def test_a_damaged_file_and_a_wrong_setting_are_reported(
+        self, tmp_path: Path, lab: Settings, monkeypatch: pytest.MonkeyPatch, model: ModelFile
+    ) -> None:
+        monkeypatch.setattr(model_files, "SFACE", model)
+        pull(model, settings=lab)
+        path_of(model, lab).write_bytes(b"other")
+        with pytest.raises(ModelFileError, match="damaged; `thumblab models pull faces` replaces it"):
+            face_embedder(lab)
+        (tmp_path / "page.html").write_text("<html>")
+        with pytest.raises(ModelFileError, match=r"THUMBLAB_FACE_EMBEDDER names .* not an ONNX file"):
+            face_embedder(lab.model_copy(update={"face_embedder": tmp_path / "page.html"}))
+
+
+def test_the_face_embedder_is_wanted_only_where_people_are_switched_on(lab: Settings) -> None:
+    assert [model.name for model in wanted(lab)] == ["yunet"]
+    for people in ("own", "all"):
+        assert [model.name for model in wanted(lab.model_copy(update={"people": people}))] == ["yunet", "sface"]

@@ -55,6 +55,9 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
         ),
         ("THUMBLAB_IMAGE_ENCODER", "bultin", "do you mean builtin?"),
         ("THUMBLAB_IMAGE_ENCODER", "openclip:ViT-L-14/openai", "do you mean open_clip:MODEL/WEIGHTS?"),
+        ("THUMBLAB_PEOPLE", SECRET, "'off', 'own' or 'all'"),
+        ("THUMBLAB_FACE_UNKNOWN_CLUSTERING_METHOD", SECRET, "'hdbscan', 'dbscan' or 'agglomerative'"),
+        ("THUMBLAB_FACE_UNKNOWN_MIN_CLUSTER_SIZE", "1", "greater than or equal to 2"),
         ("THUMBLAB_TRAIN_ONLY_ON_OPTED_IN", SECRET, "valid boolean"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", f"u:{SECRET}@cdn.example", "not a host"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "write name or name:port"),
@@ -267,3 +270,29 @@ def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header
             Fetcher(Settings(extra_image_hosts=name).image_hosts).get(f"http://{name}/a.jpg")
         server.shutdown()
     assert headers == [name]
+
+
+FACE_SETTINGS = {
+    "FACE_PERSON_MATCH_THRESHOLD": ("0.8", 0.7, 0.8),
+    "FACE_UNKNOWN_CLUSTERING_METHOD": ("dbscan", "hdbscan", "dbscan"),
+    "FACE_UNKNOWN_MIN_CLUSTER_SIZE": ("5", 3, 5),
+    "FACE_TRIPLET_MARGIN": ("0.3", 0.2, 0.3),
+    "FACE_TRAINING_EPOCHS": ("50", 20, 50),
+}
+
+
+@pytest.mark.parametrize("prefix", ["THUMBLAB_", ""])
+@pytest.mark.parametrize("name", FACE_SETTINGS)
+def test_the_settings_of_faces_are_read_by_both_of_their_names(
+    monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
+) -> None:
+    given, default, value = FACE_SETTINGS[name]
+    assert getattr(Settings(), name.lower()) == default
+    monkeypatch.setenv(f"{prefix}{name}", given)
+    assert getattr(Settings(), name.lower()) == value
+
+
+def test_people_are_off_unless_they_are_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().people == "off"
+    monkeypatch.setenv("THUMBLAB_PEOPLE", "own")
+    assert Settings().people == "own"

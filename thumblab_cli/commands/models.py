@@ -1,6 +1,7 @@
 """`thumblab models`: fetch the small model files that the lab can use, and show their state."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
         return
     for row in rows:
         click.echo(f"{row['name']}: {'now at' if row['changed'] else 'already at'} {row['path']}")
-    if any(changed):
+    if any(row["changed"] and row["name"] != model_files.SFACE.name for row in rows):
         click.echo(
             "Next: run `thumblab refresh --no-train`, which measures the videos of the lab again, and restart the "
             "scoring service"
@@ -59,27 +60,44 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show which model files are present, and which face detector the lab uses."""
+    """Show which model files are present, and which of them the lab uses."""
     from thumblab_core import model_files
+    from thumblab_core.settings import settings
 
     rows = [_state(model) for model in model_files.REGISTRY.values()]
-    try:
-        used, problem = model_files.face_model(), None
-    except LabError as error:
-        used, problem = None, str(error)
+    used, problem = _used(model_files.face_model)
+    embedder, embedder_problem = _used(model_files.face_embedder)
     if as_json:
-        state = {"files": rows, "face_model": None if used is None else str(used), "problem": problem}
+        state = {"files": rows, "face_model": used, "problem": problem}
+        state |= {"face_embedder": embedder, "face_embedder_problem": embedder_problem}
         click.echo(json.dumps(state, indent=2))
         return
     for row in rows:
         click.echo(f"{row['name']}: {row['state']} ({row['what']}; {row['licence']}; {int(row['size']) / 1000:.0f} kB)")
         click.echo(f"  {row['path']}")
-    if problem is not None:
-        click.echo(f"Faces are not detected: {problem}")
-    elif used is None:
-        click.echo("Faces are not detected: run `thumblab models pull`, or set THUMBLAB_FACE_MODEL")
-    else:
-        click.echo(f"Faces are detected with {used}")
+    click.echo(
+        f"Faces are detected with {used}"
+        if used is not None
+        else f"Faces are not detected: {problem or 'run `thumblab models pull`, or set THUMBLAB_FACE_MODEL'}"
+    )
+    if settings().people == "off":
+        click.echo("Faces are not told apart: THUMBLAB_PEOPLE is off")
+        return
+    click.echo(
+        f"Faces are told apart with {embedder}"
+        if embedder is not None
+        else "Faces are not told apart: "
+        f"{embedder_problem or 'run `thumblab models pull sface`, or set THUMBLAB_FACE_EMBEDDER'}"
+    )
+
+
+def _used(path: Callable[[], Path | None]) -> tuple[str | None, str | None]:
+    """Return the path of a model file that the lab uses, or None, and what is wrong with it, or None."""
+    try:
+        used = path()
+    except LabError as error:
+        return None, str(error)
+    return None if used is None else str(used), None
 
 
 def _state(model: "ModelFile") -> dict[str, str | int]:

@@ -59,8 +59,8 @@ def similarity(points: npt.NDArray[np.float64], target: npt.NDArray[np.float64])
 def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
     """Cut the face with these landmarks out of a picture, uint8 [h, w, 3] RGB, as uint8 [112, 112, 3] RGB.
 
-    The landmarks are fractions of the picture's width and height, in the order of `Detection.landmarks`. What lies
-    outside the picture is black. Raises `UnalignableError` if they cannot belong to a face.
+    The landmarks are fractions of the picture's width and height, in the order of `Detection.landmarks`. Outside the
+    picture, its edge is repeated. Raises `UnalignableError` if they cannot belong to a face.
     """
     import cv2
 
@@ -77,7 +77,7 @@ def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
         transform = similarity(points, TEMPLATE)
     # OpenCV counts positions from the centre of the first pixel, and fractions count from its corner.
     transform[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
-    crop = cv2.warpAffine(image, transform, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    crop = cv2.warpAffine(image, transform, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 

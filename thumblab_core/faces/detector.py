@@ -23,10 +23,17 @@ _SMALLEST_SIDE, _LARGEST_SIDE = 320, 640
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
+_MOST = 5000
+"""Maximum number of boxes that go into non-maximum suppression. It keeps about one in ten."""
 _BORDER = 0.5
 """Border of the second look as a share of the picture's height and width, on each side.
 
 A face that fills its picture has no surroundings, by which YuNet recognises it. The border gives it some.
+"""
+_FILLS = 0.5
+"""A face fills its picture if its box has at least this share of the picture's height or width.
+
+Without this limit, the second look takes the wheels of a car for faces.
 """
 _LOADING = threading.Lock()  # Only one thread at a time may change OpenCV's log level, which all threads share.
 
@@ -51,6 +58,12 @@ class Detection:
     bottom: float
     landmarks: tuple[Point, Point, Point, Point, Point]
     confidence: float
+
+    def moved(self, scale: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> "Detection":
+        """Return the face with all points (x, y) at (x, y) * scale - shift."""
+        points = np.array([(self.left, self.top), (self.right, self.bottom), *self.landmarks]) * scale - shift
+        (left, top), (right, bottom), *landmarks = [(float(x), float(y)) for x, y in points]
+        return Detection(left, top, right, bottom, _points(landmarks), self.confidence)
 
 
 class FaceDetector:
@@ -86,41 +99,44 @@ class FaceDetector:
         side = min(max(*image.shape[:2], _SMALLEST_SIDE), _LARGEST_SIDE)
         return self.look(image, side) or self._look_with_border(image)
 
-    def look(self, image: Pixels, side: int, most: int = 5000) -> list[Detection]:
-        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first, after it was scaled to the longer `side`.
+    def look(self, image: Pixels, side: int, most: int = _MOST) -> list[Detection]:
+        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first. Its longer side is first scaled to `side`.
 
-        `most`: the number of boxes that go into non-maximum suppression, which keeps about one in ten.
+        `most`: the maximum number of boxes that go into non-maximum suppression.
         """
+        return self._detect(_scaled(image, side), most)
+
+    def _look_with_border(self, image: Pixels) -> list[Detection]:
+        """Return the faces that fill a picture. A smaller face has surroundings, so what looks like one is none."""
+        inner = _scaled(image, round(_SMALLEST_SIDE / (1 + 2 * _BORDER)))
+        dy, dx = (round(length * _BORDER) for length in inner.shape[:2])
+        bordered = np.pad(inner, ((dy, dy), (dx, dx), (0, 0)))
+        size = np.array((inner.shape[1], inner.shape[0]))
+        outer, shift = np.array((bordered.shape[1], bordered.shape[0])) / size, np.array((dx, dy)) / size
+        faces = [face.moved(outer, shift) for face in self._detect(bordered, _MOST)]
+        return [face for face in faces if max(face.right - face.left, face.bottom - face.top) >= _FILLS]
+
+    def _detect(self, scaled: Pixels, most: int) -> list[Detection]:
         import cv2
 
-        scale = side / max(image.shape[:2])
-        width, height = (max(1, round(length * scale)) for length in (image.shape[1], image.shape[0]))
-        scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        height, width = scaled.shape[:2]
         self._network.setInputSize((width, height))
         self._network.setTopK(most)
         _, rows = self._network.detect(cv2.cvtColor(scaled, cv2.COLOR_RGB2BGR))
         if rows is None:
             return []
         faces = [_detection(row, width, height) for row in rows.astype(float) if np.isfinite(row).all()]
-        return sorted(faces, key=_size, reverse=True)
+        return sorted(faces, key=lambda face: (face.right - face.left) * (face.bottom - face.top), reverse=True)
 
-    def _look_with_border(self, image: Pixels) -> list[Detection]:
-        rows, columns = (round(length * _BORDER) for length in image.shape[:2])
-        bordered = np.pad(image, ((rows, rows), (columns, columns), (0, 0)))
-        found = self.look(bordered, _SMALLEST_SIDE)
-        x, y = (bordered.shape[axis] / image.shape[axis] for axis in (1, 0))
-        dx, dy = columns / image.shape[1], rows / image.shape[0]
-        return [
-            Detection(
-                face.left * x - dx,
-                face.top * y - dy,
-                face.right * x - dx,
-                face.bottom * y - dy,
-                _points([(px * x - dx, py * y - dy) for px, py in face.landmarks]),
-                face.confidence,
-            )
-            for face in found
-        ]
+
+def _scaled(image: Pixels, side: int) -> Pixels:
+    """Return the picture with the longer side `side`."""
+    import cv2
+
+    scale = side / max(image.shape[:2])
+    width, height = (max(1, round(length * scale)) for length in (image.shape[1], image.shape[0]))
+    scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(scaled, np.uint8)
 
 
 def _detection(row: npt.NDArray[np.float64], width: int, height: int) -> Detection:
@@ -134,7 +150,3 @@ def _detection(row: npt.NDArray[np.float64], width: int, height: int) -> Detecti
 def _points(points: list[Point]) -> tuple[Point, Point, Point, Point, Point]:
     left_eye, right_eye, nose, left_mouth, right_mouth = points
     return left_eye, right_eye, nose, left_mouth, right_mouth
-
-
-def _size(face: Detection) -> float:
-    return (face.right - face.left) * (face.bottom - face.top)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.encoders.tower import CompiledTower, channels_last, read_graph
+from thumblab_core.encoders.tower import CompiledTower, read_graph
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 from thumblab_core.faces.alignment import SIDE
@@ -82,11 +82,11 @@ class OnnxFaceEmbedder:
 
 def _check(graph: Any, path: Path) -> None:
     """Raise `LabError` unless the graph takes float32 pictures of 112 x 112 pixels and has one output."""
-    sides = f"[n, 3, {SIDE}, {SIDE}]"
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise LabError(
             f"{path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a face embedder has one of each"
         )
     shape, kind = graph.input(0).get_partial_shape(), graph.input(0).get_element_type().get_type_name()
-    if kind != "f32" or channels_last(graph) or [shape[axis] for axis in (2, 3)] != [SIDE, SIDE]:
-        raise LabError(f"{path} takes {kind} {shape}; a face embedder takes f32 {sides}")
+    sides = [shape[axis].get_length() if shape[axis].is_static else None for axis in range(1, len(shape))]
+    if kind != "f32" or sides not in ([3, SIDE, SIDE], [3, None, None]):
+        raise LabError(f"{path} takes {kind} {shape}; a face embedder takes f32 [n, 3, {SIDE}, {SIDE}]")

@@ -9,8 +9,8 @@ size
     most 1. A face with a smaller distance is enlarged, and no detail appears. ISO/IEC 29794-5 measures the size of a
     face by this distance too.
 sharpness
-    v / (v + 100), where v is the variance of the Laplacian of the aligned face in grey levels (Pech-Pacheco et al., ICPR
-    2000).
+    v / (v + 100), where v is the variance of the Laplacian in grey levels (Pech-Pacheco et al., ICPR 2000), from the
+    brows to the mouth of the aligned face. The margin of the crop may show a sharp background, or the picture's edge.
 pose
     The product of yaw and roll. Yaw is 1 minus twice the distance of the nose from the middle between the eyes, measured
     along the line of the eyes in units of their distance. It is 0 for a nose below an eye. Roll is (1 + cos a) / 2, where
@@ -29,6 +29,8 @@ EYE_DISTANCE = float(np.hypot(*(TEMPLATE[1] - TEMPLATE[0])))
 """The distance between the eyes of an aligned face in pixels."""
 _HALF_SHARP = 100.0
 """The variance of the Laplacian at which the sharpness is 1/2."""
+_FACE = (slice(36, 100), slice(28, 84))
+"""Rows and columns of an aligned face from the brows to the mouth."""
 
 
 def quality(face: Detection, crop: npt.NDArray[np.uint8], size: tuple[int, int]) -> float:
@@ -48,7 +50,8 @@ def _size(points: npt.NDArray[np.float64]) -> float:
 def _sharpness(crop: npt.NDArray[np.uint8]) -> float:
     import cv2
 
-    variance = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    variance = float(cv2.Laplacian(grey, cv2.CV_64F)[_FACE].var())
     return variance / (variance + _HALF_SHARP)
 
 

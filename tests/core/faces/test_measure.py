@@ -1,0 +1,113 @@
+"""Test that the faces of many pictures are measured together and come back with their own pictures."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from thumblab_core.encoders.protocol import NO_VECTOR, Vectors
+from thumblab_core.faces.alignment import TEMPLATE
+from thumblab_core.faces.detector import Detection, FaceDetector
+from thumblab_core.faces.embedder import BATCH, OnnxFaceEmbedder
+from thumblab_core.faces.measure import find_faces, find_faces_in
+from thumblab_core.images import Pixels
+
+
+class Planted(FaceDetector):
+    """A detector that finds as many faces as the first pixel of the picture says. Faces of value 9 are degenerate."""
+
+    def __init__(self) -> None:
+        pass
+
+    def find(self, image: Pixels) -> list[Detection]:
+        spread = 0.001 if image[0, 0, 1] == 9 else 1
+        landmarks = tuple((float(x), float(y)) for x, y in TEMPLATE / 112 * spread)
+        return [Detection(0, 0, 1, 1, landmarks, 0.9)] * int(image[0, 0, 0])  # type: ignore[arg-type]
+
+
+class Middle:
+    """An embedder whose vector says the blue of the middle of a crop. A blue of 13 gives NaN, and one of 14 zeros."""
+
+    fingerprint = "middle"
+    dimension = 2
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, crops: np.ndarray) -> Vectors:  # type: ignore[type-arg]
+        self.batches.append(len(crops))
+        angles = crops[:, 56, 56, 2] / 100
+        vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        vectors[crops[:, 56, 56, 2] == 13] = np.nan
+        vectors[crops[:, 56, 56, 2] == 14] = 0
+        return vectors
+
+
+def picture(faces: int, blue: int, degenerate: bool = False) -> Pixels:
+    image = np.full((112, 112, 3), (0, 0, blue), np.uint8)
+    image[0, 0] = faces, 9 if degenerate else 0, blue
+    return image
+
+
+def test_each_picture_gets_the_vectors_of_its_own_faces() -> None:
+    counts = [0, 3, 1, 0, 40, 2, 0, *[1] * 50, 5]
+    embedder = Middle()
+    images = [picture(count, 20 + number) for number, count in enumerate(counts)]
+    found = list(find_faces_in(images, Planted(), embedder))
+    assert [len(faces) for faces in found] == counts
+    for number, faces in enumerate(found):
+        for face in faces:
+            assert face.vector is not None
+            assert np.arctan2(face.vector[1], face.vector[0]) == pytest.approx((20 + number) / 100, abs=1e-5)
+            assert face.problem is None
+    assert len(embedder.batches) < 6
+    alone = [find_faces(image, Planted(), Middle()) for image in images]
+    assert [len(faces) for faces in alone] == counts
+
+
+@pytest.mark.parametrize("blue", [13, 14])
+def test_a_face_without_a_vector_says_why_and_the_others_have_theirs(blue: int) -> None:
+    found = list(find_faces_in([picture(1, 20), picture(2, blue), picture(1, 30)], Planted(), Middle()))
+    assert [[face.vector is None for face in faces] for faces in found] == [[False], [True, True], [False]]
+    assert [face.problem for face in found[1]] == [NO_VECTOR, NO_VECTOR]
+    assert found[1][0].crop is not None
+
+
+def test_a_face_that_cannot_be_aligned_says_why_and_has_no_quality() -> None:
+    found = list(find_faces_in([picture(1, 20), picture(1, 25, degenerate=True), picture(1, 30)], Planted(), Middle()))
+    (face,) = found[1]
+    assert (face.crop, face.vector, face.quality) == (None, None, 0)
+    assert "too close together" in str(face.problem)
+    assert all(faces[0].vector is not None for faces in (found[0], found[2]))
+
+
+def test_pictures_are_not_read_far_ahead() -> None:
+    read = 0
+
+    def pictures() -> Iterator[Pixels]:
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield picture(0, 0)
+
+    results = find_faces_in(pictures(), Planted(), Middle())
+    next(results)
+    assert read <= BATCH
+
+
+def test_no_pictures_give_nothing() -> None:
+    assert list(find_faces_in([], Planted(), Middle())) == []
+
+
+def test_two_people_of_one_still_are_less_alike_than_one_person_in_two_stills(
+    detector: FaceDetector, embedder: OnnxFaceEmbedder, stills: dict[str, Pixels]
+) -> None:
+    found = dict(zip(stills, find_faces_in(stills.values(), detector, embedder), strict=True))
+    vectors = {
+        name: np.stack([face.vector for face in faces if face.vector is not None]) for name, faces in found.items()
+    }
+    assert {name: len(rows) for name, rows in vectors.items()} == {name: len(faces) for name, faces in found.items()}
+    within = [value for rows in vectors.values() for value in (rows @ rows.T)[np.triu_indices(len(rows), 1)]]
+    # The same five actors are in bbt3 and bbt5.
+    across = (vectors["bbt3"] @ vectors["bbt5"].T).max(1)
+    assert max(within) < np.median(across)
