@@ -13,7 +13,8 @@ def moved(
     points: npt.NDArray[np.float64], angle: float, scale: float, shift: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
     cos, sin = np.cos(angle), np.sin(angle)
-    return scale * points @ np.array([[cos, sin], [-sin, cos]]) + shift
+    turned: npt.NDArray[np.float64] = points @ np.array([[cos, sin], [-sin, cos]])
+    return scale * turned + shift
 
 
 def applied(transform: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -16,6 +16,7 @@ from thumblab_core.faces.detector import FaceDetector
 from thumblab_core.faces.embedder import OnnxFaceEmbedder
 from thumblab_core.faces.measure import find_faces_in
 from thumblab_core.images import Pixels
+from thumblab_core.model_files import SFACE
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def means(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def crops(*colours: tuple[int, int, int]) -> np.ndarray:  # type: ignore[type-arg]
+def crops(*colours: tuple[int, int, int]) -> np.ndarray:
     return np.stack([np.full((112, 112, 3), colour, np.uint8) for colour in colours])
 
 
@@ -54,7 +55,7 @@ def test_an_unknown_network_gets_the_scaling_of_arcface(means: Callable[..., Pat
 def as_sface(path: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxFaceEmbedder:
     """Return an embedder of the file, after the digest of SFace was replaced by the digest of this file."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(module, "SFACE", replace(module.SFACE, sha256=digest))
+    monkeypatch.setattr(module, "SFACE", replace(SFACE, sha256=digest))
     return OnnxFaceEmbedder(path)
 
 
@@ -102,7 +103,7 @@ def test_a_missing_file_and_a_file_that_is_no_network_are_reported(tmp_path: Pat
         OnnxFaceEmbedder(tmp_path / "text.onnx")
 
 
-def same_person_auc(vectors: np.ndarray, names: list[str]) -> float:  # type: ignore[type-arg]
+def same_person_auc(vectors: np.ndarray, names: list[str]) -> float:
     """Return how often two faces of one person are more alike than two faces of different people."""
     pairs = np.triu_indices(len(vectors), 1)
     same = (np.array(names)[:, None] == np.array(names))[pairs]

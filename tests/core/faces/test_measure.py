@@ -34,7 +34,7 @@ class Middle:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def embed(self, crops: np.ndarray) -> Vectors:  # type: ignore[type-arg]
+    def embed(self, crops: np.ndarray) -> Vectors:
         self.batches.append(len(crops))
         angles = crops[:, 56, 56, 2] / 100
         vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
