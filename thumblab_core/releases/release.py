@@ -23,6 +23,8 @@ INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
 
 Pairs and models have the scope `ALL`.
 """
+FACE_HEAD = "face_head"
+"""Kind of the releases of matching heads. The fingerprint of each face embedder is a scope."""
 ALL = "all"
 
 _MISSING_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)

@@ -1,0 +1,193 @@
+"""A matching head: a small trained map of face vectors, under which faces of one person are closer together.
+
+    face_head/<embedder>/<release_id>/head.safetensors    the matrix of the map
+    face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces that it learnt from
+
+A head belongs to one face embedder, whose fingerprint is the scope of its releases. `remove_heads_of` deletes the heads
+that learnt from a forgotten person.
+"""
+
+import hashlib
+import hmac
+import io
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Float32s, Floats
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import FACE_HEAD, Release, ReleaseError, UnreadError
+from thumblab_core.releases.release_store import ReleaseStore
+
+WEIGHTS, TRAINED_ON = "head.safetensors", "trained_on.npy"
+_FINGERPRINT = re.compile("[A-Za-z0-9_-]{1,100}")
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class FaceHead:
+    """A linear map of the face vectors of one embedder.
+
+    `embedder`: fingerprint of the embedder. `matrix`: float32 [d', d].
+    """
+
+    embedder: str
+    matrix: Float32s
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name of the embedder with this head. Only mapped vectors of equal fingerprints are comparable."""
+        shape = f"{self.embedder} {self.matrix.shape}".encode()
+        return f"{self.embedder}-head-{hashlib.sha256(shape + self.matrix.tobytes()).hexdigest()[:12]}"
+
+    def apply(self, vectors: Floats) -> Float32s:
+        """Return the mapped vectors, float32 [n, d'], of length 1. `vectors` [n, d] are from the head's embedder.
+
+        Raises `LabError` for vectors of another dimension, and for vectors that have no direction after the map.
+        """
+        given = np.asarray(vectors, np.float32)
+        if given.ndim != 2 or given.shape[1] != self.matrix.shape[1]:
+            raise LabError(
+                f"the head maps face vectors [n, {self.matrix.shape[1]}], not {list(given.shape)}; embed the faces with "
+                f"{self.embedder}"
+            )
+        mapped = given @ self.matrix.T
+        lengths = np.linalg.norm(mapped, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or (lengths < 1e-9).any():
+            raise LabError("a face vector is zero or not finite; embed this face again")
+        return np.asarray(mapped / lengths, np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the matrix into the folder of a release."""
+        from safetensors.numpy import save_file
+
+        save_file({"matrix": np.ascontiguousarray(self.matrix, np.float32)}, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, release: Release) -> Self:
+        """Verify a release and read its head. Raises `ReleaseError` if the release is damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        release.verify()
+        try:
+            head = cls(str(release.info["embedder"]), load(release.read(WEIGHTS))["matrix"])
+        except (KeyError, SafetensorError) as error:
+            raise ReleaseError(f"{release} holds no matching head ({error}); train the head again") from None
+        valid = head.matrix.ndim == 2 and head.matrix.dtype == np.float32 and bool(np.isfinite(head.matrix).all())
+        if not valid or head.fingerprint != release.info.get("head") or head.embedder != release.scope:
+            raise ReleaseError(f"{release} is not the head that its manifest describes; train the head again")
+        return head
+
+
+def head_scope(embedder: str) -> str:
+    """Return the scope of the heads of an embedder, which is its fingerprint.
+
+    Raises `LabError` if the fingerprint cannot be the name of a folder.
+    """
+    if not _FINGERPRINT.fullmatch(embedder):
+        raise LabError(f"{embedder[:80]!r} is not the fingerprint of a face embedder; use letters, digits, - and _")
+    return embedder
+
+
+def served_head(store: ReleaseStore, embedder: str) -> FaceHead | None:
+    """Return the served head of an embedder, or None if none is served. Raises `ReleaseError` if it is damaged."""
+    release = store.serving.current(FACE_HEAD, head_scope(embedder))
+    return None if release is None else FaceHead.load(release)
+
+
+def save_trained_on(folder: Path, salt: str, people: Collection[str], faces: Collection[str]) -> None:
+    """Write salted digests of cluster keys and face ids into the folder of a release. `salt`: hex digits."""
+    digests = sorted(_digests(salt, people, faces))
+    rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
+    np.save(folder / TRAINED_ON, rows, allow_pickle=False)
+
+
+def learnt_from(release: Release, people: Collection[str] = (), faces: Collection[str] = ()) -> bool:
+    """Return whether a head learnt from any of these people (cluster keys) or faces (face ids).
+
+    A damaged release counts as one that did, because nobody can tell. Raises `UnreadError` if a file could not be read
+    this time.
+    """
+    try:
+        release.verify()
+        rows: npt.NDArray[np.uint8] = np.load(io.BytesIO(release.read(TRAINED_ON)), allow_pickle=False)
+        known = {row.tobytes() for row in rows}
+        return not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))
+    except UnreadError:
+        raise
+    except (ReleaseError, KeyError, ValueError):
+        return True
+
+
+def heads_that_learnt_from(
+    store: ReleaseStore, people: Collection[str] = (), faces: Collection[str] = ()
+) -> list[Release]:
+    """Return all releases of heads, of every embedder, that learnt from any of these people or faces."""
+    return [r for scope in _scopes(store) for r in store.all(FACE_HEAD, scope) if learnt_from(r, people, faces)]
+
+
+@dataclass(frozen=True)
+class RemovedHeads:
+    """What `remove_heads_of` did.
+
+    `removed`: ids of the deleted releases. `served`: for each embedder whose served head was deleted, the id of the
+    release that is served now, or None.
+    """
+
+    removed: list[str]
+    served: dict[str, str | None]
+
+
+def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Collection[str] = ()) -> RemovedHeads:
+    """Delete every head that learnt from any of these people (cluster keys) or faces (face ids).
+
+    If such a head is served, the newest older head that was promoted and did not learn from them is served instead. If
+    there is none, no head is served. Releases whose manifest is damaged are deleted too, because they may be such heads.
+    After a crash, call this again. Delete the faces from the database first. A training that runs meanwhile then
+    notices it when it publishes.
+    """
+    removed: list[str] = []
+    served: dict[str, str | None] = {}
+    for scope in _scopes(store):
+        with store.serving.changing(FACE_HEAD, scope):
+            before = store.serving.current_id(FACE_HEAD, scope)
+            older = store.serving.served_before(FACE_HEAD, scope)
+            removed += store.discard_unreadable(FACE_HEAD, scope)
+            releases = store.all(FACE_HEAD, scope)
+            used = [release for release in releases if learnt_from(release, people, faces)]
+            gone = {*removed, *(release.release_id for release in used)}
+            if before in gone:
+                served[scope] = _serve_newest(store, scope, [r for r in older if r.release_id not in gone])
+            for release in used:
+                store.remove(release)
+                removed.append(release.release_id)
+            # This deletes no release. It deletes what a crash left of one, which may be such a head.
+            store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
+    return RemovedHeads(removed, served)
+
+
+def _serve_newest(store: ReleaseStore, scope: str, releases: list[Release]) -> str | None:
+    """Serve the last of the releases, which are verified, and return its id. Serve none if there is none."""
+    if not releases:
+        store.serving.withdraw(FACE_HEAD, scope)
+        return None
+    store.serving.promote(releases[-1])
+    return releases[-1].release_id
+
+
+def _scopes(store: ReleaseStore) -> list[str]:
+    folder = store.root / FACE_HEAD
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _digests(salt: str, people: Collection[str], faces: Collection[str]) -> set[bytes]:
+    key = bytes.fromhex(salt)
+    named = [*(f"person:{person}" for person in people), *(f"face:{face}" for face in faces)]
+    return {hmac.digest(key, name.encode(), "sha256")[:_DIGEST_BYTES] for name in named}
