@@ -28,6 +28,7 @@ ORDER = {
         "finetune",
         "retention",
         "predictions",
+        "people",
         "channels",
         "training",
         "dataset",

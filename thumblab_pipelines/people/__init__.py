@@ -1,0 +1,1 @@
+"""People in thumbnails: find, group, name and learn."""

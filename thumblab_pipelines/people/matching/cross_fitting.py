@@ -1,0 +1,68 @@
+"""Score pairs of faces by heads that have seen neither person of the pair.
+
+The people are split into five folds. For every two folds, a head is trained on the people of the other three. This
+head scores the pairs of faces of the two folds. So every pair of people is judged, and pairs of two people are plenty
+even if there are few people. A simple cross-fitting, with one fold left out, would only judge the pairs within a fold.
+"""
+
+import itertools
+from dataclasses import fields, replace
+
+import numpy as np
+
+from thumblab_core.arrays import Float64s, Rows
+from thumblab_pipelines.people.matching.fitting import HeadConfig, fit_head
+from thumblab_pipelines.people.matching.labelled_faces import CodedFaces
+from thumblab_pipelines.people.matching.verification import JudgedPairs
+
+FOLDS = 5
+_MOST_FACES = 40
+"""Maximum number of faces of a person that are judged. The pairs of a person would else grow with the square."""
+
+_ALL_FACES = 4_000
+"""Number of faces that are judged in total if there are many people, at least 4 of each person."""
+
+_MOST_PAIRS = 6_000
+"""Maximum number of pairs of each kind that one head judges. Larger numbers are sampled."""
+
+
+def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:
+    """Train ten heads, and return the pairs that they judge. There must be at least five people."""
+    rng = np.random.default_rng(config.seed)
+    people = rng.permutation(np.unique(faces.people))
+    folds = np.array_split(people, FOLDS)
+    fold_of = np.empty(int(people.max()) + 1, np.intp)
+    for number, fold in enumerate(folds):
+        fold_of[fold] = number
+    judged = faces.sampled(max(4, min(_MOST_FACES, _ALL_FACES // len(people))), rng)
+    parts = []
+    for first, second in itertools.combinations(range(FOLDS), 2):
+        held = np.concatenate([folds[first], folds[second]])
+        training = faces.of(np.setdiff1d(people, held))
+        head = fit_head(training, config, seed=int(rng.integers(2**32))).matrix
+        pairs = judge(judged.of(held), head, rng)
+        # Pairs within one fold are judged by the heads of this fold and each of the four others.
+        within = fold_of[pairs.first] == fold_of[pairs.second]
+        parts.append(replace(pairs, weight=np.where(within, 1 / (FOLDS - 1), 1.0)))
+    return JudgedPairs(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(JudgedPairs)}
+    )
+
+
+def judge(faces: CodedFaces, head: Float64s, rng: np.random.Generator) -> JudgedPairs:
+    """Score the pairs of faces by the bare vectors and by a head. All pairs of faces have the weight 1.
+
+    If there are more than 6,000 pairs of one kind, 6,000 of them are drawn, and their weight is still 1.
+    """
+    first, second = np.triu_indices(len(faces.people), 1)
+    same = faces.same(first, second)
+    rows = np.sort(np.concatenate([_some(np.nonzero(kind)[0], rng) for kind in (same, ~same)]))
+    first, second, same = first[rows], second[rows], same[rows]
+    mapped = faces.vectors @ head.T
+    mapped /= np.linalg.norm(mapped, axis=1, keepdims=True)
+    before, after = (np.einsum("ij,ij->i", vectors[first], vectors[second]) for vectors in (faces.vectors, mapped))
+    return JudgedPairs(faces.people[first], faces.people[second], same, before, after, np.ones(len(rows)))
+
+
+def _some(rows: Rows, rng: np.random.Generator) -> Rows:
+    return rows if len(rows) <= _MOST_PAIRS else rng.choice(rows, _MOST_PAIRS, replace=False)

@@ -1,0 +1,81 @@
+"""Train a matching head on labelled faces, and decide whether it may be served.
+
+The figures of a head come from a cross-fitting: ten other heads, trained in the same way on some of the people, are
+judged on the other people. A head cannot be judged on people that it has learnt from.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from thumblab_core.faces.head import FaceHead, head_scope
+from thumblab_pipelines.people.matching.cross_fitting import cross_fit
+from thumblab_pipelines.people.matching.fitting import FittedHead, HeadConfig, fit_head
+from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
+from thumblab_pipelines.people.matching.verification import Verification, verify
+
+MOST_LOSS = 0.01
+"""The most TAR that a head may have lost, at the upper end of the 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a head may be served, and why."""
+
+    promote: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A trained head with all that its release records.
+
+    `used`: the faces of the people that had enough faces. `seconds`: how long training and judging took.
+    """
+
+    head: FaceHead
+    fitted: FittedHead
+    used: LabelledFaces
+    config: HeadConfig
+    verification: Verification
+    decision: Decision
+    seconds: float
+
+
+def train_head(faces: LabelledFaces, embedder: str, config: HeadConfig | None = None) -> TrainedHead:
+    """Train a head on labelled faces whose vectors are from `embedder` (its fingerprint), and judge it.
+
+    The same arguments give the same head, in whatever order the faces are given. Raises `LabError` if fewer than five
+    people have `config.min_faces` faces, or if no pair of faces can be judged.
+    """
+    head_scope(embedder)
+    config, started = config or HeadConfig(), time.monotonic()
+    used = faces.with_enough(config.min_faces)
+    coded = used.coded()
+    verification = verify(cross_fit(coded, config), config.seed)
+    fitted = fit_head(coded, config, config.seed)
+    head = FaceHead(embedder, fitted.matrix.astype(np.float32))
+    decision = decide(verification, fitted.best_epoch)
+    return TrainedHead(head, fitted, used, config, verification, decision, time.monotonic() - started)
+
+
+def decide(verification: Verification, best_epoch: int) -> Decision:
+    """Decide whether a head may be served. It must pass each of these rules.
+
+    1. It is not the identity: some epoch separated the held-out people better.
+    2. With it, verification is better than chance: the lower end of the AUC's interval is above 0.5.
+    3. The TAR is not below that of the bare vectors, and the upper end of the 95 % interval of its loss, from a paired
+       bootstrap over people, is at most 0.01.
+    """
+    tar, auc = verification.tar, verification.auc
+    if best_epoch == 0:
+        return Decision(False, "no epoch separated the held-out people better than the bare vectors do")
+    if auc.after.low <= 0.5:
+        return Decision(False, f"verification is not better than chance (ROC AUC {auc.after}); check the labels")
+    figures = f"TAR {tar.before.value:.4f} before and {tar.after.value:.4f} after, difference {tar.difference}"
+    if tar.difference.value < 0:
+        return Decision(False, f"verification of unseen people gets worse: {figures}")
+    if -tar.difference.low > MOST_LOSS:
+        return Decision(False, f"verification of unseen people may get worse by more than {MOST_LOSS}: {figures}")
+    return Decision(True, f"verification of unseen people does not get worse: {figures}")

@@ -1,0 +1,209 @@
+"""Figures of verification, before and after a head: is a pair of faces one person or two?
+
+TAR at a FAR
+    Of the pairs of one person, the share that is accepted at the threshold at which at most this share of the pairs of
+    two people is accepted.
+ROC AUC, EER
+    The area under the curve of TAR over FAR, and the rate of errors at which both kinds of errors are equally frequent.
+
+The intervals are from a bootstrap over people, because the pairs of one person are not independent. Each draw is used
+for both scores, so the interval of the difference is paired. With few people, a plain percentile interval is too
+narrow. The percentiles are therefore expanded [1]_.
+
+.. [1] T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician, 2015.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.errors import LabError
+
+FAR = 0.001
+"""The share of false accepts at which the TAR is measured, if there are enough pairs of two people."""
+
+_DRAWS = 1_000
+
+
+@dataclass(frozen=True)
+class JudgedPairs:
+    """m pairs of faces with their similarity before and after a head that has seen neither person.
+
+    `first`, `second`: numbers of the people [m]. `same`: whether the pair counts as one person [m]. `weight` [m]: a pair
+    that k heads have judged is there k times, with the weight 1 / k.
+    """
+
+    first: Rows
+    second: Rows
+    same: Flags
+    before: Float64s
+    after: Float64s
+    weight: Float64s
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure before and after the head, and the difference after - before."""
+
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The figures of a head, or of the heads of a cross-fitting.
+
+    `genuine_pairs` and `impostor_pairs`: number of different pairs of one person, and of two. `far`: the FAR at which
+    `tar` is measured. It is above 0.001 if fewer than 1,000 impostor pairs cannot measure a smaller one, see `note`.
+    """
+
+    people: int
+    genuine_pairs: int
+    impostor_pairs: int
+    far: float
+    tar: Change
+    auc: Change
+    eer: Change
+
+    @property
+    def note(self) -> str | None:
+        """Say that the FAR is not the usual one, or return None."""
+        if self.far <= FAR:
+            return None
+        return (
+            f"{self.impostor_pairs} pairs of two people cannot measure a FAR of {FAR:.1%}; the TAR is at {self.far:.2%}, "
+            "the smallest FAR that they can measure"
+        )
+
+    def lines(self) -> list[str]:
+        """Return the figures as lines of text."""
+        head = f"{self.people} people, {self.genuine_pairs} genuine and {self.impostor_pairs} impostor pairs"
+        rows = [
+            f"{name}: before {change.before}, after {change.after}, difference {change.difference}"
+            for name, change in ((f"TAR at {self.far:.2%} FAR", self.tar), ("ROC AUC", self.auc), ("EER", self.eer))
+        ]
+        return [head, *rows, *filter(None, [self.note])]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for a manifest, rounded to five digits."""
+        figures = {
+            name: {when: [round(x, 5) for x in vars(part).values()] for when, part in vars(change).items()}
+            for name, change in (("tar", self.tar), ("auc", self.auc), ("eer", self.eer))
+        }
+        counts = {name: getattr(self, name) for name in ("people", "genuine_pairs", "impostor_pairs", "far")}
+        return {**counts, **figures, "note": self.note}
+
+
+def verify(pairs: JudgedPairs, seed: int) -> Verification:
+    """Return the figures of the pairs. Raises `LabError` unless there are pairs of one person and of two."""
+    genuine, impostor = (float(pairs.weight[kind].sum()) for kind in (pairs.same, ~pairs.same))
+    if not genuine or not impostor:
+        raise LabError("there are no pairs of one person or none of two; label faces of more people in more pictures")
+    far = max(FAR, 1 / round(impostor))
+    people, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+    first, second = np.split(places, 2)
+    curves = [_Curve(scores, first, second, pairs) for scores in (pairs.before, pairs.after)]
+    once = np.ones(len(people), np.int64)
+    values = np.array([curve.figures(once, far) for curve in curves])  # [before and after, 3 figures]
+    draws = []
+    rng = np.random.default_rng(seed)
+    for times in rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=_DRAWS):
+        figures = [curve.figures(times, far) for curve in curves]
+        if None not in figures:
+            draws.append(figures)
+    tar, auc, eer = (_change(values[:, k], np.array(draws)[:, :, k], len(people)) for k in range(3))
+    return Verification(len(people), round(genuine), round(impostor), far, tar, auc, eer)
+
+
+def _change(values: Float64s, draws: Float64s, people: int) -> Change:
+    """Return the estimates of one figure. `values` [2] are before and after, and `draws` [b, 2] are of the bootstrap."""
+    from scipy.stats import norm, t
+
+    # The variance of a bootstrap over n people is too small by (n - 1) / n, and its percentiles use the normal
+    # distribution where Student's is right.
+    share = float(norm.cdf(-math.sqrt(people / (people - 1)) * float(t.ppf(0.975, people - 1))))
+    estimates = [
+        Estimate(float(value), *(float(end) for end in np.quantile(drawn, [share, 1 - share])))
+        for value, drawn in (
+            (values[0], draws[:, 0]),
+            (values[1], draws[:, 1]),
+            (values[1] - values[0], draws[:, 1] - draws[:, 0]),
+        )
+    ]
+    return Change(*estimates)
+
+
+class _Curve:
+    """The ROC curve of scores, if each person is there any number of times. The scores are sorted once."""
+
+    def __init__(self, scores: Float64s, first: Rows, second: Rows, pairs: JudgedPairs) -> None:
+        self.genuine, self.impostor = (
+            _Sorted(scores[kind], first[kind], second[kind], pairs.weight[kind]) for kind in (pairs.same, ~pairs.same)
+        )
+        # For each impostor pair, the number of genuine pairs with a higher score, and with a higher or equal score.
+        rising, of_impostor = -self.genuine.scores, -self.impostor.scores
+        self.higher = np.searchsorted(rising, of_impostor, side="left")
+        self.not_lower = np.searchsorted(rising, of_impostor, side="right")
+        # A threshold accepts all impostor pairs of equal scores or none. These rows are the last of each score.
+        scores = self.impostor.scores
+        self.last = np.nonzero(np.append(scores[1:] != scores[:-1], True))[0]
+
+    def figures(self, times: npt.NDArray[np.int64], far: float) -> tuple[float, float, float] | None:
+        """Return the TAR at `far`, the ROC AUC and the EER. Person k is there `times[k]` times.
+
+        Return None if there are then no genuine or no impostor pairs.
+        """
+        genuine, impostor = self.genuine.weights(times), self.impostor.weights(times)
+        accepted = np.concatenate([[0.0], np.cumsum(genuine)])
+        falsely = np.cumsum(impostor)
+        if not accepted[-1] or not falsely[-1]:
+            return None
+        accepted /= accepted[-1]
+        auc = float(impostor @ (accepted[self.higher] + accepted[self.not_lower])) / (2 * falsely[-1])
+        falsely = falsely[self.last] / falsely[-1]
+        # Sums of weights such as 1/4 and 1/3 are inexact, and must not miss a point that is exactly at `far`.
+        allowed = int(np.searchsorted(falsely, far + 1e-9, side="right"))
+        # All genuine pairs above the best impostor pair that must be rejected are accepted.
+        tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
+        # Both rates of errors as the threshold passes each impostor pair, from no false accept to all of them.
+        false_rejects = 1 - accepted[self.higher[self.last]]
+        place = int(np.argmax(falsely >= false_rejects))
+        before = falsely[place - 1] if place else 0.0
+        eer = min(max(false_rejects[place], before), falsely[place])
+        return float(tar), auc, float(eer)
+
+
+class _Sorted:
+    """Pairs of one kind, by falling score."""
+
+    def __init__(self, scores: Float64s, first: Rows, second: Rows, weight: Float64s) -> None:
+        order = np.argsort(-scores, kind="stable")
+        self.scores, self.first, self.second, self.weight = scores[order], first[order], second[order], weight[order]
+        self.within = np.nonzero(self.first == self.second)[0]
+
+    def weights(self, times: npt.NDArray[np.int64]) -> Float64s:
+        """Return the weight of each pair, if person k is there `times[k]` times.
+
+        A pair of two people who are there twice and three times is there six times. A pair of two faces of one person
+        is there as often as the person.
+        """
+        count = times[self.first] * times[self.second]
+        count[self.within] = times[self.first[self.within]]
+        return self.weight * count
