@@ -1,1 +1,1 @@
-"""People in thumbnails: find, group, name and learn."""
+"""Find the people in thumbnails, group their faces, and learn from the names that persons give them."""

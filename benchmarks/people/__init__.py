@@ -1,0 +1,1 @@
+"""Measure how faces are grouped into people."""

@@ -1,0 +1,69 @@
+"""Draw small sets of faces with everything that persons may have said about them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Rows
+from thumblab_pipelines.people.clustering.calibration import Calibration
+from thumblab_pipelines.people.clustering.faces import NONE, Faces
+
+CALIBRATION = Calibration("dimension", 0.0, 0.18, 0, 0, 32)
+"""A calibration for 32 dimensions, in which random directions have a spread of 1 / sqrt(32)."""
+
+
+def unit(vectors: np.ndarray) -> Float32s:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def people_of(
+    random: np.random.Generator, sizes: list[int], noise: float = 0.6, dimension: int = 32
+) -> tuple[Faces, Rows]:
+    """Return good faces of people with the given numbers of faces, each in a picture of its own, and the person of each."""
+    person = np.repeat(np.arange(len(sizes)), sizes)
+    centres = unit(random.standard_normal((len(sizes), dimension)))
+    vectors = unit(centres[person] + noise * unit(random.standard_normal((len(person), dimension))))
+    return faces_of(vectors), person
+
+
+def faces_of(vectors: Float32s) -> Faces:
+    count = len(vectors)
+    return Faces(vectors, np.arange(count), np.ones(count), np.full(count, NONE))
+
+
+def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
+    """Return faces in crowded pictures, some of them bad, with random pins, bans, names and previous clusters.
+
+    The clusters that people speak about have no relation to the vectors, which is harder than what a lab holds. Nothing
+    contradicts itself.
+    """
+    random = np.random.default_rng(seed)
+    centres = unit(random.standard_normal((5, 12)))
+    vectors = unit(
+        centres[random.integers(0, 5, count)] + random.choice([0.3, 0.9]) * unit(random.standard_normal((count, 12)))
+    )
+    pictures = random.integers(0, max(1, count // 2), count)
+    faces = replace(faces_of(vectors), pictures=pictures, quality=random.uniform(0.1, 1, count))
+    if not said:
+        return faces
+    previous = _one_a_picture(np.where(random.random(count) < 0.5, random.integers(0, 5, count), NONE), pictures)
+    pinned = _one_a_picture(np.where(random.random(count) < 0.2, random.integers(2, 7, count), NONE), pictures)
+    # A person may have pinned one face and taken out another one of the same picture.
+    bans = np.column_stack([random.integers(0, count, count // 3), random.integers(0, 7, count // 3)])
+    bans = bans[pinned[bans[:, 0]] != bans[:, 1]]
+    named = random.choice(8, random.integers(0, 4), replace=False)
+    return replace(faces, previous=previous, pinned=pinned, banned=np.unique(bans, axis=0), named=named)
+
+
+def _one_a_picture(clusters: Rows, pictures: Rows) -> Rows:
+    """Keep one face of a picture in each cluster."""
+    kept = np.full(len(clusters), NONE, np.intp)
+    inside = np.flatnonzero(clusters >= 0)
+    first = np.unique(np.column_stack([pictures, clusters])[inside], axis=0, return_index=True)[1]
+    kept[inside[first]] = clusters[inside[first]]
+    return kept
+
+
+def partition(clusters: Rows) -> set[frozenset[int]]:
+    """Return the clusters as sets of rows, without their codes."""
+    return {frozenset(np.flatnonzero(clusters == code).tolist()) for code in set(clusters.tolist()) - {NONE}}

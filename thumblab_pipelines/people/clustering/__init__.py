@@ -1,0 +1,1 @@
+"""Group faces into people. The functions take arrays of face vectors, and need no database and no pictures."""

@@ -1,0 +1,186 @@
+"""The input and the result of a clustering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float32s, Floats, Rows
+from thumblab_core.errors import LabError
+from thumblab_pipelines.people.clustering.order import canonical_order
+
+NONE = -1
+"""The code of "in no cluster"."""
+
+
+class FacesError(LabError):
+    """An error because what persons said about faces contradicts itself, or because the arrays do not fit."""
+
+
+class How(IntEnum):
+    """Why a face is in its cluster."""
+
+    NONE = 0
+    PINNED = 1
+    """A person put it there."""
+    MATCHED = 2
+    """It is near enough to a cluster that has a name or pinned faces."""
+    GROUPED = 3
+    """It belongs to a cluster that was found without labels."""
+
+
+UnknownMethod = Literal["hdbscan", "dbscan", "agglomerative"]
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """How faces are clustered.
+
+    Parameters
+    ----------
+    person_match_threshold
+        The match score from which a face joins a cluster, above 0.1 and at most 1. Higher is more conservative.
+    unknown_method
+        The algorithm that groups the faces that match nobody.
+    minimum_cluster_size
+        The number of faces of good quality that found a cluster, 2 or more.
+    founding_quality
+        A face of a lower quality may join a cluster, but does not found one and does not move its centroid.
+    """
+
+    person_match_threshold: float = 0.7
+    unknown_method: UnknownMethod = "hdbscan"
+    minimum_cluster_size: int = 3
+    founding_quality: float = 0.4
+
+    def __post_init__(self) -> None:
+        if not 0.1 < self.person_match_threshold <= 1:
+            raise FacesError(f"The person match threshold is {self.person_match_threshold}; use above 0.1 and up to 1.")
+        if self.minimum_cluster_size < 2:
+            raise FacesError(f"The minimum cluster size is {self.minimum_cluster_size}; use 2 or more.")
+        if self.unknown_method not in ("hdbscan", "dbscan", "agglomerative"):
+            raise FacesError(f"The method {self.unknown_method!r} is not known; use hdbscan, dbscan or agglomerative.")
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces to cluster, what persons said about them, and the clusters that they were in before.
+
+    Parameters
+    ----------
+    vectors
+        Unit vectors [n, d].
+    pictures
+        The code of the picture of each face [n]. Two faces of one picture are never in one cluster.
+    quality
+        The quality of each face [n], 0 to 1.
+    pinned
+        The cluster into which a person put each face [n], or `NONE`.
+    banned
+        Pairs [m, 2] of a face, as its row, and a cluster that it does not belong to, as a person said.
+    named
+        The codes of the clusters that have a name [k].
+    previous
+        The cluster of each face [n] in the last clustering, or `NONE`.
+    """
+
+    vectors: Float32s
+    pictures: Rows
+    quality: Floats
+    pinned: Rows
+    banned: Rows = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    named: Rows = field(default_factory=lambda: np.empty(0, np.intp))
+    previous: Rows | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.vectors)
+        lengths = {"pictures": self.pictures, "quality": self.quality, "pinned": self.pinned, "previous": self.before}
+        for name, values in lengths.items():
+            if values.shape != (count,):
+                raise FacesError(
+                    f"{name} has the shape {values.shape}, but there are {count} faces; give one value each."
+                )
+        if self.vectors.ndim != 2 or not np.allclose(np.linalg.norm(self.vectors, axis=1), 1, atol=1e-3):
+            raise FacesError("The face vectors are not unit vectors; divide each by its length.")
+        if (
+            self.banned.ndim != 2
+            or self.banned.shape[1] != 2
+            or np.any((self.banned[:, 0] < 0) | (self.banned[:, 0] >= count))
+        ):
+            raise FacesError("banned must hold pairs of a row of a face and a cluster code.")
+        self._check_that_persons_agree()
+
+    @property
+    def before(self) -> Rows:
+        """The previous cluster of each face [n], or `NONE`."""
+        return np.full(len(self.vectors), NONE, np.intp) if self.previous is None else self.previous
+
+    def taken(self, rows: Rows) -> Faces:
+        """Return the faces `rows`, which must be all rows in any order."""
+        place = np.empty(len(rows), np.intp)
+        place[rows] = np.arange(len(rows))
+        banned = np.column_stack([place[self.banned[:, 0]], self.banned[:, 1]])
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            pictures=self.pictures[rows],
+            quality=self.quality[rows],
+            pinned=self.pinned[rows],
+            banned=banned[np.lexsort((banned[:, 1], banned[:, 0]))],
+            named=np.unique(self.named),
+            previous=self.before[rows],
+        )
+
+    def canonical_order(self) -> Rows:
+        """Return the rows in an order that does not depend on the order of the input.
+
+        Faces that are equal in everything may swap places.
+        """
+        bans = np.zeros(len(self.vectors), np.int64)
+        np.add.at(bans, self.banned[:, 0], self.banned[:, 1] + 1)
+        return canonical_order(self.vectors, self.pictures, self.quality, self.pinned, self.before, bans)
+
+    def _check_that_persons_agree(self) -> None:
+        pinned = np.flatnonzero(self.pinned >= 0)
+        places, counts = np.unique(
+            np.column_stack([self.pictures[pinned], self.pinned[pinned]]), axis=0, return_counts=True
+        )
+        if len(counts) and counts.max() > 1:
+            picture, cluster = places[counts.argmax()]
+            raise FacesError(
+                f"Two faces of picture {picture} are pinned to cluster {cluster}; two faces of one picture are two people."
+            )
+        against = self.banned[:, 1] == self.pinned[self.banned[:, 0]]
+        if np.any(against & (self.banned[:, 1] >= 0)):
+            face, cluster = self.banned[against][0]
+            raise FacesError(f"Face {face} is pinned to cluster {cluster} and banned from it; keep one of the two.")
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The cluster of each face.
+
+    Parameters
+    ----------
+    clusters
+        The cluster code of each face [n], or `NONE`.
+    similarity
+        The cosine of each face to the nearest centroid of its cluster [n], without its own part in it. 0 without a cluster.
+    how
+        The `How` of each face [n].
+    """
+
+    clusters: Rows
+    similarity: Floats
+    how: Rows
+
+    def taken(self, rows: Rows) -> Clustering:
+        return Clustering(self.clusters[rows], self.similarity[rows], self.how[rows])
+
+
+def founders(faces: Faces, settings: ClusterSettings) -> Flags:
+    """Return for each face [n] whether its quality is enough to found a cluster."""
+    return np.asarray(faces.quality >= settings.founding_quality, np.bool_)

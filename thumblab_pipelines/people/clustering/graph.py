@@ -1,0 +1,122 @@
+"""Link each face with the faces that look most like it."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Float64s, Rows
+from thumblab_core.index.kinds import faiss_module
+
+NEIGHBOURS = 24
+_EXACT = 20_000
+"""Up to this number of faces, each face is compared with every other one."""
+_PROBES = 8
+_BATCH = 8192
+_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links between faces: their two rows [m], and their cosines [m]. The first row is the smaller one."""
+
+    first: Rows
+    second: Rows
+    cosine: Float64s
+
+    def above(self, cosine: float) -> Links:
+        """Return the links with at least the cosine `cosine`."""
+        keep = self.cosine >= cosine
+        return Links(self.first[keep], self.second[keep], self.cosine[keep])
+
+
+def nearest_links(vectors: Float32s, pictures: Rows, least: float, neighbours: int = NEIGHBOURS) -> Links:
+    """Link each face with its nearest faces of other pictures, with a cosine of at least `least`.
+
+    `vectors` [n, d] are unit vectors. Beyond `_EXACT` faces, some of the nearest faces may be missed.
+    """
+    count = len(vectors)
+    empty = np.empty(0, np.intp)
+    if count < 2:
+        return Links(empty, empty, np.empty(0))
+    faiss = faiss_module()
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    try:
+        index = _index(faiss, vectors)
+        found = [_links_of(index, vectors, pictures, start, neighbours) for start in range(0, count, _BATCH)]
+    finally:
+        faiss.omp_set_num_threads(1)
+    rows, others, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    keep = cosines >= least
+    low, high = np.minimum(rows, others)[keep], np.maximum(rows, others)[keep]
+    pairs, where = np.unique(low * count + high, return_index=True)
+    return Links(pairs // count, pairs % count, cosines[keep][where].astype(np.float64))
+
+
+def components(count: int, links: Links, most: int) -> list[Rows]:
+    """Return the connected components of `count` faces that have two faces or more.
+
+    A component of more than `most` faces is cut: its weakest links are removed until no part is larger.
+    """
+    found = []
+    waiting = [(np.arange(count), links, -1.0)]
+    while waiting:
+        rows, inside, cut = waiting.pop()
+        for part, its_links in _parts(rows, inside):
+            if len(part) <= most or cut >= 1:
+                found.append(part)
+            else:
+                higher = max(cut, float(its_links.cosine.min())) + _STEP
+                waiting.append((part, its_links.above(higher), higher))
+    return sorted(found, key=lambda part: int(part[0]))
+
+
+def _parts(rows: Rows, links: Links) -> list[tuple[Rows, Links]]:
+    """Split `rows`, in rising order, into connected components with their links. Faces without links are left out."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first, second = np.searchsorted(rows, links.first), np.searchsorted(rows, links.second)
+    matrix = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(len(rows), len(rows)))
+    number = connected_components(matrix, directed=False)[1].astype(np.intp)
+    by_part, of_link = np.argsort(number, kind="stable"), np.argsort(number[first], kind="stable")
+    sizes = np.bincount(number)
+    ends, link_ends = np.cumsum(sizes), np.cumsum(np.bincount(number[first], minlength=len(sizes)))
+    parts = []
+    for part in np.flatnonzero(sizes > 1):
+        inside = of_link[(link_ends[part - 1] if part else 0) : link_ends[part]]
+        members = rows[by_part[ends[part] - sizes[part] : ends[part]]]
+        parts.append((members, Links(links.first[inside], links.second[inside], links.cosine[inside])))
+    return parts
+
+
+def _index(faiss: Any, vectors: Float32s) -> Any:
+    """Return an index of `vectors` [n, d] for their inner products."""
+    count, dimension = vectors.shape
+    flat = faiss.IndexFlatIP(dimension)
+    if count <= _EXACT:
+        flat.add(vectors)
+        return flat
+    index = faiss.IndexIVFFlat(flat, dimension, 4 * math.isqrt(count), faiss.METRIC_INNER_PRODUCT)
+    index.cp.niter, index.cp.max_points_per_centroid, index.nprobe = 6, 64, _PROBES
+    index.train(vectors)
+    index.add(vectors)
+    return index
+
+
+def _links_of(
+    index: Any, vectors: Float32s, pictures: Rows, start: int, neighbours: int
+) -> tuple[Rows, Rows, Float64s]:
+    """Return the rows, the rows of their neighbours and the cosines, for a batch of faces from row `start` on."""
+    batch = vectors[start : start + _BATCH]
+    cosines, found = index.search(batch, min(neighbours + 1, len(vectors)))
+    rows = np.repeat(np.arange(start, start + len(batch)), found.shape[1])
+    others, flat = found.ravel().astype(np.intp), cosines.ravel()
+    # FAISS fills up with -1.
+    keep = (others >= 0) & (others != rows)
+    keep[keep] = pictures[rows[keep]] != pictures[others[keep]]
+    return rows[keep], others[keep], flat[keep]

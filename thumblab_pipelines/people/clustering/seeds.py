@@ -1,0 +1,58 @@
+"""Group faces that nobody has labelled, by HDBSCAN, DBSCAN or agglomerative clustering inside connected components.
+
+The groups are a first guess. `refine` puts stray faces into them, throws wrong ones out, and merges halves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Float64s, Rows
+from thumblab_pipelines.people.clustering.faces import UnknownMethod
+from thumblab_pipelines.people.clustering.graph import Links, components
+
+_MOST = 1500
+"""The largest component. Its matrix of distances has 18 MB."""
+
+
+def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownMethod, least: int) -> list[Rows]:
+    """Return groups of rows of `vectors` [n, d], each with `least` rows or more. A row is in one group at most.
+
+    Parameters
+    ----------
+    links
+        Links between the rows.
+    cosine
+        The cosine from which two faces match. HDBSCAN finds densities of its own, and does not use it.
+    """
+    groups = []
+    for rows in components(len(vectors), links, _MOST):
+        if len(rows) < least:
+            continue
+        members = vectors[rows].astype(np.float64)
+        distances = np.clip(1 - members @ members.T, 0, 2)
+        np.fill_diagonal(distances, 0)
+        labels = _labels(distances, 1 - cosine, method, least)
+        groups += [rows[labels == label] for label in range(int(labels.max()) + 1)]
+    return [group for group in groups if len(group) >= least]
+
+
+def _labels(distances: Float64s, reach: float, method: UnknownMethod, least: int) -> Rows:
+    """Return the group of each row of the matrix of distances [m, m], or a negative number."""
+    if method == "agglomerative":
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
+        return np.asarray(fcluster(linkage(squareform(distances, checks=False), "average"), reach, "distance") - 1)
+    if method == "dbscan":
+        from sklearn.cluster import DBSCAN
+
+        return np.asarray(DBSCAN(eps=reach, min_samples=least, metric="precomputed").fit_predict(distances))
+    from sklearn.cluster import HDBSCAN
+
+    if len(distances) == least:
+        return np.zeros(least, np.intp)
+    model = HDBSCAN(
+        min_cluster_size=least, min_samples=min(2, least), metric="precomputed", allow_single_cluster=True, copy=False
+    )
+    return np.asarray(model.fit_predict(distances))
