@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
-from leaks import LEAKS, files_with_a_key, tables_with_a_secret
+from leaks import LEAKS, files_with_a_key, keep_values_readable, tables_with_a_secret
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 from tiny_clip import TinyClip, tiny_clip
@@ -213,7 +213,9 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
     own = Settings(data_dir=session_folder)
     made = 0
-    _keep_in_memory(named_database_url("test_0", settings=own))
+    server = named_database_url("test_0", settings=own)
+    _keep_in_memory(server)
+    keep_values_readable(server)
 
     def make() -> str:
         nonlocal made

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, make_url
 
 SECRETS = (
     "AIzaSecretOfTheTests",
@@ -39,6 +39,19 @@ LEAKS = Leaks()
 """The handler that `conftest.py` adds to the root logger, for the whole session."""
 
 
+def keep_values_readable(url: str) -> None:
+    """Make the server of `url` store values uncompressed in all databases that it makes after this call.
+
+    PostgreSQL compresses the values of a row that has more than 2 kB. `tables_with_a_secret` then could not find a
+    secret in the server's files.
+    """
+    with _connected(make_url(url), "template1") as connection:
+        connection.execute("SET allow_system_table_mods = on")
+        connection.execute("UPDATE pg_type SET typstorage = 'e' WHERE typstorage = 'x'")
+        newest = connection.execute("SELECT max(oid) FROM pg_database").fetchone()
+        connection.execute(sql.SQL("COMMENT ON DATABASE template1 IS {}").format(str(newest[0])))
+
+
 def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
     """Yield the names of all tables that contain a secret, in all databases of the data folder's embedded server.
 
@@ -49,30 +62,45 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
     from thumblab_core.embedded_postgres import location
     from thumblab_core.settings import Settings
 
-    if location.find_home(data_dir) is None:
+    home = location.find_home(data_dir)
+    if home is None:
         return
     server = make_url(named_database_url("postgres", settings=Settings(data_dir=data_dir)))
-    engine = create_engine(server)
-    with engine.connect() as connection:
-        names = list(
-            connection.scalars(
-                text("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC")
-            )
-        )
-    engine.dispose()
-    for name in names:
-        yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))
+    with _connected(server, "postgres") as connection:
+        connection.execute("CHECKPOINT")  # After it, the server's files contain all rows.
+        databases = connection.execute(
+            "SELECT oid::int, datname, oid <= coalesce(shobj_description(1, 'pg_database')::int, oid::int) "
+            "FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC"
+        ).fetchall()
+    # The tests make hundreds of databases. To connect to each of them and to search its tables took minutes.
+    for number, name, compressed in databases:
+        if compressed or _has_a_piece(home / "data" / "base" / str(number)):
+            yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))
+
+
+# A large value is stored in parts of 2 kB, so a secret may be in two of them. One of the parts has half of the secret.
+_PIECES = [half.encode() for one in SECRETS for half in (one[: len(one) // 2], one[len(one) // 2 :])]
+
+
+def _has_a_piece(folder: Path) -> bool:
+    """Return whether a piece of a secret is in the files of a database's tables and indexes. Rows may be deleted ones.
+
+    The names of these files start with a number. PostgreSQL's own tables have numbers below 16384.
+    """
+    for path in folder.iterdir():
+        number = path.name.split(".")[0]
+        if number.isdecimal() and int(number) >= 16384:
+            content = path.read_bytes()
+            if any(piece in content for piece in _PIECES):
+                return True
+    return False
 
 
 def tables_of_database(url: str) -> list[str]:
     """Return the names of those tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
-    # The tests make hundreds of databases. SQLAlchemy sends five extra queries on its first connection to each of them.
-    # So this function uses psycopg.
-    with psycopg.connect(
-        host=str(address.query["host"]), port=5432, user=address.username, dbname=address.database
-    ) as connection:
+    with _connected(address, str(address.database)) as connection:
         # Most tables of most databases are empty. PostgreSQL would need most of the time to plan a search through them.
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
@@ -87,6 +115,13 @@ def tables_of_database(url: str) -> list[str]:
         if not each:
             return []
         return [f"{address.database}.{name}" for (name,) in connection.execute(sql.SQL(" UNION ALL ").join(each))]
+
+
+def _connected(server: URL, database: str) -> psycopg.Connection:
+    # SQLAlchemy sends five extra queries on its first connection to each database.
+    return psycopg.connect(
+        host=str(server.query["host"]), port=5432, user=server.username, dbname=database, autocommit=True
+    )
 
 
 def files_with_a_key(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Test that the search for leaked secrets finds a secret in a log record, a table and a file."""
 
+import json
 import logging
 import os
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 from leaks import SECRETS, Leaks, files_with_a_key, tables_with_a_secret
 from sqlalchemy import create_engine, text
+
+from thumblab_core.database.urls import named_database_url
+from thumblab_core.settings import Settings
 
 TESTS = Path(__file__).parent
 
@@ -36,6 +40,56 @@ def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, ne
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE leak"))
     engine.dispose()
+
+
+def test_a_secret_is_found_wherever_it_is_in_a_large_value(
+    session_folder: Path, new_database: Callable[[], str]
+) -> None:
+    """PostgreSQL would compress such values, and it stores those above 2 kB in parts that end inside of a secret."""
+    engine = create_engine(new_database())
+    found = f"{engine.url.database}.leak"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE leak (told jsonb)"))
+    for before in (1_000, 3_000, *range(1996 * 3 - len(SECRETS[0]) - 12, 1996 * 3 + 1)):
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE leak"))
+            value = json.dumps({"told": "x" * before + SECRETS[0] + "x" * 1_000})
+            connection.execute(text("INSERT INTO leak VALUES (CAST(:told AS jsonb))"), {"told": value})
+        assert next(tables_with_a_secret(session_folder), None) == found, before
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE leak"))
+    engine.dispose()
+
+
+def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
+    session_folder: Path, new_database: Callable[[], str]
+) -> None:
+    """Labs may have made databases on the server before the tests had it store values uncompressed."""
+    new_database()
+    older = named_database_url("test_0", settings=Settings(data_dir=session_folder))
+    engine = create_engine(older)
+    value = "x" * 100_000 + SECRETS[0] + "x" * 100_000
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE leak (told text)"))
+        connection.execute(text("INSERT INTO leak VALUES (:told)"), {"told": value})
+        assert connection.scalar(text("SELECT pg_column_size(told) FROM leak")) < 10_000
+    assert "test_0.leak" in tables_with_a_secret(session_folder)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE leak"))
+    engine.dispose()
+
+
+def test_no_column_of_a_lab_is_compressed(migrated_database: Callable[[], str]) -> None:
+    engine = create_engine(migrated_database())
+    with engine.connect() as connection:
+        compressed = connection.scalars(
+            text(
+                "SELECT format('%s.%s', attrelid::regclass, attname) FROM pg_attribute JOIN pg_class ON oid = attrelid "
+                "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attstorage = 'x'"
+            )
+        ).all()
+    engine.dispose()
+    assert compressed == []
 
 
 def test_a_file_with_a_key_is_found_unless_a_test_gives_the_key_in_it(tmp_path: Path) -> None:
