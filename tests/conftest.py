@@ -151,6 +151,28 @@ def _stop_server(folder: Path) -> None:
         link.unlink()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Let Alembic read the files of a folder of migrations once in a process.
+
+    Each new instance of Dagster writes the number of its newest migration into two databases. For each of them, Alembic
+    would load Dagster's 88 migrations again. That was most of the processor time of making an instance.
+    """
+    from alembic.script import ScriptDirectory
+
+    read, found = ScriptDirectory.from_config, {}
+
+    def reading(config: Any) -> ScriptDirectory:
+        folder = config.get_main_option("script_location")
+        if folder not in found:
+            found[folder] = read(config)
+        return found[folder]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", staticmethod(reading))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
     """Remove the environment variables of the lab's settings before each test, and forget settings that were read.
