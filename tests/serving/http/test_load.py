@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -61,25 +62,26 @@ def hasty(lab_at, tmp_path_factory, run):
         yield service
 
 
-def hostile() -> dict[str, bytes]:
-    """Return JSON bodies. A service that processed each of their fields would need much memory and time."""
-    start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
-    return {
-        "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
-        "unknown keys of a thumbnail": b'{"title":"t","thumbnails":[{"id":"a"'
-        + b"".join(b',"k%d":0' % n for n in range(90_000))
-        + b"}]}",
-        "thumbnails": b'{"title":"t","thumbnails":[' + b",".join([b"{}"] * 45_000) + b"]}",
-        "depth": b'{"title":' + b"[" * 90_000 + b"]" * 90_000 + end,
-        "numbers": b'{"title":[' + b",".join([b"1"] * 90_000) + b"]}",
-        "a long number": b'{"title":' + b"1" * 4_000_000 + end,
-        "a long name": start + b',"' + b"k" * 9_000_000 + b'":0' + end,
-    }
+START, END = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
+
+# Each value is a function, because the bodies are large: each is made only for its test.
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "unknown keys": lambda: START + b"".join(b',"k%d":0' % n for n in range(700_000)) + END,
+    "unknown keys of a thumbnail": lambda: (
+        b'{"title":"t","thumbnails":[{"id":"a"' + b"".join(b',"k%d":0' % n for n in range(90_000)) + b"}]}"
+    ),
+    "thumbnails": lambda: b'{"title":"t","thumbnails":[' + b",".join([b"{}"] * 45_000) + b"]}",
+    "depth": lambda: b'{"title":' + b"[" * 90_000 + b"]" * 90_000 + END,
+    "numbers": lambda: b'{"title":[' + b",".join([b"1"] * 90_000) + b"]}",
+    "a long number": lambda: b'{"title":' + b"1" * 4_000_000 + END,
+    "a long name": lambda: START + b',"' + b"k" * 9_000_000 + b'":0' + END,
+}
+"""JSON bodies. A service that processed each of their fields would need much memory and time."""
 
 
-@pytest.mark.parametrize("kind", list(hostile()))
+@pytest.mark.parametrize("kind", HOSTILE)
 def test_json_with_very_many_fields_costs_little_and_gives_one_short_problem(hasty, kind):
-    body = hostile()[kind]
+    body = HOSTILE[kind]()
     tracemalloc.start()
     reply = hasty.client.post("/v1/score", content=body, headers={"content-type": "application/json"})
     peak = tracemalloc.get_traced_memory()[1]
