@@ -195,8 +195,8 @@ def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.heavy)])
 def test_the_kept_share_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
     random = np.random.default_rng(seed)
-    agreed = train(with_tastes(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
-    apart = train(with_tastes(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
+    agreed = train(with_tastes(plant, lambda _: np.eye(16)[0], seed), BRIEF).ranker.training["kept"]
+    apart = train(with_tastes(plant, lambda _: random.standard_normal(16) / 2, seed), BRIEF).ranker.training["kept"]
     assert agreed > 0.85
     assert apart < 0.4
 
