@@ -2,10 +2,13 @@
 
 from sqlalchemy import Connection, select
 
-from thumblab_core.database.tables import experiment_variants, thumbnail_versions, thumbnails
+from thumblab_core.database.tables import experiment_variants, people_pictures, thumbnail_versions, thumbnails
 
 
 def named_pictures(connection: Connection) -> set[str]:
-    """Return the SHA-256 of every picture that a thumbnail, a thumbnail version or an experiment names."""
-    columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, experiment_variants.c.sha256
+    """Return the SHA-256 of every picture that a thumbnail, a thumbnail version or an experiment names.
+
+    Pictures that a person gave to find people in are included.
+    """
+    columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, experiment_variants.c.sha256, people_pictures.c.sha256
     return {sha256 for column in columns for sha256 in connection.scalars(select(column).where(column.is_not(None)))}

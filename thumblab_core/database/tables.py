@@ -23,13 +23,25 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from thumblab_core.database.experiment_tables import experiment_variants as experiment_variants
-from thumblab_core.database.experiment_tables import experiments as experiments
 from thumblab_core.database.metadata import MOMENT
 from thumblab_core.database.metadata import metadata as metadata
-from thumblab_core.database.prediction_tables import prediction_candidates as prediction_candidates
-from thumblab_core.database.prediction_tables import prediction_outcomes as prediction_outcomes
-from thumblab_core.database.prediction_tables import predictions as predictions
+from thumblab_core.database.table_groups.experiments import experiment_variants as experiment_variants
+from thumblab_core.database.table_groups.experiments import experiments as experiments
+from thumblab_core.database.table_groups.people import face_assignments as face_assignments
+from thumblab_core.database.table_groups.people import face_bans as face_bans
+from thumblab_core.database.table_groups.people import face_calibrations as face_calibrations
+from thumblab_core.database.table_groups.people import face_centroids as face_centroids
+from thumblab_core.database.table_groups.people import face_change_faces as face_change_faces
+from thumblab_core.database.table_groups.people import face_changes as face_changes
+from thumblab_core.database.table_groups.people import face_clusters as face_clusters
+from thumblab_core.database.table_groups.people import face_embeddings as face_embeddings
+from thumblab_core.database.table_groups.people import face_pictures as face_pictures
+from thumblab_core.database.table_groups.people import faces as faces
+from thumblab_core.database.table_groups.people import forgotten_faces as forgotten_faces
+from thumblab_core.database.table_groups.people import people_pictures as people_pictures
+from thumblab_core.database.table_groups.predictions import prediction_candidates as prediction_candidates
+from thumblab_core.database.table_groups.predictions import prediction_outcomes as prediction_outcomes
+from thumblab_core.database.table_groups.predictions import predictions as predictions
 
 channels = Table(
     "channels",

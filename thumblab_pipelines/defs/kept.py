@@ -30,6 +30,8 @@ TABLES: Mapping[str, tuple[Table, ...]] = {
     "ranking_model": (t.model_evaluations,),
     "kept_predictions": (t.predictions, t.prediction_candidates),
     "prediction_quality": (t.prediction_outcomes,),
+    "faces": (t.faces, t.face_pictures, t.face_embeddings),
+    "face_clusters": (t.face_clusters, t.face_assignments, t.face_centroids, t.face_calibrations),
 }
 """The tables of each asset, the main one first."""
 
@@ -37,6 +39,11 @@ UNOWNED: Mapping[str, str] = {
     "quota_ledger": "what was spent of YouTube's quota; every caller counts here",
     "charts": "which charts YouTube has; raw_videos asks again from time to time",
     "library_exclusions": "what a person took out of a library",
+    "people_pictures": "pictures that a person gave to find people in",
+    "face_bans": "what a person said about faces",
+    "face_changes": "what a person changed in clusters of faces",
+    "face_change_faces": "which faces a person changed",
+    "forgotten_faces": "where a person had a face forgotten",
     "index_rebuilds": "the rebuilds that were requested; not data",
     f"release {ENCODER}": "in which precision an encoder runs; it is decided once, and every process follows it",
 }
