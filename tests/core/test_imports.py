@@ -45,6 +45,7 @@ ORDER = {
         ".",
     ],
     "thumblab_core": [
+        "people",
         "ranking",
         "experiments",
         "database",

@@ -123,6 +123,7 @@ thumbnails = Table(
     Column("fetched_at", MOMENT, nullable=False, comment="when this picture was first seen"),
     Column("checked_at", MOMENT, nullable=False, comment="when the server was last asked"),
     CheckConstraint("(sha256 IS NULL) <> (problem IS NULL)", name="picture_or_problem"),
+    Index("ix_thumbnails_sha256", "sha256"),
 )
 
 thumbnail_versions = Table(
@@ -141,6 +142,7 @@ thumbnail_versions = Table(
         server_default="false",
         comment="whether earlier versions were deleted; some of the views then belong to unknown pictures",
     ),
+    Index("ix_thumbnail_versions_sha256", "sha256"),
 )
 
 embeddings = Table(

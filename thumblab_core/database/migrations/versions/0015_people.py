@@ -12,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_index("ix_thumbnails_sha256", "thumbnails", ["sha256"])
+    op.create_index("ix_thumbnail_versions_sha256", "thumbnail_versions", ["sha256"])
     op.create_table(
         "people_pictures",
         sa.Column("sha256", sa.String(length=64), nullable=False, comment="the picture in the image store"),
@@ -303,3 +305,5 @@ def downgrade() -> None:
         "people_pictures",
     ):
         op.drop_table(table)
+    op.drop_index("ix_thumbnail_versions_sha256")
+    op.drop_index("ix_thumbnails_sha256")

@@ -1,0 +1,36 @@
+"""Delete faces with all that was made of them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from thumblab_core.database.tables import face_assignments, face_centroids, face_pictures, faces
+from thumblab_core.people.clusters import drop_empty_clusters
+
+
+def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> list[str]:
+    """Delete what is known of the faces of these pictures. Return the ids of the deleted faces."""
+    if not pictures:
+        return []
+    gone = list(connection.scalars(select(faces.c.face_id).where(faces.c.sha256 == func.any(list(pictures)))))
+    delete_faces(connection, gone)
+    connection.execute(delete(face_pictures).where(face_pictures.c.sha256 == func.any(list(pictures))))
+    return gone
+
+
+def delete_faces(connection: Connection, face_ids: Sequence[str]) -> list[str]:
+    """Delete these faces, and the clusters that are then empty and unknown. Return the keys of these clusters.
+
+    The foreign keys delete the vectors, the assignments and what a person said about the faces. The centroids of their
+    clusters are deleted too, because they are means of vectors that must be gone.
+    """
+    if not face_ids:
+        return []
+    ids = list(face_ids)
+    clusters = select(face_assignments.c.cluster_key).where(face_assignments.c.face_id == func.any(ids))
+    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_(clusters)))
+    pictures = set(connection.scalars(delete(faces).where(faces.c.face_id == func.any(ids)).returning(faces.c.sha256)))
+    left = select(func.count()).where(faces.c.sha256 == face_pictures.c.sha256).scalar_subquery()
+    counted = face_pictures.c.sha256 == func.any(list(pictures)), face_pictures.c.face_count.is_not(None)
+    connection.execute(update(face_pictures).where(*counted).values(face_count=left))
+    return drop_empty_clusters(connection)

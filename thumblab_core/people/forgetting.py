@@ -1,0 +1,136 @@
+"""Forget a person, a face or a picture for good: delete all rows about it, and remember where no face is to be recorded.
+
+A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture and the box. Without it, the next search of
+the picture would record the face again. To forget cannot be undone.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, delete, func, or_, select, text, update
+
+from thumblab_core.database.pictures import named_pictures
+from thumblab_core.database.tables import (
+    face_assignments,
+    face_changes,
+    face_clusters,
+    face_pictures,
+    faces,
+    people_pictures,
+)
+from thumblab_core.people.boxes import WHOLE
+from thumblab_core.people.cleaning import delete_face_pictures, delete_faces
+from thumblab_core.people.clusters import in_use, merged_clusters, require_cluster
+from thumblab_core.people.errors import UnknownFaceError
+from thumblab_core.people.locking import lock_people
+from thumblab_core.people.names import name_key
+from thumblab_core.people.pictures import delete_unshown
+from thumblab_core.people.records import Forgotten
+
+_SHOWN = 40
+
+_NOTE_FACES = text("""
+INSERT INTO forgotten_faces (sha256, x0, y0, x1, y1, forgotten_at)
+SELECT sha256, x0, y0, x1, y1, now() FROM faces WHERE face_id = ANY(:face_ids) ON CONFLICT DO NOTHING
+""")
+_NOTE_PICTURE = text("""
+INSERT INTO forgotten_faces (sha256, x0, y0, x1, y1, forgotten_at) VALUES (:sha256, :x0, :y0, :x1, :y1, now())
+ON CONFLICT DO NOTHING
+""")
+
+
+def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
+    """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
+
+    A picture that a person gave is taken off the list if it shows no other face. If the name of another given picture
+    holds the name of the person, the picture gets another name. Raises `UnknownFaceError` if there is no such cluster.
+    """
+    lock_people(connection)
+    cluster = require_cluster(connection, cluster_id)
+    into = merged_clusters(connection)
+    keys = [cluster.key, *(key for key in into if in_use(key, into) == cluster.key)]
+    names = {name_key(name) for name in _names_of(connection, keys)}
+    face_ids = list(
+        connection.scalars(select(face_assignments.c.face_id).where(face_assignments.c.cluster_key == cluster.key))
+    )
+    pictures = _note(connection, face_ids)
+    dropped = delete_faces(connection, face_ids)
+    # One statement deletes all of them, because each refers to the one that it was merged into.
+    of_person = face_clusters.c.cluster_key.in_(keys)
+    dropped += connection.scalars(delete(face_clusters).where(of_person).returning(face_clusters.c.cluster_key))
+    _forget_names(connection, names)
+    unnamed = _drop_given(connection, pictures)
+    return Forgotten(tuple(face_ids), tuple(dropped), unnamed)
+
+
+def forget_face(connection: Connection, face_id: str) -> Forgotten:
+    """Forget one face. Its cluster stays if it has a name or other faces.
+
+    Raises `UnknownFaceError` if the lab has no such face.
+    """
+    lock_people(connection)
+    pictures = _note(connection, [face_id])
+    if not pictures:
+        raise UnknownFaceError(f"the lab has no face {face_id[:_SHOWN]!r}; use the id of a stored face")
+    dropped = delete_faces(connection, [face_id])
+    return Forgotten((face_id,), tuple(dropped), _drop_given(connection, pictures))
+
+
+def forget_picture(connection: Connection, sha256: str) -> Forgotten:
+    """Forget all faces of a picture, and never search it again. A picture that a person gave is taken off the list.
+
+    The picture stays in the store if a video shows it. To forget it again changes nothing. Raises `UnknownFaceError` if
+    the lab has no such picture.
+    """
+    lock_people(connection)
+    known = select(face_pictures.c.sha256).where(face_pictures.c.sha256 == sha256)
+    if connection.scalar(known) is None and sha256 not in named_pictures(connection):
+        raise UnknownFaceError(f"the lab has no picture {sha256[:_SHOWN]!r}; give the SHA-256 of a stored picture")
+    box = dict(zip(("x0", "y0", "x1", "y1"), WHOLE, strict=True))
+    connection.execute(_NOTE_PICTURE, {"sha256": sha256, **box})
+    before = set(connection.scalars(select(face_clusters.c.cluster_key)))
+    face_ids = delete_face_pictures(connection, [sha256])
+    connection.execute(delete(people_pictures).where(people_pictures.c.sha256 == sha256))
+    dropped = before - set(connection.scalars(select(face_clusters.c.cluster_key)))
+    unnamed = () if sha256 in named_pictures(connection) else (sha256,)
+    return Forgotten(tuple(face_ids), tuple(sorted(dropped)), unnamed)
+
+
+def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
+    """Remember where the faces are. Return their pictures."""
+    connection.execute(_NOTE_FACES, {"face_ids": list(face_ids)})
+    return list(
+        connection.scalars(select(faces.c.sha256).where(faces.c.face_id == func.any(list(face_ids))).distinct())
+    )
+
+
+def _names_of(connection: Connection, keys: Iterable[str]) -> list[str]:
+    """Return the names that the clusters have, and those that they had before they were merged or renamed."""
+    some = list(keys)
+    present = select(face_clusters.c.name).where(
+        face_clusters.c.cluster_key.in_(some), face_clusters.c.name.is_not(None)
+    )
+    of_some = or_(face_changes.c.cluster_key.in_(some), face_changes.c.other_key.in_(some))
+    earlier = select(face_changes.c.name_before).where(of_some, face_changes.c.name_before.is_not(None))
+    return [*connection.scalars(present), *connection.scalars(earlier)]
+
+
+def _forget_names(connection: Connection, names: set[str]) -> None:
+    """Remove the names from the log of changes and from the file names of given pictures."""
+    logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))
+    gone = [name for name in set(logged) if name_key(name) in names]
+    if gone:
+        with_name = face_changes.c.name_before.in_(gone)
+        connection.execute(update(face_changes).where(with_name).values(name_before=None))
+    for row in connection.execute(select(people_pictures.c.sha256, people_pictures.c.name)).all():
+        if any(name in name_key(row.name) for name in names):
+            of_picture = people_pictures.c.sha256 == row.sha256
+            connection.execute(update(people_pictures).where(of_picture).values(name=row.sha256[:12]))
+
+
+def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:
+    """Take given pictures without faces off the list. Return those of `pictures` that nothing names any more."""
+    some = people_pictures.c.sha256 == func.any(list(pictures))
+    with_faces = select(faces.c.sha256)
+    connection.execute(delete(people_pictures).where(some, people_pictures.c.sha256.not_in(with_faces)))
+    delete_unshown(connection, pictures)
+    return tuple(sorted(set(pictures) - named_pictures(connection)))

@@ -1,0 +1,68 @@
+"""Keep what was learned about people: the centroids of clusters, and what a similarity means (calibration)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.arrays import Float32s
+from thumblab_core.database.library_rows import read_vectors
+from thumblab_core.database.tables import face_calibrations, face_centroids, face_clusters, face_embeddings
+from thumblab_core.people.locking import lock_people
+
+
+def save_centroids(
+    connection: Connection, embedder: str, centroids: Mapping[str, tuple[Float32s, Sequence[int]]]
+) -> None:
+    """Replace all centroids of an embedder.
+
+    `centroids`: for the key of each cluster, its unit vectors, float32 [c, d], and how many faces each is the mean of.
+    Clusters that the lab has no more are left out.
+    """
+    lock_people(connection)
+    connection.execute(delete(face_centroids).where(face_centroids.c.embedder == embedder))
+    in_use = face_clusters.c.merged_into.is_(None)
+    known = set(connection.scalars(select(face_clusters.c.cluster_key).where(in_use)))
+    rows = [
+        {"cluster_key": key, "embedder": embedder, "position": position, "vector": vector.tolist(), "face_count": count}
+        for key, (vectors, counts) in centroids.items()
+        if key in known
+        for position, (vector, count) in enumerate(zip(vectors, counts, strict=True))
+    ]
+    if rows:
+        connection.execute(insert(face_centroids).values(made_at=func.now()), rows)
+
+
+def read_centroids(connection: Connection, embedder: str) -> tuple[list[str], Float32s]:
+    """Return the keys of clusters and their centroids, float32 [c, d]. A cluster may have several."""
+    vector = func.vector_send(face_centroids.c.vector).label("vector")
+    statement = (
+        select(face_centroids.c.cluster_key, vector)
+        .where(face_centroids.c.embedder == embedder)
+        .order_by(face_centroids.c.cluster_key, face_centroids.c.position)
+    )
+    rows = connection.execute(statement).all()
+    return [row.cluster_key for row in rows], read_vectors([row.vector for row in rows])
+
+
+def save_calibration(connection: Connection, embedder: str, calibration: Mapping[str, Any]) -> None:
+    """Replace the calibration of an embedder. It must be JSON, and hold no id of a face and no name."""
+    upsert = insert(face_calibrations).values(embedder=embedder, calibration=dict(calibration), made_at=func.now())
+    given = {name: upsert.excluded[name] for name in ("calibration", "made_at")}
+    connection.execute(upsert.on_conflict_do_update(index_elements=["embedder"], set_=given))
+
+
+def read_calibration(connection: Connection, embedder: str) -> dict[str, Any] | None:
+    """Return the calibration of an embedder, or None if there is none."""
+    of_embedder = face_calibrations.c.embedder == embedder
+    found: dict[str, Any] | None = connection.scalar(select(face_calibrations.c.calibration).where(of_embedder))
+    return found
+
+
+def delete_other_embedders(connection: Connection, kept: Sequence[str]) -> int:
+    """Delete the vectors, centroids and calibrations of all embedders but these. Return how many vectors were deleted."""
+    lock_people(connection)
+    for table in (face_centroids, face_calibrations):
+        connection.execute(delete(table).where(table.c.embedder.not_in(list(kept))))
+    return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount

@@ -1,0 +1,205 @@
+"""The records that the functions of this folder take and return."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from thumblab_core.arrays import Float32s
+from thumblab_core.people.names import shown_id
+
+Box = tuple[float, float, float, float]
+"""The left, upper, right and lower edge of a face, as fractions of the picture's width and height."""
+
+
+class FoundFace(Protocol):
+    """A face as a detector gives it.
+
+    `landmarks`: ten numbers, or [5, 2]: x and y of five points, as fractions of the picture. `confidence` and `quality`:
+    0 to 1. `vector`: float32 [d], or None if the network makes no vector of this face.
+    """
+
+    @property
+    def box(self) -> Sequence[float]: ...
+    @property
+    def landmarks(self) -> Any: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def quality(self) -> float: ...
+    @property
+    def vector(self) -> Float32s | None: ...
+
+
+@dataclass(frozen=True)
+class SearchedPicture:
+    """A picture that was searched for faces. `problem` says why it could not be searched; it then has no faces."""
+
+    sha256: str
+    faces: Sequence[FoundFace] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What `record_detection` did.
+
+    `pictures`: pictures that were recorded. `new`: faces that the lab did not have. `known`: faces that it had.
+    `forgotten`: faces that a person had forgotten, and that were left out. `gone`: pictures that were left out, because
+    the lab shows them no more or because a person had them forgotten. `replaced`: faces that another detector had found
+    and that this one does not find; they were deleted.
+    """
+
+    pictures: int = 0
+    new: int = 0
+    known: int = 0
+    forgotten: int = 0
+    gone: int = 0
+    replaced: int = 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of faces. `name` is None if a person has not named it.
+
+    `faces`, `pictures`: their numbers. `pinned`: how many of the faces a person put there. `samples`: ids of the faces
+    of best quality, the best first.
+    """
+
+    key: str
+    name: str | None
+    is_owner: bool
+    created_at: datetime
+    faces: int
+    pictures: int
+    pinned: int
+    samples: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The id that users see, such as person_0123456789ab."""
+        return shown_id(self.key, self.name)
+
+
+@dataclass(frozen=True)
+class ClusterPage:
+    """A part of the list of clusters. `total` counts the clusters of the whole list."""
+
+    total: int
+    clusters: tuple[Cluster, ...]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A stored face.
+
+    `cluster_key` and `name` are those of its cluster, or None. `pinned`: whether a person put it there. `similarity`: to
+    its cluster, or None if a person put it there.
+    """
+
+    face_id: str
+    sha256: str
+    box: Box
+    landmarks: tuple[float, ...]
+    confidence: float
+    quality: float
+    detector: str
+    detected_at: datetime
+    cluster_key: str | None = None
+    name: str | None = None
+    pinned: bool = False
+    similarity: float | None = None
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The id of its cluster that users see, or None if it is in no cluster."""
+        return None if self.cluster_key is None else shown_id(self.cluster_key, self.name)
+
+
+@dataclass(frozen=True)
+class FacePage:
+    """A part of the faces of a cluster. `total` counts all faces of the cluster."""
+
+    cluster: Cluster
+    total: int
+    faces: tuple[Face, ...]
+
+
+@dataclass(frozen=True)
+class PersonPicture:
+    """A picture that shows a person, in a video or as a picture that was given.
+
+    `video_id`, `title` and `channel_id` are None for a picture that was given; `file_name` is None for any other.
+    `current`: whether the video shows this picture now.
+    """
+
+    sha256: str
+    face_id: str
+    video_id: str | None = None
+    title: str | None = None
+    channel_id: str | None = None
+    current: bool = False
+    file_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that a person made. `kind`: label, unlabel, owner, merge, unmerge, move or ban.
+
+    `cluster_key`: the changed cluster. `other_key`: the cluster that was merged into it. `faces`: how many faces the
+    change concerned. `reverted`: whether the change is a merge that was taken back.
+    """
+
+    change_id: int
+    kind: str
+    cluster_key: str | None
+    other_key: str | None
+    name_before: str | None
+    changed_at: datetime
+    faces: int
+    reverted: bool
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was forgotten. The caller removes the faces from indexes and releases, and the pictures from the store.
+
+    `face_ids`: the deleted faces. `cluster_keys`: the deleted clusters. `unnamed_pictures`: SHA-256 of pictures that no
+    row of the lab names any more.
+    """
+
+    face_ids: tuple[str, ...] = ()
+    cluster_keys: tuple[str, ...] = ()
+    unnamed_pictures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PersonShare:
+    """How often a person is on thumbnails. `faces` and `pictures` count all pictures, `thumbnails` current ones.
+
+    `share`: the fraction of `searched` current thumbnails that show the person, or None if none was searched.
+    """
+
+    cluster: Cluster
+    thumbnails: int
+    searched: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class PeopleStatistics:
+    """The figures of a lab, or of a niche or channel."""
+
+    pictures: int
+    pictures_with_faces: int
+    pictures_with_problem: int
+    faces: int
+    faces_without_vector: int
+    faces_in_people: int
+    faces_in_unknown_clusters: int
+    faces_in_none: int
+    pinned: int
+    people: int
+    unknown_clusters: int
+    forgotten: int
+    shares: tuple[PersonShare, ...] = field(default=())

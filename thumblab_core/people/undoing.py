@@ -1,0 +1,171 @@
+"""Take back what a person changed: a merge, or the latest change."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, text, update
+
+from thumblab_core.database.tables import (
+    face_assignments,
+    face_centroids,
+    face_change_faces,
+    face_changes,
+    face_clusters,
+)
+from thumblab_core.people.clusters import (
+    ClusterRow,
+    banned_clusters,
+    cluster_named,
+    drop_empty_clusters,
+    in_use,
+    merged_clusters,
+    require_cluster,
+)
+from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
+from thumblab_core.people.locking import lock_people
+from thumblab_core.people.log import LABEL, MERGE, OWNER, UNLABEL, UNMERGE, log_change
+from thumblab_core.people.names import name_key
+from thumblab_core.people.naming import pin
+from thumblab_core.people.records import Change
+
+# Faces that are in the way of a face that comes back are taken out of the cluster. Only the lab can have put them there.
+_MAKE_ROOM = text("""
+DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (face_id)
+WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
+""")
+_CLEAR = text("""
+DELETE FROM face_assignments a USING face_change_faces c WHERE c.change_id = :change_id AND a.face_id = c.face_id
+""")
+_PUT_BACK = text("""
+INSERT INTO face_assignments (face_id, sha256, cluster_key, pinned, similarity, assigned_at)
+SELECT f.face_id, f.sha256, c.cluster_before, c.pinned_before, c.similarity_before, c.assigned_before
+FROM face_change_faces c JOIN faces f USING (face_id)
+WHERE c.change_id = :change_id AND c.cluster_before IS NOT NULL
+""")
+_CLEAR_BANS = text("""
+DELETE FROM face_bans b USING face_change_faces c WHERE c.change_id = :change_id AND b.face_id = c.face_id
+""")
+_PUT_BANS_BACK = text("""
+INSERT INTO face_bans (face_id, cluster_key, banned_at)
+SELECT c.face_id, k.cluster_key, now() FROM face_change_faces c, unnest(c.bans_before) AS before (cluster_key)
+JOIN face_clusters k USING (cluster_key) WHERE c.change_id = :change_id
+""")
+
+
+def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
+    """Take a merge back: give the merged cluster its faces and its name again. Return this cluster.
+
+    `merge_id`: the number of the merge in `list_changes`. Faces that were moved elsewhere since the merge stay there. The
+    faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person got the name
+    meanwhile, the cluster comes back without a name. To take a merge back again changes nothing.
+
+    Raises `UnknownFaceError` if there is no such merge.
+    """
+    lock_people(connection)
+    is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
+    merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
+    if merged is None:
+        raise UnknownFaceError(f"there is no merge {merge_id}; `thumblab people show` lists the merges of a person")
+    if merged.undone_at is not None:
+        return require_cluster(connection, merged.other_key)
+    into = in_use(merged.other_key, merged_clusters(connection))
+    of_merge = select(face_change_faces.c.face_id).where(
+        face_change_faces.c.change_id == merge_id, face_change_faces.c.cluster_before == merged.other_key
+    )
+    in_cluster = select(face_assignments.c.face_id).where(face_assignments.c.cluster_key == into)
+    back = list(connection.scalars(in_cluster.where(face_assignments.c.face_id.in_(of_merge))))
+    rest = list(
+        connection.scalars(
+            in_cluster.where(
+                face_assignments.c.face_id.not_in(of_merge),
+                face_assignments.c.assigned_at <= merged.changed_at,
+                ~face_assignments.c.pinned,
+            )
+        )
+    )
+    other = ClusterRow(merged.other_key, None, None, False)
+    log_change(connection, UNMERGE, into, back + rest, other=other, reverts=merge_id)
+    connection.execute(update(face_changes).where(*is_merge).values(undone_at=func.clock_timestamp()))
+    _restore_cluster(connection, merged.other_key, merged.name_before, merged.owner_before)
+    of_back = face_assignments.c.face_id == func.any(back)
+    connection.execute(update(face_assignments).where(of_back).values(cluster_key=merged.other_key, pinned=True))
+    pin(connection, rest)
+    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key == into))
+    return require_cluster(connection, merged.other_key)
+
+
+def undo(connection: Connection) -> Change:
+    """Take back the latest change that a person made, and return it. The faces go back to where they were before.
+
+    Faces that were forgotten or deleted since stay away. Raises `FaceConflictError` if there is no change to take back.
+    """
+    lock_people(connection)
+    latest = select(face_changes).where(face_changes.c.undone_at.is_(None)).order_by(face_changes.c.change_id.desc())
+    change = connection.execute(latest.limit(1)).one_or_none()
+    if change is None:
+        raise FaceConflictError("there is nothing to undo; no person has changed anything")
+    _undo_clusters(connection, change)
+    count = select(func.count()).where(face_change_faces.c.change_id == change.change_id)
+    faces = int(connection.scalar(count) or 0)
+    for statement in (_MAKE_ROOM, _CLEAR, _PUT_BACK, _CLEAR_BANS, _PUT_BANS_BACK):
+        connection.execute(statement, {"change_id": change.change_id})
+    connection.execute(delete(face_changes).where(face_changes.c.change_id == change.change_id))
+    if change.kind == UNMERGE:
+        _take_out_banned(connection)
+    touched = [key for key in (change.cluster_key, change.other_key) if key is not None]
+    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_(touched)))
+    drop_empty_clusters(connection)
+    return Change(
+        change_id=change.change_id,
+        kind=change.kind,
+        cluster_key=change.cluster_key,
+        other_key=change.other_key,
+        name_before=change.name_before,
+        changed_at=change.changed_at,
+        faces=faces,
+        reverted=False,
+    )
+
+
+def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
+    """Take back what the change did to clusters, but not what it did to faces."""
+    if change.kind in (LABEL, UNLABEL, OWNER):
+        _restore_cluster(connection, change.cluster_key, change.name_before, change.owner_before)
+    elif change.kind == MERGE:
+        _restore_cluster(connection, change.other_key, change.name_before, change.owner_before)
+    elif change.kind == UNMERGE:
+        merged = face_changes.c.change_id == change.reverts
+        into = connection.scalar(
+            update(face_changes).where(merged).values(undone_at=None).returning(face_changes.c.cluster_key)
+        )
+        # Faces that the lab put in the cluster since may not stay in it, because a merged cluster has no faces.
+        loose = face_assignments.c.cluster_key == change.other_key, ~face_assignments.c.pinned
+        connection.execute(delete(face_assignments).where(*loose))
+        gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into}
+        connection.execute(update(face_clusters).where(face_clusters.c.cluster_key == change.other_key).values(gone))
+
+
+def _take_out_banned(connection: Connection) -> None:
+    """Take faces that the lab put in a cluster out of it, if a person said that they do not belong there.
+
+    The lab may have put them there after an unmerge, and to undo the unmerge makes the ban count for both clusters.
+    """
+    for face_id, key in banned_clusters(connection):
+        there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key, ~face_assignments.c.pinned
+        connection.execute(delete(face_assignments).where(*there))
+
+
+def _restore_cluster(connection: Connection, key: str, name: str | None, is_owner: bool) -> None:
+    """Bring a merged cluster back into use, or give a cluster its earlier name.
+
+    If another cluster has this name now, the cluster gets no name.
+    """
+    holder = None if name is None else cluster_named(connection, name_key(name))
+    if holder is not None and holder.key != key:
+        name, is_owner = None, False
+    values = {
+        "name": name,
+        "name_key": None if name is None else name_key(name),
+        "is_owner": is_owner and name is not None,
+        "merged_into": None,
+    }
+    connection.execute(update(face_clusters).where(face_clusters.c.cluster_key == key).values(values))
