@@ -93,14 +93,20 @@ def wanted_pictures(
 
 
 def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return which of the pictures the lab shows. They cannot be deleted before the end of the transaction."""
+    """Return which of the pictures the lab shows. They cannot be deleted before the end of the transaction.
+
+    A picture that another transaction is deleting is left out. To wait for that transaction could last for ever, because
+    it may wait for this one.
+    """
     columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, people_pictures.c.sha256
     wanted = sorted(pictures)
     return {
         sha256
         for column in columns
         for sha256 in connection.scalars(
-            select(column).where(column == func.any(wanted)).with_for_update(key_share=True, read=True)
+            select(column)
+            .where(column == func.any(wanted))
+            .with_for_update(key_share=True, read=True, skip_locked=True)
         )
     }
 

@@ -17,6 +17,7 @@ from thumblab_core.database.tables import videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
+from thumblab_core.people.pictures import delete_unshown
 from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, was_not_read
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.pairs import publish_successor
@@ -192,7 +193,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that no thumbnail, thumbnail version or experiment names. Return how many were deleted.
+    """Delete the pictures that no thumbnail, thumbnail version, experiment or person's list names. Return how many were
+    deleted.
 
     `ahead` says by how many seconds this machine's clock may be ahead of the real time. A clock that is ahead makes a
     new file look old.
@@ -200,6 +202,17 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     with lab.engine.connect() as connection:
         named = named_pictures(connection)
     return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
+
+
+def clean_faces(lab: Lab) -> int:
+    """Delete the faces of pictures that no thumbnail, thumbnail version or person's list names. Return the number of
+    these pictures.
+
+    `delete_videos` deletes the faces of a video at once. This function deletes those of a replaced thumbnail that was
+    deleted, and those of rows that something else deleted.
+    """
+    with lab.engine.begin() as connection:
+        return delete_unshown(connection)
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:

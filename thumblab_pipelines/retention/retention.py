@@ -22,6 +22,7 @@ from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
 from thumblab_pipelines.retention.purge import (
     alive_videos,
+    clean_faces,
     clean_images,
     clean_indices,
     clean_pairs,
@@ -121,6 +122,7 @@ def retain(
     ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
     pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, deletion)))
+    _attempt(failures, 0, lambda: clean_faces(lab))
     images_deleted = _attempt(failures, 0, lambda: clean_images(lab, ahead))
     adapters = _attempt(failures, CleanedAdapters(), lambda: clean_adapters(lab, progress))
     unfinished_deleted = _attempt(failures, 0, lambda: clean_unfinished(lab, ahead))

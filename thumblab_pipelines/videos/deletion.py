@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+from thumblab_core.people.pictures import delete_unshown
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
@@ -22,6 +23,11 @@ _FEW = 5
 """A run may always delete this many videos, even if they are a large share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
+
+_PICTURES = text("""
+SELECT sha256 FROM thumbnails WHERE video_id = ANY(:ids) AND sha256 IS NOT NULL
+UNION SELECT sha256 FROM thumbnail_versions WHERE video_id = ANY(:ids)
+""")
 
 _LAST_HEARD = text("""
 SELECT max(moment) FROM (
@@ -37,8 +43,9 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     many videos were deleted.
 
     The rules that require the deletion are about facts from YouTube's public API. The reach figures (`video_reach`) and
-    the experiments come from the owner of the channel, so they stay. The next run of `retain` deletes the pictures of
-    the videos, and removes the videos from releases.
+    the experiments come from the owner of the channel, so they stay. The faces in the pictures of the videos are deleted
+    too, unless another video or a person's list shows the picture. The next run of `retain` deletes the pictures of the
+    videos, and removes the videos from releases.
     """
     if not video_ids:
         return 0
@@ -46,7 +53,10 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     # tables, so that this transaction and a crawl cannot wait for each other for ever.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
-    return connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
+    pictures = list(connection.scalars(_PICTURES, ids))
+    deleted = connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
+    delete_unshown(connection, pictures)
+    return deleted
 
 
 def last_heard(lab: Lab) -> datetime:
