@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from face_helpers import EMBEDDER, detect, empty, face_ids, picture, places, said, sha
+from face_helpers import EMBEDDER, detect, empty, face_ids, group, picture, places, said, sha
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -32,7 +32,7 @@ NUMBERS = st.integers(0, 10_000)
 
 def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
     """Return a random clustering that moves no pinned face, breaks no ban and joins no two faces of one picture."""
-    codes = random.integers(NONE, len(given.keys) + 3, len(given.face_ids))
+    codes = random.integers(NONE, len(given.keys) + 1, len(given.face_ids))
     codes[given.pinned != NONE] = given.pinned[given.pinned != NONE]
     banned = set(map(tuple, given.banned.tolist()))
     taken = {(given.pinned[row], given.pictures[row]) for row in np.flatnonzero(given.pinned != NONE)}
@@ -54,9 +54,13 @@ class People(RuleBasedStateMachine):
         super().__init__()
         self.found: set[str] = set()
         self.before: list[dict[str, Any]] = []
-        self.running: FacesToCluster | None = None
         with self.engine.begin() as connection:
             empty(connection)
+            pictures = [picture(name, 1 + ord(name) % 2) for name in "abcde"]
+            ids = detect(connection, *pictures)
+            group(connection, ids[::3], ids[1::3])
+            self.found.update(ids)
+            self.running: FacesToCluster = faces_for_clustering(connection, EMBEDDER)
 
     @contextmanager
     def step(self) -> Iterator[Connection]:
@@ -91,10 +95,10 @@ class People(RuleBasedStateMachine):
     def clusters(connection: Connection) -> list[str]:
         return list(connection.scalars(select(face_clusters.c.cluster_key).order_by(face_clusters.c.cluster_key)))
 
-    @rule(names=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=4, unique=True))
+    @rule(names=st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=2, unique=True))
     def detects(self, names: list[str]) -> None:
         with self.by_the_lab() as connection:
-            detect(connection, *(picture(name, 1 + ord(name) % 3) for name in names))
+            detect(connection, *(picture(name, 1 + ord(name) % 2) for name in names))
             self.found.update(face_ids(connection, *map(sha, names)))
 
     @rule(seed=NUMBERS)
@@ -110,18 +114,12 @@ class People(RuleBasedStateMachine):
             }
             assert {face: key for face, (key, _) in places(connection).items()} == wanted
 
-    @rule()
-    def begins_a_clustering(self) -> None:
-        with self.step() as connection:
-            self.running = faces_for_clustering(connection, EMBEDDER)
-
-    @precondition(lambda self: self.running is not None)
     @rule(seed=NUMBERS)
-    def ends_a_clustering(self, seed: int) -> None:
-        given, self.running = self.running, None
+    def ends_a_clustering_that_began_earlier(self, seed: int) -> None:
         with self.by_the_lab() as connection:
-            codes = legal(given, np.random.default_rng(seed))
-            store_clustering(connection, given, codes, np.full(len(codes), 0.5))
+            codes = legal(self.running, np.random.default_rng(seed))
+            store_clustering(connection, self.running, codes, np.full(len(codes), 0.5))
+            self.running = faces_for_clustering(connection, EMBEDDER)
 
     @rule(at=NUMBERS, name=st.sampled_from(["Ada", "ada", "Bob", "Eve"]))
     def names_a_cluster(self, at: int, name: str) -> None:
@@ -199,7 +197,7 @@ class People(RuleBasedStateMachine):
 def test_any_order_of_steps_keeps_what_a_person_said_and_loses_no_face(migrated_database: Callable[[], str]) -> None:
     People.engine = make_engine(migrated_database())
     chosen = settings(
-        max_examples=25,
+        max_examples=12,
         stateful_step_count=25,
         deadline=None,
         suppress_health_check=list(HealthCheck),
