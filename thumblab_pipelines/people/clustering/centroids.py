@@ -154,7 +154,7 @@ def halves(vectors: Float64s) -> Rows:
     for _ in range(2 * _ROUNDS):
         side = unit(centred.T @ (centred @ side))
     along = centred @ side
-    part = (along > 0).astype(np.intp)
+    part: Rows = (along > 0).astype(np.intp)
     for _ in range(_ROUNDS):
         sums, sizes = summed(vectors, part, 2)
         if sizes.min() == 0:
@@ -163,7 +163,7 @@ def halves(vectors: Float64s) -> Rows:
         if np.array_equal(wanted, part):
             break
         part = wanted
-    return part
+    return np.asarray(part, np.intp)
 
 
 def mean_within(sums: Float64s, sizes: Rows) -> Float64s:

@@ -49,8 +49,8 @@ def histogram(vectors: Float32s, pictures: Rows, people: Rows, threshold: float,
     unknown = people < 0
     different = np.concatenate([different, picture_pairs(vectors[unknown], pictures[unknown])])
     unlabelled = unlabelled_pairs(vectors, people)
-    counts = (_counted(cosines, edges) for cosines in (same, different, unlabelled))
-    return Histogram(edges.tolist(), *counts, threshold)
+    counts = [_counted(cosines, edges) for cosines in (same, different, unlabelled)]
+    return Histogram(edges.tolist(), counts[0], counts[1], counts[2], threshold)
 
 
 def _counted(cosines: Float64s, edges: Float64s) -> list[int]:
