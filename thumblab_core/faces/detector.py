@@ -6,11 +6,13 @@ YuNet gives a box, a confidence and five landmarks for each face. `look` runs it
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
 
@@ -35,6 +37,8 @@ _FILLS = 0.5
 
 Without this limit, the second look takes the wheels of a car for faces.
 """
+_LOOKS = "1"
+"""Version of how `find` looks at a picture. If it changes, every picture is searched again."""
 _LOADING = threading.Lock()  # Only one thread at a time may change OpenCV's log level, which all threads share.
 
 
@@ -76,6 +80,7 @@ class FaceDetector:
         import cv2
         from cv2.utils import logging
 
+        self._model = model
         size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each look sets the size of its picture.
         with _LOADING:
             level = logging.getLogLevel()
@@ -90,6 +95,11 @@ class FaceDetector:
                 ) from error
             finally:
                 logging.setLogLevel(level)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A name for the weights and for how `find` uses them. Other fingerprints may give other faces."""
+        return f"yunet-{weights_digest(self._model)}-{_LOOKS}"
 
     def find(self, image: Pixels) -> list[Detection]:
         """Return all faces of a picture, uint8 [h, w, 3] RGB, largest first.

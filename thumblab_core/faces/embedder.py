@@ -28,6 +28,7 @@ _ARCFACE = Preprocessing(SIDE, SIDE, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5
 """The scaling of ArcFace and MobileFaceNet: (x - 127.5) / 127.5 for channels from 0 to 255."""
 _UNSCALED = Preprocessing(SIDE, SIDE, "squash", "bilinear", None, None)
 """The scaling of SFace, whose network takes channels from 0 to 255 and scales them itself."""
+_UNSCALED_NAME = "unscaled"
 
 
 class FaceEmbedder(Protocol):
@@ -57,15 +58,8 @@ class OnnxFaceEmbedder:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            weights = weights_digest(path)
-        except OSError as error:
-            raise LabError(
-                f"the face embedder {path} cannot be read ({error.strerror}); restore the file or correct "
-                "THUMBLAB_FACE_EMBEDDER"
-            ) from None
-        unscaled = SFACE.sha256.startswith(weights)
-        self.fingerprint = f"face-{weights}-{'unscaled' if unscaled else 'arcface'}"
+        self.fingerprint = embedder_fingerprint(path)
+        unscaled = self.fingerprint.endswith(_UNSCALED_NAME)
         graph = read_graph(path)
         _check(graph, path)
         # One face at a time on each core takes less time than larger batches on all cores.
@@ -78,6 +72,18 @@ class OnnxFaceEmbedder:
             return np.zeros((0, self.dimension), np.float32)
         starts = range(0, len(crops), BATCH)
         return np.concatenate([self._tower(crops[start : start + BATCH]) for start in starts])
+
+
+def embedder_fingerprint(path: Path) -> str:
+    """Return the fingerprint of a face embedder without loading it. Raises `LabError` if the file cannot be read."""
+    try:
+        weights = weights_digest(path)
+    except OSError as error:
+        raise LabError(
+            f"the face embedder {path} cannot be read ({error.strerror}); restore the file or correct "
+            "THUMBLAB_FACE_EMBEDDER"
+        ) from None
+    return f"face-{weights}-{_UNSCALED_NAME if SFACE.sha256.startswith(weights) else 'arcface'}"
 
 
 def _check(graph: Any, path: Path) -> None:

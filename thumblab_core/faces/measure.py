@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import NO_VECTOR, usable
 from thumblab_core.faces.alignment import UnalignableError, aligned
-from thumblab_core.faces.detector import Detection, FaceDetector
+from thumblab_core.faces.detector import Detection, FaceDetector, Point
 from thumblab_core.faces.embedder import BATCH, FaceEmbedder
 from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
@@ -32,6 +32,21 @@ class FoundFace:
     crop: npt.NDArray[np.uint8] | None = None
     vector: npt.NDArray[np.float32] | None = None
     problem: str | None = None
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The left, upper, right and lower edge, as fractions of the picture. They may lie beyond the picture."""
+        return self.detection.left, self.detection.top, self.detection.right, self.detection.bottom
+
+    @property
+    def landmarks(self) -> tuple[Point, Point, Point, Point, Point]:
+        """The five landmarks of the detection."""
+        return self.detection.landmarks
+
+    @property
+    def confidence(self) -> float:
+        """The confidence of the detector, 0 to 1."""
+        return self.detection.confidence
 
 
 def find_faces(image: Pixels, detector: FaceDetector, embedder: FaceEmbedder) -> list[FoundFace]:
