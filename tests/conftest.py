@@ -11,17 +11,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from leaks import LEAKS, files_with_a_key, keep_values_readable, tables_with_a_secret
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
+from session_server import keep_in_memory, stop_server
 from tiny_clip import TinyClip, tiny_clip
 
 from thumblab_core.settings import Settings, settings
@@ -116,7 +115,7 @@ def session_folder() -> Iterator[Path]:
         patch.setenv("THUMBLAB_DATA_DIR", str(folder))
         patch.setitem(Settings.model_config, "env_file", None)
         yield folder
-        _stop_server(folder)
+        stop_server(folder)
     shutil.rmtree(folder)
 
 
@@ -130,25 +129,6 @@ def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactor
     yield
     leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
     assert leaks == [], "secrets of the tests were written"
-
-
-def _stop_server(folder: Path) -> None:
-    from thumblab_core.embedded_postgres import location, watcher
-
-    home = location.find_home(folder)
-    if home is None:
-        return
-    with watcher.locked(home, "start.lock"):
-        # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
-        # would take time, and the databases are deleted anyway.
-        for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # The server's main process may have ended this process already.
-                process.kill()
-        watcher.stop(home)
-    if (folder / "postgres").is_symlink():
-        shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
-        link.unlink()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -211,24 +191,6 @@ def shared_data() -> Path:
     return folder
 
 
-def _keep_in_memory(url: str) -> None:
-    """Make the database server of the test session faster.
-
-    After this call, the server confirms a commit before the data is on the disk. A power cut could then lose data, but
-    no test needs the data after the session. Tests that kill a database server start a separate server. An example is
-    `core/embedded_postgres/test_database_server.py`.
-    """
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        # Autovacuum would visit each of the tests' hundreds of databases once a minute, in a new process each time.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
-            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-    engine.dispose()
-
-
 @pytest.fixture(scope="session")
 def new_database(session_folder: Path) -> Callable[[], str]:
     """Return a function that makes an empty database on the session's server and returns its URL."""
@@ -237,7 +199,7 @@ def new_database(session_folder: Path) -> Callable[[], str]:
     own = Settings(data_dir=session_folder)
     made = 0
     server = named_database_url("test_0", settings=own)
-    _keep_in_memory(server)
+    keep_in_memory(server)
     keep_values_readable(server)
 
     def make() -> str:

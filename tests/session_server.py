@@ -1,0 +1,45 @@
+"""Make the database server of a test session fast, and stop it after the session. `conftest.py` calls this."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+
+def keep_in_memory(url: str) -> None:
+    """Make the database server of the test session faster.
+
+    After this call, the server confirms a commit before the data is on the disk. A power cut could then lose data, but
+    no test needs the data after the session. Tests that kill a database server start a separate server. An example is
+    `core/embedded_postgres/test_database_server.py`.
+    """
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # Autovacuum would visit each of the tests' hundreds of databases once a minute, in a new process each time.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
+
+
+def stop_server(folder: Path) -> None:
+    """Stop the database server of a data folder, and delete what it left outside the folder."""
+    from thumblab_core.embedded_postgres import location, watcher
+
+    home = location.find_home(folder)
+    if home is None:
+        return
+    with watcher.locked(home, "start.lock"):
+        # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
+        # would take time, and the databases are deleted anyway.
+        for process in watcher.processes(home):
+            with suppress(psutil.NoSuchProcess):  # The server's main process may have ended this process already.
+                process.kill()
+        watcher.stop(home)
+    if (folder / "postgres").is_symlink():
+        shutil.rmtree(home)
+    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
+        link.unlink()
