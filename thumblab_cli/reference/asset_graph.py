@@ -19,6 +19,7 @@ _COLOURS = {
     "upkeep": "#fde7c4",
     "ranking": "#d9dcf7",
     "predictions": "#f6d5e2",
+    "people": "#e3e8c8",
     _SERVICE: "#2b6f68",
 }
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 130, 32, 12, 28, 12

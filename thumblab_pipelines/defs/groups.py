@@ -56,3 +56,6 @@ RANKING: dict[str, Any] = {
 
 PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
 """Arguments of assets about kept predictions. The schedule of these assets is off until a person turns it on."""
+
+PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}
+"""Arguments of assets about the people in thumbnails. Their schedules are off until a person turns them on."""

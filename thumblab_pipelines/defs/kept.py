@@ -11,7 +11,7 @@ import dagster as dg
 from sqlalchemy import Table
 
 from thumblab_core.database import tables as t
-from thumblab_core.releases.release import ENCODER, INDEX, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ENCODER, FACE_HEAD, INDEX, MODEL, PAIRS, Release
 from thumblab_core.settings import CHECKOUT
 from thumblab_pipelines.code_versions import code_version
 from thumblab_pipelines.mlflow_links import mlflow_link
@@ -54,6 +54,7 @@ RELEASES: Mapping[str, tuple[str, ...]] = {
     "served_index": (f"pointer {INDEX}",),
     "training_pairs": (f"release {PAIRS}", f"pointer {PAIRS}"),
     "ranking_model": (f"release {MODEL}",),
+    "matching_head": (f"release {FACE_HEAD}", f"pointer {FACE_HEAD}"),
     "served_model": (f"pointer {MODEL}", "release adapter", "pointer adapter"),
 }
 """The releases and the pointers of each asset, by their kind."""

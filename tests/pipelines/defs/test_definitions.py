@@ -20,7 +20,8 @@ TABLES = {"videos", "kept_predictions"}
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS = {"prediction_quality"}
-BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality"}
+PEOPLE = {"faces", "face_clusters", "matching_head", "people"}
+BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality", *PEOPLE}
 """The assets that no schedule makes unless a person turns the schedule on."""
 
 GROUPS = {
@@ -29,8 +30,9 @@ GROUPS = {
     "upkeep": UPKEEP,
     "ranking": RANKING,
     "predictions": PREDICTIONS | {"kept_predictions"},
+    "people": PEOPLE,
 }
-ON_REQUEST = {"true_ctr", "experiments", "prediction_quality"}
+ON_REQUEST = {"true_ctr", "experiments", "prediction_quality", *PEOPLE} - {"faces"}
 """The assets that are materialized only if a person asks for it. They are not partitioned by niche."""
 
 GRAPH: dict[str, set[str]] = {
@@ -68,56 +70,49 @@ GRAPH: dict[str, set[str]] = {
         "view_history",
         "served_model",
     },
+    "faces": {"thumbnails", "videos"},
+    "matching_head": {"faces"},
+    "face_clusters": {"faces", "matching_head"},
+    "people": {"face_clusters", "faces", "thumbnails", "videos"},
 }
 
 CHECKS = {
-    ("raw_videos", "collected"),
-    ("raw_videos", "plausible"),
-    ("raw_videos", "finished"),
-    ("crawled_videos", "corpus"),
-    ("crawled_videos", "finished"),
-    ("view_history", "answered"),
-    ("view_history", "not_too_many"),
-    ("view_history", "finished"),
-    ("retention", "forgotten_everywhere"),
-    ("retention", "not_too_many"),
-    ("retention", "finished"),
-    ("true_ctr", "readable"),
-    ("true_ctr", "plausible"),
-    ("experiments", "pictures"),
-    ("experiments", "consistent"),
-    ("thumbnails", "mostly_readable"),
-    ("thumbnails", "stored"),
-    ("embeddings", "complete"),
-    ("embeddings", "unit_length"),
-    ("visual_features", "complete"),
-    ("visual_features", "in_range"),
-    ("channel_baselines", "positive"),
-    ("faiss_index", "intact"),
-    ("faiss_index", "encoder"),
-    ("faiss_index", "finds_itself"),
-    ("faiss_index", "size"),
-    ("served_index", "pointer"),
-    ("training_pairs", "enough"),
-    ("training_pairs", "no_leak_of_videos"),
-    ("training_pairs", "no_leak_of_pictures"),
-    ("training_pairs", "same_channel"),
-    ("training_pairs", "whole_channels"),
-    ("training_pairs", "later_is_held_out"),
-    ("training_pairs", "same_era"),
-    ("training_pairs", "no_future_observation"),
-    ("training_pairs", "labels_hold"),
-    ("training_pairs", "target_of_training_rows"),
-    ("training_pairs", "one_video"),
-    ("ranking_model", "intact"),
-    ("ranking_model", "encoders"),
-    ("ranking_model", "alive"),
-    ("ranking_model", "judged"),
-    ("ranking_model", "beats_chance"),
-    ("served_model", "pointer"),
-    ("served_model", "promoted"),
-    ("prediction_quality", "enough_outcomes"),
-    ("prediction_quality", "calibrated"),
+    (asset, check)
+    for asset, checks in {
+        "raw_videos": ("collected", "plausible", "finished"),
+        "crawled_videos": ("corpus", "finished"),
+        "view_history": ("answered", "not_too_many", "finished"),
+        "retention": ("forgotten_everywhere", "not_too_many", "finished"),
+        "true_ctr": ("readable", "plausible"),
+        "experiments": ("pictures", "consistent"),
+        "thumbnails": ("mostly_readable", "stored"),
+        "embeddings": ("complete", "unit_length"),
+        "visual_features": ("complete", "in_range"),
+        "channel_baselines": ("positive",),
+        "faiss_index": ("intact", "encoder", "finds_itself", "size"),
+        "served_index": ("pointer",),
+        "training_pairs": (
+            "enough",
+            "no_leak_of_videos",
+            "no_leak_of_pictures",
+            "same_channel",
+            "whole_channels",
+            "later_is_held_out",
+            "same_era",
+            "no_future_observation",
+            "labels_hold",
+            "target_of_training_rows",
+            "one_video",
+        ),
+        "ranking_model": ("intact", "encoders", "alive", "judged", "beats_chance"),
+        "served_model": ("pointer", "promoted"),
+        "prediction_quality": ("enough_outcomes", "calibrated"),
+        "faces": ("searched", "embedded"),
+        "face_clusters": ("kept", "calibrated"),
+        "matching_head": ("not_worse",),
+        "people": ("enough_names",),
+    }.items()
+    for check in checks
 }
 
 LAB_CHECKS = {
@@ -150,7 +145,7 @@ def graph(definitions: dg.Definitions) -> Any:
 
 
 def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS == set(GRAPH)
+    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS | PEOPLE == set(GRAPH)
 
 
 def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
@@ -174,6 +169,7 @@ def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) ->
     assert set(checks) == CHECKS | LAB_CHECKS
     advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
     own = {"finished", "promoted", "consistent", "enough_outcomes", "calibrated"}
+    own |= {"searched", "embedded", "kept", "not_worse", "enough_names"}
     assert advisory == own | {name for _, name in LAB_CHECKS}
     assert [key for key, spec in checks.items() if len(spec.description or "") < 25] == []
 
@@ -183,7 +179,7 @@ def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
 
 
 def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
-    for name in LIBRARY | UPKEEP | {"videos", "crawled_videos"}:
+    for name in LIBRARY | UPKEEP | {"videos", "crawled_videos", "faces"}:
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
@@ -226,10 +222,13 @@ JOBS = {
     "serve_model": {"served_model"},
     "judge_predictions": PREDICTIONS,
     "check_lab": set(),
+    "find_faces": {"faces"},
+    "group_people": {"face_clusters", "people"},
+    "train_people": {"matching_head", "face_clusters", "people"},
 }
 UNPARTITIONED = {
     "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
-    "send_summary",
+    "send_summary", "group_people", "train_people",
 }  # fmt: skip
 
 
@@ -287,6 +286,9 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
         "daily_checks": ("check_lab", "30 6 * * *", running),
         "daily_summary": ("send_summary", "0 7 * * *", running),
+        # People are off by default.
+        "daily_faces": ("find_faces", "30 4 * * *", stopped),
+        "daily_people": ("group_people", "30 5 * * *", stopped),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name if s.targets else None, s.default_status) for s in repository.sensor_defs}
@@ -335,9 +337,9 @@ def test_pools_and_priorities_keep_one_encoder_one_caller_of_youtube_and_one_tra
     for asset in definitions.assets or []:
         if isinstance(asset, dg.AssetsDefinition):
             pools.setdefault(asset.node_def.pool, set()).add(asset.key.to_user_string())  # type: ignore[attr-defined]
-    assert pools["encoder"] == {"embeddings", "visual_features"}
+    assert pools["encoder"] == {"embeddings", "visual_features", "faces"}
     assert pools["youtube"] == {"raw_videos", "crawled_videos", "view_history", "retention"}
-    assert pools["trainer"] == {"ranking_model"}
+    assert pools["trainer"] == {"ranking_model", "matching_head", "face_clusters"}
     priority = {job.name: int((job.tags or {}).get("dagster/priority", "0")) for job in definitions.jobs or []}
     assert priority["observe_views"] > priority["refresh_library"] > 0 > priority["crawl_corpus"]
     assert priority["embed_library"] == priority["crawl_corpus"]

@@ -1,0 +1,54 @@
+"""Define the asset `matching_head`: a small map of face vectors that brings faces of one person closer together."""
+
+import dagster as dg
+from pydantic import Field
+
+from thumblab_pipelines.defs.checks import advisory, explained, results
+from thumblab_pipelines.defs.groups import PEOPLE, TRAINER
+from thumblab_pipelines.defs.kept import about, release_metadata
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.people.training import check_head, head_config, train_matching
+
+
+class Training(dg.Config):
+    """How the head is trained. What is not given is that of the lab's settings."""
+
+    epochs: int | None = Field(default=None, description="The most epochs.")
+    margin: float | None = Field(default=None, description="The margin of the triplet loss.")
+    min_faces: int | None = Field(default=None, description="People with fewer labelled faces are left out.")
+
+
+@dg.asset(
+    # The labels are what a person said about clusters. A new grouping does not change them.
+    deps=["faces"],
+    kinds={"python", "file"},
+    pool=TRAINER,
+    check_specs=advisory(
+        "matching_head",
+        not_worse="On people that it has not learnt from, the head is not worse than the bare vectors. Else it is not "
+        "served.",
+    ),
+    description="Trains a small head on the labelled people by triplet loss. It is served only if the verification of "
+    "people that it has not seen does not get worse (docs/people.md).",
+    **about("matching_head", "people.md", train_matching, check_head),
+    **PEOPLE,
+)
+def matching_head(context: dg.AssetExecutionContext, config: Training, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        opened = lab.open()
+        chosen = head_config(opened, config.epochs, config.margin, config.min_faces)
+        published = train_matching(opened, chosen, context.run_id)
+    info = published.release.info
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": info["faces"],
+            "people": info["people"],
+            "epochs": info["epochs"],
+            "best_epoch": info["best_epoch"],
+            "served": published.served,
+            "reason": published.reason,
+            "verification": dg.MetadataValue.json(info["verification"]),
+            **release_metadata(published.release),
+        },
+        check_results=results(check_head(published)),
+    )

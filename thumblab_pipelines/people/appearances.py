@@ -1,0 +1,125 @@
+"""Measure for each named person and channel how often the person is on thumbnails, and how these videos did.
+
+The figures describe, they do not prove. A person may be on the thumbnails of videos whose topic draws more viewers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import text
+
+from thumblab_core.arrays import Flags, Float64s
+from thumblab_core.database.tables import LATEST_STATS
+from thumblab_pipelines.lab import Lab
+
+LEAST_VIDEOS = 5
+"""The fewest videos with and without a person for a comparison of views."""
+
+_NEIGHBOURS = 10
+"""A video is compared with so many videos before and after it on its channel, which are of a similar age."""
+
+_DRAWS = 2_000
+
+NOTE = (
+    "This does not show that the person is the cause: topics, titles and time differ too. Only a test of two thumbnails "
+    "on one video tells."
+)
+
+_THUMBNAILS = f"""
+SELECT v.video_id, v.channel_id, c.title AS channel, v.published_at, s.view_count, t.sha256
+FROM videos v JOIN thumbnails t USING (video_id) JOIN face_pictures p ON p.sha256 = t.sha256
+JOIN channels c USING (channel_id) LEFT JOIN ({LATEST_STATS}) s USING (video_id)
+WHERE p.face_count IS NOT NULL ORDER BY v.channel_id, v.published_at, v.video_id
+"""  # noqa: S608  (statements of this project)
+
+_SEEN = """
+SELECT DISTINCT a.sha256, k.cluster_key, k.name FROM face_assignments a JOIN face_clusters k USING (cluster_key)
+WHERE k.name IS NOT NULL
+"""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How often a person is on the searched thumbnails of a channel.
+
+    Attributes:
+        key, name: of the person.
+        channel_id, channel: id and title of the channel.
+        thumbnails: number of thumbnails that show the person.
+        searched: number of the channel's thumbnails that were searched.
+        views_factor: mean views with the person as a multiple of those without, both over the median of the videos
+            around. None with fewer than `LEAST_VIDEOS` videos of either kind.
+        low, high: the ends of its 95 % interval, from a bootstrap over videos.
+    """
+
+    key: str
+    name: str
+    channel_id: str
+    channel: str
+    thumbnails: int
+    searched: int
+    views_factor: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of the searched thumbnails that show the person, 0 to 1."""
+        return self.thumbnails / self.searched
+
+
+def appearances(lab: Lab) -> list[Appearance]:
+    """Return the appearances of each person on each channel, the most frequent first."""
+    import pandas as pd
+
+    with lab.engine.connect() as connection:
+        thumbnails = pd.read_sql(text(_THUMBNAILS), connection)
+        seen = pd.read_sql(text(_SEEN), connection)
+    found: list[Appearance] = []
+    for channel_id, videos in thumbnails.groupby("channel_id", sort=True):
+        outcome = over_neighbours(np.log1p(videos["view_count"].to_numpy(np.float64)))
+        for (key, name), pictures in seen.groupby(["cluster_key", "name"], sort=True)["sha256"]:
+            shows = videos["sha256"].isin(set(pictures)).to_numpy()
+            if shows.any():
+                factor, low, high = compared(outcome, shows)
+                found.append(
+                    Appearance(
+                        str(key),
+                        str(name),
+                        str(channel_id),
+                        str(videos["channel"].iloc[0]),
+                        int(shows.sum()),
+                        len(videos),
+                        factor,
+                        low,
+                        high,
+                    )
+                )
+    return sorted(found, key=lambda each: (-each.thumbnails, each.name, each.channel_id))
+
+
+def over_neighbours(log_views: Float64s) -> Float64s:
+    """Return the log views [n] of each video less the median of the videos around it. NaN where views are unknown.
+
+    `log_views` [n] are those of one channel, in the order of publication. The neighbours have a similar age, so that
+    older videos do not count as better.
+    """
+    import pandas as pd
+
+    around = pd.Series(log_views).rolling(2 * _NEIGHBOURS + 1, center=True, min_periods=1).median().to_numpy(np.float64)
+    return np.asarray(log_views - around, np.float64)
+
+
+def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:
+    """Return the factor between videos that show a person and those that do not, and its 95 % interval."""
+    known = np.isfinite(outcome)
+    with_person, without = outcome[known & shows], outcome[known & ~shows]
+    if min(len(with_person), len(without)) < LEAST_VIDEOS:
+        return None, None, None
+    rng = np.random.default_rng(7)
+    means = [
+        values[rng.integers(len(values), size=(_DRAWS, len(values)))].mean(axis=1) for values in (with_person, without)
+    ]
+    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+    factor = with_person.mean() - without.mean()
+    return float(np.exp(factor)), float(np.exp(low)), float(np.exp(high))

@@ -1,0 +1,228 @@
+"""Group the embedded faces in two modes: match them to named people, and group the rest into unknown clusters."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Rows
+from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering, store_clustering
+from thumblab_core.people.learned import save_calibration, save_centroids
+from thumblab_core.settings import Settings
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.people.clustering import assign as clustering_assign
+from thumblab_pipelines.people.clustering.calibration import Calibration, calibrate
+from thumblab_pipelines.people.clustering.centroids import centroids_of
+from thumblab_pipelines.people.clustering.cluster import cluster_faces
+from thumblab_pipelines.people.clustering.faces import ClusterSettings, Faces
+from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
+from thumblab_pipelines.people.vectors import face_space
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The result of a grouping.
+
+    Attributes:
+        space: the fingerprint of the embedder, followed by that of the head if one is served.
+        faces: number of faces that have a vector.
+        left_for_later: faces in no cluster that were left out, because the caller set a limit.
+        people, unknown_clusters: number of clusters with and without a name that have faces.
+        in_people, in_unknown, in_none: number of faces in each kind of cluster, and in none.
+        moved: faces that are in another cluster than before, or in none.
+        new, dropped: unknown clusters that were made and deleted.
+        overruled: faces that a person moved while the grouping ran. They are where the person put them.
+        calibration: what a similarity means for this embedder.
+        distances: the similarities of pairs of faces, with the threshold.
+        seconds: how long it took.
+    """
+
+    space: str
+    faces: int
+    left_for_later: int
+    people: int
+    unknown_clusters: int
+    in_people: int
+    in_unknown: int
+    in_none: int
+    moved: int
+    new: int
+    dropped: int
+    overruled: int
+    calibration: Calibration
+    distances: Histogram
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, with the histogram's threshold but without its bins."""
+        shown = {name: value for name, value in vars(self).items() if name not in ("calibration", "distances")}
+        calibration = json.loads(self.calibration.to_json())
+        return shown | {"calibration": calibration, "threshold_cosine": self.distances.threshold}
+
+
+def cluster_settings(
+    settings: Settings, threshold: float | None = None, method: str | None = None, min_cluster_size: int | None = None
+) -> ClusterSettings:
+    """Return how to cluster. A value that is not given is that of the lab's settings.
+
+    Raises `LabError` if a value is not allowed.
+    """
+    return ClusterSettings(
+        settings.face_person_match_threshold if threshold is None else threshold,
+        settings.face_unknown_clustering_method if method is None else method,  # type: ignore[arg-type]
+        settings.face_unknown_min_cluster_size if min_cluster_size is None else min_cluster_size,
+    )
+
+
+def group_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
+    """Group all faces that the present embedder has embedded, and store the clusters.
+
+    What a person said stays: faces that a person put somewhere, names, and "not this person". Running it again without
+    new faces changes nothing. `how`: how to cluster, by default as the settings say. `max_faces`: group at most so many
+    of the faces that are in no cluster, those of the best quality first. Raises `LabError` if people are switched off.
+    """
+    return _run(lab, how, max_faces, assign_only=False)
+
+
+def assign_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
+    """Put faces that are in no cluster into the clusters that there are, and store the result.
+
+    No face that is in a cluster moves, and no cluster is made. The arguments are those of `group_faces`.
+    """
+    return _run(lab, how, max_faces, assign_only=True)
+
+
+def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_only: bool) -> Grouped:
+    how = how or cluster_settings(lab.settings)
+    space = face_space(lab)
+    start = time.perf_counter()
+    with lab.engine.connect() as connection:
+        given = faces_for_clustering(connection, space.embedder)
+    vectors = space.apply(given.vectors)
+    # A head pushes the people that it learnt from apart, so their pairs would make other people look alike.
+    labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
+    calibration = calibrate(vectors, given.pictures, labels)
+    rows = _considered(given, max_faces)
+    codes, similarity = given.previous.copy(), np.zeros(len(given.face_ids))
+    if len(rows):
+        faces = _faces(given, vectors, rows)
+        if assign_only:
+            result = clustering_assign.assign_faces(faces, faces.before == NONE, calibration, how)
+        else:
+            result = cluster_faces(faces, calibration, how, first_new=len(given.keys))
+        codes[rows], similarity[rows] = result.clusters, result.similarity
+    with lab.engine.begin() as connection:
+        stored = store_clustering(connection, given, codes, similarity)
+        save_calibration(connection, space.fingerprint, json.loads(calibration.to_json()))
+        keys = dict(enumerate(given.keys)) | dict(stored.new)
+        save_centroids(connection, space.fingerprint, _centroids(given, keys, vectors, codes, calibration, how))
+    is_named = np.zeros(max(len(given.keys), int(codes.max(initial=NONE)) + 1), np.bool_)
+    is_named[: len(given.named)] = given.named
+    placed = codes[codes != NONE]
+    used = np.unique(placed)
+    in_people = int(is_named[placed].sum())
+    return Grouped(
+        space=space.fingerprint,
+        faces=len(codes),
+        left_for_later=len(codes) - len(rows),
+        people=int(is_named[used].sum()),
+        unknown_clusters=int((~is_named[used]).sum()),
+        in_people=in_people,
+        in_unknown=len(placed) - in_people,
+        in_none=len(codes) - len(placed),
+        moved=stored.moved,
+        new=len(stored.new),
+        dropped=len(stored.dropped),
+        overruled=stored.left_out,
+        calibration=calibration,
+        distances=histogram(vectors, given.pictures, given.pinned, calibration.cosine(how.person_match_threshold)),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _considered(given: FacesToCluster, max_faces: int | None) -> Rows:
+    """Return the rows of the faces to group: all that are in a cluster, and the best of the others."""
+    if max_faces is None:
+        return np.arange(len(given.face_ids))
+    free = np.flatnonzero(given.previous == NONE)
+    best = free[np.argsort(-given.quality[free], kind="stable")][:max_faces]
+    return np.sort(np.concatenate([np.flatnonzero(given.previous != NONE), best]))
+
+
+def _faces(given: FacesToCluster, vectors: Float32s, rows: Rows) -> Faces:
+    place = np.full(len(given.face_ids), NONE, np.intp)
+    place[rows] = np.arange(len(rows))
+    banned = given.banned[place[given.banned[:, 0]] != NONE]
+    return Faces(
+        vectors=vectors[rows],
+        pictures=given.pictures[rows],
+        quality=given.quality[rows],
+        pinned=given.pinned[rows],
+        banned=np.column_stack([place[banned[:, 0]], banned[:, 1]]),
+        named=np.flatnonzero(given.named),
+        previous=given.previous[rows],
+    )
+
+
+def _centroids(
+    given: FacesToCluster,
+    keys: Mapping[int, str],
+    vectors: Float32s,
+    codes: Rows,
+    calibration: Calibration,
+    how: ClusterSettings,
+) -> dict[str, tuple[Float32s, list[int]]]:
+    """Return the centroids of each cluster by its key, with the number of faces of each.
+
+    A cluster has several if the faces that a person put there differ much.
+
+    Faces of low quality do not count, unless the cluster has no others.
+    """
+    used = np.unique(codes[codes != NONE])
+    if not len(used):
+        return {}
+    place = np.searchsorted(used, codes)
+    good = given.quality >= how.founding_quality
+    has_good = np.bincount(place[(codes != NONE) & good], minlength=len(used)) > 0
+    counted = np.where((codes != NONE) & (good | ~has_good[np.minimum(place, len(used) - 1)]), place, NONE)
+    cosine = calibration.cosine(how.person_match_threshold)
+    wide = vectors.astype(np.float64)
+    centroids = centroids_of(wide, counted, len(used), given.pinned != NONE, how.minimum_cluster_size, cosine)
+    directions = centroids.directions().astype(np.float32)
+    sizes = np.bincount(centroids.of_face[centroids.of_face >= 0], minlength=len(directions))
+    result: dict[str, tuple[Float32s, list[int]]] = {}
+    for number, code in enumerate(used.tolist()):
+        rows = np.flatnonzero(centroids.owners == number)
+        result[keys[code]] = directions[rows], sizes[rows].tolist()
+    return result
+
+
+def check_groups(lab: Lab, grouped: Grouped) -> list[CheckResult]:
+    """Check that faces which a person put somewhere are there, and that the meaning of a similarity was measured."""
+    with lab.engine.connect() as connection:
+        given = faces_for_clustering(connection, face_space(lab).embedder)
+    pinned = given.pinned != NONE
+    moved = int((given.pinned[pinned] != given.previous[pinned]).sum())
+    pairs = np.stack([given.previous, given.pictures], axis=1)[given.previous != NONE]
+    twice = len(pairs) - len(np.unique(pairs, axis=0))
+    measured = grouped.calibration.known_pairs + grouped.calibration.random_pairs
+    return [
+        CheckResult(
+            "kept",
+            moved == 0 and twice == 0,
+            f"{moved} faces are not where a person put them; {twice} faces share a cluster with another of their picture",
+            advisory=True,
+            figures={"moved": moved, "twice_in_a_picture": twice},
+        ),
+        CheckResult(
+            "calibrated",
+            grouped.calibration.method != "dimension",
+            f"from {measured} pairs ({grouped.calibration.method})",
+            advisory=True,
+            figures={"pairs": measured},
+        ),
+    ]

@@ -1,0 +1,47 @@
+"""Load the two networks of the people pipeline: the one that detects faces, and the one that embeds them."""
+
+from dataclasses import dataclass
+
+from thumblab_core import model_files
+from thumblab_core.errors import LabError
+from thumblab_core.faces.detector import FaceDetector
+from thumblab_core.faces.embedder import FaceEmbedder, OnnxFaceEmbedder
+from thumblab_core.settings import Settings
+
+NO_EMBEDDER = "there is no face embedder; run `thumblab models pull sface`, or set THUMBLAB_FACE_EMBEDDER"
+
+
+@dataclass(frozen=True)
+class FaceNetworks:
+    """The networks that find and embed faces. One thread at a time may use them.
+
+    Attributes:
+        detector: finds the faces of a picture.
+        embedder: turns an aligned face into a unit vector.
+    """
+
+    detector: FaceDetector
+    embedder: FaceEmbedder
+
+
+def load_networks(settings: Settings) -> FaceNetworks:
+    """Load both networks.
+
+    Raises `LabError` if people are switched off, or if a network is missing. No face is embedded in either case.
+    """
+    require_people(settings)
+    detector, embedder = model_files.face_model(settings), model_files.face_embedder(settings)
+    if detector is None:
+        raise LabError("there is no face detector; run `thumblab models pull`, or set THUMBLAB_FACE_MODEL")
+    if embedder is None:
+        raise LabError(NO_EMBEDDER)
+    return FaceNetworks(FaceDetector(detector), OnnxFaceEmbedder(embedder))
+
+
+def require_people(settings: Settings) -> None:
+    """Raise `LabError` if people are switched off."""
+    if settings.people == "off":
+        raise LabError(
+            "the lab looks for no faces; set THUMBLAB_PEOPLE=own for the thumbnails of your own channels, or "
+            "THUMBLAB_PEOPLE=all, and read docs/people.md about consent first"
+        )

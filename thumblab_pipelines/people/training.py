@@ -1,0 +1,77 @@
+"""Train the matching head on the people who have a name."""
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from thumblab_core.database.tables import faces
+from thumblab_core.errors import LabError
+from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.people.matching.fitting import HeadConfig
+from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
+from thumblab_pipelines.people.matching.publishing import PublishedHead, train_and_publish
+from thumblab_pipelines.people.vectors import face_space
+
+
+def head_config(
+    lab: Lab, epochs: int | None = None, margin: float | None = None, min_faces: int | None = None
+) -> HeadConfig:
+    """Return how to train. A value that is not given is that of the lab's settings, or else the default.
+
+    Raises `LabError` if a value is not allowed.
+    """
+    return HeadConfig(
+        epochs=lab.settings.face_training_epochs if epochs is None else epochs,
+        margin=lab.settings.face_triplet_margin if margin is None else margin,
+        **({} if min_faces is None else {"min_faces": min_faces}),
+    )
+
+
+def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | None = None) -> PublishedHead:
+    """Train a head on the faces of the people who have a name, publish it, and serve it if it is good enough.
+
+    The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if people are
+    switched off, or if fewer than five people have enough faces.
+    """
+    space = face_space(lab)
+    with lab.engine.connect() as connection:
+        given = faces_for_clustering(connection, space.embedder)
+    labelled = _labelled(given)
+
+    def confirm() -> None:
+        with lab.engine.connect() as connection:
+            _require_faces(connection, labelled)
+
+    return train_and_publish(lab.releases, labelled, space.embedder, config or head_config(lab), confirm, run_id)
+
+
+def _labelled(given: FacesToCluster) -> LabelledFaces:
+    """Return the faces that a person put in a cluster with a name.
+
+    Faces that the lab itself matched to a person are left out. A head that learnt from its own answers would confirm
+    its errors.
+    """
+    named = np.append(given.named, False)  # The code -1 stands for no cluster, and reads the last element.
+    rows = np.flatnonzero((given.pinned != NONE) & named[given.pinned])
+    return LabelledFaces(
+        given.vectors[rows],
+        [given.face_ids[row] for row in rows],
+        [given.keys[given.pinned[row]] for row in rows],
+        [str(given.pictures[row]) for row in rows],
+    )
+
+
+def _require_faces(connection: Connection, labelled: LabelledFaces) -> None:
+    """Raise `LabError` if one of the faces was deleted."""
+    of_faces = faces.c.face_id == func.any(list(labelled.faces))
+    present = connection.scalar(select(func.count()).select_from(faces).where(of_faces)) or 0
+    if present < len(labelled.faces):
+        gone = len(labelled.faces) - present
+        raise LabError(f"{gone} of the labelled faces were deleted during the training; train again")
+
+
+def check_head(published: PublishedHead) -> list[CheckResult]:
+    """Check that the head was good enough to be served."""
+    promotion = published.release.info["promotion"]
+    return [CheckResult("not_worse", bool(promotion["promote"]), str(promotion["reason"]), advisory=True)]
