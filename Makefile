@@ -12,7 +12,8 @@ READY := $(VENV)/.ready
 # Dagster or a worker of pytest, would compile all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-all lint docs up bench secrets lock lock-images clean
+.PHONY: help setup demo test test-all lint docs up bench secrets lock lock-images clean \
+	faces-pipeline-dual faces-pipeline-full faces-cluster-dual faces-train-matching faces-stats
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -52,6 +53,27 @@ docs: $(READY)  ## the book: docs/ as a site in site/
 
 up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
 	@$(BIN)/thumblab up $(ARGS)
+
+# The names of the specification for `thumblab people`. make faces-cluster-dual PERSON_THRESHOLD=0.8 MAX_FACES=1000
+FACES_GROUPING = $(if $(PERSON_THRESHOLD),--person-threshold $(PERSON_THRESHOLD)) \
+	$(if $(UNKNOWN_METHOD),--unknown-method $(UNKNOWN_METHOD)) $(if $(MAX_FACES),--max-faces $(MAX_FACES))
+FACES_TRAINING = $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(MARGIN),--margin $(MARGIN)) \
+	$(if $(MIN_FACES),--min-faces $(MIN_FACES))
+
+faces-pipeline-dual: $(READY)  ## people: detect, cluster, figures
+	@$(BIN)/thumblab people pipeline $(if $(LIMIT),--limit $(LIMIT)) $(FACES_GROUPING) $(ARGS)
+
+faces-pipeline-full: $(READY)  ## people: detect, cluster, train, cluster again, figures
+	@$(BIN)/thumblab people pipeline --full $(if $(LIMIT),--limit $(LIMIT)) $(FACES_GROUPING) $(FACES_TRAINING) $(ARGS)
+
+faces-cluster-dual: $(READY)  ## people: match named people, group the others
+	@$(BIN)/thumblab people cluster $(FACES_GROUPING) $(ARGS)
+
+faces-train-matching: $(READY)  ## people: learn from the people who have a name
+	@$(BIN)/thumblab people train $(FACES_TRAINING) $(ARGS)
+
+faces-stats: $(READY)  ## people: how many faces, and who is on how many thumbnails
+	@$(BIN)/thumblab people stats $(ARGS)
 
 bench: $(READY)  ## measure: what costs what, side by side
 	@$(BIN)/python -m benchmarks

@@ -165,6 +165,7 @@ NOT_RUN_STARTS: dict[str, str] = {
     "curl -s http://127.0.0.1:8000/v1/experiments": "tests/serving/http/test_experiments.py sends it",
     'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/channels': "tests/serving and tests/e2e send exports",
     "curl -X POST -H": _DAGSTER,
+    "thumblab people ": "the face networks are not shipped; tests/pipelines/people and tests/cli/people run these",
 }
 """The beginnings of long commands that no test of the documents runs, and why."""
 

@@ -50,6 +50,7 @@ COMMANDS = {
         "Fine-tune the image encoder on the newest pairs of the lab.",
     ),
     "index": ("index", "Show, change, check and search the library of a niche."),
+    "people": ("people.people", "Find, group and name the people in thumbnails."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),

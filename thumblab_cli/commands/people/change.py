@@ -1,0 +1,129 @@
+"""The subcommands of `thumblab people` that change clusters. `undo` takes each of these changes back."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumblab_core.errors import LabError
+
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+    from sqlalchemy import Connection
+
+    from thumblab_core.people.clusters import ClusterRow
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_cluster = click.argument("cluster", metavar="CLUSTER")
+
+
+@click.command(name="label")
+@_cluster
+@click.argument("name")
+@_json
+def label_(cluster: str, name: str, as_json: bool) -> None:
+    """Give CLUSTER the NAME of a person.
+
+    If a person with this name exists, CLUSTER is merged into this person. `thumblab people unmerge` takes this back.
+    """
+    from thumblab_core.people.naming import label
+
+    _change(lambda connection: label(connection, cluster, name), as_json)
+
+
+@click.command(name="unlabel")
+@_cluster
+@_json
+def unlabel_(cluster: str, as_json: bool) -> None:
+    """Take the name from CLUSTER. Its faces stay in it."""
+    from thumblab_core.people.naming import unlabel
+
+    _change(lambda connection: unlabel(connection, cluster), as_json)
+
+
+@click.command(name="owner")
+@_cluster
+@click.option("--no", "no", is_flag=True, help="Say that the person does not run the channel.")
+@_json
+def owner_(cluster: str, no: bool, as_json: bool) -> None:
+    """Say that the person CLUSTER runs the channel."""
+    from thumblab_core.people.naming import set_owner
+
+    _change(lambda connection: set_owner(connection, cluster, not no), as_json)
+
+
+@click.command(name="merge")
+@_cluster
+@click.argument("into", metavar="INTO")
+@_json
+def merge_(cluster: str, into: str, as_json: bool) -> None:
+    """Merge CLUSTER into the cluster INTO.
+
+    `thumblab people changes` shows the number of the merge, and `thumblab people unmerge` takes it back.
+    """
+    from thumblab_core.people.naming import merge
+
+    _change(lambda connection: merge(connection, cluster, into), as_json)
+
+
+@click.command(name="unmerge")
+@click.argument("merge_id", type=click.IntRange(1), metavar="MERGE")
+@_json
+def unmerge_(merge_id: int, as_json: bool) -> None:
+    """Take the merge with the number MERGE back. The lab does not merge the two clusters again."""
+    from thumblab_core.people.undoing import unmerge
+
+    _change(lambda connection: unmerge(connection, merge_id), as_json)
+
+
+@click.command(name="move")
+@click.argument("faces", nargs=-1, required=True, metavar="FACE...")
+@click.option("--to", metavar="CLUSTER", help="The cluster to put them into. Default: a new one.")
+@_json
+def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
+    """Put each FACE into a cluster, or all of them into a new one. They stay there."""
+    from thumblab_core.people.moving import move
+
+    _change(lambda connection: move(connection, faces, to), as_json)
+
+
+@click.command(name="not")
+@click.argument("face", metavar="FACE")
+@click.option("--cluster", metavar="CLUSTER", help="Who it is not. Default: the cluster that the face is in.")
+@_json
+def not_(face: str, cluster: str | None, as_json: bool) -> None:
+    """Say that FACE is not this person. It leaves the cluster, and never comes back by itself."""
+    from thumblab_core.people.moving import not_this_person
+
+    _change(lambda connection: not_this_person(connection, face, cluster), as_json)
+
+
+@click.command(name="undo")
+@_json
+def undo_(as_json: bool) -> None:
+    """Take the last change back that was not taken back yet."""
+    from thumblab_core.people.undoing import undo
+    from thumblab_pipelines.lab import Lab
+
+    with Lab.existing().engine.begin() as connection:
+        change = undo(connection)
+    if change is None:
+        raise LabError("there is no change to take back")
+    if as_json:
+        click.echo(json.dumps({"change_id": change.change_id, "kind": change.kind, "faces": change.faces}))
+    else:
+        click.echo(f"Taken back: {change.kind} (change {change.change_id}, {change.faces} faces)")
+
+
+def _change(change: Callable[["Connection"], "ClusterRow"], as_json: bool) -> None:
+    from thumblab_cli.printing.people import cluster_line
+    from thumblab_core.people.reading import read_cluster
+    from thumblab_pipelines.lab import Lab
+
+    with Lab.existing().engine.begin() as connection:
+        cluster = read_cluster(connection, change(connection).id)
+    if as_json:
+        shown: dict[str, Any] = {"cluster_id": cluster.id, "name": cluster.name, "faces": cluster.faces}
+        click.echo(json.dumps(shown))
+    else:
+        click.echo(cluster_line(cluster))

@@ -1,0 +1,84 @@
+"""The subcommands of `thumblab people` that show something: `stats`, `show` and `changes`."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_limit = click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show so many.")
+_offset = click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first so many.")
+
+
+@click.command(name="stats")
+@_json
+def stats_(as_json: bool) -> None:
+    """Show how many faces and clusters there are, and who is on how many thumbnails of each channel.
+
+    If pictures were added from a folder with a subfolder for each person, the agreement with these folders is shown.
+    """
+    from thumblab_cli.printing.people import print_steps
+    from thumblab_cli.printing.tables import wide_console
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.people.report import people_report
+
+    report = people_report(Lab.existing()).as_json()
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        print_steps(wide_console(), {"stats": report})
+
+
+@click.command(name="show")
+@click.argument("cluster", required=False, metavar="[CLUSTER]")
+@click.option(
+    "--kind",
+    type=click.Choice(["all", "person", "unknown"]),
+    default="all",
+    show_default=True,
+    help="List only people with a name, or only unknown clusters.",
+)
+@_limit
+@_offset
+@_json
+def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
+    """List the clusters, the largest first. With CLUSTER, list its faces, the best first."""
+    from thumblab_cli.printing.people import clusters_table, faces_table
+    from thumblab_cli.printing.tables import wide_console
+    from thumblab_core.people.reading import faces_of_cluster, list_clusters
+    from thumblab_pipelines.lab import Lab
+
+    console = wide_console()
+    with Lab.existing().engine.connect() as connection:
+        if cluster is None:
+            clusters = list_clusters(connection, limit, offset, kind)
+            if as_json:
+                rows = [asdict(each) | {"cluster_id": each.id} for each in clusters.clusters]
+                click.echo(json.dumps({"total": clusters.total, "clusters": rows}, default=str))
+            else:
+                console.print(clusters_table(clusters))
+            return
+        page = faces_of_cluster(connection, cluster, limit, offset)
+    if as_json:
+        shown = {"cluster_id": page.cluster.id, "name": page.cluster.name, "total": page.total}
+        click.echo(json.dumps(shown | {"faces": [asdict(face) for face in page.faces]}, default=str))
+    else:
+        console.print(faces_table(page))
+
+
+@click.command(name="changes")
+@_limit
+@_json
+def changes_(limit: int, as_json: bool) -> None:
+    """List what people changed, the newest first. The number of a merge is what `thumblab people unmerge` takes."""
+    from thumblab_cli.printing.people import changes_table
+    from thumblab_cli.printing.tables import wide_console
+    from thumblab_core.people.log import list_changes
+    from thumblab_pipelines.lab import Lab
+
+    with Lab.existing().engine.connect() as connection:
+        changes = list_changes(connection, limit)
+    if as_json:
+        click.echo(json.dumps([asdict(change) for change in changes], default=str))
+    else:
+        wide_console().print(changes_table(changes))

@@ -1,0 +1,230 @@
+"""The subcommands of `thumblab people` that compute: `detect`, `cluster`, `assign`, `train` and `pipeline`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumblab_core.errors import LabError
+from thumblab_core.niches import NICHES
+
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+    from rich.console import Console
+
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.people.clustering.faces import ClusterSettings
+    from thumblab_pipelines.people.matching.fitting import HeadConfig
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_folder = click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Add the pictures of this folder first. They count as yours, in every mode.",
+)
+_limit = click.option("--limit", type=click.IntRange(1), help="Search at most so many pictures.")
+_threshold = click.option(
+    "--person-threshold",
+    type=click.FloatRange(0.1, 1, min_open=True),
+    help="How similar a face must be to join a person, 0.1 to 1; higher is more careful. "
+    "Default: FACE_PERSON_MATCH_THRESHOLD, 0.7.",
+)
+_method = click.option(
+    "--unknown-method",
+    type=click.Choice(["hdbscan", "dbscan", "agglomerative"]),
+    help="How to group unknown faces. Default: FACE_UNKNOWN_CLUSTERING_METHOD, hdbscan.",
+)
+_min_size = click.option(
+    "--min-cluster-size",
+    type=click.IntRange(2, 10_000),
+    help="The fewest faces of an unknown cluster. Default: FACE_UNKNOWN_MIN_CLUSTER_SIZE, 3.",
+)
+_max_faces = click.option(
+    "--max-faces", type=click.IntRange(1), help="Group at most so many of the faces in no cluster, the best first."
+)
+_epochs = click.option(
+    "--epochs", type=click.IntRange(1, 1_000), help="The most epochs. Default: FACE_TRAINING_EPOCHS, 20."
+)
+_margin = click.option(
+    "--margin",
+    type=click.FloatRange(0, 4, min_open=True, max_open=True),
+    help="The margin of the triplet loss. Default: FACE_TRIPLET_MARGIN, 0.2.",
+)
+_min_faces = click.option(
+    "--min-faces",
+    type=click.IntRange(3, 10_000),
+    help="Leave out people with fewer labelled faces. Default: 10.",
+)
+
+
+@click.command(name="detect")
+@_folder
+@click.option("--niche", type=click.Choice(NICHES), help="Search only the thumbnails of this niche.")
+@_limit
+@_json
+def detect_(folder: Path | None, niche: str | None, limit: int | None, as_json: bool) -> None:
+    """Find and embed the faces of pictures that the present networks have not searched.
+
+    If the command is stopped, run it again to go on.
+    """
+    lab, console = _lab(), _console(as_json)
+    _print({"detect": _detect(lab, console, folder, niche, limit)}, as_json)
+
+
+@click.command(name="cluster")
+@_threshold
+@_method
+@_min_size
+@_max_faces
+@_json
+def cluster_(
+    person_threshold: float | None,
+    unknown_method: str | None,
+    min_cluster_size: int | None,
+    max_faces: int | None,
+    as_json: bool,
+) -> None:
+    """Match faces to named people, and group the rest into unknown clusters.
+
+    What you said stays: names, faces that you moved, and "not this person". A cluster keeps its id.
+    """
+    lab = _lab()
+    how = _cluster_settings(lab, person_threshold, unknown_method, min_cluster_size)
+    _print({"cluster": _group(lab, how, max_faces)}, as_json)
+
+
+@click.command(name="assign")
+@_threshold
+@_max_faces
+@_json
+def assign_(person_threshold: float | None, max_faces: int | None, as_json: bool) -> None:
+    """Put new faces into the clusters that there are. No face that is in a cluster moves, and no cluster is made."""
+    from thumblab_pipelines.people.group import assign_faces
+
+    lab = _lab()
+    _print({"assign": assign_faces(lab, _cluster_settings(lab, person_threshold), max_faces).as_json()}, as_json)
+
+
+@click.command(name="train")
+@_epochs
+@_margin
+@_min_faces
+@_json
+def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_json: bool) -> None:
+    """Train the matching head on the people who have a name, and serve it if it is good enough.
+
+    At least five people need enough labelled faces. The head is judged on people that it has not learnt from. Run
+    `thumblab people cluster` afterwards to use it.
+    """
+    lab = _lab()
+    _print({"train": _train(lab, _head_config(lab, epochs, margin, min_faces))}, as_json)
+
+
+@click.command(name="pipeline")
+@click.option("--full", is_flag=True, help="Also train the matching head, and group again with it.")
+@_folder
+@_limit
+@_threshold
+@_method
+@_min_size
+@_max_faces
+@_epochs
+@_margin
+@_min_faces
+@_json
+def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool, **given: Any) -> None:
+    """Detect faces, group them and show the figures. With --full, train on named people and group again.
+
+    With too few named people, --full leaves the training out and says so.
+    """
+    from thumblab_pipelines.people.report import people_report
+
+    lab, console = _lab(), _console(as_json)
+    how = _cluster_settings(
+        lab, given["person_threshold"], given["unknown_method"], given["min_cluster_size"]
+    )  # Wrong values are told before the long work.
+    config = _head_config(lab, given["epochs"], given["margin"], given["min_faces"])
+    results: dict[str, Any] = {"detect": _detect(lab, console, folder, None, limit)}
+    results["cluster"] = _group(lab, how, given["max_faces"])
+    if full:
+        try:
+            results["train"] = _train(lab, config)
+        except LabError as error:
+            results["train"] = {"skipped": str(error)}
+        else:
+            results["cluster_again"] = _group(lab, how, given["max_faces"])
+    results["stats"] = people_report(lab).as_json()
+    _print(results, as_json)
+
+
+def _lab() -> "Lab":
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.people.networks import require_people
+
+    lab = Lab.open()
+    require_people(lab.settings)
+    return lab
+
+
+def _console(as_json: bool) -> "Console":
+    from thumblab_cli.printing.tables import wide_console
+
+    return wide_console(stderr=True, quiet=as_json)
+
+
+def _cluster_settings(
+    lab: "Lab", threshold: float | None, method: str | None = None, min_size: int | None = None
+) -> "ClusterSettings":
+    from thumblab_pipelines.people.group import cluster_settings
+
+    return cluster_settings(lab.settings, threshold, method, min_size)
+
+
+def _head_config(lab: "Lab", epochs: int | None, margin: float | None, min_faces: int | None) -> "HeadConfig":
+    from thumblab_pipelines.people.training import head_config
+
+    return head_config(lab, epochs, margin, min_faces)
+
+
+def _detect(
+    lab: "Lab", console: "Console", folder: Path | None, niche: str | None, limit: int | None
+) -> dict[str, Any]:
+    from thumblab_cli.printing.tables import progress_bars
+    from thumblab_pipelines.people.detect import detect_faces
+    from thumblab_pipelines.people.folder import add_folder
+
+    result: dict[str, Any] = {}
+    with progress_bars(console) as listener:
+        if folder is not None:
+            added = add_folder(lab, folder, listener)
+            result["folder"] = {"pictures": added.pictures, "new": added.new, "problems": added.problems}
+        return result | detect_faces(lab, niche, listener, limit).as_json()
+
+
+def _group(lab: "Lab", how: "ClusterSettings", max_faces: int | None) -> dict[str, Any]:
+    from thumblab_pipelines.people.group import group_faces
+
+    return group_faces(lab, how, max_faces).as_json()
+
+
+def _train(lab: "Lab", config: "HeadConfig") -> dict[str, Any]:
+    from thumblab_pipelines.people.training import train_matching
+
+    published = train_matching(lab, config)
+    return {
+        "release": published.release.release_id,
+        "served": published.served,
+        "reason": published.reason,
+        "trained_now": published.trained is not None,
+        **{name: published.release.info[name] for name in ("people", "faces", "epochs", "best_epoch", "verification")},
+    }
+
+
+def _print(results: dict[str, Any], as_json: bool) -> None:
+    from thumblab_cli.printing.people import print_steps
+    from thumblab_cli.printing.tables import wide_console
+
+    if as_json:
+        click.echo(json.dumps(results if len(results) > 1 else next(iter(results.values())), indent=2))
+    else:
+        print_steps(wide_console(), results)

@@ -1,0 +1,163 @@
+"""Print what the steps of `thumblab people` did, clusters, faces and changes."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from thumblab_cli.printing.printable import printable
+from thumblab_cli.printing.tables import table
+
+if TYPE_CHECKING:
+    from thumblab_core.people.records import Change, Cluster, ClusterPage, FacePage
+
+
+def print_steps(console: Console, results: Mapping[str, Any]) -> None:
+    """Print a few lines for each step, by the name of the step."""
+    for step, result in results.items():
+        for line in _LINES[step](result):
+            console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+    if (stats := results.get("stats")) and stats["channels"]:
+        console.print(_channels_table(stats["channels"]))
+        console.print(stats["note"], highlight=False, markup=False, soft_wrap=True)
+
+
+def cluster_line(cluster: "Cluster") -> str:
+    """Return a cluster in one line."""
+    name = "no name" if cluster.name is None else printable(cluster.name)
+    return f"{cluster.id} ({name}): {cluster.faces} faces in {cluster.pictures} pictures, {cluster.pinned} by a person"
+
+
+def clusters_table(page: "ClusterPage") -> Table:
+    rows = table(
+        "cluster",
+        "name",
+        "faces",
+        "pictures",
+        "by a person",
+        words=("name",),
+        title=f"{len(page.clusters)} of {page.total} clusters",
+    )
+    for cluster in page.clusters:
+        name = "" if cluster.name is None else printable(cluster.name) + (" (owner)" if cluster.is_owner else "")
+        rows.add_row(cluster.id, name, str(cluster.faces), str(cluster.pictures), str(cluster.pinned))
+    return rows
+
+
+def faces_table(page: "FacePage") -> Table:
+    rows = table(
+        "face",
+        "picture",
+        "quality",
+        "similarity",
+        "put there by",
+        words=("picture", "put there by"),
+        title=f"{cluster_line(page.cluster)}; {len(page.faces)} of {page.total} faces",
+    )
+    for face in page.faces:
+        similarity = "" if face.similarity is None else f"{face.similarity:.3f}"
+        by = "a person" if face.pinned else "the lab"
+        rows.add_row(face.face_id, face.sha256[:12], f"{face.quality:.2f}", similarity, by)
+    return rows
+
+
+def changes_table(changes: Sequence["Change"]) -> Table:
+    words = ("change", "cluster", "other cluster", "name before", "remark")
+    rows = table("number", *words, "faces", "at", words=words)
+    for change in changes:
+        rows.add_row(
+            str(change.change_id),
+            change.kind,
+            change.cluster_key or "",
+            change.other_key or "",
+            printable(change.name_before or ""),
+            "taken back" if change.reverted else "",
+            str(change.faces),
+            f"{change.changed_at:%Y-%m-%d %H:%M}",
+        )
+    return rows
+
+
+def _detect_lines(result: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if "folder" in result:
+        folder = result["folder"]
+        lines.append(f"Folder: {folder['pictures']} pictures, {folder['new']} of them new")
+        lines += [f"  left out: {problem}" for problem in folder["problems"][:10]]
+    rate = f" at {result['pictures_per_second']:.1f} pictures a second" if result["searched"] else ""
+    lines.append(f"Detected: {result['faces']} new faces in {result['searched']} pictures{rate}")
+    if result["without_vector"]:
+        lines.append(f"  {result['without_vector']} faces cannot be compared, because the embedder gives no vector")
+    lines += [f"  not searched: {problem}" for problem in result["problems"][:10]]
+    return lines
+
+
+def _group_lines(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"Grouped {result['faces']} faces in {result['seconds']:.1f} s: {result['in_people']} in {result['people']} people, "
+        f"{result['in_unknown']} in {result['unknown_clusters']} unknown clusters, {result['in_none']} in none",
+        f"  {result['moved']} faces moved, {result['new']} clusters made, {result['dropped']} deleted; the threshold is a "
+        f"cosine of {result['threshold_cosine']:.3f}, from {result['calibration']['method']}",
+    ]
+    if result["left_for_later"]:
+        lines.append(f"  {result['left_for_later']} faces were left for later, because of --max-faces")
+    return lines
+
+
+def _train_lines(result: Mapping[str, Any]) -> list[str]:
+    if "skipped" in result:
+        return [f"Not trained: {result['skipped']}"]
+    served = "served" if result["served"] else "not served"
+    learnt_from = f"{result['faces']} faces of {result['people']} people"
+    return [f"Head {result['release']}, from {learnt_from}: {served}. {result['reason']}"]
+
+
+def _stats_lines(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{result['pictures']} pictures searched, {result['pictures_with_faces']} with faces; {result['faces']} faces: "
+        f"{result['faces_in_people']} in {result['people']} people, {result['faces_in_unknown_clusters']} in "
+        f"{result['unknown_clusters']} unknown clusters, {result['faces_in_none']} in none; {result['forgotten']} forgotten"
+    ]
+    for share in result["shares"]:
+        percent = "" if share["share"] is None else f", {100 * share['share']:.0f} % of {share['searched']} thumbnails"
+        lines.append(f"  {share['cluster_id']} {share['name']}: {share['faces']} faces{percent}")
+    if (folders := result["folders"]) is not None:
+        lines.append(
+            f"Agreement with the folders: pairwise F {folders['f']:.3f} (precision {folders['precision']:.3f}, recall "
+            f"{folders['recall']:.3f}); the least pure cluster has {100 * folders['impurity']:.0f} % other faces"
+        )
+    return lines
+
+
+_LINES = {
+    "detect": _detect_lines,
+    "cluster": _group_lines,
+    "assign": _group_lines,
+    "train": _train_lines,
+    "cluster_again": _group_lines,
+    "stats": _stats_lines,
+}
+
+
+def _channels_table(channels: Sequence[Mapping[str, Any]]) -> Table:
+    rows = table(
+        "person",
+        "channel",
+        "thumbnails",
+        "share",
+        "views, times those without",
+        words=("person", "channel"),
+        title="Who is on the thumbnails of each channel",
+    )
+    for each in channels:
+        factor = each["views_factor"]
+        views = "too few videos" if factor is None else f"{factor:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
+        rows.add_row(
+            printable(each["name"]),
+            printable(each["channel"]),
+            f"{each['thumbnails']} of {each['searched']}",
+            f"{100 * each['share']:.0f} %",
+            views,
+        )
+    return rows
