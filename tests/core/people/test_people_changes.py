@@ -261,3 +261,32 @@ def test_two_people_who_give_one_name_at_once_get_one_person(emptied: Engine) ->
     with emptied.connect() as connection:
         ((person, _),) = said(connection)["names"].items()
         assert members(connection, person) == set(ids)
+
+
+def place(connection: Connection, face_id: str, key: str) -> None:
+    """Store a clustering in which the lab puts a face in a cluster."""
+    given = faces_for_clustering(connection, "embedder-1")
+    codes = given.previous.copy()
+    codes[given.face_ids.index(face_id)] = given.keys.index(key)
+    store_clustering(connection, given, codes, np.ones(len(codes)))
+
+
+def test_a_face_that_comes_back_by_undo_takes_the_place_of_one_that_the_lab_put_there(connection: Connection) -> None:
+    left, right = detect(connection, picture("both", 2))
+    (key,) = group(connection, [left])
+    move(connection, [left])
+    place(connection, right, key)
+    undo(connection)
+    assert places(connection) == {left: (key, False)}
+
+
+def test_a_merge_that_comes_back_by_undo_takes_banned_faces_out(connection: Connection, planted: Planted) -> None:
+    _, one, two = planted
+    (loose,) = detect(connection, picture("loose"))
+    not_this_person(connection, loose, two)
+    merge(connection, two, one)
+    unmerge(connection, list_changes(connection, kind=MERGE)[0].change_id)
+    place(connection, loose, one)
+    undo(connection)
+    assert require_cluster(connection, two).key == one
+    assert loose not in places(connection)
