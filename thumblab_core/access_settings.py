@@ -27,13 +27,15 @@ class AccessSettings(BaseSettings):
     )
     public_hosts: str = setting(
         "",
-        "The names under which the scoring service is reached from other machines, separated by commas, such as "
-        "`lab.example.com`. It then refuses every other name in the `Host` header, except those of its own machine.",
+        "The names under which other machines reach the scoring service, separated by commas, such as "
+        "`lab.example.com`. If it is set, the service refuses requests whose `Host` header has another name, except "
+        "the names of its own machine.",
     )
     trusted_proxies: str = setting(
         "",
-        "The addresses or networks of reverse proxies, separated by commas, such as `127.0.0.1,10.1.0.0/16`. The headers "
-        "`X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` of all others are ignored.",
+        "The addresses or networks of reverse proxies, separated by commas, such as `127.0.0.1,10.1.0.0/16`. The "
+        "service ignores the headers `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` of requests from "
+        "every other address.",
     )
     cors_origins: str = setting(
         "",
@@ -87,7 +89,7 @@ def _public_host(text: str) -> str:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network that `text` names. Raises ValueError if it names none, or every address."""
+    """Return the network that `text` names. Raises ValueError if `text` is not a network, or contains every address."""
     try:
         network = ip_network(text)
     except ValueError:
@@ -96,12 +98,12 @@ def _network(text: str) -> IPv4Network | IPv6Network:
             "such as 10.1.0.0/16"
         ) from None
     if network.prefixlen == 0:
-        raise ValueError(f"{text} would trust every address; write only those of your proxies")
+        raise ValueError(f"{text} would trust every address; write only the addresses of your proxies")
     return network
 
 
 def _hint(text: str) -> str:
-    """Return which network is probably meant, if `text` is an address inside a network, such as 10.1.2.3/16."""
+    """Return a hint to write 10.1.0.0/16 or 10.1.2.3, for a `text` such as 10.1.2.3/16 that mixes the two forms."""
     try:
         return f" (do you mean {ip_network(text, strict=False)} or {ip_address(text.partition('/')[0])}?)"
     except ValueError:
@@ -109,9 +111,10 @@ def _hint(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as a browser writes it: without the usual port of its scheme. Raises ValueError if it is none.
+    """Return an origin as a browser writes it: without the usual port of its scheme.
 
-    `*` is refused. With it, every web page could use a key that its visitor once gave to another page.
+    Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests with a key
+    that the visitor of the page knows.
     """
     try:
         parts = urlsplit(text)

@@ -14,4 +14,4 @@ Rows = npt.NDArray[np.intp]
 """Integer indices of rows in another array."""
 
 Flags = npt.NDArray[np.bool_]
-"""One truth value for each row of another array."""
+"""One Boolean for each row of another array."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 
 RESTORING = "restoring"
-"""The name of a file in a data folder into which `thumblab restore` has not finished to restore a lab."""
+"""The file that `thumblab restore` keeps in a data folder until the lab is completely restored."""
 
 
 def make_data_folder(folder: Path) -> None:
@@ -27,11 +27,11 @@ def make_data_folder(folder: Path) -> None:
 
 
 def require_lab(folder: Path) -> None:
-    """Raise LabError if there is no data folder, so there is nothing to read or to change."""
+    """Raise LabError if the data folder does not exist, because then there is no lab to read or to change."""
     if not folder.is_dir():
         raise LabError(
-            f"there is no lab in {folder}; `thumblab up`, `thumblab import` and `thumblab demo` make one. If yours is "
-            "elsewhere, set THUMBLAB_DATA_DIR"
+            f"there is no lab in {folder}; `thumblab up`, `thumblab import` and `thumblab demo` make a lab. If your "
+            "lab is elsewhere, set THUMBLAB_DATA_DIR"
         )
 
 

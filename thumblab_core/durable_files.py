@@ -48,7 +48,7 @@ def replace_private_file(path: Path, text: str) -> None:
     if the file cannot be written.
     """
     aside = path.with_name(f".{path.name}.new")
-    # A process that was killed may have left the file. Its mode is unknown, so the file is made again.
+    # A killed process may have left this temporary file, with an unknown mode. So the file is deleted and made again.
     aside.unlink(missing_ok=True)
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - the mode must be 0600 from the start
         give_to_owner(file.fileno(), path.parent)
@@ -62,7 +62,7 @@ def replace_private_file(path: Path, text: str) -> None:
 def give_to_owner(handle: int, folder: Path) -> None:
     """If root made a file in somebody's folder, give the file to the owner of the folder. `handle` is the open file.
 
-    After a command with `sudo`, the processes of the owner could not use the file otherwise.
+    Otherwise, the processes of the owner could not use a file that a command with `sudo` made.
     """
     if os.geteuid() == 0:
         owner = folder.stat()

@@ -11,7 +11,9 @@ class LabError(Exception):
 
 
 class NoServedModelError(LabError):
-    """An error because the lab in `data_dir` serves no ranking model. A lab in another folder may serve one."""
+    """The lab in `data_dir` serves no ranking model. The error names the folder, as a lab in another folder may serve a
+    model.
+    """
 
     def __init__(self, message: str, data_dir: Path) -> None:
         super().__init__(message)

@@ -19,10 +19,10 @@ HIDDEN_CHARACTERS = (
     r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     r"\ufeff\ufff9-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
-    r"\u2028\u2029"  # line and paragraph separators (Zl, Zp); those before are format characters (Cf)
+    r"\u2028\u2029"  # line and paragraph separators (Zl, Zp); the lines above have format characters (Cf)
 )
 """Control characters, and characters that are invisible or change the direction of text, as ranges of a regular
-expression. No id of a request and no new title of a channel has one.
+expression. They are not allowed in ids of requests and in new titles of channels.
 """
 
 CHANNEL_HELP = "give its id (UC...), its exact title, its @handle, or its link with /channel/ or /@handle"
@@ -81,9 +81,7 @@ def without_hidden(text: str) -> str:
 
 
 def visible(text: str) -> bool:
-    """Return whether the text has a visible character. A title that consists of one zero-width space, for example, has
-    none.
-    """
+    """Return whether the text has a visible character. For example, a title of one zero-width space has none."""
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 

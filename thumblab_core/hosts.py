@@ -29,20 +29,20 @@ def host_name(host: str) -> str:
 def split_authority(text: str) -> tuple[str, int | None]:
     """Return the host and the port of `host`, `host:port`, `[address]` or `[address]:port`.
 
-    The host is normalised by `host_name`. Raises `ValueError` for any other text, also for one with credentials. Parsers
-    of the standard library take `[::1]evil.com` for `::1`, and other parsers take it for another host.
+    The host is normalised by `host_name`. Raises `ValueError` for any other text, and for a text with credentials. The
+    standard library is not used, because it reads `[::1]evil.com` as `::1`, while other parsers read another host.
     """
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         raise ValueError("this is neither a host nor a host with a port")
     host, port = match["name"] or str(IPv6Address(match["address"])), match["port"]
     if port and int(port) > _LAST_PORT:
-        raise ValueError(f"there is no port {port}")
+        raise ValueError(f"{port} is not the number of a port; use 1 to {_LAST_PORT}")
     return host_name(host), int(port) if port else None
 
 
 def url_host(url: str) -> str:
-    """Return the normalised host of a URL. Return an empty text if it has none, or if it cannot be read."""
+    """Return the normalised host of a URL, or an empty text if the URL has no host or cannot be read."""
     try:
         return split_authority(urlsplit(url).netloc.rpartition("@")[2])[0]
     except ValueError:
@@ -94,7 +94,7 @@ def answering_host(host: str) -> str:
     `0.0.0.0` and `::` stand for every address of the machine. For them, the result is the loopback address of the same
     family. The family matters because the lab's servers use asyncio, which binds `::` for IPv6 only.
     """
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (compared, not bound)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (no server binds them here)
 
 
 USUAL_PORTS = {"https": 443, "http": 80}
@@ -114,7 +114,7 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         scheme, host, port = "https", "", None
-        with suppress(ValueError):  # This includes errors of the encoding.
+        with suppress(ValueError):  # `ascii_host` raises a kind of ValueError for a name that has no ASCII form.
             parts = urlsplit(text if "://" in text else f"{scheme}://{text.rstrip('/')}")
             if "://" in text or parts.netloc == text.rstrip("/"):
                 name, port = split_authority(parts.netloc)

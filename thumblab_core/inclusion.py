@@ -18,7 +18,8 @@ ACTIVE_WITHIN = timedelta(days=90)
 """A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos in the last 90 days."""
 
 OUTLIER_SIGMAS = 3.0
-"""A video is an outlier if it is more standard deviations than this from the average of its channel.
+"""The largest distance of a video from the average of its channel, in standard deviations. A video that is farther away
+is an outlier.
 
 The crawl compares the logarithm of a video's views per hour with the mean of these logarithms in its channel. The
 training dataset compares the value that the model learns to predict for a video with the median of these values in its

@@ -23,6 +23,6 @@ def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ
         if name == "no_grpc_proxy" and name not in environment:
             continue
         hosts = [host.strip() for host in (environment.get(name) or user_list).split(",") if host.strip()]
-        # A * means every host, but only if it is the only entry. So nothing is added to a list with a *.
+        # A `*` means every host only if it is the single entry of the list. So a list with a `*` is left unchanged.
         missing = [] if "*" in hosts else [host for host in NAMES if host not in hosts]
         environment[name] = ",".join([*hosts, *missing])

@@ -40,10 +40,10 @@ class ModelFile:
         name: the name for `thumblab models pull`.
         file: the name of the file.
         what: what the model does.
-        licence: its licence.
+            licence: the licence of the model.
         url: the address to fetch the file from. It must not redirect.
-        size: its size in bytes.
-        sha256: the SHA-256 of its bytes.
+            size: the size of the file in bytes.
+            sha256: the SHA-256 of the bytes of the file.
     """
 
     name: str
@@ -204,7 +204,7 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # The fetcher may read only from the host in the URL. Outside tests, the URL has no port, so only https is allowed.
+    # The fetcher may read only from this host. The real URL has no port, and then the fetcher allows only https.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)
@@ -216,7 +216,7 @@ def _download(model: ModelFile, file: BinaryIO) -> None:
 
 
 def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
-    """Copy `source` to `file`. A wrong file may be very large, so at most one byte more than expected is copied."""
+    """Copy `source` to `file`, but at most one byte more than `model` has, because a wrong file may be very large."""
     try:
         with source.open("rb") as original:
             file.write(original.read(model.size + 1))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class KeptCandidate:
-    """A readable candidate of a prediction. `position` is its place in the request, from 1.
+    """A candidate of a prediction whose picture could be read. `position` is its place in the request, from 1.
 
     `phash` is the perceptual hash. `score`, `win_probability` and `rank` are None if the answer has no such value.
     """

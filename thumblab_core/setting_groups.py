@@ -55,9 +55,11 @@ class YouTubeSettings(BaseSettings):
     quota_searches: int = setting(100, "Daily quota of search.list.", "calls a day", ge=0)
     quota_stats: int = setting(10_000, "Daily quota of videos.batchGetStats.", "calls a day", ge=0)
     quota_kept_units: int = setting(
-        200, "Units that the crawl leaves to the daily refresh and to the retention.", "units a day", ge=0
+        200, "Quota units that the crawl does not use, so that the daily jobs have them.", "units a day", ge=0
     )
-    quota_kept_searches: int = setting(20, "Searches that the crawl leaves to the daily refresh.", "calls a day", ge=0)
+    quota_kept_searches: int = setting(
+        20, "Searches that the crawl does not use, so that the daily refresh has them.", "calls a day", ge=0
+    )
 
 
 class CollectionSettings(BaseSettings):
@@ -70,41 +72,46 @@ class CollectionSettings(BaseSettings):
     videos_per_niche: int = setting(30, "Trending videos collected per niche and refresh.", "videos", ge=1)
     uploads_per_channel: int = setting(
         30,
-        "Recent uploads collected of each channel that the refresh walks. A thumbnail is compared with the others of its "
-        "channel.",
+        "Recent uploads that the refresh collects from each channel. They are needed because a thumbnail is compared "
+        "with others of its channel.",
         "videos",
         ge=0,
     )
     channels_per_refresh: int = setting(
         3,
-        "Channels of a niche whose uploads one refresh walks, those not walked for longest first. With the defaults all "
-        "niches together cost at most 60 units and 15 searches a day. The crawl walks channels by the hundred.",
+        "Channels of a niche whose uploads one refresh reads. The channels that were not read for the longest time "
+        "come first. With the defaults, all niches together cost at most 60 units and 15 searches a day. The crawl "
+        "reads hundreds of channels.",
         "channels",
         ge=0,
     )
     search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
     crawl_channels: int = setting(
         215,
-        "Channels per niche that the crawl looks for. Seven niches make the 1,500 of the training guide.",
+        "Channels that the crawl looks for in each niche. With the default and seven niches, these are the 1,500 "
+        "channels that the training guide asks for.",
         "channels",
         ge=1,
     )
-    crawl_days: int = setting(90, "How far back the crawl walks the uploads of a channel.", "days", ge=1, le=_MOST_DAYS)
+    crawl_days: int = setting(
+        90, "The crawl reads the uploads of a channel up to this age.", "days", ge=1, le=_MOST_DAYS
+    )
     crawl_again_days: float = setting(
-        7, "The crawl walks a channel again for new uploads after this long.", "days", gt=0, le=_MOST_DAYS
+        7, "After this time, the crawl reads a channel again to find new uploads.", "days", gt=0, le=_MOST_DAYS
     )
     crawl_threads: int = setting(8, "Threads with which the crawl calls YouTube.", "threads", ge=1, le=32)
     thumbnail_recheck_days: float = setting(
         7,
-        "A thumbnail is requested again after this long, because creators change them; daily while its video is younger "
-        "than 14 days. An unchanged thumbnail costs a request and no bytes.",
+        "A thumbnail is requested again after this time, because creators change thumbnails. If its video is younger "
+        "than 14 days, the thumbnail is requested daily. An unchanged thumbnail is not sent again.",
         "days",
         gt=0,
         le=_MOST_DAYS,
     )
     thumbnail_rechecks: int = setting(
         2_000,
-        "Thumbnails requested again per niche and refresh, those not checked for longest first.",
+        "Thumbnails that one refresh of a niche requests again. Thumbnails that were not checked for the longest time "
+        "come first.",
         "thumbnails",
         ge=0,
     )
@@ -120,50 +127,50 @@ class RetentionSettings(BaseSettings):
 
     refresh_days: float = setting(
         25,
-        "The age at which facts that YouTube gave without an owner's authorisation are requested again. They are deleted "
-        "at 30 days.",
+        "The age at which data from YouTube is requested again, if it was read without the authorisation of the "
+        "channel's owner. This data is deleted at 30 days.",
         "days",
         gt=0,
         le=30,
     )
     library_days: int = setting(
         90,
-        "A video leaves the library this long after it was first collected, or once its last observation is this much "
-        "older than the niche's newest.",
+        "A video leaves the library when this time has passed since it was first collected. It also leaves when its "
+        "last observation is older, by this time, than the newest observation of the niche.",
         "days",
         ge=1,
         le=_MOST_DAYS,
     )
     training_days: int = setting(
         365,
-        "A video that the crawl keeps for the training leaves the lab this long after it was first collected. A video of "
-        "a channel that was added with `thumblab channel add` stays as long as the channel.",
+        "A video that the crawl keeps for training is deleted when this time has passed since it was first collected. "
+        "A video of a channel that was added with `thumblab channel add` stays as long as the channel.",
         "days",
         ge=1,
         le=_MOST_DAYS,
     )
     history_days: float | None = setting(
         None,
-        "The stricter choice: view counts and replaced thumbnails older than this are deleted. Unset: they stay as long "
-        "as their video.",
+        "The age at which view counts and replaced thumbnails are deleted. This is stricter than the default. Unset: "
+        "they stay as long as their video.",
         "days",
         gt=0,
         le=_MOST_DAYS,
     )
     prediction_days: int = setting(
         365,
-        "Kept predictions (`THUMBLAB_KEEP_PREDICTIONS`) are deleted after this long, see [Predictions](predictions.md).",
+        "Kept predictions (`THUMBLAB_KEEP_PREDICTIONS`) are deleted at this age, see [Predictions](predictions.md).",
         "days",
         ge=1,
         le=_MOST_DAYS,
     )
     train_only_on_opted_in: bool = setting(
         False,
-        "The stricter choice: learn only from videos whose uploader lets everybody train on them (`videoTrainability`).",
+        "Whether to train only on videos whose uploader lets everybody train on them (`videoTrainability`).",
     )
     forget_share: float = setting(
         0.2,
-        "The largest share of a niche's videos that is deleted at once without a person's confirmation, see "
+        "The largest share of a niche's videos that is deleted without a person's confirmation, see "
         "[Retention](retention.md).",
         "share (0 to 1)",
         gt=0,
@@ -194,8 +201,8 @@ class ModelSettings(BaseSettings):
     )
     face_model: Path | None = setting(
         None,
-        "The ONNX file of the face detector. Unset: the one that `thumblab models pull` put into the data folder, or "
-        "none.",
+        "The ONNX file of the face detector. Unset: the file that `thumblab models pull` put into the data folder. If "
+        "there is no such file, faces are not measured.",
     )
     index_factory: str = setting(
         "auto",
@@ -210,7 +217,7 @@ class ModelSettings(BaseSettings):
     )
     pair_days: float = setting(
         30.0,
-        "Two videos of a channel make a pair when they were published at most this far apart.",
+        "The longest time between the publications of two videos of a channel that make a training pair.",
         "days",
         gt=0,
         le=_MOST_DAYS,
@@ -235,8 +242,8 @@ class ServingSettings(BaseSettings):
     )
     serving_url: str | None = setting(
         None,
-        "The scoring service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; where none runs, the "
-        "command scores in its own process.",
+        "The scoring service that `thumblab score` asks. Unset: the service of the lab's running `thumblab up`. If "
+        "none runs, the command scores in its own process.",
     )
     serving_workers: int = setting(
         1,

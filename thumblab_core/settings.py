@@ -41,12 +41,12 @@ MLFLOW_PORT = 5000
 """The port of MLflow under `thumblab up`, unless the user gives a different port or this port is taken."""
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in range(1, 10)), "img.youtube.com")
-"""The hosts from which YouTube serves thumbnails. docs/service.md says where each of them occurs."""
+"""The hosts from which YouTube serves thumbnails. docs/service.md explains each host."""
 
 _PREFIX = "THUMBLAB_"
 
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES", "THUMBLAB_TEST_REQUESTS"}
-"""Variables that only the tests read."""
+"""Variables that only the tests read. The lab does not warn that they are not settings."""
 
 
 def _default_data_dir() -> Path:
@@ -101,7 +101,7 @@ class Settings(
     )
     mlflow_tracking_uri: str | None = setting(
         None,
-        "The address of the MLflow server. Unset: the one of the lab's `thumblab up`, or `http://127.0.0.1:5000`.",
+        "The address of the MLflow server. Unset: the server of the lab's `thumblab up`, or `http://127.0.0.1:5000`.",
     )
     mlflow_page_url: str | None = setting(
         None,

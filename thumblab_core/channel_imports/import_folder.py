@@ -30,8 +30,8 @@ _REPORT = "report.json"
 class ImportFacts:
     """What is known about an import when it is stored.
 
-    `owner` marks what belongs to the API key that sent it. `by_lab`: whether this key has the scope `admin`, so that it
-    may change all channels.
+    `owner` names the API key that sent the import, as `NamedKey.owner` does. `by_lab` says whether this key has the
+    scope `admin`. A key with this scope may change all channels.
     """
 
     created_at: AwareDatetime
@@ -58,7 +58,7 @@ class ImportFolder:
         self.path = data_dir / IMPORTS / import_id
 
     def facts(self) -> ImportFacts | None:
-        """Return the facts, or None if there are none, or none that can be read."""
+        """Return the facts, or None if their file is missing or cannot be read."""
         try:
             return _FACTS_FORM.validate_json((self.path / FACTS).read_bytes())
         except (OSError, ValidationError):

@@ -44,7 +44,8 @@ class ExportTable(_Part):
         description="The number of each recognised column, from 1, by the lab's name of the column."
     )
     missing: list[ColumnName] = Field(
-        description="The columns to choose: those that are needed and were not recognised, or one that several may be."
+        description="The columns that a person must choose: needed columns that were not recognised, and columns that "
+        "may be any of several."
     )
 
 

@@ -15,7 +15,7 @@ _COLUMNS = (channels.c.channel_id, channels.c.title, channels.c.handle, channels
 class Channel:
     """A channel that the lab knows. `handle` is its @handle in lower case, or None if the lab does not know it.
 
-    `owner` marks the API key that the channel came in with. None: the channel belongs to the lab itself.
+    `owner` marks the API key with which the channel was added. It is None if the channel belongs to the lab itself.
     """
 
     channel_id: str
@@ -42,7 +42,8 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
     if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
-        # Labs of earlier versions may know two channels by a @handle that has moved. The one asked for last has it.
+        # A @handle may have moved to another channel, and a lab of an earlier version may still have it on both. The
+        # channel whose facts YouTube gave last has the @handle now.
         rows = connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:

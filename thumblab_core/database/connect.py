@@ -20,7 +20,7 @@ def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connect
     """Return a connection in autocommit mode that prepares no statements.
 
     If `patience` is not 0, the server is the lab's own. The function tries for `patience` seconds, because the server
-    may be recovering. Raises LabError if there is no connection then, or at once if trying again cannot help.
+    may be recovering. Raises LabError if these tries fail, or at once if trying again cannot help.
     """
     import psycopg
     from psycopg.conninfo import make_conninfo
@@ -30,7 +30,7 @@ def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connect
         try:
             conninfo = make_conninfo(**{"connect_timeout": 10, **parameters})
             return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
-        # All errors of psycopg are caught here, because a bad URL raises errors that are no OperationalError.
+        # All errors of psycopg are caught here, because a bad URL raises errors that are not an OperationalError.
         except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 raise _trouble(error, own=patience > 0) from None

@@ -1,7 +1,7 @@
-"""Explain failures of the disk and of the database in a sentence, wherever in the work they happened.
+"""Explain a failure of the disk or of the database in one sentence.
 
-Such a failure is no fault of the program: a full disk, a read-only folder, a database that was restarted. Work that was
-finished stays, and the same command or run continues it.
+Examples are a full disk, a read-only folder, and a database that was restarted. The program has no fault then. Finished
+work stays, and the same command or run continues it.
 """
 
 import errno
@@ -24,13 +24,13 @@ _DISK = {
 
 
 class DiskError(LabError):
-    """The error that is raised in place of an error of the disk."""
+    """Raised in place of an error of the disk, with a sentence that explains it."""
 
     transient = True
 
 
 def explained_failure(error: BaseException) -> LabError | None:
-    """Return an error with a sentence for the person, if the disk or the database caused `error`. Otherwise None."""
+    """Return an error that explains `error` to the user, if the disk or the database caused it. Otherwise return None."""
     for cause in _causes(error):
         if (trouble := trouble_of(cause)) is not None:
             return trouble

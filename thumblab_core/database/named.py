@@ -35,9 +35,9 @@ class _Facts:
     pooled: bool
     """Whether a pooler is between the lab and the server."""
     schema_usable: bool | None
-    """Whether the role may make tables in the schema of the name. None if there is no such schema."""
+    """Whether the role may make tables in the schema `name`. None if there is no such schema."""
     connectable: bool | None
-    """Whether the role may connect to the database of the name. None if there is no such database."""
+    """Whether the role may connect to the database `name`. None if there is no such database."""
 
 
 def find_or_make(external: "URL", name: str) -> "URL":
@@ -129,7 +129,7 @@ def _make_schema(connection: "psycopg.Connection", name: str, facts: _Facts, ref
 
 
 def _refuse_pooler(name: str, facts: _Facts) -> None:
-    """Raise LabError if a pooler is in between, because a pooler may mix the search paths of its clients."""
+    """Raise LabError if a pooler is in front of the server, because a pooler may mix the search paths of its clients."""
     if facts.pooled:
         raise LabError(
             f"The role of THUMBLAB_DATABASE_URL may not create a database {name}, and the lab cannot keep {name} in a "

@@ -1,6 +1,6 @@
 """Tell which revision of the tables a database has, and refuse the tables of a newer version of the lab.
 
-The module does not import Alembic, because the scoring service asks too.
+The module does not import Alembic, because the scoring service also uses it and need not load Alembic.
 """
 
 from pathlib import Path
@@ -15,12 +15,15 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 def known_revisions() -> list[str]:
-    """Return the revisions that this version of the lab knows, the newest first. Each migration is named after its own."""
+    """Return the revisions that this version of the lab knows, the newest first.
+
+    The file name of a migration starts with its revision.
+    """
     return sorted((path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")), reverse=True)
 
 
 def revision_of(connection: "Connection") -> str | None:
-    """Return the revision of the lab's tables in the database, or None if it has none."""
+    """Return the revision of the lab's tables in the database, or None if the database has no such tables."""
     from sqlalchemy import text
 
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:

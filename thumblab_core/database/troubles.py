@@ -77,7 +77,7 @@ _KINDS = (
         r"certificate verify failed|root certificate file|does not match host name|SSL error",
     ),
     _Kind(
-        f"The server lets the user of {SETTING} not connect from this machine in this way",
+        f"The server does not let the user of {SETTING} connect from this machine in this way",
         "Ask the server's administrator for a line in pg_hba.conf, or write sslmode=require in the URL if the server "
         "demands TLS",
         (),

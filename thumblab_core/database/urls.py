@@ -94,7 +94,8 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
-    Raises LabError as `database_url` does, and if an external server lets the lab create neither of the two.
+    Raises LabError as `database_url` does. Also raises it if an external server lets the lab create neither the
+    database nor the schema.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
         raise LabError(f"{name!r} is not a valid database name: use lower-case letters, digits and underscores.")

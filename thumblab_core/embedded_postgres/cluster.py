@@ -236,9 +236,9 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    if full:  # PostgreSQL may fail again while it undoes its work, and then the last reason is another one.
+    if full:  # The last reason may be another one, because PostgreSQL may fail again while it undoes its work.
         raise LabError(
-            f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room: it then "
-            "starts with all that it had."
+            f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "
+            "database then starts with all of its data."
         )
     raise LabError(f"The embedded database did not start: {reasons[-1]}. Its log is {log}.")

@@ -94,7 +94,7 @@ def folder_errors(settings: Settings) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LabError(
                 f"The embedded database cannot be used, because no room is left on the disk of {settings.data_dir}. "
-                "Make room: it then starts with all that it had."
+                "Make room; the database then starts with all of its data."
             ) from error
         raise LabError(
             f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "

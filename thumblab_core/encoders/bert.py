@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from thumblab_core.encoders.openvino_runtime import ov
 from thumblab_core.encoders.protocol import Vectors
 
-from openvino import opset13 as ops  # isort: skip  # `openvino_runtime` must be imported before
+from openvino import opset13 as ops  # isort: skip  # `openvino_runtime` must be imported before this line
 
 Tokens = npt.NDArray[np.int64]
 

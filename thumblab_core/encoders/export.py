@@ -37,7 +37,7 @@ _PROBES = (
     "",
     "very long title " * 40,
 )
-"""Texts that an export is tried on: capital letters, entities, emoji, other scripts, no text, and a text to cut."""
+"""Texts that an export is tried on: capital letters, entities, emoji, other scripts, an empty text and a long text."""
 
 
 def published_export(store: ReleaseStore, base: str, tower: str) -> Release | None:

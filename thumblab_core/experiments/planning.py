@@ -36,7 +36,10 @@ YouTube's help says that the rates of half of all channels and videos are from 2
 ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
 """The advice if every pair of candidates is too alike to be tested."""
 
-NOT_PROVEN = "The order of the model is not used, because its skill is not proven. Test any two that are not too alike."
+NOT_PROVEN = (
+    "The order of the model is not used, because its skill is not proven. "
+    "Test any two candidates that are not too alike."
+)
 """The advice if the skill of the model is not proven, and at least one pair of candidates is not too alike."""
 
 LIFT = 0.1
@@ -106,7 +109,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 
 
 def alike_pairs(pictures: Sequence[Appearance]) -> list[AlikePair]:
-    """Return the pairs of candidates that are too alike. One learns nothing from a test of such a pair.
+    """Return the pairs of candidates that are too alike. A test of such a pair would teach nothing.
 
     Two pictures are too alike if one is near the other, see `Appearance.is_near`.
     """
@@ -158,7 +161,10 @@ def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePai
     if not proven:
         return NOT_PROVEN
     if sum(score is not None for score in scores) < 2:
-        return "The model gives a chance to fewer than two of the candidates. Test two that are not too alike."
+        return (
+            "The model gives a win probability to fewer than two of the candidates. "
+            "Test two candidates that are not too alike."
+        )
     return "Every other candidate is too alike the best one; make a candidate that looks different from it."
 
 

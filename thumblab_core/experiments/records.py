@@ -17,7 +17,7 @@ LEAST_VARIANTS, MOST_VARIANTS = 2, 3
 """YouTube tests two or three variants at a time."""
 
 P = TypeVar("P")
-"""The type of what a picture is read from. It is a path in the commands. In the service, it is a part of a request."""
+"""The type of the source of a picture. It is a path in the commands, and a part of a request in the service."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tell the addresses that everybody on the internet can reach from all others."""
+"""Decide whether an address is public, which means that everybody on the internet can reach it."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -78,7 +78,7 @@ def local_networks() -> list[Network]:
         for address in addresses:
             try:
                 own = ip_address(address.address.partition("%")[0])
-            except ValueError:  # This is the hardware address of an interface.
+            except ValueError:  # This is the hardware address of an interface, and not an IP address.
                 continue
             prefix = int(ip_address(address.netmask)).bit_count() if address.netmask else own.max_prefixlen
             prefix = prefix if prefix >= _SHORTEST_PREFIX[own.version] else own.max_prefixlen

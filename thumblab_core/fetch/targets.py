@@ -1,4 +1,4 @@
-"""Parse a URL into exactly what is requested, and refuse the forms that are not read."""
+"""Parse a URL into the parts that a request needs, and refuse the forms of URLs that the lab does not read."""
 
 import re
 from dataclasses import dataclass, replace
@@ -20,7 +20,8 @@ _NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A last label with which the resolver reads the whole name as an IPv4 address, as in `127.1`, `0x7f.1` or
-`2130706433`. No top-level domain looks so."""
+`2130706433`. No top-level domain has this form.
+"""
 
 _NOT_PUBLIC = (
     *("alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"),  # IANA and ICANN
@@ -69,8 +70,8 @@ class Target:
         """
         if self.scheme != "https" or self.port not in (None, 443):
             raise RefusedError(
-                f"{self.scheme}://{self.authority[:100]} is not https on port 443, and only this is read from hosts "
-                f"that are not listed; {ADVICE}"
+                f"{self.scheme}://{self.authority[:100]} is not https on port 443; the lab reads nothing else from "
+                f"hosts that are not listed. {ADVICE.capitalize()}"
             )
         return replace(self, host=_public_host(self.host))
 

@@ -1,10 +1,8 @@
 """Decode AVIF files, each in a process of its own (`avif_process`).
 
 The header of an AVIF file states the size of the picture, but the encoded pictures inside the file have sizes of their
-own, which libavif allocates before it compares them. So no check of the file limits the memory and the time that the
-decoder takes. The limits of the process do. These checks are made:
-
-    size               `limits.check_size`, and at most 16 million pixels (`MAX_PIXELS`), before decoding
+own, which libavif allocates before it compares them. So no check of the file can limit the memory and the time that the
+decoder takes. The decoder therefore runs in a process with limits. These checks are made:
     memory             768 MiB of addresses for the process; one such process at a time
     time               10 seconds of one core, and 60 seconds in all
     ICC profile        at most 4 MiB (`MAX_PROFILE`); a longer profile is ignored
@@ -55,8 +53,7 @@ def parse_avif(data: bytes) -> ParsedFile:
     limits.check_size(*size)
     if size[0] * size[1] > MAX_PIXELS:
         raise ImageError(
-            f"the picture has {size[0]}x{size[1]} pixels; of an AVIF file at most {MAX_PIXELS / 1e6:.0f} million are "
-            "decoded"
+            f"the picture has {size[0]}x{size[1]} pixels; an AVIF file may have at most {MAX_PIXELS / 1e6:.0f} million"
         )
     if len(pixels) != size[0] * size[1] * len(facts["mode"]):
         raise ImageError("the AVIF file needs too much memory or time to decode; save the picture as PNG")

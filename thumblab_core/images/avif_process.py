@@ -44,12 +44,12 @@ def main() -> None:
         decoded = image.width * image.height <= most_pixels
         if decoded:
             image.load()
-    except Exception as error:  # noqa: BLE001  on hostile bytes a decoder may raise almost anything
+    except Exception as error:  # noqa: BLE001  a decoder may raise almost any exception for hostile bytes
         _write({"error": str(error)[:120] or type(error).__name__})
         return
     _write(facts)
     if decoded:
-        for top in range(0, image.height, _STRIP):  # The whole picture as bytes would need as much memory again.
+        for top in range(0, image.height, _STRIP):  # Converting the whole picture at once would double the memory.
             strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
             sys.stdout.buffer.write(strip.tobytes())
 

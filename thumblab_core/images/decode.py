@@ -91,7 +91,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
             pixels = np.asarray(_opaque(to_srgb(upright(image, turn), file.profile)), dtype=np.uint8)
     except ImageError:
         raise
-    except Exception as error:  # noqa: BLE001  on hostile bytes a decoder may raise almost anything
+    except Exception as error:  # noqa: BLE001  a decoder may raise almost any exception for hostile bytes
         raise limits.damaged(str(error) or type(error).__name__) from None
     file_size = (width, height)
     kept = without_bars(pixels) if is_tall(width, height) else pixels

@@ -24,7 +24,7 @@ _EXTENSION, _FRAME, _END = b"!", b",", b";"
 _CONTROL = 0xF9
 """Label of the extension that holds the transparent colour of the next frame."""
 _PALETTE = 0x80
-"""Bit of the flags of the file or of a frame. It says that a palette follows."""
+"""Bit in the flags of the file or of a frame that says that a palette follows."""
 
 
 @dataclass

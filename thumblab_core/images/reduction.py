@@ -16,7 +16,7 @@ That is enough, because the lab uses at most 640 pixels a side.
 class Reduction:
     """By how much a picture is reduced: `decoder` while it is decoded, and then `mean`, by averaging pixels.
 
-    Each is a whole factor for both sides.
+    Both are whole factors, by which the width and the height are divided.
     """
 
     decoder: int

@@ -65,7 +65,7 @@ class ImageStore:
         return data
 
     def remove(self, sha256: str) -> bool:
-        """Delete a picture. Returns False if it was not there."""
+        """Delete a picture. Returns False if the store did not have it."""
         try:
             self.path(sha256).unlink()
         except FileNotFoundError:

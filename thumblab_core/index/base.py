@@ -31,7 +31,9 @@ from thumblab_core.index.kinds import (
 FaissIds = npt.NDArray[np.int64]
 
 _MEASURED_QUERIES = 256
-"""Number of the library's own vectors with which recall is measured: the share of the nearest vectors that is found."""
+"""Number of the library's own vectors that are the queries when recall is measured. Recall is the share of the nearest
+vectors that a search finds.
+"""
 _BLOCK = 1024
 """Maximum number of queries that are searched at a time. The cosines of a query with all vectors take much memory."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS

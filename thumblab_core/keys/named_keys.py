@@ -1,8 +1,8 @@
 """Keep named API keys in the file `api-keys.json` of the data folder. Each key has scopes, and may have a rate limit.
 
-The file has no keys in it but their SHA-256. A slow hash such as scrypt protects passwords, which people choose and
-others can guess. The keys here are 256 random bits, so nobody can find one by hashing guesses, however fast the hash
-is. A slow hash would only make each request slower.
+The file stores the SHA-256 of each key, and not the key itself. A slow hash such as scrypt protects passwords, which
+people choose and others can guess. The keys here are 256 random bits, so nobody can find one by hashing guesses,
+however fast the hash is. A slow hash would only make each request slower.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 Scope = Literal["score", "admin"]
-"""What a key allows: `score` to rank, to read and to store experiments, `admin` to change what the lab serves."""
+"""What a key allows. `score`: rank candidates, read, and store experiments. `admin`: change what the lab serves."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -44,8 +44,8 @@ _MOST_BYTES = 2**20
 class NamedKey(BaseModel):
     """A named key, without the key itself.
 
-    `id` stays the same when the key is rotated. A key that is added under the name of a revoked one gets another id.
-    Keys that an older version of the lab made have none.
+    `id` stays the same when the key is rotated. If a key is revoked and its name is used again, the new key gets
+    another id. Keys that an older version of the lab made have no id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,12 +59,12 @@ class NamedKey(BaseModel):
 
     @property
     def owner(self) -> str:
-        """The text that marks what belongs to this key: the name, and the id if there is one."""
+        """The text by which the lab marks batches and channels of this key: the name, and the id if there is one."""
         return self.name if self.id is None else f"{self.name}#{self.id}"
 
 
 def name_of_key(owner: str) -> str:
-    """Return the name of the key whose things are marked with `owner`, also of a key that was revoked."""
+    """Return the name of the key in the text `owner`, which comes from `NamedKey.owner`. The key may be revoked."""
     return owner.split("#")[0]
 
 
@@ -113,7 +113,7 @@ class NamedKeys:
             ) from None
 
     def add(self, name: str, scopes: Collection[Scope], requests_per_minute: int | None = None) -> str:
-        """Make a key and return it. It is shown only now, because the file has only its hash.
+        """Make a key and return it. The key cannot be shown again, because the file stores only its hash.
 
         Raises LabError if the name cannot be used or is taken.
         """
@@ -142,7 +142,10 @@ class NamedKeys:
         return key
 
     def rotate(self, name: str) -> str:
-        """Replace a key by a new one with the same name, scopes and rate limit, and return it. The old key ends at once."""
+        """Replace a key by a new one with the same name, scopes and rate limit, and return the new key.
+
+        The old key stops working at once.
+        """
         key = _new_key()
         changes = {"sha256": digest(key).hex(), "made_at": _now()}
 

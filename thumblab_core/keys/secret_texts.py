@@ -9,11 +9,11 @@ from pydantic import SecretStr
 
 from thumblab_core.errors import LabError
 
-if TYPE_CHECKING:  # The settings import this package.
+if TYPE_CHECKING:  # The settings import this package, so an import at run time would be circular.
     from thumblab_core.settings import Settings
 
 _SHORTEST_SECRET = 4
-"""A shorter text is not taken out, because it would also be a part of ordinary words."""
+"""The length of the shortest secret that is removed. A shorter text would also be a part of ordinary words."""
 
 
 def secret_texts(settings: "Settings", environment: Mapping[str, str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Keep what the pipelines know about their own health where every part of the lab can read it, without a database."""
+"""Keep the health of the pipelines in a file, so that every part of the lab can read it without a database."""

@@ -32,7 +32,7 @@ class AlertSettings(BaseSettings):
     alert_smtp_password: SecretStr | None = setting(None, "The password of the user.")
     alert_dagster_url: str = setting(
         "",
-        "The address of Dagster in a browser, to which alerts link. Unset: the one of the lab's `thumblab up`, or "
+        "The address of Dagster in a browser, to which alerts link. Unset: the address of the lab's `thumblab up`, or "
         "`THUMBLAB_DAGSTER_URL`.",
     )
     alert_wait_s: float = setting(
@@ -59,7 +59,7 @@ class AlertSettings(BaseSettings):
             try:
                 parts = urlsplit(value.get_secret_value())
             except ValueError:
-                raise ValueError("it is no URL; copy the whole address from the chat's settings") from None
+                raise ValueError("this is not a URL; copy the whole address from the chat's settings") from None
             if parts.scheme not in ("https", "http") or not parts.hostname:
-                raise ValueError("it does not begin with https:// or http:// and a host; copy the whole address")
+                raise ValueError("the URL does not begin with https:// or http:// and a host; copy the whole address")
         return value

@@ -1,7 +1,7 @@
-"""What the watch over the pipelines knows: ended runs, results of checks, open alerts, and messages to be delivered.
+"""Define the state of the monitoring of the pipelines: ended runs, results of checks, open alerts, and unsent messages.
 
-Dagster's sensor `alerts` keeps this in the file `monitoring.json` of the data folder. A file survives a restart, and can
-be read and written while the database is down. `/metrics` of the service and `thumblab summary` read it.
+Dagster's sensor `alerts` writes the state to the file `monitoring.json` of the data folder. A file survives a restart,
+and can be read and written while the database is down. `/metrics` of the service and `thumblab summary` read the file.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ class EndedRun(BaseModel):
 
 
 class CheckState(BaseModel):
-    """The last result of a check of an asset, for one niche if the asset has niches."""
+    """The last result of a check of an asset. If the asset has niches, the result is for one niche."""
 
     asset: str
     check: str
@@ -46,11 +46,11 @@ class CheckState(BaseModel):
 
 
 class OpenAlert(BaseModel):
-    """A cause of failures that is not over.
+    """A cause of failures that still exists.
 
-    `things` are what failed and has not succeeded since. `told_at` is when a person was last told, or None if the alert
-    still waits for more failures. `count` is the number of failures, or 1 for a state such as a late refresh, which is
-    `lasting`.
+    `things` names what failed, such as a niche or a job, and has not succeeded since. `told_at` is when a person was
+    last told, or None if the alert still waits for more failures. `count` is the number of failures. If `lasting` is
+    true, the cause is a state, such as a late refresh, and `count` is 1.
     """
 
     cause: str
@@ -69,7 +69,7 @@ class OpenAlert(BaseModel):
 
 
 class Message(BaseModel):
-    """A message to a person. `title` and `lines` are the lab's words; `error` may have words from outside."""
+    """A message to a person. The lab wrote `title` and `lines`. `error` may contain text from other programs."""
 
     title: str
     error: str | None = None
@@ -78,7 +78,7 @@ class Message(BaseModel):
 
 
 class Delivery(BaseModel):
-    """A message that waits for a channel. `next_at` is the moment of the next attempt."""
+    """A message that is not sent yet. `channel` is the way it is sent, such as e-mail. `next_at` is the next attempt."""
 
     channel: str
     message: Message
@@ -96,12 +96,15 @@ class Quota(BaseModel):
 
 
 class WatchState(BaseModel):
-    """Everything that the watch knows.
+    """The state of the monitoring, which the sensor `alerts` updates.
 
-    `checked_at` is the moment of its last look. `refreshed` has the end of the last good refresh of each niche. `totals`
-    counts the ended runs since the file was made, by `job/outcome`. `going_on` has the number of runs by state. `read_to`
-    and `read_runs` say which runs were read. `late_since` says since when the watch has seen that something is late.
-    `closed` are the things of lasting alerts that a person has closed, until they are over.
+    - `checked_at` is when the sensor last ran.
+    - `refreshed` has the end of the last good refresh of each niche.
+    - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the other runs by
+      state.
+    - `read_to` and `read_runs` say which ended runs the sensor has read.
+    - `late_since` says since when the sensor has seen that something is late.
+    - `closed` names the things of lasting alerts that a person has closed. A name stays until the state has ended.
     """
 
     checked_at: datetime | None = None
@@ -122,14 +125,15 @@ class WatchState(BaseModel):
 
 
 class OtherFormatError(LabError):
-    """The error that is raised if the file of the state was read, but is not what this version of the lab writes."""
+    """Raised if the state file has a format that this version of the lab does not write."""
 
 
 _Stamp = tuple[int, int, int]
 
 _unwritten: dict[Path, tuple[_Stamp | None, WatchState]] = {}
-"""States that the disk has refused, each with the stamp of the file at that moment. A full disk must not make the watch
-forget what it has told."""
+"""States that could not be written, each with the stamp that the file had then. They are kept, because the sensor would
+otherwise send the same alerts again while the disk is full.
+"""
 
 
 def read_state(data_dir: Path) -> WatchState | None:
@@ -151,7 +155,7 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
 
     Raises LabError if the file cannot be read or written. With `keep_unwritten`, this process keeps a state that cannot
     be written, and writes it the next time, unless another process has written the file meanwhile. A file of another
-    format is replaced, because alerts count more than what is kept of earlier ones.
+    format is replaced, because new alerts are more important than the state of earlier alerts.
     """
     path = data_dir / FILE
     with ExitStack() as held:
@@ -179,13 +183,14 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
                         f"{path} cannot be written ({error.strerror}); correct this, then do the same again"
                     ) from None
                 _unwritten[path] = _stamp(path), state
-                _log.warning("%s cannot be written (%s); it is written at the next look", path, error.strerror)
+                _log.warning("%s cannot be written (%s); the next run of the sensor tries again", path, error.strerror)
 
 
 def without_future(state: WatchState, now: datetime, longest_pause: timedelta) -> WatchState:
-    """Return a copy of the state without moments after `now`. The clock may have been ahead, and was set back.
+    """Return a copy of the state without times after `now`. Such times exist if the clock was set back.
 
-    `read_runs` stays as it is. Dagster has the same moments of these runs, so the watch would read them a second time.
+    Only `read_runs` keeps such times. Dagster has the same times for these runs, so without them the sensor would read
+    the runs again.
     """
     found: WatchState = _not_after(state.model_copy(deep=True), now)
     for delivery in found.deliveries:
@@ -207,7 +212,7 @@ def _not_after(value: Any, now: datetime) -> Any:
 
 
 def _stamp(path: Path) -> _Stamp | None:
-    """Return what differs if the file was replaced or changed, or None if it is not there."""
+    """Return values that change when the file is replaced or changed, or None if the file does not exist."""
     try:
         found = path.stat()
     except OSError:

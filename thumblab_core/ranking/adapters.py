@@ -34,13 +34,13 @@ A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _NOISE = 0.5
-"""Variance of a channel's log views by chance, as a multiple of the variance that the taste of its viewers explains.
+"""The variance by chance of a channel's log views, divided by the variance that the taste of its viewers explains.
 
 docs/training-recipe.md compares other values.
 """
 
 _LEAST_NOISE = 0.01
-"""Minimum variance by chance of the difference between two compared pictures, in the unit of `_NOISE`.
+"""Minimum variance by chance of the measured difference between two compared pictures, in the unit of `_NOISE`.
 
 Without this minimum, a single experiment could determine the whole adapter.
 """
@@ -179,7 +179,7 @@ class Adapters:
         self.channels = frozenset(self._in_memory)
         if path is not None:
             with _opened(path) as file:
-                names = {name.rpartition("/")[0] for name in file.keys()}  # noqa: SIM118  (no mapping)
+                names = {name.rpartition("/")[0] for name in file.keys()}  # noqa: SIM118  (the file is not a mapping)
             self.channels = frozenset(names - {_KERNEL})
 
     def save(self, folder: Path) -> None:
@@ -196,7 +196,7 @@ class Adapters:
                 tensors[f"{channel}/quantiles"] = adapter.quantiles
             if adapter.compared:
                 tensors[f"{channel}/compared"] = np.array([adapter.compared], np.float32)
-            if adapter.kernel is not None:  # All adapters of a model have the same kernel.
+            if adapter.kernel is not None:  # All adapters of a model have this kernel, so it is stored once.
                 tensors[f"{_KERNEL}/gaussian"] = adapter.kernel.gaussian
                 tensors[f"{_KERNEL}/linear"] = adapter.kernel.linear
         save_file(tensors, folder / FILE)

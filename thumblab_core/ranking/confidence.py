@@ -1,4 +1,4 @@
-"""The win probabilities from which a winner is called clear or leaning. With less, a pair is too close to call.
+"""The smallest win probabilities of a clear and of a leaning winner. A pair below both is too close to call.
 
 A win probability is first rounded to a whole percentage, which is also the number that people see. So the words never
 contradict the number.
@@ -19,6 +19,6 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return whether each pair is too close to call.
 
-    `probability` is the win probability of that picture or video of the pair which the model prefers, 0.5 to 1.
+    `probability` is the win probability of the picture or video that the model prefers in each pair, 0.5 to 1.
     """
     return np.asarray(percent(probability) < LEANING, np.bool_)

@@ -16,7 +16,9 @@ FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 OWN_PAST = "own_past"
-"""The newest videos of a single channel, ordered with an adapter of its older videos. No split of the evaluation."""
+"""The name of a skill that is no split of the evaluation. It says how well an adapter of a channel's older videos
+orders the channel's newest videos.
+"""
 
 PACKAGE: Final = "package"
 ONE_TITLE: Final = "one_title"
@@ -40,7 +42,7 @@ _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
 
 LEAST_EXPERIMENT_PAIRS, LEAST_EXPERIMENT_CHANNELS = 50, 5
-"""The AUC of `ONE_VIDEO` is used as the skill only if at least this many pairs, of this many channels, were evaluated.
+"""The fewest pairs, and the fewest channels of these pairs, from which the AUC of `ONE_VIDEO` is used as the skill.
 
 Even many experiments of a single channel say nothing about other channels.
 """
@@ -52,8 +54,8 @@ FILE = "evaluation.json"
 class Skill:
     """The accuracy of a model's ranking. `auc` is the share of held-out pairs that the model orders correctly.
 
-    `question`: what the pairs were asked, `ONE_VIDEO`, `ONE_TITLE` or `PACKAGE`. `low`, `high`: the ends of the 95 %
-    interval, or None if there is no interval. `pairs`, `channels`: how many pairs and channels were evaluated.
+    `question`: the question that was evaluated, `ONE_VIDEO`, `ONE_TITLE` or `PACKAGE`. `low`, `high`: the ends of the
+    95 % interval, or None if there is no interval. `pairs`, `channels`: how many pairs and channels were evaluated.
     """
 
     question: str

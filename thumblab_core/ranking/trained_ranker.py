@@ -43,8 +43,8 @@ RESIDUALS: FittedTo = "residuals"
 PACKAGES: FittedTo = "packages"
 """Names of the data to which the slope of win probabilities was fitted.
 
-`VIDEOS`: views of pairs of videos, after what their titles and contexts explain. `EXPERIMENTS`: results of
-experiments, in which one video showed two pictures. Models of older versions of the lab have two other names.
+`VIDEOS`: the views of pairs of videos, without the part that their titles and contexts explain. `EXPERIMENTS`: results
+of experiments, in which one video showed two pictures. Models of older versions of the lab have two other names.
 `RESIDUALS`: the views that the contexts of two videos leave unexplained. `PACKAGES`: views of pairs of videos. The
 slope for packages of a title and a picture is always fitted to `PACKAGES`.
 """
@@ -105,7 +105,8 @@ class Calibration:
         """Return the slope for a question. `adapted`: whether the scores are those of an adapter.
 
         The slope for `PACKAGE` is that of whole videos. For every other question, it is the slope for pictures under
-        one title. Older releases do not have the latter. Their slope for whole videos is returned instead.
+        one title. Older releases have no slope for pictures under one title, so their slope for whole videos is
+        returned.
         """
         whole_videos = (self.slope, self.slope_adapted)
         slope, slope_adapted = whole_videos if question == PACKAGE else self.one_title or whole_videos

@@ -76,12 +76,15 @@ def _weak_prominence(evidence: Evidence) -> Sentences:
 
 
 def _weak_contrast(evidence: Evidence) -> Sentences:
-    return f"little contrast: {_subject_contrast(evidence)}", "separate subject and ground in lightness or colour"
+    return f"little contrast: {_subject_contrast(evidence)}", "separate subject and background in lightness or colour"
 
 
 def _subject_contrast(evidence: Evidence) -> str:
     light, colour = evidence.luminance_contrast, evidence.colour_contrast
-    return f"{_subject(evidence)} and its ground differ by {light:.2f} in lightness and {colour:.2f} in colour, of 1"
+    return (
+        f"{_subject(evidence)} and its background differ by {light:.2f} in lightness and {colour:.2f} in colour "
+        "(1 is the most)"
+    )
 
 
 def _weak_emotion(evidence: Evidence) -> Sentences:
@@ -101,7 +104,7 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
     if evidence.title_match_by == PICTURE:
         if weak:
             return "picture and title are further apart than most", "show what the title promises"
-        return "how well picture and title go together; from where on they do was not measured for pictures", None
+        return "how well picture and title go together; which value is a match was not measured for pictures", None
     text = f"the text {_quoted(' '.join(line.text for line in evidence.texts or ()))}"
     if value >= TEXT_MATCHES_FROM:
         return f"{text} goes with the title", None
@@ -126,7 +129,7 @@ def _text_problem(evidence: Evidence) -> Sentences | None:
     worst_factors = factors(worst)
     if worst_factors["contrast"] < worst_factors["height"]:
         return (
-            f"{_name_of(worst)} has a contrast of {_rounded_down(worst.contrast)} to 1 with its ground",
+            f"{_name_of(worst)} has a contrast of {_rounded_down(worst.contrast)} to 1 with its background",
             f"make its letters lighter or darker than what is behind them, by at least {CONTRAST:g} to 1",
         )
     return f"{_name_of(worst)} {_height_phrase(worst)}", f"make it at least {READABLE:g} px there, or leave it out"

@@ -30,7 +30,7 @@ _HEAD = 0.2
 
 @dataclass(frozen=True)
 class Engines:
-    """The text reader and the face detector, for one thread at a time. One that is not installed is None."""
+    """The text reader and the face detector, for one thread at a time. A field is None if its engine is not installed."""
 
     reader: TextReader | None
     finder: FaceFinder | None

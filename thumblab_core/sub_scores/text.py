@@ -70,13 +70,13 @@ class TextReader:
     """
 
     def __init__(self, side: int = DETECTION_SIDE) -> None:
-        import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  RapidOCR asks for OpenVINO at the first picture
+        import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  must come before the import of RapidOCR
         import rapidocr  # noqa: F401  raises ImportError here and not at the first picture
 
         self._side = side
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom, also those not read."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom. Unread lines are included."""
         import cv2
 
         picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

@@ -1,6 +1,6 @@
-"""Keep to whom a channel belongs: to the API key that it came in with, or to the lab itself.
+"""Store the owner of a channel: the API key with which the channel was added, or the lab itself.
 
-The channels that are stored already belong to the lab. `thumblab channel give` gives one to a key.
+Channels that are already stored belong to the lab. `thumblab channel give` gives such a channel to a key.
 """
 
 import sqlalchemy as sa
