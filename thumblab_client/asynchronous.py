@@ -104,9 +104,10 @@ class AsyncClient:
         return batch
 
     async def batch_results(self, batch_id: str) -> AsyncIterator[ItemResult]:
-        """Yield the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`.
+        """Yield the results of a batch so far, in the order of its items. Each result has either an `answer` or an
+        `error`.
 
-        They are read as they arrive, so that large batches need little memory.
+        The results are read as they arrive, so that large batches need little memory.
         """
         response, _ = await self._ask(batches.results(batch_id), stream=True)
         try:
@@ -123,7 +124,7 @@ class AsyncClient:
             await response.aclose()
 
     async def cancel_batch(self, batch_id: str) -> BatchOut:
-        """Cancel a batch. Its results so far stay."""
+        """Cancel a batch. The results that it already has are kept."""
         return await self.send(batches.cancel(batch_id))
 
     async def delete_batch(self, batch_id: str) -> None:
@@ -220,14 +221,14 @@ class AsyncClient:
         return await self.send(requests.lab())
 
     async def send(self, call: Call[T]) -> T:
-        """Send a request, again if the service is busy, and return its answer."""
+        """Send a request and return its answer. If the service is busy, the request is sent again."""
         return call.read(*await self._ask(call))
 
     async def _ask(self, call: Call[Any], stream: bool = False) -> tuple[httpx.Response, bool]:
-        """Send a request, again if the service is busy.
+        """Send a request. If the service is busy, the request is sent again.
 
-        Return the response, and whether the connection broke before. With `stream`, the body of a successful answer is
-        left to be read.
+        Return the response, and whether the connection broke in an earlier attempt. With `stream`, the body of a
+        successful answer is not read yet.
         """
         retried, waited, lost = 0, 0.0, False
         while True:

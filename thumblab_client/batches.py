@@ -56,8 +56,8 @@ def store(
 ) -> Call[BatchOut]:
     """Return the request that stores a batch. Raises `PictureError` if a picture cannot be read.
 
-    Without an `idempotency_key` the request gets a random one. So it is stored once, even if it is sent again because a
-    connection broke.
+    Without an `idempotency_key`, the request gets a random key. So the batch is stored once, even if the request is
+    sent again after a connection broke.
     """
     sent = [
         {"id": item.id, **scoring_request(item.titles, item.pictures, item.categories, item.channel_id)}
@@ -74,7 +74,9 @@ def show(batch_id: str) -> Call[BatchOut]:
 
 
 def results(batch_id: str) -> Call[ItemResult]:
-    """Return the request for the results of a batch so far. Its answer has a line of JSON for each, see `ResultLines`."""
+    """Return the request for the results of a batch so far. The answer has a line of JSON for each result, see
+    `ResultLines`.
+    """
     return Call("GET", f"{_path(batch_id)}/results", ItemResult)
 
 
@@ -94,7 +96,7 @@ def page(limit: int = 20, cursor: str | None = None) -> Call[BatchesOut]:
 
 
 def has_ended(batch: BatchOut) -> bool:
-    """Return whether nothing of the batch is scored any more."""
+    """Return whether the batch has ended, so that no further item of it is scored."""
     return batch.finished_at is not None
 
 
@@ -105,20 +107,20 @@ def still_running(batch: BatchOut, seconds: float) -> StillRunningError:
 
 def _path(batch_id: str) -> str:
     if not _ID.fullmatch(batch_id):
-        raise ThumblabError(f"{batch_id!r} is no id of a batch; use the `id` of the answer that stored the batch")
+        raise ThumblabError(f"{batch_id!r} is not the id of a batch; use the `id` of the answer that stored the batch")
     return f"/v1/batches/{batch_id}"
 
 
 class ResultLines:
-    """Reads the results of a batch from the parts of an answer as they arrive. Only one line is kept at a time."""
+    """A reader of the results of a batch. It takes the parts of an answer as they arrive, and keeps one line at most."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._number = 0
 
     def feed(self, part: bytes) -> Iterator[ItemResult]:
-        """Yield the results whose lines end in this part. Raises `UnexpectedAnswerError` if a line is no result."""
-        # `splitlines` would also split at characters that are no line break in JSON lines, such as U+2028.
+        """Yield the results whose lines end in this part. Raises `UnexpectedAnswerError` if a line is not a result."""
+        # `splitlines` would also split at characters that do not end a line in JSON Lines, such as U+2028.
         *lines, self._rest = (self._rest + part).split(b"\n")
         for line in lines:
             self._number += 1

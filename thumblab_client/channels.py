@@ -47,7 +47,9 @@ def add(
 def show(import_id: str) -> Call[ChannelImportOut]:
     """Return the request for the progress of an import."""
     if not _ID.fullmatch(import_id):
-        raise ThumblabError(f"{import_id!r} is no id of an import; use the `id` of the answer that started the import")
+        raise ThumblabError(
+            f"{import_id!r} is not the id of an import; use the `id` of the answer that started the import"
+        )
     return Call("GET", f"/v1/channels/runs/{import_id}", ChannelImportOut)
 
 
@@ -79,8 +81,8 @@ def _file(export: ExportLike) -> tuple[str, bytes]:
             return path.name, path.read_bytes()
     except OSError as error:
         raise ExportError(f"{export}: the file cannot be read ({error.strerror})") from None
-    except (TypeError, ValueError) as error:  # A path has no null character.
-        raise ExportError(f"{export!r:.100}: this is no path ({error})") from None
+    except (TypeError, ValueError) as error:  # For example, a path with a null character raises ValueError.
+        raise ExportError(f"{export!r:.100}: this is not a path ({error})") from None
     if stat.S_ISREG(found.st_mode):
         raise ExportError(f"{path}: the file is larger than {MOST_BYTES // 2**20} MiB, the most that the service takes")
-    raise ExportError(f"{path}: this is no file; give the path of an export")
+    raise ExportError(f"{path}: this is not a file; give the path of an export")

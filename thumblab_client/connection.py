@@ -1,4 +1,4 @@
-"""Where the service is, and how a client proves that it may ask it."""
+"""The settings of a connection: the address of the service, the API key, and the timeout."""
 
 import os
 from dataclasses import dataclass, field
@@ -35,16 +35,16 @@ class Connection:
         Raises `ThumblabError` if the URL cannot be used, or if the key cannot be sent in a header.
         """
         url = (url or os.environ.get("THUMBLAB_SERVING_URL") or DEFAULT_URL).strip().rstrip("/")
-        # The text of a file ends with a newline, which is no part of the key.
+        # A key that was read from a file may end with a newline, which is not a part of the key.
         key = (key or os.environ.get("THUMBLAB_API_KEY") or "").strip() or None
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise ThumblabError(f"{url!r} is no URL ({error}); give one such as {DEFAULT_URL}") from None
+            raise ThumblabError(f"{url!r} is not a URL ({error}); give one such as {DEFAULT_URL}") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ThumblabError(f"{url!r} is no http or https URL; give one such as {DEFAULT_URL}")
+            raise ThumblabError(f"{url!r} is not an http or https URL; give one such as {DEFAULT_URL}")
         if parsed.userinfo or parsed.query or parsed.fragment:
-            raise ThumblabError("the URL of the service has no user name, password, query or fragment")
+            raise ThumblabError("the URL of the service has a user name, password, query or fragment; leave it out")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise ThumblabError("the API key has characters that a key cannot have; copy the key again")
         return cls(url, key, timeout)

@@ -20,11 +20,13 @@ class NoAnswerError(ThumblabError):
 
 
 class UnexpectedAnswerError(ThumblabError):
-    """An answer does not have the documented form. Probably something else than the scoring service answered."""
+    """An answer does not have the documented form. Probably another program than the scoring service answered."""
 
 
 class StillRunningError(ThumblabError, TimeoutError):
-    """A batch or an import has not ended in the time for which the program wanted to wait. It goes on."""
+    """A batch or an import has not ended in the time for which the program wanted to wait. The service still works on
+    it.
+    """
 
 
 class ProblemError(ThumblabError):
@@ -65,7 +67,7 @@ class UnauthorizedError(ProblemError):
 
 
 class InvalidRequestError(ProblemError):
-    """The request breaks a rule, and would break it again (any other status from 400 to 499 but 408 and 429)."""
+    """The request breaks a rule, so it would fail again (status 400 to 499, except 401, 403, 408 and 429)."""
 
 
 class UnavailableError(ProblemError):

@@ -46,7 +46,7 @@ class Picture:
     def from_file(cls, path: str | os.PathLike[str], id: str | None = None, title: str | None = None) -> "Picture":
         """Return the picture in a file. Its id is the name of the file, if no `id` is given.
 
-        Raises `PictureError` if the file cannot be read, is no regular file, or is larger than 50 MiB.
+        Raises `PictureError` if the file cannot be read, is not a regular file, or is larger than 50 MiB.
         """
         path = Path(path)
         name = id or path.name
@@ -54,12 +54,12 @@ class Picture:
             # Without O_NONBLOCK, opening a named pipe would wait until another process writes into the pipe.
             with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise PictureError(f"{path}: this is no file; give the path of a picture")
+                    raise PictureError(f"{path}: this is not a file; give the path of a picture")
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise PictureError(f"{path}: the file cannot be read ({error.strerror})") from None
-        except ValueError as error:  # The path holds a null character.
-            raise PictureError(f"{str(path)!r}: this is no path ({error})") from None
+        except ValueError as error:  # The path contains a null character.
+            raise PictureError(f"{str(path)!r}: this is not a path ({error})") from None
         if len(data) > MAX_BYTES:
             raise PictureError(_too_long(str(path)))
         return cls(name, data, title=title)
@@ -116,7 +116,7 @@ def _picture(given: PictureLike) -> Picture:
 
 
 def id_of(name: str) -> str:
-    """Return the id of a picture with this path or URL. The service takes the same characters and the same length."""
+    """Return the id of a picture with this path or URL. The service accepts the characters and the length of the id."""
     clean = "".join("?" if unicodedata.category(character) in _NOT_IN_IDS else character for character in name)
     return clean if len(clean) <= MAX_ID else "…" + clean[1 - MAX_ID :]
 

@@ -1,4 +1,4 @@
-"""The requests to the service as values, and the reading of their answers. Nothing here sends anything."""
+"""The requests to the service as values, and the reading of their answers. This module sends nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +91,7 @@ def scoring_request(
 def _fields(
     titles: str | Sequence[str], categories: str | Sequence[str] | None, channel_id: str | None
 ) -> dict[str, Any]:
-    """Return the fields of a scoring request except its pictures. A text is one title, and a list several."""
+    """Return the fields of a scoring request except its pictures. `titles` is one text, or a list of several texts."""
     fields: dict[str, Any] = {"title": titles} if isinstance(titles, str) else {"titles": list(titles)}
     if categories is not None:
         fields |= {"category": categories} if isinstance(categories, str) else {"categories": list(categories)}
@@ -131,7 +131,7 @@ def health() -> Call[HealthOut]:
 
 
 def ready() -> Call[HealthOut]:
-    """Return the request for the state of a service that can score. Any other service answers with a problem."""
+    """Return the request for the state of a service that can score. A service that cannot score answers with a problem."""
     return Call("GET", "/ready", HealthOut)
 
 
@@ -161,7 +161,7 @@ def known(**fields: Any) -> dict[str, Any]:
 
 
 def require_success(response: httpx.Response) -> None:
-    """Raise a `ProblemError` for an error of the service, and `UnexpectedAnswerError` for an answer of something else."""
+    """Raise a `ProblemError` for an error of the service, and `UnexpectedAnswerError` if another program answered."""
     if response.is_redirect:
         raise UnexpectedAnswerError(
             f"{_where(response)} was redirected to another address; use that address as the URL"
@@ -175,7 +175,7 @@ def _where(response: httpx.Response) -> str:
 
 
 def _document(response: httpx.Response) -> object:
-    """Return the JSON of an answer, or None if it is no JSON."""
+    """Return the JSON of an answer, or None if the answer is not JSON."""
     try:
         return response.json()
     except ValueError:
@@ -196,7 +196,7 @@ def _problem(response: httpx.Response, document: object, where: str) -> ProblemE
 
 
 def _without_a_problem(response: httpx.Response, detail: str) -> ProblemError:
-    """Return the error for an error answer that is no problem document, such as one of a proxy."""
+    """Return the error for an error answer that is not a problem document, for example because a proxy sent it."""
     kind = problem_error(response.status_code)
     if kind is InvalidRequestError:
         detail += ", but not by the scoring service; check the URL"

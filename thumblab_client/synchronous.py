@@ -32,7 +32,7 @@ class Client:
     seconds. `patience` says how often and how long the client waits for a busy service.
 
     Every method raises a `ProblemError` if the service refuses the request, `NoAnswerError` if there is no answer, and
-    `UnexpectedAnswerError` if something else than the service answered.
+    `UnexpectedAnswerError` if another program than the service answered.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Client:
     def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
         """Ask every `every_s` seconds until a batch has ended, and return it.
 
-        Raises `StillRunningError` after `timeout_s` seconds. The batch goes on then.
+        Raises `StillRunningError` after `timeout_s` seconds. The service then still works on the batch.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not batches.has_ended(batch := self.batch(batch_id)):
@@ -121,9 +121,10 @@ class Client:
         return batch
 
     def batch_results(self, batch_id: str) -> Iterator[ItemResult]:
-        """Yield the results of a batch so far, in the order of its items. Each has either an `answer` or an `error`.
+        """Yield the results of a batch so far, in the order of its items. Each result has either an `answer` or an
+        `error`.
 
-        They are read as they arrive, so that large batches need little memory.
+        The results are read as they arrive, so that large batches need little memory.
         """
         response, _ = self._ask(batches.results(batch_id), stream=True)
         try:
@@ -140,7 +141,7 @@ class Client:
             response.close()
 
     def cancel_batch(self, batch_id: str) -> BatchOut:
-        """Cancel a batch. Its results so far stay."""
+        """Cancel a batch. The results that it already has are kept."""
         return self.send(batches.cancel(batch_id))
 
     def delete_batch(self, batch_id: str) -> None:
@@ -167,12 +168,13 @@ class Client:
         niche: str | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> ChannelImportOut:
-        """Start the import of exports of YouTube Studio of one channel, .zip or .csv files. Return the import as it is.
+        """Start the import of a channel's exports from YouTube Studio, .zip or .csv files. Return the state of the
+        import.
 
         The lab learns what the channel's viewers watch, and adapts answers for the channel. An export is a path, or the
-        name and the bytes of a file. `niche` is needed for a channel that is new to the lab. `columns` has the name or
-        the number of a column by the lab's name of it, such as {"rate": "9"}. Raises `ExportError` if a file cannot be
-        read.
+        name and the bytes of a file. `niche` is needed for a channel that is new to the lab. `columns` maps the lab's
+        name of a column to the name or the number of the column in the export, such as {"rate": "9"}. Raises
+        `ExportError` if a file cannot be read.
         """
         return self.send(channels.add(exports, name, niche, columns))
 
@@ -185,8 +187,8 @@ class Client:
     ) -> ChannelImportOut:
         """Ask every `every_s` seconds until an import is `done` or `failed`, and return it.
 
-        If it has failed, `reason` says why, and `needs` what to send next time. Raises `StillRunningError` after
-        `timeout_s` seconds. The import goes on then.
+        If it has failed, `reason` says why, and `needs` says what to send next time. Raises `StillRunningError` after
+        `timeout_s` seconds. The service then still works on the import.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not channels.has_ended(channel := self.channel_import(import_id)):
@@ -242,14 +244,14 @@ class Client:
         return self.send(requests.lab())
 
     def send(self, call: Call[T]) -> T:
-        """Send a request, again if the service is busy, and return its answer."""
+        """Send a request and return its answer. If the service is busy, the request is sent again."""
         return call.read(*self._ask(call))
 
     def _ask(self, call: Call[Any], stream: bool = False) -> tuple[httpx.Response, bool]:
-        """Send a request, again if the service is busy.
+        """Send a request. If the service is busy, the request is sent again.
 
-        Return the response, and whether the connection broke before. With `stream`, the body of a successful answer is
-        left to be read.
+        Return the response, and whether the connection broke in an earlier attempt. With `stream`, the body of a
+        successful answer is not read yet.
         """
         retried, waited, lost = 0, 0.0, False
         while True:

@@ -13,7 +13,7 @@ _RETRIED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 class Patience:
     """How often and how long a client waits for a service that is busy (status 429 or 503).
 
-    A request is sent at most `retries` times again, and its waits together take at most `seconds`. The service says by
+    A request is repeated at most `retries` times, and the waits together take at most `seconds`. The service says in
     its header `Retry-After` how long to wait. Without this header, the waits are 1, 2, 4 ... seconds. If the service
     asks for a longer wait than is left, the client does not wait, and raises the error at once.
     """
@@ -24,7 +24,7 @@ class Patience:
     def wait(self, status: int, retry_after: str | None, retried: int, waited: float) -> float | None:
         """Return after how many seconds to send the request again, or None if its answer is final.
 
-        `retried` and `waited` say how often the request was sent again, and how many seconds were waited for that.
+        `retried` is how often the request was repeated, and `waited` is how many seconds the client waited for that.
         """
         if status not in _RETRIED or retried >= self.retries:
             return None

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 _WORDS = {
     "missing": "is missing",
-    "string_type": "is no text",
+    "string_type": "is not a text",
     "string_too_short": "is empty",
-    "list_type": "is no list",
+    "list_type": "is not a list",
     "too_short": "has too few entries",
     "too_long": "has too many entries",
-    "int_type": "is no whole number",
-    "int_parsing": "is no whole number",
+    "int_type": "is not a whole number",
+    "int_parsing": "is not a whole number",
     "bool_type": "is neither true nor false",
     "bool_parsing": "is neither true nor false",
 }

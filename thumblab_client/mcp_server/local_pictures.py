@@ -1,4 +1,4 @@
-"""Read the pictures that an assistant names. A file that is no picture is never sent to the service."""
+"""Read the pictures that an assistant names. A file that is not a picture is never sent to the service."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +20,9 @@ _SIGNATURES = (
 def read_pictures(names: Sequence[str]) -> list[Picture]:
     """Return the pictures at the given paths and URLs. The id of each is its path or URL, shortened if it is very long.
 
-    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is no picture. An assistant may be
-    led by a text that it has read to name any file of the user. So the first bytes are checked before a file is sent.
+    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. An assistant may
+    be led by a text that it has read to name any file of the user. So the first bytes are checked before a file is
+    sent.
     """
     return pictures_of([_picture(name) for name in names])
 
@@ -31,14 +32,14 @@ def _picture(name: str) -> Picture:
         return Picture(id_of(name), url=name)
     try:
         path = Path(name).expanduser()
-    except RuntimeError:  # There is no such user, or no home folder.
+    except RuntimeError:  # The path begins with `~`, but there is no such user or no home folder.
         path = Path(name)
     if not path.is_absolute():
-        raise PictureError(f"{name}: give the full path of the picture, from / on, or a URL")
+        raise PictureError(f"{name}: give the full path of the picture, which begins with /, or a URL")
     picture = Picture.from_file(path, id=id_of(name))
     if not _is_picture(picture.data or b""):
         raise PictureError(
-            f"{name}: the file is no picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file"
+            f"{name}: the file is not a picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file"
         )
     return picture
 

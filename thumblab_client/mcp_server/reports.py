@@ -1,4 +1,4 @@
-"""What the tools answer: an answer of the service without what an assistant has no use for.
+"""The answers of the tools. They have the parts of the service's answers that an assistant needs.
 
 The classes are dataclasses, so the SDK of MCP describes each tool's answer with a schema.
 """

@@ -76,7 +76,7 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
         """Find the thumbnails of the niche's library that look most like a picture.
 
-        They belong to winners, unless none of the 200 nearest does.
+        They are winners, unless none of the 200 nearest thumbnails is a winner.
 
         The service needs the title of the video for every picture. The title does not change what is found.
         """
@@ -109,7 +109,7 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell the assistant why a tool call failed. The SDK keeps the messages of all other exceptions to itself."""
+    """Tell the assistant why a tool call failed. The SDK of MCP hides the messages of all other exceptions."""
     try:
         yield
     except ThumblabError as error:

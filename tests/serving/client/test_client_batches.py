@@ -115,7 +115,7 @@ def test_what_cannot_be_sent_is_an_error_before_anything_is_sent(client):
     with pytest.raises(PictureError, match="give at least one picture"):
         client.store_batch([Item("one", TITLES[0], [])])
     for wrong in ("", "../api-key", "a/b", "?x"):
-        with pytest.raises(ThumblabError, match="is no id of a batch"):
+        with pytest.raises(ThumblabError, match="is not the id of a batch"):
             client.batch(wrong)
 
 

@@ -98,15 +98,15 @@ def test_what_cannot_be_sent_is_an_error_before_anything_is_sent(call, tmp_path)
         ([("a.csv", b"")] * 21, "not 21"),
         ("a.csv", "give a list of exports"),
         ((NAME, b"Content"), "cannot be read"),
-        ([b"Content"], "this is no path"),
+        ([b"Content"], "this is not a path"),
         ([tmp_path / "none.zip"], "cannot be read"),
-        ([tmp_path], "this is no file"),
-        (["a\0b"], "this is no path"),
+        ([tmp_path], "this is not a file"),
+        (["a\0b"], "this is not a path"),
         ([large], "larger than 32 MiB"),
         ([half, half], "the exports have 34 MiB"),
     ):
         with pytest.raises(ExportError, match=reason):
             call("add_channel", exports)
     for wrong in ("", "../api-key", "0" * 31):
-        with pytest.raises(ThumblabError, match="is no id of an import"):
+        with pytest.raises(ThumblabError, match="is not the id of an import"):
             call("channel_import", wrong)

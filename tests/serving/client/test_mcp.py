@@ -115,10 +115,10 @@ def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: li
     secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
     one = {"title": TITLE, "niche": "tech"}
     wanted = {
-        "the file is no picture and was not sent": ("explain", one | {"thumbnail": str(secret)}),
+        "the file is not a picture and was not sent": ("explain", one | {"thumbnail": str(secret)}),
         "give the full path": ("explain", one | {"thumbnail": files[0].name}),
         "the file cannot be read": ("similar", one | {"thumbnail": str(tmp_path / "none.jpg")}),
-        "this is no file": ("similar", one | {"thumbnail": "/dev/zero"}),
+        "this is not a file": ("similar", one | {"thumbnail": "/dev/zero"}),
         "category: ": ("score", one | {"thumbnails": [str(files[0])], "niche": "knitting"}),
         "there is no such niche; the niches are tech, ": ("niche_report", {"niche": "knitting"}),
         "not fetched from this host|host": ("similar", one | {"thumbnail": "https://127.0.0.1/a.jpg"}),
@@ -127,8 +127,8 @@ def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: li
             "score",
             {"title": TITLE, "thumbnails": ["a"]},
         ),
-        "niche_report: niche is no text.": ("niche_report", {"niche": 5}),
-        "packages: titles is no list.": ("packages", one | {"titles": "one", "thumbnails": ["a"]}),
+        "niche_report: niche is not a text.": ("niche_report", {"niche": 5}),
+        "packages: titles is not a list.": ("packages", one | {"titles": "one", "thumbnails": ["a"]}),
     }
     results = calls(*wanted.values())["results"]
     for expected, result in zip(wanted, results, strict=True):
