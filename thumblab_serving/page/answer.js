@@ -12,7 +12,7 @@ import { adaptation, asked, PACKAGE_QUESTION, ranked, skillOf, verdict } from ".
 
 let drawn = null; // The answer on the page.
 
-// Draw a comparison: {question, answer, entries, note, at}. `quiet` leaves the focus and the place on the page alone.
+// Draw a comparison: {question, answer, entries, note, at}. With `quiet`, the focus and the scroll position stay.
 export function drawAnswer(comparison, quiet) {
   const { answer } = comparison;
   const [kind, heading, explanation] = verdict(answer);
@@ -41,8 +41,8 @@ export function drawAnswer(comparison, quiet) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-// Show what was missing for the answer. Leave out what the notes about the lab already say. With several titles, what limits
-// the verdict under the first title stands above its cards.
+// Show what was missing for the answer, except what the notes about the lab already say. With several titles, the limits of
+// the verdict under the first title are shown above the cards of this title.
 export function drawDegraded() {
   if (drawn === null) return;
   const ofCards = drawn.packages?.first_title_limits ?? [];

@@ -73,7 +73,8 @@ export function card(thumbnail, url, { answer, question }) {
   return node;
 }
 
-// A small library may have no other channel's videos, and then nothing is learnt about others from them.
+// In a small library, all neighbours may be the channel's own videos. The heading says so, because such neighbours tell
+// nothing about other channels.
 function nearTitle(neighbours, channel) {
   const title = neighbours[0].winner ? "Most similar winners" : "Most similar, no winners";
   return channel && neighbours.every((near) => near.channel === channel) ? `${title}, all of them your own videos` : title;

@@ -14,13 +14,13 @@ const POLL_MS = 1000;
 const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.
 const EXPORT = /\.(zip|csv)$/i;
 const NO_EXPORT = "An export is a .zip or .csv file: when you download it in YouTube Studio, choose Comma-separated values (.csv).";
-const NEWS_MS = 60 * 60 * 1000; // An import that began within this time is shown again, also if it has ended.
-const MOST_FILES = 20; // The service takes as many, see `MOST_EXPORTS` in `schemas/channels.py`.
+const NEWS_MS = 60 * 60 * 1000; // An import that began within this time is shown again, even if it has ended.
+const MOST_FILES = 20; // The limit of the service, see `MOST_EXPORTS` in `schemas/channels.py`.
 const MOST_BYTES = 32 * 2 ** 20;
 
 let chosen = [];
 let current = null; // The import on the page, as the service described it last.
-let asking = null; // The timer of the next question about the import.
+let asking = null; // The timer of the next request for the state of the import.
 let following = 0; // The number of the newest call of `follow`. An older call stops.
 let keyRefused = false; // Whether the page says that its key is not known.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
@@ -34,7 +34,7 @@ export function takeExports(files) {
   if (exports.length === 0) return false;
   choose(exports);
   const others = files.length - exports.length;
-  if (others > 0) say("channel-problem", `Left out: ${others} of the files, which are no .zip and no .csv file.`);
+  if (others > 0) say("channel-problem", `Left out: ${others} of the files, which are not .zip or .csv files.`);
   return true;
 }
 
@@ -48,14 +48,14 @@ export function showChannel() {
   followOwn();
 }
 
-// Follow an import of this key, also one that was begun in another tab, or in a tab that was closed.
+// Follow an import of this key, even if it was begun in another tab, or in a tab that is closed.
 export async function followOwn() {
   if (!currentKey() || sending || (current !== null && goesOn(current))) return;
   let imports;
   try {
     imports = await channelImports();
   } catch {
-    imports = []; // What went wrong shows where something is sent.
+    imports = []; // The page shows an error only when the person sends something.
   }
   if (sending || (current !== null && goesOn(current))) return;
   const shown = current?.id ?? remembered();
@@ -92,7 +92,7 @@ function choose(files) {
   // After an import has ended, or the page was loaded again, the columns may be chosen before the export is given again.
   if (chosen.length > 0) hideColumns();
   const names = new Set(files.map((file) => file.name));
-  // The same file again replaces the one before, because its owner may have exported it anew.
+  // A new file replaces a chosen file of the same name, because it may be a newer export.
   chosen = [...chosen.filter((file) => !names.has(file.name)), ...files];
   say("channel-problem", "");
   drawChosen();
@@ -155,7 +155,7 @@ async function send() {
   }
 }
 
-// Ask for the import until it has ended.
+// Ask for the state of the import until the import has ended.
 async function follow(id) {
   clearTimeout(asking);
   const turn = (following += 1);
@@ -192,12 +192,12 @@ async function follow(id) {
   else if (wasGoingOn) ended(answer);
 }
 
-// Ask once whether the service knows the key, and learn the channels that can be offered.
+// Ask once for the channels to offer. The answer also shows whether the service knows the key.
 export async function checkKey() {
   try {
     await askForChannels();
   } catch (error) {
-    if (error.status !== 401) return; // Without the list, the form works all the same.
+    if (error.status !== 401) return; // The form also works without the list.
     keyRefused = true;
     for (const id of ["problem", "channel-problem"]) say(id, error.message);
     return;
@@ -213,7 +213,7 @@ export async function checkKey() {
 
 function goOn() {
   if (refused === null) return;
-  byId("learn").disabled = true; // The Enter key, which gives the key, would also send the form.
+  byId("learn").disabled = true; // Otherwise, Enter in the field of the API key would also send the form.
   follow(refused);
 }
 
@@ -250,14 +250,14 @@ async function drawKnownChannels() {
     document.dispatchEvent(new Event("channels-known"));
     drawKnown(learnt(), compareFor);
   } catch {
-    byId("known").hidden = true; // The list is an extra. What went wrong shows where something is sent.
+    byId("known").hidden = true; // The list is optional, so its error is not shown.
   }
 }
 
-// The list of channels, which has the title of this one, may not have arrived since the import ended.
+// The list of channels may be older than the import. It is then asked for again, because it has the title of the channel.
 async function compareForLearnt() {
   const { channel_id: id, niche } = current.imported;
-  if (find(id) === null) await askForChannels().catch(() => {}); // Without the list, the field gets the id.
+  if (find(id) === null) await askForChannels().catch(() => {}); // Without the list, the field shows the id.
   compareFor(id, niche);
 }
 

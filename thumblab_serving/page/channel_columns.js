@@ -2,7 +2,7 @@
 
 import { byId, line } from "./dom.js";
 
-// The lab's names of the columns, and what YouTube Studio calls them in English. The first ones are needed.
+// The lab's names of the columns, and what YouTube Studio calls them in English. The optional ones are marked.
 const COLUMNS = {
   video: ["Content", "the ids of the videos"],
   title: ["Video title", ""],
@@ -13,14 +13,14 @@ const COLUMNS = {
   duration: ["Duration", "optional"],
   watch_hours: ["Watch time (hours)", "optional"],
 };
-const LONGEST = 200; // The service takes names of this length. A longer one is named by its number.
+const LONGEST = 200; // The longest name that the service accepts. A column with a longer name is sent by its number.
 
 export function hideColumns() {
   byId("columns").hidden = true;
   byId("columns-choices").replaceChildren();
 }
 
-// Offer the columns of the first table that lacks some, or else of the first table. Move the focus there.
+// Offer the columns of the first table that lacks needed columns, or else of the first table. Move the focus there.
 export function showColumns(tables, why) {
   const table = tables.find(({ missing }) => missing.length > 0) ?? tables[0];
   if (table === undefined) return;
@@ -31,7 +31,7 @@ export function showColumns(tables, why) {
   byId(`column-${first}`).focus();
 }
 
-// Return the chosen columns by the lab's names. What is left as the lab recognises it is not among them.
+// Return the chosen columns by the lab's names. Columns that the person left unchanged are not included.
 export function chosenColumns() {
   const selects = [...byId("columns-choices").querySelectorAll("select")];
   return Object.fromEntries(selects.filter((select) => select.value).map((select) => [select.name, select.value]));
@@ -56,7 +56,7 @@ function choice(table, name, label, hint) {
 
 const shown = (header, number) => (header?.trim() ? header : `Column ${number}, without a name`);
 
-// A name that is not unique, or is no name, is replaced by the number of the column.
+// A blank name, or a name that several columns have, is replaced by the number of the column.
 function valueOf(headers, at) {
   const same = headers.filter((header) => header.trim().toLowerCase() === headers[at].trim().toLowerCase());
   const isName = headers[at].trim() !== "" && !/[\u0000-\u001f\u007f-\u009f]/.test(headers[at]) && headers[at].length < LONGEST;

@@ -6,13 +6,13 @@ import { elapsed, shownSteps, stepNow } from "./import_steps.js";
 import { NICHES } from "./words.js";
 
 const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", failed: "The lab could not learn your channel" };
-const LEAST_VIDEOS = 5; // A channel adapter needs as many, see `LEAST_VIDEOS` in `thumblab_core`.
+const LEAST_VIDEOS = 5; // A channel adapter needs at least this many videos, see `LEAST_VIDEOS` in `thumblab_core`.
 const MOST_LISTED = 4; // A longer list is folded.
-const SAY_AGAIN_MS = 5000; // A screen reader is not told about every picture.
+const SAY_AGAIN_MS = 5000; // The shortest pause between two messages to a screen reader.
 
 let saidStep = "";
 let saidAt = 0;
-let drawnNotes = ""; // What the notes show. They are drawn again only if it changes, because a person may have opened them.
+let drawnNotes = ""; // The text of the notes. They are drawn again only if the text changes, because a person may have opened them.
 
 // Draw an import, which is an answer of /v1/channels/runs. `known` has whether the lab has a model, and the niche that was
 // asked for. `onColumns` is called with the tables whose columns a person wants to choose.
@@ -45,7 +45,7 @@ function titleOf({ state, imported, fitted }) {
   return fitted.adapted ? `The lab has learnt ${imported.title}` : `Too few videos to learn from: ${imported.title}`;
 }
 
-// A channel stays in the niche of the videos that the lab has of it.
+// A channel stays in the niche in which the lab already has its videos.
 function nicheNote({ title, niche }, asked) {
   if (!asked || asked === niche) return "";
   const [stays, other] = [NICHES[niche] ?? niche, NICHES[asked] ?? asked];
@@ -103,7 +103,7 @@ function meaningOf({ adapted, skill }) {
   const chance = skill.low > 0.5 ? "That is better than chance." : "That may be chance.";
   const alone = `The model alone, without the adaptation to your channel, orders ${hundredths(skill.right_unadapted)} right.`;
   const helps = skill.gained_low > 0 ? "So the adaptation helps." : skill.gained > 0 ? "The adaptation seems to help, but that may be chance." : "The adaptation does not help so far.";
-  return [interval, chance, alone, helps, "The pairs are videos with different pictures and titles. How sure an answer about pictures under one title is, each answer says itself."].join(" ");
+  return [interval, chance, alone, helps, "The pairs are videos with different pictures and titles. Each answer about pictures under one title says itself how sure it is."].join(" ");
 }
 
 function factsOf(imported, fitted) {
@@ -167,7 +167,7 @@ function notesOf({ imported, notes }, onColumns) {
   return nodes;
 }
 
-// Draw the channels that the lab has learnt. `onCompare` is called with the id and the niche of one.
+// Draw the channels that the lab has learnt. `onCompare` is called with the id and the niche of a channel.
 export function drawKnown(channels, onCompare) {
   byId("known").hidden = channels.length === 0;
   byId("known-channels").replaceChildren(...channels.map((channel) => known(channel, onCompare)));

@@ -12,13 +12,13 @@ import { rememberAsked } from "./last_asked.js";
 import { inputOf, restoreTitles, titles, wireTitles } from "./titles.js";
 import { otherNiche } from "./words.js";
 
-const PAUSE_MS = 900; // A change is asked about after this pause, so that not every letter of a title is a question.
+const PAUSE_MS = 900; // The page ranks again this long after a change, so that not every letter of a title sends a request.
 const LIVE = "thumblab-live"; // localStorage keeps under this name whether the page ranks again by itself.
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
 
 let current = null; // The comparison on the page: {question, entries, answer, note, at}.
-let asking = null; // Aborts the request that is in progress.
+let asking = null; // The AbortController of the request that is in progress.
 let pause = null;
 let incomplete = ""; // What the page says is missing in the form.
 let answered = () => {};
@@ -55,14 +55,14 @@ export function markIfOutdated() {
   warnOfNiche();
 }
 
-// Say if the niche of the form is another one than that of the channel.
+// Show a note if the niche in the form is not the niche of the channel.
 export function warnOfNiche() {
   const { channel, niche } = question();
   say("niche-note", channel ? otherNiche(find(channel), niche) : "");
 }
 
 function askAgainLive() {
-  // An incomplete form is not asked about. The note on the outdated answer stays.
+  // An incomplete form is not sent. The note that the answer is outdated stays.
   if (isOutdated() && firstInvalidField() === null) ask(true);
 }
 
@@ -155,7 +155,7 @@ export function followChanges() {
     try {
       localStorage.setItem(LIVE, byId("live").checked ? "on" : "off");
     } catch {
-      // The browser keeps nothing for this page. The choice then holds until the page is closed.
+      // If the browser stores nothing for this page, the choice holds until the page is closed.
     }
     markIfOutdated();
   });

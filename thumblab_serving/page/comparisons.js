@@ -13,7 +13,7 @@ function database() {
     const request = indexedDB.open(DATABASE, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
     request.onsuccess = () => {
-      // Another tab with a newer version of the page, or a reader who clears the browser's data, must not have to wait.
+      // The database is closed at once, because another tab may wait to upgrade it, or the browser to delete it.
       request.result.onversionchange = () => {
         request.result.close();
         opened = null;

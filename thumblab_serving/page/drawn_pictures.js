@@ -1,4 +1,4 @@
-// Draw a picture file as YouTube shows it: 16:9, with what does not fit cut off.
+// Draw a picture file as YouTube shows it: cropped to 16:9.
 
 // Return a canvas of `width` pixels with the picture, or null if the browser cannot read the file.
 export async function drawn(file, width) {

@@ -48,7 +48,7 @@ function table(comparison) {
   return new Blob(["\ufeff", text, "\r\n"], { type: "text/csv;charset=utf-8" });
 }
 
-// Return what the rows are about. A package has what was measured of its picture, and figures of its own.
+// Return the candidates of the rows, the best first. A package has the measurements of its picture, and its own figures.
 function rowsOf(comparison) {
   const { answer, question } = comparison;
   if (!answer.packages) {
@@ -68,7 +68,7 @@ function rowsOf(comparison) {
     chance: one.win_probability,
     margin: isBest(one, answer) ? null : one.margin,
     score: shownScore(one, answer.packages.verdict === "no_skill"),
-    why: one.why ?? (isBest(one, answer) ? answer.packages.why : null), // Older answers have it of the best only.
+    why: one.why ?? (isBest(one, answer) ? answer.packages.why : null), // Older answers have `why` only for the best package.
     title: one.title,
   }));
   const unread = answer.thumbnails.filter(({ error }) => error);

@@ -14,7 +14,7 @@ export function withoutCommands(sentence) {
   return sentence.split(CLAUSES).filter((clause) => !namesCommand(clause)).join("; ").replace(/[.,:]$/, "");
 }
 
-// Return a fold with these sentences, or null if there are none.
+// Return a closed section (<details>) with these sentences, or null if there are none.
 export function operatorsFold(sentences) {
   if (sentences.length === 0) return null;
   const fold = line("details", "", "for-operators");

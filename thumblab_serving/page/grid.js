@@ -38,7 +38,7 @@ function noteOn({ best_title: best }) {
   return best === null ? "No package is named the best." : `${shares} Below it is the chance that the best package beats it.`;
 }
 
-// The roles are written down, because a browser drops those of a table that is laid out as a grid, as on a phone.
+// The ARIA roles are set here, because a browser drops the roles of a table that CSS lays out as a grid, as on a phone.
 function tableOf(answer, pictures) {
   const head = part("thead", "rowgroup");
   const names = part("tr", "row");
@@ -84,7 +84,7 @@ function cell(found, answer, { id, url }) {
   return node;
 }
 
-// Return a button that shows why a package is where it is.
+// Return a button that shows why a package has its rank.
 function asker(found) {
   const node = button("Why", "grid-why", () => explain(found, found.why));
   node.setAttribute("aria-label", `Why “${found.title}” with ${found.thumbnail}`);

@@ -1,4 +1,4 @@
-// The history: the comparisons that this browser keeps, newest first, and what came of them.
+// The history: the comparisons that this browser keeps, newest first, and the outcomes of their tests on YouTube.
 
 import { drop, dropAll, keep, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
 import { button, byId, bytes, image, line, moment, say } from "./dom.js";
@@ -15,7 +15,7 @@ export function onReopen(callback) {
   reopened = callback;
 }
 
-// Keep a comparison. `live` replaces the one before, because a title that is being typed is one comparison and not twenty.
+// Keep a comparison. With `live`, it replaces the comparison before. Otherwise, each pause in typing a title would add one.
 export function keepInHistory(comparison, live) {
   keeping = keeping.then(() => keepNow(comparison, live));
 }

@@ -30,15 +30,15 @@ export function shownSteps({ steps, state }) {
   }));
 }
 
-// Return the steps of an import in their order. A lab without a model trains one first, and a niche without a library gets
-// one: steps of that have the niche before their names.
+// Return the steps of an import in their order. A lab without a model first trains a model. A niche without a library first
+// gets a library, and the names of these steps begin with the niche.
 function allSteps(steps, hasModel) {
   const begun = steps.map(({ name }) => plain(name));
   if (!hasModel || begun.some((name) => OF_FIRST_MODEL.includes(name) && !OF_FIRST_LIBRARY.includes(name))) return ALL;
   return steps.some(({ name }) => name !== plain(name)) ? [...ALWAYS, ...OF_FIRST_LIBRARY] : ALWAYS;
 }
 
-// Return what goes on now, in words. `hasModel` says whether the lab serves a model.
+// Return the present step in words. `hasModel` says whether the lab serves a model.
 export function stepNow({ steps }, hasModel) {
   const last = steps.at(-1);
   if (last === undefined) return "It begins.";
@@ -50,7 +50,7 @@ export function stepNow({ steps }, hasModel) {
   return `${at > 0 ? `Step ${at} of ${all.length}: ` : ""}${wordsOf(last.name)}${counted}`;
 }
 
-// Return for how long an import has gone on, as minutes and seconds.
+// Return how long an import has taken so far, in minutes and seconds.
 export function elapsed({ created_at: since }) {
   const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min so far`;

@@ -1,5 +1,5 @@
-// The channels that the lab has learnt: offered in the form by their titles, and named by their titles wherever an answer
-// or the history has an id.
+// The channels that the lab has learnt. The form offers their titles. The page shows a title wherever an answer or the
+// history has an id.
 
 import { byId } from "./dom.js";
 import { currentKey } from "./key.js";
@@ -31,5 +31,5 @@ export function nameOf(channelId) {
   return title && channels.filter((other) => other.title === title).length === 1 ? title : channelId;
 }
 
-// Return the title of a channel that is given by its title or its id. A channel that is not known keeps what was given.
+// Return the title of a channel that is given by its title or its id. For an unknown channel, return what was given.
 export const titleOf = (name) => find(name)?.title ?? name;

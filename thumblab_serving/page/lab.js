@@ -10,7 +10,7 @@ import { NICHES } from "./words.js";
 const ASK_AGAIN_MS = 3000;
 const SEEN = "thumblab-seen"; // localStorage remembers under this name that somebody has read the introduction.
 
-let missing = []; // The service lacks this for every measurement. It is shown once, and not with every answer.
+let missing = []; // What the service lacks for every measurement. It is shown once, and not with every answer.
 let note = ""; // What the library is made of, where it does not come from YouTube.
 let model = null; // Whether the service serves a model. Null until the service has said so.
 let libraries = null; // The niches that have a library. Null until the service has said so.
@@ -84,7 +84,7 @@ function drawNiches() {
   byId("libraries").textContent = named ? `This lab has a library of: ${named}.` : "This lab has no library yet.";
 }
 
-// Say what is missing before anything can be ranked, and the shortest way there.
+// Show what is missing before anything can be ranked, and the shortest way to get it.
 function drawSetup(state) {
   const steps = [
     [state.encoders.state === "warm" && state.meter.state === "warm", "The service has loaded its encoders.", state.encoders.reason ?? state.meter.reason ?? "They are being loaded."],
@@ -117,7 +117,7 @@ export function welcome() {
   try {
     seen = localStorage.getItem(SEEN) !== null;
   } catch {
-    // The browser keeps nothing for this page. The introduction is then open at every visit.
+    // If the browser stores nothing for this page, the introduction is open at every visit.
   }
   byId("welcome").open = !seen;
 }
@@ -127,6 +127,6 @@ export function rememberVisit() {
   try {
     localStorage.setItem(SEEN, "yes");
   } catch {
-    // See `welcome`.
+    // See the comment in `welcome`.
   }
 }

@@ -1,4 +1,4 @@
-// The channel and the niche of the last comparison. The browser remembers them, so that the next one begins with them.
+// The channel and the niche of the last comparison. The browser stores them, so that the next one begins with them.
 
 import { byId } from "./dom.js";
 import { NICHES } from "./words.js";
@@ -9,7 +9,7 @@ export function rememberAsked({ channel, niche }) {
   try {
     localStorage.setItem(LAST, JSON.stringify({ channel, niche }));
   } catch {
-    // The browser keeps nothing for this page. The next visit then begins with an empty form.
+    // If the browser stores nothing for this page, the next visit begins with an empty form.
   }
 }
 
@@ -18,7 +18,7 @@ export function restoreAsked() {
   try {
     last = JSON.parse(localStorage.getItem(LAST));
   } catch {
-    // See `rememberAsked`. A damaged entry counts as none.
+    // See the comment in `rememberAsked`. A damaged entry counts as missing.
   }
   if (typeof last?.channel === "string") byId("channel").value = last.channel;
   if (last?.niche in NICHES) {

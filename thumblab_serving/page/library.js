@@ -3,7 +3,7 @@
 import { image } from "./dom.js";
 import { libraryPictures } from "./service.js";
 
-const MOST_ASKED = 24; // The service answers as many at a time, see `MOST_PICTURES` in `schemas/library.py`.
+const MOST_ASKED = 24; // The service answers at most this many at a time, see `MOST_PICTURES` in `schemas/library.py`.
 
 const urls = new Map(); // The data URL of each video's picture, or null if the lab has no picture.
 

@@ -59,7 +59,7 @@ onReopen((stored) => {
 acceptDropsAndPastes(() => goTo("compare"), (files) => {
   const taken = takeExports(files);
   if (taken) goTo("channel");
-  // A file that is dropped on My channel is meant as an export, unless it is a picture.
+  // A file that is dropped on the part My channel is probably an export, unless it is a picture.
   const isMistaken = !taken && files.length > 0 && !byId("view-channel").hidden && !files.some((file) => file.type.startsWith("image/"));
   if (isMistaken) refuseOthers(files);
   return taken || isMistaken;

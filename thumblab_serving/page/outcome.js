@@ -1,4 +1,5 @@
-// The form for what a test on YouTube showed. It is sent to the lab as an experiment, and kept with its comparison.
+// The form for the outcome of a test on YouTube. The lab stores the outcome as an experiment, and the page keeps it with its
+// comparison.
 
 import { keep } from "./comparisons.js";
 import { byId, image, line, say } from "./dom.js";

@@ -1,9 +1,9 @@
 // The chosen pictures: by file, by drop and by paste. An entry is {file, name, url, title}; `url` is an object URL of the
-// file, and `title` the title of its own that somebody gave it.
+// file, and `title` is the picture's own title, if a person gave one.
 
 import { button, byId, bytes, image, line, say } from "./dom.js";
 
-const MAX_PICTURES = 20; // The service takes as many, see `MAX_THUMBNAILS` in `schemas/request.py`.
+const MAX_PICTURES = 20; // The limit of the service, see `MAX_THUMBNAILS` in `schemas/request.py`.
 const MAX_TOGETHER = 127 * 2 ** 20; // The service takes 128 MiB, which includes the other fields of the form.
 const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "image/bmp"];
 const WIDE = 16 / 9;
@@ -180,7 +180,7 @@ export function acceptDropsAndPastes(accepting, takeOthers) {
   });
   window.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files];
-    // A copied table has a picture beside its text. In a field, the text is meant.
+    // A copied table is a text and a picture. In a text field, the person wants to paste the text.
     if (files.length === 0 || (isField(event.target) && event.clipboardData.types.includes("text/plain"))) return;
     event.preventDefault();
     accepting();

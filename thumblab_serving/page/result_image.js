@@ -5,7 +5,7 @@ import { blobOf, drawn } from "./drawn_pictures.js";
 import { adaptation, asked, isBest, isWithoutSkill, packagePlace, placeOf, ranked, rankedPackages, skillOf, verdict } from "./words.js";
 
 const [WIDTH, EDGE, GAP] = [1200, 40, 24];
-const MOST_PACKAGES = 12; // A grid may have 200 packages. The picture shows its best.
+const MOST_PACKAGES = 12; // A grid may have 200 packages, so the image shows only the best ones.
 const FONT = "system-ui, sans-serif";
 const [GROUND, TEXT, SOFT, FRAME] = ["#ffffff", "#1d2326", "#5b6569", "#0f766e"];
 

@@ -50,8 +50,8 @@ export async function resultPage(comparison) {
   const releases = `Model ${answer.releases.model}, index ${answer.releases.index ?? "none"}.`;
   main.append(line("p", `Made with Thumbnail Lab. ${releases} Chances are estimates of a model that was trained on pairs of videos of the same channel.`));
   page.body.append(main);
-  // The style is added to the text. As an element it would break the policy of this page. The first `</head>` is the end of
-  // the head, because texts are escaped.
+  // The style is added to the text of the file, because the security policy of this page forbids a style element. The first
+  // `</head>` is the end of the head, because all texts are escaped.
   const html = page.documentElement.outerHTML.replace("</head>", () => `<style>${STYLE}</style></head>`);
   return new Blob(["<!doctype html>\n", html], { type: "text/html" });
 }

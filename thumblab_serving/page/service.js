@@ -34,7 +34,7 @@ export function labState() {
   return call("v1/lab", {}, true);
 }
 
-// Send the exports of a channel. Returns the import, which goes on in the lab.
+// Send the exports of a channel. Returns the import, which the lab then works on.
 export function addChannel(files, { name, niche, columns }) {
   const form = new FormData();
   if (name) form.append("name", name);

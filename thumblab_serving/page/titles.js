@@ -2,13 +2,13 @@
 
 import { button, byId, line } from "./dom.js";
 
-const MOST_TITLES = 10; // The service takes as many, see `MAX_TITLES` in `schemas/request.py`.
+const MOST_TITLES = 10; // The limit of the service, see `MAX_TITLES` in `schemas/request.py`.
 
 let changed = () => {};
 
 const added = () => [...byId("more-titles").querySelectorAll("input")];
 
-// Return the titles, the first one first. One that is still empty is among them.
+// Return the titles in their order. Empty titles are included.
 export const titles = () => [byId("title"), ...added()].map((input) => input.value.trim());
 
 export function inputOf(position) {

@@ -49,10 +49,10 @@ export const PACKAGE_QUESTION = "The question: which title with which picture is
 // Return what the cards below the grid of several titles are about.
 export function cardsQuestion(answer) {
   const [, heading] = pictureVerdict(answer);
-  return `Another question than that of the grid: which picture is better if the title is this one? ${heading}. The order may be another one than in the grid.`;
+  return `This is a different question than in the grid: which picture is better under this title? ${heading}. The order may differ from the grid.`;
 }
 
-// Return the kind of the verdict, its heading and its explanation. With several titles, it is that on the packages.
+// Return the kind of the verdict, its heading and its explanation. With several titles, it is the verdict on the packages.
 export function verdict(answer) {
   return answer.packages ? packageVerdict(answer.packages) : pictureVerdict(answer);
 }
@@ -103,7 +103,7 @@ function pictureVerdict(answer) {
   }
 }
 
-// The reason why an answer is not adapted is among the degraded sentences.
+// The reason why an answer is not adapted is not repeated here, because it is one of the `degraded` sentences.
 export function adaptation(channel) {
   if (channel === null) return "";
   const name = channel.title ?? titleOf(channel.channel_id);
@@ -116,7 +116,7 @@ export function channelOf({ question, answer }) {
   return answer.channel?.title ?? titleOf(question.channel || (answer.channel?.channel_id ?? ""));
 }
 
-// Return whether the niche of a comparison is another one than that of the channel, as a sentence, or "".
+// Return a sentence if the niche of a comparison is not the niche of the channel, or else "".
 export function otherNiche(channel, niche) {
   if (!channel?.niche || channel.niche === niche) return "";
   return `The videos of ${channel.title} are in ${NICHES[channel.niche] ?? channel.niche}, and you compare in ${NICHES[niche] ?? niche}.`;
@@ -133,7 +133,7 @@ export function asked({ question, answer, at }) {
   ];
 }
 
-// Return the sentence on the skill, or "". A skill that was not shown to be better than chance is among `degraded`.
+// Return the sentence on the skill, or "". If the skill was not shown to be better than chance, `degraded` says so.
 export function skillOf(answer) {
   const { verdict: sureness, skill } = answer.packages ?? answer;
   const proven = sureness !== "no_skill" && skill !== null && skill.low !== null && skill.low > 0.5;
@@ -173,7 +173,8 @@ export function underTitle(under) {
 // Return the packages of an answer, the best first.
 export const rankedPackages = (answer) => [...answer.packages.grid].sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity));
 
-// Return the score of a picture or package, or null. If the order follows something else, the score would contradict it.
+// Return the score of a picture or package. Return null if the order does not follow the score, because it would contradict
+// the order.
 export function shownScore(one, withoutSkill) {
   return withoutSkill ? null : one.score;
 }
