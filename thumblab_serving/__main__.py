@@ -19,7 +19,8 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
-    # uvicorn would trust X-Forwarded-For from every process of this machine. `http.forwarded` trusts those of a setting.
+    # uvicorn would trust X-Forwarded-For from every process of this machine. `http.forwarded` trusts this header only
+    # if it comes from a proxy that the settings name.
     "proxy_headers": False,
     # On a busy machine, a worker may need more than 5 s to start. 5 s is uvicorn's default timeout. uvicorn would kill
     # a worker that exceeds this timeout, and later also each worker that replaces it.

@@ -138,13 +138,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_host_names(app: FastAPI, settings: Settings) -> None:
-    """Add the middleware that refuses unknown host names, and the one for reverse proxies. The last added runs first."""
+    """Add the middleware that refuses unknown host names, and the middleware for reverse proxies.
+
+    The middleware that is added last sees a request first.
+    """
     checked = is_loopback(settings.serving_host) or bool(settings.public_names)
     names = LOOPBACK | {settings.serving_host} | settings.public_names
     if settings.proxy_networks:
-        # The host that a proxy forwarded is checked, and before that the Host header that was really sent. A web page
-        # whose name resolves to this machine (DNS rebinding) connects from the address of a proxy on this machine. It
-        # can write any X-Forwarded-Host, but no other Host.
+        # The `Host` header that was really sent is checked first, and then the host that a proxy forwarded. Through DNS
+        # rebinding, a hostile web page can send requests from the address of a proxy on this machine. Such a page can
+        # write any X-Forwarded-Host, but the browser always writes the page's own name into `Host`.
         if checked:
             app.add_middleware(HostNames, names=names)
         app.add_middleware(ForwardedHeaders, proxies=settings.proxy_networks)
@@ -156,7 +159,7 @@ def _add_host_names(app: FastAPI, settings: Settings) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     """Load the encoders and releases in the background, so that `/health` answers at once.
 
-    If another worker can answer already, take no connections before this one can answer too.
+    If another worker can answer already, this worker takes no connections before it can answer too.
     """
     request_log.configure()
     scorer: Scorer = app.state.scorer
@@ -186,7 +189,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _sweep(exports: ExportStore) -> None:
-    """Delete exports and reports of imports whose time is over, now and every hour."""
+    """Delete expired exports and reports of imports, now and every hour."""
     while True:
         with contextlib.suppress(OSError):
             await to_thread.run_sync(exports.sweep)
@@ -203,7 +206,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
         result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-        result.pop("$defs")  # FastAPI has described all of them, because they are parts of the answer to a request.
+        result.pop("$defs")  # FastAPI has described these models already, because answers to requests contain them.
         schemas["ItemResult"] = result
         for model in (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest):
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -24,10 +24,12 @@ from thumblab_serving.app import create_app
 FOLDER = CHECKOUT / "thumblab_client" / "models"
 
 _IN_LINES = ("ItemResult",)
-"""Answers of which a line of JSON is an object. The document has no reference to them, because the whole is a text."""
+"""Models of answers that are sent as lines of JSON. The OpenAPI document describes the body as a text, so it does not
+refer to these models.
+"""
 
 _REPORT = "thumblab_core.channel_imports.report"
-"""The module of the report that an answer contains. The pipelines write it, so it is not among the schemas."""
+"""The module that defines the report on an import. The pipelines write this report, so it is not among the schemas."""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}

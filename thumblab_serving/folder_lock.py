@@ -9,7 +9,8 @@ from pathlib import Path
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let one thread of all processes at a time run the block. The kernel frees the lock of a process that dies.
+    """Let only one thread of all processes run the `with` block at a time. If a process dies, the kernel frees its
+    lock.
 
     Raises `OSError` if the folder does not exist or cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Load what a worker answers with, and follow the pointers as long as the worker runs."""
+"""Load the encoders and releases of a worker, and load new releases as long as the worker runs."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from thumblab_serving.scoring.scorer import Scorer
 from thumblab_serving.workers.registry import WorkerRegistry, is_orphan
 
 _POLL_S = 1.0
-"""Seconds between two looks at the pointers, and between two attempts to load what could not be loaded.
+"""Seconds between two reads of the pointers, and between two attempts to load what could not be loaded.
 
 A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
 """
@@ -28,7 +28,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     answer does not have to wait, and so that all workers serve the same releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
-    await to_thread.run_sync(workers.update, limiter=limiter)  # Loading takes long, and the others can tell of it.
+    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show this state while this one loads.
     while True:
         try:
             try:
@@ -39,7 +39,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
                 step = scorer.releases.watch_pointers if scorer.rehearsed else scorer.follow_pointers
             finally:
                 await to_thread.run_sync(_share, scorer, workers, limiter=limiter)
-        except Exception as error:  # noqa: BLE001  the process lives on, and tries again
+        except Exception as error:  # noqa: BLE001  no error may end the process, because the next step may succeed
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.
                 _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
                 logged = failure

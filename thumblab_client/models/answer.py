@@ -31,7 +31,7 @@ class Engagement:
 class NeighbourOut:
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It belongs to a winner, unless none of the most similar thumbnails does.
+    It is the thumbnail of a winner, unless none of the most similar thumbnails is a winner's.
     """
 
     video_id: str
@@ -40,8 +40,8 @@ class NeighbourOut:
     url: str | None
     views_per_hour: float
     outlier_multiple: float | None
-    """Views over the median of the channel's videos of the same age band, or else views per hour over the channel's
-    median at any age; null where the channel has no baseline.
+    """Views divided by the median of the channel's videos of the same age band, or else views per hour divided by the
+    channel's median at any age. Null if the channel has no baseline.
     """
 
     winner: bool
@@ -64,30 +64,31 @@ class ThumbnailScore:
     id: str
     error: str | None = None
     familiar: bool | None = None
-    """False: unlike every picture that the model was trained on. Null where the model cannot tell."""
+    """Whether the picture resembles any that the model was trained on. Null if the model cannot tell."""
 
     rank: int | None = None
-    """1 is best; `ordered_by` says by what. Equal candidates keep the order of the request. Near-identical candidates
-    share a rank and count as one. Null where nothing is ranked.
+    """1 is best. `ordered_by` says what the ranks follow. Equal candidates keep the order of the request.
+    Near-identical candidates share a rank and count as one. Null if the candidate is not ranked.
     """
 
     score: float | None = None
-    """Percentile of the model's score among the scores that `score_among` names; null where these are too few. It is
-    also given where the skill of the model is not proven.
+    """Percentile of the model's score among the scores that `score_among` names. Null if there are too few of these
+    scores. The percentile is also given if the skill of the model is not proven.
     """
 
     win_probability: float | None = None
-    """Probability of being the best of the ranked candidates. Near-identical candidates have one chance together, of
-    which each has an equal share. Null where only one is ranked, and where `ordered_by` is not `model`.
+    """Probability that the candidate is the best of the ranked candidates. Near-identical candidates share one
+    probability in equal parts. Null if only one candidate is ranked, or if `ordered_by` is not `model`.
     """
 
     evidence_mean: float | None = None
-    """Null unless `ordered_by` is `evidence`: the mean of the percentiles in the niche's library that every candidate
-    has, of its sub-scores and of its similarity. It was not shown to predict views.
+    """The mean of the candidate's percentiles in the niche's library, of its sub-scores and of its similarity. Only
+    percentiles that every candidate has are used. The mean was not shown to predict views. Null unless `ordered_by`
+    is `evidence`.
     """
 
     predicted_engagement: Engagement | None = None
-    """Null where the prediction was not shown to say anything about real results."""
+    """Null if the prediction was not shown to agree with real results."""
 
     sub_scores: dict[str, SubScoreOut] = field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -97,11 +98,11 @@ class ThumbnailScore:
     similarity_source: Literal["faiss", "pgvector", "default"] | None = None
     neighbours: list[NeighbourOut] = field(default_factory=list)
     title: str | None = None
-    """The title under which it was scored: its own, or else the first title of the request."""
+    """The title under which the picture was scored: its own, or else the first title of the request."""
 
     why: WhyOut | None = None
-    """What moved its score in comparison with the winner's; of the winner, with the second's. The sub-scores are
-    measured in the picture, and do not explain the rank.
+    """What makes the candidate's score differ from the winner's, or the winner's from that of the second. The
+    sub-scores are measured in the picture, and do not explain the rank.
     """
 
 
@@ -111,18 +112,17 @@ class ChannelOut:
 
     channel_id: str
     adapted: bool
-    """False: ranked like an unseen channel."""
+    """If false, the candidates are ranked like those of an unseen channel."""
 
     videos: int
     """How many of the channel's videos the answer is adapted to."""
 
     reason: str | None
-    """Why no channel adapter is used, or not the one that was added, and what to do. Null where the answer is adapted
-    as it should be.
+    """Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is wrong.
     """
 
     release: str | None
-    """The release of the added channel adapter; null where the model's own adapter is used, or none."""
+    """The release of the added channel adapter. Null if the answer does not use an added adapter."""
 
     title: str | None = None
     """The title of the channel. Null where the lab does not know it, or cannot look it up."""
@@ -145,8 +145,8 @@ class ScoreAnswer:
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
     winner: str | None
-    """The id of the best candidate by the model. If the best are a near-identical group, the first of the group. Null
-    when the model could rank no candidate, and when its skill is not proven.
+    """The id of the best candidate by the model. If the best candidates are near-identical, the first of them. Null if
+    the model can rank no candidate, and if its skill is not proven.
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
@@ -157,8 +157,8 @@ class ScoreAnswer:
     """
 
     confidence: float | None
-    """Probability that the winner beats the second; a near-identical group counts as one. Null without a second, and
-    without a winner.
+    """Probability that the winner beats the second-best candidate. Near-identical candidates count as one. Null if
+    there is no winner or no second candidate.
     """
 
     ordered_by: Literal["model", "evidence"] | None = None
@@ -167,19 +167,19 @@ class ScoreAnswer:
     """
 
     near_identical: list[list[str]] = field(default_factory=list)
-    """Groups of candidates, by id, that the encoder, the perceptual hash and the colours call near-identical. A group
-    counts as one candidate.
+    """Groups of near-identical candidates, by id. The encoder, the perceptual hash and the colours decide which
+    candidates are near-identical. A group counts as one candidate.
     """
 
     skill: SkillOut | None = None
-    """Null where it was not evaluated."""
+    """The accuracy of the model's ranking. Null if it was not evaluated."""
 
     probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = None
     """What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five
-    channels. `videos`: views of whole videos, after what their titles and contexts explain. Such probabilities are
-    never more certain than for whole videos. `packages`: views of whole videos, if `question` is `package`.
-    `residuals` and `packages` under one title: views of whole videos, in older models. Null where there are no win
-    probabilities.
+    channels. `videos`: views of whole videos, without the part that their titles and contexts explain. These
+    probabilities are never more certain than for whole videos. `packages`: views of whole videos, if `question` is
+    `package`. `residuals` and `packages` under one title: views of whole videos, in older models. Null if there are
+    no win probabilities.
     """
 
     score_among: Literal["niche", "channel"] = "niche"
@@ -188,19 +188,19 @@ class ScoreAnswer:
     """
 
     channel: ChannelOut | None = None
-    """Null where the request names no channel."""
+    """The channel of the request. Null if the request names no channel."""
 
     thumbnails: list[ThumbnailScore]
     test_plan: PlanOut | None = None
-    """How to test two of the candidates on YouTube. Null where fewer than two could be read, or where the request
-    names a channel and the database with its figures cannot be asked. Also null where `question` is `package`.
+    """How to test two of the candidates on YouTube. Null if fewer than two could be read, or if `question` is
+    `package`. Also null if the request names a channel and the database with its figures cannot be asked.
     """
 
     releases: Releases
     degraded: list[str]
     question: Literal["one_title", "package"] = "one_title"
-    """What `winner` and `verdict` decide between, and whose skill is needed. `one_title`: pictures under one title.
-    `package`: packages, because the thumbnails have different titles of their own.
+    """What `winner` and `verdict` compare. The skill must be proven for this question. `one_title`: pictures under one
+    title. `package`: packages of a title and a picture, because the thumbnails have titles of their own.
     """
 
     packages: PackagesOut | None = None

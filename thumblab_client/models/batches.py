@@ -17,7 +17,7 @@ class WebhookOut:
 
     host: str
     state: Literal["waiting", "delivered", "failed"]
-    """`failed`: it is not tried again."""
+    """`failed`: there is no further attempt."""
 
     attempts: int
     reason: str | None
@@ -32,10 +32,10 @@ class BatchOut:
     state: Literal["waiting", "running", "cancelling", "done", "cancelled", "deadline_passed"]
     items: int
     done: int
-    """Items that have a result, also if this is an error."""
+    """The number of items that have a result. An error counts as a result."""
 
     failed: int
-    """Items of which no thumbnail could be scored. They are counted in `done` too."""
+    """The number of items of which no thumbnail could be scored. `done` counts them too."""
 
     created_at: datetime
     deadline_at: datetime
@@ -69,4 +69,4 @@ class ItemResult:
     answer: ScoreAnswer | None = None
     error: str | None = None
     title: str | None = None
-    """The first title of an item that has an `error`. Null where it is not known."""
+    """The first title of an item that has an `error`. Null if the title is not known."""

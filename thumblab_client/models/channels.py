@@ -33,10 +33,10 @@ class ChannelImportOut:
     """The steps that were begun, in their order, with their progress."""
 
     notes: list[str]
-    """What happened, such as the training of a first model."""
+    """Sentences about what happened, such as the training of a first model."""
 
     imported: ImportedVideos | None
-    """Null until the videos are imported."""
+    """What was imported. Null until the videos are imported."""
 
     fitted: FittedChannel | None
     """The adapter of the channel. Null until it is served."""
@@ -45,10 +45,10 @@ class ChannelImportOut:
     """Why the import failed, or why nothing is known about its progress."""
 
     needs: Literal["columns", "name", "niche"] | None
-    """What to send with the exports the next time, if that is why it failed."""
+    """What to send with the exports next time, if the import failed without it."""
 
     unrecognised: list[ExportTable]
-    """If `needs` is `columns`: the tables, with the names of their columns. Choose some with `columns`."""
+    """If `needs` is `columns`: the tables with their column names. Send `columns` to choose some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +78,10 @@ class KnownChannelOut:
     """Whether answers for this channel use the adapter."""
 
     reason: str | None
-    """Why they do not."""
+    """Why answers for this channel do not use the adapter."""
 
     skill: OwnPastSkill | None
-    """Null if it could not be measured."""
+    """How well the adapter orders the channel's own newest videos. Null if it could not be measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,15 +21,15 @@ class SubScoreOut:
     """
 
     weak: bool
-    """True in the lowest tenth of the niche's library. Without a `niche_percentile`, true below the lowest tenth of
-    the thumbnails that the lab's thresholds were set on.
+    """Whether the value is in the lowest tenth of the niche's library. If `niche_percentile` is null, the value is
+    compared with fixed thresholds instead.
     """
 
     reason: str
-    """What was seen that explains the value; may quote text from the picture."""
+    """What was seen in the picture that explains the value. It may quote text."""
 
     fix: str | None
-    """What to change; null when nothing needs to."""
+    """What to change in the picture. Null if nothing needs to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,10 @@ class TextLineOut:
     text: str
     confidence: float
     height_at_120: float
-    """Its height in pixels when the picture is shown 120 pixels wide."""
+    """Height of the line in pixels if the picture is 120 pixels wide."""
 
     contrast: float
-    """Contrast ratio of its light and dark parts at that size, 1 to 21; letters need 3."""
+    """Contrast ratio of light and dark parts at 120 pixels wide, 1 to 21. Letters need 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +96,11 @@ class EvidenceOut:
     height: int
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut]
-    """Lines of text that could not be read; they count for every sub-score but those about their words."""
+    """Lines of text that could not be read. Every sub-score counts them, except `title_match`."""
 
     faces: list[FaceOut] | None
     missing: list[str]
-    """What the measurement had to do without, in plain sentences."""
+    """Sentences about what was missing for the measurement, such as a model."""
 
     subject: BoxOut | None
     """The largest face with its hair, or else the most salient part."""
@@ -113,16 +113,16 @@ class EvidenceOut:
 
     sharpness: float
     luminance_contrast: float
-    """Between the subject and its surroundings."""
+    """Difference in lightness between the subject and its surroundings."""
 
     colour_contrast: float
-    """Between the subject and its surroundings."""
+    """Difference in colour between the subject and its surroundings."""
 
     legibility: float | None
-    """The share of the characters that can be read 120 pixels wide; null without text."""
+    """The share of the characters that can be read at 120 pixels wide. Null without text."""
 
     badge_overlap: float
-    """The largest share of a text, a face or the subject that the badge covers."""
+    """The largest share of a text, a face or the subject that the length badge covers."""
 
     title_match_by: Literal["picture", "text"] | None
-    """What was compared with the title: the picture (by a text tower), or the text that was read in it."""
+    """What was compared with the title: the picture (by a text tower), or the text in the picture."""

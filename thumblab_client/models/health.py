@@ -26,7 +26,7 @@ class ServedOut:
     state: Literal["serving", "loading", "none"]
     release: str | None
     refused: RefusedOut | None
-    """The promoted release where it was refused; the release that served before it serves on."""
+    """The promoted release, if it was refused. The release before it is still served."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class CanaryOut:
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"]
-    """`failed`: good pictures cannot be scored either, so the service is not ready until a check succeeds."""
+    """`failed`: good pictures cannot be scored, so the service is not ready until a check succeeds."""
 
     checks: int
     """How many checks were made since the process started."""
@@ -84,10 +84,10 @@ class DatabaseOut:
     """
 
     state: Literal["not_asked", "fine", "failed"]
-    """Whether it answered when it was last asked. `/health` itself does not ask it."""
+    """Whether the database answered when it was last asked. `/health` itself does not ask it."""
 
     reason: str | None
-    """Why it did not answer when it was last asked."""
+    """Why the database did not answer when it was last asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +97,10 @@ class PredictionsOut:
     state: Literal["off", "fine", "failed"]
     kept: int
     lost: int
-    """How many were to be kept and are lost."""
+    """How many predictions are lost, because they could not be kept."""
 
     waiting: int
-    """How many wait to be written to the database."""
+    """How many predictions wait to be written to the database."""
 
     reason: str | None
     """Why the last attempt failed, or why predictions were lost."""
@@ -108,7 +108,7 @@ class PredictionsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class KeysOut:
-    """Whether the files of the API keys can be read. If one cannot, the keys that were read from it last stay valid."""
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys last read from it stay valid."""
 
     state: Literal["fine", "failed"]
     reason: str | None
@@ -151,7 +151,7 @@ class WorkerOut:
     """A process of the service. All of them answer requests, and each loads its own releases."""
 
     answers: bool
-    """Whether this worker made this answer. The other fields of `/health` are its own."""
+    """Whether this worker made this answer. If so, the other fields of `/health` describe it."""
 
     ready: bool
     started_at: datetime
@@ -170,7 +170,7 @@ class SharedCacheOut:
     """`one_worker`: there is one worker, so nothing is shared."""
 
     reason: str | None
-    """Why it cannot be used."""
+    """Why the shared cache cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)

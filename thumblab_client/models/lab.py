@@ -12,7 +12,7 @@ from thumblab_client.models.verdict import SkillOut
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryStateOut:
-    """The library of a niche. All fields but `reason` are null where none is served."""
+    """The library of a niche. If no library is served, all fields except `reason` are null."""
 
     release: str | None
     made_at: datetime | None
@@ -20,10 +20,10 @@ class LibraryStateOut:
 
     videos: int | None
     winners: int | None
-    """Null until this process has the library in memory."""
+    """How many videos are winners. Null until this process has the library."""
 
     newest_video: date | None
-    """When the newest video was published. Null as `winners`, and in old releases."""
+    """When the newest video was published. Null if `winners` is null, and in old releases."""
 
     changed: int | None
     """How many videos were put in or taken out since the library was built."""
@@ -40,7 +40,7 @@ class LibraryStateOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStateOut:
-    """The ranking model. Fields are null where no model is served."""
+    """The ranking model. If no model is served, all fields except `reason` are null."""
 
     release: str | None
     made_at: datetime | None
@@ -51,7 +51,7 @@ class ModelStateOut:
     """For how many channels it has an adapter of its own."""
 
     skills: list[SkillOut]
-    """Its accuracy by question and by kind of channel. If `low` is above 0.5, it is better than chance."""
+    """The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."""
 
     reason: str | None
     """Why no model is served, or why the promoted release was refused."""

@@ -19,7 +19,7 @@ class RunOut:
 
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = False
-    """True: this run waited already when the request arrived, so no other one was started."""
+    """Whether this run already waited when the request arrived, so that no new run was started."""
 
     url: str | None = None
     """The run's page in Dagster."""
@@ -30,7 +30,7 @@ class RunOut:
 
 @dataclass(frozen=True, kw_only=True)
 class NicheStats:
-    """What a refresh did for one niche. A field is null where the run did not come that far."""
+    """What a refresh did for one niche. A field is null if the run ended before it had a value for this field."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -71,7 +71,7 @@ class RunStateOut:
 
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = False
-    """True: this run waited already when the request arrived, so no other one was started."""
+    """Whether this run already waited when the request arrived, so that no new run was started."""
 
     url: str | None = None
     """The run's page in Dagster."""
@@ -99,7 +99,7 @@ class RefreshOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     index_results: dict[str, bool | None]
@@ -121,7 +121,7 @@ class RebuildOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     results: dict[str, bool | None]
@@ -140,7 +140,7 @@ class ItemsOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None

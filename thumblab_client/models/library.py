@@ -19,7 +19,7 @@ class LibraryPictureOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryPicturesOut:
-    """The thumbnails that the lab has. `degraded` says in plain sentences why some that it should have are missing."""
+    """The thumbnails that the lab has. `degraded` says in plain sentences why thumbnails of the lab could not be read."""
 
     pictures: list[LibraryPictureOut]
     missing: list[str]

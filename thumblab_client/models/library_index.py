@@ -52,7 +52,7 @@ class IndexInfoOut:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheStatsOut:
-    """The indices that this process has in memory. Each worker of the service has its own."""
+    """The indices that this process has in memory. Each worker of the service has its own indices in memory."""
 
     cached_niches: int
     niches: list[Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]]
@@ -86,7 +86,7 @@ class IndexStatusOut:
     """Whether an index is served."""
 
     cached: bool
-    """Whether this process has it in memory."""
+    """Whether this process has the index in memory."""
 
     release: str | None
     sidecar_meta: SidecarMetaOut | None
@@ -126,6 +126,6 @@ class ClearCacheOut:
     """The niches whose index was in the memory of this process."""
 
     cache_stats: CacheStatsOut
-    """After the cache was cleared."""
+    """The state of the cache after it was cleared."""
 
     timestamp: datetime

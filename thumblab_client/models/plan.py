@@ -53,7 +53,7 @@ class PlanOut:
     """
 
     lift: float
-    """The smallest relative difference of two rates that the test is to find."""
+    """The smallest relative difference of two rates that the test should find."""
 
     power: float
     """The probability that the test finds this difference."""

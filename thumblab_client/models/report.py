@@ -46,7 +46,9 @@ class ExportTable:
             "stayed",
         ]
     ]
-    """The columns to choose: those that are needed and were not recognised, or one that several may be."""
+    """The columns that a person must choose: needed columns that were not recognised, and columns that may be any of
+    several.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The field `why` of an answer: what moved the score of a candidate against that of another candidate.
+"""The field `why` of an answer: why the scores of two candidates differ.
 
 This file is generated: change `thumblab_serving/schemas/why.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class ContributionOut:
-    """What one thing contributes to the difference of two scores."""
+    """The contribution of the picture, the title, their match or the channel to the difference of two scores."""
 
     of: Literal["picture", "title", "match", "channel"]
     """`picture`: how the picture looks. `title`: its words and wording. `match`: how far the words in the picture
@@ -29,7 +29,7 @@ class ContributionOut:
 
 @dataclass(frozen=True, kw_only=True)
 class WhyOut:
-    """What moved the score of a candidate, in comparison with the winner; of the winner, with the second-best
+    """What makes the score of a candidate differ from the winner's. The winner is compared with the second-best
     candidate.
 
     The contributions are those of the model to its own score. They say why the model orders two candidates as it
@@ -51,7 +51,9 @@ class WhyOut:
     """Empty where `unknown` is set, else one of each kind."""
 
     unknown: str | None
-    """Why this cannot be said, for example because the skill of the model is not proven. Null where it can."""
+    """Why the contributions are not given, for example because the skill of the model is not proven. Null if they are
+    given.
+    """
 
     summary: str
-    """The same in a sentence."""
+    """The explanation in a sentence."""

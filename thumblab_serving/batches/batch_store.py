@@ -25,7 +25,7 @@ MOST_UNFINISHED = 20
 """Maximum number of batches of one API key that have not ended. Further ones are refused until one has ended."""
 
 MOST_KEPT = 1_000
-"""Maximum number of batches of one API key. All of them are looked at every few seconds, so the number has a bound."""
+"""Maximum number of batches of one API key. The service checks all of them every few seconds, so they have a limit."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"
@@ -38,11 +38,11 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class TooLargeBatchError(LabError):
-    """The error for a batch that has no room on the disk even if its key has no other batch."""
+    """The error for a batch that is larger than the share of the disk of its key, even if the key has no other batch."""
 
 
 class ChangedRequestError(LabError):
-    """The error for an idempotency key that came with another request before."""
+    """The error for an idempotency key that was sent with a different request before."""
 
 
 class BatchStore:
@@ -66,10 +66,10 @@ class BatchStore:
         idempotency_key: str | None,
         before_new: Callable[[], None] = lambda: None,
     ) -> tuple[BatchOut, bool]:
-        """Store a batch. Return it, and whether it is new. `owner` marks what belongs to the key that sent the request.
+        """Store a batch. Return it, and whether it is new. `owner` marks the API key that sent the request.
 
         With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Calls
-        `before_new` before a batch is stored that is new. If `before_new` raises an error, nothing is stored.
+        `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
 
         Raises `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already.
         Raises `TooLargeBatchError` if the batch alone is larger than what one key may take of the disk. Raises `OSError`
@@ -86,7 +86,7 @@ class BatchStore:
                 if known is not None:
                     try:
                         return self._again(known, facts), False
-                    except DamagedError:  # The client was told to send the request again.
+                    except DamagedError:  # The client was told to send the damaged batch again, so it is replaced.
                         self._delete(known)
                 elif StoredBatch(self._root / batch_id).is_deleted:
                     raise FullError("the batch of this Idempotency-Key is being deleted; send it again in a minute")
@@ -108,15 +108,15 @@ class BatchStore:
         batch.record(result, max(0, self._limit - whole))
 
     def find(self, batch_id: str) -> StoredBatch | None:
-        """Return the batch with this id, or None. The id may come from outside."""
+        """Return the batch with this id, or None. Any text is allowed as the id, because it may come from a request."""
         batch = self._at(batch_id)
         return None if batch is None or batch.is_deleted else batch
 
     def page(self, owner: str, limit: int, after: Place | None) -> tuple[list[BatchOut], Place | None]:
         """Return at most `limit` batches of an owner, the newest first, without those up to the place `after`.
 
-        The second result is the place after which the next page begins, or None if there is none. A batch of which a
-        file is damaged or cannot be read is left out.
+        The second result is the place after which the next page begins, or None if there is no further page. A batch
+        with a damaged or unreadable file is left out.
         """
         own: list[tuple[Place, StoredBatch]] = []
         for batch in self._all():
@@ -133,7 +133,9 @@ class BatchStore:
         return found, own[limit - 1][0] if len(own) > limit else None
 
     def delete(self, batch: StoredBatch) -> None:
-        """Delete a batch with its results. If a process works on it, it is deleted when this process has let it go."""
+        """Delete a batch with its results. If a process works on the batch, it is deleted when this process releases
+        it.
+        """
         with batch.claim() as claimed:
             if claimed:
                 self._delete(batch)
@@ -162,7 +164,7 @@ class BatchStore:
         return of_owner
 
     def undelivered(self) -> list[StoredBatch]:
-        """Return the ended batches whose webhook is to be tried now."""
+        """Return the ended batches whose webhook is due for an attempt."""
         found = []
         for batch in self._all():
             with self.sparing_others(batch):
@@ -174,19 +176,19 @@ class BatchStore:
         return found
 
     def delete_marked(self) -> None:
-        """Delete the batches that are to be deleted and that nobody works on any more."""
+        """Delete the batches that are marked for deletion, if no process works on them any more."""
         for batch in self._all():
             with self.sparing_others(batch):
                 if batch.is_deleted:
                     self.delete(batch)
 
     def sweep(self) -> None:
-        """Delete the batches whose time is over, and folders of batches that were never completely written."""
+        """Delete expired batches, and folders of batches that were never completely written."""
         for batch in self._all():
             with self.sparing_others(batch):
                 ended_at = batch.ended_at
                 if ended_at is not None:
-                    batch.drop_items()  # Usually, they are deleted already.
+                    batch.drop_items()  # Usually, the items were already deleted when the batch ended.
                     if datetime.now(UTC) >= ended_at + timedelta(hours=self._kept_h):
                         self._delete(batch)
         for folder in self._root.glob(f"{_NEW}*"):
@@ -195,7 +197,7 @@ class BatchStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
-        """End a batch of which a file is damaged. Nobody reads its files again, so it does not hold up the others."""
+        """End a batch with a damaged file. Its files are not read again, so that it does not delay the other batches."""
         _log.error("the batch %s is given up: %s", batch.folder.name, error)
         batch.give_up(error)
 
@@ -223,9 +225,10 @@ class BatchStore:
 
     @contextmanager
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
-        """End the block at an error of this batch, and raise no error, so that the other batches are looked after.
+        """Log an error of this batch in the `with` block and do not raise it, so that the other batches are still
+        served.
 
-        A batch of which a file is damaged is given up. An error of the system is logged once for each batch.
+        A batch with a damaged file is given up. An error of the operating system is logged once for each batch.
         """
         try:
             try:
@@ -236,12 +239,12 @@ class BatchStore:
         except FileNotFoundError:  # Another process has deleted the batch.
             return
         except OSError as error:
-            if batch.folder.name not in self._left_out:  # Several threads look at each batch every few seconds.
+            if batch.folder.name not in self._left_out:  # Several threads check each batch every few seconds.
                 self._left_out.add(batch.folder.name)
                 _log.error("the batch %s is left out (%s: %s)", batch.folder.name, type(error).__name__, error)
 
     def _delete(self, batch: StoredBatch) -> None:
-        """Delete a batch. Its folder is renamed first, so that no reader finds a batch of which files are missing."""
+        """Delete a batch. Its folder is renamed first, so that no reader finds a batch without some of its files."""
         gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
         with suppress(FileNotFoundError):  # Another process deletes it at this moment.
             batch.folder.rename(gone)
@@ -251,7 +254,7 @@ class BatchStore:
         """Return the bytes that all batches take, and those that the batches of an owner take."""
         whole = own = 0
         for batch in self._all():
-            with suppress(OSError, DamagedError):  # A batch that cannot be read does not hold up the others.
+            with suppress(OSError, DamagedError):  # A batch that cannot be read must not block other batches.
                 size = _size(batch.folder)
                 whole += size
                 own += size if batch.facts.key == owner else 0
@@ -266,7 +269,7 @@ class BatchStore:
                 yield batch
 
     def _at(self, batch_id: str) -> StoredBatch | None:
-        """Return the batch with this id, also if it is to be deleted."""
+        """Return the batch with this id, even if it is marked for deletion."""
         if not _ID.fullmatch(batch_id) or not (self._root / batch_id / FACTS).is_file():
             return None
         return StoredBatch(self._root / batch_id)
@@ -275,12 +278,12 @@ class BatchStore:
         """Return the batch that was stored with an idempotency key before, if its request was the same."""
         if known.facts.digest != facts.digest:
             raise ChangedRequestError(
-                "another request came with this Idempotency-Key before; use a new key for a new request"
+                "this Idempotency-Key was sent with another request before; use a new key for a new request"
             )
         return self.describe(known)
 
     def _check_space(self, new: Path, owner: str) -> None:
-        """Raise an error if a new batch of an owner, in the folder `new`, has no room."""
+        """Raise an error if the disk has no room for a new batch of an owner. `new` is the folder of the batch."""
         own = unfinished = 0
         for batch in self._all():
             with suppress(OSError, DamagedError):
@@ -288,7 +291,8 @@ class BatchStore:
                     own, unfinished = own + 1, unfinished + (not batch.has_ended)
         if unfinished >= MOST_UNFINISHED:
             raise FullError(
-                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when one has ended"
+                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when an earlier batch has "
+                "ended"
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")

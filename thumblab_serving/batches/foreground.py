@@ -1,4 +1,4 @@
-"""Know when a person waits for an answer, so that batches can wait."""
+"""Detect whether requests are being answered, so that batches can wait until none is."""
 
 import threading
 import time

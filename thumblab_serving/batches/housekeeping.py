@@ -1,4 +1,4 @@
-"""Do what must not wait for the items of a batch: end batches in time, delete old ones, and send webhooks."""
+"""Do the work on batches that must not wait for their items: end batches in time, delete old batches, send webhooks."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from thumblab_serving.batches.stored_batch import StoredBatch
 from thumblab_serving.batches.webhooks import Webhooks
 
 IDLE_S = 2.0
-"""Seconds between two looks at the batches on the disk."""
+"""Seconds between two checks of the batches on the disk."""
 
 _SWEEP_S = 60.0
 
@@ -21,8 +21,8 @@ _log = logging.getLogger("thumblab_serving")
 class Repeater:
     """A thread that calls `step` again and again until it is stopped.
 
-    If `step` returns False or raises an error, the next call waits for `IDLE_S` seconds or for `wake`. `what` says what
-    is not done while `step` raises errors.
+    If `step` returns False or raises an error, the next call waits for `IDLE_S` seconds or for `wake`. `what` is the
+    clause for the log that says what is not done while `step` raises errors.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:
@@ -62,7 +62,7 @@ class Repeater:
 
 
 class Housekeeper:
-    """The thread that looks after all batches. It does not wait for the batch whose items are being scored."""
+    """The thread that ends, deletes and reports batches. It does not wait for the batch whose items are being scored."""
 
     def __init__(self, store: BatchStore, webhooks: Webhooks) -> None:
         self._store = store
@@ -82,13 +82,13 @@ class Housekeeper:
                 break
             with self._store.sparing_others(batch):
                 self._deliver(batch)
-            self._end_overdue()  # A receiver may take ten seconds to answer.
+            self._end_overdue()  # Each webhook may take ten seconds, so overdue batches are ended in between.
         return False
 
     def _end_overdue(self) -> None:
         """End the batches that are to be cancelled, or whose deadline has passed.
 
-        A batch that a worker has claimed is ended by this worker before its next picture.
+        If a worker has claimed such a batch, this worker ends the batch before its next picture.
         """
         for batch in self._store.unfinished():
             with self._store.sparing_others(batch):

@@ -16,7 +16,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class DamagedError(LabError):
-    """The error for a batch of which a file is damaged, for example after a fault of the disk."""
+    """The error for a batch with a damaged file, for example after a fault of the disk."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class _Record:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the record in a file, or None if there is no such file. Raises `DamagedError` if it is no record."""
+        """Return the record in a file, or None if there is no such file. Raises `DamagedError` if the record is not
+        valid.
+        """
         try:
             return TypeAdapter(cls).validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -61,11 +63,11 @@ class Facts(_Record):
 
 @dataclass(frozen=True)
 class Progress(_Record):
-    """How far a batch is.
+    """The progress of a batch.
 
-    `done` items have a result, of which `failed` have no scored thumbnail. `size` is the number of bytes that their
-    results take. What the file of results has beyond `size` is the rest of a write that was interrupted. `attempts` is
-    how often the item after the last finished one was begun.
+    `done` is the number of items that have a result. `failed` is the number of these items without a scored thumbnail.
+    `size` is the number of bytes that the results take in their file. Any bytes after these come from a write that was
+    interrupted. `attempts` is how often the next item was begun.
     """
 
     done: _Count = 0
@@ -95,7 +97,8 @@ class Delivery(_Record):
 def append(path: Path, size: int, line: bytes) -> int:
     """Write `line` into a file after its first `size` bytes. Return the new size. The line survives a power cut.
 
-    What the file has beyond `size` is overwritten. Raises `DamagedError` if the file has fewer bytes than `size`.
+    Bytes of the file after the first `size` bytes are overwritten. Raises `DamagedError` if the file is shorter than
+    that.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(handle, "r+b") as file:

@@ -44,14 +44,16 @@ COLUMNS = (
 """The columns. `kind` is `thumbnail` or `package`. `winner` says whether the row's candidate is the winner."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins with one of these is a formula to spreadsheets."""
+"""A spreadsheet takes a cell for a formula if the cell begins with one of these characters."""
 
 
 _DAMAGED = "the result was damaged on the disk of the service; send the item again, and check that disk"
 
 
 def as_json_lines(results: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the results, which are lines of JSON. A line that is no result of its item is replaced by an error."""
+    """Yield the results, which are lines of JSON. A line that is not a valid result of its item is replaced by an
+    error.
+    """
     for number, line in enumerate(results, 1):
         yield line if _is_result(line, number) else _damaged(number).model_dump_json().encode() + b"\n"
 
@@ -104,7 +106,8 @@ def csv_line(cells: Iterable[object]) -> str:
 def csv_line_of_texts(texts: Iterable[str]) -> str:
     """Return a line of CSV with these texts as they are. A text with a line break is quoted."""
     out = io.StringIO()
-    # The writer quotes only the line breaks that its terminator holds. A reader takes both for the end of a row.
+    # The writer quotes a line break only if the terminator contains it. So the terminator contains both characters that
+    # readers take for the end of a row.
     csv.writer(out, lineterminator="\r\n").writerow(texts)
     return out.getvalue().removesuffix("\r\n") + "\n"
 

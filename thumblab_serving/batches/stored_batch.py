@@ -44,9 +44,10 @@ class FullError(LabError):
 
 @dataclass
 class Passed:
-    """How many items at the beginning of a file of items were read already, and how many bytes they have.
+    """How many items at the beginning of a file of items were already read, and how many bytes these items have.
 
-    A batch may have 128 MiB of items. A worker that takes turns with several batches does not read them again.
+    The items of a batch may have 128 MiB. A worker that takes turns with several batches does not read them again each
+    time.
     """
 
     inode: int | None = None
@@ -57,7 +58,7 @@ class Passed:
 class StoredBatch:
     """A batch in a folder. Several processes may read it. Only the one that holds its lock works on it.
 
-    Methods raise `FileNotFoundError` if the batch was deleted, and `DamagedError` if a file of it is damaged.
+    Methods raise `FileNotFoundError` if the batch was deleted, and `DamagedError` if one of its files is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,12 +85,12 @@ class StoredBatch:
         """The delivery of the webhook, or None if the batch has no webhook."""
         try:
             return Delivery.read(self.folder / WEBHOOK)
-        except DamagedError as error:  # The results do not depend on it.
+        except DamagedError as error:  # The results can be read without this file.
             return Delivery("failed", reason=str(error), next_at=None)
 
     @property
     def has_ended(self) -> bool:
-        """Whether nobody works on the batch any more: it has a final state, or it is damaged."""
+        """Whether the work on the batch has ended, because the batch has a final state or is damaged."""
         return (self.folder / _END).exists() or self.is_given_up
 
     @property
@@ -99,11 +100,11 @@ class StoredBatch:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the batch is to be deleted. It is shown to nobody any more."""
+        """Whether the batch is marked for deletion. Such a batch is not shown in any answer."""
         return (self.folder / _DELETED).exists()
 
     def mark_deleted(self) -> None:
-        """Ask for the end and the deletion of the batch."""
+        """Mark the batch for deletion. If it has not ended, it also ends."""
         with suppress(FileNotFoundError):
             (self.folder / _DELETED).touch(0o600)
             (self.folder / _CANCEL).touch(0o600)
@@ -112,7 +113,7 @@ class StoredBatch:
     def claim(self) -> Iterator[bool]:
         """Yield whether this process may work on the batch until the block ends.
 
-        The kernel frees the lock of a process that dies.
+        If a process dies, the kernel frees its lock.
         """
         try:
             handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -133,7 +134,7 @@ class StoredBatch:
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
         """Yield the items without a result: the number of each, from 1, and its JSON.
 
-        `passed` is where an earlier call had come to. It is brought up to date.
+        `passed` is how far an earlier call had read. It is brought up to date.
         """
         done, passed = self.progress.done, passed or Passed()
         try:
@@ -156,14 +157,14 @@ class StoredBatch:
             raise DamagedError(f"its file {ITEMS} is damaged")
 
     def begin_item(self) -> int:
-        """Count that an item is begun. Return how often it was begun, with this time."""
+        """Record that work on the next item begins. Return how often it has begun, including this time."""
         progress = self.progress
         progress = replace(progress, attempts=progress.attempts + 1)
         progress.write(self.folder / _PROGRESS)
         return progress.attempts
 
     def forget_attempt(self) -> None:
-        """Take back the last `begin_item`, because the item was not tried to its end for a reason of the service."""
+        """Take back the last `begin_item`, because a fault of the service stopped the work on the item."""
         progress = self.progress
         replace(progress, attempts=max(0, progress.attempts - 1)).write(self.folder / _PROGRESS)
 
@@ -180,7 +181,7 @@ class StoredBatch:
         Progress(progress.done + 1, progress.failed + failed, size).write(self.folder / _PROGRESS)
 
     def cancel(self) -> None:
-        """Ask for the end of the batch. Does nothing if the batch has ended."""
+        """Mark the batch for cancellation. Does nothing if the batch has ended."""
         if not self.has_ended:
             (self.folder / _CANCEL).touch(0o600)
 
@@ -190,7 +191,7 @@ class StoredBatch:
         self.drop_items()
 
     def give_up(self, error: DamagedError) -> None:
-        """End a batch of which a file is damaged, and delete its items with their pictures."""
+        """End a batch with a damaged file, and delete its items with their pictures."""
         (self.folder / _DAMAGED).write_text(str(error))
         self.drop_items()
 
@@ -205,7 +206,7 @@ class StoredBatch:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the batch has ended, or was found damaged. None if neither is so."""
+        """When the batch ended, or was found to be damaged. None if it has not ended."""
         if self.is_given_up:
             return datetime.fromtimestamp((self.folder / _DAMAGED).stat().st_mtime, UTC)
         end = self.end
@@ -280,7 +281,7 @@ def _is_still(path: Path, handle: int) -> bool:
 
 
 def _lines(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
-    """Yield a line for each finished item, and close the file. A line that is missing is empty."""
+    """Yield a line for each finished item, and close the file. If the file has no such line, the line is empty."""
     with file:
         for _ in range(progress.done):
             yield file.readline(max(0, progress.size - file.tell()))

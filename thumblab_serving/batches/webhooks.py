@@ -21,15 +21,15 @@ from thumblab_serving.schemas.batches import BatchOut
 
 _DEADLINE_S = 10.0
 _WAITS_S = (5.0, 30.0, 120.0, 600.0)
-"""Seconds to wait after each failed attempt but the last."""
+"""Seconds to wait after each failed attempt. After the last attempt, there is no wait."""
 
 
 class WebhookError(LabError):
-    """The error for a webhook to which this lab does not send."""
+    """The error for a webhook that this lab does not send, or that the receiver did not accept."""
 
 
 class Webhooks:
-    """Sends webhooks. Many threads may use it at once. Close it after use."""
+    """A sender of webhooks. Many threads may use it at once. Close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         hosts = [host for host in settings.serving_webhook_hosts.split(",") if host]
@@ -73,7 +73,7 @@ class Webhooks:
         return Delivery("delivered", attempts, None, None)
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        """Send the webhook. Raises `WebhookError` if it was not taken.
+        """Send the webhook. Raises `WebhookError` if the receiver did not accept it.
 
         The error names only the host. The path and the query of the URL may have a secret of the receiver in them, and
         the error is shown to everybody who may see the batch.

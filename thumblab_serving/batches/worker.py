@@ -29,13 +29,13 @@ LEAST_PACE_S = 5.0
 
 _NOT_READY_S = 5.0
 _FULL_S = 60.0
-"""Seconds after which an item is scored again whose result had no room on the disk."""
+"""If the result of an item has no room on the disk, the item is scored again after this many seconds."""
 
 _LOOK_S = 0.5
-"""Seconds between two looks whether a batch that waits has to end."""
+"""Seconds between two checks whether a waiting batch has to end."""
 
 _MOST_ATTEMPTS = 2
-"""How often an item is begun. If the process died each time, the item gets an error, so that the others go on."""
+"""Maximum number of attempts at an item. If the process died in each of them, the item gets an error."""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -43,8 +43,8 @@ _log = logging.getLogger("thumblab_serving")
 class BatchWorker:
     """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one.
 
-    `on_answer` is called with each answer. `acts_for` returns the owner whose channels a key may see, of the key to which
-    a batch belongs, see `KeyRing.acts_for`.
+    `on_answer` is called with each answer. `acts_for` gets the owner of a batch, and returns the owner whose channels
+    the batch may use, see `KeyRing.acts_for`.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class BatchWorker:
         self._housekeeper.start()
 
     def wake(self) -> None:
-        """Look for batches after the item that is being scored, because one was stored or cancelled."""
+        """Check for new batches after the present item. Call this when a batch was stored or cancelled."""
         self._woken.set()
         self._thread.wake()
         self._housekeeper.wake()
 
     def stop(self) -> None:
-        """Stop after the picture that is being examined. The batch goes on when the service starts again."""
+        """Stop after the picture that is being examined. The batch continues when the service starts again."""
         self._thread.stop()
         self._housekeeper.stop()
         self._webhooks.close()
@@ -91,7 +91,7 @@ class BatchWorker:
         """Score one item of each API key that has batches. Return whether there may be more to do at once.
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
-        many items does not hold up the others. A batch whose files cannot be read or written holds up none.
+        many items does not delay the others. A batch whose files cannot be read or written does not delay the others.
 
         Raises `OSError` if no item was scored because of such batches.
         """
@@ -129,8 +129,8 @@ class BatchWorker:
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
         """Score the next item of the first batch of a key that can be worked on. Return whether there is one.
 
-        Return False too if a result has no room: a result of another batch of the key would have none either. Return None
-        if nothing can be scored at the moment, because the service is not ready.
+        Also return False if there is no room for the result, because another batch of the key would have no room
+        either. Return None if nothing can be scored at the moment, because the service is not ready.
         """
         failure: OSError | None = None
         for batch in batches:
@@ -144,7 +144,7 @@ class BatchWorker:
                     has_ended = batch.has_ended
             except DamagedError as error:
                 self._store.give_up(batch, error)
-            except FileNotFoundError:  # It was deleted.
+            except FileNotFoundError:  # Another process has deleted the batch.
                 continue
             except OSError as error:
                 failure = failure or error
@@ -187,7 +187,7 @@ class BatchWorker:
                 self._wait(batch, str(error))
                 return None
             if _has_error(result) and (fault := self._fault()) is not None:
-                batch.forget_attempt()  # The service broke while it scored the item. The item is not to blame.
+                batch.forget_attempt()  # The service failed, and not the item. So the attempt does not count.
                 self._wait(batch, fault)
                 return None
             try:
@@ -197,7 +197,7 @@ class BatchWorker:
                 self._log_wait(batch, str(error))
                 self._full_until[batch.facts.key] = time.monotonic() + _FULL_S
                 return False
-            except OSError:  # The disk may be full. The item is not to blame, so the attempt does not count.
+            except OSError:  # The disk may be full. The fault is not in the item, so the attempt does not count.
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
@@ -207,7 +207,7 @@ class BatchWorker:
         return True
 
     def _fault(self) -> str | None:
-        """Return why nothing can be scored at the moment. Return None if nothing is known to be broken."""
+        """Return why nothing can be scored at the moment. Return None if no fault is known."""
         if not self._scorer.rehearsed:
             return self._scorer.rehearsal_failure or "the service has not made its first answer yet"
         return self._scorer.canary.failure
@@ -273,5 +273,5 @@ def _failed(number: int, item: BatchItem, error: str) -> ItemResult:
 
 
 def _has_error(result: ItemResult) -> bool:
-    """Return whether something of an item could not be scored."""
+    """Return whether the item, or any of its thumbnails, could not be scored."""
     return result.answer is None or any(thumbnail.error is not None for thumbnail in result.answer.thumbnails)

@@ -14,7 +14,7 @@ from thumblab_serving.schemas.channels import KnownChannelOut
 
 
 def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
-    """Return the channels that have an added adapter, sorted by title. Of each adapter, only the manifest is read.
+    """Return the channels that have an added adapter, sorted by title. Only the manifest of each adapter is read.
 
     A channel whose manifest cannot be read is left out of the list. `thumblab channel list` names it.
     """
@@ -50,7 +50,9 @@ def _described(release: Release, served: str | None) -> KnownChannelOut:
 
 
 def _skill(check: Mapping[str, Any] | None) -> OwnPastSkill | None:
-    """Return the skill from the manifest, or None if it was not measured. Older manifests lack some figures."""
+    """Return the skill from the manifest. Return None if it was not measured, or if an older manifest lacks some
+    figures.
+    """
     if not check:
         return None
     try:

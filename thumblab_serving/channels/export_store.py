@@ -33,10 +33,14 @@ KEPT = timedelta(hours=24)
 """How long an import is kept."""
 
 _LONGEST_WAIT = timedelta(hours=12)
-"""An import without a report has ended after this time. Its run may wait for others, and Dagster ends those in time."""
+"""After this time, an import without a report counts as ended. Its run may have waited for other runs, which Dagster
+ends before.
+"""
 
 _LONGEST_SILENCE = timedelta(hours=3)
-"""An import whose report did not change for this time has ended. Dagster ends its run after two hours."""
+"""If the report of an import does not change for this time, the import counts as ended. Dagster ends its run after two
+hours.
+"""
 
 _ABANDONED_S = 3600.0
 """Age in seconds at which the folder of an import that was never completely stored is deleted."""
@@ -50,7 +54,7 @@ class TooManyImportsError(LabError):
 
 @dataclass(frozen=True)
 class StoredImport:
-    """An import: its folder, and its facts."""
+    """An import: its folder in the data folder, and the facts that were stored with it."""
 
     folder: ImportFolder
     facts: ImportFacts
@@ -65,7 +69,7 @@ class StoredImport:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its report says that it has ended, or its run cannot go on any more."""
+        """Whether the report says that the import has ended, or the run of the import can no longer be active."""
         try:
             report = self.report()
         except LabError:
@@ -108,7 +112,7 @@ class ExportStore:
         return StoredImport(folder, facts), [str(path.relative_to(self._data_dir)) for path in paths]
 
     def find(self, import_id: str) -> StoredImport | None:
-        """Return the import with this id, or None. The id may come from outside."""
+        """Return the import with this id, or None. Any text is allowed as the id, because it may come from a request."""
         if not is_import_id(import_id):
             return None
         folder = ImportFolder(self._data_dir, import_id)
@@ -128,7 +132,7 @@ class ExportStore:
         shutil.rmtree(stored.folder.path, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Delete the imports whose time is over, those that were never completely stored, and exports that were read."""
+        """Delete expired imports, imports that were never completely stored, and exports that were read."""
         for path in self._root.iterdir() if self._root.is_dir() else ():
             stored = self.find(path.name)
             with suppress(FileNotFoundError):
@@ -142,14 +146,17 @@ class ExportStore:
         own = sum(stored.facts.owner == owner and not stored.has_ended for stored in kept)
         if own >= MOST_UNFINISHED:
             raise TooManyImportsError(
-                f"{MOST_UNFINISHED} imports of this key have not ended yet; send this one when one has ended"
+                f"{MOST_UNFINISHED} imports of this key have not ended yet; send this one when an earlier import has "
+                "ended"
             )
         ended = sorted((stored for stored in kept if stored.has_ended), key=lambda stored: stored.facts.created_at)
         for stored in ended[: max(0, len(kept) + 1 - MOST_IMPORTS)]:
             self.remove(stored)
             kept.remove(stored)
         if len(kept) >= MOST_IMPORTS:
-            raise TooManyImportsError(f"{MOST_IMPORTS} imports have not ended yet; send this one when one has ended")
+            raise TooManyImportsError(
+                f"{MOST_IMPORTS} imports have not ended yet; send this one when an earlier import has ended"
+            )
 
 
 def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
@@ -161,7 +168,7 @@ def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> P
 
 
 def file_name(name: str | None, place: int) -> str:
-    """Return the last part of a file's name, which comes from outside, so that it can be the name of a file here."""
+    """Return the last part of a name that a request gives to a file, changed so that it can be a file name here."""
     last = re.split(r"[/\\]", name or "")[-1]
     kept = "".join(letter for letter in last if letter.isprintable()).strip(" .")
     stem, dot, ending = kept.rpartition(".")

@@ -1,4 +1,4 @@
-"""Say how far an import is: from the report that its job writes and, while there is no news, from Dagster."""
+"""Describe the progress of an import. The job of the import writes a report, and Dagster is asked if the report is old."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,11 @@ from thumblab_serving.schemas.channels import ChannelImportOut, ExportsForm
 JOB = "add_channel"
 _OP = "add_exported_channel"
 TAG = "thumblab/channel_import"
-"""The tag of the run with the id of the import. Dagster copies it to a run that replaces a run whose process died."""
+"""The tag that gives a run the id of its import. If the process of a run dies, Dagster copies the tag to the new run.
+"""
 
 _FRESH = timedelta(seconds=10)
-"""A report that was written within this time shows by itself that the run goes on."""
+"""A report that is younger than this shows that the run is still active, so Dagster is not asked."""
 
 _LOST = "Dagster does not know the run any more; send the exports again"
 _CANCELED = "the run was cancelled in Dagster"
@@ -38,9 +39,9 @@ def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> Ru
 
 
 async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None = None) -> ChannelImportOut:
-    """Return an import as it is now. `run_id` is its run if this was started just now.
+    """Return the present state of an import. `run_id` is its run, if the run was started just now.
 
-    Never raises an error of Dagster: `reason` then says that nothing is known about the progress.
+    Never raises an error of Dagster. If Dagster does not answer, `reason` says that the progress is not known.
     """
     report = _report(stored)
     unknown = None
@@ -75,7 +76,7 @@ def _is_fresh(report: ImportReport) -> bool:
 
 
 def _report(stored: StoredImport) -> ImportReport | None:
-    """Return the report. If it is damaged, return one that says so, because nothing else can be known about it."""
+    """Return the report. If the file is damaged, return a report that says so, because nothing else is known."""
     try:
         return stored.report()
     except LabError as error:
@@ -83,9 +84,10 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Return the report of an import after Dagster was asked for its run. None: the run, or its retry, waits.
+    """Return the report of an import after asking Dagster for its run. Return None if the run, or its retry, still
+    waits.
 
-    If the run has ended without saying so, write a report that says it, so that the import counts as ended.
+    If the run has ended but its report does not say so, write a new report, so that the import counts as ended.
     """
     reason = _LOST
     if found is not None:
@@ -99,6 +101,6 @@ async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport
     if report.state != "running" or (found is not None and found.state == "running"):
         return report
     report = report.model_copy(update={"state": "failed", "reason": reason, "updated_at": datetime.now(UTC)})
-    with suppress(OSError):  # On a full disk, Dagster is asked again the next time.
+    with suppress(OSError):  # If the disk is full, the report is not written, and Dagster is asked again next time.
         stored.folder.write_report(report)
     return report

@@ -11,13 +11,13 @@ from thumblab_serving.dagster_runs.runs import DagsterRuns, Outcome, RunRequest,
 
 _POLL_SECONDS = 1.0
 _SILENCE_SECONDS = 30.0
-"""How long Dagster may give no answer before a request that waits for its runs stops waiting."""
+"""If Dagster gives no answer for this time, a request stops waiting for its runs."""
 
 _LOST = "Dagster does not know this run any more"
 
 
 class GoneError(Exception):
-    """The error that is raised if nobody waits any more."""
+    """Raised if the caller that waits for the runs has left."""
 
 
 @dataclass

@@ -14,7 +14,9 @@ from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 
 REPOSITORY = {"repositoryLocationName": "thumblab", "repositoryName": "__repository__"}
-"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` name the location so."""
+"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` use this name of the
+location.
+"""
 
 _TIMEOUT = httpx.Timeout(30, connect=2)
 """Seconds that Dagster has to answer. To start a run, Dagster asks its code server, which may be slow."""

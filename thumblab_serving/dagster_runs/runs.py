@@ -34,8 +34,10 @@ _WILL_RETRY = "dagster/will_retry"
 """Dagster marks a failed run with this tag, a moment after the run has the status `FAILURE`."""
 
 _UNDECIDED_SECONDS = 60.0
-"""How long a failed run without the tag may still be retried. If the process that writes the tag dies, the daemon of
-Dagster writes it within seconds. Without retries, no run has the tag.
+"""How long a failed run without the tag may still be retried.
+
+If the process that writes the tag dies, Dagster's daemon writes the tag within seconds. If retries are turned off, no
+run has the tag.
 """
 
 _ORIGIN = {"key": "thumblab/requested_by", "value": "scoring service"}
@@ -44,7 +46,7 @@ _LONGEST_REASON = 500
 _START_SECONDS = 30.0
 """How long a request waits while other requests start their runs."""
 
-_UNKNOWN_FORM = "Dagster's answer has not the form that the service knows"
+_UNKNOWN_FORM = "Dagster's answer does not have the form that the service knows"
 
 T = TypeVar("T")
 
@@ -84,8 +86,8 @@ class StartedRun:
 class FoundRun:
     """A run that Dagster knows: its job, its partition (a niche), and its state.
 
-    `may_retry` says whether Dagster replaces the failed run by another, because its process has died, or has not decided
-    this yet.
+    `may_retry` is true if Dagster replaces the failed run by a new one, because the process of the run has died. It is
+    also true if Dagster has not decided this yet.
     """
 
     run_id: str
@@ -127,8 +129,9 @@ class DagsterRuns:
     async def start(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
         """Start a run for each request, and return the runs in the same order.
 
-        If a run of the same job and niche waits already, and neither has config, the waiting run is returned instead,
-        because it will read the same data.
+        If a run of the same job and niche already waits, and neither run has config, the waiting run is returned
+        instead, because it will read the same data.
+
         If Dagster refuses one of the runs, its place holds the error, and the others are started. Raises
         `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.
         """
@@ -266,7 +269,7 @@ def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
 
 def _same(request: RunRequest, waiting: Sequence[Run]) -> str | None:
     """Return the id of the newest waiting run that does what is requested. Return None if there is none."""
-    if request.config or request.niche is None:  # What a run without a niche does is in its config.
+    if request.config or request.niche is None:  # Only its config says what a run without a niche does.
         return None
     return next((run.run_id for run in waiting if _niche_of(run) == request.niche and not _has_config(run)), None)
 

@@ -42,11 +42,11 @@ class StoredExperiments:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
         `owner` marks the API key of the request, see `thumblab_core.database.channels.Channel.belongs_to`. Raises
-        `NotYourChannelError` if the channel does not belong to it.
+        `NotYourChannelError` if the channel does not belong to this key.
 
-        Returns what is now stored, and the state `new`, `changed` or `unchanged`. Stores nothing and raises `RuleError`
-        if the experiment breaks a rule, or if its channel or a picture cannot be used. Raises `NotStoredError` if a
-        picture cannot be written. All facts are checked before a picture is fetched or decoded.
+        Returns the stored experiment, and the state `new`, `changed` or `unchanged`. Stores nothing and raises
+        `RuleError` if the experiment breaks a rule, or if its channel or a picture cannot be used. Raises
+        `NotStoredError` if a picture cannot be written. All facts are checked before a picture is fetched or decoded.
         """
         checked = check_rules(given)
         channel_id = self._database.read(lambda connection: _channel_of(connection, given, owner))

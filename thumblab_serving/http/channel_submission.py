@@ -41,7 +41,7 @@ class _Columns(RootModel[dict[str, object]]):
 async def read(request: Request) -> tuple[ExportsForm, Exports]:
     """Return the fields of a request, and its exports.
 
-    Raises a 415 `Problem` if the request is no form, and a 422 `Problem` if it breaks the schema.
+    Raises a 415 `Problem` if the request is not a form, and a 422 `Problem` if it breaks the schema.
     """
     if content_type(request) != _FORM:
         raise unsupported_media_type(_FORM)

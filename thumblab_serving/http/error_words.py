@@ -1,4 +1,6 @@
-"""Say in the lab's own words what is wrong with a field of a request. pydantic's words name its types and patterns."""
+"""Describe in the lab's own words what is wrong with a field of a request. pydantic's words name its types and
+patterns.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,8 +37,8 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
     "bool_parsing": "send true or false",
     "enum": lambda limits: f"send one of {limits['expected']}",
     "literal_error": lambda limits: f"send one of {limits['expected']}",
-    "date_parsing": "this is no day of the calendar; write it as YYYY-MM-DD",
-    "date_from_datetime_parsing": "this is no day of the calendar; write it as YYYY-MM-DD",
+    "date_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
+    "date_from_datetime_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
 }
 """What to say, by the type of pydantic's error. Limits are those of the field."""
 

@@ -18,7 +18,7 @@ _HOST = b"x-forwarded-host"
 
 
 class ForwardedHeaders:
-    """Middleware that replaces the client, the scheme and the Host header of a request by those before the proxy.
+    """Middleware that replaces the client, the scheme and the Host header of a request by the values before the proxy.
 
     It removes the headers if the connection does not come from one of the `proxies`. uvicorn's middleware does the
     rest: from X-Forwarded-For it takes the last address that is not a proxy's.
@@ -44,7 +44,7 @@ def _without_forwarded(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 
 
 def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers with the forwarded host as their Host.
+    """Yield the headers, with the forwarded host as the value of `Host`.
 
     If there are several hosts, the last one was written by the proxy that is nearest to this service.
     """
@@ -52,7 +52,7 @@ def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byte
     for name, value in headers:
         if name == b"host" and hosts:
             yield name, hosts[-1]
-        # A proxy that adds nothing to this header passes on what a client made up, which may be no address.
+        # A proxy that does not add to this header passes on the client's text, which may not be an address.
         elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):
             yield name, value
 

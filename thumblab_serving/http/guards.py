@@ -47,7 +47,7 @@ class HostNames:
 class SecurityHeaders:
     """Middleware that adds headers to every answer. With them, the browser runs only scripts of this service.
 
-    They also forbid all other pages to show the page of this service in a frame.
+    The headers also forbid all other pages to show the page of this service in a frame.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -68,7 +68,7 @@ class Metrics:
         )
         self._predictions = Counter(
             "thumblab_predictions",
-            "Answers that were kept as predictions, or that were to be kept and are lost.",
+            "Answers that were kept as predictions, or that should have been kept but are lost.",
             ["outcome"],
             registry=self._registry,
         )

@@ -1,4 +1,5 @@
-"""Describe the pipelines for Prometheus: what the watch of Dagster has stored, the served releases, and the disk.
+"""Describe the pipelines for Prometheus: the state that the sensor `alerts` has stored, the served releases, and the
+disk.
 
 Dagster's sensor `alerts` writes `monitoring.json` twice a minute. The service reads this file for `/metrics`, so it asks
 neither Dagster nor the database, and one address has all metrics of a lab.
@@ -40,7 +41,7 @@ class _PipelineCollector(Collector):
             state = read_state(self._settings.data_dir)
         except LabError:
             state = None
-        # A lab whose Dagster was never started has no such metrics, instead of wrong ones.
+        # If Dagster was never started, these metrics are left out, because their values would be wrong.
         if state is not None and state.checked_at is not None:
             yield from _of_state(state, state.checked_at)
 
@@ -103,7 +104,7 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
         left.add_metric([bucket], quota.left)
         limit.add_metric([bucket], quota.limit)
     waiting = GaugeMetricFamily(
-        "thumblab_alert_messages_waiting", "Messages that a channel has not taken yet.", labels=["channel"]
+        "thumblab_alert_messages_waiting", "Messages that were not delivered yet, by channel.", labels=["channel"]
     )
     for channel, number in Counter(delivery.channel for delivery in state.deliveries).items():
         waiting.add_metric([channel], number)

@@ -96,7 +96,7 @@ def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
-    """Return the file names as ids. If a name is missing, not unique or no id, return numbered ids for all."""
+    """Return the file names as ids. If a name is missing, not unique or not a valid id, return numbered ids for all."""
     if all(name and is_item_id(name) for name in filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]

@@ -1,1 +1,1 @@
-"""Whose key a request carries, and how many requests it may send."""
+"""Find the API key that a request carries, and limit how many requests the key may send."""

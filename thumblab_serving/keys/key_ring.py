@@ -1,4 +1,4 @@
-"""Find out whose key a request carries. Changes of the key files are followed without a restart."""
+"""Find the API key that a request carries. Changes of the key files take effect without a restart."""
 
 import hmac
 import logging
@@ -14,9 +14,9 @@ from thumblab_core.keys.named_keys import OWN_KEY, SCOPES, NamedKeys, Scope, dig
 from thumblab_core.settings import Settings
 
 _SETTLED_NS = 1_000_000_000
-"""Nanoseconds after which a file that is written again surely gets another modification time.
+"""If a file is older than this many nanoseconds, writing it again surely changes its modification time.
 
-Some file systems round this time. So a file that is younger is read again, even if its modification time is the same.
+Some file systems round this time. So a younger file is read again, even if its modification time is the same.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -24,7 +24,7 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Grant:
-    """What the holder of a key may do. `requests_per_minute` is None if there is no limit.
+    """The rights of the holder of a key. `requests_per_minute` is None if there is no limit.
 
     `owner` marks what belongs to the key, such as its batches. It stays the same when the key is rotated.
     """
@@ -64,8 +64,8 @@ class KeyRing:
     def find(self, key: str) -> Grant | None:
         """Return what the holder of `key` may do, or None if the key is not known.
 
-        The key is compared with every known key, each time in constant time. So the time of the answer tells nothing
-        about the known keys.
+        The key is compared with every known key, each time in constant time. So the response time reveals nothing about
+        the known keys.
         """
         given, found = digest(key), None
         for grant in self._grants():
@@ -74,16 +74,16 @@ class KeyRing:
         return found
 
     def is_revoked(self, owner: str) -> bool:
-        """Return whether the key to which something belongs is revoked.
+        """Return whether the key that `owner` marks is revoked.
 
-        While a key file cannot be read, nobody knows which keys were revoked meanwhile. Then the result is False.
+        While a key file cannot be read, it is unknown which keys were revoked since. Then the result is False.
         """
         if owner == OWN_KEY or self.failure() is not None:
             return False
         return all(grant.owner != owner for grant in self._grants())
 
     def acts_for(self, owner: str) -> str | None:
-        """Return `Grant.acts_for` of the key to which something belongs. A key that is not known acts for itself."""
+        """Return `Grant.acts_for` of the key that `owner` marks. A key that is not known acts for itself."""
         return next((grant.acts_for for grant in self._grants() if grant.owner == owner), owner)
 
     def failure(self) -> str | None:
@@ -145,7 +145,9 @@ class _FollowedFile:
         return self.failure is None
 
     def _state(self) -> tuple[int, ...] | None:
-        """Return numbers that change with the file, `()` if there is no file, and None if the file must be read."""
+        """Return numbers that change with the file. Return `()` if there is no file, and None if the file must be read
+        again.
+        """
         try:
             found = self._path.stat()
         except FileNotFoundError:

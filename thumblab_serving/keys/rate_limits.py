@@ -1,4 +1,4 @@
-"""Limit how many requests per minute a key may send. All workers of a service count together.
+"""Limit how many requests per minute a key may send. The requests to all workers of a service are counted together.
 
 The rule is the leaky bucket as a meter (ITU-T I.371): each key has a level, which falls by its limit per minute. A request
 raises the level by one, and is refused if the level would then be above the limit. So a key may send its allowance at
@@ -23,7 +23,7 @@ from pathlib import Path
 
 _PERIOD_S = 60.0
 _ACCOUNT = struct.Struct("<dd")
-"""What the file of a key holds: the level, and the time at which it was written."""
+"""The content of the file of a key: the level, and the time at which the level was written."""
 
 
 class RateLimits:
@@ -38,17 +38,17 @@ class RateLimits:
         self._lock = threading.Lock()
 
     def wait(self, name: str, per_minute: int) -> float:
-        """Count a request of the key `name` and return 0. If it is one too many, do not count it.
+        """Count a request of the key `name` and return 0. If the key has sent too many requests, do not count this one.
 
-        The result is then the number of seconds until the next request is allowed.
+        In this case, return the number of seconds until the next request is allowed.
         """
         return self._count(name, per_minute, 1, per_minute - 1)
 
     def charge(self, name: str, per_minute: int, items: int) -> float:
-        """Count `items` more for a request that `wait` has counted, and return 0.
+        """Count `items` more requests, in addition to the request that `wait` has counted, and return 0.
 
-        If the key owes more than its allowance already, count nothing. The result is then the number of seconds until
-        the next request is allowed.
+        If the key already owes more than its allowance, count nothing, and return the number of seconds until the next
+        request is allowed.
         """
         return self._count(name, per_minute, items, per_minute)
 
@@ -60,9 +60,9 @@ class RateLimits:
             level, written_at = 0.0, now
             if len(stored) == _ACCOUNT.size:
                 level, written_at = map(float, _ACCOUNT.unpack(stored))
-            # The clock may have been put back since.
+            # The clock may have been set back since the file was written.
             level = max(0.0, level - per_second * max(0.0, now - written_at))
-            # Rounding must not refuse the last request of an allowance.
+            # Without this tolerance, a rounding error could refuse the last request of an allowance.
             if (level - most) / per_second > 1e-6:
                 return (level + 1 - per_minute) / per_second
             file.seek(0)
@@ -71,10 +71,12 @@ class RateLimits:
 
     @contextmanager
     def _locked_file(self, name: str) -> Iterator[FileIO]:
-        """Open the file of a key inside the `with` block, and make it if needed. Nobody else has it open meanwhile."""
-        with self._lock:  # Only one of the threads. The lock of the file is for the processes.
+        """Open the file of a key inside the `with` block, and make it if needed. No other thread or process has it
+        open.
+        """
+        with self._lock:  # This lock excludes other threads of the process. The file lock excludes other processes.
             folder = self._shared_folder or Path(self._own_folder.name)
-            # The system may have tidied its temporary folder.
+            # The folder may be gone, because the operating system deletes old temporary files.
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileIO(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)

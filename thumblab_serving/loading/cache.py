@@ -60,7 +60,10 @@ class Cache(Generic[T]):
         return value
 
     def _share_or_make(self, key: Hashable, make: Callable[[], T]) -> tuple[T, str]:
-        """Return the value that another worker has made, or else make it and share it. Also return which of the two."""
+        """Return the value that another worker has made, or else make the value and share it.
+
+        The second result is `shared` or `made`, and says which of the two was done.
+        """
         if self._shared is None:
             return make(), "made"
         assert isinstance(key, tuple)

@@ -74,8 +74,8 @@ class ServedAdapters:
         """
         if not is_channel_id(channel_id):
             unknown = (
-                f"no channel, or more than one, is known here as {channel_id[:_SHOWN]!r}; give its id (UC...), or add the "
-                "channel with `thumblab channel add`"
+                f"the lab knows no channel, or more than one, called {channel_id[:_SHOWN]!r}; give its id (UC...), or "
+                "add the channel with `thumblab channel add`"
             )
             return AdapterChoice(channel_id, None, None, unknown)
         again = f"run `thumblab channel add {channel_id}` again"
@@ -153,5 +153,5 @@ def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[
 
     try:
         return cache.get(key, make)
-    except Exception as error:  # noqa: BLE001  the answer goes on without the adapter, whatever its file raises
+    except Exception as error:  # noqa: BLE001  a damaged file may raise any error, and the answer needs no adapter
         return LabError(message(error))

@@ -169,7 +169,8 @@ class ServiceDatabase:
     def _checked(self, engine: "Engine") -> "Engine":
         """Return the engine of a database whose tables this version of the service knows, or may know.
 
-        A newer version of the lab may have changed them in any way, so such a database counts as one that cannot answer.
+        A newer version of the lab may have changed the tables in any way. So the database of a newer version counts as
+        unable to answer.
         """
         from thumblab_core.database.revisions import refuse_newer
 

@@ -141,7 +141,7 @@ class PredictionKeeper:
         """
         try:
             kept, refused = self._insert(batch)
-        except Exception as error:  # noqa: BLE001  whatever the database says, answers go on without it
+        except Exception as error:  # noqa: BLE001  no error of the database may end the thread
             reason = str(error).rstrip(".") if isinstance(error, LabError) else database_message(error)
             with self._changed:
                 if reason != self._failure:

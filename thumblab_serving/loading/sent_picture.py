@@ -9,7 +9,9 @@ from thumblab_core.images.perceptual import Appearance
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """What an answer needs of a picture besides its vectors and measurements. See `Picture` for the first three."""
+    """The facts of a picture that an answer needs, besides its vectors and measurements. See `Picture` for the first
+    three.
+    """
 
     width: int
     height: int

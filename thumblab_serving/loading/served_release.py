@@ -144,12 +144,12 @@ class ServedRelease(Generic[T]):
     def forget(self) -> bool:
         """Forget the loaded release, so that the next request reads it from the disk again.
 
-        If it cannot be read again, the forgotten release is served on. Return whether a release was loaded. This blocks
-        while another thread loads a release.
+        If the release cannot be read again, the forgotten release stays served. Return whether a release was loaded.
+        This blocks while another thread loads a release.
         """
         with self._lock:
             loaded = self._loaded
-            # The order matters to threads that read without the lock: one of the two is never None.
+            # `_forgotten` is set before `_loaded` is cleared, so that a thread without the lock never finds both None.
             self._forgotten = loaded or self._forgotten
             self._loaded, self._refusal = None, None
             self._backoff.reset()
@@ -183,7 +183,7 @@ class ServedRelease(Generic[T]):
             return False
         if isinstance(target, Refusal):
             return target == self._refusal
-        # Each of the two is read once, because another thread may change it between two reads.
+        # Each attribute is read only once, because another thread may change it between two reads.
         refusal, loaded = self._refusal, self._loaded
         if refusal is not None:
             return target is not None and target == refusal.release_id
@@ -241,7 +241,7 @@ class ServedRelease(Generic[T]):
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
-        # A release that was forgotten, to be read again, is better than none.
+        # The release was forgotten only to be read again, so it is still better to serve it than to serve nothing.
         self._loaded, self._forgotten = self._loaded or self._forgotten, None
         repeated, self._refusal = refusal == self._refusal, refusal
         level = logging.DEBUG if repeated else logging.ERROR

@@ -1,6 +1,6 @@
 """Turn the values that the service caches into bytes and back, so that all workers can share them.
 
-Each `unpack` checks what it reads. What is no such value counts as missing.
+Each function `_unpack_...` checks the bytes that it reads. Bytes that are not a valid value count as missing.
 """
 
 import struct

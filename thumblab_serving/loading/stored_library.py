@@ -143,6 +143,6 @@ def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribut
 
 def _placement(distribution: SimilarityDistribution, nearest: list[Neighbour], examples: int) -> Placement:
     if not nearest:
-        raise NothingStoredError("the database holds nothing of the niche any more")
+        raise NothingStoredError("the database holds no thumbnails of the niche any more")
     mean = np.float32(np.mean([neighbour.similarity for neighbour in nearest[: distribution.k]]))
     return Placement(percentile_among(distribution.means, mean), examples_of(nearest, examples))

@@ -32,7 +32,7 @@ to ask for the batch. So these routes have a rate limit of their own.
 """
 
 CONCURRENT = 4
-"""Maximum number of requests about batches that read or write the disk at the same time. Further ones wait."""
+"""Maximum number of requests about batches that read or write the disk at the same time. Further requests wait."""
 
 _RETRY_S = "60"
 _JSON_LINES, _CSV = "application/jsonl", "text/csv; charset=utf-8"
@@ -58,8 +58,8 @@ T = TypeVar("T")
 async def add(request: Request, response: Response) -> BatchOut:
     """The service answers the items one after the other while no request of `POST /v1/score` waits.
 
-    The batch is on the disk when the answer is sent, and goes on after a restart of the service. An item whose
-    thumbnails cannot be read has a result that says so, and does not stop the others.
+    The batch is on the disk when the answer is sent, and continues after a restart of the service. An item whose
+    thumbnails cannot be read has a result that says so, and does not stop the other items.
 
     Each item counts as a request for the rate limit of the key. A batch that was stored before is not counted again.
     """

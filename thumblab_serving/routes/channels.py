@@ -24,7 +24,7 @@ from thumblab_serving.schemas.channels import ChannelImportOut, ChannelImportsOu
 router = APIRouter(tags=["channels"], dependencies=[Depends(require_key)])
 
 CONCURRENT = 2
-"""Maximum number of requests that read or write the disk at the same time. Further ones wait."""
+"""Maximum number of requests that read or write the disk at the same time. Further requests wait."""
 
 _RETRY_S = "60"
 
@@ -49,10 +49,10 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     """The lab imports the videos of the exports, downloads their thumbnails from YouTube's image host, and fits and
     serves an adapter for the channel. If no model is served yet, it first trains one on the videos of the lab.
 
-    The lab's Dagster must run. The exports are deleted when the import has ended. The same exports may be sent again:
-    what is known already stays as it is.
+    The lab's Dagster must run. The exports are deleted when the import has ended. If the same exports are sent again,
+    the videos that the lab already has stay as they are.
 
-    A channel belongs to the key that it came in with. A key without the scope `admin` changes only its own channels.
+    A channel belongs to the key with which it was added. A key without the scope `admin` changes only its own channels.
     """
     store: ExportStore = request.app.state.channel_exports
     admission: Admission = request.app.state.channels_admission
@@ -84,7 +84,9 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     responses=error_responses(401),
 )
 async def imports(request: Request) -> ChannelImportsOut:
-    """So that a program that lost the id of an import, such as a closed tab of a browser, finds its import again."""
+    """A program that has lost the id of an import, for example with a closed browser tab, finds its import in this
+    list.
+    """
     store: ExportStore = request.app.state.channel_exports
     runs: DagsterRuns = request.app.state.dagster_runs
     grant: Grant = request.state.grant
@@ -118,7 +120,7 @@ async def state(request: Request) -> ChannelImportOut:
     responses=error_responses(401),
 )
 async def channels(request: Request) -> ChannelsOut:
-    """Every key with the scope `score` sees all of them, because it may score for all of them."""
+    """Every key with the scope `score` sees all added channels, because it may score pictures for each of them."""
     store: ReleaseStore = request.app.state.channel_releases
     return ChannelsOut(channels=await _run(request, lambda: added_channels(store)))
 

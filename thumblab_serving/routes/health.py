@@ -103,7 +103,7 @@ def _worker(worker: Worker) -> WorkerOut:
 
 
 def _shared_cache(request: Request) -> SharedCacheOut:
-    """Say whether the cache of the workers, and the knowledge of their states, can be shared."""
+    """Describe whether the workers can share their cache and their states."""
     shared: SharedCache | None = request.app.state.shared_cache
     workers: WorkerRegistry = request.app.state.workers
     if shared is None:

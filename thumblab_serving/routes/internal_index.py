@@ -88,8 +88,8 @@ async def index_status(request: Request) -> FaissStatusOut:
 async def clear_cache(request: Request) -> ClearCacheOut:
     """The next request of a niche reads its index from the disk again, and verifies it.
 
-    If it cannot be read, the index that was in memory serves on, and `/health` says why. The other workers forget their
-    indices within about a second. The answer says what the worker that answers has cleared.
+    If the index cannot be read, the index that was in memory is still served, and `/health` says why. The other workers
+    forget their indices within about a second. The answer says what the worker that sends it has cleared.
     """
     scorer: Scorer = request.app.state.scorer
     workers: WorkerRegistry = request.app.state.workers

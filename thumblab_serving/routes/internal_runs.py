@@ -80,7 +80,7 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     runs = await run_requested(request, response, query, wanted)
     notes = ["dim has no effect: the image encoder decides the dimension of the vectors"] if body.dim else []
     if body.factory:
-        notes.append("factory holds for this build; the next one uses the setting THUMBLAB_INDEX_FACTORY")
+        notes.append("factory is used only for this build; the next build uses the setting THUMBLAB_INDEX_FACTORY")
     return RebuildOut(
         **common_fields(request, runs, status_of(runs, query), "FAISS indices rebuilt", "niches"),
         notes=notes,

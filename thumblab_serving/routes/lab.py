@@ -102,7 +102,7 @@ def _links(request: Request) -> LinksOut:
 
 
 def _page(address: str | None) -> str | None:
-    """Return the address of a web page without a user name and a password, or None if it is no web page."""
+    """Return the address of a web page without a user name and a password, or None if it is not a web address."""
     try:
         url = httpx.URL(address or "")
     except httpx.InvalidURL:

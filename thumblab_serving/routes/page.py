@@ -43,7 +43,7 @@ async def file(
     """Return a style sheet or a script of the page.
 
     While the service is updated, a browser may ask for a file of another version. It gets the file of this version, but
-    does not keep it, because the same URL has other content elsewhere.
+    is told not to keep it, because the URL belongs to the content of the other version.
     """
     content = _FILES.get(name)
     if content is None:

@@ -1,4 +1,4 @@
-"""Start the runs that a request asks for, and make the answer: what the routes that start runs share."""
+"""Start the runs that a request asks for, and make its answer. All routes that start runs use this module."""
 
 import asyncio
 import contextlib

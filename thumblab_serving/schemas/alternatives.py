@@ -1,22 +1,25 @@
 """Say in the JSON schema of a model that two of its fields exclude each other.
 
-The conditions stand under `allOf`, where tools that generate clients ignore them. Beside `properties`, such tools would
-make a class of each condition. The conditions use neither `not` nor `oneOf`, because Schemathesis cannot check these for
-a form with files.
+The conditions are put under `allOf`, because tools that generate clients ignore them there. Beside `properties`, such
+tools would make a class of each condition. The conditions use neither `not` nor `oneOf`, because Schemathesis cannot
+check these for a form with files.
 """
 
 from typing import Any
 
 
 def not_both(first: str, second: str) -> dict[str, Any]:
-    """Return a part of a JSON schema: at most one of the two fields is given. A field that may not be null is left out."""
+    """Return a part of a JSON schema in which at most one of two fields is given. The other is null or left out."""
     return {"allOf": [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in (first, second)]}]}
 
 
 def exactly_one(
     first: str, second: str, first_is: str | list[str] = "string", second_is: str = "string"
 ) -> dict[str, Any]:
-    """Return a part of a JSON schema: either the first or the second field has a value of its type, `..._is`."""
+    """Return a part of a JSON schema in which exactly one of two fields is given.
+
+    The field has the type `first_is` or `second_is`.
+    """
     ways = [(first, first_is, second), (second, second_is, first)]
     given = [
         {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}

@@ -45,7 +45,7 @@ class Engagement(StrictModel):
 class NeighbourOut(StrictModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It belongs to a winner, unless none of the most similar thumbnails does.
+    It is the thumbnail of a winner, unless none of the most similar thumbnails is a winner's.
     """
 
     video_id: str
@@ -55,8 +55,8 @@ class NeighbourOut(StrictModel):
     views_per_hour: float
     outlier_multiple: float | None = Field(
         description=(
-            "Views over the median of the channel's videos of the same age band, or else views per hour over the "
-            "channel's median at any age; null where the channel has no baseline."
+            "Views divided by the median of the channel's videos of the same age band, or else views per hour divided "
+            "by the channel's median at any age. Null if the channel has no baseline."
         )
     )
     winner: bool = Field(description=WINNER_RULE)
@@ -75,13 +75,13 @@ class ThumbnailScore(StrictModel):
     error: str | None = None
     familiar: bool | None = Field(
         default=None,
-        description="False: unlike every picture that the model was trained on. Null where the model cannot tell.",
+        description="Whether the picture resembles any that the model was trained on. Null if the model cannot tell.",
     )
     rank: int | None = Field(
         default=None,
         description=(
-            "1 is best; `ordered_by` says by what. Equal candidates keep the order of the request. Near-identical "
-            "candidates share a rank and count as one. Null where nothing is ranked."
+            "1 is best. `ordered_by` says what the ranks follow. Equal candidates keep the order of the request. "
+            "Near-identical candidates share a rank and count as one. Null if the candidate is not ranked."
         ),
     )
     score: float | None = Field(
@@ -89,8 +89,8 @@ class ThumbnailScore(StrictModel):
         ge=0,
         le=100,
         description=(
-            "Percentile of the model's score among the scores that `score_among` names; null where these are too few. It is "
-            "also given where the skill of the model is not proven."
+            "Percentile of the model's score among the scores that `score_among` names. Null if there are too few of "
+            "these scores. The percentile is also given if the skill of the model is not proven."
         ),
     )
     win_probability: float | None = Field(
@@ -98,8 +98,8 @@ class ThumbnailScore(StrictModel):
         ge=0,
         le=1,
         description=(
-            "Probability of being the best of the ranked candidates. Near-identical candidates have one chance together, of "
-            "which each has an equal share. Null where only one is ranked, and where `ordered_by` is not `model`."
+            "Probability that the candidate is the best of the ranked candidates. Near-identical candidates share one "
+            "probability in equal parts. Null if only one candidate is ranked, or if `ordered_by` is not `model`."
         ),
     )
     evidence_mean: float | None = Field(
@@ -107,12 +107,13 @@ class ThumbnailScore(StrictModel):
         ge=0,
         le=100,
         description=(
-            "Null unless `ordered_by` is `evidence`: the mean of the percentiles in the niche's library that every "
-            "candidate has, of its sub-scores and of its similarity. It was not shown to predict views."
+            "The mean of the candidate's percentiles in the niche's library, of its sub-scores and of its similarity. "
+            "Only percentiles that every candidate has are used. The mean was not shown to predict views. Null unless "
+            "`ordered_by` is `evidence`."
         ),
     )
     predicted_engagement: Engagement | None = Field(
-        default=None, description="Null where the prediction was not shown to say anything about real results."
+        default=None, description="Null if the prediction was not shown to agree with real results."
     )
     sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -123,13 +124,13 @@ class ThumbnailScore(StrictModel):
     neighbours: list[NeighbourOut] = Field(default_factory=list)
     title: str | None = Field(
         default=None,
-        description="The title under which it was scored: its own, or else the first title of the request.",
+        description="The title under which the picture was scored: its own, or else the first title of the request.",
     )
     why: WhyOut | None = Field(
         default=None,
         description=(
-            "What moved its score in comparison with the winner's; of the winner, with the second's. The sub-scores are "
-            "measured in the picture, and do not explain the rank."
+            "What makes the candidate's score differ from the winner's, or the winner's from that of the second. The "
+            "sub-scores are measured in the picture, and do not explain the rank."
         ),
     )
 
@@ -138,16 +139,16 @@ class ChannelOut(StrictModel):
     """The channel of the request, and whether the answer is adapted to it."""
 
     channel_id: str
-    adapted: bool = Field(description="False: ranked like an unseen channel.")
+    adapted: bool = Field(description="If false, the candidates are ranked like those of an unseen channel.")
     videos: int = Field(ge=0, description="How many of the channel's videos the answer is adapted to.")
     reason: str | None = Field(
         description=(
-            "Why no channel adapter is used, or not the one that was added, and what to do. Null where the answer is "
-            "adapted as it should be."
+            "Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is "
+            "wrong."
         )
     )
     release: str | None = Field(
-        description="The release of the added channel adapter; null where the model's own adapter is used, or none."
+        description="The release of the added channel adapter. Null if the answer does not use an added adapter."
     )
     title: str | None = Field(
         default=None, description="The title of the channel. Null where the lab does not know it, or cannot look it up."
@@ -170,8 +171,8 @@ class ScoreAnswer(StrictModel):
     niche: Niche
     winner: str | None = Field(
         description=(
-            "The id of the best candidate by the model. If the best are a near-identical group, the first of the group. "
-            "Null when the model could rank no candidate, and when its skill is not proven."
+            "The id of the best candidate by the model. If the best candidates are near-identical, the first of them. "
+            "Null if the model can rank no candidate, and if its skill is not proven."
         )
     )
     verdict: Verdict | None = Field(
@@ -186,8 +187,8 @@ class ScoreAnswer(StrictModel):
         ge=0,
         le=1,
         description=(
-            "Probability that the winner beats the second; a near-identical group counts as one. Null without a second, and "
-            "without a winner."
+            "Probability that the winner beats the second-best candidate. Near-identical candidates count as one. Null "
+            "if there is no winner or no second candidate."
         ),
     )
     ordered_by: OrderedBy | None = Field(
@@ -200,19 +201,21 @@ class ScoreAnswer(StrictModel):
     near_identical: list[list[str]] = Field(
         default_factory=list,
         description=(
-            "Groups of candidates, by id, that the encoder, the perceptual hash and the colours call near-identical. A "
-            "group counts as one candidate."
+            "Groups of near-identical candidates, by id. The encoder, the perceptual hash and the colours decide which "
+            "candidates are near-identical. A group counts as one candidate."
         ),
     )
-    skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
+    skill: SkillOut | None = Field(
+        default=None, description="The accuracy of the model's ranking. Null if it was not evaluated."
+    )
     probabilities_from: ProbabilitiesFrom | None = Field(
         default=None,
         description=(
             "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five "
-            "channels. `videos`: views of whole videos, after what their titles and contexts explain. Such probabilities "
-            "are never more certain than for whole videos. `packages`: views of whole videos, if `question` is `package`. "
-            "`residuals` and `packages` under one title: views of whole videos, in older models. Null where there are no "
-            "win probabilities."
+            "channels. `videos`: views of whole videos, without the part that their titles and contexts explain. These "
+            "probabilities are never more certain than for whole videos. `packages`: views of whole videos, if "
+            "`question` is `package`. `residuals` and `packages` under one title: views of whole videos, in older "
+            "models. Null if there are no win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(
@@ -222,13 +225,15 @@ class ScoreAnswer(StrictModel):
             "channel's own videos."
         ),
     )
-    channel: ChannelOut | None = Field(default=None, description="Null where the request names no channel.")
+    channel: ChannelOut | None = Field(
+        default=None, description="The channel of the request. Null if the request names no channel."
+    )
     thumbnails: list[ThumbnailScore]
     test_plan: PlanOut | None = Field(
         default=None,
         description=(
-            "How to test two of the candidates on YouTube. Null where fewer than two could be read, or where the request "
-            "names a channel and the database with its figures cannot be asked. Also null where `question` is `package`."
+            "How to test two of the candidates on YouTube. Null if fewer than two could be read, or if `question` is "
+            "`package`. Also null if the request names a channel and the database with its figures cannot be asked."
         ),
     )
     releases: Releases
@@ -236,8 +241,9 @@ class ScoreAnswer(StrictModel):
     question: Question = Field(
         default="one_title",
         description=(
-            "What `winner` and `verdict` decide between, and whose skill is needed. `one_title`: pictures under one title. "
-            "`package`: packages, because the thumbnails have different titles of their own."
+            "What `winner` and `verdict` compare. The skill must be proven for this question. `one_title`: pictures "
+            "under one title. `package`: packages of a title and a picture, because the thumbnails have titles of "
+            "their own."
         ),
     )
     packages: PackagesOut | None = Field(

@@ -14,7 +14,8 @@ from thumblab_serving.schemas.strict import StrictModel, Whole
 
 MAX_ITEMS = 1_000
 MAX_PICTURES = 4_000
-"""Maximum number of pictures of all items of a batch together. With more of them, the JSON text has too many fields."""
+"""Maximum number of pictures of all items of a batch together. With more pictures, the JSON text has too many fields.
+"""
 
 MAX_LISTED = 100
 """Maximum number of batches in a list."""
@@ -40,7 +41,7 @@ class BatchRequest(StrictModel):
         default=24 * 3600,
         ge=1,
         le=_WEEK_S,
-        description="Seconds from now after which no further item is scored. The results up to then are kept.",
+        description="Seconds from now after which no further item is scored. Earlier results are kept.",
     )
     webhook: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"pattern": "^https://"})] | None = Field(
         default=None,
@@ -108,7 +109,7 @@ class WebhookOut(StrictModel):
     """The delivery of the webhook of a batch."""
 
     host: str
-    state: Literal["waiting", "delivered", "failed"] = Field(description="`failed`: it is not tried again.")
+    state: Literal["waiting", "delivered", "failed"] = Field(description="`failed`: there is no further attempt.")
     attempts: int = Field(ge=0)
     reason: str | None = Field(description="Why the last attempt failed.")
 
@@ -119,9 +120,9 @@ class BatchOut(StrictModel):
     id: str
     state: BatchState
     items: int = Field(ge=1)
-    done: int = Field(ge=0, description="Items that have a result, also if this is an error.")
+    done: int = Field(ge=0, description="The number of items that have a result. An error counts as a result.")
     failed: int = Field(
-        ge=0, description="Items of which no thumbnail could be scored. They are counted in `done` too."
+        ge=0, description="The number of items of which no thumbnail could be scored. `done` counts them too."
     )
     created_at: datetime
     deadline_at: datetime
@@ -144,7 +145,7 @@ class BatchesQuery(StrictModel):
     """The query of `GET /v1/batches`."""
 
     limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="How many batches the answer has at most.")
-    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the answer before.")
+    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the previous answer.")
 
 
 class ItemResult(StrictModel):
@@ -155,7 +156,7 @@ class ItemResult(StrictModel):
     answer: ScoreAnswer | None = None
     error: str | None = None
     title: str | None = Field(
-        default=None, description="The first title of an item that has an `error`. Null where it is not known."
+        default=None, description="The first title of an item that has an `error`. Null if the title is not known."
     )
 
 

@@ -54,8 +54,8 @@ class ExportsForm(StrictModel):
     name: _Name | None = Field(
         default=None,
         description=(
-            "The title of the channel, or the id of one that the key may change. A title has no invisible characters, is no "
-            "id and does not begin with @. Default: the name in the name of a file."
+            "The title of the channel, or the id of a channel that the key may change. A title has no invisible "
+            "characters, is not an id and does not begin with @. Default: the channel's name in the name of a file."
         ),
     )
     niche: Niche | None = Field(
@@ -63,7 +63,8 @@ class ExportsForm(StrictModel):
     )
     columns: dict[ColumnName, _Text] = Field(
         default_factory=dict,
-        description="The name or the number of columns in the files, by the lab's name. They go before what the lab finds.",
+        description="The lab's name of a column, with the name or the number of this column in the files. These "
+        "columns are used instead of those that the lab recognises.",
     )
 
 
@@ -79,13 +80,13 @@ class ChannelImportOut(StrictModel):
         description="The page of the run in Dagster, if its address is known. Null for keys without the scope `admin`."
     )
     steps: list[ImportStep] = Field(description="The steps that were begun, in their order, with their progress.")
-    notes: list[str] = Field(description="What happened, such as the training of a first model.")
-    imported: ImportedVideos | None = Field(description="Null until the videos are imported.")
+    notes: list[str] = Field(description="Sentences about what happened, such as the training of a first model.")
+    imported: ImportedVideos | None = Field(description="What was imported. Null until the videos are imported.")
     fitted: FittedChannel | None = Field(description="The adapter of the channel. Null until it is served.")
     reason: str | None = Field(description="Why the import failed, or why nothing is known about its progress.")
-    needs: Need | None = Field(description="What to send with the exports the next time, if that is why it failed.")
+    needs: Need | None = Field(description="What to send with the exports next time, if the import failed without it.")
     unrecognised: list[ExportTable] = Field(
-        description="If `needs` is `columns`: the tables, with the names of their columns. Choose some with `columns`."
+        description="If `needs` is `columns`: the tables with their column names. Send `columns` to choose some."
     )
 
 
@@ -107,8 +108,10 @@ class KnownChannelOut(StrictModel):
     newest: datetime | None = Field(description="When the newest of these videos was published.")
     release: str
     in_use: bool = Field(description="Whether answers for this channel use the adapter.")
-    reason: str | None = Field(description="Why they do not.")
-    skill: OwnPastSkill | None = Field(description="Null if it could not be measured.")
+    reason: str | None = Field(description="Why answers for this channel do not use the adapter.")
+    skill: OwnPastSkill | None = Field(
+        description="How well the adapter orders the channel's own newest videos. Null if it could not be measured."
+    )
 
 
 class ChannelsOut(StrictModel):

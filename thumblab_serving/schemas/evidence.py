@@ -21,12 +21,12 @@ class SubScoreOut(StrictModel):
     )
     weak: bool = Field(
         description=(
-            "True in the lowest tenth of the niche's library. Without a `niche_percentile`, true below the lowest tenth of "
-            "the thumbnails that the lab's thresholds were set on."
+            "Whether the value is in the lowest tenth of the niche's library. If `niche_percentile` is null, the value "
+            "is compared with fixed thresholds instead."
         )
     )
-    reason: str = Field(description="What was seen that explains the value; may quote text from the picture.")
-    fix: str | None = Field(description="What to change; null when nothing needs to.")
+    reason: str = Field(description="What was seen in the picture that explains the value. It may quote text.")
+    fix: str | None = Field(description="What to change in the picture. Null if nothing needs to change.")
 
 
 class BoxOut(StrictModel):
@@ -50,9 +50,9 @@ class TextLineOut(StrictModel):
     box: BoxOut
     text: str
     confidence: float = Field(ge=0, le=1)
-    height_at_120: float = Field(ge=0, description="Its height in pixels when the picture is shown 120 pixels wide.")
+    height_at_120: float = Field(ge=0, description="Height of the line in pixels if the picture is 120 pixels wide.")
     contrast: float = Field(
-        ge=0, description="Contrast ratio of its light and dark parts at that size, 1 to 21; letters need 3."
+        ge=0, description="Contrast ratio of light and dark parts at 120 pixels wide, 1 to 21. Letters need 3."
     )
 
 
@@ -86,22 +86,26 @@ class EvidenceOut(StrictModel):
     height: int = Field(ge=1)
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut] = Field(
-        description="Lines of text that could not be read; they count for every sub-score but those about their words."
+        description="Lines of text that could not be read. Every sub-score counts them, except `title_match`.",
     )
     faces: list[FaceOut] | None
-    missing: list[str] = Field(description="What the measurement had to do without, in plain sentences.")
+    missing: list[str] = Field(description="Sentences about what was missing for the measurement, such as a model.")
     subject: BoxOut | None = Field(description="The largest face with its hair, or else the most salient part.")
     badge: BoxOut = Field(description="The corner that YouTube covers with the length of the video.")
     saliency: list[list[float]] = Field(description="9 rows of 16 cells, 0 to 1; the most salient cell is 1.")
     sharpness: float = Field(ge=0, le=1)
-    luminance_contrast: float = Field(ge=0, le=1, description="Between the subject and its surroundings.")
-    colour_contrast: float = Field(ge=0, le=1, description="Between the subject and its surroundings.")
+    luminance_contrast: float = Field(
+        ge=0, le=1, description="Difference in lightness between the subject and its surroundings."
+    )
+    colour_contrast: float = Field(
+        ge=0, le=1, description="Difference in colour between the subject and its surroundings."
+    )
     legibility: float | None = Field(
-        ge=0, le=1, description="The share of the characters that can be read 120 pixels wide; null without text."
+        ge=0, le=1, description="The share of the characters that can be read at 120 pixels wide. Null without text."
     )
     badge_overlap: float = Field(
-        ge=0, le=1, description="The largest share of a text, a face or the subject that the badge covers."
+        ge=0, le=1, description="The largest share of a text, a face or the subject that the length badge covers."
     )
     title_match_by: Literal["picture", "text"] | None = Field(
-        description="What was compared with the title: the picture (by a text tower), or the text that was read in it."
+        description="What was compared with the title: the picture (by a text tower), or the text in the picture."
     )

@@ -139,7 +139,7 @@ class ExperimentQuery(StrictModel):
 
     channel_id: ChannelName | None = Field(default=None, description="Only the experiments of this channel.")
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="How many experiments the answer has at most.")
-    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the answer before.")
+    cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the previous answer.")
 
 
 class VariantOut(StrictModel):

@@ -20,7 +20,7 @@ class ServedOut(BaseModel):
     state: Literal["serving", "loading", "none"]
     release: str | None
     refused: RefusedOut | None = Field(
-        description="The promoted release where it was refused; the release that served before it serves on."
+        description="The promoted release, if it was refused. The release before it is still served."
     )
 
 
@@ -56,7 +56,7 @@ class CanaryOut(BaseModel):
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
-        description="`failed`: good pictures cannot be scored either, so the service is not ready until a check succeeds."
+        description="`failed`: good pictures cannot be scored, so the service is not ready until a check succeeds."
     )
     checks: int = Field(description="How many checks were made since the process started.")
     reason: str | None = Field(description="Why the last check failed; the service repeats it in the background.")
@@ -70,9 +70,9 @@ class DatabaseOut(BaseModel):
     """
 
     state: Literal["not_asked", "fine", "failed"] = Field(
-        description="Whether it answered when it was last asked. `/health` itself does not ask it."
+        description="Whether the database answered when it was last asked. `/health` itself does not ask it."
     )
-    reason: str | None = Field(description="Why it did not answer when it was last asked.")
+    reason: str | None = Field(description="Why the database did not answer when it was last asked.")
 
 
 class PredictionsOut(BaseModel):
@@ -80,13 +80,13 @@ class PredictionsOut(BaseModel):
 
     state: Literal["off", "fine", "failed"]
     kept: int
-    lost: int = Field(description="How many were to be kept and are lost.")
-    waiting: int = Field(description="How many wait to be written to the database.")
+    lost: int = Field(description="How many predictions are lost, because they could not be kept.")
+    waiting: int = Field(description="How many predictions wait to be written to the database.")
     reason: str | None = Field(description="Why the last attempt failed, or why predictions were lost.")
 
 
 class KeysOut(BaseModel):
-    """Whether the files of the API keys can be read. If one cannot, the keys that were read from it last stay valid."""
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys last read from it stay valid."""
 
     state: Literal["fine", "failed"]
     reason: str | None = Field(description="Why a file cannot be read.")
@@ -118,7 +118,7 @@ class WorkerOut(BaseModel):
     """A process of the service. All of them answer requests, and each loads its own releases."""
 
     answers: bool = Field(
-        description="Whether this worker made this answer. The other fields of `/health` are its own."
+        description="Whether this worker made this answer. If so, the other fields of `/health` describe it."
     )
     ready: bool
     started_at: datetime
@@ -132,7 +132,7 @@ class SharedCacheOut(BaseModel):
     state: Literal["one_worker", "fine", "failed"] = Field(
         description="`one_worker`: there is one worker, so nothing is shared."
     )
-    reason: str | None = Field(description="Why it cannot be used.")
+    reason: str | None = Field(description="Why the shared cache cannot be used.")
 
 
 class HealthOut(BaseModel):

@@ -16,8 +16,8 @@ PATTERN = f"^[^{HIDDEN_CHARACTERS}]*$"
 _ALLOWED = re.compile(rf"[^{HIDDEN_CHARACTERS}\ud800-\udfff]{{1,{MAX_ID}}}")
 
 _RULE = (
-    f"an id has 1 to {MAX_ID} characters, without line breaks, control characters, invisible characters and those that "
-    "change the direction of the text"
+    f"an id has 1 to {MAX_ID} characters, without line breaks, control characters, invisible characters and characters "
+    "that change the direction of the text"
 )
 
 
@@ -27,7 +27,7 @@ def is_item_id(text: str) -> bool:
 
 
 def cleaned_id(text: str) -> str:
-    """Return an id for a text that may be no id: forbidden characters become `?`, and of a long text the end is kept."""
+    """Turn any text into an id. Forbidden characters become `?`, and only the end of a long text is kept."""
     clean = re.sub(rf"[{HIDDEN_CHARACTERS}\ud800-\udfff]", "?", text) or "?"
     return clean if len(clean) <= MAX_ID else "…" + clean[1 - MAX_ID :]
 

@@ -10,14 +10,14 @@ from thumblab_serving.schemas.verdict import SkillOut
 
 
 class LibraryStateOut(StrictModel):
-    """The library of a niche. All fields but `reason` are null where none is served."""
+    """The library of a niche. If no library is served, all fields except `reason` are null."""
 
     release: str | None
     made_at: datetime | None = Field(description="When the served release was made.")
     videos: int | None
-    winners: int | None = Field(description="Null until this process has the library in memory.")
+    winners: int | None = Field(description="How many videos are winners. Null until this process has the library.")
     newest_video: date | None = Field(
-        description="When the newest video was published. Null as `winners`, and in old releases."
+        description="When the newest video was published. Null if `winners` is null, and in old releases."
     )
     changed: int | None = Field(description="How many videos were put in or taken out since the library was built.")
     encoder: str | None = Field(description="The image encoder of the vectors, by its name in the settings.")
@@ -26,14 +26,14 @@ class LibraryStateOut(StrictModel):
 
 
 class ModelStateOut(StrictModel):
-    """The ranking model. Fields are null where no model is served."""
+    """The ranking model. If no model is served, all fields except `reason` are null."""
 
     release: str | None
     made_at: datetime | None
     videos: int | None = Field(description="How many videos it was trained on. Null in old releases.")
     channels_adapted: int | None = Field(description="For how many channels it has an adapter of its own.")
     skills: list[SkillOut] = Field(
-        description="Its accuracy by question and by kind of channel. If `low` is above 0.5, it is better than chance."
+        description="The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."
     )
     reason: str | None = Field(description="Why no model is served, or why the promoted release was refused.")
 

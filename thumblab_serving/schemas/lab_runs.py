@@ -96,7 +96,7 @@ _FACTORY = r"^[A-Za-z0-9_,()x]{1,100}$"
 def _factory(text: str) -> str:
     if re.fullmatch(_FACTORY, text) is None:
         raise ValueError(
-            "this is no FAISS factory; write 1 to 100 letters, digits, commas and brackets, as IVF100,Flat"
+            "this is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as IVF100,Flat"
         )
     return text
 
@@ -157,14 +157,14 @@ class RunOut(StrictModel):
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = Field(
         default=False,
-        description="True: this run waited already when the request arrived, so no other one was started.",
+        description="Whether this run already waited when the request arrived, so that no new run was started.",
     )
     url: str | None = Field(default=None, description="The run's page in Dagster.")
     reason: str | None = Field(default=None, description="Why the run failed or was not started.")
 
 
 class NicheStats(StrictModel):
-    """What a refresh did for one niche. A field is null where the run did not come that far."""
+    """What a refresh did for one niche. A field is null if the run ended before it had a value for this field."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -181,7 +181,7 @@ class RunsOut(StrictModel):
     status: Status = Field(description=_STATUS)
     message: str
     runs: list[RunOut]
-    notes: list[str] = Field(default_factory=list, description="What of the request had no effect.")
+    notes: list[str] = Field(default_factory=list, description="Which parts of the request had no effect.")
     timestamp: datetime
 
 

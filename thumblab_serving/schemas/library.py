@@ -43,7 +43,7 @@ class LibraryPictureOut(StrictModel):
 
 
 class LibraryPicturesOut(StrictModel):
-    """The thumbnails that the lab has. `degraded` says in plain sentences why some that it should have are missing."""
+    """The thumbnails that the lab has. `degraded` says in plain sentences why thumbnails of the lab could not be read."""
 
     pictures: list[LibraryPictureOut]
     missing: list[str] = Field(description="The ids of the videos whose thumbnail is not in this answer.")

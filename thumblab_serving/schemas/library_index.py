@@ -29,7 +29,7 @@ class IndexInfoOut(StrictModel):
 
 
 class CacheStatsOut(StrictModel):
-    """The indices that this process has in memory. Each worker of the service has its own."""
+    """The indices that this process has in memory. Each worker of the service has its own indices in memory."""
 
     cached_niches: int
     niches: list[Niche]
@@ -57,7 +57,7 @@ class IndexStatusOut(StrictModel):
     """The state of the index of one niche."""
 
     present: bool = Field(description="Whether an index is served.")
-    cached: bool = Field(description="Whether this process has it in memory.")
+    cached: bool = Field(description="Whether this process has the index in memory.")
     release: str | None
     sidecar_meta: SidecarMetaOut | None = Field(description="Null where no index is served.")
     reason: str | None = Field(description="Why no index is served, or why this process refused it.")
@@ -85,5 +85,5 @@ class ClearCacheOut(StrictModel):
     status: Literal["ok"] = "ok"
     message: str
     cleared: list[Niche] = Field(description="The niches whose index was in the memory of this process.")
-    cache_stats: CacheStatsOut = Field(description="After the cache was cleared.")
+    cache_stats: CacheStatsOut = Field(description="The state of the cache after it was cleared.")
     timestamp: datetime

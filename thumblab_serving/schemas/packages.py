@@ -30,14 +30,14 @@ class PackageOut(StrictModel):
         ge=0.5,
         le=1,
         description=(
-            "Probability that the best package beats this one. For the best package: that it beats the second. Null where "
-            "`rank` is null, and where only one package is ranked."
+            "Probability that the best package beats this one. For the best package, the probability that it beats the "
+            "second. Null if `rank` is null, and if only one package is ranked."
         ),
     )
     why: WhyOut = Field(
         description=(
-            "What moved its score in comparison with the best package; of the best package, with the second. Unknown "
-            "without a best package."
+            "What makes its score differ from that of the best package. The best package is compared with the second. "
+            "Unknown if there is no best package."
         )
     )
 
@@ -49,7 +49,7 @@ class UnderTitleOut(StrictModel):
     winner: str | None = Field(
         description="The id of the best picture under this title. Null where the model names no winner."
     )
-    verdict: Verdict | None = Field(description="As in the answer, by the skill for pictures under one title.")
+    verdict: Verdict | None = Field(description="How sure the winner is, by the skill for pictures under one title.")
     confidence: float | None = Field(
         ge=0, le=1, description="Probability that the winner beats the second picture under this title."
     )
@@ -58,14 +58,15 @@ class UnderTitleOut(StrictModel):
 class PackagesOut(StrictModel):
     """The packages of a request with several titles.
 
-    Which package is best is another question than which picture is best under one title. The model has another skill
-    and another calibration for it. `verdict`, `skill` and `grid` use those for packages, and `under_titles` uses those
-    for pictures under one title.
+    To find the best package is another task than to find the best picture under one title. So the model has a skill and
+    a calibration for each of the two tasks. `verdict`, `skill` and `grid` use those for packages, and `under_titles`
+    uses those for pictures under one title.
     """
 
     best_title: str | None = Field(description="The title of the best package. Null where there is no best package.")
     best_thumbnail: str | None = Field(
-        description="The id of the best package's picture. If it is one of a near-identical group, the first of the group."
+        description="The id of the best package's picture. If its picture is in a near-identical group, the first of "
+        "the group."
     )
     verdict: Verdict | None = Field(
         description=(

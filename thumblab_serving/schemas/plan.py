@@ -40,7 +40,7 @@ class PlanOut(StrictModel):
             "channel, or the channel does not belong to the API key. Null if the rate is that of the channel."
         )
     )
-    lift: float = Field(description="The smallest relative difference of two rates that the test is to find.")
+    lift: float = Field(description="The smallest relative difference of two rates that the test should find.")
     power: float = Field(description="The probability that the test finds this difference.")
     alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
     impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")

@@ -33,7 +33,7 @@ A user may know these wrong names from other parts of the lab or from other serv
 
 
 def _whole(value: object) -> object:
-    """Return 5 for 5.0, which JSON does not distinguish. Return any other value unchanged."""
+    """Return the whole number 5 for 5.0, because JSON does not distinguish the two. Return any other value unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -58,8 +58,9 @@ class StrictModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add to the error of each unknown field what to send instead. If there are very many fields, raise one error
-        for all.
+        """Add to the error of each unknown field what to send instead.
+
+        If there are very many unknown fields, raise one error for all of them.
         """
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
@@ -77,8 +78,9 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return one of pydantic's errors in the form that a new `ValidationError` needs. For an unknown field, it says
-        what to send instead.
+        """Return one of pydantic's errors in the form that a new `ValidationError` needs.
+
+        The error for an unknown field says what to send instead.
         """
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:

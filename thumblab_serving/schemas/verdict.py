@@ -46,19 +46,18 @@ class SkillOut(StrictModel):
     question: Literal["one_video", "one_title", "package"] = Field(
         default="package",
         description=(
-            "`one_video`: which of two pictures of one video won an experiment; only with at least 50 such pairs of five "
-            "channels. "
-            "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
-            "title. `package`: which video got more views, each with its own title. It is the question of packages. For "
-            "pictures under one title, it is only that of older models."
+            "`one_video`: which of two pictures of one video won an experiment. It is used only with at least 50 pairs "
+            "of five channels. `one_title`: which of two pictures under one title got more views than everything else "
+            "about its video predicts. `package`: which of two videos with different titles got more views. It is used "
+            "for packages and, in older models, for pictures under one title."
         ),
     )
-    summary: str = Field(default="", description="The same in a sentence.")
+    summary: str = Field(default="", description="The skill in a sentence.")
     measured_on: str = Field(
         description=(
-            "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "
-            "`adapted`: unseen channels after a channel adapter was added; `own_past`: the newest videos of the request's "
-            "channel, which only packages have, if `adapted` was not measured."
+            "`future`: later videos of channels that the model was trained on. `new_channels`: unseen channels. "
+            "`adapted`: unseen channels after a channel adapter was added. `own_past`: the newest videos of the "
+            "request's channel. It is used only for packages, if `adapted` was not measured."
         )
     )
     auc: float = Field(ge=0, le=1)

@@ -1,4 +1,4 @@
-"""The field `why` of an answer: what moved the score of a candidate against that of another candidate."""
+"""The field `why` of an answer: why the scores of two candidates differ."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class ContributionOut(StrictModel):
-    """What one thing contributes to the difference of two scores."""
+    """The contribution of the picture, the title, their match or the channel to the difference of two scores."""
 
     of: Literal["picture", "title", "match", "channel"] = Field(
         description=(
@@ -31,7 +31,8 @@ class ContributionOut(StrictModel):
 
 
 class WhyOut(StrictModel):
-    """What moved the score of a candidate, in comparison with the winner; of the winner, with the second-best candidate.
+    """What makes the score of a candidate differ from the winner's. The winner is compared with the second-best
+    candidate.
 
     The contributions are those of the model to its own score. They say why the model orders two candidates as it does,
     and not what made viewers click.
@@ -47,6 +48,7 @@ class WhyOut(StrictModel):
     )
     contributions: list[ContributionOut] = Field(description="Empty where `unknown` is set, else one of each kind.")
     unknown: str | None = Field(
-        description="Why this cannot be said, for example because the skill of the model is not proven. Null where it can."
+        description="Why the contributions are not given, for example because the skill of the model is not proven. "
+        "Null if they are given."
     )
-    summary: str = Field(description="The same in a sentence.")
+    summary: str = Field(description="The explanation in a sentence.")

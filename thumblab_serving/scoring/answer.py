@@ -59,7 +59,7 @@ def _degraded(
     ranking: Ranking,
     placements: Placements,
 ) -> list[str]:
-    """Return a sentence for each thing that was missing for the answer, or that limits it."""
+    """Return a sentence for each part that was missing for the answer, and for each limit of the answer."""
     sentences = [] if query.channel is None or query.channel.reason is None else [query.channel.reason]
     if not pictures:
         return sentences

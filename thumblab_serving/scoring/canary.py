@@ -1,7 +1,7 @@
 """Score drawn pictures after a failure, to learn whether the service still works.
 
 A hostile picture may leave a decoder or a model in a state in which each later picture fails. Only a picture that is
-known to be good shows this.
+known to be good shows this state.
 """
 
 import io

@@ -38,16 +38,18 @@ _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
 
 _LARGEST_IN_MEMORY = 2**20
-"""A fetched picture with more bytes waits in a file on the disk until it is examined."""
+"""A fetched picture that has more bytes than this waits in a file on the disk until it is examined."""
 
 _AVIF_PATIENCE_S = 30.0
-"""Seconds that an AVIF may wait for its turn. A hostile AVIF costs as much time as its decoder allows."""
+"""Seconds that an AVIF file may wait until the file before it is decoded. A hostile file takes all the time that its
+decoder allows.
+"""
 
 _MOST_AVIFS = 64
 """Maximum number of AVIF files that wait for their turn."""
 
 _HEAD = 1024
-"""The format of a picture is recognised by so many bytes."""
+"""The number of bytes from which the format of a picture is recognised."""
 
 _CACHED_FACTS = 4096
 
@@ -105,8 +107,8 @@ class Intake:
 
     One AVIF at a time is decoded. AVIFs have a thread of their own, so that no other picture waits for them.
 
-    A picture of which everything is cached is not decoded. With `shared`, the workers of the service share the facts of
-    pictures.
+    If everything that an answer needs of a picture is cached, the picture is not decoded. With `shared`, the workers of
+    the service share the facts of pictures.
     """
 
     def __init__(
@@ -151,7 +153,7 @@ class Intake:
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
 
     def read(self, sources: Sequence[Source]) -> list[bytes | LabError]:
-        """Return the bytes of each picture, or the error because of which it cannot be read or decoded."""
+        """Return the bytes of each picture, or the error that says why the picture cannot be read or decoded."""
 
         def decode_bytes(_: Source, data: bytes) -> bytes:
             decode(data)
@@ -187,7 +189,7 @@ class Intake:
                 file.seek(0)
                 if _is_avif(file.read(_HEAD)):
                     examined = self._in_turn(examine)
-                    slots.pop().release()  # Fetches of other pictures do not wait for AVIFs.
+                    slots.pop().release()  # While the AVIF waits to be decoded, other pictures are fetched.
                 else:
                     examined = self._examining.submit(examine)
             except BaseException:
@@ -198,7 +200,7 @@ class Intake:
 
         def examine_sent(source: Source) -> Callable[[], T]:
             data = _bytes_of(source)
-            if _is_avif(data):  # The bytes are read again in its turn, so that base64 does not lie in memory twice.
+            if _is_avif(data):  # The bytes are decoded again later. Until then, only the base64 is in memory.
                 return self._in_turn(lambda: work(source, _bytes_of(source))).result
             result = work(source, data)
             return lambda: result
@@ -214,8 +216,9 @@ class Intake:
         return [start(source) for source in sources]
 
     def _in_turn(self, work: Callable[[], T]) -> Future[T]:
-        """Start `work` on an AVIF in its turn. Raises `ImageError` if too many AVIFs wait. The result is this error if the
-        turn does not come in time.
+        """Start `work` on an AVIF after the AVIFs before it. Raises `ImageError` if too many AVIFs wait.
+
+        If the other AVIFs take too long, the result is an `ImageError`.
         """
         if not self._avif_slots.acquire(blocking=False):
             raise ImageError(f"{_MOST_AVIFS} AVIF files wait already; send it again, or save the picture as PNG")
@@ -259,7 +262,7 @@ def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate
         return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
-    except Exception as error:  # noqa: BLE001  a bad picture never stops the others, whatever it makes a model raise
+    except Exception as error:  # noqa: BLE001  a bad picture may cause any error, and must not stop the others
         _log.exception("a picture could not be examined")
         return Candidate(source.id, None, f"the picture could not be examined ({type(error).__name__})")
 
@@ -274,7 +277,7 @@ def _bytes_or_error(wait: Callable[[], bytes]) -> bytes | LabError:
 def _bytes_of(source: Source) -> bytes:
     """Return the bytes of a picture that was sent in the request.
 
-    Raises `ImageError` if they could not be read or are too many, or if the base64 is not valid.
+    Raises `ImageError` if the bytes could not be read or are too many, or if the base64 is not valid.
     """
     if source.error is not None:
         raise ImageError(source.error)

@@ -22,7 +22,7 @@ def group_near_identical(
     alike (`Appearance.is_near`), and the same words were read in both. Words are compared too, because vectors and
     hashes hardly change when one word of a picture is replaced.
 
-    Each two members of a group are near-identical. A picture joins the first group that it fits into.
+    All members of a group are near-identical to each other. A picture joins the first group that it fits into.
 
     `encoder` is the fingerprint of the encoder of the vectors.
     """
@@ -43,7 +43,7 @@ def group_near_identical(
 
 
 def split_by_title(groups: Sequence[Sequence[str]], titles: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Return the groups after each was split into those with the same title. `titles` has the title of each picture.
+    """Return the groups, each split into parts with the same title. `titles` has the title of each picture.
 
     Two near-identical pictures with different titles are two packages, which may win or lose against each other.
     """
@@ -65,8 +65,8 @@ def _near_identical(first: ExaminedPicture, second: ExaminedPicture, encoder: st
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     """Return whether two pictures show the same words, in the same order. Upper and lower case are the same.
 
-    If different words were read, this may be a reading error. Then the pictures show the same words if they have the
-    same colours in every field. If no words were read in the two pictures, for example because the text reader is
+    If different words were read, the text reader may have misread one picture. Then the result is True if the pictures
+    have the same colours in every field. If no words were read in both pictures, for example because the text reader is
     not installed, the result is True.
     """
     one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))

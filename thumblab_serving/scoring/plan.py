@@ -38,10 +38,10 @@ def plan_test(
 ) -> PlanOut | None:
     """Return the plan of a test of two of the pictures.
 
-    If the request names a channel that belongs to `owner` (see `Channel.belongs_to`), the plan is based on the channel's
-    usual click-through rate. This rate is private. Return None if there are fewer than two pictures, or if the database
-    must be asked for this rate and cannot answer. Also return None if the rate is so high that a rate better by `LIFT`
-    would be 100 % or more.
+    If the request names a channel that belongs to `owner` (see `Channel.belongs_to`), the plan is based on the
+    channel's usual click-through rate. This rate is private. Return None if there are fewer than two pictures, or if
+    the database must be asked for this rate and cannot answer. Also return None if the rate is so high that a rate
+    better by `LIFT` would be 100 % or more.
     """
     if len(pictures) < 2:
         return None

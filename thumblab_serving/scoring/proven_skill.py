@@ -9,14 +9,16 @@ from thumblab_serving.schemas.verdict import Question
 def measured_skill(
     ranker: TrainedRanker, channel: AdapterChoice | None, question: Question
 ) -> tuple[str, Skill | None]:
-    """Return the channels on which the model's skill at a question counts for a request, and this skill.
+    """Return the model's skill at a question for a request, and the split of the evaluation on which it was measured.
 
-    The channels are a split of the evaluation: the one whose channels are like the channel of the request. Without a
-    usable adapter, these are the unseen channels. With an adapter of a channel that the model was trained on, these are
-    the known channels, also if the adapter was added later. With an adapter of another channel, these are the unseen
-    channels with adapters. A lab with few channels cannot evaluate the latter. Then the adapter's skill on the channel's
-    own past counts, for packages. This skill was measured on videos that differ in title and picture, so it proves
-    nothing for pictures under one title.
+    The split is the one whose channels are most like the channel of the request:
+
+    - Without a usable adapter, the split has unseen channels.
+    - With an adapter of a channel that the model was trained on, the split has known channels. This is so even if the
+      adapter was added later.
+    - With an adapter of another channel, the split has unseen channels with adapters. A lab with few channels cannot
+      evaluate this split. Then the adapter's skill on the channel's own past is used, but only for packages. It was
+      measured on videos that differ in title and picture, so it proves nothing for pictures under one title.
 
     The skill is None if it was not measured. For pictures under one title, the skill of an older model may be that of
     `PACKAGE`, see `read_skills`.
@@ -31,8 +33,8 @@ def measured_skill(
 def has_proven_skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> bool:
     """Return whether the model was shown to be better than chance at this question.
 
-    The whole 95 % interval must be above chance. The skill of older models was measured only by which of two videos got
-    more views. That is the question of packages. It proves nothing for pictures under one title.
+    The whole 95 % interval must be above chance. An older model was evaluated only with the question which of two
+    videos got more views. This is the question of packages, so it proves nothing for pictures under one title.
     """
     _, skill = measured_skill(ranker, channel, question)
     return skill is not None and skill.proven and (question == PACKAGE or skill.question != PACKAGE)

@@ -48,7 +48,7 @@ from thumblab_serving.workers.shared_cache import SharedCache
 _SHORT_WAIT_S = 0.8
 """Maximum number of seconds that `follow_pointers` waits for a release once the model is loaded.
 
-`/health` calls it, and must answer within a second.
+`/health` calls `follow_pointers`, and must answer within a second.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -109,7 +109,7 @@ class Scorer:
 
     @property
     def state(self) -> WorkerState:
-        """What the other workers of the service are told about this one."""
+        """The state of this worker, which is shared with the other workers of the service."""
         # Each property is read once, because another thread may forget the release between two reads.
         slots = [(f"{slot.kind}/{slot.scope}", slot.loaded, slot.refusal) for slot in self.releases.slots]
         return WorkerState(
@@ -153,7 +153,8 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        What takes longer than a second is loaded in the background. Before a model is loaded, this waits a few seconds.
+        A release that takes longer than a second to load is loaded in the background. Before a model is loaded, this
+        waits a few seconds.
 
         Then make a rehearsal, if none has succeeded yet and everything that it needs is loaded. If another thread
         rehearses already, this call does not wait for that thread. `Backoff` says when a failed rehearsal is tried
@@ -213,7 +214,7 @@ class Scorer:
         pace: Callable[[], None] | None,
         owner: str | None,
     ) -> ScoreAnswer:
-        """Do what `score` does, without the canary."""
+        """Do the work of `score`, without the alarm of the canary."""
         first = self.releases.resolve(form.niches[0])
         # All niches are answered by one model, even if another one is promoted in the meantime.
         others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]
@@ -244,7 +245,7 @@ class Scorer:
         encoders: Encoders,
         how: tuple[tuple[str, ...], Callable[[], None] | None],
     ) -> list[Candidate]:
-        """Return the examined pictures. `how` has the fingerprints of the encoders, and `pace` (see `score`)."""
+        """Return the examined pictures. `how` has the fingerprints of the encoders, and the `pace` of `score`."""
         fingerprints, pace = how
         if pace is None:
             return self.intake.examine(sources, form.all_titles[0], encoders, fingerprints)
@@ -289,7 +290,7 @@ class Scorer:
     def _rehearse(self) -> None:
         try:
             self._score_drawn_pictures()
-        except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health shows it and the service lives on
+        except Exception as error:  # noqa: BLE001  a broken runtime may raise any error; `/health` shows it
             self._failure = f"the first answer could not be made ({message(error)})"
             self._backoff.failed(error)
             _log.warning("%s; next try in %.0f seconds", self._failure, self._backoff.seconds)

@@ -1,4 +1,4 @@
-"""Say what moved the score of each candidate, in comparison with the winner or, for the winner, with the second."""
+"""Explain why the score of each candidate differs from the winner's score. The winner is compared with the second."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,10 +39,10 @@ def explain(
     ranker: TrainedRanker,
     ids: Mapping[str, str] | None = None,
 ) -> Mapping[str, WhyOut]:
-    """Return what moved the score of each picture in `names`, or why that is unknown.
+    """Return what makes the score of each picture in `names` differ from another score, or why that is unknown.
 
-    Each winner is compared with the best picture that is not near-identical to it, and each other picture with the
-    winner. `ids`: the ids of the pictures by the names that `ranking` has for them, where these names are not the ids.
+    A winner is compared with the best picture that is not near-identical to it. Every other picture is compared with
+    the winner. `ids` maps the names of pictures in `ranking` to the ids of the pictures, if these differ.
     """
     opponents = {name: _opponent(name, ranking) for name in names}
     known = {name: opponent for name, opponent in opponents.items() if opponent is not None}
@@ -80,7 +80,7 @@ def _opponent(name: str, ranking: Ranking) -> str | None:
 
 
 def _reason(name: str, ranking: Ranking, question: Question) -> str:
-    """Return why it is unknown what moved the score of a picture, as a clause."""
+    """Return a clause that says why it is unknown what moved the score of a picture."""
     if ranking.verdict is Verdict.NO_SKILL:
         what = "such packages" if question == PACKAGE else "such pictures"
         return f"the model was not shown to order {what} better than chance, so its score says nothing about views"
@@ -105,7 +105,7 @@ def _unknown(reason: str) -> WhyOut:
 
 
 def _shortened(name: str) -> str:
-    """Return the id of a candidate. Of a long id, such as a path, the end is kept."""
+    """Return the id of a candidate. If the id is long, such as a path, only its end is kept."""
     return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
 
 
@@ -122,6 +122,6 @@ def _summary(parts: Sequence[ContributionOut], other: str) -> str:
 
 
 def _doubt(name: str, opponent: str, ranking: Ranking) -> str:
-    """Return a sentence that says so if the two pictures are too close to call, or an empty text."""
+    """Return a sentence if the two pictures are too close to call, or else an empty text."""
     gap = abs(ranking.strengths[name] - ranking.strengths[opponent])
     return " Their difference is too close to call." if is_too_close(1.0 / (1.0 + math.exp(-gap))) else ""

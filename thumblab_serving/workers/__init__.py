@@ -1,1 +1,1 @@
-"""What the worker processes of one service share: a folder, a cache, and the knowledge of each other's state."""
+"""What the worker processes of one service share: a folder, a cache, and the states of the workers."""

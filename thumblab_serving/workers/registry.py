@@ -19,14 +19,14 @@ _FORGET = "forget"
 """Name of the file whose text changes when the workers have to forget their indices."""
 
 _LARGEST = 256 * 1024
-"""Maximum number of bytes of the file of a worker. A larger file is no worker's."""
+"""Maximum number of bytes of the file of a worker. A larger file is ignored, because no worker wrote it."""
 
 
 @dataclass(frozen=True)
 class WorkerState:
     """The state of a worker: whether it is ready, and which releases it serves and refuses.
 
-    `served` and `refused` have the releases and the reasons by `kind/scope`.
+    `served` has the id of each served release, and `refused` has the reason for each refusal, both by `kind/scope`.
     """
 
     ready: bool
@@ -36,7 +36,9 @@ class WorkerState:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker with its state. `started` is the Unix time at which its process started. `itself` is whether it asks."""
+    """A worker with its state. `started` is the Unix time at which its process started. `itself` is true for the worker
+    that calls `WorkerRegistry.all`.
+    """
 
     started: float
     state: WorkerState
@@ -139,13 +141,13 @@ class WorkerRegistry:
 
 
 def is_orphan() -> bool:
-    """Return whether the process that started this worker, and replaces it when it dies, is gone."""
+    """Return whether the supervisor is gone, which started this worker and would replace it if it died."""
     parent = multiprocessing.parent_process()
     return parent is not None and not parent.is_alive()
 
 
 def _started(process: int) -> float:
-    """Return when the process with this id started, in seconds after the boot. So a clock that is set changes nothing."""
+    """Return when the process with this id started, in seconds after the boot. This time does not depend on the clock."""
     boot = psutil.boot_time()
     return psutil.Process(process).create_time() - boot
 
@@ -167,7 +169,7 @@ def _texts(stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lives(process: str, started: float) -> bool:
-    """Return whether the process with this id is the one that started at this time. Ids are used again."""
+    """Return whether the process with this id is the one that started at this time. A new process may reuse an old id."""
     try:
         return abs(_started(int(process)) - started) < 1
     except (psutil.Error, ValueError):

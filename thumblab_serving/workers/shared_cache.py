@@ -25,7 +25,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 FORMAT = 1
-"""Number of the format of entries. Raise it when the bytes of an entry change, or what they mean."""
+"""Number of the format of entries. Raise it when the bytes of an entry change, or the meaning of these bytes."""
 
 _HEADER = struct.Struct("<32s16sdI")
 """The digest of the key, the checksum, the time of writing in Unix seconds, and the length of the value."""
@@ -113,7 +113,7 @@ class SharedValues(Generic[T]):
     """The values of one kind in a `SharedCache`.
 
     `kind` keeps their keys apart from those of other kinds. `pack` turns a value into bytes, and `unpack` turns bytes
-    into a value. `unpack` returns None, or raises a `ValueError`, if the bytes are no such value.
+    into a value. `unpack` returns None, or raises a `ValueError`, if the bytes are not a valid value.
     """
 
     cache: SharedCache
@@ -146,7 +146,7 @@ def _checked(header: bytes, value: bytes) -> bytes | None:
 
 
 def _order(file: int, slot: int, key: bytes, now: float) -> float:
-    """Return a number by which slots are replaced: the slot of the key first, then empty slots, then the oldest."""
+    """Return a number that orders slots for replacement: the slot of the key first, then empty slots, then the oldest."""
     header = os.pread(file, _HEADER.size, slot)
     if len(header) < _HEADER.size:
         return -1.0
@@ -159,18 +159,18 @@ def _order(file: int, slot: int, key: bytes, now: float) -> float:
 def _owned_file(path: Path, size: int) -> int:
     """Open a file that only the user of this process can read and write, and return its descriptor.
 
-    Raises `OSError` if the file or its folder belongs to another user, or if others can use the folder. The message does
-    not say where they are, because `/health` shows it to everybody.
+    Raises `OSError` if the file or its folder belongs to another user, or if others can use the folder. The message
+    does not name the folder, because `/health` shows the message to everybody.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.lstat()
     if folder.st_uid != os.geteuid() or not stat.S_ISDIR(folder.st_mode) or stat.S_IMODE(folder.st_mode) & 0o077:
-        raise PermissionError(0, "its folder is not this user's alone")
+        raise PermissionError(0, "another user owns its folder or can use it")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(file)
         if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise PermissionError(0, "it is not a file of this user alone")
+            raise PermissionError(0, "it is not a regular file of this user alone")
         if found.st_size != size:
             os.ftruncate(file, size)  # The file is sparse: it takes only the room of the entries in it.
     except BaseException:

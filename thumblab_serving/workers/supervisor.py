@@ -12,21 +12,24 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 _SHORTEST_LIFE_S = 60.0
-"""A worker that dies sooner is replaced after a wait, which doubles with each such death in a row."""
+"""A worker that dies earlier than this is replaced only after a wait. The wait doubles with each such death in a row.
+"""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
-"""A worker may take at least this long to start. On a busy machine, its imports alone may take a minute."""
+"""The least time in seconds that a worker has to start. On a busy machine, its imports alone may take a minute."""
 _END_S = 30.0
-"""A worker that has not ended this long after the signal to end is killed.
+"""A worker that has not ended this many seconds after the signal to end is killed.
 
-It may be stopped (SIGSTOP), or may still wait until it can take connections. Until then, it does not heed the signal.
+The worker may be stopped (SIGSTOP), or may still wait until it can take connections. In these states, it does not react
+to the signal.
 """
 
 _log = logging.getLogger("uvicorn.error")
 
 
 class _Place:
-    """The place of one worker after the other: when the worker started, and how long the next one has to wait.
+    """The place of a worker and of the workers that replace it: when the present one started, and how long the next
+    waits.
 
     `asked` is when the worker was sent a ping that it has not answered yet. `next_start` is None while a worker runs.
     `has_answered` is whether the worker has answered any ping.
@@ -61,10 +64,11 @@ def _wait_for_end(process: Process, latest: float) -> None:
 
 
 class _Exit(threading.Event):
-    """The event that the service has to end. It counts as set as soon as SIGTERM or SIGINT has arrived.
+    """The event that tells the service to end. It counts as set as soon as SIGTERM or SIGINT has arrived.
 
-    uvicorn sets it only between two other tasks, and one of them may replace workers for minutes. A handler of a signal
-    must not set it itself: the handler may interrupt `wait`, and would then wait for ever for the lock of the event.
+    uvicorn sets the event only between two other tasks, and one of them may replace workers for minutes. A signal
+    handler must not set the event itself. The handler may interrupt `wait`, and would then wait for ever for the
+    event's lock.
     """
 
     def __init__(self, arrived: list[int]) -> None:
@@ -83,7 +87,8 @@ class Supervisor(Multiprocess):
     replacement fails to start. Here, no worker waits for another, and a worker that serves is never ended because
     another one cannot start. Workers that die soon after their start are replaced at growing intervals.
 
-    If the first workers fail to start, the service ends with uvicorn's status for this, as it does with one worker.
+    If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as it does with
+    one worker.
 
     The signals that replace, add or remove a worker have other rules too. If the system allows no further process, the
     workers stay as they are. A worker that does not end in time is killed.
@@ -140,7 +145,7 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _started(self, workers: str) -> Process | None:
-        """Return a new worker, or None if the system allows no further process. `workers` says what the others do then."""
+        """Return a new worker, or None if the system allows no further process. `workers` ends the log line about that."""
         try:
             process = Process(self.config, self.sockets)
             process.start()
