@@ -81,7 +81,8 @@ def _parts(value: str) -> Iterator[str]:
 def _public_host(text: str) -> str:
     """Return a host name as the `Host` header writes it. Raises ValueError if `text` is not a host."""
     try:
-        return bare_host(ascii_host(text))  # A header writes other letters than ASCII in Punycode.
+        # A header has other letters than ASCII in Punycode, so the name is converted.
+        return bare_host(ascii_host(text))
     except ValueError:
         raise ValueError(
             f"{text} is not a host; write a name or an address without scheme, port and path, such as lab.example.com"

@@ -66,5 +66,5 @@ def give_to_owner(handle: int, folder: Path) -> None:
     """
     if os.geteuid() == 0:
         owner = folder.stat()
-        with suppress(OSError):  # Some file systems keep no owner.
+        with suppress(OSError):  # Some file systems store no owner, so an error is ignored.
             os.fchown(handle, owner.st_uid, owner.st_gid)

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from thumblab_core.errors import LabError
 
 _SHOWN = 100
-"""An error message shows at most this many characters of a text."""
+"""The largest number of characters of a text that an error message shows."""
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 """The form of YouTube's video ids."""

@@ -33,8 +33,8 @@ class KeptPrediction:
     (`thumblab_core.ranking.skill`):
 
     - `new_channels`: the model ranked the candidates like those of an unseen channel.
-    - `future`: the model used its own channel adapter.
-    - `adapted`: the model used an added channel adapter.
+    - `future`: the model used its own adapter of the channel, from its training.
+    - `adapted`: the model used an adapter that was added after its training.
     """
 
     prediction_id: UUID

@@ -270,7 +270,7 @@ class ServingSettings(BaseSettings):
         gt=0,
     )
     serving_idle_s: float = setting(
-        15.0, "A request that is still being sent is aborted after this long without a byte.", "seconds", gt=0
+        15.0, "A request that is still being sent is aborted if no byte arrives for this long.", "seconds", gt=0
     )
     serving_body_s: float = setting(120.0, "How long the whole body of a request may take.", "seconds", gt=0)
     serving_bodies_mib: int = setting(

@@ -28,7 +28,7 @@ _REPORT = "report.json"
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """What is known about an import when it is stored.
+    """The facts about an import, written when it is stored.
 
     `owner` names the API key that sent the import, as `NamedKey.owner` does. `by_lab` says whether this key has the
     scope `admin`. A key with this scope may change all channels.

@@ -30,7 +30,7 @@ class _Part(BaseModel):
 class ImportStep(_Part):
     """A step of the import. Steps that were begun are listed in their order."""
 
-    name: str = Field(description="What is done, such as `pictures`.")
+    name: str = Field(description="The name of the step, such as `pictures`.")
     done: int = Field(ge=0)
     total: int = Field(ge=0)
 
@@ -56,31 +56,31 @@ class ImportedVideos(_Part):
     title: str
     niche: str
     videos: int = Field(ge=0, description="Videos of the exports that the lab has now.")
-    new: int = Field(ge=0, description="Those of them that the lab did not have before.")
+    new: int = Field(ge=0, description="Videos of the exports that were new to the lab.")
     left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
     pictures: int = Field(ge=0, description="Videos with a thumbnail.")
     downloaded: int = Field(ge=0, description="Thumbnails that were downloaded now.")
     without_picture: int = Field(ge=0)
-    missing: list[str] = Field(description="Why the first videos without a thumbnail have none, a sentence each.")
+    missing: list[str] = Field(description="For each of the first videos without a thumbnail, the reason.")
     with_ctr: int = Field(ge=0, description="Videos with a true click-through rate.")
     library_needs: int = Field(
         default=0,
         ge=0,
         description=(
-            "How many more videos with a thumbnail the niche needs before an import makes a library of it. 0 if it has a "
-            "library, or gets one now."
+            "How many more videos with a thumbnail the niche needs for a library. 0 if the niche has a library, or gets "
+            "one from this import."
         ),
     )
     usual_ctr: float | None = Field(
         ge=0, le=1, description="The clicked share of all impressions. Null if there are too few impressions."
     )
-    refused: list[str] = Field(description="Why an export was not read, a sentence for each such export.")
-    remarks: list[str] = Field(description="What else was noticed, such as columns that were recognised by values.")
+    refused: list[str] = Field(description="For each export that was not read, a sentence with the reason.")
+    remarks: list[str] = Field(description="Other observations, such as columns that were recognised by values.")
     tables: list[ExportTable] = Field(description="The tables of the exports.")
 
 
 class OwnPastSkill(_Part):
-    """How well the lab orders the channel's own newest videos, if it has learnt from the older ones only.
+    """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
 
     The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
     """
@@ -90,7 +90,7 @@ class OwnPastSkill(_Part):
     right: float = Field(ge=0, le=1, description="The share of the pairs in which the better video came first.")
     low: float = Field(ge=0, le=1, description="The lower end of the 95 % interval of `right`.")
     high: float = Field(ge=0, le=1, description="The upper end of the 95 % interval of `right`.")
-    right_unadapted: float = Field(ge=0, le=1, description="The same share for the model without the adapter.")
+    right_unadapted: float = Field(ge=0, le=1, description="Like `right`, but for the model without the adapter.")
     gained: float = Field(ge=-1, le=1, description="`right` minus `right_unadapted`.")
     gained_low: float = Field(ge=-1, le=1, description="The lower end of the 95 % interval of `gained`.")
     gained_high: float = Field(ge=-1, le=1, description="The upper end of the 95 % interval of `gained`.")
@@ -105,7 +105,7 @@ class FittedChannel(_Part):
     compared: int = Field(ge=0, description="Pairs of pictures that were compared on one video of the channel.")
     release: str
     model: str = Field(description="The release of the model that the adapter belongs to.")
-    skill: OwnPastSkill | None = Field(description="Null if the newest videos make too few pairs to tell.")
+    skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if they make too few pairs.")
 
 
 class ImportReport(_Part):

@@ -15,9 +15,11 @@ _NAME = "THUMBLAB_DATABASE_URL"
 _LOOKS_LIKE = "A correct URL looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _USER_AND_PASSWORD = re.compile(r"[^:/]*(:[^@]*)?@")
 _FOR_OTHER_CLIENTS = {
-    *("pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"),  # Prepare nothing.
-    *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),  # The pool of the client.
-    *("supa", "workaround"),  # Notes that Supabase and Vercel add.
+    # for prepared statements
+    *("pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"),
+    # for the connection pool of the client
+    *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),
+    *("supa", "workaround"),  # notes that Supabase and Vercel add to the URL
 }
 """Parameters of a URL that are for the pool and the prepared statements of another client, such as Prisma.
 

@@ -11,7 +11,7 @@ from thumblab_core.database.troubles import trouble_of
 from thumblab_core.errors import LabError
 
 _NO_ROOM = "No space left on device"
-_AGAIN = "then run the same again: it continues with what is missing"
+_AGAIN = "then run the same command or job again: it continues with what is missing"
 
 _DISK = {
     errno.ENOSPC: f"no room is left on the disk; make room, {_AGAIN}",

@@ -71,7 +71,7 @@ def make_database(connection: "psycopg.Connection", name: str) -> None:
     try:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        return  # Another process created the database first.
+        return  # Another process created the database first, so there is nothing left to do.
 
 
 def _ask(connection: "psycopg.Connection", name: str) -> _Facts:
@@ -119,7 +119,7 @@ def _make_schema(connection: "psycopg.Connection", name: str, facts: _Facts, ref
         _refuse_pooler(name, facts)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
-        return  # Another process created the schema first.
+        return  # Another process created the schema first, so there is nothing left to do.
     except psycopg.Error as error:
         raise LabError(
             f"The lab cannot use a database {name} on the server of THUMBLAB_DATABASE_URL ({refusal}), and cannot "

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 
 WORTHWHILE = 10_000
-"""An encoder gets an index when it has more vectors than this. Comparing fewer vectors takes milliseconds."""
+"""The number of vectors above which an encoder gets an index. Comparing fewer vectors takes milliseconds."""
 
 _MOST_DIMENSIONS = 2_000  # This is the largest dimension that pgvector indexes at full precision.
 _MOST_MEMORY_MB = 1_024

@@ -52,7 +52,7 @@ _KINDS = (
     ),
     _Kind(
         f"The server refuses the user or the password of {SETTING}",
-        "Correct the two; in the URL write a special character of a password as % and its code, such as %40 for @",
+        "Correct both; in the URL write a special character of a password as % and its code, such as %40 for @",
         ("28",),
         r"authentication failed|no password supplied|role .* does not exist|Tenant or user not found|"
         r"not permitted to log in|server login",
@@ -131,14 +131,14 @@ _KINDS = (
     ),
     _Kind(
         "The disk of the database server is full",
-        "Free space on that disk, then run the same again: it continues with what is missing",
+        "Free space on that disk, then run the same command or job again: it continues with what is missing",
         ("53100",),
         r"No space left",
         transient=True,
     ),
     _Kind(
         "The database server has too little memory",
-        "Run less at the same time, or give the server more memory",
+        "Run fewer programs at the same time, or give the server more memory",
         ("53200",),
         r"out of (shared )?memory",
         transient=True,
@@ -158,7 +158,7 @@ _KINDS = (
     ),
     _Kind(
         "The database ended the connection: it was stopped or restarted, or cannot be reached",
-        "Check that its server runs, then run the same again: it continues with what is missing",
+        "Check that its server runs, then run the same command or job again: it continues with what is missing",
         ("57P01", "57P02", "57P05", "08"),
         r"closed the connection|terminating connection|connection (was|is|has been) (lost|closed)|"
         r"connection already closed|Connection reset|Broken pipe",

@@ -7,9 +7,9 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 
 LEAST_COSINE = 0.99
-"""Two encoders agree only if the mean cosine between their vectors is at least this."""
+"""The least mean cosine between the vectors of two encoders that agree."""
 LEAST_ORDER = 0.98
-"""Two encoders agree only if they put at least this share of neighbour pairs into the same order, see `Agreement`."""
+"""The least share of neighbour pairs that two encoders that agree put into the same order, see `Agreement`."""
 NEIGHBOURS = 10
 """The number of nearest neighbours of each picture whose order is compared."""
 TOLERANCE = 0.1

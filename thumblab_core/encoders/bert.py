@@ -17,7 +17,7 @@ from openvino import opset13 as ops  # isort: skip  # `openvino_runtime` must be
 Tokens = npt.NDArray[np.int64]
 
 _HIDDEN = -1e9
-"""What is added to the attention that a token pays to padding, so that its share becomes 0."""
+"""The number that is added to the attention of a token to padding, so that the padding gets no weight."""
 
 
 class Bert:

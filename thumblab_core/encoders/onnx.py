@@ -54,7 +54,7 @@ class OnnxEncoder(NeuralEncoder):
 
     @property
     def quantisable(self) -> bool:
-        return not takes_bytes(self._graph)  # A model that takes uint8 counts as quantised by its maker.
+        return not takes_bytes(self._graph)  # A model that takes uint8 was quantised by its maker.
 
     def graph(self) -> Any:
         return self._graph

@@ -115,7 +115,7 @@ class OpenClipEncoder(NeuralEncoder):
                 f"the encoder open_clip:{self._name}/{self._weights} is not exported, and PyTorch is not installed; "
                 "run `thumblab refresh` where the pipelines are installed, which exports it"
             )
-        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
+        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  must come before open_clip
 
         import open_clip
         import torch
@@ -171,7 +171,7 @@ class OpenClipEncoder(NeuralEncoder):
     def _read_preprocessing(self) -> Preprocessing:
         if self._exported_image is not None:
             return Preprocessing.from_json(self._exported_image.info["preprocessing"])
-        model = self._loaded.model  # This also makes open_clip importable, see `torchvision_operators`.
+        model = self._loaded.model  # Loading the model makes open_clip importable, see `torchvision_operators`.
         if "preprocessing" in self._loaded.metadata:
             return Preprocessing.from_json(self._loaded.metadata["preprocessing"])
 
@@ -251,7 +251,7 @@ class OpenClipEncoder(NeuralEncoder):
         release = self._exported(TEXT)
         if release is not None:
             return ExportedText.load(release).encode
-        _ = self._loaded  # If this raises an error, the next call looks for an export again.
+        _ = self._loaded  # The model is loaded here. If this fails, the next call looks for an export again.
         return self._texts_with_torch
 
     def _texts_with_torch(self, texts: Sequence[str]) -> Vectors:

@@ -31,7 +31,7 @@ Memory
 import sys
 from typing import Any
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: importing it raises ImportError
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # With None, an import raises ImportError
 
 import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
@@ -42,7 +42,7 @@ _cores: list[ov.Core] = []
 """All `Core` objects. The list keeps them alive until the process ends."""
 
 _SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
-"""A model caches at most this many input shapes.
+"""The largest number of input shapes that a model caches.
 
 Without the limit, memory would grow, and reading text would take at most 7 % less time.
 """

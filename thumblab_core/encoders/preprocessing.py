@@ -14,7 +14,7 @@ Prepared = npt.NDArray[np.uint8]
 """One picture at the model's size, uint8 [height, width, 3] RGB."""
 
 _MARGIN = 1.5
-"""A picture is decoded to at least this many times the size of the model's input. docs/encoders.md shows the effect."""
+"""The least ratio of the size of a decoded picture to the model's input size. docs/encoders.md shows the effect."""
 
 
 @dataclass(frozen=True)

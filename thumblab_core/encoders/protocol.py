@@ -21,7 +21,7 @@ class ImageEncoder(Protocol):
     fingerprint: str
     """A name for the model, weights, preprocessing and precision. Only vectors of equal fingerprints are comparable."""
     near_duplicate: float
-    """Two pictures count as the same picture if the cosine of their vectors by this encoder is at least this."""
+    """The least cosine of the vectors of two pictures that count as the same picture."""
     largest_batch: int
     """The largest number of pictures to pass to `encode_prepared` at once. It limits the memory that is used."""
 

@@ -36,7 +36,7 @@ class SentenceEncoder:
                 f"the title encoder {self._source!r} needs the package sentence-transformers, which is not installed; "
                 "install thumblab[pipelines], or set THUMBLAB_TITLE_ENCODER=minilm and train again"
             )
-        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before transformers imports torchvision
+        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  must come before transformers
 
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging

@@ -20,7 +20,7 @@ Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
 _WORTHWHILE_SPEEDUP = 1.05
-"""A doubled batch size is kept if it encodes at least this many times as many pictures per second as the smaller size.
+"""The least speed-up for which a doubled batch size is kept. Speed is the number of encoded pictures per second.
 
 On a busy machine, the speed of one batch size varies by less than 5 %.
 """

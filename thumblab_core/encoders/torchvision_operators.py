@@ -13,6 +13,6 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 for _name in ("nms", "qnms"):
     if not hasattr(torch.ops.torchvision, _name):
-        # The error means that another thread has declared the operator in the meantime.
+        # The error means that another thread has already declared the operator.
         with contextlib.suppress(RuntimeError):
             torch.library.define(f"torchvision::{_name}", _SIGNATURE)

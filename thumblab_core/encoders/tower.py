@@ -106,7 +106,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    model = graph.clone()  # This is a copy, because PrePostProcessor changes the model that it is given.
+    model = graph.clone()  # The graph is copied, because PrePostProcessor changes its argument.
     pipeline = PrePostProcessor(model)
     pipeline.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     pipeline.input().model().set_layout(Layout("NHWC" if channels_last(graph) else "NCHW"))

@@ -8,7 +8,7 @@ from thumblab_core.experiments.rules import RuleError
 from thumblab_core.given_text import CHANNEL_ID, channel_name
 
 _SHOWN = 40
-"""An error message shows at most this many characters of a name."""
+"""The largest number of characters of a name that an error message shows."""
 
 
 _WAYS = "its id (UC...), its exact title, its @handle, or its link"

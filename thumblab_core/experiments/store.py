@@ -19,7 +19,7 @@ NEW, CHANGED, UNCHANGED = "new", "changed", "unchanged"
 _FACTS = ("channel_id", "video_id", "started_on", "ended_on", "outcome", "winner")
 _OF_A_VARIANT = ("sha256", "title", "watch_time_share", "impressions")
 _SHOWN = 40
-"""An error message shows at most this many characters of a value."""
+"""The largest number of characters of a value that an error message shows."""
 
 
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:

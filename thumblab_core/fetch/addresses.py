@@ -18,7 +18,7 @@ _IPV4_REFUSED = tuple(
             "172.16.0.0/12",  # private
             "192.0.0.0/24",  # protocol assignments; Oracle Cloud's metadata are here
             "192.0.2.0/24",  # documentation
-            "192.31.196.0/24",  # AS112, which answers for private networks
+            "192.31.196.0/24",  # AS112, the name servers for private addresses
             "192.52.193.0/24",  # relays of multicast (AMT)
             "192.88.99.0/24",  # relays of 6to4
             "192.168.0.0/16",  # private

@@ -34,7 +34,7 @@ _LONGEST_LOCATION = 2_048
 """The longest URL, in characters, that a redirect may lead to."""
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
-"""If an answer has an error status, its body is read to the end only if it has at most this many bytes."""
+"""The largest body, in bytes, that is read to the end if the answer has an error status."""
 _FAILURES = (
     httpcore.NetworkError,
     httpcore.ProtocolError,

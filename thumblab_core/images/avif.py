@@ -33,7 +33,7 @@ _LONGEST_HEADER = 2 * MAX_PROFILE + 2**20
 
 
 def parse_avif(data: bytes) -> ParsedFile:
-    """Parse and decode an AVIF file. Of an image sequence, only the first frame is read.
+    """Parse and decode an AVIF file. Only the first frame of an image sequence is read.
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """

@@ -36,7 +36,7 @@ class _Cursor:
 
 
 def parse_gif(data: bytes) -> ParsedFile:
-    """Parse a GIF file. Of an animation, only the first frame is read.
+    """Parse a GIF file. Only the first frame of an animation is read.
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """

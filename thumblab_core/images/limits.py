@@ -20,7 +20,7 @@ MAX_BYTES = 50 * 2**20
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 MAX_RATIO = 10
-"""The longer side may be at most this many times the shorter side."""
+"""The largest allowed ratio of the longer side to the shorter side."""
 FORMATS = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",

@@ -36,10 +36,10 @@ from PIL import Image
 from thumblab_core.images import Pixels
 
 NEAR = 6
-"""Pictures at most this many bits apart are near-duplicates."""
+"""The largest distance of the hashes of near-duplicates, in bits."""
 
 _REENCODED = 4
-"""The hash of a re-encoded or resized picture differs in at most this many bits from the hash of the original."""
+"""The largest distance of the hash of a re-encoded or resized picture from the hash of the original, in bits."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
 """The largest difference between the mean colours of a field in two encodings of one picture, on the scale 0 to 255.

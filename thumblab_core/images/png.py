@@ -35,7 +35,7 @@ _GREY, _RGB, _PALETTE = 0, 2, 3
 
 
 def parse_png(data: bytes) -> ParsedFile:
-    """Parse a PNG file. Of an animation, only the default image is read.
+    """Parse a PNG file. Only the default image of an animation is read.
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """

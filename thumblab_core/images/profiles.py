@@ -38,7 +38,7 @@ A profile with such tables also has older kinds of tables (such as `A2B0`) or cu
 _LEVELS = 9
 """Number of levels per channel in the test colours, which show whether a profile changes anything."""
 _INVISIBLE = 2
-"""A profile is ignored if it changes no channel of a test colour by more than this, on the scale 0 to 255."""
+"""The largest change of a test colour by a profile that is ignored. It is for each channel, on the scale 0 to 255."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

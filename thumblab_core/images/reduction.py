@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from thumblab_core.images.letterbox import is_tall
 
 MOST_PIXELS_AT_ONCE = 1920 * 1080
-"""A picture with more pixels is made smaller by a whole factor, but keeps at least this many pixels.
+"""The least number of pixels that a picture keeps when it is made smaller by a whole factor.
 
-That is enough, because the lab uses at most 640 pixels a side.
+A picture with fewer pixels is not made smaller. The lab uses at most 640 pixels a side, so this number is enough.
 """
 
 

@@ -40,7 +40,7 @@ class _Still:
 
 
 def parse_webp(data: bytes) -> ParsedFile:
-    """Parse a WebP file. Of an animation, only the first frame is read.
+    """Parse a WebP file. Only the first frame of an animation is read.
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """

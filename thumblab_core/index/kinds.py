@@ -18,7 +18,7 @@ from thumblab_core.index.items import LibraryError
 
 AUTO, FLAT = "auto", "Flat"
 FLAT_UP_TO = 10_000
-"""Up to this many vectors, a library gets an exact index, which needs no training.
+"""The largest number of vectors for which a library gets an exact index, which needs no training.
 
 An exact index compares a query with all vectors. With 10,000 vectors, this takes about a millisecond.
 """

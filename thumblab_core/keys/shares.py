@@ -1,4 +1,4 @@
-"""Say how much of what all API keys share one of them may take."""
+"""Limit how much one API key may take of a resource that all keys share."""
 
 
 def share_of_key(whole: int) -> int:

@@ -43,7 +43,7 @@ class AlertSettings(BaseSettings):
         le=3_600,
     )
     alert_stale_h: float = setting(
-        36.0, "A niche without a good refresh for this long is late, and is reported.", "hours", gt=0
+        36.0, "If a niche has no good refresh for this long, an alert reports it as late.", "hours", gt=0
     )
 
     @field_validator("alert_webhook_url", "alert_smtp_user", "alert_smtp_password", mode="before")

@@ -146,7 +146,7 @@ def read_state(data_dir: Path) -> WatchState | None:
     except OSError as error:
         raise LabError(f"{path} cannot be read ({error.strerror}); make it readable") from None
     except ValidationError:
-        raise OtherFormatError(f"{path} has another format; delete it, and the lab watches anew from now on") from None
+        raise OtherFormatError(f"{path} has another format; delete it, and the lab starts with a new state") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ correction. So the correction's part of the difference is exact. It is the contr
 The model's own score is not additive, because its network combines all inputs. Its part of the difference is split by
 Shapley values (Shapley, 1953): the inputs of the second candidate are replaced by those of the first, one group after
 the other. The contribution of a group is how much the score changes when this group is replaced, as a mean over all
-orders. Of a linear model, this is what the group's own weights contribute. The contributions always add up to the
+orders. For a linear model, this mean is what the group's own weights contribute. The contributions always add up to the
 difference.
 """
 

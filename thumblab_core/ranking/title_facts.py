@@ -34,7 +34,7 @@ VERSION = 2
 """Version of the title facts. A model stores the version that it was trained with, and gets facts of that version."""
 
 _PICTOGRAPHS = {
-    1: re.compile("[\u2501-\U0010ffff]"),  # This pattern also matches every Chinese, Japanese and Korean letter.
+    1: re.compile("[\u2501-\U0010ffff]"),  # Version 1 also matches every Chinese, Japanese and Korean letter.
     2: re.compile("[\u20e3\u2300-\u23ff\u2500-\u2bff\ufe0f\U0001f000-\U0001fbff]"),
 }
 """Patterns that match a pictograph, such as an emoji, by the version of the title facts.

@@ -103,7 +103,8 @@ class ReleaseStore:
                 except ReleaseError:
                     shutil.rmtree(staging)
                     raise
-                folder.next_number(above=release.number)  # The copy may come from another store with higher numbers.
+                # The copy may come from a store that has given higher numbers.
+                folder.next_number(above=release.number)
                 for path in (*staging.rglob("*"), staging):
                     sync(path)
                 staging.rename(folder.path / release_id)

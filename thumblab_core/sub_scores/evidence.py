@@ -6,7 +6,7 @@ from typing import Any, Self
 NAMES = ("clarity", "prominence", "contrast", "emotion", "hierarchy", "title_match")
 
 GRID = (9, 16)
-"""Rows and columns of the saliency map in the evidence."""
+"""The numbers of rows and columns of the saliency map in the evidence."""
 
 
 @dataclass(frozen=True)

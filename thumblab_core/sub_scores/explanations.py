@@ -18,9 +18,9 @@ WEAK = {
 """Values below which each sub-score is weak. They are the 10th percentiles of 2,252 thumbnails of 7 niches."""
 
 _LEGIBLE = 0.5
-"""If the legibility is below this, the explanation names the line that is hardest to read."""
+"""The legibility below which the explanation names the line that is hardest to read."""
 _HIDDEN = 0.25
-"""If the length badge hides at least this share of a line, the explanation names the badge."""
+"""The hidden share of a line from which the explanation names the length badge."""
 _QUOTED = 40
 """Maximum number of characters of a quoted text."""
 

@@ -14,7 +14,7 @@ Map = npt.NDArray[np.float64]
 _ROWS, _COLUMNS = 36, 64
 """Number of rows and of columns of the saliency map."""
 _FLAT = 0.5
-"""If the standard deviation of an axis of L*a*b* is below this, the axis holds only rounding errors."""
+"""The standard deviation of an axis of L*a*b* below which the axis holds only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:

@@ -34,7 +34,7 @@ A long line in an alphabet that the recogniser does not know is read wrongly. It
 The confidence of a line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
-"""A box counts as a long line if its width divided by its height is at least this."""
+"""The least width divided by height of a box that counts as a long line."""
 _LIKE_TEXT = 0.6
 """Minimum score of the detector at which a long box counts as text, although the recogniser could not read it.
 
@@ -43,19 +43,19 @@ If the recogniser could not read a short box, or a box with a lower score, the b
 _WIDEST = 1.3
 """Maximum mean width of the letters of a long line, divided by the height of the line.
 
-The mean width is the line's width divided by the number of characters that were read. If the mean width is larger than
-this, the recogniser probably left out letters that it does not know.
+The mean width is the line's width divided by the number of characters that were read. If the mean width is larger, the
+recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2
 """Minimum number of letters and digits of a word. A single one is usually an icon that looks like a letter."""
 _LOWEST = 3.0
-"""A line is read only if it is at least this many pixels high when the picture is 120 pixels wide."""
+"""The least height of a line that is read, in pixels, when the picture is 120 pixels wide."""
 _STRIDE = 32
-"""The sides of a picture for the detector must be multiples of this."""
+"""The sides of a picture for the detector must be multiples of this number of pixels."""
 _CROP_ASPECT = 16.0
 """Maximum width divided by height of a line that goes to the recogniser. Longer lines are squeezed."""
 _SHORTEST = 96
-"""A line that is narrower than this, in pixels, is padded to this width.
+"""The width in pixels to which a narrower line is padded.
 
 RapidOCR's default of 320 would double the time for the few short words of a thumbnail.
 """
@@ -162,7 +162,8 @@ def _loaded(side: int) -> Any:
             "Det.limit_type": "max",
             "Det.limit_side_len": side,
             "Rec.rec_img_shape": [3, 48, _SHORTEST],
-            "EngineConfig.openvino.inference_num_threads": 1,  # Each picture uses one core.
+            # Each picture uses one core, so that threads can read pictures in parallel.
+            "EngineConfig.openvino.inference_num_threads": 1,
         }
     )
 
