@@ -227,7 +227,7 @@ function show(answer) {
 }
 
 function ended(answer) {
-  showLab(); // A first model may have been trained.
+  showLab(); // The import may have trained a first model, so the notes about the lab are updated.
   drawKnownChannels();
   if (answer.state === "done") {
     chosen = [];

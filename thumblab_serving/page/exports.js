@@ -1,4 +1,4 @@
-// Give the answer on the page as files: a picture, a table, and a page that can be passed on.
+// Give the answer on the page as files: a picture, a table, and a web page to share.
 
 import { resultImage } from "./result_image.js";
 import { resultPage } from "./result_page.js";

@@ -44,7 +44,7 @@ function variant({ name }, tested, url) {
   winner.type = "radio";
   winner.name = "outcome-winner";
   winner.value = name;
-  winner.addEventListener("change", () => (box.checked = true)); // A picture that won was tested.
+  winner.addEventListener("change", () => (box.checked = true)); // The winner was tested, so its box is ticked too.
   winnerLabel.append(winner, line("span", "won"), line("span", `: ${name}`, "visually-hidden"));
   row.append(label, shareLabel, winnerLabel);
   return row;

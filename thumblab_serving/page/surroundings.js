@@ -1,5 +1,5 @@
-// How each chosen picture looks on YouTube: in the home feed, beside a video, and on a television. Its neighbours are
-// those of the niche's library that the answer names.
+// How each chosen picture looks on YouTube: in the home feed, beside a video, and on a television. It is shown
+// between the thumbnails of the niche's library that the answer names.
 
 import { comparison, question } from "./compare.js";
 import { byId, image, line } from "./dom.js";
