@@ -1,7 +1,8 @@
 """Write the dataclasses of the client from the models of the answers. Run `python -m thumblab_serving.client_models`.
 
 The client needs neither pydantic nor this package, so it has its own classes. Each module of `thumblab_serving.schemas`
-that has models of answers gets a module of the same name in `thumblab_client.models`. So does the report on an import.
+that has models of answers gets a module of the same name in `thumblab_client.models`. The report on an import gets a
+module too.
 """
 
 import importlib

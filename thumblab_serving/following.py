@@ -28,7 +28,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     answer does not have to wait, and so that all workers serve the same releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
-    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show this state while this one loads.
+    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show this state in `/health`.
     while True:
         try:
             try:
@@ -52,7 +52,8 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
 async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Wait until this worker is ready, as long as another worker is.
 
-    A worker that replaces a dead one takes no connections before it can answer. The others take them meanwhile.
+    A worker that replaces a dead one takes no connections before it can answer. The other workers take the connections
+    meanwhile.
     """
     while not scorer.is_ready and workers.has_other_ready():
         await asyncio.sleep(_HANDOVER_S)

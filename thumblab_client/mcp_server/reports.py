@@ -118,7 +118,7 @@ class Contribution:
 class Explanation:
     """What moved the score of a picture, what was seen in it, and what to change.
 
-    `why` is a sentence, which may say that this is unknown. `against` is the picture with which it was compared, and
+    `why` is a sentence. It may say that the reason is unknown. `against` is the picture with which it was compared, and
     `contributions` add up to the difference of the two scores. `note` says what the sub-scores do not explain.
     """
 

@@ -50,7 +50,7 @@ class NeighbourOut:
     """
 
     similarity: float
-    """Cosine, -1 to 1."""
+    """The cosine of the vectors of the two pictures, -1 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class ThumbnailScore:
     """
 
     predicted_engagement: Engagement | None = None
-    """Null if the prediction was not shown to agree with real results."""
+    """The prediction. Null if it was not shown to agree with the results of real videos."""
 
     sub_scores: dict[str, SubScoreOut] = field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -125,7 +125,7 @@ class ChannelOut:
     """The release of the added channel adapter. Null if the answer does not use an added adapter."""
 
     title: str | None = None
-    """The title of the channel. Null where the lab does not know it, or cannot look it up."""
+    """The title of the channel. Null if the lab does not know it, or cannot look it up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +152,8 @@ class ScoreAnswer:
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. `no_verdict`:
     fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % interval of
-    `skill` for this `question` reaches chance, or was not measured; there is no winner. Null when no candidate
-    could be read.
+    `skill` for this `question` reaches chance, or was not measured; there is no winner. Null if no candidate could
+    be read.
     """
 
     confidence: float | None
@@ -163,7 +163,7 @@ class ScoreAnswer:
 
     ordered_by: Literal["model", "evidence"] | None = None
     """What the ranks follow. `model`: the scores of the model, whose skill at this question is proven. `evidence`:
-    `evidence_mean`, because the skill is not proven. Null where no candidate has a rank.
+    `evidence_mean`, because the skill is not proven. Null if no candidate has a rank.
     """
 
     near_identical: list[list[str]] = field(default_factory=list)
@@ -204,7 +204,7 @@ class ScoreAnswer:
     """
 
     packages: PackagesOut | None = None
-    """The grid of titles and pictures. Null where the request has no second title in `titles`."""
+    """The grid of titles and pictures. Null if the request has no second title in `titles`."""
 
     other_niches: list["ScoreAnswer"] = field(default_factory=list)
     """The answers for the other niches of `categories`, in their order. All other fields are the answer for the first

@@ -17,11 +17,11 @@ class WebhookOut:
 
     host: str
     state: Literal["waiting", "delivered", "failed"]
-    """`failed`: there is no further attempt."""
+    """After `failed`, there is no further attempt."""
 
     attempts: int
     reason: str | None
-    """Why the last attempt failed."""
+    """Why the last attempt to deliver the webhook failed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,13 +65,13 @@ class KnownChannelOut:
     channel_id: str
     title: str
     niche: str | None
-    """The niche of most of its videos. Null if the adapter is older than this field."""
+    """The niche of most of the channel's videos. Null if the adapter is older than this field."""
 
     videos: int
     """Videos that the adapter is fitted to."""
 
     newest: datetime | None
-    """When the newest of these videos was published."""
+    """When the newest video of the adapter was published."""
 
     release: str
     in_use: bool

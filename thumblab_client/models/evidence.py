@@ -16,8 +16,8 @@ class SubScoreOut:
     """The measured value. It does not depend on the niche."""
 
     niche_percentile: float | None
-    """The percentage of the niche's library that is below the value. Null where no library is served, where another
-    version of the formulas measured the library, or where it has too few measured thumbnails.
+    """The percentage of the niche's library that is below the value. Null if no library is served, if another version
+    of the formulas measured the library, or if it has too few measured thumbnails.
     """
 
     weak: bool

@@ -14,7 +14,7 @@ class VariantOut:
     """A variant of a stored experiment."""
 
     sha256: str | None
-    """The SHA-256 of the picture's file; null where only titles were tested."""
+    """The SHA-256 of the picture's file; null if only titles were tested."""
 
     title: str | None
     watch_time_share: float | None
@@ -30,7 +30,7 @@ class ExperimentOut:
     experiment_id: int
     channel_id: str
     channel_title: str | None
-    """Null where the lab has not collected the channel."""
+    """The channel's title. Null if the lab has not collected the channel."""
 
     video_id: str
     started_on: date
@@ -58,7 +58,7 @@ class StoredExperimentOut:
     experiment_id: int
     channel_id: str
     channel_title: str | None
-    """Null where the lab has not collected the channel."""
+    """The channel's title. Null if the lab has not collected the channel."""
 
     video_id: str
     started_on: date

@@ -58,7 +58,7 @@ class RehearsalOut:
 
     state: Literal["done", "waiting", "failed"]
     reason: str | None
-    """Why the last try failed; the service tries again in the background."""
+    """Why the last rehearsal failed. The service repeats it in the background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,13 @@ class CanaryOut:
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"]
-    """`failed`: good pictures cannot be scored, so the service is not ready until a check succeeds."""
+    """If `failed`, the service cannot score good pictures. It is not ready until a check succeeds."""
 
     checks: int
     """How many checks were made since the process started."""
 
     reason: str | None
-    """Why the last check failed; the service repeats it in the background."""
+    """Why the last check failed. The service repeats it in the background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class PredictionsOut:
     """How many predictions wait to be written to the database."""
 
     reason: str | None
-    """Why the last attempt failed, or why predictions were lost."""
+    """Why predictions could not be written, or why they were lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class KeysOut:
 
     state: Literal["fine", "failed"]
     reason: str | None
-    """Why a file cannot be read."""
+    """Why a file of API keys cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class ScheduleOut:
     """Whether the schedule is turned on in Dagster."""
 
     next_run: datetime | None
-    """Null where the schedule is turned off."""
+    """The time of the next run. Null if the schedule is off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class SchedulerOut:
     """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
 
     state: Literal["running", "stopped", "unknown"]
-    """`unknown`: Dagster did not answer, so the service cannot tell whether scheduled runs are started."""
+    """If `unknown`, Dagster did not answer, so it is not known whether scheduled runs are started."""
 
     reason: str | None
     """Why the state is not `running`."""
@@ -148,7 +148,7 @@ class SchedulerOut:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOut:
-    """A process of the service. All of them answer requests, and each loads its own releases."""
+    """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
 
     answers: bool
     """Whether this worker made this answer. If so, the other fields of `/health` describe it."""
@@ -167,7 +167,7 @@ class SharedCacheOut:
     """The cache that all workers share. If it fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"]
-    """`one_worker`: there is one worker, so nothing is shared."""
+    """If `one_worker`, there is only one worker, so nothing is shared."""
 
     reason: str | None
     """Why the shared cache cannot be used."""

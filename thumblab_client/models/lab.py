@@ -45,10 +45,10 @@ class ModelStateOut:
     release: str | None
     made_at: datetime | None
     videos: int | None
-    """How many videos it was trained on. Null in old releases."""
+    """How many videos the model was trained on. Null in old releases."""
 
     channels_adapted: int | None
-    """For how many channels it has an adapter of its own."""
+    """For how many channels the model has its own adapter."""
 
     skills: list[SkillOut]
     """The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."""

@@ -15,7 +15,7 @@ class RunOut:
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     run_id: str | None
-    """Null where Dagster did not start the run."""
+    """The id of the run. Null if Dagster did not start the run."""
 
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = False
@@ -67,7 +67,7 @@ class RunStateOut:
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     run_id: str | None
-    """Null where Dagster did not start the run."""
+    """The id of the run. Null if Dagster did not start the run."""
 
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = False
@@ -106,7 +106,7 @@ class RefreshOut:
     """Whether the refresh of each niche succeeded; null while it has not ended."""
 
     library_stats: dict[str, NicheStats | None]
-    """By niche; null while the run has not ended."""
+    """Results by niche, null while its run goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class IndexInfoOut:
-    """The served index of a niche, by its manifest on the disk. Fields are null where nothing is served."""
+    """The served index of a niche, by its manifest on the disk. Fields are null if nothing is served."""
 
     exists: bool
     """Whether an index is promoted and its manifest can be read."""
@@ -70,7 +70,7 @@ class IndexStatsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SidecarMetaOut:
-    """What the vectors of an index are: their model, when they were published, their dimension and their number."""
+    """The vectors of an index: their model, their time of publication, their dimension and their number."""
 
     model: str
     timestamp: datetime
@@ -90,7 +90,7 @@ class IndexStatusOut:
 
     release: str | None
     sidecar_meta: SidecarMetaOut | None
-    """Null where no index is served."""
+    """The vectors. Null if no index is served."""
 
     reason: str | None
     """Why no index is served, or why this process refused it."""
@@ -108,8 +108,8 @@ class FaissStatusOut:
     """Whether this process has every served index in memory."""
 
     sidecar_meta: SidecarMetaOut | None
-    """All served indices together, with the time of the newest. Null where none is served, and while they have
-    different models.
+    """All served indices together, with the time of the newest. Null if none is served, or if they have different
+    models.
     """
 
     indices: dict[str, IndexStatusOut]

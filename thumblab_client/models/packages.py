@@ -20,15 +20,15 @@ class PackageOut:
     """The id of the picture."""
 
     rank: int | None
-    """1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null where
-    the model cannot rank the picture, and where the skill for packages is not proven.
+    """1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null if the
+    model cannot rank the picture, and where the skill for packages is not proven.
     """
 
     score: float | None
-    """Percentile of the model's score, as in `thumbnails`. Null where `thumbnails` has none either."""
+    """Percentile of the model's score, as in `thumbnails`. Null if it is null in `thumbnails` too."""
 
     win_probability: float | None
-    """Probability of being the best of all ranked packages. Null where `rank` is null."""
+    """Probability of being the best of all ranked packages. Null if `rank` is null."""
 
     margin: float | None
     """Probability that the best package beats this one. For the best package, the probability that it beats the
@@ -47,7 +47,7 @@ class UnderTitleOut:
 
     title: str
     winner: str | None
-    """The id of the best picture under this title. Null where the model names no winner."""
+    """The id of the best picture under this title. Null if the model names no winner."""
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the winner is, by the skill for pictures under one title."""
@@ -61,30 +61,29 @@ class PackagesOut:
     """The packages of a request with several titles.
 
     To find the best package is another task than to find the best picture under one title. So the model has a skill
-    and a calibration for each of the two tasks. `verdict`, `skill` and `grid` use those for packages, and
-    `under_titles` uses those for pictures under one title.
+    and a calibration for each of the two tasks. `verdict`, `skill` and `grid` use the skill and calibration for
+    packages, and `under_titles` uses those for pictures under one title.
     """
 
     best_title: str | None
-    """The title of the best package. Null where there is no best package."""
+    """The title of the best package. Null if there is no best package."""
 
     best_thumbnail: str | None
     """The id of the best package's picture. If its picture is in a near-identical group, the first of the group."""
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`.
-    `no_skill`: the skill for packages is not proven, so there is no best package. Null when no picture could be
-    read.
+    `no_skill`: the skill for packages is not proven, so there is no best package. Null if no picture could be read.
     """
 
     confidence: float | None
     """Probability that the best package beats the second. Null without a best package."""
 
     skill: SkillOut | None
-    """The accuracy of the model for packages (`question` is `package`). Null where it was not evaluated."""
+    """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""
 
     probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None
-    """What the win probabilities were fitted to. Null where there are no win probabilities."""
+    """What the win probabilities were fitted to. Null if there are no win probabilities."""
 
     grid: list[PackageOut]
     """A package for each title and each picture that could be read: first all pictures under the first title. A
@@ -95,7 +94,7 @@ class PackagesOut:
     """The verdict on the pictures under each of the titles."""
 
     why: WhyOut | None
-    """`why` of the best package. Unknown without a best package. Null when no picture could be read."""
+    """`why` of the best package. Unknown without a best package. Null if no picture could be read."""
 
     first_title_limits: list[str] = field(default_factory=list)
     """Those sentences of `degraded` that limit the verdict under the first title only, and not the verdict on the

@@ -32,7 +32,7 @@ class AlikeOut:
     first: str
     second: str
     bits: int
-    """In how many of 64 bits their perceptual hashes differ."""
+    """In how many of 64 bits the perceptual hashes of the two differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class PlanOut:
     """Impressions that each of the two candidates needs."""
 
     pair: PairOut | None
-    """Null if no two candidates are worth a test; `advice` then says why."""
+    """The candidates to test. Null if no two are worth a test, see `advice`."""
 
     too_alike: list[AlikeOut]
     """Candidates whose test would hardly find a difference."""

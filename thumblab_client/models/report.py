@@ -13,7 +13,7 @@ class ImportStep:
     """A step of the import. Steps that were begun are listed in their order."""
 
     name: str
-    """What is done, such as `pictures`."""
+    """The name of the step, such as `pictures`."""
 
     done: int
     total: int
@@ -62,7 +62,7 @@ class ImportedVideos:
     """Videos of the exports that the lab has now."""
 
     new: int
-    """Those of them that the lab did not have before."""
+    """Videos of the exports that were new to the lab."""
 
     left_out: dict[str, int]
     """How many videos were not imported, by reason."""
@@ -75,24 +75,24 @@ class ImportedVideos:
 
     without_picture: int
     missing: list[str]
-    """Why the first videos without a thumbnail have none, a sentence each."""
+    """For each of the first videos without a thumbnail, the reason."""
 
     with_ctr: int
     """Videos with a true click-through rate."""
 
     library_needs: int = 0
-    """How many more videos with a thumbnail the niche needs before an import makes a library of it. 0 if it has a
-    library, or gets one now.
+    """How many more videos with a thumbnail the niche needs for a library. 0 if the niche has a library, or gets one
+    from this import.
     """
 
     usual_ctr: float | None
     """The clicked share of all impressions. Null if there are too few impressions."""
 
     refused: list[str]
-    """Why an export was not read, a sentence for each such export."""
+    """For each export that was not read, a sentence with the reason."""
 
     remarks: list[str]
-    """What else was noticed, such as columns that were recognised by values."""
+    """Other observations, such as columns that were recognised by values."""
 
     tables: list[ExportTable]
     """The tables of the exports."""
@@ -100,7 +100,7 @@ class ImportedVideos:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPastSkill:
-    """How well the lab orders the channel's own newest videos, if it has learnt from the older ones only.
+    """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
 
     The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
     """
@@ -121,7 +121,7 @@ class OwnPastSkill:
     """The upper end of the 95 % interval of `right`."""
 
     right_unadapted: float
-    """The same share for the model without the adapter."""
+    """Like `right`, but for the model without the adapter."""
 
     gained: float
     """`right` minus `right_unadapted`."""
@@ -154,4 +154,4 @@ class FittedChannel:
     """The release of the model that the adapter belongs to."""
 
     skill: OwnPastSkill | None
-    """Null if the newest videos make too few pairs to tell."""
+    """The skill on the newest videos. Null if they make too few pairs."""

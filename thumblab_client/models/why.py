@@ -19,7 +19,7 @@ class ContributionOut:
     """
 
     difference: float
-    """In log views. A positive number speaks for this candidate. They add up to `difference` of `why`."""
+    """The contribution in log views, above 0 if it speaks for this candidate. They add up to `difference`."""
 
     share: float
     """`difference` as a share of everything that moved the score in either direction. The absolute values of all
@@ -37,7 +37,7 @@ class WhyOut:
     """
 
     against: str | None
-    """The id of the other candidate's picture. Null where `unknown` is set."""
+    """The id of the other candidate's picture. Null if `unknown` is set."""
 
     against_title: str | None
     """The title of the other candidate."""
@@ -48,7 +48,7 @@ class WhyOut:
     """
 
     contributions: list[ContributionOut]
-    """Empty where `unknown` is set, else one of each kind."""
+    """One contribution of each kind. Empty if `unknown` is set."""
 
     unknown: str | None
     """Why the contributions are not given, for example because the skill of the model is not proven. Null if they are

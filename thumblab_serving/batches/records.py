@@ -46,7 +46,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Facts(_Record):
-    """What is known of a batch when it is stored.
+    """The facts of a batch, written when it is stored.
 
     `digest` is the SHA-256 of the request. `key` is the owner: the name and the id of the API key that sent the
     request. Batches that were stored without an owner belong to the lab's own key.

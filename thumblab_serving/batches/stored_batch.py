@@ -134,7 +134,7 @@ class StoredBatch:
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
         """Yield the items without a result: the number of each, from 1, and its JSON.
 
-        `passed` is how far an earlier call had read. It is brought up to date.
+        `passed` is how far an earlier call had read. This call updates `passed`.
         """
         done, passed = self.progress.done, passed or Passed()
         try:

@@ -115,7 +115,7 @@ class BatchWorker:
                     return False
                 turns += turn
             worked = worked or turns > 0
-            if not turns or self._woken.is_set() or time.monotonic() >= end:  # Now look for new batches.
+            if not turns or self._woken.is_set() or time.monotonic() >= end:  # It is time to look for new batches.
                 break
         if failure is not None and not worked:
             raise failure
@@ -151,7 +151,7 @@ class BatchWorker:
                 self._log_unworked(batch, error)
             else:
                 if has_ended or batch.is_deleted:
-                    self._housekeeper.wake()  # The webhook is sent now that nobody claims the batch.
+                    self._housekeeper.wake()  # The webhook can be sent now, because no worker claims the batch.
                 return outcome
         if failure is not None:
             raise failure
@@ -234,7 +234,7 @@ class BatchWorker:
         """Return the result of an item. An item that cannot be scored has an error."""
         try:
             item = BatchItem.model_validate_json(line)
-        except ValidationError:  # Another version of the lab stored the item.
+        except ValidationError:  # Another version of the lab stored the item in another form.
             return ItemResult(item=number, id=f"item {number}", error="this version of the lab cannot read the item")
         if tries > _MOST_ATTEMPTS:
             error = f"the service stopped {_MOST_ATTEMPTS} times while it scored this item; score it alone to see why"

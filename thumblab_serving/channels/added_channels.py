@@ -1,4 +1,4 @@
-"""List the channels that were added, with what is known of their adapters."""
+"""List the channels that were added, and describe their adapters."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -34,7 +34,7 @@ _WILL_RETRY = "dagster/will_retry"
 """Dagster marks a failed run with this tag, a moment after the run has the status `FAILURE`."""
 
 _UNDECIDED_SECONDS = 60.0
-"""How long a failed run without the tag may still be retried.
+"""How long a failed run may still be retried if it does not have the tag `dagster/will_retry`.
 
 If the process that writes the tag dies, Dagster's daemon writes the tag within seconds. If retries are turned off, no
 run has the tag.

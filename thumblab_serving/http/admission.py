@@ -48,7 +48,7 @@ class Admission:
             yield
         finally:
             self._used[grant.owner] -= 1
-            self._used += Counter()  # Forget the keys without requests.
+            self._used += Counter()  # Adding an empty Counter drops the keys whose count is 0.
 
 
 def _busy(what: str) -> Problem:

@@ -26,7 +26,7 @@ _bearer = HTTPBearer(auto_error=False, description="The same key.")
 def require(scope: Scope, account: str = "") -> Callable[..., None]:
     """Return a dependency that refuses a request unless it carries a key with the scope `scope`.
 
-    Routes with another `account` have a rate limit of their own, as large as the one of the other routes.
+    Routes with different values of `account` have separate rate limits, which are equally large.
     """
 
     def check(
@@ -73,11 +73,11 @@ def needed_scope(dependant: Dependant) -> Scope | None:
 
 
 require_key = require("score")
-"""The dependency of the routes that score. A route that changes what the lab serves takes `require("admin")` instead."""
+"""The FastAPI dependency of the routes that score. A route that changes the lab takes `require("admin")` instead."""
 
 
 def charge(request: Request, items: int) -> None:
-    """Count `items` more requests for the key of a request. Raises a 429 `Problem` if the key owes too many already."""
+    """Count `items` more requests for the key of a request. Raises a 429 `Problem` if the key is over its limit."""
     grant: Grant = request.state.grant
     limits: RateLimits = request.app.state.rate_limits
     if grant.requests_per_minute is not None:
@@ -103,7 +103,7 @@ def add_refusals(document: dict[str, Any]) -> None:
 def _too_many(name: str, per_minute: int, wait: float) -> Problem:
     seconds = math.ceil(wait)
     # Only the items of a batch can make the wait longer than a minute.
-    owing = ", and has sent a batch, of which each item counts as one" if seconds > 60 else ""
+    owing = ", and each item of a batch that it sent counts as one request" if seconds > 60 else ""
     requests = "request" if per_minute == 1 else "requests"
     detail = (
         f"the key {name} may send {per_minute} {requests} per minute{owing}; send this request again in {seconds} "

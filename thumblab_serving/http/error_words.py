@@ -40,7 +40,7 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
     "date_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
     "date_from_datetime_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
 }
-"""What to say, by the type of pydantic's error. Limits are those of the field."""
+"""The words for each type of pydantic's errors. The functions get the limits of the field."""
 
 
 def in_words(error: ErrorDetails) -> str:

@@ -85,7 +85,7 @@ async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIte
 
 
 def _folder() -> str:
-    """Return the folder of temporary files. Python raises an error if none of its candidates can be written."""
+    """Return the folder of temporary files. Python raises an error if it can write to none of its candidate folders."""
     try:
         return tempfile.gettempdir()
     except OSError:

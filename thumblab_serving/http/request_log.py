@@ -60,7 +60,7 @@ class RequestLog:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)
             state = scope.get("state", {})
-            if "key_outcome" in state:  # `auth` sets it when it checks a key, or counts the items of a batch.
+            if "key_outcome" in state:  # `auth` sets `key_outcome` when it checks a key.
                 self._metrics.key_request(state["key"], state["key_outcome"])
             level = logging.DEBUG if status == CLIENT_GONE else logging.INFO
             _log.log(level, json.dumps(_line(scope, request_id, status, seconds)))

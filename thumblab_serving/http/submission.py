@@ -115,7 +115,7 @@ def documentation() -> dict[str, Any]:
         "type": "array",
         "maxItems": MAX_THUMBNAILS,
         "items": {"type": "string", "maxLength": MAX_TITLE},
-        "description": "The own title of each picture, in the order of the files. Empty where it has none.",
+        "description": "The own title of each picture, in the order of the files. Empty if a picture has none.",
     }
     form["properties"][_FILES] = {
         "type": "array",

@@ -47,8 +47,8 @@ class RateLimits:
     def charge(self, name: str, per_minute: int, items: int) -> float:
         """Count `items` more requests, in addition to the request that `wait` has counted, and return 0.
 
-        If the key already owes more than its allowance, count nothing, and return the number of seconds until the next
-        request is allowed.
+        If the level of the key is already above its limit, count nothing, and return the number of seconds until the
+        next request is allowed.
         """
         return self._count(name, per_minute, items, per_minute)
 

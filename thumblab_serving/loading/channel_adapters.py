@@ -27,7 +27,7 @@ _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 
 
 _SHOWN = 100
-"""An answer shows at most this many characters of the name of an unknown channel."""
+"""The largest number of characters of the name of an unknown channel that an answer shows."""
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class ServiceDatabase:
         except NewerDatabaseError as error:
             raise self._failed(str(error)) from None
         except LabError:
-            self._failure = None  # The database answered, and `work` refused what it was given.
+            self._failure = None  # The error comes from `work`, so the database did answer.
             raise
         except DeadlineError:
             # `cancel` only removes work that has not started. If `work` already runs, it goes on in its thread.

@@ -11,7 +11,7 @@ Such a failure is, for example, that a disk or a network did not answer.
 """
 
 PERMANENT_WAITS = (60.0, 600.0)
-"""The first and the longest wait in seconds after a fault in what was read, such as a wrong checksum.
+"""The first and the longest wait in seconds after a fault in the data that was read, such as a wrong checksum.
 
 A person has to repair such a fault.
 """

@@ -102,7 +102,7 @@ class PredictionKeeper:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write the predictions in the queue, and stop the thread. What is not written within five seconds is lost."""
+        """Write the predictions in the queue, and stop the thread. After five seconds, the other predictions are lost."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

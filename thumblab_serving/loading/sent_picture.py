@@ -1,4 +1,4 @@
-"""A picture that was sent, and what the service keeps of it so that it need not be decoded again."""
+"""A picture that was sent, and the facts that the service keeps so that it need not decode the picture again."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +36,6 @@ class SentPicture:
         return decode(self.data)
 
     def facts(self) -> PictureFacts:
-        """Decode the picture, and return what is kept of it."""
+        """Decode the picture, and return the facts that the service keeps of it."""
         picture = self.decoded
         return PictureFacts(picture.width, picture.height, picture.animated, Appearance.of(picture.pixels))

@@ -120,7 +120,7 @@ class ServedRelease(Generic[T]):
                 follower.join(PATIENCE_S)
         if target is None:  # A withdrawn release is never served from memory.
             return None
-        return self._loaded or self._forgotten  # Another thread may have forgotten the release a moment ago.
+        return self._loaded or self._forgotten  # `_loaded` is None if another thread has just forgotten the release.
 
     def follow_pointer(self, patience: float) -> None:
         """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds for it.

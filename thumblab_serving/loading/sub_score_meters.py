@@ -121,7 +121,7 @@ class SubScoreMeters:
             return meter.with_title(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
         except LabError:
             raise
-        except Exception as error:  # OpenCV, numpy and OpenVINO raise errors of many types.
+        except Exception as error:  # OpenCV, numpy and OpenVINO raise errors of many types, so all are caught.
             raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
 
 

@@ -14,7 +14,7 @@ from thumblab_serving.loading.faults import Backoff, message
 PATIENCE = 30.0
 """Maximum number of seconds that loading an image encoder waits for its text tower.
 
-If the download of the text tower takes longer, it goes on in the background.
+If the download of the text tower takes longer, it continues in the background.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -67,7 +67,7 @@ class TextTower:
             return
         try:
             encoder.encode_texts(["warm"])
-        except Exception as error:  # noqa: BLE001  answers go on without the text tower, whatever the error is
+        except Exception as error:  # noqa: BLE001  no error may stop the service, because answers need no text tower
             self._reason = message(error)
             self._backoff.failed(error)
             _log.warning("%s; next try in %.0f seconds", self.missing, self._backoff.seconds)

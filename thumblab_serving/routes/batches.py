@@ -25,10 +25,10 @@ from thumblab_serving.schemas.batches import BatchesOut, BatchOut, Place
 router = APIRouter(tags=["batches"])
 
 _require_reader = Depends(require("score", account="#batches"))
-"""The dependency of all routes but the one that stores a batch.
+"""The FastAPI dependency of all routes except the route that stores a batch.
 
-A key that has sent a large batch owes for its items, and may send no other request for minutes. It must still be able
-to ask for the batch. So these routes have a rate limit of their own.
+Each item of a batch counts as a request. So after a large batch, a key may send no other request for minutes. But it
+must be able to ask for the batch. So these routes have a separate rate limit.
 """
 
 CONCURRENT = 4
@@ -73,7 +73,7 @@ async def add(request: Request, response: Response) -> BatchOut:
             batch, key = await batch_submission.read(request)
             if batch.webhook is not None:
                 webhooks.check(batch.webhook)
-            more = len(batch.items) - 1  # The request itself is counted already.
+            more = len(batch.items) - 1  # The request itself is already counted as one item.
             stored, _ = await _run(request, lambda: store.add(batch, grant.owner, key, lambda: charge(request, more)))
     except WebhookError as error:
         raise invalid(f"webhook: {error}") from None

@@ -104,7 +104,7 @@ def common_fields(
         "partial": f"{done} in part {count}; `runs` gives the reasons",
         "failed": f"Failed {count}; `runs` gives the reasons",
         "started": f"Runs started: {left}; GET /internal/runs/RUN_ID shows the progress of each",
-        "running": f"Runs that have not ended yet: {left} of {len(runs)}; Dagster goes on with them",
+        "running": f"Runs that have not ended yet: {left} of {len(runs)}; Dagster continues them",
     }[status]
     return {
         "status": status,

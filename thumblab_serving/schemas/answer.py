@@ -60,7 +60,7 @@ class NeighbourOut(StrictModel):
         )
     )
     winner: bool = Field(description=WINNER_RULE)
-    similarity: float = Field(description="Cosine, -1 to 1.")
+    similarity: float = Field(description="The cosine of the vectors of the two pictures, -1 to 1.")
 
 
 class ThumbnailScore(StrictModel):
@@ -113,7 +113,7 @@ class ThumbnailScore(StrictModel):
         ),
     )
     predicted_engagement: Engagement | None = Field(
-        default=None, description="Null if the prediction was not shown to agree with real results."
+        default=None, description="The prediction. Null if it was not shown to agree with the results of real videos."
     )
     sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -151,7 +151,7 @@ class ChannelOut(StrictModel):
         description="The release of the added channel adapter. Null if the answer does not use an added adapter."
     )
     title: str | None = Field(
-        default=None, description="The title of the channel. Null where the lab does not know it, or cannot look it up."
+        default=None, description="The title of the channel. Null if the lab does not know it, or cannot look it up."
     )
 
 
@@ -179,7 +179,7 @@ class ScoreAnswer(StrictModel):
         description=(
             "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
             "`no_verdict`: fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % "
-            "interval of `skill` for this `question` reaches chance, or was not measured; there is no winner. Null when no "
+            "interval of `skill` for this `question` reaches chance, or was not measured; there is no winner. Null if no "
             "candidate could be read."
         )
     )
@@ -195,7 +195,7 @@ class ScoreAnswer(StrictModel):
         default=None,
         description=(
             "What the ranks follow. `model`: the scores of the model, whose skill at this question is proven. `evidence`: "
-            "`evidence_mean`, because the skill is not proven. Null where no candidate has a rank."
+            "`evidence_mean`, because the skill is not proven. Null if no candidate has a rank."
         ),
     )
     near_identical: list[list[str]] = Field(
@@ -248,7 +248,7 @@ class ScoreAnswer(StrictModel):
     )
     packages: PackagesOut | None = Field(
         default=None,
-        description="The grid of titles and pictures. Null where the request has no second title in `titles`.",
+        description="The grid of titles and pictures. Null if the request has no second title in `titles`.",
     )
     other_niches: list["ScoreAnswer"] = Field(
         default_factory=list,

@@ -95,7 +95,7 @@ Cursor = Annotated[
 
 
 class BatchState(StrEnum):
-    """What happens to a batch. The last three states are final."""
+    """The state of a batch. The last three states are final."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -109,9 +109,9 @@ class WebhookOut(StrictModel):
     """The delivery of the webhook of a batch."""
 
     host: str
-    state: Literal["waiting", "delivered", "failed"] = Field(description="`failed`: there is no further attempt.")
+    state: Literal["waiting", "delivered", "failed"] = Field(description="After `failed`, there is no further attempt.")
     attempts: int = Field(ge=0)
-    reason: str | None = Field(description="Why the last attempt failed.")
+    reason: str | None = Field(description="Why the last attempt to deliver the webhook failed.")
 
 
 class BatchOut(StrictModel):

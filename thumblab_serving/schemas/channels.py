@@ -102,10 +102,10 @@ class KnownChannelOut(StrictModel):
     channel_id: str
     title: str
     niche: str | None = Field(
-        description="The niche of most of its videos. Null if the adapter is older than this field."
+        description="The niche of most of the channel's videos. Null if the adapter is older than this field."
     )
     videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
-    newest: datetime | None = Field(description="When the newest of these videos was published.")
+    newest: datetime | None = Field(description="When the newest video of the adapter was published.")
     release: str
     in_use: bool = Field(description="Whether answers for this channel use the adapter.")
     reason: str | None = Field(description="Why answers for this channel do not use the adapter.")

@@ -145,7 +145,7 @@ class ExperimentQuery(StrictModel):
 class VariantOut(StrictModel):
     """A variant of a stored experiment."""
 
-    sha256: str | None = Field(description="The SHA-256 of the picture's file; null where only titles were tested.")
+    sha256: str | None = Field(description="The SHA-256 of the picture's file; null if only titles were tested.")
     title: str | None
     watch_time_share: float | None = Field(description="Fraction of the test's watch time, 0 to 1.")
     impressions: int | None
@@ -156,7 +156,7 @@ class ExperimentOut(StrictModel):
 
     experiment_id: int
     channel_id: str
-    channel_title: str | None = Field(description="Null where the lab has not collected the channel.")
+    channel_title: str | None = Field(description="The channel's title. Null if the lab has not collected the channel.")
     video_id: str
     started_on: date
     ended_on: date | None

@@ -49,17 +49,17 @@ class RehearsalOut(BaseModel):
     """
 
     state: Literal["done", "waiting", "failed"]
-    reason: str | None = Field(description="Why the last try failed; the service tries again in the background.")
+    reason: str | None = Field(description="Why the last rehearsal failed. The service repeats it in the background.")
 
 
 class CanaryOut(BaseModel):
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
-        description="`failed`: good pictures cannot be scored, so the service is not ready until a check succeeds."
+        description="If `failed`, the service cannot score good pictures. It is not ready until a check succeeds."
     )
     checks: int = Field(description="How many checks were made since the process started.")
-    reason: str | None = Field(description="Why the last check failed; the service repeats it in the background.")
+    reason: str | None = Field(description="Why the last check failed. The service repeats it in the background.")
 
 
 class DatabaseOut(BaseModel):
@@ -82,14 +82,14 @@ class PredictionsOut(BaseModel):
     kept: int
     lost: int = Field(description="How many predictions are lost, because they could not be kept.")
     waiting: int = Field(description="How many predictions wait to be written to the database.")
-    reason: str | None = Field(description="Why the last attempt failed, or why predictions were lost.")
+    reason: str | None = Field(description="Why predictions could not be written, or why they were lost.")
 
 
 class KeysOut(BaseModel):
     """Whether the files of the API keys can be read. If a file cannot be read, the keys last read from it stay valid."""
 
     state: Literal["fine", "failed"]
-    reason: str | None = Field(description="Why a file cannot be read.")
+    reason: str | None = Field(description="Why a file of API keys cannot be read.")
 
 
 class ScheduleOut(BaseModel):
@@ -100,14 +100,14 @@ class ScheduleOut(BaseModel):
     cron: str
     timezone: str | None
     state: Literal["running", "stopped"] = Field(description="Whether the schedule is turned on in Dagster.")
-    next_run: datetime | None = Field(description="Null where the schedule is turned off.")
+    next_run: datetime | None = Field(description="The time of the next run. Null if the schedule is off.")
 
 
 class SchedulerOut(BaseModel):
     """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
 
     state: Literal["running", "stopped", "unknown"] = Field(
-        description="`unknown`: Dagster did not answer, so the service cannot tell whether scheduled runs are started."
+        description="If `unknown`, Dagster did not answer, so it is not known whether scheduled runs are started."
     )
     reason: str | None = Field(description="Why the state is not `running`.")
     asked_at: datetime | None = Field(description="When Dagster was asked last. It is asked at most every 15 seconds.")
@@ -115,7 +115,7 @@ class SchedulerOut(BaseModel):
 
 
 class WorkerOut(BaseModel):
-    """A process of the service. All of them answer requests, and each loads its own releases."""
+    """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
 
     answers: bool = Field(
         description="Whether this worker made this answer. If so, the other fields of `/health` describe it."
@@ -130,7 +130,7 @@ class SharedCacheOut(BaseModel):
     """The cache that all workers share. If it fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"] = Field(
-        description="`one_worker`: there is one worker, so nothing is shared."
+        description="If `one_worker`, there is only one worker, so nothing is shared."
     )
     reason: str | None = Field(description="Why the shared cache cannot be used.")
 

@@ -30,8 +30,8 @@ class ModelStateOut(StrictModel):
 
     release: str | None
     made_at: datetime | None
-    videos: int | None = Field(description="How many videos it was trained on. Null in old releases.")
-    channels_adapted: int | None = Field(description="For how many channels it has an adapter of its own.")
+    videos: int | None = Field(description="How many videos the model was trained on. Null in old releases.")
+    channels_adapted: int | None = Field(description="For how many channels the model has its own adapter.")
     skills: list[SkillOut] = Field(
         description="The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."
     )

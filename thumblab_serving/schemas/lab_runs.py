@@ -79,7 +79,7 @@ class NichesRequest(StrictModel):
         default_factory=lambda: list(Niche),
         min_length=1,
         max_length=len(Niche),
-        description="Default: every niche.",
+        description="The niches. Default: every niche.",
         json_schema_extra={"uniqueItems": True},
     )
 
@@ -102,7 +102,7 @@ def _factory(text: str) -> str:
 
 
 class RebuildRequest(NichesRequest):
-    """What to rebuild. The body may be left out."""
+    """The indices to rebuild. The body may be left out."""
 
     factory: (
         Annotated[str, AfterValidator(_factory), WithJsonSchema({"type": "string", "pattern": _FACTORY})] | None
@@ -131,7 +131,7 @@ class ItemsRequest(StrictModel):
     id: VideoId | None = Field(default=None, description="The id of one video.", examples=["dQw4w9WgXcQ"])
     ids: list[VideoId] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS, description="Ids of videos.")
     niche: Niche | None = Field(
-        default=None, description="Default: the niche of the first of the videos that the lab knows."
+        default=None, description="The niche of the videos. Default: that of the first video that the lab knows."
     )
     media_type: Annotated[str, StringConstraints(max_length=40)] | None = Field(
         default=None, description="Has no effect, because the lab holds only videos. `notes` says so."
@@ -153,7 +153,7 @@ class RunOut(StrictModel):
     """A run of Dagster."""
 
     niche: Niche | None
-    run_id: str | None = Field(description="Null where Dagster did not start the run.")
+    run_id: str | None = Field(description="The id of the run. Null if Dagster did not start the run.")
     state: Literal["queued", "running", "success", "failure", "canceled", "not_started"]
     reused: bool = Field(
         default=False,
@@ -210,7 +210,7 @@ class RefreshOut(RunsOut):
     index_results: dict[Niche, bool | None] = Field(
         description="Whether the refresh of each niche succeeded; null while it has not ended."
     )
-    library_stats: dict[Niche, NicheStats | None] = Field(description="By niche; null while the run has not ended.")
+    library_stats: dict[Niche, NicheStats | None] = Field(description="Results by niche, null while its run goes on.")
 
 
 class RebuildOut(RunsOut):

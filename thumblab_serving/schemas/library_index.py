@@ -10,7 +10,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class IndexInfoOut(StrictModel):
-    """The served index of a niche, by its manifest on the disk. Fields are null where nothing is served."""
+    """The served index of a niche, by its manifest on the disk. Fields are null if nothing is served."""
 
     exists: bool = Field(description="Whether an index is promoted and its manifest can be read.")
     num_vectors: int
@@ -45,7 +45,7 @@ class IndexStatsOut(StrictModel):
 
 
 class SidecarMetaOut(StrictModel):
-    """What the vectors of an index are: their model, when they were published, their dimension and their number."""
+    """The vectors of an index: their model, their time of publication, their dimension and their number."""
 
     model: str
     timestamp: datetime
@@ -59,7 +59,7 @@ class IndexStatusOut(StrictModel):
     present: bool = Field(description="Whether an index is served.")
     cached: bool = Field(description="Whether this process has the index in memory.")
     release: str | None
-    sidecar_meta: SidecarMetaOut | None = Field(description="Null where no index is served.")
+    sidecar_meta: SidecarMetaOut | None = Field(description="The vectors. Null if no index is served.")
     reason: str | None = Field(description="Why no index is served, or why this process refused it.")
 
 
@@ -71,7 +71,7 @@ class FaissStatusOut(StrictModel):
     cached: bool = Field(description="Whether this process has every served index in memory.")
     sidecar_meta: SidecarMetaOut | None = Field(
         description=(
-            "All served indices together, with the time of the newest. Null where none is served, and while they have "
+            "All served indices together, with the time of the newest. Null if none is served, or if they have "
             "different models."
         )
     )

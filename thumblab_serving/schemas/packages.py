@@ -14,17 +14,17 @@ class PackageOut(StrictModel):
     thumbnail: str = Field(description="The id of the picture.")
     rank: int | None = Field(
         description=(
-            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null where "
+            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null if "
             "the model cannot rank the picture, and where the skill for packages is not proven."
         )
     )
     score: float | None = Field(
         ge=0,
         le=100,
-        description="Percentile of the model's score, as in `thumbnails`. Null where `thumbnails` has none either.",
+        description="Percentile of the model's score, as in `thumbnails`. Null if it is null in `thumbnails` too.",
     )
     win_probability: float | None = Field(
-        ge=0, le=1, description="Probability of being the best of all ranked packages. Null where `rank` is null."
+        ge=0, le=1, description="Probability of being the best of all ranked packages. Null if `rank` is null."
     )
     margin: float | None = Field(
         ge=0.5,
@@ -47,7 +47,7 @@ class UnderTitleOut(StrictModel):
 
     title: str
     winner: str | None = Field(
-        description="The id of the best picture under this title. Null where the model names no winner."
+        description="The id of the best picture under this title. Null if the model names no winner."
     )
     verdict: Verdict | None = Field(description="How sure the winner is, by the skill for pictures under one title.")
     confidence: float | None = Field(
@@ -59,11 +59,11 @@ class PackagesOut(StrictModel):
     """The packages of a request with several titles.
 
     To find the best package is another task than to find the best picture under one title. So the model has a skill and
-    a calibration for each of the two tasks. `verdict`, `skill` and `grid` use those for packages, and `under_titles`
-    uses those for pictures under one title.
+    a calibration for each of the two tasks. `verdict`, `skill` and `grid` use the skill and calibration for packages,
+    and `under_titles` uses those for pictures under one title.
     """
 
-    best_title: str | None = Field(description="The title of the best package. Null where there is no best package.")
+    best_title: str | None = Field(description="The title of the best package. Null if there is no best package.")
     best_thumbnail: str | None = Field(
         description="The id of the best package's picture. If its picture is in a near-identical group, the first of "
         "the group."
@@ -71,7 +71,7 @@ class PackagesOut(StrictModel):
     verdict: Verdict | None = Field(
         description=(
             "How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`. "
-            "`no_skill`: the skill for packages is not proven, so there is no best package. Null when no picture could be "
+            "`no_skill`: the skill for packages is not proven, so there is no best package. Null if no picture could be "
             "read."
         )
     )
@@ -79,10 +79,10 @@ class PackagesOut(StrictModel):
         ge=0, le=1, description="Probability that the best package beats the second. Null without a best package."
     )
     skill: SkillOut | None = Field(
-        description="The accuracy of the model for packages (`question` is `package`). Null where it was not evaluated."
+        description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."
     )
     probabilities_from: ProbabilitiesFrom | None = Field(
-        description="What the win probabilities were fitted to. Null where there are no win probabilities."
+        description="What the win probabilities were fitted to. Null if there are no win probabilities."
     )
     grid: list[PackageOut] = Field(
         description=(
@@ -92,7 +92,7 @@ class PackagesOut(StrictModel):
     )
     under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
     why: WhyOut | None = Field(
-        description=("`why` of the best package. Unknown without a best package. Null when no picture could be read.")
+        description=("`why` of the best package. Unknown without a best package. Null if no picture could be read.")
     )
     first_title_limits: list[str] = Field(
         default_factory=list,

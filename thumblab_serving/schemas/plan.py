@@ -21,7 +21,7 @@ class AlikeOut(StrictModel):
 
     first: str
     second: str
-    bits: int = Field(ge=0, le=64, description="In how many of 64 bits their perceptual hashes differ.")
+    bits: int = Field(ge=0, le=64, description="In how many of 64 bits the perceptual hashes of the two differ.")
 
 
 class PlanOut(StrictModel):
@@ -44,6 +44,6 @@ class PlanOut(StrictModel):
     power: float = Field(description="The probability that the test finds this difference.")
     alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
     impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")
-    pair: PairOut | None = Field(description="Null if no two candidates are worth a test; `advice` then says why.")
+    pair: PairOut | None = Field(description="The candidates to test. Null if no two are worth a test, see `advice`.")
     too_alike: list[AlikeOut] = Field(description="Candidates whose test would hardly find a difference.")
     advice: str | None = Field(description="What to do instead where `pair` is null.")

@@ -18,7 +18,7 @@ class ContributionOut(StrictModel):
         )
     )
     difference: float = Field(
-        description="In log views. A positive number speaks for this candidate. They add up to `difference` of `why`."
+        description="The contribution in log views, above 0 if it speaks for this candidate. They add up to `difference`."
     )
     share: float = Field(
         ge=-1,
@@ -38,7 +38,7 @@ class WhyOut(StrictModel):
     and not what made viewers click.
     """
 
-    against: str | None = Field(description="The id of the other candidate's picture. Null where `unknown` is set.")
+    against: str | None = Field(description="The id of the other candidate's picture. Null if `unknown` is set.")
     against_title: str | None = Field(description="The title of the other candidate.")
     difference: float | None = Field(
         description=(
@@ -46,7 +46,9 @@ class WhyOut(StrictModel):
             "many views. Near-identical candidates keep scores of their own here."
         )
     )
-    contributions: list[ContributionOut] = Field(description="Empty where `unknown` is set, else one of each kind.")
+    contributions: list[ContributionOut] = Field(
+        description="One contribution of each kind. Empty if `unknown` is set."
+    )
     unknown: str | None = Field(
         description="Why the contributions are not given, for example because the skill of the model is not proven. "
         "Null if they are given."

@@ -107,8 +107,7 @@ def evidence_order(niche: str, ranking: Ranking) -> Sequence[str]:
         return []
     if not ranking.evidence:
         return [
-            "the thumbnails are not ordered: nothing that was measured of all of them has a percentile in the library of "
-            f"{niche}"
+            f"the thumbnails are not ordered: no measurement has a percentile for all of them in the library of {niche}"
         ]
     names = ["similarity to the library" if name == SIMILARITY else name for name in ranking.evidence]
     return [

@@ -184,7 +184,8 @@ class Intake:
 
             try:
                 self._fetcher.download(url, file, MAX_BYTES, max(0.0, deadline - time.monotonic()))
-                if time.monotonic() > deadline:  # The request was already answered without this picture.
+                # The request was already answered without this picture, so it is dropped.
+                if time.monotonic() > deadline:
                     raise self._late()
                 file.seek(0)
                 if _is_avif(file.read(_HEAD)):

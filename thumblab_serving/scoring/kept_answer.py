@@ -55,7 +55,8 @@ def kept_prediction(
 
 def _channel_id(name: str | None, channel: ChannelOut | None, names: ChannelNames) -> str | None:
     """Return the channel id that `name` contains, or None if the lab does not know whether `name` is an id."""
-    if name is None or (channel is not None and channel.adapted):  # Adapters are found by their channel's id.
+    # An adapter is found only by a channel id, so `name` is one.
+    if name is None or (channel is not None and channel.adapted):
         return name
     return names.known_id(name)
 

@@ -101,7 +101,10 @@ class Scorer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests can be answered: everything is loaded and rehearsed, and the last canary was scored."""
+        """Whether the service can answer requests. It can if everything is loaded, and two checks have succeeded.
+
+        The checks are the rehearsal, a first answer that the service makes for itself, and the canary, a test picture.
+        """
         has_index = any(slot.can_serve for slot in self.releases.indices.values())
         is_loaded = self.releases.model.loaded is not None and has_index
         is_warm = self.releases.warm_encoders is not None and self.measuring.is_warm and self._rehearsed
@@ -184,8 +187,8 @@ class Scorer:
         `owner` marks the API key of the request. Private figures of a channel are used only if the channel belongs to
         this owner (see `thumblab_core.database.channels.Channel.belongs_to`). None: the lab itself asks.
 
-        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. Of
-        several niches, only the answer for the first is kept. Nothing is kept of requests with several titles.
+        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. If the
+        request has several niches, only the answer for the first is kept. If it has several titles, no answer is kept.
 
         With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
         can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.
@@ -214,7 +217,7 @@ class Scorer:
         pace: Callable[[], None] | None,
         owner: str | None,
     ) -> ScoreAnswer:
-        """Do the work of `score`, without the alarm of the canary."""
+        """Do the work of `score`, but do not start the canary after a failure."""
         first = self.releases.resolve(form.niches[0])
         # All niches are answered by one model, even if another one is promoted in the meantime.
         others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]

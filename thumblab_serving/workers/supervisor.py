@@ -164,7 +164,7 @@ class Supervisor(Multiprocess):
             if self.should_exit.is_set():
                 return
             place = self._places.setdefault(number, _Place(process))
-            if place.process is not process:  # The signal SIGHUP replaces all workers.
+            if place.process is not process:  # SIGHUP has replaced the worker in the meantime.
                 place.take(process)
             if place.next_start is None and not self._lives(process, place):
                 self._bury(process, place)

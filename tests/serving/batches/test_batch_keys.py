@@ -144,7 +144,7 @@ def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_be_asked_for
     for path in ("/v1/batches", "/v1/score"):
         refused = client.post(path, json={"items": unreadable("a")})
         assert refused.status_code == 429
-        assert "has sent a batch, of which each item counts as one" in refused.json()["detail"]
+        assert "each item of a batch that it sent counts as one request" in refused.json()["detail"]
         assert 70 <= int(refused.headers["retry-after"]) <= 80
     assert client.get(f"/v1/batches/{batch}").status_code == 200
     assert client.get("/v1/batches").status_code == 200

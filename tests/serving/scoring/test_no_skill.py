@@ -158,7 +158,7 @@ def test_without_any_library_nothing_is_ordered_and_the_answer_says_so(changing,
     answer = changing.score(draw(1), draw(2), category="beauty")
     assert (answer["verdict"], answer["winner"], answer["ordered_by"]) == ("no_skill", None, None)
     assert [(t["rank"], t["evidence_mean"]) for t in answer["thumbnails"]] == [(None, None)] * 2
-    assert says(answer, "the thumbnails are not ordered: nothing that was measured of all of them has a percentile")
+    assert says(answer, "the thumbnails are not ordered: no measurement has a percentile for all of them")
 
 
 def test_without_an_index_the_similarity_to_the_library_in_the_database_is_the_evidence(
