@@ -16,7 +16,7 @@ class RefusedOut:
     release: str | None
     reason: str
     retry_in_seconds: float
-    """Seconds until the next request may retry it."""
+    """Seconds until the next request may try the release again."""
 
 
 @dataclass(frozen=True, kw_only=True)

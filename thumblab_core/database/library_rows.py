@@ -59,7 +59,7 @@ The condition is true if no person excluded this video from the library.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
-    AND r.video_id {NOT_TAKEN_OUT}"""  # noqa: S608  (fragments of this module)
+    AND r.video_id {NOT_TAKEN_OUT}"""  # noqa: S608  (only constants of this module are inserted)
 """The FROM and WHERE clauses that select the library's rows `r` of the view `ref_thumbnails`.
 
 A statement with these clauses must also have the common table expression `SINCE`.

@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
   FROM members ORDER BY embedding <#> query.vector, video_id LIMIT :k
 ) near
 ORDER BY query.place, near.similarity DESC, near.video_id
-"""  # noqa: S608  (fragments of `library_rows`)
+"""  # noqa: S608  (only constants of `library_rows` are inserted)
 
 # The inner SELECT reads the index, which gives the rows in order of distance. The outer SELECT looks up the columns of
 # each row by a lateral join. The planner cannot exchange the two sides of such a join. With an ordinary join,

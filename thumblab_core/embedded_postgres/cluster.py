@@ -106,7 +106,8 @@ def link_to(folder: Path) -> Path:
 
     Raises LabError if another file has the path of the link.
     """
-    link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
+    # /tmp exists on every system and has a short path. The owner of the link is checked.
+    link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108
     try:
         link.symlink_to(folder)
     except FileExistsError:

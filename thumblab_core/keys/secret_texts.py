@@ -22,7 +22,7 @@ def secret_texts(settings: "Settings", environment: Mapping[str, str]) -> list[s
 
     values = [value for _, value in settings]
     texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    with suppress(LabError):  # If the file of the key cannot be read, no text can have its content either.
+    with suppress(LabError):  # A key that the lab cannot read cannot be in one of its texts.
         texts.append(kept_key(settings) or "")
     urls = [*texts, *(value for value in values if isinstance(value, str)), *environment.values()]
     passwords = [password for url in urls if "://" in url for password in _passwords(url)]

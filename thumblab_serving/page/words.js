@@ -179,7 +179,7 @@ export function shownScore(one, withoutSkill) {
   return withoutSkill ? null : one.score;
 }
 
-// Return why a package has no place, in a few words.
+// Return in a few words why a package has no rank.
 export function whyNotRanked({ thumbnail: name }, { packages, thumbnails }) {
   if (thumbnails.find(({ id }) => id === name)?.familiar === false) return "not ranked: unlike every picture that the model was trained on";
   if (packages.verdict === "no_skill") return "not ranked: no proven skill";

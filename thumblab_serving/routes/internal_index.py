@@ -1,6 +1,6 @@
 """The routes that say which indices are served and cached, and the one that clears this process's cache.
 
-A `GET` of a path that changes something is answered with how to call it.
+A `GET` of a path that changes something gets an error that says how to call the path.
 """
 
 from collections.abc import Mapping

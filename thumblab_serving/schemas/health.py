@@ -11,7 +11,7 @@ class RefusedOut(BaseModel):
 
     release: str | None
     reason: str
-    retry_in_seconds: float = Field(description="Seconds until the next request may retry it.")
+    retry_in_seconds: float = Field(description="Seconds until the next request may try the release again.")
 
 
 class ServedOut(BaseModel):

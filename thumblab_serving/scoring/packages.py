@@ -113,7 +113,10 @@ def _package(key: str, cell: _Cell, ranking: Ranking, why: WhyOut) -> PackageOut
 
 
 def _margin(key: str, ranking: Ranking) -> float | None:
-    """Return the probability that the best package beats this one, or, for the best, that it beats the second."""
+    """Return the probability that the best package beats the package `key`.
+
+    For the best package itself, return the probability that it beats the second.
+    """
     if key not in ranking.strengths or ranking.winner is None:
         return None
     if ranking.pictures[key].rank == 1:
