@@ -1,1 +1,1 @@
-"""Tell a person what fails: one message per cause, sent to a chat and by e-mail, and a summary every day."""
+"""Send alerts about failures to a chat and by e-mail, one message per cause, and send a summary of every day."""

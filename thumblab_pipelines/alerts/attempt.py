@@ -1,4 +1,4 @@
-"""Send the waiting messages of one channel in a thread, which a look can leave behind and ask later."""
+"""Send the waiting messages of one channel in a thread, so that a slow channel does not hold up the sensor `alerts`."""
 
 import time
 from collections.abc import Callable
@@ -13,14 +13,15 @@ Send = Callable[[Message], str]
 
 
 class Attempt(Thread):
-    """An attempt to send `waiting` in its order. It begins no message after `seconds`.
+    """A thread that tries to send the messages `waiting` in their order. It starts no message after `seconds`.
 
-    `handled` are the messages that need no other attempt, each with the reason if the channel refused it for good.
-    `problem` says why the channel has not taken the message `current`. `postponed` says whether the state has this problem.
+    `handled`: the messages that were sent or that the channel refused for good. The second value of each is the reason
+    of the refusal, or None. `problem`: why the channel has not yet taken the message `current`, or None. `postponed`:
+    whether the watch state already contains `problem`.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:
-        super().__init__(name="alerts", daemon=True)  # A channel that hangs must not keep the process from ending.
+        super().__init__(name="alerts", daemon=True)  # The process can end even if the channel never answers.
         self._send, self._waiting, self._deadline = send, waiting, time.monotonic() + seconds
         self.began_at, self.current = began_at, waiting[0]
         self.handled: list[tuple[Delivery, str | None]] = []
@@ -41,11 +42,11 @@ class Attempt(Thread):
                 reason = str(error)
             except LabError as error:
                 return str(error)
-            except Exception as error:  # noqa: BLE001  a channel that breaks must not stop the watch
+            except Exception as error:  # noqa: BLE001  an error of one channel must not stop the sensor
                 return f"{type(error).__name__}: {error}"
             self.handled.append((delivery, reason))
         return None
 
     def join_in_time(self) -> None:
-        """Wait for the end of the attempt, but not past its deadline."""
+        """Wait until the thread has ended, but not longer than its `seconds`."""
         self.join(max(0.0, self._deadline - time.monotonic()))

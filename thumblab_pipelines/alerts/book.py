@@ -1,4 +1,4 @@
-"""Decide what a person is told: one alert per cause, again on the next day, and once when it is over."""
+"""Decide which alerts a person is told about: once per cause, again every day, and when the alert has ended."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 from thumblab_core.monitoring.watch_state import Message, OpenAlert, WatchState
 
 AGAIN = timedelta(hours=20)
-"""After this time, a person is told again of an alert that goes on. A daily job that fails every day is told every day."""
+"""Time until a person is told again about a continuing alert. It is under a day, so that a job that fails daily is
+reported daily."""
 
 FORGOTTEN = timedelta(days=7)
-"""An alert without a new failure for this long is dropped. A run that a person started once never succeeds again."""
+"""An alert without a new failure for this time is dropped. Some failed runs were started once and never run again."""
 
 MOST_THINGS = 200
 _SHOWN_THINGS = 8
@@ -21,9 +22,10 @@ _HOBART = ZoneInfo("Australia/Hobart")
 
 @dataclass(frozen=True)
 class Failed:
-    """A failure. `thing` is what failed, and what has to succeed for the failure to be over.
+    """A failure. `thing` names what failed. The failure ends when the same thing succeeds.
 
-    `lasting` is for a state that is seen again at every look, such as a late refresh. It counts as one failure.
+    `lasting`: whether the failure is a state that every run of the sensor sees again, such as a late refresh. A lasting
+    failure is counted only once.
     """
 
     cause: str
@@ -39,7 +41,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """A thing that succeeded. It ends the failures of the same thing."""
+    """A success of `thing`. It ends the failures of the same thing."""
 
     thing: str
     at: datetime
@@ -47,7 +49,7 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class NotExpected:
-    """A thing that nobody expects any more, such as a late refresh after a person has turned off its schedule."""
+    """A thing that is no longer expected, such as a late refresh after a person has turned off its schedule."""
 
     thing: str
     at: datetime
@@ -57,7 +59,7 @@ Event = Failed | Succeeded | NotExpected
 
 
 def record(state: WatchState, events: Iterable[Event]) -> Iterator[Message]:
-    """Enter the events, in their order, into the open alerts. Yield the messages about alerts that are over."""
+    """Apply the events to the open alerts, in order. Yield a message about each alert that has ended."""
     for event in events:
         if isinstance(event, Failed):
             _fail(state, event)
@@ -67,15 +69,15 @@ def record(state: WatchState, events: Iterable[Event]) -> Iterator[Message]:
             alert.things.remove(event.thing)
             if not alert.things:
                 del state.alerts[alert.cause]
-                # Nobody was told of an alert that was over before its message was due.
+                # If the alert ended before its message was sent, no person knows of it, so no recovery is reported.
                 if alert.told_at is not None:
                     yield _recovered(alert, event)
 
 
 def close(state: WatchState, cause: str) -> OpenAlert | None:
-    """Close an alert for a person, and return it, or None if it is not open.
+    """Close an alert on a person's request. Return the alert, or None if no alert with this cause is open.
 
-    What is seen again at every look, such as a late refresh, stays closed until it is over.
+    A lasting alert, such as a late refresh, is not opened again until the refresh has succeeded.
     """
     alert = state.alerts.pop(cause, None)
     if alert is not None and alert.lasting:
@@ -84,9 +86,9 @@ def close(state: WatchState, cause: str) -> OpenAlert | None:
 
 
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
-    """Yield the messages about alerts of which a person is to be told now. Drop the alerts that are forgotten.
+    """Yield the messages that are due about open alerts. Drop each alert that had no new failure for `FORGOTTEN`.
 
-    `dagster` is the address of Dagster's pages.
+    `dagster`: the URL of Dagster's pages.
     """
     for alert in list(state.alerts.values()):
         if now - alert.last_at > FORGOTTEN:
@@ -99,7 +101,7 @@ def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iter
 
 
 def hobart(moment: datetime) -> str:
-    """Return the moment in the time of Hobart, for a person."""
+    """Return the moment as a date and time in Hobart, as text for a person."""
     return f"{moment.astimezone(_HOBART):%a %d %b %Y, %H:%M} in Hobart"
 
 

@@ -1,6 +1,6 @@
-"""Recognise the cause of a failure in the text of its error, and say what to do about it.
+"""Recognise the cause of a failure from the text of its error, and advise what to do.
 
-docs/faults.md describes the same faults. Failures with one cause make one alert, however many runs they end.
+docs/faults.md describes the same causes. All failures with the same cause form one alert, however many runs fail.
 """
 
 import hashlib
@@ -62,10 +62,10 @@ LATE_ADVICE = (
 
 
 def cause_of(error: str) -> tuple[str, str]:
-    """Return the name of the cause, and what to do. `error` is the text of an error, after `first_sentence`.
+    """Return the name of the cause and the advice for it. `error`: the text of an error, shortened by `first_sentence`.
 
-    An unknown error is named by a digest of its words, without numbers, names of files and quoted texts. So the same
-    error with another video is the same cause.
+    An unknown error is named by a digest of its words, without numbers, file names and quoted texts. So the same error
+    on different videos has the same cause.
     """
     for known in _KNOWN:
         if known.words.search(error):
@@ -77,9 +77,10 @@ def cause_of(error: str) -> tuple[str, str]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first line of an error, cut at the end of its first sentence, without control characters."""
+    """Return the first sentence of the first line of an error, without control characters."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     line = one_line(lines[0]) if lines else "no reason given"
-    # A full stop in a name, a version or an address has no space and no capital letter after it.
+    # A sentence ends at a full stop before a space and a capital letter. Names, versions and addresses have no such
+    # stop.
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", line)[0]
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1]}…"

@@ -1,4 +1,5 @@
-"""Deliver messages to the channels that the settings name. What a channel refuses is tried again with growing pauses."""
+"""Send messages to the channels in the settings. A message that a channel does not take is tried again, with longer and
+longer pauses."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -15,16 +16,19 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP = timedelta(days=3)
 _MOST_WAITING = 100
 _SECONDS = 20.0
-"""Seconds that all channels together may take at one look. Dagster ends a look after a minute."""
+"""Seconds that one run of the sensor may wait for all channels together. Dagster ends a run of a sensor after a
+minute."""
 
 _log = logging.getLogger(__name__)
 
 _attempts: dict[str, Attempt] = {}
-"""The last attempt of each channel. All looks happen in one process, and an attempt may outlast the look that began it."""
+"""The last attempt of each channel. It is kept in memory, because an attempt may outlast the run of the sensor that
+began it, and all runs of the sensor happen in one process."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return the channels of the settings by name, each with a function that sends a message and returns the answer."""
+    """Return the function that sends a message, for each channel in the settings by name. It returns the channel's
+    answer."""
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:
         url = chosen.alert_webhook_url.get_secret_value()
@@ -37,7 +41,7 @@ def channels(chosen: Settings) -> dict[str, Send]:
 def announce(
     state: WatchState, messages: Iterable[Message], names: Iterable[str], now: datetime, secrets: list[str]
 ) -> None:
-    """Log each message, and queue it for each channel in `names`. Secrets are taken out."""
+    """Log each message, and queue it for each channel in `names`. Remove the secrets from the message first."""
     names = list(names)
     for found in messages:
         message = _clean(found, secrets)
@@ -54,13 +58,13 @@ def announce(
 def deliver(
     state: WatchState, senders: Mapping[str, Send], now: datetime, secrets: list[str], seconds: float = _SECONDS
 ) -> None:
-    """Send what is due to each channel. Channels do not wait for each other, and none is waited for over `seconds`."""
+    """Send the due messages to all channels at the same time. Wait at most `seconds` for each channel."""
     state.deliveries = [delivery for delivery in state.deliveries if delivery.channel in senders]
     begun = []
     for name, send in senders.items():
         if _still_sends(state, name, now, secrets):
             continue
-        # Messages are delivered in their order. While the first one waits for its next attempt, the others wait too.
+        # Messages are sent in order. While the first message waits for its next attempt, the later messages wait too.
         waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
         if waiting and waiting[0].next_at <= now:
             _attempts[name] = Attempt(send, waiting, now, seconds)
@@ -72,9 +76,10 @@ def deliver(
 
 
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
-    """Take the result of the channel's last attempt. Return whether it still sends one of the messages that wait.
+    """Enter the result of the channel's last attempt. Return whether the attempt is still sending a message that waits.
 
-    An attempt of over an hour is given up, because an answer that never ends must not silence the channel.
+    An attempt that runs for over an hour is given up. Otherwise a server that never ends its answer would block the
+    channel.
     """
     attempt = _attempts.get(name)
     if attempt is None or _find(state, attempt.current) is None:
@@ -84,8 +89,9 @@ def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]
 
 
 def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[str]) -> None:
-    """Enter into the state what the attempt has done so far. It may still run, and is then asked again later."""
-    problem = attempt.problem  # This is read first, so that a message which is taken right now is not postponed.
+    """Enter the result of the attempt into the state. An attempt that still runs is settled again later."""
+    # Read `problem` before `handled`: a message that is sent in between must not be postponed.
+    problem = attempt.problem
     while attempt.handled:
         done, reason = attempt.handled.pop(0)
         delivery = _find(state, done)
@@ -101,7 +107,8 @@ def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[st
 
 
 def _find(state: WatchState, sought: Delivery) -> Delivery | None:
-    """Return the delivery in the state, which may have been read from the disk anew since the attempt began."""
+    """Return the same delivery in `state`, or None. It may be another object, because the state was read from disk
+    again."""
     same = (sought.channel, sought.made_at, sought.message)
     return next((found for found in state.deliveries if (found.channel, found.made_at, found.message) == same), None)
 
@@ -111,13 +118,13 @@ def _postpone(state: WatchState, delivery: Delivery, problem: str, now: datetime
     delivery.attempts, delivery.problem, delivery.next_at = delivery.attempts + 1, problem, now + pause
     if now - delivery.made_at > GIVEN_UP:
         state.deliveries.remove(delivery)
-        _log.warning("%s: given up after three days: %s (%s)", delivery.channel, delivery.message.title, problem)
+        _log.warning("%s: message dropped after three days: %s (%s)", delivery.channel, delivery.message.title, problem)
     else:
-        _log.warning("%s: %s; it is tried again in %.0f minutes", delivery.channel, problem, pause.total_seconds() / 60)
+        _log.warning("%s: %s; next attempt in %.0f minutes", delivery.channel, problem, pause.total_seconds() / 60)
 
 
 def _clean(message: Message, secrets: list[str]) -> Message:
-    """Return the message without secrets and control characters. A line break would begin a line of its own in the log."""
+    """Return the message without secrets and control characters. A line break in it would look like a new log entry."""
     title, error = one_line(message.title), message.error and one_line(message.error)
     return Message(
         title=without_secrets(title, secrets),

@@ -1,6 +1,6 @@
-"""Make one line of any text."""
+"""Turn any text into one line."""
 
 
 def one_line(text: str) -> str:
-    """Return the text without line breaks and other control characters, and with single spaces."""
+    """Return the text with single spaces, and without line breaks and other control characters."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())

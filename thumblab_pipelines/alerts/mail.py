@@ -22,7 +22,7 @@ def mail_text(message: Message) -> str:
 
 
 def send(chosen: AlertSettings, message: Message) -> str:
-    """Send the message, and return what the mail server answered. Raises UndeliveredError."""
+    """Send the message, and return the answer of the mail server. Raises `UndeliveredError`."""
     user, password = chosen.alert_smtp_user, chosen.alert_smtp_password
     if user is not None and chosen.alert_smtp_security == "none":
         raise UndeliveredError(
@@ -39,7 +39,8 @@ def send(chosen: AlertSettings, message: Message) -> str:
     except smtplib.SMTPAuthenticationError as error:
         raise UndeliveredError(f"the mail server refused the sign-in ({error.smtp_code})") from None
     except smtplib.SMTPResponseException as error:
-        # Once the text was sent, 5xx is about this message. Before, it is about the addresses or the server.
+        # An error 5xx after the text was sent concerns this message. An earlier error concerns the addresses or the
+        # server.
         of_the_message = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
         kind = RefusedMessageError if of_the_message else UndeliveredError
         raise kind(f"the mail server answered {error.smtp_code} {_words(error.smtp_error)}") from None
@@ -67,7 +68,7 @@ def _mail(chosen: AlertSettings, message: Message) -> EmailMessage:
     addresses = [address.strip() for address in chosen.alert_mail_to.split(",") if address.strip()]
     sender = chosen.alert_mail_from.strip() or addresses[0]
     mail = EmailMessage()
-    # A line break in a title would begin a header of its own.
+    # A line break in the title would start a new header of the e-mail.
     title = one_line(message.title)
     try:
         mail["Subject"] = f"[Thumbnail Lab] {title}"[:_LONGEST_SUBJECT]

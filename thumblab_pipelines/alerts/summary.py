@@ -1,4 +1,4 @@
-"""Collect what a person wants to know of the last day: runs by niche, quota, models, releases, checks, disk, alerts."""
+"""Collect the daily summary: runs by niche, quota, models, releases, checks, disk space and alerts."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _REFRESH, _TRAIN = "refresh_library", "train_ranker"
 
 @dataclass(frozen=True)
 class NicheDay:
-    """What happened to a niche: refreshes by outcome, new videos (None if the database did not answer), the index."""
+    """The day of one niche. `new_videos` is None if the database did not answer."""
 
     niche: str
     refreshed: int
@@ -35,7 +35,7 @@ class NicheDay:
 
 @dataclass(frozen=True)
 class Summary:
-    """The state of a lab, and what happened in it since `since`."""
+    """The state of a lab at the moment `at`, and the runs since the moment `since`."""
 
     at: datetime
     since: datetime
@@ -57,7 +57,7 @@ class Summary:
 
 
 def summarise(chosen: Settings, state: WatchState | None, now: datetime | None = None) -> Summary:
-    """Return the summary of the last 24 hours. The database may be down: then what it knows is left out, and said."""
+    """Return the summary of the last 24 hours. If the database does not answer, say so and leave out its figures."""
     now = now or datetime.now(UTC)
     since = now - DAY
     known = state or WatchState()
@@ -102,7 +102,10 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
 def _of_database(
     chosen: Settings, since: datetime, now: datetime
 ) -> tuple[dict[str, int] | None, list[Balance], str | None]:
-    """Return the number of new videos by niche and the quota, or None, nothing, and why the database did not answer."""
+    """Return the new videos by niche, the balances of the quota, and None.
+
+    If the database does not answer, return None, an empty list, and the reason.
+    """
     try:
         lab = Lab.existing(chosen)
         with lab.engine.connect() as connection:
@@ -121,7 +124,7 @@ def _of_database(
 
 
 def _served(store: ReleaseStore, kind: str, scope: str, now: datetime) -> tuple[str | None, float | None]:
-    """Return the id of the served release and its age in hours. A release that cannot be read has no age."""
+    """Return the id of the served release and its age in hours. The age is None if the release cannot be read."""
     try:
         release = store.serving.current(kind, scope)
     except (LabError, UnicodeDecodeError):

@@ -1,15 +1,15 @@
-"""The errors of a message that could not be delivered."""
+"""The errors that are raised when a message could not be delivered."""
 
 from thumblab_core.errors import LabError
 
 
 class UndeliveredError(LabError):
-    """The error that is raised if a channel did not take a message. The message says what the channel answered."""
+    """Raised if a channel did not take a message. The text gives the channel's answer."""
 
     transient = True
 
 
 class RefusedMessageError(UndeliveredError):
-    """The error that is raised if a channel takes this message never, but perhaps others."""
+    """Raised if a channel will never take this message. The channel may take other messages."""
 
     transient = False

@@ -8,20 +8,21 @@ from thumblab_pipelines.alerts.undelivered import RefusedMessageError, Undeliver
 
 _SECONDS = 10.0
 _MOST, _MOST_OF_A_PART = 2_000, 500
-"""Discord refuses a text of over 2,000 characters. Slack cuts one after 4,000."""
+"""Maximum number of characters. Discord refuses a text of over 2,000 characters, and Slack cuts it after 4,000."""
 
 _OF_THE_MESSAGE = {400, 413, 422}
-"""Answers about the message. 401, 403 and 404 are about the channel, and the settings may be corrected."""
+"""HTTP errors because of the message itself. The errors 401, 403 and 404 concern the address, which a person may
+correct."""
 
 
 def slack_text(message: Message) -> str:
-    """Return the text of the message. Words from outside cannot format it, link to anything or call anybody.
+    """Return the text of the message. Its parts cannot add formatting, links or mentions of people.
 
-    If it is too long, lines in its middle are left out: the last ones have the open alerts.
+    If the text is too long, lines in the middle are left out. The last lines stay, because they name the open alerts.
     """
     head = [f"*{_escaped(message.title)}*"]
     if message.error:
-        # Chats show a code span as it is. A grave accent would end it.
+        # A chat shows no formatting inside a code span. A grave accent would end the code span, so it is replaced.
         head.append(f"`{_escaped(message.error.replace('`', 'ˋ'))}`")
     lines, link = [_escaped(line) for line in message.lines], [_escaped(message.link)] if message.link else []
     half = len(lines) // 2
@@ -34,7 +35,8 @@ def slack_text(message: Message) -> str:
 
 
 def send(url: str, message: Message) -> str:
-    """Send the message, and return what the server answered. Raises UndeliveredError, which never has the URL."""
+    """Send the message, and return the answer of the server. Raises `UndeliveredError`, whose text never contains the
+    URL."""
     try:
         answer = httpx.post(
             url,
@@ -59,6 +61,6 @@ def _uses_proxy(url: str) -> bool:
 
 def _escaped(text: str) -> str:
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A space of no width after the sign keeps a chat from reading @channel or @everyone.
+    # A zero-width space after the sign @ keeps a chat from reading @channel or @everyone as a mention.
     text = text.replace("@", "@\u200b")
     return text if len(text) <= _MOST_OF_A_PART else f"{text[: _MOST_OF_A_PART - 1]}…"

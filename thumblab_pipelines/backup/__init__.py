@@ -1,1 +1,1 @@
-"""Copy a lab into a folder while it runs, check the copy, and make a lab of it again, here or on another machine."""
+"""Back up a running lab into a folder, verify the backup, and restore it on this machine or on another one."""

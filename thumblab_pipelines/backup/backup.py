@@ -1,15 +1,15 @@
-"""Copy a lab into a folder while it runs.
+"""Copy a lab into a folder while the lab runs.
 
-The order makes the copy consistent without stopping a writer. Each sentence names what would otherwise be missing.
+No writer is stopped. The copy is still consistent because of the order of the steps:
 
-1. Pictures, artifacts and releases are copied. They never change, so this long part needs no lock.
-2. Each scope of the release store is locked for a moment, and the releases that are new since are copied with the
-   pointers. So a pointer names a release of the copy.
-3. The lab's database is dumped as of one moment. The pictures that it names in that moment and that the copy lacks are
-   copied first, within milliseconds. If one of them was deleted meanwhile, a later moment is dumped, without its row.
-4. Dagster's database is dumped, and MLflow's after the models that it registers. Its artifacts that are new since are
-   copied. They are stored before the rows that name them.
-5. The numbers of the release store are copied again, because rows may hold numbers that were given since.
+1. Copy pictures, artifacts and releases. These files never change, so this long step needs no lock.
+2. Lock each scope of the release store for a moment. Copy its pointers, and the releases made since step 1. So a
+   pointer always names a release that is in the copy.
+3. Take a snapshot of the lab's database. Copy the pictures that the snapshot names and that the copy lacks, then dump
+   the snapshot. If such a picture was deleted meanwhile, take a later snapshot, which no longer has the picture's row.
+4. Dump Dagster's database. Dump MLflow's database after the models that it registers were copied in step 1. Then copy
+   the artifacts made since. MLflow stores an artifact before the row that names it.
+5. Copy the counters of the release store again, because rows may contain numbers that were given since step 2.
 """
 
 import fcntl
@@ -46,12 +46,13 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
 _MOMENTS = 10
-"""How many moments of the database are tried at most, while pictures are deleted beside the backup."""
+"""Maximum number of snapshots of the database that are tried, if pictures are deleted during the backup."""
 
 
 @dataclass(frozen=True)
 class BackedUp:
-    """A finished backup. `copied` counts the files that this run wrote, and `kept` those that an earlier one had."""
+    """A finished backup. `copied`: number of files that this run wrote. `kept`: number of files from an earlier
+    backup."""
 
     folder: Path
     manifest: Manifest
@@ -62,15 +63,15 @@ class BackedUp:
 
 
 def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
-    """Copy the lab into `folder`, which becomes private (0700). The lab may run meanwhile.
+    """Copy the lab into `folder`, and make the folder private (mode 0700). The lab may run meanwhile.
 
-    If the folder has an earlier backup of this lab, or a part of one that was stopped, only what is missing is copied,
-    and what the lab has deleted is removed at the end. Until the new backup is complete, the earlier one stays usable.
-    A picture that the lab's database names stays in the backup, even if the lab has lost the file.
+    If the folder contains an earlier or an unfinished backup of this lab, only missing files are copied. At the end,
+    files that the lab has deleted are removed. The earlier backup stays usable until the new backup is complete. A
+    picture that the lab's database names stays in the backup, even if the lab has lost the file.
 
-    Raises `LabError` if a folder of the lab is missing or empty, of which the earlier backup has files. Also raises it
-    if the folder is inside the lab, or has something else, or if another process backs up into it.
-    Also raises it if a file or a database cannot be read or written.
+    Raises `LabError` in these cases: a folder of the lab is missing or empty, but the earlier backup has files of it;
+    `folder` is inside the lab or contains other files; another process is backing up into `folder`; or a file or a
+    database cannot be read or written.
     """
     start = time.monotonic()
     folder = folder.expanduser().absolute()
@@ -81,14 +82,14 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
     except OSError as error:
         raise LabError(
             f"the backup stopped at {error.filename or folder} ({error.strerror or error}); make room or mend the folder, "
-            "and run the same command again: it continues"
+            "and run the same command again: it continues where it stopped"
         ) from error
     return BackedUp(folder, manifest, copy.copied, copy.kept, copy.bytes, time.monotonic() - start)
 
 
 @contextmanager
 def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
-    """Lock the folder of the backup. Yield the checksums of the files of an earlier backup of the same lab there."""
+    """Lock the folder of the backup. Yield the checksums of the files that an earlier backup of this lab left in it."""
     lab_dir = settings.data_dir.resolve()
     for place in (lab_dir, settings.releases.resolve()):
         if folder.resolve().is_relative_to(place):
@@ -110,16 +111,16 @@ def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
         lock.truncate(0)
         lock.write(f"{lab_dir}\n")
         lock.flush()
-        folder.chmod(0o700)  # The backup has the keys, and everything that the database keeps.
+        folder.chmod(0o700)  # The backup contains the API keys and all data of the database.
         earlier: dict[str, str] = {}
-        with suppress(LabError):  # There is no earlier backup, or it is damaged. Its files are then read again.
+        with suppress(LabError):  # If the earlier backup is missing or damaged, its files are read again.
             earlier = contents.read_sums(folder, Manifest.read(folder))
         yield earlier
 
 
 @dataclass
 class _Copy:
-    """The making of one backup. `sums` has the checksum of every file that is in the backup so far."""
+    """One running backup. `sums`: the checksum of every file that is in the backup so far, by its path."""
 
     lab: Lab
     folder: Path
@@ -132,7 +133,7 @@ class _Copy:
     bytes: int = 0
 
     def make(self) -> Manifest:
-        """Copy everything in the order of this module, and write the manifest. Return the manifest."""
+        """Copy everything in the order that this module's docstring gives. Write the manifest, and return it."""
         self._require_sources()
         state = self._new_state()
         for name in (RELEASES, ARTIFACTS, IMAGES):
@@ -142,7 +143,7 @@ class _Copy:
         self._copy_fixed(ARTIFACTS)
         self._copy_changing(state)
         self._copy_numbers(state)
-        self._require_sources()  # A network folder may have gone meanwhile.
+        self._require_sources()  # A network folder may have been disconnected during the copy.
         for path in walk(self.folder / state):
             self.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
         sums = contents.write_sums(self.folder / state, self.sums)
@@ -161,15 +162,15 @@ class _Copy:
             missing=sorted(missing),
             left_out=contents.unknown_files(settings.data_dir),
         )
-        os.sync()  # All files reach the disk before the manifest says that the backup is complete.
+        os.sync()  # The manifest marks the backup as complete, so all other files must be on the disk before it.
         manifest.write(self.folder)
         self._remove_others(state)
         return manifest
 
     def _require_sources(self) -> None:
-        """Raise `LabError` if the backup has files of a folder of which the lab has none.
+        """Raise `LabError` if a folder of the lab has no files, but the backup has files of this folder.
 
-        The lab has then probably lost the folder, and the backup may have the last copy of its files.
+        The lab has probably lost the folder, and the backup may contain the last copy of its files.
         """
         for name in contents.FIXED:
             source, target = lab_folder(self.lab.settings, name), self.folder / name
@@ -188,7 +189,8 @@ class _Copy:
         return state
 
     def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
-        """Copy the files of a folder that never change, without those that the backup has. Skip what vanishes."""
+        """Copy the unchanging files of a folder, except those already in the backup. Skip a file that is deleted
+        meanwhile."""
         source = lab_folder(self.lab.settings, name)
         paths = list(walk(source)) if only is None else list(only)
         wanted = [path for path in paths if _is_fixed(name, path)]
@@ -200,12 +202,16 @@ class _Copy:
                 self.progress(f"copying {name}", done, len(wanted))
 
     def _kept(self, source: Path, key: str) -> str | None:
-        """Return the checksum of a file that the backup has already, or None. Raises an error if the source is gone."""
+        """Return the checksum of a file that is already in the backup, or None if it is not.
+
+        Raises `FileNotFoundError` if the lab has deleted the file.
+        """
         size, target = source.stat().st_size, self.folder / key
         if not target.is_file() or target.stat().st_size != size:
             return None
         checksum = self.earlier.get(key)
-        if checksum is None:  # A machine that went down during an earlier backup may have left a damaged file.
+        # The machine may have crashed during an earlier backup and left a damaged file, so compare.
+        if checksum is None:
             checksum = file_checksum(target)
             if checksum != file_checksum(source):
                 return None
@@ -229,7 +235,7 @@ class _Copy:
     def _copy_scopes(self, state: str) -> None:
         """Copy the new releases and the pointers of each scope, while no process writes to the scope.
 
-        Releases that were deleted since the first pass are taken out again.
+        Releases that were deleted since the first copy are left out of the backup.
         """
         root = self.lab.settings.releases
         for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):
@@ -244,7 +250,7 @@ class _Copy:
                 del self.sums[key]
 
     def _dump(self, state: str) -> set[str]:
-        """Dump the databases. Return the SHA-256 of pictures that the lab's own names, and that the lab has lost."""
+        """Dump all databases. Return the SHA-256 of each picture that the lab's database names but the lab has lost."""
         folder = self.folder / state / contents.DATABASES
         missing: set[str] = set()
         for done, name in enumerate(databases.NAMES):
@@ -272,7 +278,7 @@ class _Copy:
         return missing
 
     def _keep_lost(self, sha256: str) -> None:
-        """Keep a picture that the lab has lost and that the backup has, unless the copy is damaged too."""
+        """Keep the backup's copy of a picture that the lab has lost, unless this copy is damaged."""
         key = f"{IMAGES}/{sha256[:2]}/{sha256[2:]}"
         with suppress(FileNotFoundError):
             if file_checksum(self.folder / key) == sha256:
@@ -280,7 +286,7 @@ class _Copy:
                 self.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
-        """Return whether the lab itself no longer names one of the pictures that the copy lacks."""
+        """Return whether the lab's database has meanwhile stopped naming one of the pictures in `missing`."""
         with self.lab.engine.connect() as connection:
             return not missing <= named_pictures(connection)
 
@@ -298,7 +304,7 @@ class _Copy:
             self._copy(number, self.folder / state / contents.FILES / RELEASES / number.relative_to(root))
 
     def _remove_others(self, state: str) -> None:
-        """Remove what the new backup does not name: earlier states, and files that the lab has deleted."""
+        """Remove the files that the new backup does not name: earlier states, and files that the lab has deleted."""
         for earlier in self.folder.glob("state-*"):
             if earlier.name != state:
                 shutil.rmtree(earlier)
@@ -310,7 +316,8 @@ class _Copy:
 
 
 def _is_fixed(name: str, path: PurePosixPath) -> bool:
-    """Return whether a file never changes. Files that are being written, and what is no release, are left out."""
+    """Return whether a file never changes. Files that are still being written do not count, nor do other files beside
+    the releases."""
     if any(part.startswith((".new-", ".staging-", ".aside-")) for part in path.parts):
         return False
     return name != RELEASES or (len(path.parts) > 3 and is_release_id(path.parts[2]))

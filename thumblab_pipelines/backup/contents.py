@@ -1,10 +1,10 @@
-"""Say what a backup has: which files of the data folder, under which names, and with which checksums.
+"""Define the files of a backup, their names and their checksums.
 
-<backup>/manifest.json                     the last file to be written: without it there is no backup
+<backup>/manifest.json                     written last: without this file, the backup is not complete
 <backup>/state-<n>/SHA256SUMS              the checksum of every file of the backup, as `sha256sum -c` reads it
 <backup>/state-<n>/databases/<name>.dump   what pg_dump wrote
-<backup>/state-<n>/files/...               files of the data folder that change, such as keys and pointers
-<backup>/images, releases, mlflow-artifacts   files that never change; the next backup to the folder keeps them
+<backup>/state-<n>/files/...               files of the data folder that may change, such as keys and pointers
+<backup>/images, releases, mlflow-artifacts   files that never change; the next backup into the same folder keeps them
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from thumblab_core.releases.release import file_checksum
 from thumblab_core.settings import Settings
 
 FORMAT = 1
-"""The format of the backups that this version of the lab writes. It reads no other."""
+"""The format of the backups that this version of the lab writes. It reads no other format."""
 
 IMAGES, RELEASES, ARTIFACTS = "images", "releases", "mlflow-artifacts"
 FIXED = (IMAGES, RELEASES, ARTIFACTS)
-"""The folders whose files never change, but for the few small files of a release store that `is_state` names."""
+"""The folders whose files never change. The exceptions are a few small files of the release store, see `is_state`."""
 
 CHANGING = (
     "api-key",
@@ -40,7 +40,7 @@ CHANGING = (
     "candidates",
     IMPORTS,
 )
-"""The files and folders of a data folder that are copied anew by each backup."""
+"""The files and folders of the data folder that every backup copies again."""
 
 LEFT_OUT = {
     "postgres": "the databases are dumped",
@@ -56,20 +56,20 @@ LEFT_OUT = {
     "monitoring.json": "it says what runs and fails now",
     "restoring": "the mark of an unfinished restore",
 }
-"""The rest of a data folder, and why it is not copied. Folders of other labs (`demo`) are left out too."""
+"""The rest of the data folder, and why each item is not copied. The folder `demo` is left out, as it is another lab."""
 
 MANIFEST, SUMS, FILES, DATABASES = "manifest.json", "SHA256SUMS", "files", "databases"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup says of itself.
+    """The facts that a backup stores about itself.
 
-    `schema` is the revision of the lab's tables, and `release_format` the newest format of its releases. `data_dir` is
-    the folder that was copied. `state` is the folder of what changes, and `sums` the checksum of its list of checksums.
-    `databases` are the names of the dumps. `settings` are the names of the settings that the lab had. `missing` are
-    pictures that the database names and that the lab itself had lost; the backup may still have them. `left_out` are
-    the files of the data folder that the backup does not know.
+    `schema`: revision of the lab's tables. `release_format`: newest format of the lab's releases. `data_dir`: the
+    folder that was copied. `state`: name of the folder with the files that may change. `sums`: checksum of the file
+    SHA256SUMS. `databases`: names of the dumps. `settings`: names of the settings that the lab had. `missing`: SHA-256
+    of the pictures that the database names but the lab had lost; the backup may still contain them. `left_out`: files
+    of the data folder that were not copied because this version does not know them.
     """
 
     format: int
@@ -87,7 +87,8 @@ class Manifest:
 
     @classmethod
     def read(cls, backup: Path) -> "Manifest":
-        """Return the manifest of a backup. Raises `LabError` if there is none, or if this version cannot read it."""
+        """Return the manifest of a backup. Raises `LabError` if the manifest is missing, damaged or of another
+        format."""
         path = backup / MANIFEST
         try:
             content = json.loads(path.read_bytes())
@@ -121,24 +122,24 @@ class Manifest:
 
 
 def is_state(path: PurePosixPath) -> bool:
-    """Return whether a file of the release store changes: the pointers, histories, holds and numbers of the scopes."""
+    """Return whether a file of the release store may change: pointers, histories, holds and numbers of the scopes."""
     return len(path.parts) == 3 and not path.name.startswith(".")
 
 
 def lab_folder(settings: Settings, name: str) -> Path:
-    """Return the folder of the lab whose files the backup has under `name`."""
+    """Return the folder of the lab that the backup stores under `name`."""
     return {IMAGES: settings.images, RELEASES: settings.releases}.get(name, settings.data_dir / name)
 
 
 def unknown_files(data_dir: Path) -> list[str]:
-    """Return the names in a data folder that are neither copied nor known to be needless, sorted."""
+    """Return the sorted names of files in a data folder that this version neither copies nor knows."""
     names = {path.name for path in data_dir.iterdir()} if data_dir.is_dir() else set()
     labs = {name for name in names if (data_dir / name / "postgres").exists()}
     return sorted(names - labs - {*FIXED, *CHANGING, *LEFT_OUT})
 
 
 def read_sums(backup: Path, manifest: Manifest) -> dict[str, str]:
-    """Return the checksum of each file of a backup. Raises `LabError` if the list of checksums is damaged."""
+    """Return the checksum of each file of a backup. Raises `LabError` if the file SHA256SUMS is damaged."""
     path = backup / manifest.state / SUMS
     try:
         content = path.read_bytes()
@@ -153,14 +154,14 @@ def read_sums(backup: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> str:
-    """Write the list of checksums into the folder, and return the checksum of the list."""
+    """Write the file SHA256SUMS into the folder, and return the checksum of this file."""
     content = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(sums.items())).encode()
     (folder / SUMS).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
 def faults(backup: Path, manifest: Manifest) -> Iterator[tuple[int, int, str | None]]:
-    """Read every file of a backup. Yield the number of files read, the number of all, and a sentence for a bad file."""
+    """Read every file of a backup. Yield the number of files read, the number of all files, and a fault or None."""
     sums = read_sums(backup, manifest)
     for done, (name, expected) in enumerate(sorted(sums.items()), 1):
         path, fault = backup / name, None
@@ -175,9 +176,10 @@ def faults(backup: Path, manifest: Manifest) -> Iterator[tuple[int, int, str | N
 
 
 def walk(folder: Path) -> Iterator[PurePosixPath]:
-    """Yield the path of every file below a folder, relative to it, without links. What vanishes meanwhile is skipped.
+    """Yield the path of every file below a folder, relative to the folder. Skip links, and files that are deleted
+    meanwhile.
 
-    Raises `OSError` if a folder cannot be read for another reason.
+    Raises `OSError` if a folder exists but cannot be read.
     """
     for place, folders, names in os.walk(folder, onerror=_raise_unless_gone):
         folders.sort()
@@ -193,7 +195,8 @@ def _raise_unless_gone(error: OSError) -> None:
 
 
 def _safe(name: str) -> None:
-    """Raise `LabError` unless `name` is a path inside the backup. A backup may come from somebody else."""
+    """Raise `LabError` unless `name` is a path inside the backup. A backup may come from a person who is not
+    trusted."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
         raise LabError(f"the backup names the file {name!r}, which is outside of it; use another backup")

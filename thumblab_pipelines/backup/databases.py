@@ -1,7 +1,7 @@
 """Dump the databases of a lab with pg_dump, and restore them with pg_restore.
 
-The programs come with the embedded server. They also dump an external server of the same version or an older one, and
-restore into one of version 17 or later: pg_restore sets `transaction_timeout`, which older servers do not know.
+The embedded server includes both programs. They also dump an external server of the same version or an older one. They
+restore only into PostgreSQL 17 or later, because pg_restore sets `transaction_timeout`, which version 17 introduced.
 """
 
 import os
@@ -29,7 +29,7 @@ NAMES = (LAB, "dagster", "mlflow")
 """The databases of a lab: its own tables, Dagster's runs and MLflow's registry."""
 
 OLDEST = 17
-"""The oldest version of PostgreSQL into which a backup is restored."""
+"""The oldest version of PostgreSQL that a backup can be restored into."""
 
 _VECTOR_SCHEMA = """
 SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
@@ -44,9 +44,9 @@ def url_of(settings: Settings, name: str) -> str:
 
 @contextmanager
 def snapshot(url: str) -> Iterator[tuple[Connection, str]]:
-    """Yield a connection whose transaction sees one moment of the database, and the name of this snapshot for pg_dump.
+    """Yield a connection whose transaction sees one snapshot of the database, and the id of the snapshot for pg_dump.
 
-    Raises `LabError` if the database cannot be reached, or only through a transaction pooler.
+    Raises `LabError` if the database cannot be reached, or if it is reached through a transaction pooler.
     """
     engine = make_engine(url, isolation_level="REPEATABLE READ")
     try:
@@ -64,9 +64,9 @@ def snapshot(url: str) -> Iterator[tuple[Connection, str]]:
 
 
 def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
-    """Write the schema of the lab's tables into a new file, as the snapshot sees it, else as it is now.
+    """Write a dump of the schema with the lab's tables into a new file. By default, dump the present state.
 
-    Raises `LabError` if this fails.
+    `snapshot_id`: the snapshot to dump instead. Raises `LabError` if the dump fails.
     """
     engine = make_engine(url)
     try:
@@ -80,8 +80,8 @@ def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
 
 
 def restore(url: str, file: Path) -> None:
-    """Restore a dump into an empty database, all of it or nothing. Raises `LabError` if this fails."""
-    # The schema exists in the new database, so the entry that would create it is left out.
+    """Restore a dump into an empty database in one transaction. Raises `LabError` if this fails."""
+    # `prepare` has already made the schema and the extension, so the entries that create them are left out.
     entries = [line for line in _listed(file).splitlines() if not re.match(r"\d+; \d+ \d+ (SCHEMA|EXTENSION) ", line)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.write("\n".join(entries))
@@ -91,13 +91,14 @@ def restore(url: str, file: Path) -> None:
 
 
 def require_readable(file: Path) -> None:
-    """Raise `LabError` if pg_restore cannot read the table of contents of a dump."""
+    """Raise `LabError` if pg_restore cannot read the table of contents of the dump."""
     _listed(file)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The schema of a dump's tables and the schema of its type `vector`. None if it has no table, or no vector."""
+    """The schemas that a dump uses. `tables`: the schema of its tables, or None. `vector`: the schema of the type
+    `vector`, or None."""
 
     tables: str | None
     vector: str | None
@@ -110,7 +111,7 @@ class Layout:
 
 
 def require_fitting(url: str, name: str, layout: Layout) -> None:
-    """Raise `LabError` unless a dump of this layout can be restored into the database at `url` of an external server."""
+    """Raise `LabError` unless a dump of this layout can be restored into a database of an external server."""
     engine = make_engine(url)
     try:
         with explained(), engine.connect() as connection:
@@ -146,9 +147,9 @@ def _remedy(name: str, schema: str) -> str:
 
 
 def require_empty(url: str, name: str, stopped: bool = False) -> None:
-    """Raise `LabError` if the database has tables in the schema that the lab would use.
+    """Raise `LabError` if the database already has tables in the schema that the lab would use.
 
-    `stopped` says whether an earlier restore was stopped, which may have made them.
+    `stopped`: whether an earlier restore was stopped. It may have made the tables.
     """
     engine = make_engine(url)
     try:
@@ -172,9 +173,10 @@ def require_empty(url: str, name: str, stopped: bool = False) -> None:
 
 
 def prepare(url: str, layout: Layout, own: bool) -> None:
-    """Make the schemas that a dump of this layout needs, and the extension `vector` if it has vectors.
+    """Create the schemas that a dump of this layout needs. If the dump has vectors, also create the extension `vector`.
 
-    `own` says whether the database is on the embedded server: its search path is then set to the schema of the tables.
+    `own`: whether the database is on the embedded server. If so, set the search path of the database to the tables'
+    schema.
     """
     engine = make_engine(url)
     try:
@@ -193,7 +195,7 @@ def prepare(url: str, layout: Layout, own: bool) -> None:
 
 
 def bring_up_to_date(url: str) -> None:
-    """Apply the migrations that the restored tables lack."""
+    """Apply the migrations that are newer than the restored tables."""
     migrate(url)
 
 
@@ -223,15 +225,16 @@ def _printed(file: Path, *options: str) -> str:
 
 
 def _schema_in(pattern: str, script: str) -> str | None:
-    """Return the schema that stands for {} in the first match of the pattern, without its quotes."""
+    """Return the schema at the place of {} in the first match of the pattern, without quotes. Return None without a
+    match."""
     found = re.search(pattern.format(r'("(?:[^"]|"")+"|\w+)'), script, re.MULTILINE)
     return re.sub('""|"', lambda quote: quote[0][1:], found[1]) if found else None
 
 
 def _run(program: str, url: str, options: list[str], *arguments: str) -> None:
-    """Run a program of PostgreSQL on the database at `url`, with the settings of libpq (PGSSLMODE, PGPASSFILE).
+    """Run a program of PostgreSQL on the database at `url`. The settings of libpq (PGSSLMODE, PGPASSFILE) apply.
 
-    The password is not among its arguments.
+    The password is not passed as an argument, because other users can see the arguments of a process.
     """
     from psycopg.conninfo import make_conninfo
 
@@ -250,11 +253,11 @@ def _program(name: str) -> str:
 
 
 def _reason(printed: str) -> str:
-    """Return the first error that a program printed, in one line."""
+    """Return the first error that a program printed, as one line."""
     lines = [line for line in printed.splitlines() if "error:" in line] or printed.splitlines() or ["no reason given"]
     return lines[0].partition("error:")[2].strip() or lines[0].strip()
 
 
 def _quoted(schema: str) -> str:
-    """Return the name of a schema as a pattern of pg_dump that matches only this schema."""
+    """Return the name of a schema, quoted as a pattern of pg_dump that matches only this schema."""
     return '"' + schema.replace('"', '""') + '"'

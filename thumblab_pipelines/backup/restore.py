@@ -1,8 +1,8 @@
-"""Make a lab of a backup, in an empty data folder and empty databases.
+"""Restore a lab from a backup into an empty data folder and empty databases.
 
-The backup is read and checked as a whole before anything is written. While the restore runs, a mark in the data folder
-keeps every other command away. A restore that was stopped begins again. The mark names the folder of the releases, so
-that nothing else is removed then.
+The whole backup is verified before anything is written. While the restore runs, a mark (the file `RESTORING`) in the
+data folder stops every other command. A restore that was stopped is started from the beginning. The mark names the
+folder of the releases, so that the new restore removes only files that the stopped restore has written.
 """
 
 import fcntl
@@ -32,7 +32,8 @@ _FAULTS_NAMED = 3
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored lab. `files` counts its files, and `interrupted` the runs of Dagster that were running in the backup."""
+    """A restored lab. `files`: number of its files. `interrupted`: number of Dagster runs that were running at the
+    backup."""
 
     manifest: Manifest
     data_dir: Path
@@ -41,7 +42,7 @@ class Restored:
 
 
 def verify(backup: Path, progress: Progress = silent) -> Manifest:
-    """Read every file of a backup. Return its manifest, if this version of the lab can restore it.
+    """Read every file of a backup. Return the manifest of the backup.
 
     Raises `LabError` if a file is damaged or missing, or if a newer version of the lab made the backup.
     """
@@ -73,10 +74,10 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
 
 
 def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Restored:
-    """Make a lab of a backup, in the data folder and the databases of the settings, which must be empty.
+    """Restore a lab from a backup into the data folder and the databases of the settings, which must be empty.
 
-    Raises `LabError` if they are not, if `verify` does, or if a file or a database cannot be written. Also raises it if
-    another process restores a lab into the same data folder.
+    Raises `LabError` if the folder or a database is not empty, if `verify` finds a fault, or if a file or a database
+    cannot be written. Also raises it if another process is restoring a lab into the same data folder.
     """
     backup = backup.expanduser().absolute()
     data_dir = settings.data_dir
@@ -94,15 +95,15 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
     except OSError as error:
         raise LabError(
             f"the restore stopped at {error.filename or data_dir} ({error.strerror or error}); make room or mend "
-            "the folder, and run the same command again: it begins anew"
+            "the folder, and run the same command again: it starts from the beginning"
         ) from error
 
 
 @contextmanager
 def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
-    """Keep every other command away from the data folder, until the block ends without an error.
+    """Stop every other command from using the data folder, until the block ends without an error.
 
-    Remove what a stopped restore left, and yield whether there was one. Raises `LabError` if the folders are not empty then.
+    Remove the files of a stopped restore, and yield whether there was one. Raises `LabError` if other files are there.
     """
     mark = settings.data_dir / RESTORING
     with mark.open("a+") as held:
@@ -117,7 +118,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                mark.unlink()  # Another restore has ended since the folder was found empty. The lab in it is whole.
+                # Another restore finished since the folder was found empty. Its lab is complete and needs no mark.
+                mark.unlink()
             raise
         _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})
         sync(mark)
@@ -158,7 +160,7 @@ def _restored(
 
 
 def _remove_stopped(mark: str, settings: Settings) -> None:
-    """Remove what a stopped restore with this mark left: its data folder, and the folder of the releases that it names."""
+    """Remove the files of a stopped restore: its data folder, and the folder of the releases that its mark names."""
     data_dir = settings.data_dir
     if settings.database_url is None:
         server.stop(settings, force=True)
@@ -166,7 +168,7 @@ def _remove_stopped(mark: str, settings: Settings) -> None:
         if home is not None and home.parent != data_dir.resolve():
             shutil.rmtree(home)
     folders = [data_dir]
-    with suppress(ValueError, TypeError, KeyError):  # The mark of an older version names no folder.
+    with suppress(ValueError, TypeError, KeyError):  # An older version of the lab wrote a mark without this folder.
         folders.append(Path(json.loads(mark)["releases"]))
     for folder in filter(Path.is_dir, folders):
         for path in folder.iterdir():
@@ -188,7 +190,7 @@ def _require_room(settings: Settings, stopped: bool = False) -> None:
 
 
 def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: Progress) -> int:
-    """Copy the files of the backup to their places in the lab. Return how many there are."""
+    """Copy the files of the backup to their places in the lab. Return the number of files."""
     sums = contents.read_sums(backup, manifest)
     files = PurePosixPath(manifest.state, contents.FILES)
     copied = 0
@@ -196,10 +198,11 @@ def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: 
         path = PurePosixPath(name)
         place = path.relative_to(files) if path.is_relative_to(files) else path
         if place is path and path.parts[0] not in FIXED:
-            continue  # This is a dump of a database.
+            continue  # This file is a dump of a database, and `databases.restore` reads it.
         target = lab_folder(settings, place.parts[0]).joinpath(*place.parts[1:])
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch(mode=0o600)  # No other user may read a key before it has the mode of the backup.
+        # The file may be a key, so it is private until it gets the mode that it has in the backup.
+        target.touch(mode=0o600)
         shutil.copyfile(backup / name, target, follow_symlinks=False)
         shutil.copymode(backup / name, target, follow_symlinks=False)
         copied += 1

@@ -1,8 +1,8 @@
 """Select the videos that a channel adapter is fitted on, and make their vectors.
 
-The rules are similar to the rules by which the model's training selects videos (see `dataset/corpus.py`). A usable
-video is an ordinary video of at least one minute. It has a picture, a count of views, and vectors from both encoders of
-the model. If the lab is set to train only on opted-in videos, a usable video must be opted in too.
+The model's training uses similar rules, see `dataset/corpus.py`. A usable video is an ordinary video of at least one
+minute, with a picture and a count of views. It also needs vectors from both encoders of the model. If the lab is set to
+train only on opted-in videos, a usable video must be opted in too.
 
 The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. The
 adapter of a channel is fitted on these videos too. If the thumbnail or title of a video changed, the adapter uses the
@@ -133,7 +133,8 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
 
 
 def image_name(lab: Lab, model: Release) -> str:
-    """Return the name of the model's image encoder. If the model does not store it, return the name in the settings."""
+    """Return the name of the model's image encoder. If the model does not store the name, return the one in the
+    settings."""
     return str(model.info.get("image_encoder_name") or image_encoder_name(lab.settings))
 
 

@@ -129,9 +129,11 @@ def remove_channel(lab: Lab, name: str) -> str:
 
 
 def _id_of_handle(lab: Lab, name: str) -> str | None:
-    """Return the id of the channel that has the @handle `name` in the lab. Return None if no channel has it.
+    """Return the id of the channel that has the @handle `name` on YouTube, if the lab knows the channel. Otherwise
+    return None.
 
-    An adapter has the @handle of the time when it was fitted, which may have moved to another channel since.
+    The stored adapter is not asked for the @handle, because the @handle may have moved to another channel since the
+    fit.
     """
     if not name.startswith("@"):
         return None
@@ -175,8 +177,8 @@ def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     """
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
-    # Titles that differ only in spaces or invisible characters give the same id, and are one channel. The last such
-    # title in the catalogue becomes the title of the channel.
+    # Titles that differ only in spaces or invisible characters give the same channel id. The channel gets the last of
+    # these titles in the catalogue.
     title_by_id = {channel_id_of(title): title for title in titles if title}
     channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]
     if name is None and len(channels) == 1:

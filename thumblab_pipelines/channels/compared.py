@@ -1,7 +1,8 @@
 """Read the pictures that were compared on videos of one channel, for the adapter of this channel.
 
-The pictures come from the one-video pairs of the training part in the newest pairs release. That release has pairs only
-of channels with videos in the corpus. So an adapter of any other channel does not learn from the channel's experiments.
+The pictures come from the newest pairs release: from the one-video pairs in its training part. A pairs release contains
+one-video pairs only of channels with videos in the corpus. So an adapter of any other channel does not learn from the
+channel's experiments.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class ChannelPictures:
         return cls(np.zeros(0, str), ComparedPictures(nothing, nothing, *[np.zeros(0)] * 3))
 
     def without(self, video_ids: Collection[str]) -> ComparedPictures:
-        """Return the pairs, except those of the videos `video_ids`."""
+        """Return all pairs except the pairs of the videos `video_ids`."""
         kept: Flags = ~np.isin(self.video_ids, list(video_ids))
         of = self.pictures
         return ComparedPictures(of.first[kept], of.second[kept], of.score_gaps[kept], of.gaps[kept], of.variances[kept])
@@ -68,13 +69,14 @@ def read_compared(lab: Lab, channel_id: str, ranker: TrainedRanker) -> ChannelPi
 
 
 def _newest_pairs(lab: Lab) -> OneVideoPairs | None:
-    """Return the one-video pairs of the newest pairs release. Return None if there is no release, or none with pairs."""
+    """Return the one-video pairs of the newest pairs release, or None if there is no release or if it has no such
+    pairs."""
     if lab.releases.latest(PAIRS, ALL) is None:
         return None
     with holding_pairs(lab):
         release = newest_pairs(lab)
         if PAIRS_FILE not in release.files:
             return None
-        # The other files of the release may take gigabytes and are not read here, so they are not verified.
+        # Only the one-video pairs are read, so the large files are not verified: they may take gigabytes.
         release.verify({name: sha for name, sha in release.files.items() if name not in (PAIRS_FILE, VECTORS_FILE)})
         return OneVideoPairs.load(release)

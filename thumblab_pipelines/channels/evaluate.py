@@ -1,6 +1,6 @@
 """Evaluate how much a channel adapter helps.
 
-An adapter is fitted on the oldest 80 % of the channel's videos, and ranks pairs of the newest 20 %.
+The adapter is fitted on the oldest 80 % of the channel's videos. Then it ranks pairs of the newest 20 %.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ LEAST_ADAPTER_PAIRS = 20
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
-"""The threshold for near-duplicates if the model stores none. No cosine reaches it.
+"""The threshold for near-duplicates if the model stores none. No cosine similarity reaches this value.
 
-So near-duplicates are then found only by file and by perceptual hash.
+So near-duplicates are then found only by equal files and by perceptual hash.
 """
 
 
 @dataclass(frozen=True)
 class AdapterEvaluation:
-    """The AUC on `pairs` pairs of the channel's newest `videos` videos, with and without an adapter.
+    """The AUC with and without an adapter, on `pairs` pairs of the channel's newest `videos` videos.
 
-    `adapted` is the AUC with an adapter that was fitted on the older videos, which is the share of the pairs that it
-    orders right. `adapted_low` and `adapted_high` are the ends of its 95 % interval. `unadapted` is the AUC of the model
-    alone. `gained` is `adapted` minus `unadapted`. `low` and `high` are the ends of the 95 % interval of `gained`. An
-    interval shows how much its figure depends on which videos the channel happens to have.
+    The AUC is the share of pairs that are ordered right. `adapted`: AUC with an adapter that was fitted on the older
+    videos. `adapted_low`, `adapted_high`: its 95 % interval. `unadapted`: AUC of the model alone. `gained`: `adapted`
+    minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a figure depends on
+    which videos the channel happens to have.
     """
 
     videos: int
@@ -54,7 +54,8 @@ class AdapterEvaluation:
 
     @property
     def own_past(self) -> str:
-        """A sentence that says how many of 100 pairs of the channel's own newest videos would be ordered right."""
+        """A sentence that says how many of 100 pairs of the channel's newest videos the adapter would have ordered
+        right."""
         return (
             f"On its last {self.videos} videos it would have ordered {100 * self.adapted:.0f} of 100 pairs right "
             f"(95 % interval {100 * self.adapted_low:.0f} to {100 * self.adapted_high:.0f})"

@@ -1,6 +1,7 @@
-"""Find out which channel exports of YouTube Studio belong to, and whether the one who gave them may change it.
+"""Find the channel that exports of YouTube Studio belong to, and check whether their sender may change this channel.
 
-A channel that came in over HTTP belongs to the API key that sent it, see `thumblab_core.database.channels.Channel`.
+A channel whose exports were sent over HTTP belongs to the API key of the sender, see
+`thumblab_core.database.channels.Channel`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,30 +23,31 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.videos.names import channel_id_of, channel_key
 
-_LOCK = 7_204_117  # No other program uses this number for an advisory lock in this database.
+_LOCK = 7_204_117  # The number of the advisory lock. Nothing else in this database may use the same number.
 
 _MOST_NAMED = 3
-"""A message names at most this many other channels."""
+"""Maximum number of other channels that a message names."""
 
 _ASK = "ask the lab's owner to import the exports with `thumblab channel add`"
 
 
 class NoNameError(LabError):
-    """The error that nothing names the channel of the exports, or that it cannot have the given name."""
+    """Raised if nothing names the channel of the exports, or if a channel cannot have the given name."""
 
 
 class NotYoursError(LabError):
-    """The error that exports would change a channel of somebody else."""
+    """Raised if the exports would change a channel of another owner."""
 
 
 @dataclass(frozen=True)
 class GivenExports:
-    """Exports of one channel, and what a person said about them.
+    """Exports of one channel, and the facts that a person gave with them.
 
-    `name` is the title or the id of the channel, and `niche` its niche. Both may be None if the lab knows a video of
-    the exports already. Without a name, the name in the name of a file is used. `as_of` is the day on which the exports
-    were made, see `export_day`. `columns` has the columns that a person named, see `find_columns`. `owner` marks the API
-    key that sent the exports. None: they come from the lab itself, which may change all channels.
+    `name`: title or id of the channel. `niche`: niche of the channel. Both may be None if the lab already knows a video
+    of the exports. Without `name`, the channel's name is taken from the name of a file. `as_of`: the day on which the
+    exports were made, see `export_day`. `columns`: the columns that a person named, see `find_columns`. `owner`: marks
+    the API key that sent the exports, or None if the lab's own command imports them. The lab's own command may change
+    all channels.
     """
 
     files: Sequence[Path]
@@ -58,7 +60,8 @@ class GivenExports:
 
 @dataclass(frozen=True)
 class ExportChannel:
-    """The channel of exports. `barred` has the ids of their videos that are not its own and must not be changed."""
+    """The channel of the exports. `barred`: ids of videos in the exports that the sender must not change, because they
+    belong to another channel."""
 
     channel: Channel
     remarks: list[str] = field(default_factory=list)
@@ -67,7 +70,7 @@ class ExportChannel:
 
 @contextmanager
 def one_import_at_a_time(lab: Lab) -> Iterator[None]:
-    """Hold a lock of the database. Without the lock, two imports could take the same videos or the same title."""
+    """Hold an advisory lock of the database. Without it, two imports could claim the same videos or the same title."""
     with lab.engine.begin() as holder:
         holder.execute(text(NO_IDLE_TIMEOUT))
         holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -75,15 +78,16 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 
 
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
-    """Return the channel of exports that have the videos `video_ids`.
+    """Return the channel of the exports, which have the videos `video_ids`.
 
-    If the lab knows videos of the exports, their channel is the channel. Otherwise the name decides. An API key can
-    reach only its own channels like this. The lab reaches the channel of an API key only by its name: the key may have
-    sent the public ids of these videos before, and would see the click-through rates of the exports.
+    If the lab already knows videos of the exports, their channel is returned. Otherwise the name decides. An API key
+    can reach only its own channels through their videos. The lab's own command reaches the channel of an API key only
+    by name. Otherwise a key could first send the public ids of these videos, and then see the click-through rates of
+    the exports.
 
-    Raises `NoNameError` if there is no name, or none that a channel can have. Raises `NotYoursError` if the exports are
-    of a channel of somebody else. Raises `LabError` if the channel belongs to a key and the lab has not named it, or if
-    the name is that of a channel of the lab without any video of the exports.
+    Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
+    belongs to another owner. Raises `LabError` if the lab's own command does not name a channel that belongs to a key.
+    Also raises `LabError` if the name is that of a channel of the lab that has no video of the exports.
     """
     known = _known(connection, video_ids)
     own = [channel for channel in known if channel.belongs_to(given.owner)]
@@ -124,7 +128,7 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
 
 
 def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, int]:
-    """Return the channels of these videos, each with the number of its videos. The one with the most comes first."""
+    """Return the channels of these videos with their numbers of videos, in falling order of these numbers."""
     columns = (channels.c.channel_id, channels.c.title, channels.c.handle, channels.c.owner)
     statement = (
         select(*columns, func.count())
@@ -139,7 +143,7 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` may not change.
 
-    They belong to another channel, or the lab's owner has imported their click-through rates without the videos.
+    These videos belong to another channel, or the lab's owner has imported only their click-through rates.
     """
     of_others = (
         select(videos.c.video_id)
@@ -157,8 +161,8 @@ def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> f
 def _named(connection: Connection, name: str, owner: str | None) -> Channel | None:
     """Return the channel with this name that `owner` may change, or None if there is none.
 
-    Raises `NotYoursError` for an id that `owner` may not use: an API key gives only ids of its own channels. Otherwise it
-    could take the id of a real channel before the channel's owner comes.
+    Raises `NotYoursError` if `name` is an id and no channel of the API key `owner` has it. Otherwise a key could claim
+    the id of a real channel before the true owner of the channel comes.
     """
     if owner is None:
         return find_channel(connection, name)
@@ -175,7 +179,7 @@ def _named(connection: Connection, name: str, owner: str | None) -> Channel | No
 
 
 def _new(connection: Connection, given: GivenExports, name: str | None) -> Channel:
-    """Return a new channel with the given name, or else with the name in the name of a file."""
+    """Return a new channel with the given name. Without a given name, use the name that a file name contains."""
     of_file = next((of.channel for file in given.files if (of := period_of_file(file)) and of.channel), "")
     of_file = " ".join(without_hidden(of_file).split())
     if name is not None and CHANNEL_ID.fullmatch(name):
@@ -195,9 +199,9 @@ def _new(connection: Connection, given: GivenExports, name: str | None) -> Chann
 
 
 def require_title(title: str, option: str = "--name") -> None:
-    """Raise `NoNameError` if no channel may have this title. Channels are found by their ids and @handles too.
+    """Raise `NoNameError` if no channel may have this title. A title must not look like an id or a @handle.
 
-    `option` is the option of the command with which a person gives another title.
+    `option`: the option of the command that sets the title, for the error message.
     """
     key = channel_key(title)
     if not key:
@@ -217,9 +221,9 @@ def require_title(title: str, option: str = "--name") -> None:
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:
-    """Return whether the lab has another channel of this id, or of this title if an API key is to get the channel.
+    """Return whether another channel of the lab has this id. For a channel of an API key, also check the title.
 
-    Of the lab's own channels, only the id counts, and only if the lab has videos of it: titles need not differ.
+    A channel of the lab itself is checked only by id, and only against channels with videos: titles may be equal.
     """
     if channel.owner is None:
         return (
@@ -234,12 +238,12 @@ def _is_taken(connection: Connection, channel: Channel) -> bool:
 
 
 def _titles(known: Mapping[Channel, int], own: Collection[Channel]) -> str:
-    """Return the titles of the channels that are not among `own`, for a message."""
+    """Return the titles of the channels that are not in `own`, as text for a message."""
     titles = [repr(channel.title) for channel in known if channel not in own]
     more = ["…"] if len(titles) > _MOST_NAMED else []
     return "channels of others" + (f" ({', '.join(titles[:_MOST_NAMED] + more)})" if titles else "")
 
 
 def _array(video_ids: Collection[str]) -> BindParameter[Any]:
-    """Return the ids as one parameter, an array. There may be more of them than PostgreSQL takes parameters."""
+    """Return the ids as one array parameter. Separate parameters could exceed PostgreSQL's limit on their number."""
     return literal(list(video_ids), ARRAY(Text))

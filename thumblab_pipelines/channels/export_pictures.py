@@ -14,26 +14,26 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress
 
 _MOST_NAMED = 20
-"""At most this many videos without a picture are named."""
+"""Maximum number of videos without a picture that the result names."""
 
 _SIZES = ("maxresdefault", "hq720", "sddefault", "hqdefault", "mqdefault", "default")
-"""The names of the sizes of a thumbnail on YouTube's image host, the best first. Not every video has every size."""
+"""File names of the thumbnail sizes on YouTube's image host, best size first. Not every video has every size."""
 
 _IMAGE_HOST = "https://i.ytimg.com/"
 
 _NO_ANSWER = "the image host gave no answer"
 _NO_PICTURE = "YouTube has no picture of it (private or deleted?)"
 _GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
-"""The end of the problem of a thumbnail that the image host does not have."""
+"""How an error ends if the image host does not have the thumbnail."""
 
 
 @dataclass
 class ExportPictures:
-    """The result of downloading the pictures that the videos of exports lack.
+    """The result of downloading the missing pictures of exported videos.
 
-    `lacking` counts the videos that have no picture now. `missing` says of the newest of them why they have none.
-    `problems` has a sentence if something in the lab or in the network kept all pictures away. `why` says in one
-    sentence why pictures are missing.
+    `lacking`: number of videos that still have no picture. `missing`: for the newest of these videos, why they have no
+    picture. `problems`: a sentence for each fault of the lab or the network that kept all pictures away. `why`: the
+    reason in one sentence.
     """
 
     downloaded: int = 0
@@ -46,14 +46,14 @@ class ExportPictures:
 def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
     """Return the URLs of a video's thumbnail on YouTube's image host, the best size first.
 
-    If the lab uses an emulator of YouTube, the thumbnails come from the emulator too.
+    If the lab uses an emulator of YouTube, the URLs lead to the emulator.
     """
     base = lab.settings.youtube_endpoint or _IMAGE_HOST
     return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
 
 
 def fetch_pictures(lab: Lab, ids: Sequence[str], progress: Progress) -> ExportPictures:
-    """Download the pictures that the videos lack. Say which videos have none afterwards, and why."""
+    """Download the missing pictures of the videos. Return which videos still have no picture, and why."""
     joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
     chosen = videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))
     newest_first = (videos.c.published_at.desc(), videos.c.video_id)

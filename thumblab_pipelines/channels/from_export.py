@@ -1,7 +1,7 @@
-"""Make a channel from its owner's Studio exports, without an API key.
+"""Import a channel from Studio exports of its owner, without a YouTube API key.
 
-An export names the videos of a channel, with title, date, length and views. The thumbnails come from YouTube's image
-host, which serves them by the id of the video.
+The exports list the videos of the channel with title, date, length and views. The thumbnails are downloaded from
+YouTube's image host by the ids of the videos.
 """
 
 from collections import Counter
@@ -39,9 +39,9 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_c
 _BATCH = 500
 
 SOURCE = "catalogue"
-"""Value of the column `videos.source`: the videos come from a person, like those of a catalogue, not from the API.
+"""Value of the column `videos.source`. As with a catalogue, a person gave these videos: they do not come from the API.
 
-So the rules for data of the API do not delete them.
+So the rules that delete old API data do not delete these videos.
 """
 
 _LEARNABLE = text("""
@@ -51,24 +51,24 @@ WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
 
 
 class NoNicheError(LabError):
-    """The error that the niche of a new channel was not given, or that there is no such niche."""
+    """Raised if a new channel has no niche, or if the given niche does not exist."""
 
 
 @dataclass
 class ImportedExports:
-    """What was imported for a channel.
+    """The result of importing the exports of a channel.
 
-    `videos` counts the videos that the lab has now, and `new` those of them that it did not have before. `left_out`
-    counts the videos of the exports that were not imported, by reason. `pictures` counts the videos that have a
-    picture. If none has one, `no_pictures` says why; otherwise it is empty. `downloaded` counts the pictures that were
-    downloaded now. `missing` says of the newest videos without a picture why they have none, and `without_picture` counts
-    these videos. `refused` has a sentence for each export that could not be read. `tables` has the columns of the tables
-    that were read, and of those in which needed columns were not recognised. `ctr` has the results of importing the
-    click-through rates.
+    `videos`: number of imported videos that the lab has now. `new`: how many of them are new in the lab. `left_out`:
+    number of videos that were not imported, by reason. `pictures`: number of videos with a picture. `no_pictures`: why
+    no video has a picture; empty if some have one. `downloaded`: number of pictures that this import downloaded.
+    `without_picture`: number of videos without a picture. `missing`: for the newest of these videos, why they have no
+    picture. `refused`: a sentence for each export that could not be read. `tables`: the columns of the tables that were
+    read, and of tables in which needed columns were not recognised. `ctr`: the result of importing the click-through
+    rates.
 
-    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import makes a library of it.
-    `learnable` counts the videos of the lab, of all channels, whose click-through rate a training can learn. `usual_ctr`
-    is the channel's rate over all impressions, or None if it has too few.
+    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import builds its library.
+    `learnable`: number of videos of all channels with a click-through rate that training can use. `usual_ctr`: the
+    channel's click-through rate over all impressions, or None if it has too few impressions.
     """
 
     channel: Channel
@@ -93,14 +93,15 @@ class ImportedExports:
 def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -> ImportedExports:
     """Import the videos, the click-through rates and the thumbnails of a channel from its exports.
 
-    A second import of the same exports changes nothing, and requests only the thumbnails that are still missing. An
-    export that cannot be read does not stop the others. Videos that the lab has collected from YouTube keep their facts.
+    A second import of the same exports changes nothing, and requests only the thumbnails that are still missing. If an
+    export cannot be read, the remaining exports are still imported. Videos that were collected from YouTube keep their
+    facts.
 
-    Exports that an API key sent change only the channels of this key: their videos and click-through rates.
+    Exports that an API key sent change only the videos and click-through rates of this key's own channels.
 
-    Raises `LabError` if no export can be read, or if none of their videos can be used. Raises the errors of
-    `channel_of_exports`. Raises `NoNicheError` if the niche is not known, or if there is no such niche. Nothing is changed
-    in these cases.
+    Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises the errors of
+    `channel_of_exports`. Raises `NoNicheError` if the niche is missing or does not exist. After these errors, nothing
+    has changed.
     """
     if given.niche is not None and given.niche not in NICHES:
         raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
@@ -153,7 +154,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
 
 @dataclass
 class _ReadExports:
-    """What the exports say: their videos by id, the files that were read, and the errors of the others."""
+    """The contents of the exports: their videos by id, the files that were read, and the errors of the remaining
+    files."""
 
     videos: dict[str, ExportedVideo] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -162,7 +164,7 @@ class _ReadExports:
 
 
 def _read(given: GivenExports, progress: Progress) -> _ReadExports:
-    """Read the exports, the oldest first. Raises `LabError` if none can be read."""
+    """Read the exports in order of their dates, oldest first. Raises `LabError` if no export can be read."""
     read = _ReadExports()
     for done, file in enumerate(sorted(given.files, key=lambda file: _day_of(file, given.as_of))):
         progress("reading exports", done, len(given.files))
@@ -189,7 +191,8 @@ def add_imported_channel(lab: Lab, channel: Channel, progress: Progress = silent
 
 
 def _day_of(file: Path, as_of: date | None) -> date:
-    """Return the day of an export, so that newer facts replace older ones. A file that cannot be read comes first."""
+    """Return the day of an export, for sorting: newer facts replace older ones. A file that cannot be read sorts
+    first."""
     try:
         return export_day(file, as_of)
     except LabError:
@@ -197,7 +200,7 @@ def _day_of(file: Path, as_of: date | None) -> date:
 
 
 def _other_niche(result: ImportedExports, given: GivenExports) -> Iterator[str]:
-    """Yield a sentence if the niche that a person gave is not used."""
+    """Yield a sentence if the niche that the person gave was not used."""
     if given.niche not in (None, result.niche):
         yield (
             f"the channel is in the niche {result.niche} already, so {given.niche} was not used: a channel cannot be moved "
@@ -206,7 +209,7 @@ def _other_niche(result: ImportedExports, given: GivenExports) -> Iterator[str]:
 
 
 def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[TableColumns]) -> Iterator[str]:
-    """Yield a sentence if the lab cannot learn from some videos, because they may be Shorts."""
+    """Yield a sentence if some videos may be Shorts, because the lab does not learn from these videos."""
     unknown = [video.video_id for video in usable if video.duration_s is None and video.is_short is not False]
     if not unknown:
         return
@@ -221,7 +224,7 @@ def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[
 
 
 def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) -> None:
-    """Save the channel, its videos and their views. Count them in `result`."""
+    """Save the channel, its videos and their view counts. Enter the numbers of videos into `result`."""
     ids = [video.video_id for video in usable]
     statement = select(videos).where(_one_of(ids))
     with lab.engine.connect() as connection:
@@ -237,7 +240,7 @@ def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) ->
         with lab.engine.begin() as connection:
             channel = result.channel
             save_channels(connection, [ChannelRecord(channel.channel_id, channel.title, owner=channel.owner)])
-            # `save_videos` saves one record of each video, so the counts of one day are saved at a time.
+            # `save_videos` takes only one record of each video per call, so it is called once for each day.
             for day in sorted({record.observed_at for record in batch}):
                 saved = save_videos(connection, [record for record in batch if record.observed_at == day])
                 result.new += saved.new_videos
@@ -246,18 +249,18 @@ def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) ->
 
 
 def _videos_of(lab: Lab, channel: Channel, video_ids: Iterable[str]) -> set[str]:
-    """Return which of the videos belong to the channel."""
+    """Return the videos in `video_ids` that belong to the channel."""
     of_channel = select(videos.c.video_id).where(_one_of(video_ids), videos.c.channel_id == channel.channel_id)
     with lab.engine.connect() as connection:
         return set(connection.scalars(of_channel))
 
 
 def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:
-    """Yield a record of the video for each day on which its views are known."""
-    assert video.published is not None  # `ExportedVideo.lacks` names a video without a date.
+    """Yield one record of the video for each day on which its view count is known."""
+    assert video.published is not None  # `ExportedVideo.lacks` reports a video without a date, and it is then left out.
     published = _start_of(video.published)
     if known is not None and known.published_at.date() == video.published:
-        published = known.published_at  # It may have a time too. The export has the day only.
+        published = known.published_at  # The lab may know the time of day too. The export only has the day.
     for day, views in sorted(video.views.items()):
         yield VideoRecord(
             video_id=video.video_id,
@@ -279,5 +282,6 @@ def _start_of(day: date) -> datetime:
 
 
 def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a video has one of the ids. They are one parameter, an array."""
+    """Return the SQL condition that a video has one of the ids. The ids are one array parameter, so there is no
+    limit."""
     return videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))

@@ -1,4 +1,4 @@
-"""Give a channel to an API key or to the lab itself, and give it another title."""
+"""Change the owner of a channel to an API key or to the lab itself, and change its title."""
 
 from sqlalchemy import func, select, update
 
@@ -15,11 +15,11 @@ from thumblab_pipelines.lab import Lab
 
 
 def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None) -> Channel:
-    """Give a channel to the API key with the name `key`, or to the lab itself if `key` is None. Return the channel.
+    """Make the API key named `key` the owner of a channel, or the lab itself if `key` is None. Return the channel.
 
-    `name` is the channel's id, exact title, @handle or link. With `title`, the channel gets this title. If the channel was
-    added, its adapter is fitted again, because the adapter has the title too. If the fit fails, the error says that the
-    channel is changed already.
+    `name` is the channel's id, exact title, @handle or link. `title`: the new title of the channel, or None to keep it.
+    If the channel was added, its adapter is fitted again, because the adapter stores the title. If this fit fails, the
+    error says that the channel was already changed.
 
     Raises `LabError` if there is no such channel or key, or if the channel cannot have the title.
     """
@@ -59,7 +59,7 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
 
 
 def _owner(lab: Lab, key: str) -> str:
-    """Return the owner that marks what belongs to a key."""
+    """Return the text that marks the key as owner in the database."""
     if key == OWN_KEY:
         raise LabError(f"the key {OWN_KEY} is the lab's own; give the channel to the lab with --lab")
     keys = {named.name: named.owner for named in NamedKeys(lab.settings).all()}

@@ -1,4 +1,4 @@
-"""Report the import of a channel's exports while it goes on, and say at the end what was learnt."""
+"""Report the progress of importing a channel's exports, and report the result at the end."""
 
 import re
 import time
@@ -24,10 +24,11 @@ from thumblab_pipelines.channels.from_export import ImportedExports, NoNicheErro
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
 
 _PAUSE_S = 0.5
-"""Seconds between two reports on the same step. So that steps which report often do not write a file each time."""
+"""Minimum seconds between two reports on the same step. It keeps a step that reports often from writing too many
+files."""
 
 _SPEED = re.compile(r", [\d.,]+ a second$")
-"""The end of the names of some steps. Without it, the name stays the same while the step goes on."""
+"""A speed at the end of a step's name. It is removed, because the name must stay the same while the step goes on."""
 
 _MOST_NOTES = 20
 _MOST_COLUMNS = 100
@@ -40,13 +41,13 @@ _OPTIONS = (
     (re.compile(r"--column\b"), "`columns`"),
     (re.compile(r"--(name|niche)\b"), r"`\1`"),
 )
-"""Options of the command in messages, and what the request of the service has in their place."""
+"""Options of the command in messages, and the fields of the service's request that replace them."""
 
 
 class ImportReporter:
-    """A writer of reports. `write` is called with each new report.
+    """Writes reports on an import by calling `write` with each new report.
 
-    `files` are the exports. Messages name them without their folder, which says nothing to the person who sent them.
+    `files`: the exports. Messages name the files without their folder, because the sender does not know this folder.
     """
 
     def __init__(self, write: Callable[[ImportReport], None], files: Sequence[Path] = ()) -> None:
@@ -59,7 +60,7 @@ class ImportReporter:
         self._report("running")
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Report how far a step is. This is a callback of the type `Progress`."""
+        """Report how far a step has come. This method can be passed as a `Progress` callback."""
         name = _SPEED.sub("", what)
         is_new = name not in self._steps
         self._steps[name] = ImportStep(name=name, done=min(done, total), total=total)
@@ -67,22 +68,22 @@ class ImportReporter:
             self._report("running")
 
     def note(self, sentence: str) -> None:
-        """Add a sentence about what happened."""
+        """Add a remark to the report."""
         self._notes = [*self._notes, self._without_folders(sentence)][-_MOST_NOTES:]
         self._report("running")
 
     def imported(self, exports: ImportedExports) -> None:
-        """Report what was imported. What follows may still fail."""
+        """Report what was imported. The fit of the adapter comes next, and may still fail."""
         self._fields["imported"] = self._imported(exports)
         self._report("running")
 
     def done(self, fitted: FittedAdapter) -> ImportReport:
-        """Report the end of the import. Return the report."""
+        """Report that the import has finished, and return the report."""
         self._fields["fitted"] = _fitted(fitted)
         return self._report("done")
 
     def failed(self, error: LabError) -> ImportReport:
-        """Report that the import has ended without an adapter, and what the person has to say next time."""
+        """Report that the import ended without an adapter, and what the person must give next time."""
         self._fields["reason"] = self._of_request(str(error))
         self._fields["needs"] = _need(error)
         if isinstance(error, UnknownColumnsError):
@@ -134,7 +135,7 @@ class ImportReporter:
         )
 
     def _of_request(self, sentence: str) -> str:
-        """Return a message of the command in the words of a request."""
+        """Return a message of the command with its options replaced by the fields of the service's request."""
         for option, field in _OPTIONS:
             sentence = option.sub(field, sentence)
         return self._without_folders(sentence)
