@@ -1,1 +1,1 @@
-"""Bring videos into the lab, from YouTube and from catalogues, and download their thumbnails."""
+"""Collect videos from YouTube and from catalogues, and download their thumbnails."""

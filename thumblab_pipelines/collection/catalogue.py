@@ -40,9 +40,9 @@ _FORMATS = {
 class Imported:
     """The result of an import.
 
-    `rows` counts all rows of the table `videos.csv`, and `good` counts the imported rows. `problems` has an entry for
-    each skipped row. It also has an entry for each imported row with an error, such as an unreadable length of the
-    video. `video_ids` and `niches` are those of the imported rows. `remarks` are about the table as a whole.
+    `rows`: number of rows of the table `videos.csv`. `good`: number of imported rows. `problems`: an entry for each
+    skipped row, and for each imported row with an error, such as an unreadable length of the video. `video_ids`,
+    `niches`: ids and niches of the imported videos. `remarks`: sentences about the table as a whole.
     """
 
     rows: int = 0
@@ -101,7 +101,7 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
         except Exception as error:
             if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
-                raise  # The image store has no room. That is no problem of this row, and the next rows would have it too.
+                raise  # The image store is full or cannot be written, so every later row would fail too.
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
             report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good
@@ -133,7 +133,7 @@ def read_picture(path: Path) -> bytes:
 
     Raises `ImageError` if it is not a regular file or is too large. Such a file is not read.
     """
-    # The path may be a pipe. Without this opener, opening a pipe to which no process writes would wait for ever.
+    # The path may be a pipe. `_open_without_waiting` keeps the call from waiting until a process writes to the pipe.
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

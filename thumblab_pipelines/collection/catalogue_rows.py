@@ -16,21 +16,21 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
 _FREE_TEXT = ("channel", "title", "tags")
-"""Columns with text that people write. Some tools write HTML entities into these columns. The lab decodes these
-entities."""
+"""Columns with text that people write. Some tools write HTML entities such as `&amp;` into these columns, so the lab
+decodes them."""
 
 _VALUES = {"views", "published_on", "observed_at", "duration_s", "tags", "channel"}
-"""Columns in which words such as `nan` mean that there is no value. `title` is not among them, because a title may be
-such a word."""
+"""Columns in which words such as `nan` mean that there is no value. The column `title` is not included, because a video
+may really have the title `nan`."""
 
 _LONGEST_ID = 200
 _SHOWN = 40
-"""The message of an error shows at most this many characters of a cell."""
+"""Maximum number of characters of a cell that an error message shows."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of `videos.csv` that could be read. `image` is the path of its picture. There may be no file at this path."""
+    """A row of `videos.csv` that could be read. `image`: path of its picture, which may not exist."""
 
     line: int
     record: VideoRecord
@@ -40,10 +40,10 @@ class Row:
 
 @dataclass
 class CatalogueTable(ReadTable):
-    """The table `folder/videos.csv`, and what was found while reading it.
+    """The table `folder/videos.csv`, and the problems that were found while reading it.
 
-    `rows` counts the rows that were read so far. `problems` has an entry for each skipped row. It also has an entry for
-    each row whose video length could not be read. Such a row is used without the length. `remarks` are about the whole
+    `rows`: number of rows that were read so far. `problems`: an entry for each skipped row, and for each row that is
+    used without the length of its video, because the length could not be read. `remarks`: sentences about the whole
     table. They name missing optional columns, and columns in which HTML entities were decoded.
     """
 
@@ -59,11 +59,11 @@ class CatalogueTable(ReadTable):
         """
         path = self.folder / "videos.csv"
         try:
-            # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
+            # The path may be a pipe, for example. Reading from a pipe may never end, so only a regular file is read.
             if path.exists() and not path.is_file():
                 raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate, which `not_utf8` finds. So only the row with this byte
-            # is skipped, and the rest of the table is read.
+            # With `surrogateescape`, a byte that is not UTF-8 becomes a lone surrogate, which `not_utf8` finds. So only
+            # the row with this byte is skipped, and all other rows are read.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -83,8 +83,8 @@ class CatalogueTable(ReadTable):
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # This method is called before the header is known if a quote in the header is never closed. It then returns
-        # False for every line.
+        # If a quote in the header is never closed, this method is called before the header is known. Then no line can
+        # be a row.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
@@ -185,8 +185,8 @@ def _image(name: str, folder: Path) -> Path:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the message that `problems` shows for the error.
+    """Return the message of the error for `problems`.
 
-    An `OSError` comes from the path of the picture. Its message leaves out this path, which may be long.
+    The message of an `OSError` does not repeat the path of the picture, which may be long.
     """
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -17,8 +17,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 class Collecting:
     """The ids of the videos that a refresh has saved so far, and the counts of the refresh.
 
-    `records` holds the record of every video that the search for trending videos found, by id, even if the video was
-    not saved. So the refresh never asks YouTube a second time for the facts of these videos.
+    `records`: the facts of every video that the search for trending videos found, by video id, even if the video was
+    not saved. So the refresh never asks YouTube twice for the facts of a video.
     """
 
     video_ids: set[str] = field(default_factory=set)
@@ -46,8 +46,8 @@ class Collecting:
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
-            # A channel may be deleted from YouTube after the call that found its videos. Then the lab cannot save the
-            # channel, so it leaves out the channel's videos.
+            # A channel may be deleted from YouTube after a call has found its videos. Its facts then cannot be saved,
+            # so its videos are not saved either.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

@@ -2,9 +2,9 @@
 training.
 
 To walk a channel means to list its uploads, page by page. The crawl spends one unit of quota per 50 channels, per 50
-uploads of a channel, and per 50 videos. Searches are counted in a quota of their own. All state of the crawl is in
-PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and continued later. Any number of threads and
-processes may share the work.
+uploads of a channel, and per 50 videos. Searches have a quota of their own. The whole state of the crawl is in
+PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and continued later, and any number of threads
+and processes may share its work.
 """
 
 import threading
@@ -34,15 +34,15 @@ from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spendi
 from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
 
 _MOST_RESTARTS = 2
-"""If YouTube refuses the token of the next page of a channel's uploads, the walk begins anew at the first page.
+"""Maximum number of times that a walk starts again at the first page.
 
-A walk begins anew at most this many times.
+A walk starts again if YouTube refuses the token of the next page of the channel's uploads.
 """
 
 _IDLE_S = 0.05
-"""If a worker finds no work, it waits this many seconds before it looks again.
+"""Seconds that a worker without work waits before it looks for work again.
 
-Other workers may find more work meanwhile.
+Other workers may find more work in this time.
 """
 
 _REPORT_EVERY_S = 1.0
@@ -52,9 +52,9 @@ _REPORT_EVERY_S = 1.0
 class Crawled:
     """The result of one run: what the run did, and how many channels and videos of the niche are now known.
 
-    `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
-    says why the run ended early, or is None. YouTube gives lists, such as the uploads of a channel, page by page.
-    `remarks` has a sentence for each list that the run stopped reading before its last page.
+    `videos_looked_at`: number of videos that this run examined. `quota`: quota that the run spent, by bucket.
+    `stopped`: why the run ended early, or None. `remarks`: a sentence for each list of YouTube, such as the uploads of
+    a channel, that the run stopped reading before its last page.
     """
 
     counted: Counted
@@ -131,7 +131,8 @@ class _Run:
                     for worker in workers:
                         worker.result()
                 finally:
-                    # If a person interrupts the crawl, each worker finishes its present call to YouTube and then stops.
+                    # After an interruption by a person, each worker finishes its current call to YouTube and then
+                    # stops.
                     self._stop.set()
         except QuotaError as error:
             return str(error)
@@ -228,9 +229,9 @@ class _Run:
         return self._pagings[walk.channel_id]
 
     def _restart_or_end(self, connection: Connection, walk: crawl_channels.Walk) -> None:
-        """Begin the walk anew at the first page after YouTube refused its page token, which may have become too old.
+        """Start the walk again at the first page, because YouTube refused its page token, which may be too old.
 
-        If the walk has already begun anew `_MOST_RESTARTS` times, end it instead.
+        After `_MOST_RESTARTS` restarts, end the walk instead.
         """
         if walk.restarts < _MOST_RESTARTS:
             crawl_channels.restart_walk(connection, walk)

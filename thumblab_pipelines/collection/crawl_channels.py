@@ -1,5 +1,5 @@
-"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the list of each channel's
-uploads was read.
+"""Keep the crawl's channels in PostgreSQL: the known channels, the excluded channels, and how far the uploads of each
+channel were read.
 
 A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """
@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add channels to the crawl: those of all videos from YouTube that the lab has in the niche. This costs no quota."""
+    """Add the channels of all videos from YouTube in the niche to the crawl. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 
@@ -80,7 +80,7 @@ def count_channels(connection: Connection, niche: str) -> int:
 
 
 def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
-    """Let the next crawl check these channels again, if they were left out."""
+    """Let the next crawl check these channels again, even if they were excluded."""
     table = crawl_channels.c
     connection.execute(
         update(crawl_channels)
@@ -140,13 +140,13 @@ def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # As long as this walk has not ended, the column `walked_at` keeps the end of an earlier walk over the same channel.
+    # The column `walked_at` keeps the end of an earlier walk over this channel until the present walk has ended.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 
 
 def restart_walk(connection: Connection, walk: Walk) -> None:
-    """Begin the walk anew from the first page. This is needed if the token of its next page is no longer valid."""
+    """Start the walk again from the first page, because the token of its next page is no longer valid."""
     _update(connection, walk.channel_id, pages=0, cursor=None, restarts=walk.restarts + 1)
 
 

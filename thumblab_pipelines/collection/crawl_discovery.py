@@ -17,19 +17,18 @@ from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
-"""If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All
-unfinished searches of the niche then end. A later run plans searches only for weeks that were not searched before.
-"""
+"""If this many pages of searches in a row bring no new channel, the lab assumes that it knows all channels. It then
+ends all unfinished searches of the niche. A later run searches only weeks that were not searched before."""
 
 _RECHECK_AFTER = timedelta(days=30)
-"""A channel that was left out is checked again after this time, because it may have gained subscribers."""
+"""Time after which an excluded channel is checked again, because it may have gained subscribers."""
 
 
 @dataclass
 class Discovery:
     """The search for the channels of one niche, and the check of these channels.
 
-    `remarks` receives a sentence for each search that the run stopped reading before its last page.
+    `remarks`: receives a sentence for each search that the run stopped reading before its last page.
     """
 
     engine: Engine
@@ -92,7 +91,8 @@ class Discovery:
             )
         except YouTubeError as error:
             if error.kind is ErrorKind.REQUEST and search.cursor is not None:
-                # An earlier run stored the token of this page. YouTube no longer accepts it, so this search ends.
+                # An earlier run stored the token of this page, and YouTube no longer accepts this token. So the search
+                # ends.
                 return [], None
             raise
         what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"

@@ -19,7 +19,7 @@ _CHANNEL_ID = re.compile(r"(?<![\w-])UC[\w-]{22}(?![\w-])", re.ASCII)
 _HANDLE = re.compile(r"@[\w.·-]{3,30}")
 
 _UNCHECKED_TITLE = "(not looked at yet)"
-"""If only the id of a channel is known, this is its title until the crawl checks the channel."""
+"""Title of a channel that is known only by its id, until the crawl checks the channel."""
 
 
 @dataclass(frozen=True)

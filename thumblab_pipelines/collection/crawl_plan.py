@@ -14,17 +14,14 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""The assumed number of recent uploads of a channel. It is used until the crawl has walked a channel and counted its
-uploads. 133 is 200,000 videos divided by 1,500 channels, the size of a crawl in docs/collection.md.
-"""
+"""The assumed number of recent uploads per channel, until the crawl has walked a channel and counted its uploads. The
+crawl in docs/collection.md has 200,000 videos of 1,500 channels, so 133 per channel."""
 
 _NEW_PER_SEARCH = 15
-"""The assumed number of new channels on a page of a search. It is used until the lab has searched `_ENOUGH_PAGES`
-pages.
-"""
+"""The assumed number of new channels per page of a search, until the lab has searched `_ENOUGH_PAGES` pages."""
 
 _ENOUGH_PAGES = 5
-"""Once the lab has searched this many pages, it uses the number of new channels per page that it has counted."""
+"""Number of searched pages after which the plan uses the counted number of new channels per page."""
 
 _MEAN_VIDEOS = text("""
     SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)
@@ -113,8 +110,8 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
-    # The last page of a channel's uploads is rarely full. Sometimes a walk reads one page more than needed, because
-    # only this page shows that no recent upload is left. Both together cost about one page per channel.
+    # The last page of a channel's uploads is rarely full. Also, a walk sometimes reads an extra page, because only this
+    # page shows that no recent upload is left. Together, this costs about one page per channel.
     upload_pages = to_walk * (mean / PAGE_SIZE + 1)
     video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting
@@ -136,9 +133,10 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return how many days it takes to make `calls` calls of a quota bucket. The rest of today counts as a day.
+    """Return the number of days that `calls` calls of a quota bucket take. The rest of today counts as one day.
 
-    `balance` is the bucket's state today. On each day, `kept` calls of the bucket stay reserved for other runs.
+    `balance`: the bucket's state today. `kept`: number of calls of the bucket that stay reserved for other runs every
+    day.
     """
     today = max(0, balance.left - kept)
     per_day = max(1, balance.limit - kept)

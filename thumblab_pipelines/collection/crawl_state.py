@@ -87,7 +87,7 @@ def save_page(connection: Connection, niche: str, walk: Walk, uploads: Sequence[
 
 
 def take_videos(connection: Connection, niche: str, limit: int) -> dict[str, str]:
-    """Take at most `limit` videos to examine. Return their ids, each with the channel that listed the video.
+    """Take at most `limit` videos to examine. Return the id of each video, with the id of the channel that listed it.
 
     The videos are locked for this connection until its transaction ends.
     """
@@ -96,7 +96,7 @@ def take_videos(connection: Connection, niche: str, limit: int) -> dict[str, str
 
 
 def save_outcomes(connection: Connection, outcomes: Mapping[str, str]) -> None:
-    """Store the outcome of each video: `KEPT`, or why it is left out."""
+    """Store the outcome of each video: `KEPT`, or the reason for leaving the video out."""
     connection.execute(_SAVE_OUTCOMES, {"ids": list(outcomes), "outcomes": list(outcomes.values())})
 
 
@@ -107,7 +107,7 @@ def mark_outliers(connection: Connection, niche: str) -> None:
     `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because views are distributed
     log-normally. If the plain number of views were compared, the best videos of every channel would be outliers.
 
-    An outlier stays in the library, where it may well be a winner. Only training leaves it out.
+    An outlier stays in the library, where it may be a winner. It is left out of training only.
     """
     connection.execute(_MARK_OUTLIERS, {"niche": niche, "kept": KEPT, "outlier": OUTLIER, "sigmas": OUTLIER_SIGMAS})
 

@@ -1,7 +1,4 @@
-"""Download the thumbnails that the lab lacks.
-
-Also check from time to time whether creators have changed known thumbnails.
-"""
+"""Download missing thumbnails, and check from time to time whether creators have changed known thumbnails."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,25 +22,25 @@ from thumblab_pipelines.videos.versions import record
 _BATCH = 64
 _THREADS = 8
 _SAMPLE = 50
-"""`check_thumbnails` looks in the image store for the files of this many thumbnails of the niche."""
+"""Number of thumbnails of the niche whose files `check_thumbnails` looks for in the image store."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
     """The counts of one run over a niche. Most of them count videos.
 
-    `had` counts the videos that had a picture before the run. `downloaded` counts those that got their first picture in
-    this run. `bytes` is the number of bytes that were read.
+    `had`: videos that had a picture before the run. `downloaded`: videos that got their first picture in this run.
+    `bytes`: number of bytes that were read.
 
-    `rechecked` counts the videos whose thumbnail was checked again. Of these, `unchanged` still show the same picture,
-    `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
+    `rechecked`: videos whose known thumbnail was checked again. Of these, `unchanged` show the same picture, `changed`
+    show another picture, and `gone` show none. If a thumbnail is gone, the lab keeps the known picture.
 
-    `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
-    thumbnail again when it is due (see `download_thumbnails`). `postponed` counts the videos for which the host gave no
-    usable answer, and those that this run did not ask for. The next run asks for the thumbnails of both.
+    `unreadable`: videos whose thumbnail could not be read as a picture. The lab records the reason, and requests the
+    thumbnail again when it is due (see `download_thumbnails`). `postponed`: videos that this run did not ask for, or
+    for which the host gave no usable answer. The next run requests these thumbnails.
 
-    `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
-    different pictures that look like another picture of the niche.
+    `duplicates`: videos that share their file with another video of the niche. `near_duplicates`: different pictures
+    that look like another picture of the niche.
     """
 
     had: int = 0
@@ -67,8 +64,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     again. It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes
     of it are downloaded.
 
-    If the host has encoded the same picture anew, only its bytes differ. The thumbnail then counts as unchanged, and the
-    stored file is kept. A different picture is a new version. The version that the video showed before is kept too.
+    If a host has encoded the same picture again, only its bytes differ. The thumbnail then counts as unchanged, and the
+    stored file is kept. A different picture becomes a new version, and the earlier version is kept too.
 
     The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
     machine's time if the answer names none. Raises `LabError` if the niche has no thumbnail yet and none could be
@@ -80,7 +77,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     wanted = missing + due_thumbnails(lab, niche)
     fetched = fetch_thumbnails(lab, wanted, f"{niche}: thumbnails", progress)
     # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
-    # an answer and the niche has no picture yet, the network is the likely cause, so the run fails.
+    # an answer and the niche has no picture yet, the network is probably down. So the run fails.
     if missing and not had and fetched.unanswered:
         raise LabError(
             f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be reached; "
@@ -99,10 +96,10 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
 @dataclass
 class Fetched:
-    """The counts of requests for thumbnails. `counts` has the number of videos for each `Kind`.
+    """The counts of requests for thumbnails. `counts`: number of videos for each `Kind`.
 
-    `done` counts the videos that were asked for. Of these, `unreachable` got no answer, and `refused` were not asked for
-    because the settings do not allow their URL. `size` is the number of bytes that were read.
+    `done`: number of videos that were handled. Of these, `unreachable` got no answer, and `refused` were not requested,
+    because the settings do not allow their URL. `size`: number of bytes that were read.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
@@ -119,9 +116,11 @@ class Fetched:
 
 
 def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Progress = silent) -> Fetched:
-    """Request the thumbnails, and store those that are new. Commit after every batch. `what` names the progress.
+    """Request the thumbnails, and store the new pictures. Commit after every batch. `what`: name of the work for
+    `progress`.
 
-    If no host answers for a whole batch, no more are requested. Raises `LabError` if the image store cannot be written.
+    If no host answers for a whole batch, the remaining thumbnails are not requested. Raises `LabError` if the image
+    store cannot be written.
     """
     fetched = Fetched()
     with Fetcher(lab.settings.image_hosts) as fetcher, ThreadPoolExecutor(_THREADS) as threads:
@@ -143,15 +142,15 @@ def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Pr
                         "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                # No host answered for any video of a whole batch. Requests for further videos would probably fail too,
-                # and there may be thousands of them. So this run stops here.
+                # If no host answered for a whole batch, requests for the remaining videos would probably fail too.
+                # There may be thousands of them, so this run stops.
                 break
     fetched.counts[Kind.POSTPONED] += len(wanted) - fetched.done
     return fetched
 
 
 def _hash_unhashed(lab: Lab, niche: str) -> None:
-    """Compute the missing perceptual hashes of pictures. An early version of this software stored pictures without one.
+    """Compute the missing perceptual hashes of pictures. An early version of the lab stored pictures without a hash.
 
     A picture whose file cannot be read is skipped without an error. `check_thumbnails` reports missing files later.
     """

@@ -21,9 +21,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often than older ones. Depending
-# on its age, a video is to be observed every 6 hours, every day or every week. The intervals in this query are a little
-# shorter. Otherwise, a run that starts some seconds early would find that the videos are not due yet.
+# A video gets most of its views in its first weeks, so young videos are observed more often. Depending on its age, a
+# video is observed every 6 hours, every day or every week. The intervals in this query are a little shorter. Otherwise,
+# a run that starts some seconds early would skip videos that are not quite due.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -45,10 +45,10 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed. Of these, `observed` counts the videos whose counts were stored,
-    and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
-    the run ended early, or is None. `withheld` is a check. It fails if so many videos were gone that the lab refused to
-    delete them. If YouTube was not asked, `remarks` says why.
+    `due`: videos that were to be observed. Of these, `observed` got new counts, and `gone` are no longer on YouTube.
+    `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: a check that fails if so
+    many videos were gone that the lab refused to delete them. `remarks`: if YouTube was not asked, a sentence that says
+    why.
     """
 
     due: int
@@ -63,8 +63,8 @@ class Observed:
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
     """Store the present counts of every video of the niche whose counts are due.
 
-    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that
-    YouTube no longer has is deleted. YouTube may leave a video out of an answer by mistake. So the run asks up to twice
+    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that is
+    no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks up to twice
     more for an ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than
     `Deletion` allows, none is deleted, unless a person has `confirmed` the deletion.
 
@@ -84,8 +84,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # The format of a live or upcoming video changes. A call for the counts alone would not show this change, so
-            # this run fetches all facts of such a video.
+            # A live or upcoming video becomes an ordinary video later. Its counts alone do not show this change, so all
+            # its facts are fetched.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

@@ -1,5 +1,5 @@
-"""Ask YouTube again about videos that the lab has. One function fetches all their facts, such as title and length, and
-one fetches only their counts."""
+"""Update videos that the lab already has. `refetch` fetches all facts of the videos, such as title and length, and
+`observe_counts` fetches only their counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """The number of videos of a batch that were brought up to date, and the ids of those that YouTube no longer has."""
+    """The number of updated videos of a batch, and the ids of the videos that are no longer on YouTube."""
 
     present: int
     gone: list[str]
@@ -24,18 +24,18 @@ class Refetched:
 
 @dataclass(frozen=True)
 class ObservedCounts:
-    """The ids of the videos whose counts YouTube gave, and the number of observations that were new to the lab."""
+    """The ids of the videos whose counts YouTube gave, and the number of new observations."""
 
     video_ids: list[str]
     new: int
 
 
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
-    """Bring at most 50 videos up to date, and find those that YouTube no longer has.
+    """Fetch the facts of at most 50 videos again, and find the videos that are no longer on YouTube.
 
-    A video may be missing in YouTube's answer, or the lab may be unable to read the video's facts. In a second call,
-    YouTube is then asked only which of these videos exist. A video counts as gone if it is missing in the second answer
-    too. Two calls are made, because the caller may delete the videos that are gone, and a deletion cannot be undone.
+    A video may be missing in YouTube's answer, or its facts may be unreadable. A second call then asks only which of
+    these videos exist. A video counts as gone if the second answer lacks it too. The second call is made because the
+    caller may delete the gone videos, and a deletion cannot be undone.
     """
     records = youtube.videos(video_ids, niche)
     missing = sorted(set(video_ids) - {record.video_id for record in records})
@@ -54,8 +54,8 @@ def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> Obse
     """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
-        # This query locks the videos' rows in the way in which PostgreSQL locks them to check a foreign key. So no other
-        # process can delete a video before its observation is written.
+        # This query takes the same row locks that PostgreSQL takes to check a foreign key. So no other process can
+        # delete a video before its observation is written.
         chosen = (
             select(videos.c.video_id, videos.c.format)
             .where(videos.c.video_id.in_(video_ids))

@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks whether the latest observation of a video was made before the video was published. Earlier
-# observations are not checked. If a premiere was postponed, they are older than its new date of publication, and right.
+# This query checks whether a video was published after its latest observation, which is implausible. It ignores earlier
+# observations. If a premiere was postponed, they are rightly older than the new date of publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -41,11 +41,10 @@ _CHECKED = text("""
 class Collected:
     """The counts of one refresh of a niche.
 
-    `seen` counts the videos that were found or observed. `formats` counts the saved videos by format (see
-    `videos.records`). `trending_from` names the source of the trending videos. `quota` is what the run spent, by
-    bucket. `stopped` says why the run ended early and when it can continue, or is None. YouTube gives lists, such as
-    the uploads of a channel, page by page. `remarks` has a sentence for each list that the run stopped reading before
-    its last page. If YouTube was not asked, `remarks` also says why.
+    `seen`: videos that were found or observed. `formats`: number of saved videos by format (see `videos.records`).
+    `trending_from`: source of the trending videos. `quota`: quota that the run spent, by bucket. `stopped`: why the run
+    ended early and when it can continue, or None. `remarks`: a sentence for each list of YouTube, such as the uploads
+    of a channel, that the run stopped reading before its last page. If YouTube was not asked, `remarks` also says why.
     """
 
     seen: int
@@ -60,15 +59,15 @@ class Collected:
 
 
 def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
-    """Refresh the tables `videos` and `video_stats` for a niche. Each batch is committed, so a crash loses at most one
-    batch.
+    """Refresh the tables `videos` and `video_stats` for a niche. Commit after each batch, so that a crash loses at most
+    one batch.
 
     The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has an
     imported catalogue, YouTube is not asked. Raises `LabError` if no key is set and the niche has no catalogue, or if
     YouTube refuses a call.
     """
     if lab.settings.youtube_api_key is None and (imported := _imported_videos(lab, niche)):
-        remark = f"no YouTube API key is set: {niche} goes on with the {imported} videos that were imported"
+        remark = f"no YouTube API key is set: {niche} continues with its {imported} imported videos"
         return Collected(0, 0, 0, {}, 0, "an imported catalogue", Spending({}, []), None, [remark])
     collecting = Collecting()
     stopped = None
@@ -100,13 +99,14 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 
 
 def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Collect the newest uploads of a few channels: those whose uploads the lab listed longest ago, or never.
+    """Collect the newest uploads of a few channels. Channels whose uploads were never listed come first, then the
+    channels whose uploads were listed longest ago.
 
-    For uploads that the lab already has, only the counts are fetched. This costs no unit, because YouTube has a
-    separate quota for calls that fetch only counts.
+    For known uploads, only the counts are fetched. This costs no unit, because calls that fetch only counts have a
+    separate quota.
     """
-    # For each page after the first that the search for trending videos needed, the refresh lists the uploads of two
-    # channels fewer. So the refreshes of all niches together stay within 60 units a day (see docs/collection.md).
+    # For each page after the first that the search for trending videos read, the refresh lists the uploads of two
+    # channels fewer. So the refreshes of all niches together cost at most 60 units a day (see docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -120,8 +120,7 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
         new += [video_id for video_id in uploads if video_id not in settled]
         known += [video_id for video_id in uploads if video_id in settled]
         progress(f"{niche}: channels", done, len(chosen))
-    # If a playlist grows while it is read page by page, the same upload may be on two pages. So repeated ids are
-    # removed.
+    # If a playlist grows while its pages are read, two pages may list the same upload. So repeated ids are removed.
     _save_new(lab, youtube, niche, list(dict.fromkeys(new)), collecting, progress)
     for batch in batches(list(dict.fromkeys(known)), PAGE_SIZE, f"{niche}: known uploads", progress):
         observed = observe_counts(lab, youtube, batch)
@@ -134,10 +133,10 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
 
 
 def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
-    """Return those of the videos that the lab already has, except live and upcoming ones.
+    """Return the videos that the lab already has, except live and upcoming videos.
 
-    The caller fetches only the counts of the returned videos. The format of a live or upcoming video changes, and a
-    call for its counts alone would not show this change.
+    The caller fetches only the counts of the returned videos. A live or upcoming video becomes an ordinary video later,
+    and its counts alone do not show this change.
     """
     statement = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.format.in_((VIDEO, SHORT)))
     with lab.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Repeat a request when its host is busy. If the host asks for a wait, all threads wait for that time."""
+"""Repeat a request when its host is busy. If the host asks for a wait, all threads wait before their next request."""
 
 import threading
 import time
@@ -11,17 +11,17 @@ from thumblab_core.fetch import FetchedAnswer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
-"""A request waits at most this many seconds before it is sent.
+"""Maximum number of seconds that a request waits before it is sent.
 
-A host may ask for a longer wait. While more than this many seconds of its wait are left, all requests to the host fail
-at once. Later requests wait until the wait is over.
+A host may ask for a longer wait. As long as more than this many seconds are left of it, every request to the host fails
+at once. After that, requests wait for the rest.
 """
 
 _BUSY = {429, 500, 502, 503, 504}
 
 
 class RetryingFetcher:
-    """Wrapper of a `Fetcher` that repeats requests to busy hosts. Many threads may share it.
+    """Wraps a `Fetcher` and repeats requests to busy hosts. Many threads may share it.
 
     Args:
         fetcher: The `Fetcher` that makes each single request.
@@ -52,7 +52,7 @@ class RetryingFetcher:
 
         def delay(state: RetryCallState) -> float:
             # If the host asked for a wait, this function returns 0, because `_wait_for` waits before the next try.
-            # `_wait_for` also takes into account the waits for which the host has asked other threads.
+            # `_wait_for` also knows the waits that the host has asked of other threads.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:

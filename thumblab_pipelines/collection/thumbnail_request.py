@@ -40,9 +40,9 @@ class Kind(StrEnum):
 class Outcome:
     """The outcome of a request for a thumbnail.
 
-    `sighting` is what to record in the database: which picture the video shows now, or that it shows none. `size` is
-    the number of bytes that were read. `refused` is true if the lab did not make the request, because the setting
-    `image_hosts` does not allow the URL. If the image store could not be written, `store_error` is the error.
+    `sighting`: the row for the database, which says that the video now shows this picture, or no picture. `size`:
+    number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts` does not
+    allow the URL. `store_error`: the error of the image store if it could not be written, else None.
     """
 
     kind: Kind
@@ -78,7 +78,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
         return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
-    assert missing is not None  # A wanted video has at least one URL, and at each of them the picture was missing.
+    assert missing is not None  # A wanted video has at least one URL. At each URL, the picture was missing.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
@@ -91,8 +91,8 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the downloaded picture with the one that the lab has of this video. Store the downloaded one if it shows
-    something different.
+    """Compare the downloaded picture with the picture that the lab has of this video. Store it if it shows something
+    else.
 
     A picture with exactly the same bytes is stored again, because the lab may have lost its file.
     """

@@ -1,4 +1,4 @@
-"""Find the thumbnails to request: those that the lab lacks, and known ones that are due for another check."""
+"""Find the thumbnails to request: missing thumbnails, and known thumbnails that are due for another check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_pipelines.lab import Lab
 
 _YOUNG = timedelta(days=14)
-"""The thumbnails of videos younger than this are checked daily."""
+"""Age under which the thumbnail of a video is checked daily."""
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""A thumbnail is due this long before its full interval is over.
+"""A thumbnail is due this much earlier than its interval says.
 
-Otherwise, a daily run that starts a little less than a day after the last run would skip the thumbnail.
+Otherwise, a daily run would skip the thumbnail if it starts a little less than a day after the last run.
 """
 
 
@@ -25,8 +25,8 @@ Otherwise, a daily run that starts a little less than a day after the last run w
 class Wanted:
     """A video whose thumbnail is to be requested.
 
-    `urls` has one URL for each size of the thumbnail, the best size first. `known` is the video's row in the table
-    `thumbnails`, or None if the lab has no picture of the video. `again` is true if the thumbnail was requested before.
+    `urls`: one URL for each size of the thumbnail, best size first. `known`: the video's row in the table `thumbnails`,
+    or None if the lab has no picture of the video. `again`: whether the thumbnail was requested before.
     """
 
     video_id: str
@@ -58,8 +58,8 @@ def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
     offered = and_(videos.c.niche == niche, func.cardinality(videos.c.thumbnail_urls) > 0)
     days = timedelta(days=lab.settings.thumbnail_recheck_days)
     with lab.engine.connect() as connection:
-        # `now` is the time of YouTube's clock at the last refresh of the niche. The time of this machine is not used,
-        # because it may differ. For example, the clock of the emulator, which stands in for YouTube, stands still.
+        # `now` is the time of YouTube's clock at the last refresh of the niche. The clock of this machine may differ.
+        # For example, the emulator that stands in for YouTube always gives the same time.
         now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
         if now is None:
             return []

@@ -1,6 +1,7 @@
 """Collect the videos that trend in a niche.
 
-They come from YouTube's chart for the niche's category, or from a search for the most viewed videos of this category.
+The videos come from YouTube's chart for the niche's category, or from a search for the most viewed videos of this
+category.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
-"""If YouTube has no chart for a category, the lab asks again after this time whether there is one."""
+"""Time after which the lab asks YouTube again for a chart that did not exist."""
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
@@ -50,7 +51,8 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 
     for hits in pages(paging, ask):
         video_ids = [hit.video_id for hit in hits if hit.video_id not in collecting.video_ids]
-        # A call for up to 50 videos costs one unit. So all videos of the page are fetched, even if fewer are wanted.
+        # A call for up to 50 videos costs one unit. So the facts of all videos of the page are fetched, even of
+        # unneeded ones.
         records = youtube.videos(video_ids, niche) if video_ids else []
         collecting.records |= {record.video_id: record for record in records}
         rank = {video_id: place for place, video_id in enumerate(video_ids)}

@@ -1,1 +1,1 @@
-"""Delete what the lab may no longer keep. It is deleted from the tables, the image store and the releases."""
+"""Delete data that the lab may no longer keep from the tables, the image store and the releases."""

@@ -1,6 +1,4 @@
-"""Delete videos that have been in the library for the longest allowed time, and facts from YouTube that were not
-refreshed within 30 days.
-"""
+"""Delete videos whose time in the library has ended, and facts from YouTube that were not refreshed within 30 days."""
 
 from datetime import datetime, timedelta
 
@@ -14,12 +12,13 @@ from thumblab_pipelines.retention.refreshing import due_videos
 from thumblab_pipelines.videos.deletion import Deletion
 
 EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
-"""The reasons for which `expire` and `delete_stale` delete videos."""
+"""The reasons that `expire` and `delete_stale` give for deleting videos."""
 
 LONGEST = timedelta(days=30)
-"""YouTube's Developer Policies, III.E.4, require that facts are refreshed or deleted before they are older than this.
+"""Maximum age of facts. YouTube's Developer Policies, III.E.4, require that facts are refreshed or deleted before this
+age.
 
-The rule is for facts that YouTube gives without the authorisation of a channel's owner.
+The rule concerns facts that YouTube gives without the authorisation of a channel's owner.
 """
 
 _EXPIRED = text("""
@@ -32,10 +31,10 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
   END
 ORDER BY v.collected_at, v.video_id
 """)
-"""This statement selects the videos whose time in the library is over.
+"""This statement selects the videos whose time in the library has ended.
 
-A video stays for `library_days`. If the crawl keeps the video, it stays for `training_days`. Videos of a channel that a
-person added stay until a person removes the channel.
+A video stays for `library_days`. If the crawl keeps the video, it stays for `training_days`. The videos of a channel
+that a person added stay until a person removes the channel.
 """
 
 _DELETE_EXCLUDED = text("""
@@ -45,7 +44,7 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
   AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
 """)
 """This statement deletes the crawl's rows of videos that the crawl left out or has not examined yet. A row is deleted
-if the crawl has not read its channel's uploads since `before`, or if its video was published before `window`.
+if the crawl has not read the uploads of its channel since `before`, or if its video was published before `window`.
 """
 
 _DELETE_UNUSED_CHANNELS = text("""
@@ -58,13 +57,11 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
 
 
 def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
-    """Delete the videos whose days in the library are over. These days are counted from the time when the lab first
-    collected the video.
+    """Delete the videos whose time in the library has ended. The time starts when the lab first collected the video.
 
-    `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos than
-    this are too old, none of them is deleted. If `oldest` is true, the oldest of them are deleted instead, as many as
-    the limit allows. If the setting `history_days` is set, counts and replaced thumbnails from more than this many days
-    ago are deleted too.
+    `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos are
+    too old, none is deleted. If `oldest` is true, the oldest of them are deleted instead, up to the limit. If the
+    setting `history_days` is set, counts and replaced thumbnails that are older than this are deleted too.
     """
     settings = lab.settings
     parameters = {
@@ -91,7 +88,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
     The latest counts and the latest thumbnail version of each video stay.
 
     If a thumbnail version of a video is deleted, the remaining versions are marked `earlier_deleted`. The mark says
-    that a part of the video's views may come from a version that is deleted.
+    that some of the video's views may come from a deleted version.
     """
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche, videos.c.source == "youtube")
     for table, moment in (
@@ -110,7 +107,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
     """Delete rows that were not refreshed from YouTube within 30 days.
 
-    These are rows of videos, rows of channels without videos, and the crawl's rows of videos that it left out.
+    This concerns rows of videos, rows of channels without videos, and the crawl's rows of videos that it left out.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)

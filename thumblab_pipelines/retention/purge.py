@@ -1,7 +1,7 @@
-"""Remove deleted videos from index releases, pairs releases and the image store. Remove abandoned trainings too.
+"""Remove deleted videos from index releases, pairs releases and the image store, and delete abandoned trainings.
 
-Each function looks in the stored files for videos that have no row in the table `videos` any more. So no function needs
-to know which videos were deleted, or when.
+Each function looks in the stored files for videos without a row in the table `videos`. So a function does not need to
+know which videos were deleted, or when.
 """
 
 import logging
@@ -35,28 +35,28 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""A picture that no row names is deleted only if its file is older than this many seconds.
+"""Minimum age in seconds of the file of a picture that no row names, before it is deleted.
 
-A younger picture may belong to a download that has not written its row yet.
+A younger file may belong to a download that has not written its row yet.
 """
 
 _ABANDONED_S = 7 * 86_400.0
-"""If a training wrote nothing for this many seconds, the lab assumes that it was killed and will not be resumed.
+"""Seconds without a write after which a training counts as abandoned.
 
-A running training writes its state after every epoch.
+A running training writes its state after every epoch. An abandoned training was killed and will not be resumed.
 """
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
-    """Return the ids of the videos that the lab has in the niche, or in all niches if none is given."""
+    """Return the ids of the videos that the lab has in the niche. If `niche` is None, return the ids of all videos."""
     statement = select(videos.c.video_id)
     return set(connection.scalars(statement.where(videos.c.niche == niche) if niche else statement))
 
 
 def stale_indices(lab: Lab, niche: str) -> tuple[list[Release], set[str]]:
-    """Return the niche's index releases that must be cleaned, and the ids of the videos that the niche has.
+    """Return the niche's index releases that must be cleaned, and the ids of the niche's videos.
 
-    A release must be cleaned if it holds a deleted video or cannot be read.
+    A release must be cleaned if it contains a deleted video, or if it cannot be read.
     """
     with lab.engine.connect() as connection:
         alive = alive_videos(connection, niche)
@@ -68,15 +68,15 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
         return NicheIndex.video_ids(release) <= alive
     except (LabError, OSError, ValueError, KeyError, TypeError) as error:
         require_damage(release, error)
-        return False  # A damaged release may hold a deleted video.
+        return False  # A damaged release may contain a deleted video.
 
 
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
-    """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
+    """Delete the niche's index releases that contain a deleted video or cannot be read. Return how many were deleted.
 
     If the served release is one of them, an index without the deleted videos is served instead. If no such index can be
-    made, the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this
-    case, the served index is not changed.
+    built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the moment. In this case, the
+    served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -92,13 +92,13 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        # A killed process may have left incomplete releases with deleted videos. `prune_indices` deletes these too.
         prune_indices(lab, niche)
     return len(stale) + len(unreadable)
 
 
 def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | None) -> Release | None:
-    """Publish a new index release that has only those rows of `release` whose videos are in `alive`.
+    """Publish a new index release with only those rows of `release` whose videos are in `alive`.
 
     Return None if the index is damaged, or if fewer than 2 rows are left.
     """
@@ -107,16 +107,15 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
     except LabError as error:
         require_damage(release, error)
         return None
-    # The new index keeps the list of changes that were made since the old index was built. Another build may be under
-    # way, and may have read the library before these changes. When the result of that build is promoted, the list says
-    # which changes the result lacks.
+    # The new index keeps the list of changes since the old index was built. Another build may be running, and may have
+    # read the library before these changes. When this build is promoted, the list says which changes it lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
-    # The index is built anew. If the deleted videos were taken out by a change to the old index, their rows would stay
-    # in its files. The quantiles of the sub-scores are copied from the old index, because they name no video.
+    # The index is built from scratch. If the old index were changed instead, the rows of the deleted videos would stay
+    # in its files. The quantiles of the sub-scores name no video, so they are copied from the old index.
     trimmed = NicheIndex.build(
         index.vectors()[rows],
         [index.items[row] for row in rows],
@@ -133,21 +132,21 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 
 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
-    """Delete the pairs releases that hold deleted videos, and return how many were deleted.
+    """Delete the pairs releases that contain deleted videos, and return how many were deleted.
 
-    A release is needed if it is the newest one, or if the served or the newest model was trained from it. A needed
-    release gets a successor before it is deleted. The successor is a new release with the pairs that remain.
+    A release is needed if it is the newest one, or if the served or the newest model was trained on it. Before a needed
+    release is deleted, a successor is published: a new release with the remaining pairs.
 
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this is not replaced yet. Its successor may be gigabytes large, so
-            the lab does not write a successor after every run that deletes videos.
-        successors: Whether successors are published. If not, a needed release is deleted without one.
+            rest: A needed release that is younger than this is not replaced yet. A successor may take gigabytes, so it
+                is not written after every run that deletes videos.
+            successors: Whether successors are published. If not, a needed release is deleted without a successor.
 
-    Raises:
-        UnreadError: A release could not be read at the moment. It stays for the next run. All other releases are
-            cleaned before the error is raised.
+        Raises:
+            UnreadError: A release cannot be read at the moment. It stays until the next run. The error is raised after
+                all other releases were cleaned.
     """
     deleted = 0
     failed: LabError | None = None
@@ -167,7 +166,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if was_not_read(error):
                     failed = error
                     continue
-                # A damaged release cannot be checked. It may hold a deleted video, so it is deleted.
+                # A damaged release cannot be checked and may contain a deleted video, so it is deleted.
                 _log.warning("%s is deleted without a successor: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
@@ -175,7 +174,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        # A process that was killed may have left half-written releases with deleted videos. This call deletes them too.
+        # A killed process may have left incomplete releases with deleted videos. `prune_pairs` deletes these too.
         prune_pairs(lab)
     if failed is not None:
         raise UnreadError(str(failed)) from failed
@@ -185,9 +184,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
 def _is_younger(release: Release, rest: timedelta) -> bool:
     """Return whether the release is younger than `rest`.
 
-    The age is measured by this machine's clock, which has also given the release its date.
-
-    A date in the future comes from a wrong clock. A release with such a date does not count as young.
+    The age is measured by this machine's clock, which also gave the release its date. A date in the future comes from a
+    wrong clock, so a release with such a date does not count as young.
     """
     return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
@@ -196,8 +194,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the pictures that no thumbnail, thumbnail version, experiment or person's list names. Return how many were
     deleted.
 
-    `ahead` says by how many seconds this machine's clock may be ahead of the real time. A clock that is ahead makes a
-    new file look old.
+    `ahead`: seconds by which this machine's clock may be ahead of the real time. A clock that is ahead makes a new file
+    look old.
     """
     with lab.engine.connect() as connection:
         named = named_pictures(connection)
@@ -216,11 +214,10 @@ def clean_faces(lab: Lab) -> int:
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the folders of trainings and fine-tunings that were killed and that nobody has resumed since. Return how
-    many were deleted.
+    """Delete the folders of trainings and fine-tunings that were killed and not resumed. Return how many were deleted.
 
-    The folders hold vectors, weights and prepared pictures that only these trainings need. As in `clean_images`,
-    `ahead` says by how many seconds this machine's clock may be ahead.
+    The folders contain vectors, weights and prepared pictures that only these trainings need. `ahead`: seconds by which
+    this machine's clock may be ahead, as in `clean_images`.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
@@ -228,16 +225,16 @@ def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
         folder for folder in folders if not folder.is_symlink() and _idle_seconds(folder) > _ABANDONED_S + ahead
     ]
     for folder in abandoned:
-        shutil.rmtree(folder, ignore_errors=True)  # The next run tries again to delete what remains.
+        shutil.rmtree(folder, ignore_errors=True)  # If files remain after an error, the next run deletes them.
     return sum(not folder.exists() for folder in abandoned)
 
 
 def _idle_seconds(folder: Path) -> float:
-    """Return the seconds since anything in the folder was last written.
+    """Return the seconds since the last write to any file in the folder.
 
-    The files are examined too, because a file that grows does not change the time of its folder.
+    The times of the files are read too, because writing to a file does not change the time of its folder.
     """
     try:
         return min(age(path) for path in [folder, *folder.rglob("*")])
-    except FileNotFoundError:  # Another process has just renamed or deleted a file of the folder.
+    except FileNotFoundError:  # Another process has renamed or deleted a file of the folder in the meantime.
         return 0.0

@@ -1,6 +1,4 @@
-"""Remove deleted videos from channel adapters. An adapter that names a deleted video is fitted anew without this video,
-or removed.
-"""
+"""Remove deleted videos from channel adapters. An adapter that names a deleted video is fitted again or removed."""
 
 import json
 from contextlib import suppress
@@ -20,9 +18,9 @@ from thumblab_pipelines.retention.purge import alive_videos
 
 @dataclass(frozen=True)
 class CleanedAdapters:
-    """The number of channel adapters that were cleaned, and the channels whose adapter could not be cleaned.
+    """The number of cleaned channel adapters, and the channels whose adapter could not be cleaned.
 
-    `failed` maps the ids of these channels to the reasons.
+    `failed`: the reason for each channel whose adapter could not be cleaned, by channel id.
     """
 
     cleaned: int = 0
@@ -49,17 +47,18 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     except (LabError, ValueError, TypeError) as error:
         if was_not_read(error):
             raise
-        return True  # A damaged release may hold a deleted video, so it must be cleaned.
+        return True  # A damaged release may contain a deleted video, so it must be cleaned.
     if served is None and not releases:
-        return False  # The adapter was removed before. Only a folder with its lock files is left.
+        return False  # The adapter was already removed, and only a folder with its lock files is left.
     return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}
 
 
 def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
-    """Clean the adapters that `stale_adapters` returns: fit them anew, or remove those of deleted channels.
+    """Clean the adapters that `stale_adapters` returns: fit them again, or remove them if their channel was deleted.
 
-    If no model is served, all these adapters are removed, because they can only be fitted to the served model. If an
-    adapter cannot be fitted, `failed` of the result says why, and no error is raised. The next run tries again.
+    If no model is served, all these adapters are removed, because an adapter can be fitted only for the served model.
+    If an adapter cannot be fitted, `failed` of the result gives the reason, no error is raised, and the next run tries
+    again.
     """
     stale = stale_adapters(lab)
     if not stale:
@@ -72,7 +71,7 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
                 adapters.remove(channel_id)
         else:
             failed = refit_channel_adapters(lab, progress=progress).failed
-    except Exception as error:  # noqa: BLE001  A model that cannot be used must not stop the other clean-ups.
+    except Exception as error:  # noqa: BLE001  a model that cannot be used must not stop the other clean-ups
         failed = dict.fromkeys(stale, str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     for channel_id in stale:
         with suppress(LabError):
@@ -85,7 +84,7 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
 def _remove_unserved(lab: Lab, channel_id: str) -> None:
     """Delete the channel's adapter releases that are not served.
 
-    If a process was killed while it published an adapter, it may have left such releases, and they may name deleted
+    A process that was killed while it published an adapter may have left such releases, and they may name deleted
     videos.
     """
     adapters = ChannelAdapters(lab.releases)

@@ -1,7 +1,7 @@
-"""Ask YouTube again for the videos and channels of a niche that are due.
+"""Fetch the facts of the videos and channels of a niche that are due from YouTube again.
 
-A video or channel is due when it was last refreshed more than `refresh_days` days ago. This setting is 25 by default,
-so that facts are refreshed before they are 30 days old.
+A video or channel is due when its last refresh is more than `refresh_days` days ago. The setting is 25 by default, so
+that facts are refreshed before they are 30 days old.
 """
 
 from collections.abc import Sequence
@@ -22,16 +22,15 @@ from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
 CLOSED = "channel gone"
-"""The reason for which the videos of a closed or private channel are deleted."""
+"""The reason that is given for deleting the videos of a closed or private channel."""
 
 _TRAINABILITY_PER_RUN = 500
-"""In one run, `_ask_trainability` asks YouTube about at most this many videos. Each video costs one unit of quota."""
+"""Maximum number of videos that `_ask_trainability` asks YouTube about in one run. Each costs one unit of quota."""
 
 _IMPLAUSIBLE_CLOSURES = 20
-"""The lab does not believe that so many channels were closed at once.
+"""Number of channels in a batch from which an answer without any of them counts as an error of YouTube.
 
-The lab asks YouTube about channels in batches. An answer may lack all channels of a batch. If the batch has at least
-this many channels, the lab takes such an answer for an error of YouTube.
+It is not plausible that this many channels were closed at the same time.
 """
 
 _DUE_CHANNELS = text("""
@@ -47,7 +46,7 @@ ORDER BY refreshed_at, channel_id
 class RefreshedFacts:
     """The result of `refresh_due`.
 
-    `videos` counts the videos that were brought up to date. `stopped` says why the run ended early, or is None.
+    `videos`: number of updated videos. `stopped`: why the run ended early, or None.
     """
 
     videos: int
@@ -70,10 +69,10 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
 
 
 def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
-    """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
+    """Refresh the channels and videos that are due, and delete those that are no longer on YouTube.
 
-    Channels are refreshed first. The videos of a closed channel are deleted with the channel, so YouTube is not asked
-    about these videos.
+    Channels are refreshed first. The videos of a closed channel are deleted with the channel, so no quota is spent on
+    them.
     """
     before = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0
@@ -98,10 +97,10 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
 def _refresh_channels(
     lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
 ) -> None:
-    """Refresh the channels that are due. Then delete the channels that YouTube no longer has, with their videos.
+    """Refresh the channels that are due. Then delete the channels that are no longer on YouTube, with their videos.
 
-    If `deletion` does not allow the deletion of all these videos, no channel is deleted. Raises `YouTubeError` if
-    YouTube says that implausibly many channels are gone, see `_IMPLAUSIBLE_CLOSURES`.
+    If `deletion` does not allow deleting all these videos, no channel is deleted. Raises `YouTubeError` if YouTube
+    reports an implausible number of closed channels, see `_IMPLAUSIBLE_CLOSURES`.
     """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
@@ -112,8 +111,8 @@ def _refresh_channels(
         gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []
         if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
             raise YouTubeError(
-                f"YouTube says that none of {len(gone)} channels exists any more. The lab does not believe this "
-                "answer, and deleted nothing of these channels; run again later",
+                f"YouTube says that none of {len(gone)} channels exists any more. This is implausible, so nothing of "
+                "these channels was deleted; run again later",
                 ErrorKind.SERVER,
             )
         with lab.engine.begin() as connection:
@@ -142,9 +141,9 @@ def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
-    """Ask YouTube about each video whether its uploader allows others to train on it.
+    """Ask YouTube for each video whether its uploader allows others to train on it.
 
-    Only videos about which YouTube was not asked yet are taken, the newest first. Each video costs one unit of quota.
+    Only videos without a known answer are asked about, newest first. Each video costs one unit of quota.
     """
     statement = (
         select(videos.c.video_id)
@@ -154,7 +153,7 @@ def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress
     )
     with lab.engine.connect() as connection:
         ids = list(connection.scalars(statement))
-    for (video_id,) in batches(ids, 1, f"{niche}: asking who lets others train", progress):
+    for (video_id,) in batches(ids, 1, f"{niche}: asking who allows training", progress):
         may_train = youtube.may_train(video_id)
         with lab.engine.begin() as connection:
             connection.execute(update(videos).where(videos.c.video_id == video_id).values(may_train=may_train))

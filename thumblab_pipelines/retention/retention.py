@@ -1,10 +1,10 @@
-"""Keep only those facts and pictures that the lab may keep.
+"""Keep only the facts and pictures that the lab may keep.
 
-Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that YouTube no longer has,
+Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that are no longer on YouTube,
 are deleted.
 
-A deleted video is removed from every table and from every release except those of models. Its pictures are removed from
-the image store. Each clean-up compares what is stored with the current rows of the table `videos`. So if a run is
+A deleted video is removed from every table, and from every release except model releases. Its pictures are removed from
+the image store. Each clean-up compares the stored data with the current rows of the table `videos`. So if a run is
 killed, the next run does the rest. docs/retention.md states the rules, and says what stays in models.
 """
 
@@ -39,24 +39,23 @@ from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 T = TypeVar("T")
 
 _PAIRS_REST = timedelta(hours=20)
-"""If a pairs release with deleted videos is younger than this, the run leaves its replacement to a later run. So pairs
-are published anew once a day, and not once for each niche.
-"""
+"""A pairs release that is younger than this is replaced only by a later run, even if it has deleted videos. So pairs
+are published again once a day, and not once for each niche."""
 
 _RELEASES_NAMED = 5
-"""The explanation of the check `forgotten_everywhere` names at most this many releases."""
+"""Maximum number of releases that the explanation of the check `forgotten_everywhere` names."""
 
 
 @dataclass(frozen=True)
 class Retained:
     """The counts of one run over a niche.
 
-    `videos` counts the videos of the niche that are left after the run. `refreshed` counts those that were brought up
-    to date. `deleted` counts the deleted videos by reason. `images_deleted`, `releases_deleted` and
-    `unfinished_deleted` count the deleted pictures, releases and abandoned trainings. `adapters` counts the channel
-    adapters that were fitted anew or removed. `quota` is what the run spent. `stopped` says why the run ended early, or
-    is None. `withheld` is a check. It fails if so many videos were to be deleted that the run refused to delete them.
-    If YouTube was not asked, `remarks` says why. `predictions_deleted` counts the kept predictions that were too old.
+    `videos`: videos of the niche that are left after the run. `refreshed`: updated videos. `deleted`: deleted videos,
+    by reason. `images_deleted`, `releases_deleted`, `unfinished_deleted`: deleted pictures, releases and abandoned
+    trainings. `adapters`: channel adapters that were fitted again or removed. `quota`: quota that the run spent.
+    `stopped`: why the run ended early, or None. `withheld`: a check that fails if so many videos were due that the run
+    refused to delete them. `remarks`: if YouTube was not asked, a sentence that says why. `predictions_deleted`: kept
+    predictions that were too old.
     """
 
     videos: int
@@ -78,18 +77,18 @@ def retain(
 ) -> Retained:
     """Refresh and delete what is due in a niche. Then delete the pictures of deleted videos, and clean the releases.
 
-    If the quota of the day is spent, the videos that were not refreshed stay until their facts are 30 days old. A run
-    never deletes more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
+    If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
+    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab ever
-    got from YouTube. If the clean-up of one kind of data fails, the clean-ups of the other kinds are still done. If no
-    API key is set and the niche has no videos from YouTube, YouTube is not asked.
+    cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab has
+    received from YouTube. If one clean-up fails, all other clean-ups still run. If no API key is set and the niche has
+    no videos from YouTube, YouTube is not asked.
 
     Raises:
-        LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
-            certainly too old is deleted before the error is raised.
-        Exception: The first failure of a clean-up. It is raised after all clean-ups were tried.
+        LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos
+            that are certainly too old are deleted before the error is raised.
+        Exception: The first error of a clean-up. It is raised after all clean-ups were tried.
     """
     deletion = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
@@ -102,10 +101,10 @@ def retain(
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now
-                # Videos that are too old are deleted before the refresh, so that no quota is spent on them.
+                # Videos that are too old are deleted before the refresh, so that refreshing them spends no quota.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
-    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises the error later.
+    except Exception as error:  # noqa: BLE001  old facts are deleted even after an error, which `_raise` raises later
         failures.append(error)
     clock = datetime.now(UTC)
     if now is None:
@@ -114,11 +113,11 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This must be the last call that deletes videos. It can use up the number of videos that a run is allowed to delete,
-    # and then no later call could delete any.
+    # This call must be the last that deletes videos. It may use up the number of videos that the run may delete, and a
+    # later call could then delete none.
     expire(lab, niche, now, deletion, oldest=True)
-    # The age of files is measured by this machine's clock, which may be ahead of YouTube's time `now` by this many
-    # seconds.
+    # The age of files is measured by this machine's clock. This is the number of seconds by which the clock may be
+    # ahead of YouTube's time `now`.
     ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
     pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, deletion)))
@@ -154,14 +153,14 @@ def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T
     """
     try:
         return clean()
-    except Exception as error:  # noqa: BLE001  The error must not stop the other clean-ups. `_raise` raises it.
+    except Exception as error:  # noqa: BLE001  the error must not stop the other clean-ups; `_raise` raises it later
         failures.append(error)
         return default
 
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
-    """Raise the first failure. Its message also contains the messages of the other failures, and says which deletions
-    the run refused to do.
+    """Raise the first failure. Its message also contains the messages of all other failures, and the deletions that the
+    run refused.
     """
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
@@ -179,10 +178,9 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is the smaller of
-    two times: 20 hours, and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are
-    `refresh_days` old. If YouTube then no longer has the video, the pairs stop naming it before its facts are 30 days
-    old.
+    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is the smaller of 20
+    hours and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are `refresh_days` old. If
+    the video is then gone from YouTube, the pairs stop naming it before its facts are 30 days old.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)
@@ -190,7 +188,7 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
 
 
 def check_retention(lab: Lab, niche: str, retained: Retained) -> list[CheckResult]:
-    """Check that no index or adapter release still holds a deleted video.
+    """Check that no index or adapter release still contains a deleted video.
 
     A second check fails if so many videos were to be deleted that the run refused to delete them.
     """

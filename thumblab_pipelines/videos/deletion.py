@@ -1,9 +1,9 @@
-"""Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
+"""Delete videos, but never too many in one run. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. Of
-the videos that a run is to delete for the same reason, all are deleted or none. Only `delete_oldest` deletes a part of
-them, the oldest first. A person can confirm a deletion of more videos than this share. Without a confirmation, such a
-deletion is withheld: the videos stay as they are, and the run reports their number.
+A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. If
+several videos are to be deleted for the same reason, the run deletes all or none of them. Only `delete_oldest` deletes
+a part, the oldest videos first. A person can confirm the deletion of more videos. Without a confirmation, such a
+deletion is withheld: the videos stay, and the run reports their number.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ CHECK = "not_too_many"
 """The name of the Dagster asset check that fails if a run withheld deletions."""
 
 _FEW = 5
-"""A run may always delete this many videos, even if they are a large share of a small niche."""
+"""Number of videos that a run may always delete, even if they are a large share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
 
@@ -49,8 +49,8 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     """
     if not video_ids:
         return 0
-    # A crawl locks rows of `crawl_videos` before it writes to `videos`. The rows are deleted here in the same order of
-    # tables, so that this transaction and a crawl cannot wait for each other for ever.
+    # A crawl locks rows of `crawl_videos` before it writes to `videos`. This transaction uses the tables in the same
+    # order, so that it and a crawl cannot wait for each other forever.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
     pictures = list(connection.scalars(_PICTURES, ids))
@@ -63,8 +63,8 @@ def last_heard(lab: Lab) -> datetime:
     """Return the time of the newest answer that the lab has from YouTube.
 
     If there is no answer, or if the time of the answer is ahead of this machine's clock, return this machine's time.
-    Usually, the returned time comes from YouTube. So if this machine's clock is wrong and far ahead, videos do not look
-    older than they are.
+    Usually, the returned time comes from YouTube. So if this machine's clock is far ahead, videos do not look older
+    than they are.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
@@ -73,10 +73,10 @@ def last_heard(lab: Lab) -> datetime:
 
 
 class Deletion:
-    """The deletions of one run in one niche, and their limit. `deleted` and `withheld` count videos by reason.
+    """The deletions of one run in one niche, and their limit. `deleted` and `withheld`: numbers of videos, by reason.
 
-    `asset` is the name of the Dagster asset that the run materializes. `confirmed` means that a person allowed any
-    number of deletions.
+    `asset`: the name of the Dagster asset that the run materializes. `confirmed`: whether a person allowed any number
+    of deletions.
     """
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
@@ -90,11 +90,10 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If they may not, count them as withheld.
 
-        `reason` says why the videos are to be deleted, such as "removed or private". The deletion is withheld if the
-        run would then have deleted more videos than its limit. `asked` is for videos that are gone from YouTube. It is
-        the number of videos that YouTube was asked about. If `count` is above 5 and above half of `asked`, the lab
-        assumes that YouTube's answer is wrong, and withholds the deletion too. If a person confirmed the deletions of
-        the run, every deletion is allowed.
+        `reason`: why the videos are to be deleted, such as "removed or private". The deletion is withheld if it would
+        exceed the run's limit. `asked`: for videos that are gone from YouTube, the number of videos that YouTube was
+        asked about. If `count` is above 5 and above half of `asked`, YouTube's answer is probably wrong, so the
+        deletion is withheld too. If a person confirmed the deletions of the run, every deletion is allowed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -104,13 +103,13 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos if `allows` permits that many deletions. Otherwise, delete none of them."""
+        """Delete all of these videos if `allows` permits it. Otherwise, delete none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the run may still delete, and withhold the deletion of the remaining ones.
+        """Delete as many of these videos as the run may still delete, and withhold the deletion of the rest.
 
         `video_ids` must begin with the oldest video.
         """
@@ -124,7 +123,8 @@ class Deletion:
     def explanation(self) -> str:
         """The explanation of the asset check `not_too_many`.
 
-        It names the withheld videos and says what to do. If there are none, it says how many videos were deleted.
+        It gives the number of withheld videos and says what to do. If there are none, it gives the number of deleted
+        videos.
         """
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"

@@ -8,13 +8,13 @@ import unicodedata
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_LAYERS = 5
-"""`plain_text` decodes entities at most this many times."""
+"""Maximum number of times that `plain_text` decodes entities."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def unescaped(text: str) -> str:
-    """Return the text with its HTML entities decoded once. The method `search.list` of YouTube's API returns encoded
-    titles.
+    """Return the text with its HTML entities decoded once. Titles from the method `search.list` of YouTube's API need
+    this.
 
     Only entities that end with a semicolon are decoded. Unknown entities stay as they are, and so do entities for
     control characters.
@@ -23,12 +23,11 @@ def unescaped(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Return the text of a catalogue as a person wrote it. All entities are decoded, and spaces at the ends are
-    removed.
+    """Return the text of a catalogue as a person wrote it, with all entities decoded, and without spaces at its ends.
 
-    Entities are decoded repeatedly, because some tools escape text more than once. So a title that really contains the
-    text `&amp;`, for example in a video about HTML, is changed to `&`. Such titles are far rarer than texts that a tool
-    escaped twice.
+    Entities are decoded repeatedly, because some tools escape text more than once. So if a title really contains the
+    text `&amp;`, for example in a video about HTML, it is changed to `&`. But such titles are far rarer than texts that
+    a tool has escaped twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)
@@ -47,7 +46,8 @@ def channel_key(name: str) -> str:
 
 
 def channel_id_of(name: str) -> str:
-    """Return a channel id in YouTube's form that is made from the name. A catalogue has only names of channels, no ids.
+    """Return a channel id in YouTube's form, computed from the name. A catalogue has only names of channels, and no
+    ids.
 
     Names with equal `channel_key`s get equal ids.
     """

@@ -1,4 +1,4 @@
-"""Save channels, videos and observations to the database. They may come from YouTube or from a catalogue."""
+"""Save channels, videos and observations to the database, from YouTube or from a catalogue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,21 +13,21 @@ from thumblab_core.views import era
 VIDEO, SHORT, LIVE, UPCOMING = "video", "short", "live", "upcoming"
 """The formats of a video.
 
-The library holds only the format `video`. Viewers do not choose a Short or a live video by its thumbnail, and cannot
+The library contains only the format `video`. Viewers do not choose a Short or a live video by its thumbnail, and cannot
 watch an upcoming video yet.
 """
 
 LONGEST_SHORT_S = 180
-"""The longest possible Short, in seconds."""
+"""Maximum length of a Short, in seconds."""
 
 
 @dataclass(frozen=True)
 class ChannelRecord:
     """A channel.
 
-    `handle` is its @handle in lower case. `subscriber_count` is None if the channel hides it. `refreshed_at` is None if
-    the record does not come from the API. `owner` marks the API key to which a new channel belongs, or is None if it
-    belongs to the lab.
+    `handle`: its @handle in lower case. `subscriber_count`: None if the channel hides it. `refreshed_at`: None if the
+    record does not come from the API. `owner`: marks the API key that a new channel belongs to, or None if it belongs
+    to the lab.
     """
 
     channel_id: str
@@ -44,9 +44,8 @@ class ChannelRecord:
 class VideoRecord:
     """A video at the moment `observed_at`.
 
-    Counts are None if YouTube does not give them. `duration_s` is None for a live video. `thumbnail_urls` lists the
-    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video, not of its
-    thumbnail.
+    A count is None if YouTube does not give it. `duration_s`: None for a live video. `thumbnail_urls`: URLs of the
+    available sizes, best size first. `aspect_ratio`: width divided by height of the video, not of its thumbnail.
     """
 
     video_id: str
@@ -79,13 +78,14 @@ class Saved:
 
 
 def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> None:
-    """Insert or update the channels. If a field of a record is None, the stored value stays. The owner stays always.
+    """Insert or update the channels. If a field of a record is None, the stored value stays. The stored owner always
+    stays.
 
-    A @handle of a record is taken from the channel that had it before.
+    If another channel had the @handle of a record before, it loses this @handle.
     """
     if not records:
         return
-    # Each row occurs once, and the rows are in a fixed order. So two runs that save the same rows cannot deadlock.
+    # Each row occurs once, and the rows are in a fixed order, so two runs that save the same rows cannot deadlock.
     records = [record for _, record in sorted({r.channel_id: r for r in records}.items())]
     free_handles(connection, {r.channel_id: r.handle for r in records if r.handle is not None})
     statement = insert(channels).values([asdict(r) for r in records])
@@ -105,15 +105,16 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 
 
 def free_handles(connection: Connection, seen: Mapping[str, str]) -> None:
-    """Take each @handle in `seen` from all channels but the one that has it now. `seen` is by channel id.
+    """Remove each @handle in `seen` from all channels except the channel that has it now. `seen`: the @handles by
+    channel id.
 
-    A @handle belongs to one channel at a time, and its owner may give it up. Then another channel may take it.
+    A @handle belongs to only one channel. If its owner gives it up, another channel may take it.
     """
     owners = tuple_(channels.c.channel_id, channels.c.handle)
     former = channels.c.handle.in_(seen.values()) & owners.not_in(list(seen.items()))
     if not seen or not (ids := connection.scalars(select(channels.c.channel_id).where(former)).all()):
         return
-    # All rows that this transaction changes are locked in a fixed order, so two runs cannot deadlock.
+    # All rows that this transaction changes are locked in a fixed order, so that two runs cannot deadlock.
     locked = select(channels.c.channel_id).where(channels.c.channel_id.in_({*ids, *seen}))
     connection.execute(locked.order_by(channels.c.channel_id).with_for_update())
     connection.execute(update(channels).where(former).values(handle=None))
@@ -154,7 +155,7 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                # The date of publication of a premiere changes when the premiere takes place.
+                # The date of publication of a premiere changes when it takes place, so the date is updated.
                 "published_at": statement.excluded.published_at,
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
@@ -164,8 +165,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
                     (func.cardinality(statement.excluded.thumbnail_urls) > 0, statement.excluded.thumbnail_urls),
                     else_=videos.c.thumbnail_urls,
                 ),
-                # The format changes when a live video ends or an upcoming one starts. If the new record of a Short has
-                # no aspect ratio, the stored format stays `short`.
+                # The format changes when a live video ends or an upcoming video starts. If the new record of a Short
+                # has no aspect ratio, the stored format stays `short`.
                 "format": case(
                     (
                         and_(
@@ -195,8 +196,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
     """Return the format of a video.
 
-    YouTube has no flag for a Short. A video counts as a Short if it lasts at most 180 s and is at most as wide as high.
-    A video of unknown shape counts as `video`. `training_pairs` leaves out all videos that may be Shorts.
+    YouTube has no flag for a Short. A video counts as a Short if it lasts at most 180 s and is not wider than high. A
+    video of unknown shape counts as `video`. `training_pairs` leaves out all videos that may be Shorts.
     """
     if broadcast in (LIVE, UPCOMING):
         return broadcast
@@ -206,6 +207,6 @@ def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None
 
 
 def _column(record: VideoRecord, name: str) -> object:
-    """Return the field `name` of the record in the form in which the database stores it. A tuple becomes a list."""
+    """Return the field `name` of the record in the form that the database stores. A tuple becomes a list."""
     value = getattr(record, name)
     return list(value) if isinstance(value, tuple) else value

@@ -1,13 +1,13 @@
 """Record which thumbnails and titles a video shows, and when.
 
-A sighting is what a request for a video's thumbnail found: a new picture (`Shown`), the known one (`Unchanged`) or none
-(`Missing`).
+A sighting is the result of a request for a video's thumbnail: a new picture (`Shown`), the known picture (`Unchanged`)
+or no picture (`Missing`).
 
-The table `thumbnails` holds the current thumbnail of a video. A version is a picture together with a title.
-`thumbnail_versions` holds every version that a video has shown, with the times when it was first and last seen.
+The table `thumbnails` has the current thumbnail of a video. A version is a picture together with a title. The table
+`thumbnail_versions` has every version that a video has shown, with the times when it was first and last seen.
 
 A version earns views only while it is shown. So training uses the first version of a video, with the views up to the
-moment at which this version was last seen. See `first_versions_query`.
+moment when this version was last seen. See `first_versions_query`.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from thumblab_core.images.perceptual import same_picture
 NOT_KEPT = "what it showed first is not kept"
 CHANGED_FIRST = "changed before it was first counted"
 NEVER_COUNTED = "no count of views"
-"""`NOT_KEPT`, `CHANGED_FIRST` and `NEVER_COUNTED` are reasons why a video has no count of views to train on."""
+"""The texts `NOT_KEPT`, `CHANGED_FIRST` and `NEVER_COUNTED` say why a video has no count of views to train on."""
 
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
@@ -35,10 +35,10 @@ count. `p` is a row of `first_versions_query`. `s` is the video's last count up 
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and for the last time at which the video is known
-    to have shown them.
+    """Return a query for the first picture and title of each video, and the last time when the video is known to have
+    shown them.
 
-    `where` is a condition on the videos `v`. The column `until` has this time. It is infinity if the video has not
+    `where`: a condition on the videos `v`. The column `until` has the last time. It is infinity if the video has not
     changed. It is -infinity if the first version of the video was deleted from the table, because it is then unknown
     which version earned the views.
     """
@@ -68,7 +68,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """Sighting of a picture that is new for this video. The picture is already in the image store."""
+    """Sighting of a picture that is new for this video. The picture must already be in the image store."""
 
     video_id: str
     at: datetime
@@ -90,8 +90,8 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """Sighting of a video without a readable picture. If a picture of the video was recorded before, this picture is
-    kept.
+    """Sighting of a video without a readable picture. If the lab already has a picture of the video, it keeps this
+    picture.
     """
 
     video_id: str
@@ -103,10 +103,10 @@ Sighting = Shown | Unchanged | Missing
 
 
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
-    """Return whether a picture is the one that the lab already has of the video.
+    """Return whether a picture is the same as the picture that the lab already has of the video.
 
-    It is the same picture if its bytes are the same, or if the pixels show that the host has only encoded the image
-    again. If the file of the known picture is lost, different bytes count as a different picture.
+    It is the same if the bytes are the same, or if the pixels show that the host has only encoded the image again. If
+    the file of the known picture is lost, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True
@@ -118,10 +118,10 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 
 
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
-    """Save sightings. There may be at most one for each video. Videos that were deleted in the meantime are skipped."""
+    """Save sightings, at most one for each video. Skip videos that were deleted in the meantime."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # This query takes the lock on the rows of the videos that PostgreSQL takes when it checks a foreign key. So no
-    # other process can delete a video while its picture is saved.
+    # This query takes the same row locks that PostgreSQL takes to check a foreign key. So no other process can delete a
+    # video while its picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title
@@ -166,8 +166,8 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If the stored version of a video was first seen at the same moment as the new version, the stored version was
-    # shown for no time. So the new version replaces it.
+    # If the stored version was first seen at the same moment as the new version, it was shown for no time. So the new
+    # version replaces it.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -182,8 +182,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # The headers ETag and Last-Modified are valid only for the URL whose answer had them. So if a sighting has
-            # a URL, its two headers replace the stored ones. A header that the sighting lacks is then deleted.
+            # The headers ETag and Last-Modified are valid only for the URL of their answer. So if a sighting has a URL,
+            # its two headers replace the stored headers. A stored header that the sighting lacks is deleted.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -201,8 +201,7 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         ],
     )
     # A new title makes a new version too, with the same picture. If the stored version was first seen at the same
-    # moment as the new title, the stored version was shown for no time. So the new title replaces the title of that
-    # version.
+    # moment as the new title, it was shown for no time. So the new title replaces its title.
     connection.execute(
         text("""
             WITH newest AS (

@@ -19,8 +19,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 _SIZES = ("maxres", "standard", "high", "medium", "default")
-"""Thumbnail sizes, the best first. `standard` and `high` are 4:3 with black bars, which are cut off when a picture is
-read. Without the bars, `standard` has 640x360 pixels. This is still better than `medium` with 320x180."""
+"""Thumbnail sizes, best size first. `standard` and `high` are 4:3 with black bars, which are cut off when a picture is
+read. Without the bars, `standard` has 640x360 pixels, which is still better than `medium` with 320x180."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def next_page_token(answer: Json) -> str | None:
 def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`.
 
-    Of all resources of the API, only this one has HTML entities in its texts. The entities are decoded once.
+    Only this resource of the API has HTML entities in its texts. The entities are decoded once.
     """
     snippet = item["snippet"]
     return SearchHit(
@@ -123,7 +123,7 @@ def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
     snippet = item["snippet"]
     counts = parse_counts(item)
     broadcast = snippet.get("liveBroadcastContent", "none")
-    # A live or upcoming broadcast has no final length yet, so the record has no duration.
+    # A live or upcoming broadcast has no final length yet, so its record has no duration.
     duration = duration_seconds(item.get("contentDetails", {}).get("duration", "")) if broadcast == "none" else None
     shape = _aspect_ratio(item.get("player", {}))
     return VideoRecord(
@@ -157,7 +157,7 @@ def parse_counts(item: Json) -> Counts:
 def duration_seconds(duration: str) -> int | None:
     """Convert an ISO 8601 duration such as `PT1H2M3S` to seconds.
 
-    Return None for an empty or invalid text. Return None for zero too, because a live stream has the duration `P0D`.
+    Return None for an empty or invalid text, and for zero, because a live stream has the duration `P0D`.
     """
     match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
@@ -190,12 +190,13 @@ def _id(value: str) -> str:
 
 
 def _handle(value: object) -> str | None:
-    """Return the @handle of a channel in lower case, or None if it has none. An old custom URL has no `@`."""
+    """Return the @handle of a channel in lower case, or None if it has none. An old custom URL without `@` is no
+    @handle."""
     return _text(value).lower() if isinstance(value, str) and value.startswith("@") else None
 
 
 def _timestamp(value: str) -> datetime:
-    """Convert a text to a time. YouTube sends times in UTC. If the text lacks the time zone, UTC is added."""
+    """Convert a text to a time. If the text has no time zone, UTC is used, because YouTube sends times in UTC."""
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -203,16 +204,15 @@ def _timestamp(value: str) -> datetime:
 def _text(value: str) -> str:
     """Remove the character NUL, and replace lone surrogates.
 
-    JSON may contain both. A PostgreSQL text column can contain neither.
+    JSON may contain both, but a PostgreSQL text column cannot.
     """
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _aspect_ratio(player: Json) -> float | None:
-    """Return width divided by height of the embedded player. YouTube fits the player into the square that was
-    requested.
+    """Return the width of the embedded player divided by its height. YouTube fits the player into the requested square.
 
-    No other part of the API tells the shape of a video.
+    No other part of the API shows the shape of a video.
     """
     width, height = (_count(player, name) for name in ("embedWidth", "embedHeight"))
     return width / height if width and height else None

@@ -1,4 +1,4 @@
-"""The client for the YouTube Data API v3. Its methods return records."""
+"""The client for the YouTube Data API v3, whose methods return records."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import ApiAnswer, Transport, new_http
 
 PAGE_SIZE = 50
-"""The number of ids or items per call, which is the maximum of the API."""
+"""Number of ids or items per call, which is the maximum of the API."""
 
 _REAL_ENDPOINT = "https://youtube.googleapis.com/"
 _CHANNEL_PARTS = "snippet,statistics,contentDetails"
 _VIDEO_PARTS = "snippet,contentDetails,statistics,player"
 _SQUARE = 640
-"""Side in pixels of the square into which YouTube fits a video's player. The size of the fitted player tells the
-video's shape."""
+"""Side in pixels of the square into which YouTube fits a video's player. The size of the fitted player shows the shape
+of the video."""
 
 
 class YouTube:
@@ -40,8 +40,8 @@ class YouTube:
     def connect(cls, settings: Settings, engine: Engine, keep: dict[str, int] | None = None) -> Self:
         """Read the current time from YouTube, and return a client for these settings.
 
-        `keep` is the number of calls per bucket that stay reserved for other runs. See `Ledger`. Raises `LabError` if
-        no API key is set, and `YouTubeError` if YouTube cannot be reached.
+        `keep`: the number of calls per bucket that stay reserved for other runs, see `Ledger`. Raises `LabError` if no
+        API key is set, and `YouTubeError` if YouTube cannot be reached.
         """
         if settings.youtube_api_key is None:
             raise LabError(
@@ -80,12 +80,12 @@ class YouTube:
     def now(self) -> datetime:
         """The server's time at its last answer (UTC).
 
-        The lab uses this time, because this machine's clock may be wrong.
+        The lab uses this time instead of this machine's clock, which may be wrong.
         """
         return self._transport.now
 
     def chart(self, category_id: int, region: str, niche: str) -> list[VideoRecord] | None:
-        """Return the most popular videos of a category, or None if the API has no chart for it."""
+        """Return the most popular videos of a category, or None if the API has no chart for this category."""
         try:
             return self._list_videos(niche, chart="mostPopular", videoCategoryId=str(category_id), regionCode=region)
         except YouTubeError as error:
@@ -103,11 +103,11 @@ class YouTube:
         language: str | None = None,
         order: str = "viewCount",
     ) -> Page[SearchHit]:
-        """Return one page of the videos of a category that were published from `after` on and, if given, before
-        `before`.
+        """Return one page of the videos of a category that were published from `after` on and, if `before` is given,
+        before it.
 
-        `cursor` is the token of the page, or None for the first page. `order` is "viewCount" for the most viewed videos
-        first, or "date" for the newest first. A search returns at most 500 items.
+        `cursor`: the token of the page, or None for the first page. `order`: "viewCount" for the most viewed videos
+        first, or "date" for the newest videos first. A search returns at most 500 items.
         """
         filters = {"publishedBefore": _utc_text(before)} if before else {}
         filters |= {"relevanceLanguage": language} if language else {}
@@ -142,7 +142,7 @@ class YouTube:
         return replace(records[0], handle=records[0].handle or handle.lower()) if records else None
 
     def uploads(self, playlist: str, cursor: str | None = None) -> Page[Upload]:
-        """Return one page of an uploads playlist. The newest uploads come first.
+        """Return one page of an uploads playlist, newest uploads first.
 
         Raises `YouTubeError` with `ErrorKind.NOT_FOUND` if the playlist no longer exists.
         """
@@ -168,7 +168,7 @@ class YouTube:
     def statistics(self, video_ids: Sequence[str]) -> tuple[list[Counts], datetime]:
         """Return the counts of the videos that exist, and the time of the counts. At most 50 ids may be given.
 
-        This kind of call has a quota bucket of its own.
+        This kind of call has its own quota bucket.
         """
         request = self._service.videos().batchGetStats(part="statistics", id=",".join(video_ids))
         answer = self._call(STATS, request)
@@ -177,8 +177,8 @@ class YouTube:
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
         """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        The call asks YouTube only for ids. So a video counts as public even if the lab cannot read its title, length or
-        counts.
+        The call asks YouTube only for ids. So the result includes public videos whose title, length or counts the lab
+        cannot read.
         """
         return self._existing(self._service.videos(), video_ids)
 
@@ -202,7 +202,7 @@ class YouTube:
 
 
 def _items(answer: ApiAnswer) -> list[Json]:
-    """Return the items of an answer. If there are no results, the answer may lack the key `items`."""
+    """Return the items of an answer. An answer without results may lack the key `items`."""
     items = answer.body.get("items", [])
     return items if isinstance(items, list) else []
 

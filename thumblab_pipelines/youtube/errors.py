@@ -1,7 +1,7 @@
-"""Classify the errors of calls to YouTube. The kind of an error says whether and when another try can succeed.
+"""Classify the errors of calls to YouTube. The kind of an error says whether and when a new try can succeed.
 
-For some kinds, another try can succeed after a short wait. For others, it can succeed on the next day, or with another
-API key. For the remaining kinds, another try is useless.
+Depending on the kind, a new try can succeed after a short wait, on the next day, or with another API key, or it is
+useless.
 """
 
 import json
@@ -14,8 +14,8 @@ from thumblab_core.errors import LabError
 
 
 class ErrorKind(StrEnum):
-    """Kinds of error. After an error of the kind `RATE`, `SERVER` or `TIMEOUT`, the call may succeed if it is repeated
-    after a short wait.
+    """Kinds of error. After an error of the kind `RATE`, `SERVER` or `TIMEOUT`, the same call may succeed after a short
+    wait.
 
     After an error of the kind `DAILY_QUOTA`, calls of the same quota bucket fail until YouTube resets the bucket.
     """
@@ -31,8 +31,8 @@ class ErrorKind(StrEnum):
 
 _TRANSIENT = frozenset({ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT})
 
-# The following sets hold the reason codes that Google sends in the JSON of an error. Each set belongs to one
-# `ErrorKind`.
+# Each of these sets belongs to one `ErrorKind`. It contains the reason codes that Google sends in the JSON of such an
+# error.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _KEY = {
@@ -74,8 +74,8 @@ class Refusal:
 class YouTubeError(LabError):
     """Error of a call that YouTube refused, or that did not reach YouTube.
 
-    `reason` is the code that the API gives for the refusal, such as `playlistNotFound`. It is empty if there is none.
-    `transient` is True if the same call may succeed when it is repeated after a short wait.
+    `reason`: the API's code for the refusal, such as `playlistNotFound`, or empty if there is none. `transient`:
+    whether the same call may succeed after a short wait.
     """
 
     def __init__(self, message: str, kind: ErrorKind, reason: str = "", retry_after_s: float | None = None) -> None:
@@ -87,8 +87,8 @@ class YouTubeError(LabError):
 
 
 def redact(text: str, secret: str) -> str:
-    """Return the text with the API key `secret` replaced by `[key]`. The percent-encoded form of the key, as it stands
-    in a URL, is replaced too.
+    """Return the text with the API key `secret` replaced by `[key]`. The percent-encoded form of the key, which URLs
+    contain, is replaced too.
     """
     for spelling in {secret, quote(secret, safe="")}:
         text = text.replace(spelling, "[key]")
@@ -122,7 +122,8 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """Return one sentence that tells the user what happened and what to do. `tries` is how often the call was made."""
+    """Return a sentence that tells the user what happened and what to do. `tries`: number of times that the call was
+    made."""
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
     match refusal.kind:
@@ -148,9 +149,9 @@ def explain(refusal: Refusal, tries: int) -> str:
 
 
 def _read(content: bytes) -> tuple[list[str], str, list[str]]:
-    """Return the reasons, the message, and the names and units of the quota limits in an error body.
+    """Return the reasons, the message, and the names and units of the quota limits in the body of an error.
 
-    This function raises no error, whatever form the body has.
+    Whatever form the body has, this function raises no error.
     """
     try:
         error = json.loads(content)["error"]

@@ -1,7 +1,7 @@
-"""Read lists that YouTube gives page by page. Reading stops early if a list seems never to end.
+"""Read lists that YouTube gives page by page. Reading stops early if a list seems endless.
 
-YouTube may send the same page token again and again. It may also send page after page without items. To read such a
-list to its end would spend the quota of the day.
+YouTube may send the same page token again and again, or page after page without items. Reading such a list to its end
+would spend the quota of the day.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -11,28 +11,27 @@ from thumblab_pipelines.youtube.answers import Page, T
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 
 MAX_PAGES_WITHOUT_NEW_ITEMS = 5
-"""Reading stops after this many pages in a row without a new item."""
+"""Number of pages in a row without a new item after which reading stops."""
 
 MAX_PAGES = 400
-"""No list has more pages than this. An uploads playlist ends at 20,000 videos, which are 400 pages of 50."""
+"""Maximum number of pages of a list. An uploads playlist ends at 20,000 videos, which are 400 pages of 50."""
 
 MAX_SEARCH_PAGES = 10
-"""No search has more pages than this. A search returns at most 500 items, which are 10 pages of 50."""
+"""Maximum number of pages of a search. A search returns at most 500 items, which are 10 pages of 50."""
 
 
 class Paging(Generic[T]):
     """The reading position in one of YouTube's lists, and the keys of the items that were read.
 
-    `what` is the name of the list in remarks. `key` is a function that returns the key of an item, such as its id. An
-    item is new if no earlier page had its key. An item with the key None, such as a private video, is never new.
-
-    Reading starts at the first page, or where an earlier process stopped. That process had read `pages` pages, and
-    `cursor` is the token of the next page. `most` limits the number of pages.
+    `what`: the name of the list in remarks. `key`: a function that returns the key of an item, such as its id. An item
+    is new if no earlier page had its key. An item with the key None, such as a private video, is never new. Reading
+    starts at the first page, or where an earlier process stopped after `pages` pages. In this case, `cursor` is the
+    token of the next page. `most`: maximum number of pages.
 
     Attributes
     ----------
     cursor : token of the next page to read. None at the end of the list.
-    remark : why reading stopped before the last page of the list, or None if it did not.
+    remark : why reading stopped before the last page of the list, or None if it reached the last page.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Paging(Generic[T]):
     def take(self, page: Page[T]) -> list[T]:
         """Return the new items of `page`, which was read at `cursor`, and move `cursor` to the page after it.
 
-        If the list seems never to end, set `cursor` to None and `remark` to the reason.
+        If the list seems endless, set `cursor` to None and `remark` to the reason.
         """
         keyed = {key: item for item in page.items if (key := self._key(item)) is not None}
         fresh = {key: item for key, item in keyed.items() if key not in self._known}
@@ -75,10 +74,10 @@ class Paging(Generic[T]):
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list if `error` says that YouTube refused the page token `cursor`. Otherwise, raise `error` again."""
+        """End the list if `error` says that YouTube refused the page token `cursor`. Otherwise raise `error`."""
         if error.kind is not ErrorKind.REQUEST or not error.reason or self.cursor is None:
             raise error
-        self._stop(f"YouTube refused the token that it had given for the next page ({error.reason})")
+        self._stop(f"YouTube refused its own token for the next page ({error.reason})")
 
     def _stop(self, reason: str) -> None:
         self.cursor = None
@@ -86,9 +85,7 @@ class Paging(Generic[T]):
 
 
 def pages(paging: Paging[T], ask: Callable[[str | None], Page[T]]) -> Iterator[list[T]]:
-    """Yield the new items of each page until the list ends. `ask` is a function that gets the token of a page and
-    returns the page.
-    """
+    """Yield the new items of each page until the list ends. `ask`: a function that returns the page of a token."""
     while True:
         try:
             page = ask(paging.cursor)

@@ -1,9 +1,8 @@
-"""The quota ledger. It counts the calls that the lab has made to YouTube today, so that no run exceeds the quota. All
-runs share the ledger in PostgreSQL.
+"""The quota ledger, which counts the lab's calls to YouTube today, so that no run exceeds the quota.
 
-A run reserves each call in the ledger before it makes the call. So two runs never use the same unit. If a run is
-killed, it may have reserved some calls that it did not make. A day is a day in California, where YouTube resets the
-quota at midnight.
+All runs share the ledger in PostgreSQL. A run reserves each call in the ledger before it makes the call, so two runs
+never use the same unit. A killed run may have reserved a few calls that it did not make. A day is a day in California,
+where YouTube resets the quota at midnight.
 """
 
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ UPDATE quota_ledger SET exhausted_at = :now WHERE day = :day AND bucket = :bucke
 
 
 class QuotaError(LabError):
-    """Error of a call whose quota bucket is spent. YouTube resets the bucket at `until` (UTC)."""
+    """Error of a call whose quota bucket is spent. `until`: when YouTube resets the bucket (UTC)."""
 
     def __init__(self, bucket: str, until: datetime, why: str) -> None:
         super().__init__(f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC to continue")
@@ -51,7 +50,7 @@ class QuotaError(LabError):
 class Balance:
     """The state of a bucket on one day.
 
-    `exhausted` is True if YouTube said that the bucket is empty. Then no call is left, whatever the value of `spent`.
+    `exhausted`: whether YouTube said that the bucket is empty. Then no call is left, whatever the value of `spent`.
     """
 
     bucket: str
@@ -67,17 +66,17 @@ class Balance:
 
 @dataclass(frozen=True)
 class Spending:
-    """The calls that a run spent per bucket, and the balances at the end of the run."""
+    """The calls that a run spent, per bucket, and the balances at the end of the run."""
 
     spent: dict[str, int]
     balances: list[Balance]
 
 
 class Ledger:
-    """Ledger that reserves calls in the lab's database. `spent` counts the reservations of this object, per bucket.
+    """Ledger that reserves calls in the lab's database. `spent`: number of reservations of this object, per bucket.
 
-    `keep` is the number of calls per bucket that this ledger leaves to other runs. A crawl uses it to leave enough
-    calls for the daily refresh.
+    `keep`: number of calls per bucket that this ledger leaves to other runs. A crawl uses it to leave enough calls for
+    the daily refresh.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:
@@ -95,7 +94,7 @@ class Ledger:
     def reserve(self, bucket: str, now: datetime) -> None:
         """Reserve one call of the bucket.
 
-        Raises `QuotaError` if today's calls are all spent, or if the calls that are left are kept for other runs.
+        Raises `QuotaError` if all of today's calls are spent, or if the remaining calls are kept for other runs.
         """
         limit = self._limits[bucket] - self._keep.get(bucket, 0)
         spent = None
@@ -116,9 +115,9 @@ class Ledger:
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube says the bucket is empty, and return the `QuotaError` that the caller raises.
+        """Record that YouTube called the bucket empty, and return the `QuotaError` that the caller raises.
 
-        After that, no run makes a call from this bucket on the same day.
+        After this, no run makes a call from this bucket on the same day.
         """
         self.give_back(bucket, now)
         with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
 """Make calls with google-api-python-client.
 
-Each call is first reserved in the quota ledger. If a call fails and may succeed after a wait, it is repeated. Each
-answer is returned together with the server's time.
+Each call is first reserved in the quota ledger. A failed call is repeated if it may succeed after a wait. Each answer
+is returned together with the server's time.
 """
 
 import threading
@@ -23,14 +23,15 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The body of an answer, and the time at which the server answered (UTC). Counts in the body are of this time."""
+    """The body of an answer, and the time of the answer by the server's clock (UTC). Counts in the body are of this
+    time."""
 
     body: Json
     at: datetime
 
 
 class Transport:
-    """Sender of calls to one endpoint. Any number of threads may share it.
+    """Sends calls to one endpoint. Any number of threads may share it.
 
     Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never
     in a URL, because URLs appear in logs, errors and proxies.
@@ -61,7 +62,7 @@ class Transport:
         self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> ApiAnswer:
-        """Reserve a call in the quota ledger and make it. If it fails and may succeed after a wait, repeat it.
+        """Reserve a call in the quota ledger and make it. Repeat a failed call if it may succeed after a wait.
 
         Raises `QuotaError` if the bucket is spent, and `YouTubeError` if the call fails.
         """
@@ -93,7 +94,7 @@ class Transport:
             body = None
         except _connection_errors() as error:
             raise self._connection_error(error) from None
-        if not isinstance(body, dict):  # If a body is not JSON, the library returns it unchanged.
+        if not isinstance(body, dict):  # The library returns a body that is not JSON unchanged.
             raise YouTubeError(
                 f"the server at {self._endpoint} does not speak YouTube's API (no JSON); check whether a proxy or a "
                 "sign-in page answers instead",
@@ -119,8 +120,8 @@ class Transport:
         """Call the function `attempt` until it succeeds, and return its result.
 
         After `_TRIES` failed calls, the last error is raised. An error that is not `transient` is raised at once. The
-        waits between the calls are random up to a growing limit, so that many clients do not call again at the same
-        moment. If the server asks for a wait, the wait is at least that long, but never more than one minute.
+        waits between the calls are random, up to a growing limit, so that many clients do not call again at the same
+        moment. If the server asks for a wait, the wait is at least that long, but at most one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -139,7 +140,7 @@ class Transport:
         )(attempt)
 
     def _http(self) -> Any:
-        """Return the HTTP client of the thread that calls this. Each thread has its own."""
+        """Return the HTTP client of the calling thread. Each thread has its own client."""
         http = getattr(self._thread_local, "http", None)
         if http is None:
             http = self._thread_local.http = new_http(self._endpoint)
@@ -150,8 +151,8 @@ class Transport:
     def fetch_server_time(self) -> None:
         """Read the server's time from the `Date` header of an answer.
 
-        The request is for a path outside the API, so it costs no quota. YouTube answers with the status 404, and this
-        answer has the header too.
+        The request is for a path outside the API, so it costs no quota. YouTube answers with the status 404, and even
+        this answer has the header.
         """
 
         def attempt() -> None:
@@ -172,11 +173,11 @@ class Transport:
 
 
 def new_http(endpoint: str) -> Any:
-    """Return an HTTP client, which holds the connections of one thread."""
+    """Return an HTTP client with the connections of one thread."""
     import httplib2
 
-    # If httplib2 gets proxy settings but has no proxy module, every call fails, even to a host that `no_proxy`
-    # excludes. So httplib2 gets no proxy settings for a loopback host.
+    # If httplib2 has proxy settings but no proxy module, every call fails, even to a host that `no_proxy` excludes. So
+    # it gets no proxy settings for a loopback host.
     local = is_loopback(url_host(endpoint))
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # A redirect would send the key to another host.

@@ -1,4 +1,4 @@
-"""Page through the uploads of a channel. YouTube lists them in a playlist, the newest first."""
+"""Page through the uploads of a channel. YouTube lists them in a playlist, newest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]
 def concerns_this_list(error: YouTubeError) -> bool:
     """Return whether the error is about this channel's list of uploads, and not about all calls.
 
-    A refusal without YouTube's reason code may have any cause, so it does not count as an error of this list.
+    A refusal without a reason code from YouTube may have any cause, so it does not count as an error of this list.
     """
     return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
 
@@ -44,9 +44,9 @@ def newest_uploads(
         youtube: The client.
         channel_id: The id of the channel, for remarks.
         playlist: The channel's uploads playlist. A playlist that no longer exists counts as empty.
-        limit: The number of ids that are returned at most.
-        remarks: The list to which a sentence is appended if the playlist could not be read, or if reading stopped
-            before its last page.
+            limit: The maximum number of returned ids. remarks: The list to which a sentence is appended if the playlist
+            could not be read, or if reading stopped before the
+                last page.
         oldest: Videos that were published before this moment are left out, because they are too old for the library.
     """
     paging = upload_paging(channel_id)

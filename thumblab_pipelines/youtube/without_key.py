@@ -1,7 +1,7 @@
-"""Decide whether a run without an API key may leave out its calls to YouTube for a niche.
+"""Decide whether a run without an API key may skip its calls to YouTube for a niche.
 
-It may if the niche has no data from YouTube, for example because all videos come from an imported catalogue. Otherwise,
-the run needs a key.
+It may skip them if the niche has no data from YouTube, for example because all its videos come from an imported
+catalogue. Otherwise, the run needs a key.
 """
 
 from sqlalchemy import text
@@ -15,7 +15,7 @@ _HOLDS_YOUTUBE_DATA = text("""
 
 
 def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
-    """Return why YouTube is not asked about the niche, or None if it has to be asked.
+    """Return why YouTube is not asked about the niche, or None if it must be asked.
 
     YouTube is not asked if no API key is set and the niche has neither videos from YouTube nor channels in the crawl.
     """
@@ -24,4 +24,4 @@ def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
     with lab.engine.connect() as connection:
         if connection.execute(_HOLDS_YOUTUBE_DATA, {"niche": niche}).scalar_one():
             return None
-    return f"no YouTube API key is set, and {niche} has no videos from YouTube; so YouTube was not asked"
+    return f"no YouTube API key is set, and {niche} has no videos from YouTube, so YouTube was not asked"

@@ -59,7 +59,7 @@ def test_an_answer_without_any_channel_deletes_nothing(full: FullLab, monkeypatc
         for channel_id in connection.scalars(select(channels.c.channel_id)):
             full.emulator.close_channel(channel_id)
     full.emulator.advance(timedelta(days=26))
-    with pytest.raises(YouTubeError, match="does not believe this answer"):
+    with pytest.raises(YouTubeError, match="This is implausible"):
         retain(full.lab, NICHE)
     assert "videos" in full.rows(full.ids[0])
 
