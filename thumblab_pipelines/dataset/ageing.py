@@ -2,10 +2,9 @@
 
     views(age) = level * age / (age + half_age)
 
-Views grow linearly at first and then level off. `level` is the number of views that the video will have in the end. At
-`half_age` the video has half of them. Comparing the levels of two very young videos is like comparing their views per
-hour. Comparing the levels of two old videos is like comparing their views so far. docs/training-pairs.md compares this
-law with others.
+Views grow linearly at first and then level off. `level` is the final number of views. At the age `half_age`, a video
+has half of them. For two very young videos, comparing levels is like comparing views per hour. For two old videos, it
+is like comparing their views so far. docs/training-pairs.md compares this law with other laws.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ LEAST_HISTORIES = 50
 """Minimum number of videos with at least two counts for fitting a half age. With fewer, `TYPICAL_HALF_AGE` is used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
-"""Half ages that are tried, in hours.
+"""Half ages in hours that the fit tries.
 
-The shortest is 6 hours. It suits a news item that gets most of its views within a day. The longest is 90 days. It suits
-a tutorial that people watch for months.
+The shortest, 6 hours, suits a news item that gets most of its views within a day. The longest, 90 days, suits a
+tutorial that people watch for months.
 """
 
 
@@ -53,7 +52,7 @@ class Growth:
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
         """Return ln(age / (age + half_age)) for each age. Ages are in hours and above 0.
 
-        A video of this age is expected to have the share age / (age + half_age) of its final views.
+        A video at this age is expected to have this share of its final views.
         """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)

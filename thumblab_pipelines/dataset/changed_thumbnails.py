@@ -12,11 +12,11 @@ interval. Then
 videos of a similar age that changed nothing. Subtracting it removes the errors of the growth law. The variance of `gap`
 comes from the scatter of `excess` among these unchanged videos. This method is known as "difference in differences".
 
-A count is used only if the lab knows which thumbnail and title the video showed at that time. So a count that is later
-than the last check of the thumbnail is not used.
+A count is used only if the lab knows which thumbnail and title the video showed at that time. So a count after the last
+check of the thumbnail is not used.
 
-The owner of a channel may change a thumbnail because the video gains views too slowly. So the changed videos are not a
-random sample of all videos. This effect is not corrected.
+A channel's owner may change a thumbnail because the video gains views too slowly. So the changed videos are not a
+random sample of all videos. The pairs are not corrected for this selection.
 """
 
 from __future__ import annotations

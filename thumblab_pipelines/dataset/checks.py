@@ -1,9 +1,9 @@
 """Check a pairs release before a model is trained on it.
 
 The checks find empty parts, and held-out data that has leaked into the training data. They also find labels and targets
-that do not agree with the views. The target of a video is the logarithm of its age-corrected views. Each failed check
-names the first wrong rows. The checks read only the files of the release. docs/training-pairs.md lists what each check
-fails on.
+that do not agree with the views. The target of a video is the logarithm of its age-corrected views. A failed check
+names the first wrong rows. The checks read only the files of the release. docs/training-pairs.md lists the faults that
+each check finds.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ CHECKS = {
     "target_of_training_rows": "The targets follow from the training videos alone.",
     "one_video": "The pairs of pictures that one video showed are complete.",
 }
-"""What each check of a pairs release promises, by the name of the check."""
+"""The promise of each check of a pairs release, by the name of the check."""
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
 _MOST_NAMED = 3
-"""Maximum number of wrong rows that an explanation names. If there are more, the explanation says only how many."""
+"""Maximum number of wrong rows that an explanation names. Of further rows, it gives only the number."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Sums of the same numbers in another order differ by less than this."""
+"""Tolerance for cosines and ln views. Adding the same numbers in another order changes a sum by less than this."""
 
 _HOUR_ROUNDING = 1e-3
 
@@ -157,8 +157,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # All videos of a channel belong in one fold. Here they are in several folds. The fold with the fewest of
-            # them is most likely wrong. The check names a video of this fold.
+            # The videos of this channel are in several folds. The fold with the fewest videos is most likely the wrong
+            # one, so the check names a video of this fold.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

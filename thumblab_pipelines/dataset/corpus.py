@@ -1,7 +1,7 @@
-"""Read the corpus in one query, and apply the rules that leave videos out.
+"""Read all videos in one query, and exclude videos by rules. The remaining videos are the corpus.
 
-A model may be trained on the videos that remain, except those of more than an hour. Videos of more than an hour are
-used only for channel adapters and for evaluation.
+A model may be trained on the videos of the corpus, except those of more than an hour. These long videos are used only
+for channel adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns of the rules that `exclude` does not apply. These rules are applied after the corpus is split into parts."""
+"""Columns that `exclude` keeps, for rules that are applied after the corpus was split into parts."""
 
 _RULE_COLUMNS = (
     "encoded",
@@ -41,10 +41,10 @@ _RULE_COLUMNS = (
 )
 """Columns that `exclude` needs for its rules, and then drops."""
 
-# YouTube changed its definition of a view. An era is a time in which one definition was used. Views at a fixed age are
-# used only if they are from the same era as the latest count (`a.era = s.era`). Impressions and click-through rates
-# come from the owner of a channel. They are not used for Shorts. If a video changed its thumbnail or title, these
-# figures are used only if they end before the day of the first change.
+# An era is a time in which YouTube used one definition of a view. Views at a fixed age are used only if they are from
+# the same era as the latest count (`a.era = s.era`). Impressions and click-through rates come from the channel's owner,
+# and are not used for Shorts. If a video changed its thumbnail or title, its impressions and rates are used only if
+# they end before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -85,14 +85,14 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     """Return one row for each video, in order of publication. The rows have the columns that `exclude` needs.
 
     If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
-    then from the time before the change.
+    then from before the change.
 
     - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the count `views`, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as `views`, and are
       never larger than `views`.
-    - `picture_words` are the words in the picture, or None if nobody has looked for words yet.
+    - `picture_words` are the words in the picture, or None if the picture was not searched for words yet.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
     - `is_short` is False if the owner's export shows that the video is not a Short.
 
@@ -116,11 +116,10 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video that several rules exclude is counted only under the first of these rules. No rule of this function compares
-    the views of a video with other videos of its channel. The column `crawl_outlier` of the result says whether the
-    crawl marked the video as an outlier. The column `learnt` is False for videos of more than an hour. The model is not
-    trained on them, but they are used for channel adapters and for evaluation. They are counted as excluded too,
-    although they stay in the corpus.
+    A video that several rules exclude is counted only under the first of these rules. No rule here compares the views
+    of a video with other videos of its channel. The column `crawl_outlier` says whether the crawl marked the video as
+    an outlier. The column `learnt` is False for videos of more than an hour. These videos stay in the corpus for
+    channel adapters and for evaluation, but the model is not trained on them. So they are counted as excluded too.
     """
     excluded: dict[str, int] = {}
 
@@ -132,7 +131,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # The views were floats, because a missing count is NaN.
+    corpus = corpus.astype({"views": np.int64})  # A missing count is NaN, so the views were floats until here.
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)
@@ -150,7 +149,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
-    # publish only such videos. A video of unknown length counts as one of the usual length.
+    # publish no shorter videos. A video of unknown length counts as short enough.
     learnt = ~(corpus.duration_s > LONGEST_S).astype(bool)
     excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)

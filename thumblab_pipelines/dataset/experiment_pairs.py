@@ -1,4 +1,4 @@
-"""Make one-video pairs of experiments. YouTube's Test & Compare gives each variant a share of the watch time.
+"""Make one-video pairs of experiments. In YouTube's Test & Compare, each variant gets a share of the watch time.
 
 The variants of an experiment are shown about equally often. So the ratio of two shares is the ratio of the watch time
 per impression. `gap` of a pair is the logarithm of this ratio.
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 UNKNOWN_WIN, UNKNOWN_WIN_VARIANCE = 0.25, 0.15**2
 """The assumed gap between a winner and another variant if the shares are not known, and the variance of this gap.
 
-With 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`, an experiment finds a winner if the
-gap is above about 0.13. So the true gap of a known winner is probably larger. It is assumed to be about twice as large.
+Assume 20,000 impressions for each variant and a click-through rate of `ASSUMED_CTR`. An experiment then finds a winner
+if the gap is above about 0.13. The true gap of a known winner is probably larger, so about twice this value is assumed.
 """
 
 SAME_VARIANCE = 0.05**2
 """The variance of the gap of two variants that performed the same. Their gap is 0."""
 
 ASSUMED_CLICKS = 500
-"""The number of clicks that is assumed for each variant if the impressions are not known."""
+"""The assumed number of clicks for each variant if its impressions are not known."""
 
 WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by that of a share of clicks.
@@ -48,14 +48,15 @@ is 1 + r^2. It is 2 if watch times have an exponential distribution.
 LEAST_SHARE = 0.005
 """The share that replaces every smaller share.
 
-YouTube shows shares as whole percentages, so it shows a smaller share as 0. Zero has no logarithm.
+YouTube shows shares as whole percentages, so it shows a very small share as 0. The logarithm of 0 is not defined.
 """
 
 ONE_PICTURE = "experiment with one picture"
 UNDECIDED = "inconclusive experiment without shares"
 CONTRADICTED = "experiment whose shares do not confirm its winner"
 UNCOLLECTED = "experiment on a video that the lab does not have"
-"""The four texts from `ONE_PICTURE` to `UNCOLLECTED` say why an experiment, or a pair of its variants, is left out."""
+"""The four texts from `ONE_PICTURE` to `UNCOLLECTED` are reasons for leaving out an experiment or a pair of its
+variants."""
 
 _PICTURES = text("SELECT count(DISTINCT experiment_id) FROM experiment_variants WHERE sha256 IS NOT NULL")
 
@@ -88,7 +89,8 @@ def read_experiment_pairs(lab: Lab) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _pairs_of(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Pair the winner, or the first variant if there is no winner, with each other variant of an experiment.
+    """Pair the winner of an experiment with each other variant. Without a winner, pair the first variant with the
+    others.
 
     In each pair, the variant with the lower position comes first.
     """

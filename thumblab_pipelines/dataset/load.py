@@ -56,19 +56,19 @@ class Dataset:
 
     @property
     def picture_words(self) -> list[str | None]:
-        """The words in each picture [n]. None for a picture in which the lab has not looked for words yet."""
+        """The words in each picture [n], or None for a picture that was not searched for words yet."""
         if "picture_words" not in self.videos:
             return [None] * len(self.videos)
         return [words if isinstance(words, str) else None for words in self.videos.picture_words]
 
     @cached_property
     def title_facts(self) -> Float32s:
-        """Facts about each title, as `thumblab_core.ranking.title_facts` describes them. They are computed once."""
+        """Facts about each title, see `thumblab_core.ranking.title_facts`. They are computed at the first use."""
         return title_facts(self.videos.title.tolist())
 
     @cached_property
     def title_words(self) -> Any:
-        """The hashed words of each title, as a sparse matrix. They are computed once."""
+        """The hashed words of each title, as a sparse matrix. They are computed at the first use."""
         return sparse_title_words(self.videos.title.tolist())
 
     @property
@@ -99,8 +99,8 @@ class Dataset:
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
     """Read and verify a pairs release. Leave out the videos that were deleted after it was made, and their pairs.
 
-    `forgotten` are the ids of the deleted videos. If it is not given, they are looked up in the database. Raises
-    `LabError` if the release is damaged, or if it was made before releases contained vectors.
+    `forgotten`: ids of the deleted videos. By default, they are looked up in the database. Raises `LabError` if the
+    release is damaged, or if it is from an old version of the lab that stored no vectors in releases.
     """
     import pandas as pd
 
@@ -130,8 +130,8 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
 def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, Flags]:
     """Return the dataset with vectors from the encoders of `model`, and a flag for each video [n].
 
-    The flag says whether the database has both vectors of the video, for its picture and for its title. A missing
-    vector is returned as zeros, also in the one-video pairs.
+    The flag is true if the database has both the picture vector and the title vector of the video. A missing vector is
+    returned as zeros, also in the one-video pairs.
     """
     ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
     encoders = str(model.info["image_encoder"]), str(model.info["title_encoder"])

@@ -1,7 +1,7 @@
 """Find near-duplicates among many pictures: by file, by perceptual hash, or by the vectors of an encoder.
 
-No method lists all pairs of near-duplicates, because 3,000 copies of one picture make 4.5 million pairs. Each method
-returns at most one result per picture.
+3,000 copies of one picture make 4.5 million pairs of near-duplicates. So no method lists all pairs: each method returns
+at most one result per picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from thumblab_core.images.perceptual import NEAR
 _CELLS = 2**22
 """Maximum number of comparisons in one step.
 
-The results of so many comparisons take 32 MiB for hashes (8 bytes each), and 16 MiB for cosines (4 bytes each).
+Their results take 32 MiB for hashes (8 bytes each), or 16 MiB for cosines (4 bytes each).
 """
 
 _ROWS = 2_048
@@ -64,8 +64,8 @@ class Pictures:
         A picture is left out if it looks like a picture that is kept and has a smaller row number.
         """
         dropped = np.ones(len(self), bool)
-        # Of several identical files, only the first is compared with other pictures. The identical files after the
-        # first are always left out.
+        # If several files are identical, only the first is compared with other pictures. The later ones are always left
+        # out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)
@@ -89,13 +89,13 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield pairs of pictures that look alike, but belong to different groups. A pair is given by two row numbers.
+        """Yield pairs of row numbers of pictures that look alike but belong to different groups, such as parts of the
+        data.
 
         The smaller row number comes first.
 
-        `side` [n] is the number of each picture's group. Groups are, for example, the parts of the data. Each picture
-        is compared with the pictures that have a smaller row number. If it looks like several of them in other groups,
-        it is yielded only with the first of these.
+        `side` [n]: the number of each picture's group. Each picture is compared with the pictures of smaller row
+        numbers. If it looks like several of them in other groups, only the pair with the first of these is yielded.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):
@@ -106,7 +106,8 @@ class Pictures:
                 yield int(apart[place].argmax()), int(block[place])
 
     def _alike(self, rows: Rows, others: Rows) -> Flags:
-        """Return an array [len(rows), len(others)] that says which pictures in `rows` look like which in `others`."""
+        """Return an array [len(rows), len(others)]: whether each picture in `rows` looks like each picture in
+        `others`."""
         alike: Flags = self._file[rows][:, None] == self._file[others]
         near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
         alike |= near & self._hashed[rows][:, None] & self._hashed[others]
@@ -118,7 +119,7 @@ class Pictures:
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
     """Divide `rows` into blocks. Yield for each block the position in `rows` at which it starts, and the block.
 
-    A block is small enough for its pictures to be compared with `others` other pictures in one step.
+    A block is small enough that its pictures can be compared with `others` pictures in one step.
     """
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):

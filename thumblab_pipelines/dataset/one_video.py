@@ -1,7 +1,7 @@
-"""Hold, write and read the one-video pairs of a pairs release. Such a pair has two pictures that one video showed.
+"""Hold, write and read the one-video pairs of a pairs release. A one-video pair has two pictures that one video showed.
 
-There are two sources of such pairs. In an *experiment*, YouTube showed variants of the video to different viewers, and
-reports which one did better. After a *changed thumbnail*, the video gained views faster or more slowly than expected.
+One-video pairs have two sources. In an *experiment*, YouTube shows variants of the video to different viewers, and
+reports which variant performed better. After a *changed thumbnail*, a video may gain views faster or more slowly.
 
 `one_video_pairs.parquet` has a row for each pair. `one_video.safetensors` has the vectors of its pictures and titles,
 in the same order. docs/training-pairs.md lists the columns. A release without one-video pairs has neither file.
@@ -39,12 +39,13 @@ COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a"
 LEAST_TO_LEARN = 20
 """Minimum number of one-video pairs of a channel. With fewer, none of its pairs may be used for training.
 
-One-video pairs are rare. Only they measure directly which of two pictures of one video is better. So they are needed
+One-video pairs are rare. They are the only direct measure of which of two pictures suits a video better. So they are
+first needed for evaluation.
 for evaluation first.
 """
 
 _LEARNT_SHARE = 0.5
-"""The share of a channel's one-video pairs that may be used for training. The pairs that happened first are used."""
+"""The share of a channel's one-video pairs that may be used for training. The oldest pairs are used."""
 
 _REMEDY = "materialize training_pairs again"
 
@@ -84,7 +85,7 @@ class OneVideoPairs:
         return cls(pairs, nothing, nothing)
 
     def save(self, folder: Path) -> None:
-        """Write the two files into the folder of a release. Without pairs, write nothing."""
+        """Write the two files of the pairs into the folder of a release. If there are no pairs, write nothing."""
         from safetensors.numpy import save_file
 
         if not len(self):
@@ -125,7 +126,8 @@ class OneVideoPairs:
 
     @property
     def complete(self) -> Flags:
-        """Flags [k] that say for each pair whether all of its vectors are known. Unknown vectors are zeros."""
+        """Flags [k] that say for each pair whether all of its vectors are known. An unknown vector is stored as
+        zeros."""
         lengths = [np.linalg.norm(vectors, axis=2) for vectors in (self.images, self.titles)]
         return np.asarray((np.concatenate(lengths, axis=1) > 0).all(axis=1), bool)
 
@@ -151,12 +153,12 @@ class OneVideoPairs:
         wrong = {
             "occurs twice": pairs.pair_id.duplicated(),
             "has one picture on both sides": pairs.sha256_a == pairs.sha256_b,
-            "has no gap with a variance above 0": ~(np.isfinite(pairs.gap) & (pairs.variance > 0)),
+            "has a gap that is not finite, or no variance above 0": ~(np.isfinite(pairs.gap) & (pairs.variance > 0)),
             "is in another fold than its channel": pairs.fold != pairs.channel_id.map(folds),
             "is a training pair of a held-out video": (pairs.part == TRAIN) & parts.notna() & (parts != TRAIN),
             "is a training pair, and another pair of its video is held out": (pairs.part == TRAIN)
             & pairs.video_id.isin(pairs.video_id[pairs.part == TEST]),
-            "has a vector that has not the length 1": (np.abs(lengths - 1) > 1e-3).any(axis=1),
+            "has a vector that is not of length 1": (np.abs(lengths - 1) > 1e-3).any(axis=1),
         }
         for fault, flags in wrong.items():
             for pair_id in pairs.pair_id[np.asarray(flags, bool)]:
@@ -166,21 +168,20 @@ class OneVideoPairs:
 def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with the columns `part` and `fold`. The corpus must have videos of the channel of each pair.
 
-    The fold of a pair is that of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the half of them that
-    happened first is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation
-    part or the test part of the corpus, its pairs are never in `TRAIN`. A pair that is not in `TRAIN` is `MIXED` if
-    another pair of its video is in `TRAIN`. Such a pair is used neither for training nor for evaluation. All other
-    pairs are in `TEST`.
+    The fold of a pair is that of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the older half of them
+    is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation part or the test
+    part of the corpus, its pairs are never in `TRAIN`. A pair is `MIXED` if it is not in `TRAIN` but another pair of
+    its video is. A mixed pair is used neither for training nor for evaluation. All remaining pairs are in `TEST`.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)
-    # `rank` gives each pair the number of its channel's pairs that happened on its day or before.
+    # `rank` counts, for each pair, the pairs of its channel that happened on the same day or earlier.
     place = pairs.groupby("channel_id").happened_on.rank(method="max").to_numpy(float) / np.maximum(size, 1)
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    # Pairs of one video share pictures and views. If one of them is in the part `TRAIN`, the others are therefore not
-    # held out.
+    # Pairs of one video share pictures and views. So if one of them is in the part `TRAIN`, no other pair of this video
+    # is held out.
     of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
     part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)
     return pairs.assign(part=part, fold=pairs.channel_id.map(folds).astype(int))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_ENCODED = "not encoded"
 OTHER_CHANNEL = "channel without videos in the corpus"
-"""`NOT_ENCODED` and `OTHER_CHANNEL` are reasons why a one-video pair is left out."""
+"""The texts `NOT_ENCODED` and `OTHER_CHANNEL` are reasons for leaving out a one-video pair."""
 
 Texts = npt.NDArray[np.object_]
 
@@ -32,8 +32,8 @@ Texts = npt.NDArray[np.object_]
 class OneVideoSources:
     """The data from which the one-video pairs of a release are made.
 
-    `experiments` has the pairs of experiments. `left_out` says how many experiments and pairs of experiments were left
-    out for each reason. `encoders` are the fingerprints of the encoders of pictures and of titles.
+    `experiments`: the pairs of experiments. `left_out`: number of experiments and of their pairs that were left out, by
+    reason. `encoders`: fingerprints of the encoders of pictures and of titles.
     """
 
     lab: Lab
@@ -50,9 +50,9 @@ class OneVideoSources:
 
     @property
     def inputs(self) -> list[Any]:
-        """All values from which the pairs are made. A release records a digest of them.
+        """All values from which the pairs are made. A release stores a digest of these values.
 
-        The values also say which pictures and titles have vectors, because a pair without vectors is left out.
+        They include which pictures and titles have vectors, because a pair without vectors is left out.
         """
         encoded = []
         for rows in (self.experiments, self.changes.rows):
@@ -94,7 +94,7 @@ class OneVideoSources:
         return made, counted(made, {reason: count for reason, count in left_out.items() if count})
 
     def _read(self, pairs: pd.DataFrame) -> tuple[Float32s, Float32s, Flags, tuple[Texts, Texts]]:
-        """Return what is stored of the two pictures and titles of each of k pairs.
+        """Return the stored data about the two pictures and titles of each of k pairs.
 
         The first two results are the vectors of the pictures and of the titles [k, 2, d]. The third says for each pair
         [k] whether all of its vectors are stored. The fourth has the words in picture a and in picture b [k].

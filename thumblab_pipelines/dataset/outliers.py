@@ -22,12 +22,12 @@ def training_outliers(corpus: pd.DataFrame) -> Flags:
     """Return which videos [n] are outliers by their `target` among the training videos of their channel.
 
     An outlier is more than 3 standard deviations from the median. The standard deviation is estimated as 1.4826 times
-    the median absolute deviation, because an extreme value inflates the plain standard deviation. With 10 values, for
-    example, no value can be 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have
-    no outliers.
+    the median absolute deviation, because a single extreme value would inflate the plain standard deviation. For
+    example, none of 10 values can be more than 3 plain standard deviations from their mean. Channels with fewer than 10
+    training videos have no outliers.
 
-    Held-out videos are never marked as outliers. `target` is the value that the model predicts. If held-out videos with
-    an extreme target were left out, the other ones would be easier to predict. The evaluation would then look too good.
+    Held-out videos are never marked as outliers. `target` is the value that the model predicts. Without the held-out
+    videos of extreme targets, prediction would be easier, and the evaluation would look too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

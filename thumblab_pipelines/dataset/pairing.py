@@ -26,12 +26,12 @@ It is used if there is no fixed age at which the views of both videos are known.
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""A channel gives at most this many training pairs, and at most `TRAIN_PAIRS_PER_VIDEO` times the number of its videos.
+"""Maximum number of training pairs of a channel. A second limit is `TRAIN_PAIRS_PER_VIDEO` times its number of videos.
 
 Without these limits, large channels would dominate the training.
 
-The number of possible pairs grows with the square of the number of a channel's videos. The information in the pairs
-grows more slowly.
+The number of possible pairs grows with the square of the number of videos, but the information in them grows more
+slowly.
 """
 
 HELD_OUT_PAIRS_PER_CHANNEL = 20_000
@@ -51,10 +51,9 @@ def compare_views(
 ) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
     """Return for each pair [m] its label, the views of its first video, and the views of its second video.
 
-    `first` [m] and `second` [m] are rows of the corpus. The label says which views are compared. Views at a fixed age
-    are preferred, because they need no assumption about growth. If the views of both videos are known at several fixed
-    ages, the largest of these ages is used. If there is no such age, the age-corrected views exp(`target`) are
-    compared.
+    `first` [m] and `second` [m]: rows of the corpus. The label says which views are compared. Views at a fixed age are
+    preferred, because they need no assumption about growth. Of several fixed ages at which both views are known, the
+    largest is used. If there is no such age, the age-corrected views exp(`target`) are compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -82,9 +81,8 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `margin`: 1 - loser's views / winner's views, with the views that the label names
 
     A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. It gives at most
-    20,000 pairs in each of the other parts, and at most 20,000 "mixed" pairs. If a channel has more pairs than that, a
-    random sample of them is taken. The sample is the same in every run. A corpus without the column `era` counts as one
-    era.
+    20,000 pairs in each other part, and at most 20,000 "mixed" pairs. Of more pairs, a random sample is taken, which is
+    the same in every run. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 

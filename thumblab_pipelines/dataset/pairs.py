@@ -2,8 +2,8 @@
 
 A release has three files. `videos.parquet` has a row per video. `pairs.parquet` has a row per pair, in which `winner`
 and `loser` are row numbers of `videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. If
-the lab knows pictures that were compared on one video, the release has two more files, see `one_video`.
-docs/training-pairs.md describes the files and the rules.
+there are one-video pairs, the release has two more files, see `one_video`. docs/training-pairs.md describes the files
+and rules.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key in the entry `excluded` of a successor's manifest.
+"""A key in the entry `excluded` of the manifest of a successor.
 
-A successor is a release that replaces another one after videos were deleted. The value is the number of videos that
-this successor and earlier successors have left out.
+A successor replaces an older release after videos were deleted. The value is the number of videos that this successor
+and earlier successors have left out.
 """
 
 _VERSION = 7
 """Version of the rules for pairs and of the files of a release. It is part of the digest of the inputs.
 
-A new version therefore makes a new release, even if the videos of the lab have not changed.
+So a new version makes a new release even if the lab's videos have not changed.
 """
 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release. `reused` says that the release existed before, because its inputs had not changed."""
+    """A pairs release. `reused`: whether the release already existed, because its inputs had not changed."""
 
     release: Release
     reused: bool
@@ -99,9 +99,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "one_video": one_video_counts,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
-    # After a deletion of videos, another process may be replacing an older release by a successor without these videos.
-    # If that process published the successor after the new release, the lab would take the successor for the newest
-    # pairs. The lock prevents this.
+    # After a deletion of videos, another process may replace an older release by a successor. If it published the
+    # successor after the new release, the successor would count as the newest pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -109,9 +108,10 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
 
 
 def check_built_pairs(lab: Lab, built: BuiltPairs) -> list[CheckResult]:
-    """Check pairs that were just built. If a successor has replaced them since, check the successor.
+    """Check pairs that were just built. If a successor has already replaced them, check the successor.
 
-    A deletion of videos may replace the newest pairs at any moment, so the check holds their lock.
+    A deletion of videos may replace the newest pairs at any moment, so this function holds the lock of the pairs
+    releases.
     """
     with holding_pairs(lab):
         return check_pairs(named_pairs(lab, built.release.release_id))
@@ -168,8 +168,8 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl marked a video as an outlier by comparing its views with those of all videos of its channel, including
-    # held-out videos. These marks are used only for training videos. No held-out video is left out for its views.
+    # The crawl compared each video with all videos of its channel, including held-out videos, to mark outliers. So
+    # these marks are applied only to training videos: no held-out video may be left out because of its views.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 

@@ -1,12 +1,12 @@
-"""Decide which pairs releases are kept, and find a release or the successor that replaced it.
+"""Decide which pairs releases are kept, and find a pairs release or its successor.
 
 A pairs release that names a deleted video must be deleted too. If the release is still needed, a successor without this
 video is published first (see `pairs.publish_successor`). A release is needed if it is the newest one, or if the served
 model or the newest model was trained on it.
 
 The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
-release is published in the scope `SUCCEEDED`. If it were published in the usual scope, the lab would take it for the
-newest pairs. `info["succeeds"]` lists the releases that a successor replaces.
+release is published in the scope `SUCCEEDED`, because in the usual scope it would count as the newest pairs.
+`info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from collections.abc import Iterable
@@ -36,15 +36,15 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of the pairs releases.
 
-    While the lock is held, no other process publishes or deletes pairs releases. So a release that the caller has
-    chosen still exists when the caller reads it. The context cannot be nested. It raises `BusyError` if another process
-    holds the lock for more than ten minutes.
+    While the lock is held, no other process publishes or deletes pairs releases. So the caller can choose a release and
+    read it before it is deleted. The context cannot be nested. It raises `BusyError` if another process holds the lock
+    for more than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
 
 def newest_pairs(lab: Lab) -> Release:
-    """Return the newest pairs release. The next model is trained on it. Raises `LabError` if there is none."""
+    """Return the newest pairs release, which the next model is trained on. Raises `LabError` if there is none."""
     release = lab.releases.latest(PAIRS, ALL)
     if release is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
@@ -75,7 +75,8 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
     for name in ("videos.parquet", PAIRS_FILE):
         if name == PAIRS_FILE and name not in release.files:
             continue
-        # The file is read before it is parsed. An error of `read_table` therefore always means that the file is damaged.
+        # The whole file is read first, and parsed in a second step. So an error of `read_table` always means a damaged
+        # file.
         content = pa.BufferReader(release.read(name))
         try:
             ids.update(parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist())
@@ -85,7 +86,7 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def missing_videos(lab: Lab, ids: Iterable[str]) -> list[str]:
-    """Return those of the video ids that the lab has no video for, sorted."""
+    """Return the sorted ids among `ids` of which the lab has no video."""
     with lab.engine.connect() as connection:
         return list(connection.scalars(_DELETED, {"ids": sorted(ids)}))
 
@@ -100,10 +101,11 @@ def is_needed(lab: Lab, release: Release) -> bool:
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases, but keep the needed ones and, in each scope, the newest ones.
+    """Delete old pairs releases. Keep the needed releases, and the newest releases of each scope.
 
-    In the scope `SUCCEEDED`, only the newest one is kept. In the usual scope, the setting `releases_kept` says how many
-    of the newest ones are kept. The caller must hold the lock of the pairs releases, see `holding_pairs`.
+    In the scope `SUCCEEDED`, one newest release is kept. In the usual scope, the setting `releases_kept` gives their
+    number.
+    The caller must hold the lock of the pairs releases, see `holding_pairs`.
     """
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
@@ -113,8 +115,8 @@ def prune_pairs(lab: Lab) -> None:
 def _needed(lab: Lab) -> set[str]:
     """Return the ids of the needed pairs releases.
 
-    The ids of the pairs that models were trained on come from the manifests of these models. A manifest is never
-    changed. So such an id may name a release that a successor has replaced since.
+    A model's manifest names the pairs that the model was trained on. A manifest never changes, so it may name a pairs
+    release that a successor has replaced.
     """
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}

@@ -5,8 +5,8 @@ The file has three float32 tensors. Row i of each tensor belongs to row i of `vi
 - `images` and `titles`: unit vectors of the pictures and titles, from the encoders that the manifest names
 - `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured
 
-Training reads the vectors from this file and not from the database. It therefore uses the vectors that the pairs were
-made with, even if a picture or title was changed or encoded again since.
+Training reads the vectors from this file and not from the database. So it uses the same vectors that the pairs were
+made with, even if a picture or title was changed or encoded again later.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Snapshot:
 
 
 def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
-    """Read the vectors and sub-scores of videos from the database. Return them, and which videos [n] have both vectors.
+    """Read the vectors and sub-scores of videos from the database. Also return which videos [n] have both vectors.
 
     `videos` has the columns `video_id`, `sha256` (of the picture) and `title`. `image_encoder` and `title_encoder` are
     fingerprints of encoders.

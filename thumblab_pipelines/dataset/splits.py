@@ -2,7 +2,7 @@
 
 The parts (training, validation and test) divide the videos of each channel by date. A model that was trained on the
 training part is evaluated on later videos of the same channels. Each fold contains whole channels. For each fold, a
-model is trained on the two other folds. It is evaluated on the channels of this fold, which it has not seen.
+model is trained on the two other folds, and evaluated on the channels of the left-out fold, which it has not seen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
 MIXED = "mixed"
-"""The part of a pair whose two videos are in different parts. Such pairs are used only to evaluate unseen channels."""
+"""The part of a pair whose two videos are in different parts. Only the evaluation on unseen channels uses such
+pairs."""
 
 FOLDS = 3
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.68, 0.12
@@ -51,7 +52,8 @@ def split_by_time(corpus: pd.DataFrame) -> Columns:
 
 
 def split_by_channel(corpus: pd.DataFrame) -> Columns:
-    """Return the fold of each video [n], 0 to 2. A channel is in a single fold, and the folds have similar sizes."""
+    """Return the fold of each video [n], 0 to 2. All videos of a channel are in one fold, and the folds have similar
+    sizes."""
     sizes = corpus.groupby("channel_id").size().sort_index().sort_values(ascending=False, kind="stable")
     videos_in_fold = np.zeros(FOLDS, int)
     fold = {}

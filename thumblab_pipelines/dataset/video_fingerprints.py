@@ -15,10 +15,10 @@ from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release import Release
 
 FINGERPRINTS_FILE = "seen.npy"
-"""The name of a file in the release of a model or of a fine-tuned encoder.
+"""Name of the file with the fingerprints, in the release of a model or of a fine-tuned encoder.
 
-The file has the fingerprints of the videos that the model or encoder was trained on. If a model was trained on
-one-video pairs, its file also has the fingerprints of the ids of these pairs.
+The file has the fingerprints of the training videos. If a model was trained on one-video pairs, the file also has the
+fingerprints of the ids of these pairs.
 """
 
 
@@ -33,7 +33,7 @@ def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
 def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
     """Return the fingerprints of the videos that an image encoder was fine-tuned on, from the file beside its weights.
 
-    `name` is a value of `THUMBLAB_IMAGE_ENCODER`, with or without a precision. The result is empty for encoders that
+    `name`: a value of `THUMBLAB_IMAGE_ENCODER`, with or without a precision. The result is empty for an encoder that
     this lab did not fine-tune.
     """
     weights = weights_file(name)
@@ -45,9 +45,8 @@ def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
 def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
 
-    Two different videos can have the same fingerprint. The chance that this happens at all among a billion videos is
-    about one in forty. This would do little harm. A video that is wrongly taken for a training video is only left out
-    of the evaluation.
+    Two different videos may have the same fingerprint. Among a billion videos, the chance of any such case is about one
+    in forty. The harm is small: a video that is mistaken for a training video is only left out of the evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None

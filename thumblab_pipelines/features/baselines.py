@@ -16,13 +16,13 @@ MIN_VIDEOS = 3
 """Minimum number of a channel's videos for a baseline."""
 
 ALL_AGES = "all"
-"""The name that stands for all ages in the column `age_band`. The other names come from the SQL function `age_band`."""
+"""The value of the column `age_band` that stands for all ages. The SQL function `age_band` defines all other values."""
 
 _MOST_SILENT = 0.5
-"""Largest accepted share of channels whose median views are zero. With a larger share, the asset check fails."""
+"""Maximum accepted share of channels whose median views are zero. If the share is larger, the asset check fails."""
 
-# The SQL view `ref_thumbnails` compares videos with these medians. The SQL view and this query must therefore compute
-# the ages of videos in the same way.
+# The SQL view `ref_thumbnails` compares videos with these medians. So this query must compute the ages of videos in the
+# same way as the view.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
@@ -63,12 +63,12 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     """Compute the baselines of a niche and replace its rows in `channel_baselines`.
 
     A row has the medians of a channel in one age band or over all ages. The medians are computed from the latest count
-    of each video. A channel needs at least 3 videos for a row: 3 in the age band, or 3 in total for the row over all
-    ages. Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` days before the
-    newest observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in
-    other ways. A median of zero is not stored, because views cannot be divided by it.
+    of each video. An age band needs at least 3 videos of the channel for a row, and so does the row over all ages.
+    Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` days before the newest
+    observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
+    ways. A median of zero is not stored, because views are divided by it.
     """
-    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without this ANALYZE, it would
+    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without ANALYZE, it would
     # choose nested loops, which take minutes instead of seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))

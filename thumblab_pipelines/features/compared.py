@@ -1,4 +1,4 @@
-"""Find the pictures that were compared on one video, and those of them that have no vector yet.
+"""Find the pictures that were compared on one video, and select the pictures that have no vector yet.
 
 Pictures are compared on one video in two cases. In an experiment, YouTube shows two or three variants to different
 viewers. After a change of the thumbnail, all viewers see another picture than before.
@@ -20,9 +20,9 @@ WHERE {where} AND EXISTS (SELECT 1 FROM thumbnail_versions o WHERE o.video_id = 
 def variants_query(where: str = "true") -> str:
     """Return an SQL query for the variants that have a picture. Only experiments on videos of the lab are included.
 
-    `where` is a condition on the videos `v` or on the experiments `e`. If a variant has no title, it gets the title
-    that the video showed on the first day of the experiment. If the lab does not know this title, the variant gets the
-    video's present title.
+    `where`: a condition on the videos `v` or on the experiments `e`. A variant without a title gets the title that the
+    video showed on the first day of the experiment. If the lab does not know this title, the variant gets the video's
+    present title.
     """
     return f"""
         SELECT e.experiment_id, e.channel_id, e.video_id, e.started_on, e.outcome, e.winner,
@@ -40,10 +40,9 @@ def variants_query(where: str = "true") -> str:
 def compared_without_vector(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
     """Return the compared pictures or titles of a niche that have no vector from this encoder yet.
 
-    `what` is `PICTURE` or `TITLE` of `encoding`. `encoder` is a fingerprint. A picture or title is left out if an
-    earlier run tried the encoder on it, and the encoder returned no valid vector. Call this function after the pictures
-    and titles that videos show now were encoded. The vectors of the returned pictures or titles are to be saved in the
-    table `EARLIER`.
+    `what`: `PICTURE` or `TITLE` of `encoding`. `encoder`: a fingerprint. A picture or title is left out if the encoder
+    returned no valid vector for it in an earlier run. First encode the pictures and titles that videos show now, then
+    call this function. Save the vectors of the returned pictures or titles in the table `EARLIER`.
     """
     of_niche = "v.niche = :niche"
     in_niche = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche)"

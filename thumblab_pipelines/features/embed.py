@@ -1,4 +1,4 @@
-"""Encode the thumbnails and titles of a niche that do not yet have a vector from the encoders in the settings."""
+"""Encode the thumbnails and titles of a niche that have no vector yet from the encoders in the settings."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,14 +33,15 @@ class Encoded:
         had: number of current thumbnails and titles that already had a vector.
         images: number of current thumbnails that were encoded.
         titles: number of current titles that were encoded.
-        earlier: number of other thumbnails and titles that were encoded. Videos showed them earlier, or an experiment
-            tested them. Training uses them.
+            earlier: number of further thumbnails and titles that were encoded for training, because videos showed them
+                earlier or an experiment tested them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
-        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Thumbnails and
-            titles for which this happened in an earlier run are included.
+            without: a sentence for each thumbnail or title for which the encoder returned no valid vector, in this run
+                or in an earlier run.
         encoder: the fingerprint of the image encoder.
-        settled: the precision that this run chose for the encoder, and the reason. None if this run chose none.
+            settled: the precision that this run chose for the encoder, with the reason. None if this run chose no
+            precision.
     """
 
     had: int
@@ -62,15 +63,15 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
-    if precision is not None:  # With the new precision, no picture has a vector yet.
+    if precision is not None:  # A new precision was chosen, and no picture has a vector with this precision yet.
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
-    # The pictures and titles that videos show now were encoded above. Those that videos showed before are encoded here.
-    # The pictures of an experiment, and the titles with which they were tested, are encoded here too.
+    # The pictures and titles that videos show now were encoded above. Here, earlier pictures and titles of videos
+    # follow, and the pictures and titles that experiments tested.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
@@ -97,23 +98,24 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
-    Call this function before embedding several niches. If an encoder cannot be loaded, the work then stops at once
-    instead of failing in every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
+    Call this function before embedding several niches. If an encoder cannot be loaded, the error then stops the work at
+    once, instead of failing every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
     cannot be loaded.
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):
-        _ = image_model.decode_size  # Reading this property loads the model, or its release's manifest.
+        _ = image_model.decode_size  # Reading this property loads the model or the manifest of its release.
     if any(_titles(lab, niche).missing for niche in niches):
         _ = title_model.dimension  # Reading this property loads the model.
 
 
 @dataclass
 class _Work:
-    """The pictures or titles of a niche, divided into three groups by what one encoder has made of them.
+    """The pictures or titles of a niche, divided into three groups for one encoder.
 
-    `missing`: the pictures or titles that are still to be encoded. `had`: the number of pictures or titles that have a
-    vector. `without`: the ids of the videos for whose picture or title an earlier run got no valid vector.
+    `missing`: the pictures or titles that must still be encoded. `had`: number of pictures or titles that have a
+    vector. `without`: ids of the videos for whose picture or title the encoder returned no valid vector in an earlier
+    run.
     """
 
     missing: list[Source]
@@ -125,16 +127,16 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
 
     The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
-    from all niches. Return None if the encoder or the settings leave no choice, or if the lab has too few pictures to
-    measure the agreement. With too few pictures, the lab encodes with float32. As soon as it has enough, a precision is
-    chosen, and all pictures are encoded again.
+    from all niches. Return None if the encoder or the settings leave no choice. Also return None if the lab has too few
+    pictures for the measurement: it then encodes with float32. Once there are enough, a precision is chosen, and all
+    pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.
     if not isinstance(encoder, NeuralEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
         return None
     needed = CALIBRATION + HELD_OUT
-    # The first pictures in the order of their hashes are as good as a random sample, and the same in every run.
+    # The pictures with the smallest hashes are as good as a random sample, but they are the same in every run.
     statement = select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None)).order_by(thumbnails.c.sha256)
     with lab.engine.connect() as connection:
         hashes = connection.execute(statement.distinct().limit(2 * needed)).scalars().all()
@@ -142,11 +144,12 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         return None
     prepared = []
     for sha256 in hashes:
-        with suppress(ImageError):  # `embed` reports unreadable pictures later.
+        with suppress(ImageError):  # `embed` reports unreadable pictures later, so they are skipped here.
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
-            named_image_encoder.cache_clear()  # This frees the float32 model. For ViT-L/14, it takes 1.7 GB.
+            # This frees the memory of the float32 model, which is 1.7 GB for ViT-L/14.
+            named_image_encoder.cache_clear()
             refused = "".join(f"; not {reason}" for reason in chosen.refused)
             return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"
     return None
@@ -167,12 +170,12 @@ def _titles(lab: Lab, niche: str) -> _Work:
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Divide the niche's pictures or titles into those with a vector, those to encode, and failures.
+    """Divide the niche's pictures or titles into three groups: with a vector, still to encode, and failed.
 
-    A failure is a picture or title for which an earlier run got no valid vector.
+    A failed picture or title got no valid vector in an earlier run.
 
-    `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
-    for the digest of the picture or title in a row of `source`.
+    `encoder`: a fingerprint. `source`: the table of the videos, or a join with it. `digest`: an SQL expression for the
+    digest of the picture or title in a row of `source`.
     """
     statement = (
         select(
@@ -200,7 +203,7 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
     """Return an SQL condition on a row of `table`, which is the table of vectors or the table of encoding failures.
 
-    The row must be about the video in the row of `videos`, about this encoder, and about the picture or title with this
+    The row must belong to the same video as the row of `videos`, to this encoder, and to the picture or title with this
     digest.
     """
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
@@ -209,8 +212,8 @@ def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> Column
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
     """Return the pictures or titles that a video showed earlier or an experiment tested, and that still lack a vector.
 
-    Training needs these vectors. `what` says whether pictures or titles are returned. `encoder` is the fingerprint of
-    the encoder whose vector they lack.
+    Training needs these vectors. `what`: whether to return pictures or titles. `encoder`: fingerprint of the encoder
+    whose vector is missing.
     """
     first = [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
     known = {(source.video_id, source.digest) for source in first}
@@ -242,9 +245,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # `embed` has already reported unreadable pictures. The check passes if at most one picture in a hundred is
-    # unreadable. It also passes if the encoder returned no vector for some pictures or titles. It fails if this
-    # happened for more than half of the pictures, or for more than half of the titles.
+    # `embed` has already reported unreadable pictures. So the check allows one unreadable picture in a hundred. It also
+    # allows that the encoder returned no vector for some pictures or titles, up to half of the pictures and half of the
+    # titles.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"
@@ -277,9 +280,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
 
 
 def _first_names(names: str) -> str:
-    """Return the first of the names, and how many names were left out.
+    """Return the first names, and say how many more there are.
 
-    `names` is one text in which commas separate the names.
+    `names`: a text in which commas separate the names.
     """
     parts = names.split(", ")
     return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

@@ -1,6 +1,6 @@
 """Find pictures and titles without a vector, encode them, save their vectors, and record failures.
 
-Training uses the picture and title that a video showed first. If the video still shows them, their vectors are in
+Training uses the first picture and title of each video. If the video still shows them, their vectors are in
 `embeddings`. If it has changed them, the vectors of the first picture and title are in `earlier_embeddings`.
 """
 
@@ -24,9 +24,9 @@ from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
-"""The two values that the argument `what` of `without_vector` can have.
+"""The two possible values of the argument `what` of `without_vector`.
 
-Each is the name of the column of `first_versions_query` that holds the digest of the picture or title.
+Each is the column of `first_versions_query` with the digest of the picture or title.
 """
 
 _BATCH = 64
@@ -34,7 +34,7 @@ _SAVED_AT_ONCE = 32
 
 
 class Source(NamedTuple):
-    """A picture or title to encode. `table` is the name of the table that its vector is saved in."""
+    """A picture or title to encode. `table`: name of the table in which its vector is saved."""
 
     video_id: str
     digest: str
@@ -62,11 +62,11 @@ class Made:
 def without_vector(
     lab: Lab, what: str, encoder: str, niche: str | None = None, channel: str | None = None
 ) -> list[Source]:
-    """Return the pictures or titles to encode: those that have no vector from this encoder yet.
+    """Return the pictures or titles that have no vector from this encoder yet.
 
-    Only the picture or title that each video showed first is returned. `what` is `PICTURE` or `TITLE`. `encoder` is a
-    fingerprint. The videos are those of `niche` or of `channel`. A picture or title is left out if an earlier run tried
-    the encoder on it, and the encoder returned no valid vector.
+    Only the first picture or title of each video is returned. `what`: `PICTURE` or `TITLE`. `encoder`: a fingerprint.
+    The videos are those of `niche` or of `channel`. A picture or title is left out if the encoder returned no valid
+    vector for it in an earlier run.
     """
     of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
     stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")
@@ -94,7 +94,7 @@ def encode_pictures(
 
     A picture for which the encoder returns no valid vector is recorded as a failure.
 
-    `niche` appears in the progress messages.
+    `niche`: the niche that the progress messages name, or None.
     """
     made = Made()
     if not sources:
@@ -113,8 +113,8 @@ def encode_pictures(
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model has only four pictures. A commit after each batch would take much time, so several
-        # batches are committed together. A crash loses the batches that are not committed yet.
+        # A batch of a large model has only four pictures, and a commit after each batch would take much time. So
+        # several batches are committed together. A crash loses only batches that are not committed yet.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []
@@ -130,7 +130,7 @@ def encode_titles(
 
     A title for which the encoder returns no valid vector is recorded as a failure.
 
-    `niche` appears in the progress messages.
+    `niche`: the niche that the progress messages name, or None.
     """
     made = Made()
     step = "encoding titles" if niche is None else f"{niche}: encoding titles"
@@ -146,14 +146,15 @@ def encode_titles(
 
 
 def delete_encoding_failures(lab: Lab, niche: str) -> None:
-    """Delete the recorded failures of the niche. The next run then tries to encode these pictures and titles again."""
+    """Delete the recorded failures of the niche, so that the next run tries to encode these pictures and titles
+    again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:
         connection.execute(delete(encoding_failures).where(encoding_failures.c.video_id.in_(of_niche)))
 
 
 def _save(lab: Lab, encoder: str, good: Sequence[Source], vectors: Vectors, failed: Sequence[Source]) -> None:
-    """Save the vectors of the `good` sources, and record the `failed` ones, in one transaction."""
+    """Save the vectors of the `good` sources, and record the `failed` sources, in one transaction."""
     with lab.engine.begin() as connection:
         for table in (CURRENT, EARLIER):
             rows = [row for row, source in enumerate(good) if source.table == table]

@@ -1,4 +1,4 @@
-"""Export the image encoder of the settings, so that a service without PyTorch can use it."""
+"""Export the image encoder of the settings, so that a service without PyTorch can run it."""
 
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.errors import LabError
@@ -7,10 +7,10 @@ from thumblab_pipelines.progress import Progress, silent
 
 
 def export_encoder(lab: Lab, progress: Progress = silent) -> str | None:
-    """Publish the towers of the image encoder that a service without PyTorch needs, unless they are published already.
+    """Publish the parts of the image encoder that a service without PyTorch needs, unless they are already published.
 
-    Encoders that never need PyTorch are not exported. If the export fails, return the reason: a service that has
-    PyTorch works all the same.
+    An encoder that never needs PyTorch is not exported. If the export fails, return the reason instead of raising an
+    error, because a service with PyTorch still works.
     """
     from thumblab_core.encoders.open_clip import OpenClipEncoder
 

@@ -1,7 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
 An era is a time in which YouTube used one definition of a view. Views are never interpolated between counts of two
-eras. The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
+eras. The method and the maximum distance of two observations were chosen by measuring the errors of the estimates. The
 measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_AGE_RATIO = 2.0
-"""Maximum ratio of a video's ages at two observations between which its views are interpolated.
+"""Maximum ratio of the later age to the earlier age for interpolating views between two observations.
 
-If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
-The errors of estimates were measured between real observations whose ages differ by this factor. 90 % of the estimates
-had an error below 6 %, and 99 % had an error below 10 %.
+If the lab misses one scheduled refresh, the ages at two neighbouring observations differ by up to this factor. The
+errors were measured with real observations whose ages differ by this factor: 90 % of the estimates had an error below 6
+%, and 99 % had an error below 10 %.
 """
 
 
@@ -26,7 +26,7 @@ class Estimate:
     """An estimate of a video's views at the age `at` in hours.
 
     It is interpolated between two observations of one era, at the ages `before` and `after` in hours. If an observation
-    was made at the age `at`, both are this age.
+    was made exactly at the age `at`, `before` and `after` are both equal to `at`.
     """
 
     at: float
@@ -43,15 +43,15 @@ def views_at_ages(
     eras: Sequence[str],
     max_ratio: float = MAX_AGE_RATIO,
 ) -> list[Estimate]:
-    """Return estimates of one video's views at fixed ages. Ages that its observations do not cover are left out.
+    """Return estimates of one video's views at fixed ages. An age that its observations do not cover is left out.
 
-    Views are interpolated between the last observation before the fixed age and the first one after it. Both must be of
-    one era. The interpolation is linear in the logarithm of the age. An observation at exactly the fixed age is used
-    without interpolation. A fixed age is left out if no two observations enclose it. It is left out too if the ages at
-    the two observations differ by a factor above `max_ratio`.
+    Views are interpolated between the last observation before the fixed age and the first observation after it. Both
+    must be of one era. The interpolation is linear in the logarithm of the age. An observation at exactly the fixed age
+    is used directly. A fixed age is left out if no two observations enclose it, or if their ages differ by a factor
+    above `max_ratio`.
 
-    Counts normally only grow, but YouTube removes views that it finds invalid. If a later count of the same era is
-    lower, it therefore replaces the earlier count. Observations from before the publication (premieres) are ignored.
+    Counts normally only grow, but YouTube removes invalid views. So if a later count of the same era is lower, it
+    replaces the earlier count. Observations from before the publication (premieres) are ignored.
 
     Args:
         at: the fixed ages in hours, above 0.
@@ -71,8 +71,8 @@ def views_at_ages(
     estimates = []
     for age in at:
         # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab first took a
-        # video for a Short, observations of two eras can therefore enclose the same age. The era whose two observations
-        # are closer together is then used.
+        # video for a Short, observations of two eras can enclose the same age. Then the era whose observations are
+        # closer together is used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:
@@ -83,7 +83,7 @@ def views_at_ages(
 def _growing(
     ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the distinct ages [m] in order, and for each age the lowest count [m] that was observed then or later."""
+    """Return the distinct ages [m] in order, and for each age the lowest count [m] observed at this age or later."""
     order = np.argsort(ages, kind="stable")
     lowest_since = np.minimum.accumulate(views[order][::-1])[::-1]
     distinct, first = np.unique(ages[order], return_index=True)

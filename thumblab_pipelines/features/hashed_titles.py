@@ -17,7 +17,7 @@ SparseRows: TypeAlias = Any
 """A `scipy.sparse.csr_array` of float32 [n, BUCKETS]."""
 
 BUCKETS = 2**18
-"""Number of hash buckets. With so many buckets, few of the words in 50,000 titles share a bucket with another word."""
+"""Number of hash buckets. It is so large that in 50,000 titles, few words share a bucket with another word."""
 
 RARITY = 4
 """Number of values that `word_rarity` returns for a title."""
@@ -25,9 +25,9 @@ RARITY = 4
 _WORD = r"(?u)\w+|[^\w\s]"
 """Regular expression for a word of any length in any script, or for a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""`word_rarity` adds the first number to the count of earlier titles, and the second to the count of a word's uses.
+"""Numbers that `word_rarity` adds: the first to the count of earlier titles, the second to the count of a word's uses.
 
-Otherwise, the rarity of the words in the first titles would be extreme.
+Without them, the words in the first titles would have an extreme rarity.
 """
 _RAREST = 3
 
@@ -36,12 +36,12 @@ _RAREST = 3
 class HashedTitles:
     """n titles in hash buckets (feature hashing [1]_), weighted by inverse document frequency.
 
-    `words` has the words and the pairs of words of each title. `groups` has the groups of three to five characters
-    within words. Each row of `words` and `groups` is a vector of length 1, or of zeros for an empty title. `present`
-    has a 1 for each single word of a title.
+    `words`: the words and the pairs of words of each title. `groups`: the groups of three to five characters within
+    words. Each row of `words` and `groups` is a vector of length 1, or a zero vector for an empty title. `present`: a 1
+    for each single word of a title.
 
-    `groups` exists because few titles share whole words in scripts without spaces, and in languages whose words have
-    many endings. Such titles still share groups of characters.
+    `groups` helps with scripts without spaces and with languages whose words have many endings. There, few titles share
+    whole words, but titles still share groups of characters.
 
     .. [1] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
@@ -62,9 +62,8 @@ class HashedTitles:
 def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> SparseRows:
     """Return how often each bucket occurs in each title.
 
-    Each n-gram of the title, a sequence of n words or n characters, falls into one bucket. `analyzer` says whether
-    words or characters are taken. `lengths` are the numbers of words or characters in the shortest and in the longest
-    n-gram.
+    An n-gram is a sequence of n words or n characters of the title. Each n-gram falls into one bucket. `analyzer`:
+    whether words or characters are used. `lengths`: the smallest and the largest n.
     """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -85,8 +84,8 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
     """Return how rare the words of each title were when it was published, float64 [n, RARITY].
 
-    The rarity of a word is ln((m + 50) / (uses + 0.5)). Here, m is the number of titles that any channel published
-    before. `uses` is the number of these titles that have the word. The columns are:
+    The rarity of a word is ln((m + 50) / (uses + 0.5)). m is the number of titles that any channel has published
+    before, and `uses` is the number of these titles that have the word. The columns are:
 
     1. the mean rarity of the title's words
     2. the mean rarity of its three rarest words
@@ -95,8 +94,8 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 
     An empty title gets zeros.
 
-    Titles that were published later are not counted. Creators repeat the words of a successful title in later titles,
-    so a count of the later titles would reveal the success.
+    Later titles are not counted. Creators repeat the words of a successful title in later titles, so counting these
+    would reveal the success.
     """
     present = hashed_titles.present
     uses = np.zeros(present.shape[1])

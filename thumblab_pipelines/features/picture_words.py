@@ -1,4 +1,4 @@
-"""Read the words in pictures from the database. The SQL expression for these words is also used by other queries."""
+"""Read the words in pictures from the database. Other queries use the same SQL expression for these words."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ CASE WHEN jsonb_typeof(f.evidence -> 'texts') = 'array' THEN coalesce(
 """
 """SQL expression for the words in a picture, separated by spaces. `f` must be the row of `visual_features`.
 
-The result is empty if the picture has no words, and NULL if no words were looked for in the picture.
+The result is empty if the picture has no words, and NULL if the picture was not searched for words.
 """
 
 _WORDS = text(f"""
@@ -24,8 +24,8 @@ JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id,
 def read_picture_words(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> list[str | None]:
     """Return the words that were read in each of k pictures [k], see `PICTURE_WORDS`.
 
-    `ids` [k] are the ids of the videos that show the pictures. `pictures` [k] are the SHA-256 of the pictures. The
-    result is None for a picture in which no words were looked for.
+    `ids` [k]: ids of the videos that show the pictures. `pictures` [k]: SHA-256 of the pictures. The result is None for
+    a picture that was not searched for words.
     """
     with lab.engine.connect() as connection:
         rows = connection.execute(_WORDS, {"ids": list(ids), "pictures": list(pictures)}).all()

@@ -28,8 +28,8 @@ def stored_vectors_query(where: str = "true") -> str:
     """  # noqa: S608  (conditions come from this project's code)
 
 
-# COPY sends the vectors in PostgreSQL's binary format. Reading a vector of 768 numbers as decimal text would take five
-# times as long.
+# COPY sends the vectors in PostgreSQL's binary format. Reading a vector of 768 numbers as decimal text takes five times
+# as long.
 _COPY = f"""
 COPY (SELECT asked.video_id, asked.source_digest, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
@@ -38,13 +38,13 @@ COPY (SELECT asked.video_id, asked.source_digest, stored.vector
 TO STDOUT (FORMAT BINARY)
 """  # noqa: S608  (the query comes from this project's code)
 _HEADER = 4
-"""Number of bytes before the numbers in pgvector's binary format. Two give the count of numbers, two are unused."""
+"""Number of bytes before the numbers in pgvector's binary format: two give the dimension, and two are unused."""
 _CHUNK = 5_000
 """Number of videos in one query."""
 
 
 def digests(videos: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the digests of the pictures [n] and of the titles [n] of n videos. `read_vectors` takes such digests."""
+    """Return the digests of the pictures [n] and of the titles [n] of n videos, for `read_vectors`."""
     return videos.sha256.tolist(), [digest(title.encode()) for title in videos.title]
 
 
@@ -59,9 +59,8 @@ def read_vectors(
         digests: the SHA-256 of their pictures or titles, [n].
         encoder: the fingerprint of the encoder.
 
-    Returns:
-        The vectors, float32 [n, d], and which of them are stored, bool [n]. A vector that is not stored is returned as
-        zeros. This happens, for example, if the video was deleted in the meantime.
+        The vectors, float32 [n, d], and whether each is stored, bool [n]. A vector that is not stored, for example
+        because the video was deleted in the meantime, is returned as zeros.
     """
     stored: dict[tuple[str, str], bytes] = {}
     with lab.engine.connect() as connection:
@@ -78,6 +77,6 @@ def read_vectors(
 
 
 def _as_array(vectors: Sequence[bytes]) -> Vectors:
-    """Return vectors as an array, float32 [n, d]. Each vector is given as bytes: big-endian float32 numbers."""
+    """Return vectors as an array, float32 [n, d]. Each given vector consists of big-endian float32 numbers."""
     numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
     return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)

@@ -34,10 +34,10 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-        matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
-            and those compared with nothing.
-        missing: a sentence for each program that is not installed: the text reader or the face model. It says what the
-            meter therefore did not look for, and what to install.
+            matched: three counts of titles: compared with the picture, compared with the text in the picture, and not
+            compared. missing: a sentence for each program that is not installed: the text reader or the face model. The
+            sentence says what
+                was not measured for this reason, and what to install.
     """
 
     had: int
@@ -85,11 +85,11 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 
 
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """Yield a sample for each row. A sample is the input of the meter.
+    """Yield a sample, the input of the meter, for each row.
 
-    A sample consists of the title and of a function that decodes the picture. A picture is decoded only when it is
-    measured. `tower` is the image encoder if it can encode titles too, and None otherwise. If it is not None, the
-    samples also have the vectors of the pictures and titles.
+    A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it is
+    measured. `tower`: the image encoder if it can also encode titles, else None. With a `tower`, the samples also have
+    the vectors of pictures and titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
@@ -113,7 +113,7 @@ def _pixels(lab: Lab, sha256: str) -> Pixels:
 
 
 def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
-    """Return the image vectors by video id. A vector that is not stored in `embeddings` is computed now."""
+    """Return the image vectors by video id. Compute a vector if it is not stored in `embeddings`."""
     statement = (
         select(embeddings.c.video_id, embeddings.c.vector)
         .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
@@ -127,7 +127,7 @@ def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> d
         vectors = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
     for row in rows:
         if row.video_id not in vectors:
-            with suppress(ImageError):  # An unreadable picture is reported when it is measured.
+            with suppress(ImageError):  # An unreadable picture is reported later, when it is measured.
                 vectors[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
     return vectors
 
@@ -148,9 +148,9 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter of the settings. Also return the image encoder if it can encode titles too, and None otherwise.
+    """Return the meter of the settings. Also return the image encoder if it can encode titles too, else None.
 
-    No model is loaded yet.
+    This does not load a model yet.
     """
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)

@@ -11,13 +11,13 @@ from thumblab_pipelines.features.fixed_age import Estimate, views_at_ages
 from thumblab_pipelines.lab import Lab
 
 FIXED_AGES = (24, 72, 168, 720)
-"""The fixed ages in hours: a day, three days, a week and thirty days.
+"""The fixed ages in hours: one day, three days, one week and thirty days.
 
-The lab observes young videos so often that it can estimate their views at these ages.
+Young videos are observed often enough to estimate their views at these ages.
 """
 
 _BLOCK = 2_000
-"""Number of videos whose observations are in memory at the same time."""
+"""Number of videos whose observations are held in memory at the same time."""
 
 _VIEW_SERIES = """
 SELECT s.video_id,
@@ -49,7 +49,7 @@ def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
     """Compute the rows of the niche in the table `views_at_age` again, and replace them in one transaction.
 
     Videos of every format are included. A video gets a row for each of the `FIXED_AGES` that its observations cover.
-    The observations cover an age if one was made at this age, or if two enclose it closely (see `views_at_ages`).
+    They cover an age if one was made at this age, or if two enclose it closely (see `views_at_ages`).
     """
     known = dict.fromkeys(FIXED_AGES, 0)
     observed_again = 0

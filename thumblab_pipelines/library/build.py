@@ -28,19 +28,18 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""A check takes the vectors of this many videos of a new index. It searches the index with them, and expects to find
-these videos.
-"""
+"""Number of videos of a new index for which a check searches. Each search uses the video's own vector, and should find
+the video."""
 _LEAST_SHARE = 0.5
-"""Least size of a new library, as a share of the size of the served library.
+"""Minimum size of a new library, as a share of the size of the served library.
 
-If a new library is smaller than this, the collection of videos has probably failed.
+A smaller library probably means that the collection of videos has failed.
 """
 
 
 @dataclass(frozen=True)
 class Built:
-    """A build of the index. `reused` is true if a release with the same content already existed."""
+    """A build of the index. `reused`: whether a release with the same content already existed."""
 
     release: Release
     reused: bool
@@ -48,7 +47,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Served:
-    """The served release. `held` is the hold, if a person keeps newer releases from being served."""
+    """The served release. `held`: why a person holds this release, or None if no person does."""
 
     release: Release
     held: Hold | None
@@ -57,13 +56,13 @@ class Served:
 def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | None = None) -> Built:
     """Publish an index release of the niche's library, unless the newest release has the same content.
 
-    `factory` names the FAISS index of this build. If it is None, the setting `index_factory` does. Raises `LabError` if
-    the library is empty, or if FAISS does not know the factory string.
+    `factory`: the FAISS factory string of this build. If it is None, the setting `index_factory` is used. Raises
+    `LabError` if the library is empty, or if FAISS does not know the factory string.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    # The mark is a new number. Releases and changes that come later get higher numbers. The mark and the time of the
-    # rebuild request are read before the library. So this build answers the rebuild request, if there is one. A change
-    # with a higher number than the mark may be missing in this build, and `promote_index` then repeats the change.
+    # The mark is a new number, and later releases and changes get higher numbers. The mark and the time of the rebuild
+    # request are read before the library, so this build answers an open request. A change with a higher number than the
+    # mark may be missing in this build, so `promote_index` repeats the change.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
@@ -101,8 +100,8 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     sampled = [index.items[row].video_id for row in rows]
     lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
-    # An index contains only the videos that have a vector from its encoder. The sizes of the new and the served index
-    # can therefore be compared only if both have the same encoder.
+    # An index contains only videos with a vector from its encoder. So the sizes of two indices can be compared only if
+    # both have the same encoder.
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
@@ -116,7 +115,7 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
         CheckResult(
             "finds_itself",
             not lost,
-            f"{len(rows) - len(lost)} of {len(rows)} sampled videos are their own nearest",
+            f"{len(rows) - len(lost)} of {len(rows)} searches with a video's own vector find the video first",
             figures={"sampled": len(rows), "lost": len(lost)},
         ),
         CheckResult(
@@ -129,11 +128,11 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
 
 
 def promote_index(lab: Lab, niche: str) -> Served:
-    """Serve the newest build of the niche. Repeat in it the changes that were made while it was built.
+    """Serve the newest build of the niche, and repeat in it the changes that were made during the build.
 
-    Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
-    again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no
-    release, or if the build fails a check. Raises it too if the lab has deleted a video of the build meanwhile.
+    A change adds a video to the served index or removes one. The checks of `check_index` are run again. If a person
+    holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no release, if the
+    build fails a check, or if the lab has meanwhile deleted a video of the build.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -161,10 +160,9 @@ def promote_index(lab: Lab, niche: str) -> Served:
 def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
-    Every change of the served index makes a release, and every build from the database makes one too. The newest
-    `releases_kept` releases stay. The newest `releases_kept` builds also stay. So even after many changes, there is
-    still the build that waits to be served, and a build to which a person can roll back. A release that a rollback
-    displaced stays too.
+    Every build from the database and every change of the served index makes a release. The newest `releases_kept`
+    releases are kept, and so are the newest `releases_kept` builds. So even after many changes, the build that waits to
+    be served and a build for a rollback still exist. A release that a rollback displaced is kept too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)
@@ -173,7 +171,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """Return the release of the build that read the database last, or None if the niche has no such release."""
+    """Return the release of the build that read the database last, or None if the niche has no build."""
     return max(_builds(lab, niche), key=_reading_order, default=None)
 
 
@@ -190,7 +188,7 @@ def publish_changed(lab: Lab, of: Release, index: NicheIndex) -> Release:
 
 
 def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
-    """Check that the served release is `expected` or a newer release. A change of the index makes a newer release."""
+    """Check that the served release is `expected` or a newer release, which a change of the index may have made."""
     served = lab.releases.serving.current_id(INDEX, expected.scope)
     order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
     passed = served in order and order[served] >= expected.order
@@ -204,17 +202,17 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Releases that an early version of this software built have no mark. Such
-    # releases are ordered by the time at which their build read the database.
+    # Builds are ordered by their marks. Releases of an early version of the lab have no mark. They are ordered by the
+    # time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 
 def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
 
-    The result also has the videos that were put into the `served` release after the build had read the database. If
-    the `served` release has another encoder, these videos are missing, and a rebuild is requested. The result does not
-    have the videos that a person took out of the library.
+    The result also has the videos that were added to the `served` release after the build had read the database. If
+    `served` has another encoder, these videos cannot be added, so a rebuild is requested. Videos that a person took out
+    of the library are left out.
     """
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))

@@ -1,4 +1,4 @@
-"""Change the served index of a niche without a rebuild: put videos in, take videos out, roll back, and end a hold."""
+"""Change the served index of a niche without a rebuild: add or remove videos, roll back, and end a hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,8 +30,8 @@ from thumblab_pipelines.library.rows import now, read_library
 class Changed:
     """The served release after a change, and what happened to each video.
 
-    `put_in`: ids of the videos that were put in. `taken_out`: ids of the videos that were taken out. `skipped`: the
-    reason why a video was neither put in nor taken out, by the id of each such video.
+    `put_in`: ids of the added videos. `taken_out`: ids of the removed videos. `skipped`: why a video was neither added
+    nor removed, by video id.
     """
 
     release: Release | None
@@ -41,19 +41,19 @@ class Changed:
 
 
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
-    """Add videos to the served index. If a video is in the index already, update its entry from the database.
+    """Add videos to the served index. If a video is already in the index, update its entry from the database.
 
-    A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
-    If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the
-    changes, a rebuild is requested and `RebuildRequiredError` is raised. Raises `LabError` if a person holds the served
-    release.
+    A video that was taken out before is added again. If its thumbnail has no vector yet, the thumbnail is encoded
+    first. If a video cannot be added, it is skipped, and the result gives the reason. If the served index cannot take
+    the changes, a rebuild is requested and `RebuildRequiredError` is raised. Raises `LabError` if a person holds the
+    served release.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        # `embed` may have chosen another precision for the encoder. This changes the encoder's fingerprint.
+        # `embed` may have chosen another precision for the encoder, which gives the encoder another fingerprint.
         encoder = image_encoder(lab.settings).fingerprint
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
@@ -76,10 +76,10 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 
 
 def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
-    """Remove videos from the served index, and keep them out of every later build until they are put in again.
+    """Remove videos from the served index, and keep them out of every later build until they are added again.
 
     If the served index cannot take the change, a rebuild is requested and `RebuildRequiredError` is raised. The rebuild
-    then leaves the videos out. Raises `LabError` if a person holds the served release.
+    will leave these videos out. Raises `LabError` if a person holds the served release.
     """
     wanted = list(dict.fromkeys(video_ids))
     with lab.releases.serving.changing(INDEX, niche):
@@ -87,7 +87,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
         known = _exclude(lab, niche, wanted)
         with lab.engine.connect() as connection:
             # The time is read after the exclusions are committed. A build that read the database before this time may
-            # miss the change. `promote_index` then repeats the change in the build.
+            # miss the change, so `promote_index` repeats the change in this build.
             at = now(connection)
         mark = lab.releases.mark(INDEX, niche)
         skipped = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
@@ -107,10 +107,10 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 
 
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
-    """Serve an older release and hold it, so that no refresh replaces it. Return this release.
+    """Serve an older release and hold it, so that no refresh replaces it. Return the older release.
 
-    Without `release_id`, choose the newest release that was served before and is older than the served one. Raises
-    `LabError` if no index is served, if the release to roll back to does not exist, or if it is damaged.
+    Without `release_id`, serve the newest release that was served before and is older than the served one. Raises
+    `LabError` if no index is served, or if the older release does not exist or is damaged.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served = lab.releases.serving.current_id(INDEX, niche)
@@ -150,8 +150,8 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or this release is damaged. The videos that it put in or
-                # took out are stored in the database too, so a rebuild repeats its changes.
+                # The displaced release is damaged, or retention has deleted it. The database also has the changes that
+                # were made in it, so a rebuild repeats them.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
@@ -215,15 +215,15 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
     """Return the reason why each of these videos is not in the library, by video id."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
     days = f"more than {lab.settings.library_days} days before the niche's newest observation"
-    other_reason = f"it was first collected or last observed {days}, or is no plain video"
+    other_reason = f"it was first collected or last observed {days}, or is not an ordinary video"
     return {video_id: reasons.get(video_id, other_reason) for video_id in video_ids}
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return why videos cannot be put into the niche's index yet, by video id.
+    """Return why each video cannot be added to the niche's index yet, by video id. Leave out videos that can be added.
 
-    The lab may not know the video. The video may belong to another niche. Or its picture or its vector is missing.
-    Videos without such a reason are left out of the result.
+    The possible reasons: the lab does not know the video, the video belongs to another niche, or its picture or vector
+    is missing.
     """
     statement = (
         select(

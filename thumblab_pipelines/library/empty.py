@@ -1,13 +1,13 @@
 """Explain why the library of a niche is empty, and say what to do.
 
-A refresh has several steps. The explanation names the first of these steps that has no result for this niche yet.
+A refresh has several steps. The explanation names the first step that has no result for this niche yet.
 """
 
 from sqlalchemy import text
 
 from thumblab_pipelines.lab import Lab
 
-# For each step of a refresh, this query counts the videos of the niche that have passed the step.
+# This query counts the videos of the niche that have passed each step of a refresh.
 _STEPS = text("""
 SELECT count(*) AS videos, count(t.sha256) AS pictures, count(e.video_id) AS vectors,
        count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS not_taken_out,
@@ -42,7 +42,7 @@ def why_empty(lab: Lab, niche: str, encoder: str) -> str:
             f"{empty}: each of its {steps.vectors} encoded videos was taken out; `thumblab index upsert` puts one back"
         )
     if not steps.with_views:
-        return f"{empty}: none of its {steps.vectors} encoded videos is a plain video with a count of views"
+        return f"{empty}: none of its {steps.vectors} encoded videos is an ordinary video with a count of views"
     return (
         f"{empty}: all of its {steps.with_views} videos were first collected or last observed more than "
         f"{lab.settings.library_days} days before the newest observation; collect it again (`thumblab up`)"

@@ -1,6 +1,6 @@
 """Store, read and close requests to rebuild the index of a niche.
 
-A request stays open until the service serves a build that read the database after the request was made.
+A request stays open until the service serves a build that read the database after the time of the request.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def open_rebuild_requests(lab: Lab) -> list[RebuildRequest]:
 
 
 def request_time(lab: Lab, niche: str) -> datetime | None:
-    """Return when the open request of the niche was made, or None if the niche has no open request."""
+    """Return the time of the niche's open request, or None if the niche has no open request."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(index_rebuilds.c.asked_at).where(index_rebuilds.c.niche == niche))
 
@@ -57,7 +57,7 @@ def close_request_answered_by(lab: Lab, release: Release) -> None:
     if "answers" in release.info:
         asked = release.info["answers"]
         close_request_made_at(lab, release.scope, datetime.fromisoformat(asked) if asked else None)
-    else:  # The release is from an early version of this software, which did not record the answered request.
+    else:  # An early version of the lab made the release, and did not record the answered request.
         _close(lab, release.scope, index_rebuilds.c.asked_at <= as_of(release))
 
 

@@ -1,4 +1,4 @@
-"""Change the served index as a request to the service asks, and report the result as values that JSON can hold."""
+"""Change the served index on request of the service, and return the result as values that JSON can represent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ Action = Literal["put_in", "take_out"]
 
 @dataclass(frozen=True)
 class ChangedItems:
-    """The result of a requested change. `Changed` explains the fields that both classes have.
+    """The result of a requested change. The fields of the same names are explained in `Changed`.
 
-    `niche` is None if the lab knows none of the videos. `release` is the id of the served release. `rebuild_required`
-    says why the served index could not take the change. A rebuild was then requested, and Dagster starts it.
+    `niche`: None if the lab knows none of the videos. `release`: id of the served release. `rebuild_required`: why the
+    served index could not take the change. In this case a rebuild was requested, which Dagster starts.
     """
 
     niche: str | None
@@ -31,7 +31,7 @@ class ChangedItems:
 
 
 def change_items(lab: Lab, action: Action, video_ids: Sequence[str], niche: str | None = None) -> ChangedItems:
-    """Put videos into the served index of a niche, or take them out of it.
+    """Add videos to the served index of a niche, or remove them.
 
     Without `niche`, the niche of the first video that the lab knows is used. Videos of another niche are skipped.
     Raises `LabError` if a person holds the served release, or if another process keeps the index locked.

@@ -25,8 +25,8 @@ ORDER BY r.video_id
 """
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
 
-# This query reads the sub-scores of current thumbnails. It reads only the measurements of one version of the meter, the
-# code that measures sub-scores.
+# This query reads the sub-scores of current thumbnails, but only sub-scores from one version of the meter. The meter is
+# the code that measures sub-scores.
 _SCORES = f"""
 SELECT {", ".join(NAMES)} FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
 WHERE f.video_id = ANY(:ids) AND f.version = :version
@@ -38,8 +38,8 @@ ORDER BY f.video_id
 class LibraryRows:
     """The items of a niche's library and their unit vectors, float32 [n, d], in the same order.
 
-    Everything that was committed before `as_of` is included, and nothing that was committed after `read_at`. Both times
-    are from the clock of the database.
+    Everything that was committed before `as_of` is included. Nothing that was committed after `read_at` is included.
+    Both times are from the clock of the database.
     """
 
     items: list[Item]
@@ -49,9 +49,10 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the items of the niche's library, with the vectors that an encoder made of their pictures.
+    """Return the items of the niche's library, with the vectors of their pictures.
 
-    `encoder` is the fingerprint of this encoder. If `ids` is given, return only the items with these video ids.
+    `encoder`: fingerprint of the encoder of these vectors. If `ids` is given, only the items with these video ids are
+    returned.
     """
     parameters = {
         "niche": niche,
@@ -60,7 +61,7 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "ids": None if ids is None else list(ids),
     }
     # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver needs parameters in the
-    # form %(name)s. This line converts the parameters of the query from the form :name to this form.
+    # form %(name)s, and this line converts them from the form :name.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []
@@ -89,6 +90,6 @@ def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistri
 
 
 def now(connection: Connection) -> datetime:
-    """Return the current time of the database's clock. It is not the time at which the transaction began."""
+    """Return the current time of the database's clock, and not the time at which the transaction began."""
     moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment

@@ -15,7 +15,7 @@ from thumblab_pipelines.lab import Lab
 
 @dataclass(frozen=True)
 class Hit:
-    """A video that was found, its niche, and its cosine similarity to the query."""
+    """A video that was found, with its niche and its cosine similarity to the query."""
 
     niche: str
     item: Item
@@ -24,7 +24,7 @@ class Hit:
 
 @dataclass
 class SearchResult:
-    """The hits of all niches in one list, the most similar to the query first.
+    """The hits of all niches in one list, in falling order of similarity to the query.
 
     `remarks` say which niches were not searched, and why.
     """
@@ -44,10 +44,10 @@ def search_libraries(
 ) -> SearchResult:
     """Return the `count` videos with the highest cosines to a query, from the served indices of these niches.
 
-    Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
-    A picture or words are encoded with the encoder of the first niche's index. For a video, its vector in the index is
-    used. Cosines of different encoders cannot be compared. Therefore, only indices that were made with the encoder of
-    the query's vector are searched. The other niches get a remark.
+    Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`. A
+    picture or words are encoded with the encoder of the first niche's index. For a video, its stored vector is the
+    query. Cosines of different encoders cannot be compared. So only indices with the same encoder as the query are
+    searched, and each other niche gets a remark.
 
     Raises `LabError` if no niche serves a readable index, if `video_id` is in none of the indices, or if the encoder
     cannot encode words.
@@ -98,7 +98,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the libraries that were made with the encoder of the video's vector, and this vector."""
+    """Return the vector of the video, and the libraries that were made with the encoder of this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)

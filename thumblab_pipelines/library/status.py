@@ -18,9 +18,9 @@ from thumblab_pipelines.library.rebuild_requests import as_of, open_rebuild_requ
 class IndexStatus:
     """The served index of a niche.
 
-    `changed` is the number of videos that were put in or taken out since the index was built. `kind` is the factory
-    string with which FAISS made the index. `recall` is the share of the true nearest vectors that a search finds.
-    `releases` and `bytes` are the number and the size of all releases of the niche on the disk.
+    `changed`: number of videos that were added or removed since the index was built. `kind`: the FAISS factory string
+    of the index. `recall`: the share of the true nearest vectors that a search finds. `releases`, `bytes`: number and
+    total size of all releases of the niche on the disk.
     """
 
     niche: str
@@ -49,12 +49,12 @@ class Verified:
 def index_status(lab: Lab, niche: str) -> IndexStatus:
     """Return the status of the niche's served index.
 
-    The remarks of the status name everything unusual. For example, they say that no index is served, that it is old, or
-    that a rebuild is requested.
+    The remarks name everything unusual: for example, that no index is served, that it is old, or that a rebuild is
+    requested.
     """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
-    # Releases share files by hard links. A shared file has one inode and is counted once.
+    # Releases share files by hard links. A shared file has only one inode, so it is counted only once.
     sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.path)}
     status.bytes = sum(sizes.values())
     try:
@@ -89,7 +89,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Load every release of the niche as the service does, and return what is wrong with each release.
+    """Load every release of the niche as the service does. Return each release with its fault, if it has one.
 
     The result includes the served release even if its manifest cannot be read.
     """
@@ -100,7 +100,7 @@ def verify_releases(lab: Lab, niche: str) -> list[Verified]:
 
 
 def _file_stats(folder: Path) -> list[os.stat_result]:
-    """Return the stats of all files of a release. Return an empty list if the release is deleted meanwhile."""
+    """Return the stats of all files of a release, or an empty list if the release is deleted meanwhile."""
     with suppress(FileNotFoundError):
         return [path.stat() for path in folder.rglob("*") if path.is_file()]
     return []

@@ -130,7 +130,14 @@ def test_the_check_names_wrong_pairs(data: Dataset) -> None:
     images = one_video.images.copy()
     images[4] *= 2
     faults = "; ".join(dataclasses.replace(one_video, pairs=pairs, images=images).faults(data.videos))
-    expected = ("no gap", "one picture", "another fold", "held-out video", "not the length 1", "occurs twice")
+    expected = (
+        "gap that is not finite",
+        "one picture",
+        "another fold",
+        "held-out video",
+        "not of length 1",
+        "occurs twice",
+    )
     for row, fault in enumerate(expected):
         assert any(pairs.pair_id[row] in part and fault in part for part in faults.split("; ")), fault
 

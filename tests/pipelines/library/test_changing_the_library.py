@@ -81,7 +81,7 @@ def test_videos_that_cannot_be_put_in_are_skipped_with_the_reason(lab: Lab) -> N
     assert {video: why.split(";")[0] for video, why in changed.skipped.items()} == {
         without_picture: "its thumbnail was not downloaded",
         not_observed: "it was first collected or last observed more than 90 days before the niche's newest observation, "
-        "or is no plain video",
+        "or is not an ordinary video",
         stranger: f"it is a video of {OTHER}",
         "nobody": "the lab does not know it",
     }
