@@ -1,4 +1,5 @@
-"""Link from Dagster to MLflow, by a path of Dagster's webserver that redirects to wherever MLflow runs."""
+"""Make links from Dagster to MLflow. They lead to a path of Dagster's webserver, which redirects to MLflow's
+address."""
 
 import dagster as dg
 
@@ -7,5 +8,6 @@ MLFLOW_PATH = "/mlflow"
 
 
 def mlflow_link(url: str) -> dg.MetadataValue:
-    """Return a link for metadata of Dagster. `url` is the address of a page of MLflow, or its fragment alone."""
+    """Return a link for metadata of Dagster. `url`: the address of a page of MLflow, or only the fragment of the
+    address."""
     return dg.MetadataValue.url(f"{MLFLOW_PATH}#{url.partition('#')[2]}")

@@ -1,10 +1,10 @@
 """Make the ranking model of a release loadable by MLflow.
 
-MLflow loads the model from this file and the release's safetensors files, without any pickle.
+MLflow loads the model from this file and from the release's safetensors files, without any pickle.
 
-`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns one score for each of n
-thumbnails, as float32 [n]. The inputs are float32 [n, d], one row of d numbers for each thumbnail.
-`thumblab_core.ranking.inputs.model_inputs` makes them. No channel adapter is applied.
+`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores of n thumbnails, as
+float32 [n]. `inputs` is float32 [n, d], with one row of d numbers for each thumbnail.
+`thumblab_core.ranking.inputs.model_inputs` makes these inputs. No channel adapter is applied.
 """
 
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Train the ranking model with PyTorch. `thumblab_core.ranking.ranker` describes the network, and predicts with it."""
+"""Train the ranking model with PyTorch. `thumblab_core.ranking.ranker` defines the network and uses it for
+predictions."""
 
 import math
 from typing import Self
@@ -18,7 +19,7 @@ _LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 
 _GAIN = 20.0
 """Factor for the standardised inputs.
 
-A vector of length 1 has hundreds of values, so each value is small. The factor brings the values near 1, which suits
+A vector of length 1 has hundreds of values, so each value is small. The factor makes the values about 1, which suits
 usual learning rates.
 """
 
@@ -63,7 +64,7 @@ class TrainableRanker(nn.Module):
     def fit_scale(self, inputs: Float32s) -> None:
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
-        Each block before `words` is scaled to the length that `_LENGTHS` gives. The blocks `words` and `length` are not
+        Each block before `words` is scaled to the length in `_LENGTHS`. The blocks `words` and `length` are not
         changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If it were
         divided by its tiny standard deviation, its first change after training would outweigh all other inputs.
         """
@@ -85,22 +86,22 @@ class TrainableRanker(nn.Module):
         return model
 
     def ranker(self) -> Ranker:
-        """Return a copy for predictions. Later training does not change the copy."""
+        """Return a copy for predictions, which later training does not change."""
         return Ranker(self.config, {name: value.cpu().numpy().copy() for name, value in self.state_dict().items()})
 
     @torch.no_grad()
     def start(self, line: Float32s, usual: float = 0.5) -> None:
-        """Initialise the network so that its score is that of a linear model.
+        """Initialise the network so that its score is equal to that of a linear model.
 
         `line`: the weights [d] of the linear model for standardised inputs.
-        `usual`: the value between 0 and 1 that the absolute head predicts for every picture before it is trained.
+        `usual`: the value (0 to 1) that the absolute head predicts for every picture before training.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)
         expected.weight.mul_(0.1)
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # The weights of the linear model are not trained any further. Training on pairs would only make them memorise
+        # The weights of the linear model are not trained further. Training on pairs would only make them memorise
         # single words.
         self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]

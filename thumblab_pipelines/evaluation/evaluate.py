@@ -1,11 +1,10 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. They differ in what the model had learnt about the channel of a pair:
-
-- `future`: the model and its channel adapter were fitted to videos from the first 80 % of the channel's videos
+There are three splits. They differ in which videos of a pair's channel the model was fitted to:
+- `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
-- `adapted`: the model was trained without the channel, and then a channel adapter was fitted to the first 80 % of the
-  channel's videos
+- `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its
+  videos
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GLOBAL = "global"
-"""The name of the scorer that is the model without channel adapters."""
+"""The name under which the model without channel adapters is evaluated."""
 
 
 def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for all questions.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
-    some of the channels. They are left out if no such model could be trained.
+    some of the channels. If no such model could be trained, these splits are left out.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
     future_references = references(data, known)
@@ -64,10 +63,10 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
-    """Return the AUCs of `scores` [n] on those pairs of a release that are held out in the split.
+    """Return the AUCs of `scores` [n] on the held-out pairs of a split.
 
-    One AUC is computed on all of these pairs, and one on those whose winner has at least twice the loser's views. After
-    each AUC comes the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
+    The first AUC is on all held-out pairs. The second is on the pairs whose winner has at least twice the loser's
+    views. After each AUC comes the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
@@ -90,7 +89,7 @@ def figure(
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
     """Write the evaluations of a model release to the table `model_evaluations`.
 
-    If the table already has the row of an evaluation, this row is not changed.
+    If the table already has the row of an evaluation, the row stays as it is.
     """
     now = datetime.now(UTC)
     rows = [{"release_id": release_id, "evaluated_at": now, **asdict(evaluation)} for evaluation in evaluations]
@@ -109,8 +108,8 @@ def _evaluate_split(
         The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
         of every scorer.
     reference
-        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. For
-        this reference model, the result has the same detailed figures as for the model.
+        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. It gets
+        the same detailed figures as the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows
@@ -123,8 +122,8 @@ def _evaluate_split(
             evaluations += held_out.detailed_aucs(data.videos, scorer, scores[scorer])
     if reference in scores:
         evaluations += held_out.lead(scores[MODEL], reference, scores[reference])
-    # `slope` turns score differences into log odds. For unseen channels, it was fitted on their training and validation
-    # pairs. Therefore calibration is measured only on test pairs.
+    # `slope` turns score differences into log odds. For unseen channels, it was fitted to pairs of the training part
+    # and the validation part. So calibration is measured only on test pairs.
     test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
     evaluations += test_pairs.calibration(scores[MODEL], slope)
     return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
@@ -135,8 +134,8 @@ def _evaluate_pictures(
 ) -> list[Evaluation]:
     """Return the figures of the question of one title, on the splits for which picture gaps were computed.
 
-    `known_image` and `unseen_image` [n] are the scores of the reference model that sees pictures only. It was fitted
-    with the older videos of each channel for `known_image`, and without the channel for `unseen_image`.
+    `known_image` and `unseen_image` [n] are scores of the reference model that sees only pictures. For `known_image`,
+    it was fitted with the older videos of each channel. For `unseen_image`, it was fitted without the channel.
     """
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {
@@ -179,9 +178,8 @@ def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return the scores [n] of reference models. Each video is scored by models that were fitted without its channel.
 
-    The first result has the scores of unadapted models. The second has the scores of partial pooling, the only
-    reference model that is adapted. It adds a regression for each channel, fitted to the `known` rows of this channel.
-    Both results are empty if all channels are in one fold.
+    The first result has the scores without adaptation. The second has the scores of partial pooling, the only reference
+    model that adapts to a channel. It adds a regression for each channel, fitted to the `known` rows of this channel.
     """
     folds = data.videos.fold.to_numpy(int)
     unadapted: dict[str, Floats] = {}
@@ -191,8 +189,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
         if not in_fold.any() or not len(elsewhere):
             continue
         for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
-            # Partial pooling is evaluated only with known videos of the channel. Without known videos, it gives the
-            # same scores as the linear model.
+            # Partial pooling without known videos of the channel gives the same scores as the linear model. So it is
+            # evaluated only with known videos.
             collected = adapted if name == POOLED else unadapted
             collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
     return unadapted, adapted

@@ -39,29 +39,29 @@ FUTURE, NEW_CHANNELS, ADAPTED = skill.FUTURE, skill.NEW_CHANNELS, skill.ADAPTED
 MODEL = "model"
 
 SLICES = {"all": 0.0, "2x": 0.5}
-"""The slices on which every scorer gets an AUC, each with the smallest margin that its pairs may have.
+"""The slices on which every scorer gets an AUC, each with the smallest margin of its pairs.
 
-`MARGINS` says what a margin is. At a margin of 0.5, the winner has twice the views of the loser.
+See `MARGINS` for the meaning of a margin. At a margin of 0.5, the winner has twice the views of the loser.
 """
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""The limits by which pairs are divided into slices. A margin is 1 - views of the loser / views of the winner."""
+"""The margins between the slices. The margin of a pair is 1 - (views of the loser) / (views of the winner)."""
 
 LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
-"""Conditions for figures of single channels and niches.
+"""Conditions for a channel or niche to get its own figures.
 
-A channel or niche needs at least 30 held-out pairs. Of the channels, only the fifty with the most pairs get figures.
+It needs at least 30 held-out pairs. Only the fifty channels with the most pairs get figures.
 """
 
 DEEP = 100
-"""Minimum number of held-out pairs with which a channel gets a second figure.
+"""Minimum number of held-out pairs for a second figure of a channel.
 
-This figure is the AUC on those pairs of the channel whose winner has at least twice the views of the loser.
+The second figure is the AUC on the channel's pairs whose winner has at least twice the views of the loser.
 """
 
 
 LEAST_CHANNEL_PAIRS = 10
-"""Minimum number of pairs with which a channel counts in a mean over channels."""
+"""Minimum number of pairs of a channel that is included in a mean over channels."""
 
 _CORRELATION: Interval = (-1.0, 1.0)
 
@@ -81,8 +81,8 @@ class Evaluation:
     channels
         The number of channels that these pairs or videos belong to.
     question
-        What the pairs are asked: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`. Evaluations of
-        older releases have only `PACKAGE`.
+            What is asked about the pairs: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`.
+            Evaluations of older releases have only `PACKAGE`.
     """
 
     split: str
@@ -98,9 +98,9 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the evaluation in a stored row.
+        """Return the evaluation that is stored in a row.
 
-        Old releases store only the AUC. Their rows have the fields `auc`, `auc_low` and `auc_high`, and no `metric`.
+        Old releases store only AUCs. Their rows have the fields `auc`, `auc_low` and `auc_high`, and no `metric`.
         """
         if "auc" not in row:
             return cls(**row)
@@ -157,8 +157,8 @@ class HeldOutPairs:
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """Yield the AUC on all pairs, and the AUC on the pairs whose winner has at least twice the views of the loser.
 
-        After each AUC, the mean of the AUCs of single channels is yielded. In this mean, each channel counts the same.
-        Only channels with at least `LEAST_CHANNEL_PAIRS` pairs are used.
+        After each AUC, the mean of the AUCs of single channels is yielded, in which all channels have the same weight.
+        It includes only channels with at least `LEAST_CHANNEL_PAIRS` pairs.
         """
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
@@ -210,9 +210,9 @@ class HeldOutPairs:
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
         """Yield two rank correlations for the given rows of `videos`.
 
-        Each correlation is computed within each channel, and the figure is the mean over the channels. The first is
-        the correlation of the model's scores with the age-corrected views. The second is the correlation of the scores
-        with the click-through rates that the owner of the channel gave.
+        Each correlation is computed within each channel, and then averaged over the channels. The first correlates the
+        model's scores with the age-corrected views. The second correlates the scores with the click-through rates from
+        the channel's owner.
         """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -244,7 +244,7 @@ class HeldOutPairs:
     def _channels(self) -> tuple[Rows, list[str]]:
         """The channel number of each pair, and the channel names by number.
 
-        They are computed only once, because hundreds of figures need them.
+        They are computed once and kept, because hundreds of figures need them.
         """
         return numbered(self.pairs.channel_id)
 
@@ -256,7 +256,8 @@ class HeldOutPairs:
 def mean_figure(place: Place, values: Float64s, sides: Sides, within: Interval = SHARE) -> Evaluation:
     """Return the mean of the pairs' values [m] with its interval.
 
-    `sides` has the videos and the channels of the pairs. `within` has the smallest and the largest possible mean.
+    `sides` has the videos and channels of the pairs. `within` has the smallest and the largest possible value of the
+    mean.
     """
     if not len(values):
         return place.figure(None, (None, None), 0, 0)
@@ -268,7 +269,7 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
     """Return the mean of the channels' means, with its interval.
 
     The mean of a channel is the mean of the `values` [m] of its pairs. Only channels with at least
-    `LEAST_CHANNEL_PAIRS` pairs are used.
+    `LEAST_CHANNEL_PAIRS` pairs are included.
     """
     counts = np.bincount(sides.channels) if len(values) else np.zeros(1, np.intp)
     chosen = counts[sides.channels] >= LEAST_CHANNEL_PAIRS
@@ -283,8 +284,8 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
 def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides) -> Iterator[Evaluation]:
     """Yield the expected calibration error of win probabilities, its value by chance, and the mean logarithmic loss.
 
-    `gaps` [m] has the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
-    winning. The value by chance is that of `error_if_calibrated`. The metric of `place` is ignored.
+    `gaps` [m]: score of each pair's winner minus the score of its loser. `slope` turns a gap into the log odds of
+    winning. See `error_if_calibrated` for the value by chance. The metric of `place` is ignored.
     """
     size = len(gaps), distinct(sides.channels)
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
@@ -300,9 +301,9 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """Return the numbers of the channels or niches that have at least 30 pairs, and how many pairs each of them has.
+    """Return the channels or niches that have at least 30 pairs, as numbers, each with its number of pairs.
 
-    `numbers` [m] has the number of each pair's channel or niche. The one with the most pairs comes first.
+    `numbers` [m]: the number of each pair's channel or niche. The result is in falling order of the number of pairs.
     """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")

@@ -1,7 +1,7 @@
 """Evaluate an existing model on a catalogue, without and with adapters for the channels of the catalogue.
 
-The catalogue is imported into a separate lab, so that its videos do not get into the lab of the model. The
-pictures and titles of the catalogue are encoded with the encoders that the model was trained with.
+The catalogue is imported into a separate lab, so that its videos do not enter the lab of the model. Its pictures and
+titles are encoded with the encoders that the model was trained with.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ UNADAPTED = "unadapted"
 """The name of the split in which the model has no channel adapters."""
 
 CHAMPION = "champion"
-"""The name by which a caller asks for the served model."""
+"""The name that stands for the served model."""
 
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
-"""A pattern for names of image encoders that the lab compiled with OpenVINO and published as a release.
+"""A pattern for names of image encoders that the lab has compiled with OpenVINO and published as a release.
 
 Such a name ends with the id of the release.
 """
@@ -67,8 +67,8 @@ class CatalogueEvaluation:
     pairs_release
         The pairs release that was made from the catalogue.
     trained_on
-        How many `videos` of the catalogue the model was trained on, and how many `pairs` were left out because of them.
-        None if the release of the model does not record its training videos.
+            The number of `videos` of the catalogue that the model was trained on, and the number of `pairs` that were
+            left out because of them. None if the release of the model does not store its training videos.
     channels_adapted
         The number of channels for which an adapter was fitted.
     """
@@ -80,7 +80,7 @@ class CatalogueEvaluation:
 
 
 def named_model(lab: Lab, name: str) -> Release:
-    """Return the served model if the name is `champion`, else the model release with the id `name`.
+    """Return the served model if the name is `champion`, and otherwise the model release with the id `name`.
 
     Raises `LabError` if there is no such model. If `name` is an id, the message lists the ids of all model releases.
     """
@@ -100,10 +100,10 @@ def named_model(lab: Lab, name: str) -> Release:
 
 
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
-    """Return settings with which another lab encodes pictures as `lab` did when the model was trained.
+    """Return the settings with which another lab encodes pictures as `lab` did when the model was trained.
 
-    Raises `LabError` if the model does not record its image encoder, or if the encoders that the model was trained with
-    are not available any more.
+    Raises `LabError` if the model does not store the name of its image encoder, or if an encoder that the model was
+    trained with is no longer available.
     """
     name = model.info.get("image_encoder_name")
     if not name:
@@ -126,8 +126,8 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
     """Import `videos.csv` of the folder. Then delete the videos of the lab that `videos.csv` no longer lists.
 
-    The lab must contain nothing but this catalogue. If the row of a video cannot be read, the video keeps the data of
-    an earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as
+    The lab must contain only this catalogue. If the row of a video cannot be read, the video keeps the data of an
+    earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as
     `import_catalogue`, and if the lab has videos from another source.
     """
     with lab.engine.connect() as connection:
@@ -151,8 +151,8 @@ def evaluate_on_catalogue(
     """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings from `encoding_of`.
 
     If `share` is None, the model is evaluated on all pairs, without adapters. Otherwise, `share` is a fraction from 0
-    to 1. This fraction of each channel's videos, the oldest ones, is used to fit a channel adapter. The model is
-    evaluated without and with adapters on pairs of the other videos.
+    to 1. A channel adapter is then fitted to this fraction of each channel's videos, the oldest ones. The model is
+    evaluated on pairs of the remaining videos, without and with adapters.
 
     Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """
@@ -188,7 +188,7 @@ def channel_names(lab: Lab) -> dict[str, str]:
 
 
 class _ScoredCatalogue:
-    """The scores that a model gives the videos of a catalogue. The methods evaluate the scores on the given pairs."""
+    """The scores that a model gives the videos of a catalogue, with methods that evaluate them on the given pairs."""
 
     def __init__(self, data: Dataset, trained: TrainedRanker, pairs: pd.DataFrame) -> None:
         from thumblab_pipelines.training.corpus import dataset_inputs
@@ -232,7 +232,7 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
 
 
 def _first(videos: pd.DataFrame, share: float) -> Flags:
-    """Return which videos [n] belong to the oldest `share` (0 to 1) of their channel's videos.
+    """Return whether each video [n] belongs to the oldest `share` (0 to 1) of its channel's videos.
 
     `videos` must be in order of publication.
     """
@@ -240,14 +240,14 @@ def _first(videos: pd.DataFrame, share: float) -> Flags:
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs that have no flagged video. `rows` [n] are the flags of the videos."""
+    """Return the pairs without any flagged video. `rows` [n]: the flags of the videos."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched
 
 
 def _no_pair_left(data: Dataset, pairs: pd.DataFrame, known: Flags) -> str:
-    """Return a sentence that says why there is no pair to evaluate on."""
+    """Return a sentence that says why no pair is left for the evaluation."""
     if len(pairs):
         return f"the model was trained on a video of each of the {len(pairs)} pairs that it could be evaluated on"
     left_out = "; ".join(f"{count} {rule}" for rule, count in data.release.info["excluded"].items() if count)

@@ -1,7 +1,7 @@
-"""Evaluate the question that a creator asks: one title, two pictures. Which picture gets more views?
+"""Evaluate the question of one title: which of two pictures gets more views under the same title?
 
-Two observed videos of a channel differ in title *and* picture. The video with more views may have won by its title.
-The pairs are therefore evaluated in slices. All slices except `swap` reduce the effect of the title:
+Two observed videos of a channel differ in title *and* picture, so the video with more views may have won by its title.
+So the pairs are evaluated in slices. All slices except `swap` reduce the effect of the title:
 
     residual     The winner is the video with the higher residual: its log views minus those that its context predicts,
                  see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a factor of two.
@@ -9,7 +9,7 @@ The pairs are therefore evaluated in slices. All slices except `swap` reduce the
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
 
-In every slice, both pictures are scored under the title of the winner, and then both under the title of the loser.
+In every slice, both pictures are scored under the winner's title, and then both under the loser's title.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _TIED_SHARES = {TIED_THIRD: 1 / 3, TIED_TENTH: 1 / 10}
 """The share of the pairs that is in each slice of tied pairs."""
 
 _TWOFOLD = float(np.log(2))
-"""A difference of residuals that means twice the views."""
+"""A difference of residuals of ln views that corresponds to twice the views."""
 
 
 @dataclass(frozen=True)
 class OneTitlePairs:
-    """Held-out pairs of one split, on which scorers are asked the question of one title."""
+    """Held-out pairs of one split, on which the question of one title is evaluated."""
 
     split: str
     data: Dataset
@@ -81,10 +81,10 @@ class OneTitlePairs:
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
         """Yield figures of the model's win probabilities, and how often the better picture depends on the title.
 
-        The calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
-        these pairs that are too close to call. `changes_with_title` is the share of all pairs in which one picture
-        scores higher under the winner's title, but lower under the loser's title. `slope` turns a difference of scores
-        into the log odds of winning.
+        Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
+        these pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
+        depends on the title: it scores higher under the winner's title, but lower under the loser's title. `slope`
+        turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
@@ -123,9 +123,9 @@ def evaluate_one_title(
 
 
 def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
-    """Return the picture gaps of a scorer that sees only pictures. They are the same under both titles of a pair.
+    """Return the picture gaps of a scorer that sees only pictures, so its gaps do not depend on the title.
 
-    `scores` [n] are the scores that this scorer gives the videos. The result has the gaps of the same pairs as `like`.
+    `scores` [n]: the scores that this scorer gives the videos. The result has the gaps of the same pairs as `like`.
     """
     pairs = data.pairs.iloc[like.pairs]
     gaps = scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)]
@@ -133,8 +133,8 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
 
 
 def title_wins(gaps: Float64s) -> Float64s:
-    """Return for each pair [k] the share of its two titles under which the winner's picture scores higher.
+    """Return for each pair [k] the share (0 to 1) of its two titles under which the winner's picture scores higher.
 
-    If both pictures have the same score under a title, this title counts half. The share is a value from 0 to 1.
+    If both pictures have the same score under a title, the title counts half.
     """
     return np.asarray(((gaps > 0) + 0.5 * (gaps == 0)).mean(axis=1), np.float64)

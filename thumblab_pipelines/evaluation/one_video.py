@@ -1,8 +1,8 @@
 """Evaluate the question *one video*: which of two pictures that one video showed is better?
 
-The answer is known from an experiment, or from the views that a video gained before and after its thumbnail was
-changed. The figures of these two sources are separate, so each source is a slice of the question. Only decided pairs
-are evaluated, see docs/training-pairs.md.
+The better picture is known from an experiment, or from the views before and after a change of the thumbnail. Each of
+these two sources has its own figures, so each is a slice of the question. Only decided pairs are evaluated, see
+docs/training-pairs.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from thumblab_pipelines.statistics.held_out_scores import OneVideoGaps
 from thumblab_pipelines.statistics.metrics import numbered
 
 SOURCES = (EXPERIMENT, CHANGED_THUMBNAIL)
-"""The slices of the question. Each has the pairs of one source."""
+"""The slices of the question *one video*. Each slice has the pairs of one source."""
 
 
 def evaluate_one_video(
@@ -38,9 +38,9 @@ def evaluate_one_video(
 ) -> Iterator[Evaluation]:
     """Yield figures that say how well scorers answer which of two pictures of one video is better.
 
-    A scorer gives each picture a score. It is the model, or a ranking that the model is compared with. `scorers` has
-    the score gaps of each scorer by its name, and must contain the model. `split` is the name of the split that all
-    figures are for. Each of the two sources of pairs has figures of its own. A source without pairs has no figures.
+    A scorer is the model or a ranking that the model is compared with. `scorers` has the score gaps of each scorer by
+    its name, and must contain the model. `split` is the name of the split of all figures. Each of the two sources of
+    pairs has its own figures. A source without pairs has no figures.
 
     For each scorer, the figures are the AUC and the mean of the AUCs of single channels. For the model, further figures
     are the calibration of its win probabilities, and the share of pairs that are too close to call. `slope` turns a
@@ -68,21 +68,21 @@ def evaluate_one_video(
 
 
 def signed_gaps(pairs: OneVideoPairs, gaps: OneVideoGaps) -> Float64s:
-    """Return for each pair [k] in `gaps` by how much its better picture scores above its other picture."""
+    """Return for each pair [k] in `gaps` the score of its better picture minus the score of its worse picture."""
     better = np.sign(pairs.pairs.gap.to_numpy(float)[gaps.pairs])
     return np.asarray(better * gaps.gaps, np.float64)
 
 
 def wins_of(signed: Float64s) -> Float64s:
-    """Return 1 for each pair [k] whose better picture scores higher, 0.5 for equal scores, and 0 otherwise."""
+    """Return 1 for each pair [k] whose better picture scores higher, 0.5 if both scores are equal, and 0 otherwise."""
     return np.asarray((signed > 0) + 0.5 * (signed == 0), np.float64)
 
 
 def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
-    """Return the `Sides` of the pairs in `rows` [k], with the video of a pair as both its winner and its loser.
+    """Return the `Sides` of the pairs in `rows` [k]. The video of a pair stands for both its winner and its loser.
 
-    The intervals of figures are computed from the sides. So they take into account that several pairs of one video are
-    not independent.
+    The intervals of figures are computed from these sides. So the intervals take into account that several pairs of one
+    video are not independent.
     """
     chosen = pairs.pairs.iloc[rows]
     video = numbered(chosen.video_id)[0]

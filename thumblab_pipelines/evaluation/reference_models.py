@@ -1,6 +1,6 @@
-"""Compute the scores of the reference models. The ranking model should be better than each of these simple models.
+"""Compute the scores of the reference models, which are simple models that the ranking model should beat.
 
-The known rows are those videos to which a reference model may be fitted. A known pair consists of two known rows.
+The known rows are the videos that a reference model may be fitted to. A known pair consists of two known rows.
 
     age, length      sort by one column, in the direction that has the higher AUC on the known pairs
     title            ridge regression on the title's vector and simple facts about its wording
@@ -9,9 +9,9 @@ The known rows are those videos to which a reference model may be fitted. A know
     partial_pooling  the linear model, plus a ridge regression on its residuals for each channel with at least 30 known
                      videos
 
-The target of the ridge regressions is how far the log views of a video are above the local trend of its channel.
-Targets of rows that are not known are never read. The penalties of the regressions were chosen once, on real channels.
-They are the same for every lab.
+The target of the ridge regressions is the log views of a video minus the local trend of its channel. Only targets of
+known rows are read. The penalties of the regressions were chosen once, on real channels, and are the same for every
+lab.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
     """Return the scores [n] of every reference model by its name. The models are fitted to the rows `known`.
 
     One of the models, `partial_pooling`, adds a regression for each channel to the linear model. These regressions are
-    fitted to the rows `own`, or to the rows `known` if `own` is None.
+    fitted to the rows `own`. By default, these are the rows `known`.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -60,7 +60,7 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
 
 
 def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
-    """Return by how much the target [n] of each video is above the trend of its channel.
+    """Return the target [n] of each video minus the trend of its channel.
 
     The target is the ln of the age-corrected views. The trend is computed from the known rows.
     """

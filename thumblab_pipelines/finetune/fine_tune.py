@@ -1,9 +1,9 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-The ranker is the network that computes scores from vectors. Its heads are its last layers. Either the whole picture
-part of the encoder is trained, or only the last blocks of this part. The result is a release with an open_clip
-checkpoint. To use the fine-tuned encoder, a person names it in the settings. Then vectors, indices and the ranking
-model must be computed again, see docs/encoders.md.
+The ranker is the network that computes scores from vectors. Its heads are its last layers. Either all of the encoder's
+image tower is trained, or only the last blocks of this tower. The result is a release with an open_clip checkpoint. To
+use the fine-tuned encoder, a person names it in the settings. Then vectors, indices and the ranking model must be
+computed again, see docs/encoders.md.
 """
 
 import json
@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from thumblab_pipelines.trainable_ranker import TrainableRanker
 
 WEIGHTS = "weights.safetensors"
-"""The file of an encoder release with the weights of the whole CLIP model. open_clip and the lab can both read it."""
+"""The file with the weights of the whole CLIP model in an encoder release. open_clip and the lab can both read it."""
 
 _VERSION = 3
-"""A part of the digest of the inputs. Raise this number if a change of the code makes the same inputs give another
-encoder.
-"""
+"""A number in the digest of the inputs. Raise it if a change of the code makes another encoder from the same inputs."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class FineTuneConfig:
 
     Trained      The image tower is the part of a CLIP model that encodes pictures. Its last `blocks` transformer
                  blocks, its final norm and its projection are trained. "all" trains the whole tower. The ranker's heads
-                 are trained too. If `heads` is "trained", they start with the weights of the newest ranking model. If
-                 it is "fresh", they start with random weights.
+                 are trained too. `heads` says where they start: "trained" means the weights of the newest ranking
+                 model, and "fresh" means random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
                  epoch uses each picture at most once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
@@ -102,8 +100,8 @@ class TunedEpoch:
 class _FineTuning:
     """The data, the models and the settings of one fine-tuning.
 
-    `encoder`: the encoder whose weights are changed. `start`: the ranking model whose heads the fine-tuning starts
-    from, or None for fresh heads. `inputs`: a digest of everything that the result depends on.
+    `encoder`: the encoder whose weights are changed. `start`: the ranking model whose heads are used at the start, or
+    None for fresh heads. `inputs`: a digest of everything that the result depends on.
     """
 
     data: "Dataset"
@@ -128,8 +126,8 @@ def fine_tune(
     """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
 
     A checkpoint is written after every epoch. After a crash, a call with the same pairs and config continues from the
-    checkpoint. If an earlier call has already published the result, this release is returned. Pairs with an unreadable
-    picture are left out, and the release records their number. To use the new encoder, see `encoder_setting`.
+    checkpoint. If an earlier call has already published the result, its release is returned. Pairs with an unreadable
+    picture are left out, and the release stores their number. To use the new encoder, see `encoder_setting`.
 
     Raises `LabError` when the encoder is not a ViT of open_clip, or when the pairs were made with another encoder. With
     `heads="trained"`, raises `LabError` too when there is no ranking model to start from.
@@ -147,7 +145,7 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If a video of this pairs release was deleted in the meantime, a successor without this video has replaced the
+        # If a video of this pairs release was deleted in the meantime, a successor without the video has replaced the
         # release. `named_pairs` finds the successor by the id of the replaced release.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
@@ -245,9 +243,9 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation videos count as training videos too, because their pairs were used to choose the best epoch.
+        # The best epoch was chosen on the validation pairs, so the encoder has also learnt from the validation videos.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        # The encoder in the settings may be a fine-tuned one. The videos with which it was fine-tuned then count too.
+        # If the encoder in the settings was fine-tuned too, the videos that it was fine-tuned on are added.
         seen_before = encoder_fingerprints(lab.settings.image_encoder)
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
@@ -255,9 +253,9 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "TrainableRanker":
-    """Return the ranker of the release `start`. If `start` is None, return a new ranker.
+    """Return the ranker of the release `start`, or a new ranker if `start` is None.
 
-    The new ranker standardises its inputs. The standardisation is fitted to the training videos.
+    A new ranker standardises its inputs with the means and standard deviations of the training videos.
     """
     import torch
 

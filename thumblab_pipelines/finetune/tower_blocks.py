@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from thumblab_core.errors import LabError
 
 Blocks = list[tuple[str, nn.Module]]
-"""Transformer blocks by their names in the tower's `named_modules`, in the order in which they are computed."""
+"""Names of the transformer blocks in the tower's `named_modules`, in the order of computation."""
 
 ALL: Literal["all"] = "all"
 
@@ -23,8 +23,9 @@ ALL: Literal["all"] = "all"
 class _Anatomy:
     """The parts of a tower.
 
-    `embedding` names the modules and parameters before the blocks, and `ending` those after the blocks. `embed` is the
-    function that computes the part before the blocks, and `end` computes the part after them.
+    `embedding`: names of the modules and parameters before the blocks. `ending`: names of those after the blocks.
+    `embed`: the function that computes the part before the blocks. `end`: the function that computes the part after
+    them.
     """
 
     embedding: tuple[str, ...]
@@ -39,9 +40,8 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    All other parameters are frozen. The patch embedding, the part before the blocks, is trained only if `blocks` is
-    "all". It stays frozen if `blocks` equals the number of blocks in the tower. The tower stays in evaluation mode,
-    without dropout.
+    All other parameters are frozen. The patch embedding is the part before the blocks. It is trained only if `blocks`
+    is "all", not if `blocks` equals the number of blocks. The tower stays in evaluation mode, without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """
@@ -58,7 +58,8 @@ class TrainableTower:
         self.blocks = tuple(name for name, _ in anatomy.blocks[self._first :])
         """The names of the trained blocks."""
         self.ending = anatomy.ending
-        """The names of the parts after the blocks, such as the final norm and the projection. They are trained too."""
+        """The names of the parts after the blocks, such as the final norm and the projection. These parts are trained
+        too."""
         embedding = anatomy.embedding if self.whole else ()
         parts = [(*self.ending, self.blocks[-1]), *((name,) for name in self.blocks[-2::-1]), embedding]
         visual.eval()
@@ -72,7 +73,7 @@ class TrainableTower:
                 layers[depth].append(name)
                 self.parameters[name] = parameter
         self.layers = [layer for layer in layers if layer]
-        """The names of the trained parameters, in groups by depth. The first group is the end of the tower."""
+        """The names of the trained parameters in groups by depth, starting at the end of the tower."""
         self.device = next(visual.parameters()).device
 
     @torch.no_grad()

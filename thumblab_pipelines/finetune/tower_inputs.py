@@ -1,4 +1,4 @@
-"""For each picture, store once what the trained part of an image tower needs in every epoch.
+"""Store, once for each picture, the inputs of the trained part of an image tower, which every epoch reads.
 
 If the lower blocks of the tower are frozen, their outputs (activations) are stored in float16. The frozen blocks then
 run only once instead of in every epoch. If the whole tower is trained, or if the activations would take too much disk

@@ -1,9 +1,9 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing the vector of a picture takes much time. If the vectors of two pictures are known, the loss of this pair takes
-almost no time. A batch should therefore contain many training pairs. A training pair consists of two videos of one
-channel that were published close to each other. So a batch is filled with the pictures of such videos. The loss is
-computed on every training pair within the batch. An epoch uses each picture at most once.
+Computing the vector of a picture takes much time, but computing the loss of a pair of known vectors takes almost none.
+So a batch should contain many training pairs. A training pair consists of two videos of one channel that were published
+close to each other, so a batch is filled with the pictures of such videos. The loss is computed on every training pair
+within the batch. An epoch uses each picture at most once.
 """
 
 import math
@@ -43,7 +43,7 @@ Pairs = tuple[Rows, Rows]
 class TunedTower:
     """The result of a fine-tuning.
 
-    `history`: all epochs. `kept`: the epoch whose weights are in the tower. `before`: the validation AUC before the
+    `history`: all epochs. `kept`: the epoch whose weights are in the tower. `before`: the validation AUC before
     training, or None if there are no validation pairs. `pairs`: number of training pairs. `dropped_pairs`: number of
     pairs that were left out because of an unreadable picture.
     """
@@ -56,7 +56,7 @@ class TunedTower:
 
 
 class TowerTraining:
-    """A fine-tuning. It changes the weights of the image tower, and of the ranker `heads`, in place.
+    """A fine-tuning, which changes the weights of the image tower and of the ranker `heads` in place.
 
     `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair has both
     the margin `least_margin` and two readable pictures.
@@ -74,8 +74,8 @@ class TowerTraining:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
         # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. This config has a
-        # learning rate of 1. For each step, `learning_rate` therefore returns a share of the full rate. Each group of
-        # parameters has a full rate of its own, which is multiplied by this share.
+        # learning rate of 1, so `learning_rate` returns a share of the full rate for each step. Each group of
+        # parameters multiplies its own full rate by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -84,8 +84,7 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        # This array gives the position of each dataset row's picture in `inputs`. It is -1 for a picture that `inputs`
-        # lacks.
+        # The position in `inputs` of each dataset row's picture, or -1 if `inputs` does not have this picture.
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
@@ -109,7 +108,7 @@ class TowerTraining:
 
     def run(self, listener: Progress) -> TunedTower:
         """Train the epochs that are not finished yet. Then load the weights of the best epoch into the tower."""
-        # The AUC is measured before `_resume` loads trained weights. So a resumed run, too, reports the AUC before the
+        # The AUC is measured before `_resume` loads trained weights. So even a resumed run reports the AUC before the
         # first epoch.
         before = self.validation_auc()
         history = self._resume()
@@ -123,7 +122,7 @@ class TowerTraining:
 
     def _epoch(self, number: int, listener: Progress) -> TunedEpoch:
         config = self.config
-        # All random numbers depend only on the seed and the epoch. A resumed run therefore draws the same numbers.
+        # All random numbers depend only on the seed and the epoch, so a resumed run draws the same numbers.
         torch.manual_seed(config.seed * 10_007 + number)
         batches = list(self._batches(np.random.default_rng([config.seed, number])))
         total, batches_done = 0.0, 0
@@ -153,12 +152,12 @@ class TowerTraining:
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
         """Yield the rows, the winners and the losers of each batch that contains pairs.
 
-        The rows are rows of the dataset. A winner or loser is given by its position among the rows of the batch.
+        The rows are rows of the dataset. Each winner or loser is a position within the rows of the batch.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
         # The rows are in order of publication. The two videos of a pair were published close to each other, and should
-        # often be in the same batch. The order of each channel's videos is therefore shuffled only a little.
+        # often be in the same batch. So the order of each channel's videos is shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number
@@ -175,7 +174,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the scores [n] that the ranker gives n rows of the dataset. The result is on the CPU."""
+        """Return the scores [n] that the ranker gives n rows of the dataset, as a tensor on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))
@@ -241,8 +240,8 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
 def _groups(tower: TrainableTower, heads: TrainableRanker, config: FineTuneConfig) -> list[dict[str, object]]:
     """Return the parameter groups for AdamW.
 
-    The farther a block is from the end of the tower, the more often its rate is multiplied by `layer_decay`. Weight
-    decay is applied to matrices, but not to biases and norms.
+    The learning rate of a block is multiplied by `layer_decay` once per block after it. Weight decay is applied to
+    matrices, but not to biases and norms.
     """
     layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]
     for depth, names in enumerate(tower.layers):

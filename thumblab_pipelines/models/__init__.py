@@ -1,1 +1,1 @@
-"""Build model releases, record them in MLflow, and decide which of them is served."""
+"""Build model releases, log them to MLflow, and decide which release is served."""

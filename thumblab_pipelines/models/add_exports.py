@@ -1,6 +1,6 @@
-"""Make a channel from its exports, to the end: import it, train a first model if none is served, and fit the adapter.
+"""Do all steps that add a channel from its exports: import, train a first model if none is served, and fit the adapter.
 
-The command `thumblab channel add EXPORT` and the job `add_channel` both do this.
+The command `thumblab channel add EXPORT` and the job `add_channel` both call this module.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from thumblab_pipelines.models.tracking import Tracker
 from thumblab_pipelines.progress import Progress, silent
 
 _LEAST_VIDEOS = 20
-"""A niche without a library gets one at an import if the lab has as many of its videos with a thumbnail.
+"""Minimum number of the niche's videos with a thumbnail for building its first library after an import.
 
-A place among fewer thumbnails says little.
+With fewer thumbnails, a rank among them would say little.
 """
 
 
@@ -31,8 +31,8 @@ A place among fewer thumbnails says little.
 class AddListener:
     """The callbacks of `add_exports`.
 
-    `progress` is a callback of the type `Progress`. `imported` is called when the exports are imported. `info` and
-    `warn` are called with sentences about the training of a first model.
+    `progress`: a callback of the type `Progress`. `imported`: called after the exports were imported. `info`, `warn`:
+    called with sentences about the training of a first model.
     """
 
     progress: Progress = silent
@@ -47,11 +47,11 @@ def add_exports(
     """Import the exports of a channel, and fit and serve its adapter.
 
     If no model is served yet, the library of the channel's niche is built and served, and a first model is trained on
-    the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`. If a model is served and
-    only the library is missing, the library is built and served, unless the lab has too few videos of the niche.
+    the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`. If a model is served
+    but the library is missing, the library is built and served, unless the lab has too few videos of the niche.
 
     Raises the errors of `import_exports`. Raises `LabError` if no video has a thumbnail, if no model can be trained, or
-    if the adapter cannot be fitted. What was imported before stays in the lab.
+    if the adapter cannot be fitted. After an error, the imported data stays in the lab.
     """
     imported = import_exports(lab, given, listener.progress)
     has_model = _has_model(lab)
@@ -88,16 +88,17 @@ def _pictures_of(lab: Lab, niche: str) -> int:
 
 
 def _make_library(lab: Lab, niche: str, listener: AddListener) -> None:
-    """Build and serve the first library of a niche. An error is a warning, because answers can do without a library."""
-    listener.info(f"{niche} has no library yet, so one is made of the lab's videos.")
+    """Build and serve the first library of a niche. An error is only logged, because the service can answer without
+    it."""
+    listener.info(f"{niche} has no library yet, so a library is built from the lab's videos.")
     try:
         refresh_niche(lab, niche, RefreshListener(listener.progress, info=listener.info, warn=listener.warn))
     except LabError as error:
-        listener.warn(f"{niche} got no library: {error}")
+        listener.warn(f"the library of {niche} could not be built: {error}")
 
 
 def _train_first(lab: Lab, niche: str, connect: Callable[[], Tracker], listener: AddListener) -> None:
-    listener.info("No model is served yet, so one is trained on the videos of the lab first.")
+    listener.info("No model is served yet, so a model is first trained on the videos of the lab.")
     refreshing = RefreshListener(listener.progress, info=listener.info, warn=listener.warn)
     refreshed = refresh_all(lab, [niche], connect, refreshing)
     refreshed.require_all()

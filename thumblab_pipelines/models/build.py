@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.train import TrainedRanking
 
 _VERSION = 9
-"""The version of the training code, which is a part of the digest of a model's inputs.
+"""Version of the training code, which is part of the digest of a model's inputs.
 
-Raise this number when a change of the code gives a different model for the same inputs. Otherwise a release of the old
-code would be reused.
+Raise this number when a change of the code gives a different model for the same inputs. Otherwise the lab would reuse a
+release that the old code made.
 """
 
 _LEAST_PAIRS = 100
@@ -38,7 +38,7 @@ _LEAST_PAIRS = 100
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused` says that it existed before, because neither the pairs nor the config had changed."""
+    """A model release. `reused`: whether it already existed, because neither the pairs nor the config had changed."""
 
     release: Release
     reused: bool
@@ -47,7 +47,7 @@ class BuiltModel:
     def forgotten(self) -> int:
         """Number of videos of the pairs release that were deleted from the lab before the training ended.
 
-        The model has no vectors of these videos.
+        The model was not trained on these videos.
         """
         return int(self.release.info.get("forgotten", 0)) + int(self.release.info.get("forgotten_meanwhile", 0))
 
@@ -71,8 +71,8 @@ def build_model(
 ) -> BuiltModel:
     """Train a model on the newest pairs release, evaluate it and publish it. Return the release.
 
-    If a model release of the same inputs exists, this release is returned and nothing is trained. `logs` is a folder
-    for the logs of TensorBoard.
+    If a model release of the same inputs exists, it is returned and nothing is trained. `logs`: a folder for
+    TensorBoard's logs.
 
     If `accelerate launch` started several processes, each of them calls this function. Only the main process publishes
     a release, and all processes return this release.
@@ -98,8 +98,8 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
-    # The processes read the data at different moments, so the data may have changed in between. Processes with
-    # different data would have different numbers of steps, and would wait for each other forever.
+    # The processes read the data at different moments, so it may have changed in between. With different data,
+    # processes have different numbers of steps, and would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
@@ -160,7 +160,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 def _published(lab: Lab, inputs: str) -> Release:
     """Return the release that the main process has published for the same inputs.
 
-    Raises `LabError` if the main process has published none.
+    Raises `LabError` if there is no such release.
     """
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:

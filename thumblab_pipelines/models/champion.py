@@ -3,9 +3,9 @@
 When a person moves the alias in MLflow, the lab serves the model that the alias names. When the lab promotes a model,
 it first moves the pointer to the model, and then the alias.
 
-If the lab is killed after it moved the pointer and before it moved the alias, the alias names an older version. The lab
-remembers to which version it last moved the alias. If the alias names this version, no person has moved the alias. In
-this case the pointer stays where it is, and the next materialization of `served_model` moves the alias.
+If the lab is killed between these two steps, the alias still names the older version. The lab stores the version to
+which it last moved the alias. If the alias still names this version, no person has moved the alias. Then the pointer
+stays where it is, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 class AliasState:
     """The state of the champion alias: whether it names the served release, and whether a person has moved it.
 
-    `explanation` describes the state in a sentence. `serving` is the id of the served release. `chosen` is the version
-    to which a person moved the alias. It is None if no person moved the alias, or if this version is already served.
+    `explanation`: a sentence about the state. `serving`: id of the served release. `chosen`: the version to which a
+    person moved the alias. It is None if no person moved the alias, or if this version is already served.
     """
 
     explanation: str
@@ -34,8 +34,8 @@ class AliasState:
 class Served:
     """The result of a promotion.
 
-    `release` is served now, and `version` is its version in MLflow if it has one. `decision` says whether the
-    `challenger` is served.
+    `release`: the release that is served now. `version`: its version in MLflow, or None if it has none. `decision`:
+    whether the `challenger` is served, and why.
     """
 
     release: Release
@@ -50,7 +50,7 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
     The alias may name the version of the served release, or a version that a person chose. If a promotion was
     interrupted, the alias may still name the version that was served before the promotion.
 
-    `champion` has the version that the alias names. `serving` is the id of the served release.
+    `champion`: the version that the alias names, or None. `serving`: the id of the served release.
     """
     if champion is None:
         return AliasState("MLflow has no champion", serving)
@@ -59,17 +59,18 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
         return AliasState(f"the champion, version {version.number}, is served", serving)
     if champion.crowned == version.number:
         return AliasState(
-            f"{serving} is served and the champion is still version {version.number}, where the lab put it: a "
-            "promotion is running, or was cut short; materializing served_model completes it",
+            f"{serving} is served, but the champion is still version {version.number}, where the lab put it: a "
+            "promotion is running or was interrupted; materializing served_model completes it",
             serving,
         )
-    # Here, the alias names a version that is not served. It is also not the version to which the lab last moved the
-    # alias. The lab always serves a version before it moves the alias to it. So a person has moved the alias.
+    # Here, the alias names a version that is not served, and that the lab did not move the alias to last. The lab
+    # always serves a version before it moves the alias to it. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
 def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
-    """Return the current state of the alias. If the lab now serves a person's choice, record this in MLflow."""
+    """Return the current state of the alias. If a person chose the version that is served now, record this in
+    MLflow."""
     champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
@@ -85,7 +86,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     The champion is normally the served model. If a person has moved the alias to a version that is not served yet, the
     newest model is compared with this version instead. If the newest model is worse, the sensor `champion_moved` later
     serves the person's choice. If the chosen version cannot be served, the newest model is compared with the served
-    model. In this case, the alias stays where the person put it.
+    model, and the alias stays where the person put it.
 
     Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """
@@ -97,8 +98,8 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # If a person has moved the alias during this promotion, the lab does not move it back. The sensor `champion_moved`
-    # then serves the person's choice.
+    # If a person has moved the alias during this promotion, the lab does not move the alias back. The sensor
+    # `champion_moved` then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
         registry.set_champion(version)
@@ -113,11 +114,11 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
     """Serve the release that a person has chosen. The release is checked, but not compared with the served model.
 
-    `by_alias` says that the person moved the champion alias in MLflow. If it is false, the person chose the release in
-    the Dagster UI. A release that was deleted from the release store is fetched from MLflow.
+    `by_alias`: whether the person chose the release by moving the champion alias in MLflow. Otherwise the person chose
+    it in the Dagster UI. A release that was deleted from the release store is fetched from MLflow.
 
-    Raises `LabError` when the release fails a check or cannot be fetched. If a second attempt would fail too, the
-    reason is also recorded in MLflow.
+    Raises `LabError` when the release fails a check or cannot be fetched. If another attempt would fail too, the reason
+    is also recorded in MLflow.
     """
     version = registry.of_release(release_id)
     try:
@@ -145,8 +146,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a second attempt may succeed, for example if MLflow did not answer. None would be wrong then,
-    because the caller ignores the person's choice if the result is None.
+    Raises `LabError` when another attempt may succeed, for example if MLflow did not answer. Returning None would be
+    wrong in this case, because the caller ignores the person's choice if the result is None.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

@@ -1,8 +1,8 @@
 """Compare two models on the same held-out pairs, for each question of the evaluation.
 
 d is the challenger's AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower
-one-sided 95 % bound of d is above -0.01. For the question of one video, it is also not worse if the upper bound of d is
-at least 0, because there are few such pairs. `thumblab_pipelines.statistics.intervals` computes the bounds, and
+one-sided 95 % bound of d is above -0.01. For the question of one video there are few pairs. There, the challenger is
+also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals` computes the bounds, and
 docs/mlflow.md gives the reasons.
 """
 
@@ -40,14 +40,14 @@ TOLERATED = 0.01
 """Tolerated loss of AUC. A challenger is not worse if the lower bound of the AUC difference is above -TOLERATED."""
 
 _LEVEL = 0.90
-"""The probability that the interval covers the true difference. Each end is a one-sided 95 % bound."""
+"""The probability that the interval covers the true difference. So each end is a one-sided 95 % bound."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The AUC of the challenger minus that of the champion on the same pairs, for one question.
 
-    `low` and `high` are the ends of the 90 % interval. Each of them is therefore a one-sided 95 % bound.
+    `low` and `high` are the ends of the 90 % interval, so each is a one-sided 95 % bound.
     """
 
     question: str
@@ -62,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Contender:
-    """One of two models that are compared. `data` has the videos, with vectors from the encoders of this model."""
+    """One of the two models of a comparison. `data`: the videos, with vectors from the encoders of this model."""
 
     ranker: TrainedRanker
     data: Dataset
@@ -70,7 +70,7 @@ class Contender:
     def picture_gaps(self, winners: Rows, losers: Rows) -> Float64s:
         """Return the picture gap of each pair [k, 2], under the winner's title and under the loser's title.
 
-        A picture gap is the score of the winner's picture minus the score of the loser's picture, if both have the same
+        A picture gap is the score of the winner's picture minus the score of the loser's picture, both under the same
         title. `winners` and `losers` [k] are rows of the videos.
         """
         data, version = self.data, self.ranker.model.config.version
@@ -83,7 +83,8 @@ class Contender:
         return np.stack(under, axis=1).astype(np.float64)
 
     def one_video_gaps(self, rows: Rows) -> OneVideoGaps:
-        """Return by how much picture a scores above picture b, for the one-video pairs with the numbers `rows`."""
+        """Return the score of picture a minus the score of picture b, for the one-video pairs with the row numbers
+        `rows`."""
         channels = self.data.one_video.pairs.channel_id.to_numpy(str)[rows]
         inputs = OneVideoInputs.of(self.data.one_video, rows, self.ranker.model.config.version)
         a, b = (scores_of(self.ranker, side, channels) for side in (inputs.first, inputs.second))
@@ -91,9 +92,9 @@ class Contender:
 
 
 def scores_of(trained: TrainedRanker, inputs: Float32s, channels: npt.NDArray[np.str_]) -> Floats:
-    """Return the model's score of each picture with its title [k]. Adapters of the channels are applied.
+    """Return the model's score of each picture with its title [k], with the channel adapters applied.
 
-    `inputs` [k, d] are the model's inputs, and `channels` [k] are the channels of the videos.
+    `inputs` [k, d]: the model's inputs. `channels` [k]: the channels of the videos.
     """
     scores = trained.predict_inputs(inputs).score
     for channel in np.unique(channels):
@@ -105,7 +106,7 @@ def scores_of(trained: TrainedRanker, inputs: Float32s, channels: npt.NDArray[np
 
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
-    """Return the model's score of each video [n]. If the model has an adapter for the video's channel, apply it."""
+    """Return the model's score of each video [n]. If the model has an adapter for a video's channel, it is applied."""
     inputs = dataset_inputs(data, trained.model.config.version)
     return scores_of(trained, inputs, data.videos.channel_id.to_numpy(str))
 
@@ -115,8 +116,8 @@ def compare_questions(
 ) -> list[Comparison]:
     """Compare two models on each question for which there are at least `LEAST_COMPARED_PAIRS` pairs.
 
-    `pairs` are pairs of two videos. `one_video` has the row numbers of one-video pairs. Neither model was trained on
-    any of these pairs. The question `PACKAGE` comes first.
+    `pairs` are pairs of two videos. `one_video` has the row numbers of one-video pairs. Neither model may have been
+    trained on any of these pairs. The result for the question `PACKAGE` comes first.
     """
     compared = [
         compare_models(
@@ -141,10 +142,10 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float64s, sides: Sides) -> Comparison | None:
-    """Compare how often two models order the same pairs correctly. `question` is what the pairs ask.
+    """Compare how often two models order the same pairs correctly. `question`: the question that the pairs answer.
 
-    `champion_wins` and `challenger_wins` [m] are 1 for a pair that the model orders correctly. They are 0.5 for a pair
-    with equal scores, and 0 for all other pairs. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    `champion_wins` and `challenger_wins` [m]: 1 for a pair that the model orders correctly, 0.5 for a pair with equal
+    scores, and 0 for any other pair. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
     """
     gains = challenger_wins - champion_wins
     if len(gains) < LEAST_COMPARED_PAIRS:
@@ -163,8 +164,9 @@ def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float6
 def _compare_one_title(champion: Contender, challenger: Contender, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models for the question `ONE_TITLE`, on the slice `residual`.
 
-    In this slice, the video with the larger residual counts as the one with the better picture. If there are more than
-    `MOST_PAIRS` pairs, a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS` pairs.
+    In this slice, the video with the larger residual counts as the video with the better picture. If there are more
+    than `MOST_PAIRS` pairs, a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS`
+    pairs.
     """
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.sample(MOST_PAIRS, random_state=0)

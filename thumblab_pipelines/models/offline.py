@@ -17,7 +17,8 @@ from thumblab_pipelines.training.config import TrainConfig
 def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
     """Encode, measure, index and pair the videos of the lab, and train a model.
 
-    Each step does only the work that was not done in an earlier call."""
+    Each step does only the work that no earlier call has done.
+    """
     with lab.engine.connect() as connection:
         niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
     for niche in niches:

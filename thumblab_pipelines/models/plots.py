@@ -1,7 +1,7 @@
 """Make the plots of a training for MLflow: learning curves, AUC by slice, and calibration.
 
-A plot without data is left out. MLflow shows each plot alone, under the name of its file. Therefore every panel of a
-plot has a title and labels on both axes.
+A plot without data is left out. MLflow shows each plot alone, under the name of its file. So every panel of a plot has
+a title and labels on both axes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
     """Plot AUCs. Each split has a panel, and each slice has a row in the panel.
 
     The model is drawn with its interval, and the reference models are drawn in grey. The names of all slices begin with
-    `prefix`, which the plot does not show. `label` says what the slices are, for example niches.
+    `prefix`, which the plot does not show. `label`: what the slices are, for example niches.
     """
     splits = list(dict.fromkeys(figure.split for figure in figures))
     slices = list(dict.fromkeys(figure.slice for figure in figures))
@@ -91,7 +91,8 @@ def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
 
 
 def calibration_curve(points: list[dict[str, float]]) -> Plot:
-    """Plot the share of won pairs against the predicted win probability. A point's area shows its number of pairs."""
+    """Plot the share of won pairs against the predicted win probability. The area of a point shows its number of
+    pairs."""
     plot, [axes] = _plot(1, height=5)
     most = max(point["pairs"] for point in points) or 1
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
@@ -107,13 +108,12 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     """Return an empty plot with `panels` panels below each other, and the axes of each panel.
 
-    `height` is the height of a panel in inches. The plot is not made with pyplot, because pyplot would keep it in
-    memory.
+    `height`: height of a panel in inches. The plot is not made with pyplot, because pyplot would keep it in memory.
     """
     from matplotlib.figure import Figure as Plot
 
     plot = Plot(figsize=(7, height * panels), layout="constrained")
     axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
     for axes in axes_of_panels:
-        axes.tick_params(labelbottom=True)  # This shows the numbers under every panel, not only under the last.
+        axes.tick_params(labelbottom=True)  # Show the numbers under every panel, and not only under the last one.
     return plot, axes_of_panels

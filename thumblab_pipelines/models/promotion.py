@@ -1,10 +1,11 @@
 """Decide which model is served.
 
-The newest model is the challenger, and the served one is the champion. The challenger replaces the champion if it is
+The newest model is the challenger, and the served model is the champion. The challenger replaces the champion if it is
 not worse.
 
-Both models order the same held-out pairs, for each question of the evaluation. Neither model was trained on these pairs.
-The challenger must not be worse on any question that has enough pairs. `comparison` says when a model is not worse.
+Both models order the same held-out pairs, for each question of the evaluation. Neither model was trained on these
+pairs. The challenger must not be worse on any question that has enough pairs. `comparison` defines when a model is not
+worse.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 class Decision:
     """The decision whether the challenger is served, and its reason.
 
-    `comparisons` has a comparison for each question on which the two models were compared. It is empty if the models
-    were not compared.
+    `comparisons`: a comparison for each question on which the two models were compared. It is empty if they were not
+    compared.
     """
 
     promoted: bool
@@ -49,9 +50,9 @@ class Decision:
 def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
-    If the challenger was served before, a person has replaced it, because the lab itself promotes only new models. Such
-    a challenger is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or when
-    there are no pairs to compare the models on.
+    If the challenger was served before, a person has replaced it, because the lab itself promotes only new models. So
+    it is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or when there are no
+    pairs to compare the models on.
     """
     if champion is None:
         return Decision(True, "no model was served before")
@@ -80,14 +81,15 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        # Only pairs of videos that have vectors from the encoders of both models are counted. New videos get vectors
-        # only from the encoders in the settings. So the number of these pairs will never grow. If they are too few, the
+        # Only pairs of videos with vectors from the encoders of both models are counted. New videos get vectors only
+        # from the encoders in the settings, so the number of these pairs never grows. If there are too few, the
         # challenger is promoted without a comparison.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    if len(pairs) < LEAST_COMPARED_PAIRS:  # Here, `champion_data` may lack the vectors of the champion's encoders.
+    # This comes first: `champion_data` may lack vectors of the champion's encoders.
+    if len(pairs) < LEAST_COMPARED_PAIRS:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
     contenders = Contender(champion_model, champion_data), Contender(challenger_model, data)
@@ -96,10 +98,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> Decision:
-    """Return the decision.
+    """Return the decision with its reason.
 
-    Its reason names the questions on which the challenger is worse. If the challenger is worse on none of them, the
-    reason names all questions.
+    The reason names the questions on which the challenger is worse. If there are none, it names all compared questions.
     """
     worse = [comparison for comparison in comparisons if not comparison.not_worse]
     outcome = "worse than" if worse else "not worse than"
@@ -110,15 +111,15 @@ def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> D
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
     """Return the test pairs whose videos no model was trained on, and a caveat for the reason of the decision.
 
-    If a model does not record its training videos, no pair is left out because of it. The caveat names such models.
-    The caveat is empty if all models record their training videos.
+    If a model does not record its training videos, no pair is left out because of this model, and the caveat names the
+    model. The caveat is empty if all models record their training videos.
     """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
     for release in models:
         seen = was_trained_on(release, data.videos.video_id.tolist())
         if seen is None:
-            caveat += f"; {release.release_id} does not record its training videos, so it may have seen some of these"
+            caveat += f"; {release.release_id} does not record its training videos, so some pairs may be of them"
         else:
             pairs = pairs[~(seen[pairs.winner] | seen[pairs.loser])]
     return pairs, caveat
@@ -127,8 +128,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
     """Return the rows of the one-video pairs on which the models can be compared.
 
-    These are the decided test pairs whose vectors are known. No model was trained on the pair or on its video. A model
-    that was trained on one-video pairs records the ids of these pairs together with those of its training videos.
+    These are the decided test pairs whose vectors are known, except pairs that a model was trained on, and pairs of its
+    training videos. A model that was trained on one-video pairs records the ids of these pairs with the ids of its
+    training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
@@ -143,9 +145,9 @@ def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:
     """Serve the newest model release if it passes its checks and is not worse than the champion.
 
-    The champion is normally the served release. `chosen` is a release that a person has chosen and that is not served
-    yet. If it is given, the newest release is compared with `chosen` instead. Return the challenger, the release that
-    is served now, and the decision. Raises `LabError` when the challenger fails a check.
+    The champion is normally the served release. `chosen`: a release that a person has chosen and that is not served
+    yet. If it is given, the newest release is compared with it instead. Return the challenger, the release that is
+    served now, and the decision. Raises `LabError` when the challenger fails a check.
     """
     with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
@@ -172,7 +174,8 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
     """Delete old model releases.
 
-    The newest ones (`releases_kept` in the settings), the served one and those with an id in `spare` are kept.
+    The served release is kept, and so are the newest releases (`releases_kept` in the settings) and those with an id in
+    `spare`.
     """
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 
@@ -202,7 +205,7 @@ def _require_fit(lab: Lab, release: Release) -> None:
 def _served(lab: Lab) -> Release | None:
     try:
         return lab.releases.serving.current(MODEL, ALL)
-    except LabError as error:  # The pointer names a release that was deleted.
+    except LabError as error:  # The pointer may name a release that was deleted.
         if error.transient:
             raise
         return None
@@ -215,20 +218,20 @@ def _encoders(release: Release) -> tuple[Any, Any]:
 def _encoders_available(champion: Release, challenger: Release) -> bool:
     """Return whether the service can still compute vectors with the champion's encoders.
 
-    The service has only the title encoder that the settings name, but it can load any image encoder by its name.
+    The service can load any image encoder by its name, but it has only the title encoder that the settings name.
     """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False
     # This function is called only if the two models have different encoders. If both image encoders have the same name,
-    # the weights or the code of the encoder were changed. The champion's version of the encoder then no longer exists.
+    # the weights or the code of the encoder have changed, so the champion's version of the encoder no longer exists.
     return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
     """Return the newest pairs that were made with the model's encoders.
 
-    The newest pairs have the most recent test videos, which older models were not trained on. Raises `LabError`
-    when no pairs were made with these encoders.
+    The newest pairs have the most recent test videos, on which an older model was not trained. Raises `LabError` when
+    no pairs were made with these encoders.
     """
     for scope in SCOPES:
         for release in reversed(lab.releases.all(PAIRS, scope)):

@@ -1,8 +1,8 @@
 """Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
 
-Such a refresh updates a lab that has no API key, and whose videos come from imported catalogues. The refresh runs the
-steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. If a refresh
-was stopped, the next refresh therefore continues where it stopped.
+This refresh updates a lab without an API key, whose videos come from imported catalogues. It runs the steps of the
+Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after a stopped
+refresh, the next refresh continues where it stopped.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,9 +35,9 @@ from thumblab_pipelines.training.config import TrainingStoppedError
 class RefreshListener:
     """The callbacks of a refresh.
 
-    `progress` is a callback of the type `Progress`. `made` is called with the name of an asset, its niche if it has
-    one, and its number of rows. `info` is called with a sentence for each finished step. `warn` is called with a
-    sentence for each thing that was left out.
+    `progress`: a callback of the type `Progress`. `made`: called with the name of an asset, its niche if it has one,
+    and its number of rows. `info`: called with a sentence for each finished step. `warn`: called with a sentence for
+    each item that was left out.
     """
 
     progress: Progress = silent
@@ -53,8 +53,8 @@ SILENT = RefreshListener()
 class RefreshedNiche:
     """The result of refreshing one niche.
 
-    `encoded` is the number of new vectors. `measured` is the number of newly measured thumbnails. `served` is the
-    release of the served index. `remarks` are sentences that say what was left out, and why.
+    `encoded`: number of new vectors. `measured`: number of newly measured thumbnails. `served`: the release of the
+    served index. `remarks`: sentences that say what was left out, and why.
     """
 
     niche: str
@@ -66,9 +66,9 @@ class RefreshedNiche:
 
 @dataclass(frozen=True)
 class RefreshedModel:
-    """The result of refreshing the model. `served` is the model that is served now, or None.
+    """The result of refreshing the model. `served`: the model that is served now, or None.
 
-    `explanation` is a sentence that says whether the newest model is served, and why.
+    `explanation`: a sentence that says whether the newest model is served, and why.
     """
 
     served: Release | None
@@ -77,9 +77,9 @@ class RefreshedModel:
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """The result of a refresh. It has the refreshed niches, the errors of the niches that failed, and the model.
+    """The result of a refresh: the refreshed niches, the errors of the failed niches, and the model.
 
-    `model` is None when no training was asked for, or when no niche could be refreshed.
+    `model` is None when no training was requested, or when no niche could be refreshed.
     """
 
     niches: list[RefreshedNiche]
@@ -190,7 +190,7 @@ def refresh_model(
 def refresh_niches(
     lab: Lab, niches: Sequence[str], listener: RefreshListener = SILENT
 ) -> tuple[list[RefreshedNiche], dict[str, LabError]]:
-    """Refresh the niches. Return those that were refreshed, and the errors of those that failed.
+    """Refresh the niches. Return the refreshed niches, and the errors of the failed niches.
 
     If a niche fails, the other niches are still refreshed. If the niches need an encoder that cannot be loaded,
     `LabError` is raised before any work.

@@ -1,8 +1,8 @@
-"""Read and change the lab's registered model in MLflow. It has one version for each release, and two aliases.
+"""Read and change the lab's registered model in MLflow, which has a version for each release, and two aliases.
 
-The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. The lab therefore writes the
-version to which it last moved the champion alias into a tag of the registered model. If the alias names another version
-than the tag, a person has moved the alias.
+The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. So the lab writes the version to
+which it last moved the champion alias into a tag of the registered model. If the alias names another version than the
+tag, a person has moved the alias.
 
 If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. This
 does no harm, because the lab already serves the version that the alias names.
@@ -27,7 +27,7 @@ _CROWNED_TAG = "thumblab.champion_version"
 
 
 class MlflowError(LabError):
-    """The error that is raised if MLflow does not answer, or if it refuses a request."""
+    """Raised if MLflow does not answer, or if it refuses a request."""
 
     transient = True
 
@@ -45,7 +45,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the champion alias names. `crowned` is the version to which the lab last moved the alias."""
+    """The version that the champion alias names. `crowned`: the version to which the lab last moved the alias."""
 
     version: Version
     crowned: str | None
@@ -63,7 +63,7 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         with _errors_translated():
-            with suppress(MlflowException):  # The call fails if the registered model exists already.
+            with suppress(MlflowException):  # The call fails if the registered model already exists.
                 self._client.create_registered_model(
                     self._model, description="Ranks thumbnails of one channel; see docs/mlflow.md"
                 )
@@ -74,17 +74,17 @@ class ModelRegistry:
         return _version(created)
 
     def of_run(self, run_id: str) -> Version | None:
-        """Return the version that was registered from a run, if there is one."""
+        """Return the version that was registered from a run, or None if there is none."""
         return self._found(f"run_id = '{run_id}'")
 
     def of_release(self, release_id: str) -> Version | None:
-        """Return the newest version of a release, if there is one."""
+        """Return the newest version of a release, or None if there is none."""
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
     def set_challenger(self, version: Version, release: Release) -> None:
         """Move the `challenger` alias to the version.
 
-        If the tag with the release id is missing because of a crash, set the tag too.
+        The tag with the release id is set too, because a crash may have kept it from being set.
         """
         with _errors_translated():
             if version.release_id is None:
@@ -102,13 +102,13 @@ class ModelRegistry:
         return Champion(version, models[0].tags.get(_CROWNED_TAG))
 
     def set_champion(self, version: Version) -> None:
-        """Move the `champion` alias to the version, and record that the lab did so."""
+        """Move the `champion` alias to the version, and record that the lab moved it."""
         with _errors_translated():
             self._client.set_registered_model_alias(self._model, CHAMPION, version.number)
         self.record_champion(version)
 
     def record_champion(self, version: Version) -> None:
-        """Record in MLflow that the lab serves this version, which the `champion` alias names."""
+        """Record in MLflow that the lab serves this version. The `champion` alias must already name it."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)
 
@@ -149,7 +149,7 @@ class ModelRegistry:
                 raise LabError(f"{problem}; choose another version") from error
 
     def _found(self, filter_string: str) -> Version | None:
-        """Return the newest version of this model that the filter selects, if there is one."""
+        """Return the newest version of this model that the filter selects, or None if there is none."""
         with _errors_translated():
             selected = self._client.search_model_versions(filter_string)
         versions = [version for version in selected if version.name == self._model]
@@ -162,14 +162,15 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the requested object does not exist. Then a second request would fail too."""
+    """Return whether MLflow answered that the requested object does not exist, so that another request would fail
+    too."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
 @contextmanager
 def _errors_translated() -> Iterator[None]:
-    """Turn errors of MLflow's client in the block into `MlflowError`."""
+    """Turn errors of MLflow's client in the `with` block into `MlflowError`."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,6 +1,6 @@
 """Collect the content of the MLflow run of a model release: parameters, metrics and sources.
 
-With this content, a person can compare and repeat trainings.
+A person can use this content to compare trainings and to repeat them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONGEST_DIGEST = 36
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the evaluation, with the ends of its 95 % interval if it has one."""
+    """One figure of the evaluation. `low` and `high`: the ends of its 95 % interval, or None if it has no interval."""
 
     split: str
     slice: str
@@ -56,10 +56,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Source:
-    """One of the sources that a model was made from: its training pairs, an encoder or the code.
+    """A source that a model was made from: its training pairs, an encoder or the code.
 
-    `digest` has at most 36 characters and identifies the version of the source. `where` says how to find the source.
-    `profile` has facts about the source.
+    `digest`: at most 36 characters that identify the version of the source. `where`: how to find the source. `profile`:
+    facts about the source.
     """
 
     name: str
@@ -81,15 +81,15 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
-    loser's views. For the question `ONE_TITLE`, the AUC of the slice `residual` is given. For the question `ONE_VIDEO`,
-    the AUC on the pairs of experiments is given.
+    loser's views. For the question `ONE_TITLE`, it is given on the slice `residual`. For the question `ONE_VIDEO`, it
+    is given on the pairs of experiments.
     """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL), (ONE_VIDEO, EXPERIMENT)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
 
 
 def headline_name(figure: Figure) -> str:
-    """Return the name of one of the `headlines` in an asset's metadata, such as `auc_one_title_new_channels_model`."""
+    """Return the name of a headline in an asset's metadata, such as `auc_one_title_new_channels_model`."""
     if figure.question == PACKAGE:
         return f"auc_{figure.split}_{figure.slice}_{figure.scorer}"
     return f"auc_{figure.question}_{figure.split}_{figure.scorer}"
@@ -105,8 +105,8 @@ def parameters(release: Release) -> dict[str, Any]:
 def metrics(figures: list[Figure]) -> dict[str, float]:
     """Return the metrics of an MLflow run by name. A metric is a figure of the evaluation, or an end of its interval.
 
-    The ends of the interval are given only for figures of the model, and not for those of reference models. The figures
-    of single channels are left out, because there are hundreds of them.
+    The ends of the interval are given only for figures of the model, and not for reference models. Figures of single
+    channels are left out, because there are hundreds of them.
     """
     values = {}
     for figure in figures:
@@ -145,7 +145,7 @@ def calibration(release: Release) -> list[dict[str, float]]:
 
 
 def sources(release: Release, store: ReleaseStore) -> list[Source]:
-    """Return what the model was made from: the pairs, the encoders and the code. `store` contains the pairs release."""
+    """Return the sources of the model: the pairs, the encoders and the code. `store` contains the pairs release."""
     info = release.info
     data = [_pairs(str(info["pairs_release"]), store)] if info.get("pairs_release") else []
     for name in ("image_encoder", "title_encoder"):
@@ -172,7 +172,7 @@ def commit() -> str | None:
 
 
 def example(release: Release) -> Any:
-    """Return two random inputs of the model, float32 [2, d]. They are an example for MLflow."""
+    """Return two random inputs of the model, float32 [2, d], as an example for MLflow."""
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit

@@ -39,16 +39,16 @@ NAME = "thumbnail-ranker"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
-"""The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
+"""The query of a URL with which MLflow's page shows model training instead of traces, prompts and judges.
 
-Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
-the query. They choose the page by the kind of the experiment, see `_KIND`.
+Without it, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore the
+query. They choose the page by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
 """The key of the PostgreSQL advisory lock that a process holds while it logs a model.
 
-The number is arbitrary, but no other program that uses the database may lock the same key.
+The number is arbitrary, but nothing else in the database may use the same number for an advisory lock.
 """
 
 _LONGEST_WAIT_S = 900
@@ -61,7 +61,7 @@ _METRICS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run and the version of a release in MLflow. `reused` says that the release had been logged before."""
+    """The run and the version of a release in MLflow. `reused`: whether the release was already logged before."""
 
     run_id: str
     version: str
@@ -74,11 +74,11 @@ class _BusyError(LabError):
 
 
 class _UnreachableError(LabError):
-    transient = True  # `thumblab up` restarts MLflow within seconds. A weekly training must not wait a week for that.
+    transient = True  # `thumblab up` restarts MLflow within seconds, so a retry may succeed.
 
 
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
-    """Log a model as `Tracker.log` does, but let only one process log at a time.
+    """Log a model like `Tracker.log`, but wait until no other process is logging.
 
     Raises the errors of `Tracker.log`. Also raises `LabError` when another process logs for too long, or when the lab's
     database cannot be reached.
@@ -91,7 +91,7 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a database transaction that writes nothing. If its connection breaks, no data is lost.
+    The lock belongs to a database transaction that writes nothing. So if its connection breaks, no data is lost.
     """
     with engine.connect() as connection:
         try:
@@ -124,8 +124,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        A caller that cannot go on without MLflow should call this function before the training. If MLflow does not
-        answer, the caller then learns this before the long training, and not after it.
+        Call this method before the training if MLflow is needed afterwards. An error then comes before the long
+        training, and not after it.
         """
         import httpx
 
@@ -136,7 +136,7 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # Without these settings, MLflow prints progress bars and links of its own, which mix with the output of the
+        # Without these settings, MLflow prints its own progress bars and links, which mix with the output of the
         # caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -159,25 +159,24 @@ class Tracker:
         """Log the release as a run, register its model, and move the `challenger` alias to it.
 
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
-        The run in MLflow links to the run in Dagster, whose address begins with `dagster_url`.
+        The run in MLflow links to the run in Dagster, whose URL begins with `dagster_url`.
 
-        First, runs of the release that are not finished are marked as failed, because a crash may have interrupted
-        them. This would also mark a run that another process is still writing. If other processes may log at the same
-        time, call `log_model` instead.
+        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. This
+        would also mark a run that another process is still writing. If other processes may log at the same time, call
+        `log_model` instead.
         """
         import mlflow
 
         earlier = self._finished(release)
         if earlier is not None:
-            # The call that logged this release may have crashed before it moved the alias.
+            # The call that logged this release may have crashed before it moved the alias, so the alias is moved again.
             self.registry.set_challenger(earlier, release)
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
         trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
         note = f"Model release `{release.release_id}`, trained by {trainer}."
         tags = {
-            # The tags are set when the run is created. After a crash at any moment, the next attempt therefore finds
-            # the run.
+            # The tags are set when the run is created. So after a crash at any moment, the next attempt finds the run.
             RELEASE_TAG: release.release_id,
             "dagster.run_id": release.run_id,
             "dagster.run_url": run_url,
@@ -211,8 +210,8 @@ class Tracker:
     def _finished(self, release: Release) -> Version | None:
         """Return the version of the registered model in MLflow that holds the release.
 
-        Return None if no run has logged the release and registered it as a version. Runs of this release that did not
-        do so are marked as failed. The search ends at the first run that did.
+        Return None if no run has logged the release and registered it as a version. The runs before the first such run
+        in the search are marked as failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):
@@ -262,10 +261,10 @@ class Tracker:
 
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is None:
-            with suppress(MlflowException):  # Another process may have created the experiment meanwhile.
+            with suppress(MlflowException):  # Another process may have created the experiment in the meantime.
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
-        # The tags of `_KIND` are missing if a person created the experiment, or if an older version of the lab did.
+        # The tags of `_KIND` are missing if a person or an older version of the lab created the experiment.
         for name, value in _KIND.items():
             if experiment.tags.get(name) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, name, value)

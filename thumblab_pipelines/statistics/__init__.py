@@ -1,1 +1,1 @@
-"""Compute metrics, intervals, calibration and trends. The functions take arrays, and need no database and no files."""
+"""Compute metrics, intervals, calibration and trends. The functions take arrays, and use no database and no files."""

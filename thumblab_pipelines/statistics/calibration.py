@@ -1,10 +1,10 @@
 """Turn score differences into win probabilities, and measure how well these are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
-sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning. If they
-are swapped, p must become 1 - p, which a bias would prevent. For the same reason, the slope and the calibration curve
-count each pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured
-on other held-out pairs.
+sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning: if they
+are swapped, p must become 1 - p, which a bias would prevent. So the slope and the calibration curve also count each
+pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on other
+held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -21,14 +21,14 @@ from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
-"""The slope for a model that is not better than chance. All its win probabilities are then about 0.5."""
+"""The slope of a model that is not better than chance. All its win probabilities are about 0.5."""
 
 _BINS = 10
 _DRAWS = 200
 """Number of times that `error_if_calibrated` draws the winners of all pairs."""
 
 _RIDGE = 1e-6
-"""A penalty on the slope. Without it, the slope would be infinite if all gaps are positive."""
+"""A small penalty on the slope. Without it, the slope would be infinite if all gaps are positive."""
 
 
 class Point(TypedDict):
@@ -46,7 +46,7 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
     """Return the slope that maximises the likelihood of the gaps [m].
 
     The log likelihood is the mean of log sigmoid(slope * gap). This is logistic regression without an intercept, on
-    each pair in both orders. The slope is at least `LEAST_SLOPE`. It is 1 if there are fewer than two gaps.
+    each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it is 1.
     """
     from scipy.optimize import brentq
 
@@ -69,7 +69,7 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 def fit_coefficients(gaps: npt.ArrayLike) -> Float64s:
     """Return the coefficients [k] that maximise the likelihood of the gaps [m, k]. See `fit_slope` for one coefficient.
 
-    Each pair has k gaps, the winner's value minus the loser's. The log likelihood is the mean of
+    A pair has k gaps, each the winner's value minus the loser's value. The log likelihood is the mean of
     log sigmoid(gaps @ coefficients).
     """
     from sklearn.linear_model import LogisticRegression
@@ -85,8 +85,8 @@ def fit_coefficients(gaps: npt.ArrayLike) -> Float64s:
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
     """Return the mean win probability and the share of wins of each bin, in the order of the probabilities.
 
-    The limits of the bins are quantiles of the probabilities. So the bins have similar numbers of pairs. Equal
-    probabilities are in the same bin. So there may be fewer than `bins` bins. Without gaps, the list is empty.
+    The limits of the bins are quantiles of the probabilities, so the bins have similar numbers of pairs. Equal
+    probabilities are in the same bin, so there may be fewer than `bins` bins. Without gaps, the list is empty.
     """
     values = np.asarray(gaps, np.float64)
     if not len(values):
@@ -105,7 +105,7 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
     ECE = sum over bins of (pairs in the bin / all pairs) * abs(mean win probability - share of wins)
 
-    The bins are those of `calibration_curve`. They have similar numbers of pairs. The bins in the paper have equal
+    The bins are those of `calibration_curve`, which have similar numbers of pairs. The bins in the paper have equal
     widths instead.
 
     .. [1] M. Naeini, G. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
@@ -117,7 +117,7 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 
 class CalibratedError(NamedTuple):
-    """The ECE that right win probabilities would show on some pairs: its mean, and the ends of its 95 % interval."""
+    """The ECE that correct win probabilities would show on some pairs: its mean, and the ends of its 95 % interval."""
 
     mean: float
     low: float
@@ -127,17 +127,17 @@ class CalibratedError(NamedTuple):
 def error_if_calibrated(
     gaps: npt.ArrayLike, slope: float, winners: Rows, losers: Rows, bins: int = _BINS
 ) -> CalibratedError:
-    """Return the expected calibration error that the model would show if all its win probabilities were right.
+    """Return the expected calibration error (ECE) that the model would show if all its win probabilities were correct.
 
-    It is above 0, because the share of wins in a bin differs by chance from the probability of a win. So an ECE below
-    the upper end does not show that the probabilities are wrong.
+    This ECE is above 0, because the share of wins in a bin differs by chance from the probability of a win. So an ECE
+    below the upper end does not show that the probabilities are wrong.
 
-    `gaps` [m] are the gaps of the pairs. There must be at least one. `winners` and `losers` [m] number the two videos
-    of each pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
-    distribution, and the first video of a pair wins if slope * gap + its number - the number of the other is above 0.
-    The difference of two such numbers has the logistic distribution. So the first video wins with the probability
-    sigmoid(slope * gap), which the model claims [1]_. Pairs that share a video are not independent, as in real data. If
-    a pair has the same number twice, its two sides get separate random numbers.
+    `gaps` [m]: the gaps of the pairs, at least one. `winners` and `losers` [m]: the numbers of the two videos of each
+    pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
+    distribution. The first video of a pair wins if slope * gap + its number - the number of the second video is above
+    0. The difference of two such numbers has the logistic distribution, so the first video wins with the claimed
+    probability sigmoid(slope * gap) [1]_. Pairs that share a video are not independent, as in real data. If both sides
+    of a pair are the same video, each side gets its own random number.
 
     .. [1] R. Luce, "Individual Choice Behavior", Wiley, 1959.
     """

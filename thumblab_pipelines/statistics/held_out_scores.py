@@ -1,6 +1,6 @@
-"""Data classes for held-out scores, by which a model is evaluated.
+"""Data classes for held-out scores, with which a model is evaluated.
 
-Each evaluated video has a score from a model that was not trained on this video.
+A held-out score of a video comes from a model that was not trained on this video.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from thumblab_core.arrays import Float64s, Floats, Rows
 
 @dataclass(frozen=True)
 class PictureGaps:
-    """The picture gaps of pairs: by how much the winner's picture scores above the loser's if both have the same title.
+    """The picture gaps of pairs: the winner's picture score minus the loser's picture score under the same title.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class PictureGaps:
 
 @dataclass(frozen=True)
 class OneVideoGaps:
-    """The gaps of one-video pairs: by how much picture a scores above picture b, each with the title it was shown with.
+    """The gaps of one-video pairs: the score of picture a minus the score of picture b, each with its own title.
 
     Parameters
     ----------
@@ -43,10 +43,9 @@ class OneVideoGaps:
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """Scores of the n videos of a dataset, on which an evaluation is based.
+    """The scores of the n videos of a dataset that an evaluation is based on.
 
-    The scores come from the trained model, and from further models. Each of these was trained without one fold of
-    channels.
+    The scores come from the trained model, and from further models that were each trained without one fold of channels.
 
     Parameters
     ----------
@@ -56,8 +55,8 @@ class HeldOutScores:
     future_unadapted
         Scores [n] of the same model without channel adapters.
     new
-        Scores [n] in which each video is scored by a model that was trained without the video's channel. NaN if no such
-        model could be trained.
+            Scores [n]: each video is scored by a model that was trained without the video's channel. NaN if no such
+            model could be trained.
     adapted
         Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the oldest 80 % of
         the channel's videos, which are its training and validation rows.
@@ -68,8 +67,8 @@ class HeldOutScores:
         The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` name the same
         models as the fields above. `adapted_unadapted` has the gaps by the models of `new` on the pairs of `adapted`.
     one_title_slopes
-        The two slopes for pictures under one title, without and with adapters. If it is None, `slope` and
-        `slope_adapted` are used for them too.
+            The two slopes for pictures under one title, without and with adapters. If it is None, `slope` and
+            `slope_adapted` are used instead.
     one_video
         The gaps of held-out one-video pairs, with the same keys as `pictures`.
     """

@@ -1,28 +1,28 @@
 """Compute intervals of means over pairs of videos, from any number of channels.
 
 A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of
-each channel. The interval covers both with a random-effects model, as meta-analyses use it:
+each channel. The interval covers both with a random-effects model, as in meta-analyses:
 
     mean of channel c = overall mean + difference of the channel + error of its videos
 
-The differences have the variance tau2. The errors of channel c have the variance s2[c]. In the mean over all pairs, a
-channel has its share w[c] of the pairs as its weight. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
+The differences have the variance tau2, and the errors of channel c have the variance s2[c]. In the mean over all pairs,
+the weight of channel c is its share w[c] of the pairs. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
   independent. It is at least the variance that a random order of the videos would give, scaled to the spread of the
   values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
-- tau2 is the estimate of Paule and Mandel [3]_, averaged with that of one imagined channel. Without this channel, tau2
-  would often be 0 if there are few channels, and the interval would be too narrow.
+- tau2 is the estimate of Paule and Mandel [3]_, averaged with the estimate from one imagined channel. Without the
+  imagined channel, tau2 would often be 0 if there are few channels, and the interval would be too narrow.
 - The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. Its
-  degrees of freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1. If all
-  weights are equal, this is the number of channels minus 1. It is less if one channel has most of the pairs, and the
-  interval is then wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
+  degrees of freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees of
+  freedom. With equal weights, this is the number of channels minus 1. If one channel has most of the pairs, it is less,
+  and the interval is wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
   channels.
 
 With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
 
-A bootstrap over channels is not used, because it is too narrow with few channels. With three channels, its ends are the
-means of the worst and of the best channel. It then covers the true mean in 75 % of samples instead of 95 %.
+A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
+ends are the means of the worst and of the best channel, and cover the true mean in 75 % of samples instead of 95 %.
 `tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
@@ -61,7 +61,7 @@ _IMAGINED_PAIRS = 4
 """Number of imagined pairs that are added to the real pairs, see `_spread`."""
 
 _TYPICAL_DIFFERENCE = 0.05
-"""How far the mean of the imagined channel is from the overall mean. Its square is this channel's estimate of tau2."""
+"""Distance of the imagined channel's mean from the overall mean. The square is this channel's estimate of tau2."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ChannelMeans:
         winner, loser = np.split(videos, 2)
         size = int(videos.max()) + 1
         error = values - means[place]
-        # A pair of two pictures of one video counts once for this video.
+        # If a pair has two pictures of one video, the pair counts once for this video.
         two = winner != loser
         influence = np.bincount(winner, error, size) + np.bincount(loser, error * two, size)
         degree = np.bincount(winner, minlength=size) + np.bincount(loser, two.astype(np.float64), size)
@@ -120,7 +120,7 @@ class ChannelMeans:
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
         # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
-        # average. If every video is paired with every other video, this value gives the variance of Kendall's rank
+        # average. If every video is paired with every other video, this gives the variance of Kendall's rank
         # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
@@ -129,11 +129,11 @@ class ChannelMeans:
         return cls(means, pairs, np.maximum(jackknife, random * spread / _RANDOM_VARIANCE), size, within)
 
     def over_pairs(self) -> Float64s:
-        """Return weights [k] under which each pair counts the same. They add up to 1."""
+        """Return weights [k] that give each pair the same weight. They add up to 1."""
         return np.asarray(self.pairs / self.pairs.sum(), np.float64)
 
     def over_channels(self) -> Float64s:
-        """Return weights [k] under which each channel counts the same. They add up to 1."""
+        """Return weights [k] that give each channel the same weight. They add up to 1."""
         return np.full(len(self.means), 1 / len(self.means), np.float64)
 
     def interval(self, weights: Float64s, level: float = 0.95) -> Interval:
@@ -168,7 +168,7 @@ class ChannelMeans:
 def interval(
     values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval, level: float = 0.95
 ) -> Interval:
-    """Return the interval of the mean of `values` [m], one for each pair. Each pair counts the same.
+    """Return the interval of the mean of `values` [m], one for each pair. All pairs have the same weight.
 
     See `ChannelMeans.of` and `ChannelMeans.interval` for the parameters.
     """
@@ -177,9 +177,9 @@ def interval(
 
 
 def interval_of_channels(values: Float64s, within: Interval) -> Interval:
-    """Return the 95 % interval of the mean of `values` [k], which has one value for each of two channels or more.
+    """Return the 95 % interval of the mean of `values` [k], one for each of at least two channels.
 
-    This is the usual t interval of a mean. The errors of the single values need not be known.
+    This is the usual t interval of a mean, which does not need the errors of the single values.
     """
     from scipy.stats import t
 
@@ -191,9 +191,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k] are the means of the channels. `variances` [k] are the variances of their errors, all above 0. The
-    result is the tau2 for which the weighted squared distances from the weighted mean add up to their expected value.
-    This value is the number of channels minus 1.
+    `means` [k]: the means of the channels. `variances` [k]: the variances of their errors, all above 0. The result is
+    the tau2 for which the weighted squared distances from the weighted mean add up to their expected value, which is
+    the number of channels minus 1.
     """
     from scipy.optimize import brentq
 
@@ -202,16 +202,15 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
         centre = float((weight * means).sum() / weight.sum())
         return float((weight * (means - centre) ** 2).sum()) - (len(means) - 1)
 
-    # The means are between -1 and 1, so two of them differ by 2 at most. Therefore, `excess` is below 0 for a variance
-    # of 4.
+    # The means are between -1 and 1, so two means differ by at most 2. So `excess` is below 0 for a variance of 4.
     return float(brentq(excess, 0.0, 4.0)) if len(means) > 1 and excess(0.0) > 0 else 0.0
 
 
 def _spread(values: Float64s, independent: float, centre: float) -> float:
-    """Return the variance of the values [m] together with those of the imagined pairs.
+    """Return the variance of the values [m] together with the values of the imagined pairs.
 
     The imagined pairs are decided by chance, so their mean is `centre`. They keep the variance above 0. The real values
-    count as much as `independent` independent pairs.
+    have the weight of `independent` independent pairs.
     """
     mean = float(values.mean())
     total = independent + _IMAGINED_PAIRS

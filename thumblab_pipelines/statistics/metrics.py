@@ -4,7 +4,7 @@ A pair is given by two row numbers of `scores`: its winner and its loser. The AU
 
     AUC = (number of pairs with score[winner] > score[loser] + half the number of ties) / m
 
-If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. It is then also equal to the
+If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. Then it is also equal to the
 Mann-Whitney U statistic divided by m [1]_. For pairs of videos, the AUC is also called pairwise accuracy.
 
 .. [1] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",

@@ -1,8 +1,8 @@
 """Compute the local trend of a channel: a weighted mean of the targets of its videos.
 
-The target of a video is the log of its age-corrected views. The trend is computed for a moment. The nearer to this
-moment a video was published, the larger is its weight. Models learn how far the target of a video is above the trend at
-its publication. The size of the channel and its growth then do not matter.
+The target of a video is the log of its age-corrected views. The trend is computed for one moment. A video has a larger
+weight if it was published nearer to this moment. Models learn the target of a video minus the trend at its publication.
+So the size and the growth of the channel do not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ With this limit, a channel of 20,000 videos needs megabytes of memory instead of
 """
 
 _NO_SPREAD = 1e-12
-"""If the sum of squares of the centred scores is at most this, the scores count as not varying."""
+"""Maximum sum of squares of the centred scores at which the scores count as constant."""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -59,7 +59,7 @@ def local_trend(
     scale
         The distance in days at which a weight has fallen to 1/e.
 
-    The trend at a video does not use the target of this video. The exception is the only known video of a channel. Its
+    The trend at a video does not use the target of this video. The exception is the only known video of a channel: its
     trend is its own target, so that the target minus the trend is 0. If a channel has no known video, its trend is 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
@@ -97,8 +97,8 @@ def slope_within_channels(channel: npt.ArrayLike, scores: npt.ArrayLike, target:
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
     distance = np.abs(published[rows, None] - published[known_rows]) / scale
     distance[rows[:, None] == known_rows] = np.inf
-    # The distance to the nearest known video is subtracted from all distances. Otherwise all weights would underflow to
-    # 0 for a video that is far from all known videos.
+    # The distance to the nearest known video is subtracted from all distances. Otherwise, for a video far from all
+    # known videos, all weights would underflow to 0.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Fit channel adapters, for the channels of the training data and for channels that are added later."""
+"""Fit channel adapters for the channels of the training data, and for channels that are added later."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ Standardise = Callable[[Float32s], Float32s]
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """The inputs and the scores of n videos. The scores come from the global model: the ranking model without adapters.
+    """The inputs and scores of n videos. The scores come from the global model, the ranking model without adapters.
 
     The videos of each channel are in order of publication.
 
-    `inputs` [n, d] are the inputs of the model. `scores` [n] are the model's scores, in log views. `channel` [n] is the
-    channel of each video. `kernel` is the kernel of the adapters, see `Adapter`. `compared` has, by channel, the pairs
-    of pictures that were compared on one video and that adapters may learn from.
+    `inputs` [n, d]: inputs of the model. `scores` [n]: scores of the model, in log views. `channel` [n]: the channel of
+    each video. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: by channel, the pairs of pictures that
+    were compared on one video and that adapters may learn from.
 
     `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a whole corpus
     take gigabytes.
@@ -40,7 +40,7 @@ class ScoredVideos:
 def above_trend(
     channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike
 ) -> Floats:
-    """Return by how much the log views [n] of each video are above the trend of its channel at its publication.
+    """Return the log views [n] of each video minus the trend of its channel at its publication.
 
     `channel` [n], `published` [n] (days) and `target` [n] (log views) describe the videos. The trend is computed only
     from the rows whose flag in `known` [n] is set.
@@ -53,8 +53,8 @@ def fit_adapters(
 ) -> dict[str, Adapter]:
     """Return the adapters of all channels that have enough known videos.
 
-    `above` [n] is what `above_trend` returns. `known` has the rows that the adapters are fitted to. For `score_slope`,
-    see `Adapter`. `only` has the channels for which adapters are fitted, by default all.
+    `above` [n]: the result of `above_trend`. `known`: the rows that the adapters are fitted to. `score_slope`: see
+    `Adapter`. `only`: the channels for which adapters are fitted, by default all.
     """
     if not len(known):
         return {}
@@ -73,7 +73,7 @@ def fit_adapters(
 
 
 def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float64s:
-    """Return the scores [n], adjusted by the adapters. The scores of channels without an adapter are not changed."""
+    """Return the scores [n] with the adapters applied. Scores of channels without an adapter stay the same."""
     scores = np.asarray(videos.scores, np.float64).copy()
     for name, adapter in adapters.items():
         rows = np.flatnonzero(videos.channel == name)

@@ -1,4 +1,4 @@
-"""Define the arrays that a model is fitted to: inputs, pairs, and the targets for engagement and sub-scores."""
+"""Define the arrays that a model is fitted to: inputs, pairs, and targets for engagement and sub-scores."""
 
 from dataclasses import dataclass, field
 
@@ -16,12 +16,11 @@ class TrainingArrays:
     `inputs` [n, d] are the inputs. `engagement` [n] and `sub_scores` [n, k] are targets between 0 and 1, or NaN where
     unknown.
 
-    Pairs are given by row numbers. `winners` [p] and `losers` [p] are the training pairs. `held_winners` [v] and
-    `held_losers` [v] are the validation pairs, and v may be 0. `weights` [p] has the weight of each training pair in
-    the loss. `margins` [p] says how clearly each pair was won, 0 to 1. Pairs with a margin below
-    `TrainConfig.least_margin` are not used.
-
-    `measured` says that engagement is a measured click-through rate. Label smoothing is not applied to measured rates.
+    Pairs are given by row numbers. `winners` [p] and `losers` [p]: the training pairs. `held_winners` [v] and
+    `held_losers` [v]: the validation pairs, where v may be 0. `weights` [p]: the weight of each training pair in the
+    loss. `margins` [p]: how clearly each pair was won, 0 to 1. Pairs with a margin below `TrainConfig.least_margin` are
+    not used. `measured`: whether engagement is a measured click-through rate. Label smoothing is not applied to
+    measured rates.
     """
 
     inputs: Float32s

@@ -1,11 +1,10 @@
 """Choose the pairs of each training step.
 
-A step computes the score of each of its videos only once, even if the video is in many pairs. The fewer different
-videos a step has, the faster it is. Pairs are therefore visited in blocks of pairs that share videos. For example, a
-step of 1,024 pairs that are drawn one by one contains about 2,000 videos. If the step consists of four blocks of 256
-pairs, it contains about 200 videos.
+A step computes the score of each of its videos only once, even if the video is in many pairs. So a step is faster if it
+has fewer different videos. Pairs are therefore grouped into blocks that share videos. For example, 1,024 pairs that are
+drawn one by one have about 2,000 videos. Four blocks of 256 pairs have about 200 videos.
 
-The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
+The steps of an epoch depend only on the seed and the epoch. So a resumed training needs no state of this module.
 """
 
 from collections.abc import Sequence
@@ -20,10 +19,9 @@ from thumblab_pipelines.training.config import TrainConfig
 def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs, in which a pair often shares a video with the pairs next to it.
 
-    Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
-    together, and all videos of a channel are connected. It also puts neighbours in the graph close to each other.
-    Neighbours are the two videos of a pair, and these were published near each other. So the order follows channels and
-    time, although the function knows neither channels nor dates.
+    Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order puts connected nodes close
+    to each other. All videos of a channel are connected, and the two videos of a pair were published near each other.
+    So the order follows channels and time, although this function knows neither channels nor dates.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -41,8 +39,8 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 class Batches:
     """A division of the pairs into training steps. Each epoch has a different division.
 
-    `order` [p] is what `order_by_shared_videos` returns. `pairs` is the number of pairs that an epoch visits. `steps`
-    is the number of steps in an epoch. `block` is the number of pairs in a block.
+    `order` [p]: the result of `order_by_shared_videos`. `pairs`: number of pairs in an epoch. `steps`: number of steps
+    in an epoch. `block`: number of pairs in a block.
     """
 
     order: Rows

@@ -1,8 +1,8 @@
-"""Save the state of a training in one file, and resume a killed training from it.
+"""Save the state of a training in one file, from which a killed training can be resumed.
 
 The file is a safetensors file with tensors, and with JSON in its header. It is written under a temporary name, synced
-to the disk and then renamed. After a kill at any moment, the file therefore has either the complete old state or the
-complete new state. Two trainings may share a folder, because each temporary name is unique.
+to the disk and then renamed. So after a kill at any moment, the file has either the complete old state or the complete
+new state. Two trainings may share a folder, because each temporary name is unique.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 _NAME = "training.safetensors"
 _ASIDE = ".aside"
 _ABANDONED_S = 3_600
-"""Age in seconds. A temporary file that is older was probably left by a killed training, and is deleted."""
+"""Age in seconds from which a temporary file is deleted, because a killed training probably left it."""
 
 
 @dataclass(frozen=True)
 class State:
-    """The state of a training. It consists of `tensors` by name and of `facts` that can be written as JSON."""
+    """The state of a training: `tensors` by name, and `facts` that can be written as JSON."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
@@ -42,7 +42,7 @@ class State:
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names begin with `prefix` and a slash.
 
-        The keys are the names without this beginning.
+        The keys of the result are the names without this prefix.
         """
         return {name.removeprefix(f"{prefix}/"): t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
 
@@ -59,8 +59,7 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The temporary name is unique. So another training in this folder does not rename or delete this unfinished
-        # file.
+        # The temporary name is unique, so no other training in this folder renames or deletes this unfinished file.
         aside = self.path.with_suffix(f".{secrets.token_hex(6)}{_ASIDE}")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         try:
@@ -69,7 +68,7 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # Another training in this folder has ended, and has deleted the folder.
+        with suppress(FileNotFoundError):  # Another training in this folder may have ended and deleted the folder.
             sync(self.path.parent)
 
     def load(self) -> State | None:
@@ -88,7 +87,8 @@ class Checkpoint:
                         self.path,
                     )
                     return None
-                # The tensors are views of the memory-mapped file. They are cloned because training writes to them.
+                # The tensors are views of the memory-mapped file. They are cloned, because training writes to its
+                # tensors.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
                 return State(tensors, json.loads(header["facts"]))
         except FileNotFoundError:
@@ -102,7 +102,7 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if age(aside) > _ABANDONED_S:  # Another training may still be writing a younger file.
+                if age(aside) > _ABANDONED_S:  # A younger file may belong to another running training.
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()
@@ -123,9 +123,9 @@ def training_digest(
 
 @contextmanager
 def termination() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets. Inside the context, SIGTERM has no other effect.
+    """Yield an event that SIGTERM sets. Inside the `with` block, SIGTERM has no other effect.
 
-    Only the main thread can handle signals. In another thread, the event is never set.
+    Only the main thread can handle signals. In any other thread, the event is never set.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -141,7 +141,7 @@ def termination() -> Iterator[threading.Event]:
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Return the tensors of an optimiser, and its parameter groups.
 
-    The key of a tensor is, for example, "3/exp_avg". It has the number of a parameter, and the optimiser's name for the
+    The key of a tensor is, for example, "3/exp_avg": the number of a parameter, and the optimiser's name for the
     tensor.
     """
     state = optimiser.state_dict()
@@ -152,7 +152,7 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def restore_optimiser(
     optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Load tensors and parameter groups that `optimiser_state` returned into an optimiser."""
+    """Load the tensors and parameter groups from `optimiser_state` into an optimiser."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition("/")

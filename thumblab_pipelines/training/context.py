@@ -1,14 +1,13 @@
 """Predict the views of a video from its context, which is everything but its picture.
 
 The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
-hour and the weekday of its publication. The views of other videos of its channel with similar titles also belong to the
-context. From the context, a model predicts how far the log views of the video are above its channel's trend. The
-residual is how far they really are above the trend, minus this prediction. It is the part of the views that the picture
-may have caused.
+hour and the weekday of its publication. It also includes the views of other videos of the channel with similar titles.
+From the context, a model predicts the log views of the video minus the trend of its channel. The residual is the true
+value minus the prediction. It is the part of the views that the picture may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
-predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels
-and of channel adapters like those of the ranking model. It has no network, and sees no pictures.
+predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels,
+and of channel adapters like those of the ranking model. It has no network, and does not use pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.
@@ -33,28 +32,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _UNDERSMOOTHING = 3.0
-"""The ridge regression on the context uses the best penalty divided by this number.
+"""The best penalty is divided by this number for the ridge regression on the context.
 
-The best penalty is the one with the smallest errors of prediction. But it leaves a part of the effect of the title in
-the residuals. A smaller penalty leaves less of this effect, but adds noise (W. Newey, F. Hsieh and J. Robins,
-Econometrica, 2004). Evaluation needs residuals without an effect of the title. Training uses the best penalty, because
-there the noise costs more.
+The best penalty has the smallest prediction error, but it leaves a part of the title's effect in the residuals. A
+smaller penalty leaves less of this effect, but adds noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004).
+Evaluation needs residuals without an effect of the title. Training uses the best penalty, because noise is worse for
+it.
 """
 
 _DAY, _WEEK = 1.0, 7.0
-"""The periods, in days, of the features that come from the hour and the weekday of publication."""
+"""The periods, in days, of the features for the hour and the weekday of publication."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """The views that the context of each of n videos predicts, and the rest of the video's views.
+    """The views of n videos, divided into the views that the context predicts and the rest.
 
     Parameters
     ----------
     predicted
-        The predicted log views [n] above the trend of the channel.
-    residual
-        The log views [n] above the trend of the channel, minus `predicted`.
+            The predicted log views [n] minus the trend of the channel.
+        residual
+            The true log views [n] minus the trend of the channel, minus `predicted`.
 
     Both are NaN for videos that the context was not computed for.
     """
@@ -67,9 +66,9 @@ class Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
         Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So a
-        video's own views have a small effect on its prediction. They change the trend at the other videos of its
-        channel, and the prediction is learnt from these other videos. In a channel of 40 videos, the views of one video
-        have a weight of about 3 % in the trend at another video.
+        video's own views have a small effect on its prediction: they change the trend at other videos of its channel,
+        from which the prediction is learnt. In a channel of 40 videos, the views of one video have a weight of about 3
+        % in the trend at another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows
@@ -80,7 +79,8 @@ class Context:
         run = np.full(len(videos), -1)
         run[chosen] = runs_in_time(channel[chosen])
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
-        # A run is left out if it has no videos, or if it has all of them. Then no video is left to learn from.
+        # A run is left out if it has no videos, or if it has all videos, because no other video is then left to learn
+        # from.
         folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
         penalty = best_penalty(features[chosen], target[chosen], run[chosen], CONTEXT_PENALTIES) / _UNDERSMOOTHING
         linear = [_predict_linearly(features, target, known, penalty) for _, known in folds]
@@ -93,7 +93,8 @@ class Context:
         for (out, known), scores in zip(folds, linear, strict=True):
             scored = ScoredVideos(features, scores, channel)
             adapters = fit_adapters(scored, target, known, slope)
-            # A channel with too few videos has no adapter. Its prediction is then that of the ridge regression alone.
+            # A channel with too few videos has no adapter, so its prediction is the prediction of the ridge regression
+            # alone.
             adapted = np.where(np.isin(channel, list(adapters)), adapted_scores(scored, adapters), slope * scores)
             predicted[out] = adapted[out]
         return cls(predicted, np.asarray(target - predicted, np.float64))

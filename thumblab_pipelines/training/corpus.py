@@ -1,4 +1,4 @@
-"""Provide the videos of a dataset as the arrays that training needs, and compute the targets of the training."""
+"""Convert the videos of a dataset to the arrays that training needs, and compute the targets of the training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from thumblab_pipelines.training.adaptation import above_trend
 _LEAST_FOR_ENGAGEMENT = 5
 """Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
 LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates.
+"""Minimum number of measured click-through rates for training the absolute head on them.
 
-The absolute head is the output of the ranker that predicts engagement. With fewer click-through rates, it learns
-another target: the percentile of each video's views in its channel.
+The absolute head is the output of the ranker that predicts engagement. With fewer rates, its target is the percentile
+of each video's views in its channel.
 """
 
 
@@ -28,9 +28,9 @@ another target: the percentile of each video's views in its channel.
 class Corpus:
     """The n videos of a dataset as arrays.
 
-    `inputs` [n, d] are the inputs of the ranker. `channel` [n] is the channel id of each video. `target` [n] is the log
-    of the age-corrected views. `published` [n] is the time of publication in days. `validation` has the rows of the
-    validation part. `known` has the rows of the training part and the validation part.
+    `inputs` [n, d]: inputs of the ranker. `channel` [n]: channel id of each video. `target` [n]: log of the
+    age-corrected views. `published` [n]: time of publication in days. `validation`: rows of the validation part.
+    `known`: rows of the training part and the validation part.
     """
 
     data: Dataset
@@ -56,12 +56,12 @@ class Corpus:
         )
 
     def pairs_within(self, rows: Rows) -> tuple[Rows, Rows, Float32s]:
-        """Return the winners, losers and margins of the pairs of which both videos are in `rows`."""
+        """Return the winners, losers and margins of the pairs whose two videos are both in `rows`."""
         pairs = self.data.pairs[self.data.pairs_within(rows)]
         return pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp), pairs.margin.to_numpy(np.float32)
 
     def score_gaps(self, scores: Floats, rows: Rows) -> Floats:
-        """Return the winner's score minus the loser's for each pair of which both videos are in `rows`.
+        """Return the winner's score minus the loser's score for each pair whose two videos are both in `rows`.
 
         `scores` [n] are the scores of the videos. Pairs with a score that is not finite are left out.
         """
@@ -70,19 +70,20 @@ class Corpus:
         return gaps[np.isfinite(gaps)]
 
     def above_trend(self, rows: Rows) -> Floats:
-        """Return the log views [n] of each video above its channel's trend. The trend is computed only from `rows`."""
+        """Return the log views [n] of each video minus the trend of its channel. The trend is computed only from
+        `rows`."""
         known = np.zeros(len(self.target), bool)
         known[rows] = True
         return above_trend(self.channel, self.published, self.target, known)
 
     def learns_ctr(self, rows: Rows) -> bool:
-        """Return whether enough of the rows have a click-through rate, so that the absolute head can learn it."""
+        """Return whether enough of the rows have a click-through rate for training the absolute head on them."""
         if "click_through_rate" not in self.data.videos:
             return False
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= LEAST_FOR_CTR
 
     def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
-        """Return the target [n] of the absolute head, 0 to 1. It is NaN outside `rows`, and where it is unknown.
+        """Return the target [n] of the absolute head, 0 to 1. It is NaN outside `rows`, and for unknown values.
 
         If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
         views among the videos in `rows` that belong to the same channel.
@@ -112,7 +113,7 @@ def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = V
 def dataset_inputs(data: Dataset, version: int = VERSION) -> Float32s:
     """Return the inputs of the ranking model for all n videos of a dataset, float32 [n, d].
 
-    `version` is the version of the inputs that the model was trained with.
+    `version`: the version of the inputs that the model was trained with.
     """
     seconds = data.videos.duration_s.to_numpy(float)
     titles = data.videos.title.tolist()

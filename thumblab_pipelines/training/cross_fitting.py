@@ -1,8 +1,8 @@
 """Predict each video by ridge regressions that were fitted to other videos.
 
-Each channel's videos are divided into five runs in order of time. A run is predicted from the other four runs. So no
-video is predicted by a regression that was fitted to it. The errors of the predictions are therefore about as
-large as for new videos.
+Each channel's videos are divided into five runs in order of time, and each run is predicted from the other four runs.
+So no video is predicted by a regression that was fitted to it, and the prediction errors are about as large as for new
+videos.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: S
     """Return predictions [len(penalties), n] of the target [n] from the inputs [n, d], with a row for each penalty.
 
     The inputs are centred over all rows, and there is no intercept. If one run has all rows, no row is left to learn
-    from, and the predictions are 0. The linear systems that are solved have a size of about n or d, whichever is
-    smaller.
+    from, and the predictions are 0. The size of the solved linear systems is about n or d, whichever is smaller.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -63,7 +62,8 @@ def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Flo
     from scipy.linalg import cho_factor, cho_solve
 
     left = np.asarray(values, np.float64).copy()
-    # Means are subtracted before the numbers are rounded to 32 bits, so that large means cost no accuracy.
+    # Means are subtracted before the numbers are rounded to 32 bits. Otherwise large means would make the result less
+    # exact.
     value_mean = left.mean(axis=0)
     x, y = (context - context.mean(axis=0)).astype(np.float32), (left - value_mean).astype(np.float32)
     products = x @ x.T if x.shape[1] > len(x) else None
@@ -84,13 +84,14 @@ def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Flo
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:
-    """Return for each run its rows and the rows of all other runs. Empty runs, and a run of all rows, are left out."""
+    """Return the rows of each run, with the rows of all other runs. Leave out an empty run, and a run that has all
+    rows."""
     runs = [np.flatnonzero(run == number) for number in np.unique(run)]
     return [(rows, np.setdiff1d(np.arange(len(run)), rows)) for rows in runs if len(rows) < len(run)]
 
 
 def _with_penalty(matrix: npt.NDArray[np.floating], penalty: float) -> npt.NDArray[np.floating]:
-    """Return a copy of the square matrix in which the penalty is added to the diagonal."""
+    """Return a copy of the square matrix with the penalty added to its diagonal."""
     copy = matrix.copy()
     copy.flat[:: len(copy) + 1] += penalty
     return copy

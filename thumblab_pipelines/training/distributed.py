@@ -2,11 +2,11 @@
 
     accelerate launch --multi_gpu --num_processes 2 ...
 
-The option `--multi_gpu` is needed on CPUs too, because with `--cpu` the launcher starts only one process.
+The option `--multi_gpu` is needed even on CPUs, because with `--cpu` the launcher starts only one process.
 
 This is the only module that uses accelerate, ranks and the number of processes. Every process knows the pairs of every
-step and takes its own part of them. accelerate averages the gradients, by PyTorch's DistributedDataParallel (DDP). In a
-single process, the methods return their arguments unchanged, and accelerate is not imported.
+step and takes its own part of them. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In
+a single process, the methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os
@@ -31,7 +31,7 @@ class ProcessGroup:
         self._accelerator: Any = None
         self._counted: Tensor | None = None
         self.size, self.rank, self.device = 1, 0, torch.device("cpu")
-        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # The launcher always sets this variable.
+        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # `accelerate launch` always sets this variable.
             from accelerate import Accelerator
 
             # Without a GPU, accelerate needs `cpu=True`. With `cpu=False`, the processes would not connect to each
@@ -99,8 +99,8 @@ class ProcessGroup:
     def broadcast(self, value: float | None) -> float | None:
         """Send the value of the main process to all processes, and return it in each.
 
-        Rounding can make the values of the processes differ. If all of them use the value of the main process, they
-        take the same decisions, for example when to stop.
+        Rounding may make the values of the processes differ. With the value of the main process, all processes take the
+        same decisions, for example when to stop.
         """
         if self.size == 1 or value is None:
             return value
@@ -109,8 +109,8 @@ class ProcessGroup:
         return float(held)
 
     def agree(self, digest: str) -> bool:
-        """Return whether all processes have the same hexadecimal digest. The answer is the same in all processes."""
-        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits. A float holds them exactly.
+        """Return whether all processes have the same hexadecimal digest. All processes get the same result."""
+        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits, which a float can represent exactly.
         return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:
@@ -143,10 +143,10 @@ class ProcessGroup:
         return then()
 
     def set_counted(self, counted: Tensor | None) -> None:
-        """Set which rows of the next batch this process counts for the mean and the variance of the batch norms.
+        """Set the rows of the next batch that this process counts for the mean and the variance of the batch norms.
 
-        `counted` [m] is 1 for a row that this process counts, and 0 for a row that another process counts. If it is
-        None, this process counts all rows.
+        `counted` [m]: 1 for a row that this process counts, and 0 for a row that another process counts. If it is None,
+        this process counts all rows.
         """
         self._counted = counted
 
@@ -154,9 +154,9 @@ class ProcessGroup:
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
         """Let the batch norms of the model compute mean and variance over the counted rows of all processes.
 
-        With plain batch norms, each process would normalise by the statistics of its own part of a step. A training
-        with two processes would then give a different model from a training with one process. PyTorch's SyncBatchNorm
-        is not used, because it works only on GPUs, and because it counts a row twice if two processes have it.
+        With plain batch norms, each process would normalise by the statistics of its own part of a step. Then two
+        processes would train a different model than one process. PyTorch's SyncBatchNorm is not used, because it works
+        only on GPUs, and because it counts a row twice if two processes have this row.
         """
         norms = [layer for layer in model.modules() if type(layer) is nn.BatchNorm1d] if self.size > 1 else []
         for layer in norms:

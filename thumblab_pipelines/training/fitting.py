@@ -57,14 +57,14 @@ def fit(
     The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
     the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not
     restored. This AUC depends only on the pairwise head, which gives the score. The pairwise head may be best after the
-    first epoch, when the heads for engagement and sub-scores have learnt nothing yet.
+    first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
-    at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, the resumed
-    training ends with the same weights as a training that was never stopped.
+    at the end. A call that finds a state resumes from it. On a CPU and with the same `threads`, the resumed training
+    ends with the same weights as a training that was never stopped.
 
-    `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads` is the
-    number of PyTorch's threads. The default is one, because a step is small, and on a busy machine two threads wait for
+    `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`:
+    number of PyTorch's threads, by default one. A step is small, so on a busy machine two threads would mostly wait for
     each other.
 
     Raises `LabError` when no training pair has a margin of at least `least_margin`, or when the loss is not
@@ -89,7 +89,7 @@ def fit(
 
 
 class _Training:
-    """A training under way, with everything that changes during it. `save` writes this state, and `resume` reads it."""
+    """A running training, with its whole state. `save` writes this state, and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group
@@ -169,14 +169,13 @@ class _Training:
         return 0 < self.config.patience <= self.epoch - 1 - self.best_epoch and not averaging
 
     def finish(self) -> None:
-        """If the weights were averaged, choose between the averaged weights and those of the last epoch.
+        """If the weights were averaged, choose between the averaged weights and the weights of the last epoch.
 
-        The averaged weights are loaded into the model, unless their validation AUC is lower than that of the last
-        epoch.
+        The averaged weights are loaded into the model, unless their validation AUC is lower.
         """
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.group.set_counted(None)  # Here, every process goes over all rows, and counts all of them.
+        self.group.set_counted(None)  # From here on, every process computes all rows, so it counts all rows.
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:
@@ -185,8 +184,8 @@ class _Training:
     def _training_rows(self) -> Iterator[Tensor]:
         """Yield all rows of the training pairs in random order, in parts.
 
-        The parts are of similar size, because the batch norms estimate a mean and a variance in each part. A last part
-        of a few rows would give poor estimates.
+        The parts have similar sizes, because the batch norms estimate a mean and a variance in each part. A last part
+        with only a few rows would give poor estimates.
         """
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)
@@ -231,7 +230,7 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        # `set_rng_state` reads from a wrong offset if its argument is a view of another tensor. So it gets a copy.
+        # `set_rng_state` reads from a wrong offset if its argument is a view of another tensor, so it gets a copy.
         torch.set_rng_state(self.group.own(state.tensors["random"]).clone())
         self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]
@@ -242,10 +241,10 @@ class _Training:
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
     """Return the learning rate at the time `epoch`.
 
-    The rate rises linearly during the warm-up, and then decays along a cosine. With `swa_start`, it stays constant from
-    that epoch on.
+    The rate rises linearly during the warm-up, and then decays along a cosine. If `swa_start` is set, the rate stays
+    constant from that epoch on.
 
-    `epoch` is counted from the start of the training, and may have a fraction. An epoch has `steps` steps.
+    `epoch`: the time since the start of the training in epochs, with fractions. An epoch has `steps` steps.
     """
     if config.swa_start:
         epoch = min(epoch, config.swa_start)
@@ -257,7 +256,7 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 @contextmanager
 def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """Yield an event that SIGTERM sets. Without a checkpoint, no state can be saved, so SIGTERM is not handled."""
+    """Yield an event that SIGTERM sets. Without a checkpoint, the state cannot be saved, so SIGTERM is not handled."""
     if checkpoint is None:
         yield Event()
     else:
@@ -267,7 +266,7 @@ def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """Let PyTorch use `number` threads inside the context."""
+    """Let PyTorch use `number` threads inside the `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -277,4 +276,4 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """Do nothing. This is the action of processes that do not write."""
+    """Do nothing. A process that does not write the checkpoint calls this function instead of writing."""

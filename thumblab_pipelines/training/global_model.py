@@ -29,10 +29,10 @@ _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class GlobalModel:
-    """A fitted ranker, and what it predicts for all n videos of the corpus.
+    """A fitted ranker, and its predictions for all n videos of the corpus.
 
-    `scores` [n] are scores in log views, without channel adapters. `expected` [n] is the output of the absolute head,
-    which predicts engagement. `line` has the parameters of the linear model. `history` has the epochs of the training.
+    `scores` [n]: scores in log views, without channel adapters. `expected` [n]: the output of the absolute head, which
+    predicts engagement. `line`: the parameters of the linear model. `history`: the epochs of the training.
     """
 
     model: Ranker
@@ -53,7 +53,8 @@ def fit_global_model(
     """Fit a model to the pairs within the rows `train`.
 
     The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
-    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or no pair of them.
+    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or when there is no pair of these
+    rows.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]
@@ -93,13 +94,13 @@ def _start_from_line(
 ) -> LineParameters:
     """Fit the linear model to the rows `train`. Initialise `model` with the linear model, and return its parameters.
 
-    `absolute` [n] is the target of the absolute head. The initialised absolute head predicts the mean of this target
-    for every input. For `partialled`, see `fit_line`.
+    `absolute` [n]: the target of the absolute head. The initialised absolute head predicts the mean of this target for
+    every input. `partialled`: see `fit_line`.
     """
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
-    # The candidates of a request are for the same video, so the length of the video cannot change their order. The
-    # linear model therefore does not use the length. Only the channel adapters use it.
+    # The candidates of a request are for the same video, so the video's length cannot change their order. So the linear
+    # model does not use the length. Only the channel adapters use it.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     ranker = model.ranker()
@@ -118,8 +119,8 @@ def _start_from_line(
 def _choose_network_share(model: TrainableRanker, inputs: Float32s, pairs: Rows) -> None:
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
-    The chosen share is the one with the highest AUC on the validation pairs. `pairs` [2, p] has the rows of the winners
-    and of the losers of these pairs. Without such pairs, the whole output is added.
+    The share with the highest AUC on the validation pairs is chosen. `pairs` [2, p]: the rows of the winners and of the
+    losers of these pairs. Without validation pairs, the whole output is added.
     """
     if not pairs.size:
         return
@@ -138,6 +139,6 @@ def _log_view_unit(model: TrainableRanker, corpus: Corpus, rows: Rows) -> float:
     if len(rows) < 2:
         return 1.0
     scores = model.ranker().scores(corpus.inputs[rows])
-    # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so that the
-    # factor never reverses the order of the scores. The upper bound limits the scale of the scores.
+    # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so the factor
+    # never reverses the order of the scores. The upper bound limits the scale of the scores.
     return float(np.clip(slope_within_channels(corpus.channel[rows], scores, corpus.target[rows]), 0.05, 2.0))

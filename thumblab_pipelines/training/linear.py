@@ -1,20 +1,22 @@
-"""Fit the linear part of the ranking model. Its weights of pictures say what a picture adds under one title.
+"""Fit the linear part of the ranking model, so that its picture weights measure the effect of a picture under one
+title.
 
-The videos of popular topics may have pictures of a certain kind. A regression on pictures alone then credits the
-pictures with the views that the topic caused. A joint ridge regression on pictures and titles gives the titles too
-small weights, because of its penalty. So it still credits the pictures with a part of these views. The picture part is
+The videos of popular topics may have pictures of a certain kind. A regression on pictures alone would then credit the
+pictures with views that the topic caused. In a joint ridge regression on pictures and titles, the penalty makes the
+title weights too small. So the pictures would still be credited with a part of these views. The picture part is
 therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
-    1. The views, and every column of the picture part, are predicted from the context (title, length, age, moment of
-       publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each channel's
-       videos are divided into five runs in order of time, and each run is predicted from the other four.
-    2. A ridge regression of the residual views on the residual columns gives the weights of the picture part.
+        1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
+           publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each
+           channel's videos are divided into five runs in order of time, and each run is predicted from the other four.
+        2. Fit a ridge regression of the residual views on the residual columns. It gives the weights of the picture
+           part.
 
-The picture part has the picture's vector, and how the words in the picture agree with the title. The title part is then
-fitted by a ridge regression to the views minus the prediction of the picture part.
+The picture part consists of the picture's vector, and of features for the agreement of the words in the picture with
+the title. The title part is then fitted by a ridge regression to the views minus the prediction of the picture part.
 
-The three regressions (on the context, the picture part and the title part) have a penalty each. It is the penalty with
-the smallest squared error in cross-validation over the same runs, inside the training part.
+Each of the three regressions (on the context, the picture part and the title part) has its own penalty. It is the
+penalty with the smallest squared error in cross-validation over the same runs, inside the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
@@ -35,14 +37,14 @@ _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 TITLE_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 """The penalties that are tried for each of the three regressions. The inputs have a length of about 1."""
 _ROWS = 2_000
-"""Maximum number of videos for choosing the penalties. The fit itself uses all videos."""
+"""Maximum number of videos on which the penalties are chosen. The fit itself uses all videos."""
 
 
 @dataclass(frozen=True)
 class LineParameters:
     """The penalties of the three ridge regressions, see the docstring of the module.
 
-    `partialled` says that the context was partialled out. If not, the picture part was fitted to the views themselves.
+    `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
     """
 
     context: float
@@ -55,8 +57,8 @@ class LineParameters:
 class LineInputs:
     """The inputs of n videos. The rows of a channel are in order of time.
 
-    `picture` [n, p] is the picture part, and `title` [n, t] is the title part. `context` [n, c] has the rows of
-    `context_features`. `channel` [n] is the channel of each row.
+    `picture` [n, p]: the picture part. `title` [n, t]: the title part. `context` [n, c]: the rows of
+    `context_features`. `channel` [n]: the channel of each row.
     """
 
     picture: Floats
@@ -67,11 +69,11 @@ class LineInputs:
 
 @dataclass(frozen=True)
 class Differences:
-    """k one-video pairs, which are further rows for the picture part. In each pair, one video showed both pictures.
+    """k one-video pairs, which are additional rows for the picture part. In each pair, one video showed both pictures.
 
-    `picture` [k, p] has the inputs of the first picture minus those of the second. `gaps` [k] is the column `gap` of
-    the pairs. A gap is ln(a / b). Here a and b are the watch time, or the views, that the first and the second picture
-    are expected to get. `variances` [k] has the variance of the error of each gap.
+    `picture` [k, p]: the inputs of the first picture minus the inputs of the second. `gaps` [k]: the column `gap` of
+    the pairs. A gap is ln(a / b), where a and b are the expected watch time or views of the first and the second
+    picture. `variances` [k]: the variance of the error of each gap.
     """
 
     picture: Floats
@@ -96,8 +98,8 @@ def fit_line(
 ) -> Line:
     """Fit the linear model to n rows.
 
-    `target` [n] says how far the log views are above the channel's trend. If `partialled` is false, the picture part is
-    fitted to the views themselves, for comparison.
+    `target` [n]: the log views minus the channel's trend. If `partialled` is false, the picture part is fitted to the
+    views themselves, for comparison.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
@@ -118,7 +120,7 @@ def fit_line(
 def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
     """Return the coefficients [d] of the ridge regression of `target` [n] on the centred inputs [n, d].
 
-    The size of the linear system that is solved is n or d, whichever is smaller.
+    The size of the solved linear system is n or d, whichever is smaller.
     """
     from sklearn.linear_model import Ridge
 
@@ -142,14 +144,15 @@ def best_penalty(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[
 
 
 def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
-    """Return the weights [p] of the picture part. Each difference is one more row, weighted by its inverse variance.
+    """Return the weights [p] of the picture part. Each difference is an additional row, weighted by its inverse
+    variance.
 
     A constant that is added to both pictures does not change their difference. So only the rows of videos are centred,
     and the regression has no intercept.
 
-    No linear model of the pictures explains a difference completely. So a model is first fitted to the videos alone.
-    Its mean squared error on the differences, minus the mean of their variances, is added to the variance of each
-    difference.
+    A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
+    alone. Its mean squared error on the differences, minus the mean of their variances, is added to the variance of
+    each difference.
     """
     from sklearn.linear_model import Ridge
 
@@ -168,7 +171,7 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
 def _sample_of(count: int) -> Rows:
     """Return a random sample of at most `_ROWS` of the row numbers below `count`, in increasing order.
 
-    The sample for a `count` is the same in every call.
+    The sample for the same `count` is the same in every call.
     """
     if count <= _ROWS:
         return np.arange(count)

@@ -11,8 +11,8 @@ from thumblab_pipelines.training.config import Epoch
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
     """Yield a function that logs an epoch and its learning rate to `folder`. If `folder` is None, it logs nothing.
 
-    `first` is the number of the first epoch of this run. If the training was stopped before, an earlier run may have
-    logged this epoch or later epochs already. The entries of the earlier run for these epochs are discarded.
+    `first`: the number of the first epoch of this run. An earlier run that was stopped may already have logged this
+    epoch or later epochs. These entries of the earlier run are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

@@ -1,4 +1,4 @@
-"""Make the batch of a step, and compute its losses: for the pairs, for engagement and for the sub-scores."""
+"""Make the batch of a training step, and compute its losses for the pairs, for engagement and for the sub-scores."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,8 @@ from thumblab_pipelines.training.config import TrainConfig
 class Targets:
     """All n rows and p pairs of a training, on the device that trains.
 
-    `inputs` [n, d] are the inputs. `values` [n, 1 + k] has the smoothed engagement and the k sub-scores, 0 where
-    unknown. `known` [n, 1 + k] is 1 where the value is known, else 0. `winners` [p], `losers` [p] and `weights` [p]
-    describe the pairs.
+    `inputs` [n, d]: the inputs. `values` [n, 1 + k]: the smoothed engagement and the k sub-scores, 0 for unknown
+    values. `known` [n, 1 + k]: 1 for known values, else 0. `winners` [p], `losers` [p] and `weights` [p]: the pairs.
     """
 
     inputs: Tensor
@@ -36,9 +35,9 @@ class Targets:
         smoothing: float,
         device: torch.device,
     ) -> "Targets":
-        """Return the targets as tensors. `pairs` has winners, losers and weights [p].
+        """Return the targets as tensors. `pairs`: the winners, losers and weights [p] of the pairs.
 
-        For `smoothing`, see `smooth_labels`.
+        `smoothing`: see `smooth_labels`.
         """
         winners, losers, weights = pairs
         values = np.concatenate([smooth_labels(engagement, smoothing)[:, None], sub_scores], axis=1)
@@ -57,9 +56,9 @@ def smooth_labels(labels: Float32s, smoothing: float) -> Float32s:
 class Batch:
     """A batch of m rows and b pairs of these rows.
 
-    `inputs` [m, d], `values` [m, 1 + k] and `known` [m, 1 + k] are rows of the same fields of `Targets`. `ahead` [b]
-    and `behind` [b] are the rows of the winners and of the losers. `weights` [b] are the weights of the pairs.
-    `counted` [m] is 0 for a row that another process counts, else 1.
+    `inputs` [m, d], `values` [m, 1 + k] and `known` [m, 1 + k]: rows of the same fields of `Targets`. `ahead` [b] and
+    `behind` [b]: the rows of the winners and of the losers. `weights` [b]: the weights of the pairs. `counted` [m]: 0
+    for a row that another process counts, else 1.
     """
 
     inputs: Tensor
@@ -74,7 +73,7 @@ class Batch:
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
     """Return the batch of some pairs. It contains each row only once, even if the row is in several pairs.
 
-    `elsewhere` has the pairs of the same step that processes with lower numbers take. Those processes count the rows of
+    `elsewhere`: the pairs of the same step that processes with lower numbers take. These processes count the rows of
     these pairs.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
@@ -96,9 +95,9 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
 def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
     """Return the batch of some pairs, in which each pair is mixed with a partner.
 
-    The partners are the same pairs in random order. The winner of a pair is mixed with the winner of the partner, and
-    the loser with the loser. Both are mixed with the same share, which is drawn from Beta(`alpha`, `alpha`). The batch
-    has two rows per pair. The rows of all winners come first.
+    The partners are the same pairs in random order. The winner of a pair is mixed with the partner's winner, and the
+    loser with the partner's loser. Both are mixed with the same share, which is drawn from Beta(`alpha`, `alpha`). The
+    batch has two rows per pair: first the rows of all winners, then the rows of all losers.
     """
     partners = random.permutation(pairs)
     share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)

@@ -2,10 +2,11 @@
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
 whole videos would therefore be too steep or too flat for pictures alone. Here, a logistic regression predicts which of
-two videos got more views. Its inputs are the part of the score difference that comes from the pictures, the rest of the
-score difference, and what the two contexts predict (`Context`). The slope is the coefficient of the first input.
+two videos got more views. It has three inputs: the part of the score difference that comes from the pictures, the rest
+of the score difference, and the difference of the views that the two contexts predict (`Context`). The slope is the
+coefficient of the first input.
 
-If enough experiments are known, the slopes are fitted to them instead of pairs of videos.
+If enough experiments are known, the slopes are fitted to experiments instead of pairs of videos.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LEAST_PAIRS_FOR_SLOPE = 50
 
 @dataclass(frozen=True)
 class SlopeData:
-    """What a slope for pictures under one title is fitted to.
+    """The data that a slope for pictures under one title is fitted to.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ class SlopeData:
     slope
         The slope of whole videos.
     experiments
-        The result of `training_experiment_gaps`. It says how far the better picture of each experiment scores above the
-        other one. It is empty if there are too few experiments.
+            The result of `training_experiment_gaps`: for each experiment, the score of the better picture minus the
+            score of the worse picture. It is empty if there are too few experiments.
     """
 
     pictures: PictureGaps
@@ -54,8 +55,8 @@ def one_title_slopes(
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
     """Return the slopes for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
 
-    Without enough experiments, a slope is fitted to pairs of known videos, and is not above the slope of whole videos.
-    A steeper slope would claim more certainty, and only tests of pictures under one title could justify it.
+    Without enough experiments, a slope is fitted to pairs of known videos, and is limited to the slope of whole videos.
+    A steeper slope would claim more certainty. Only tests of pictures under one title could justify this.
     """
     context = Context.of(corpus.data, corpus.known)
     (first, first_from), (second, second_from) = (_slope(corpus, context, data) for data in (unadapted, adapted))

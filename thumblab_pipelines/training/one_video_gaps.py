@@ -1,4 +1,4 @@
-"""Score the two pictures of held-out one-video pairs. Each picture is scored with the title it was shown with."""
+"""Score the two pictures of held-out one-video pairs, each picture with the title that it was shown with."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
 LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
-"""The minimum numbers of tested videos and of their channels. With fewer, win probabilities are not fitted to
+"""Minimum numbers of tested videos and of their channels. With fewer, win probabilities are not fitted to
 experiments."""
 
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer, pairs: Rows) -> OneVideoGaps:
-    """Return by how much picture a scores above picture b, for those one-video pairs whose row numbers are in `pairs`."""
+    """Return the score of picture a minus the score of picture b, for the one-video pairs with the row numbers
+    `pairs`."""
     if not len(pairs):
         return OneVideoGaps(pairs, np.zeros(0))
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
@@ -34,9 +35,9 @@ def held_out_one_video_gaps(
 ) -> dict[str, OneVideoGaps]:
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
-    For `known` and `unseen`, see `held_out_picture_gaps`. If a model was trained without a channel, all decided pairs
-    of this channel are held out. A pair of a known channel is held out if it is in the test part, and happened after
-    the publication of the videos that the model and its adapter were fitted to.
+    See `held_out_picture_gaps` for `known` and `unseen`. If a model was trained without a channel, all decided pairs of
+    this channel are held out. A pair of a known channel is held out if it is in the test part, and happened after the
+    publication of the videos that the model and its adapter were fitted to.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))
@@ -55,15 +56,15 @@ def held_out_one_video_gaps(
 
 
 def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]]) -> Float64s:
-    """Return the score of the better picture minus that of the other picture, for pairs of experiments.
+    """Return the score of the better picture minus the score of the worse picture, for pairs of experiments.
 
-    Only pairs of the part `TRAIN` are used, so that the calibration does not see the pairs of the evaluation. Each
-    scorer comes with flags [n]. They mark the videos of the channels whose pairs this scorer scores. The scorer must
-    not have been fitted to these pairs.
+    Only pairs of the part `TRAIN` are used, so that the calibration does not use pairs of the evaluation. The flags [n]
+    of each scorer mark the videos of the channels whose pairs it scores. The scorer must not have been fitted to these
+    pairs.
 
-    An experiment that found no winner is half a win for each picture. So the result has the difference of a decided
-    pair twice, and that of an undecided pair once with each sign. The result is empty if there are fewer than
-    `LEAST_EXPERIMENTS` tested videos, or if they are of fewer than `LEAST_CHANNELS` channels.
+    An experiment without a winner counts as half a win for each picture. So the result has the difference of a decided
+    pair twice, and the difference of an undecided pair once with each sign. The result is empty if there are fewer than
+    `LEAST_EXPERIMENTS` tested videos, or if these are of fewer than `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
@@ -77,16 +78,17 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
 
 
 def _happened_later(corpus: Corpus) -> Flags:
-    """Return which one-video pairs [k] are held out for models that were fitted to the known videos of their channel.
+    """Return whether each one-video pair [k] is held out for models that were fitted to the known videos of its
+    channel.
 
-    Such a pair is in the test part, and happened after all known videos of the channel were published. Its video is not
-    a known video, because the models were fitted to the views of known videos.
+    A held-out pair is in the test part, and happened after all known videos of the channel were published. Its video is
+    not a known video, because the models were fitted to the views of known videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
     published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
     latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
-    # A channel without known videos has no latest date. All of its pairs are later.
+    # A channel without known videos has no latest date, so all its pairs count as later.
     later = (pairs.part == TEST) & ~(pairs.happened_on <= latest) & ~pairs.video_id.isin(known.video_id)
     return np.asarray(later, bool)
 
@@ -94,8 +96,8 @@ def _happened_later(corpus: Corpus) -> Flags:
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
     """Return the gaps of `pairs`, each by the scorer of its channel. Pairs of a channel without a scorer are left out.
 
-    Each scorer comes with flags [n], which mark the videos of its channels. Usually, the model of the scorer was
-    trained without these videos.
+    The flags [n] of each scorer mark the videos of its channels. Usually, the model of the scorer was trained without
+    these videos.
     """
     channel = corpus.data.one_video.pairs.channel_id.to_numpy(str)[pairs]
     scored = [

@@ -1,6 +1,6 @@
-"""Convert one-video pairs to the form in which the training learns from them.
+"""Convert one-video pairs to the two forms that the training uses.
 
-The model learns from `Differences`, and the channel adapters from `ComparedPictures`.
+The model learns from `Differences`, and the channel adapters learn from `ComparedPictures`.
 
 Only pairs of the part `TRAIN` are used. All other pairs are held out for evaluation and calibration.
 """
@@ -26,8 +26,8 @@ from thumblab_pipelines.training.linear import Differences
 class OneVideoInputs:
     """The inputs of the ranking model for k one-video pairs.
 
-    `first` [k, d] has the inputs of picture a, and `second` [k, d] has those of picture b. Each picture has the title
-    that it was shown with. The words in the pictures are used only if the words of both pictures of the pair are known.
+    `first` [k, d]: the inputs of picture a. `second` [k, d]: the inputs of picture b. Each picture has the title that
+    it was shown with. Words in the pictures are used only if the words of both pictures of the pair are known.
     """
 
     first: Float32s
@@ -37,11 +37,11 @@ class OneVideoInputs:
     def of(cls, one_video: OneVideoPairs, rows: Rows, version: int = VERSION) -> OneVideoInputs:
         """Return the inputs of the pairs in `rows` [k], which are row numbers in `one_video`.
 
-        `version` is the version of the inputs that the model was trained with.
+        `version`: the version of the inputs that the model was trained with.
         """
         sides, table = [], one_video.pairs.iloc[rows]
-        # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the words
-        # of only one side counted, their mere presence would give the outcome away.
+        # Words are stored only for the picture that a video shows now, which is often the winner of a test. If the
+        # words of only one picture were used, their mere presence would reveal the outcome.
         read = [isinstance(a, str) and isinstance(b, str) for a, b in zip(table.words_a, table.words_b, strict=True)]
         for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
             shown = [text if known else None for text, known in zip(table[words], read, strict=True)]
@@ -53,8 +53,8 @@ class OneVideoInputs:
 def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Differences | None:
     """Return the training pairs as differences. Only pairs of channels that have a video in `train` are used.
 
-    A pair with two different titles is left out, because its titles may have decided which picture got more views.
-    Return None if no pair is left. `picture` has the numbers of the columns of the picture part.
+    A pair with two different titles is left out, because the titles may have decided which picture got more views.
+    Return None if no pair is left. `picture`: the numbers of the columns of the picture part.
     """
     pairs = corpus.data.one_video.pairs
     one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)
@@ -76,7 +76,7 @@ def compared_pictures(data: Dataset, model: Ranker) -> dict[str, ComparedPicture
 
 
 def compared(one_video: OneVideoPairs, model: Ranker) -> ComparedPictures:
-    """Convert one-video pairs to the form in which an adapter learns from them, with the model's inputs and scores."""
+    """Convert one-video pairs to the form that an adapter learns from, with the model's inputs and scores."""
     inputs = OneVideoInputs.of(one_video, np.arange(len(one_video)), model.config.version)
     return ComparedPictures(
         first=model.standardise(inputs.first),

@@ -1,6 +1,6 @@
 """Score both pictures of a pair under the same title, because a creator compares pictures for one title.
 
-In all other evaluations, each picture of a pair is scored under the title of the video that it belongs to.
+All other evaluations score each picture of a pair under the title of its own video.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_PAIRS = 10_000
 """Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""
 
 _ROWS_AT_ONCE = 4_096
-"""Number of pictures that are scored together. Their inputs take about 60 MB."""
+"""Number of pictures that are scored at a time. Their inputs take about 60 MB."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,14 @@ class OneTitleScorer:
     def gaps(self, pairs: Rows) -> Float64s:
         """Return the picture gap of each pair [k, 2], under the winner's title and under the loser's title.
 
-        A picture gap is the score of the winner's picture minus the score of the loser's picture, if both have the same
-        title. `pairs` [k] are row numbers of the dataset's pairs.
+        A picture gap is the score of the winner's picture minus the score of the loser's picture, both under the same
+        title. `pairs` [k]: row numbers of the dataset's pairs.
         """
         return self.gaps_without_and_with_adapters(pairs)[1]
 
     def gaps_without_and_with_adapters(self, pairs: Rows) -> tuple[Float64s, Float64s]:
-        """Return the picture gaps [k, 2] by the global model alone, and those with the adapters. See `gaps`."""
+        """Return the picture gaps [k, 2] of the global model alone, and the picture gaps with the adapters. See
+        `gaps`."""
         winners, losers = pair_sides(self.corpus, pairs)
         own = self._scores_under_own_title(np.union1d(winners, losers))
         without, adapted = (
@@ -62,7 +63,7 @@ class OneTitleScorer:
         return without, adapted
 
     def _scores_under_own_title(self, rows: Rows) -> tuple[Float64s, Float64s]:
-        """Return the scores [n] of all videos, without and with adapters. Only those of `rows` are adapted."""
+        """Return the scores [n] of all videos, without and with adapters. Only scores of `rows` are adapted."""
         without = self.model.scores.astype(np.float64)
         adapted = without.copy()
         for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -73,8 +74,8 @@ class OneTitleScorer:
     def _crossed_scores(self, pictures: Rows, titles: Rows) -> tuple[Float64s, Float64s]:
         """Return the scores [k] of the pictures of the videos `pictures`, under the titles of the videos `titles`.
 
-        The first scores are without adapters, the second with them. The video with the picture and the video with the
-        title must belong to the same channel.
+        The first result is without adapters, and the second with adapters. The video with the picture and the video
+        with the title must belong to the same channel.
         """
         without, adapted, inputs = np.zeros(len(pictures)), np.zeros(len(pictures)), self.corpus.inputs
         layout = self.model.model.config.layout
@@ -88,14 +89,14 @@ class OneTitleScorer:
         return without, adapted
 
     def scores_of(self, inputs: Float32s, channel: npt.NDArray[np.str_]) -> Float64s:
-        """Return the score of each picture with its title [k]. `inputs` [k, d] are the inputs of the model for them.
+        """Return the score of each picture with its title [k]. `inputs` [k, d]: the model's inputs for them.
 
-        `channel` [k] is the channel of each picture. If a channel has an adapter, the adapter is applied.
+        `channel` [k]: the channel of each picture. If a channel has an adapter, the adapter is applied.
         """
         return self._adapted(inputs, self.model.model.scores(inputs).astype(np.float64), channel)
 
     def _adapted(self, inputs: Float32s, scores: Float64s, channel: npt.NDArray[np.str_]) -> Float64s:
-        """Return a copy of the scores [k] of the global model, to which the adapters are applied. See `scores_of`."""
+        """Return a copy of the scores [k] of the global model with the adapters applied. See `scores_of`."""
         scores = scores.copy()
         for name in np.unique(channel):
             adapter = self.adapters.get(str(name))
@@ -105,7 +106,7 @@ class OneTitleScorer:
         return scores
 
     def _agreement(self, pictures: Rows, titles: Rows) -> Float32s:
-        """Return how the words in k pictures agree with k titles, see `agreement`."""
+        """Return the agreement of the words in k pictures with k titles, see `agreement`."""
         words, texts = self.corpus.data.picture_words, self.corpus.data.videos.title.tolist()
         return agreement([words[row] for row in pictures], [texts[row] for row in titles])
 
@@ -115,9 +116,9 @@ def held_out_picture_gaps(
 ) -> dict[str, PictureGaps]:
     """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
 
-    `known` is the released model with its adapters. `unseen` has the models that were trained without some channels.
-    Each of these models comes with flags [n] and with channel adapters. The flags say which rows belong to the channels
-    that were left out. The adapters are for these channels.
+    `known`: the released model with its adapters. `unseen`: the models that were trained without some channels. Each of
+    these models comes with flags [n], which mark the videos of the left-out channels, and with adapters for these
+    channels.
     """
     parts = corpus.data.pairs.part.to_numpy(object)
     test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
@@ -142,7 +143,7 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
 def _of_left_out(
     corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows
 ) -> tuple[PictureGaps, PictureGaps]:
-    """Return picture gaps by models that were trained without the channel of the pair, without and with adapters.
+    """Return picture gaps of models that were trained without the channel of the pair, without and with adapters.
 
     A pair in `pairs` is left out if there is no such model for its channel.
     """

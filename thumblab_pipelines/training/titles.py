@@ -1,20 +1,19 @@
-"""Score titles by their words. The model learns what works on all channels, and how each channel differs from that.
+"""Score titles by their words. The model learns what works on all channels, and how each channel differs from this.
 
 The model is fitted to the known videos by one penalised least-squares fit [1]_ [2]_:
 
     target(i) = level(channel) + x(i) . shared + z(i) . own(channel) + noise
 
-    target   how far the log views of video i are above the trend of its channel, see `relative_to_spread`
-    x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
-             include how rare its words were (`word_rarity`).
-    z        the same three blocks. They are scaled differently, because their coefficients are penalised differently.
-    shared   the coefficients that all channels share
-    own      the deviations of the channel from `shared`. They are 0 if the channel has no known videos.
-    level    a constant for each channel
+        target   the log views of video i minus the trend of its channel, see `relative_to_spread`
+        x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
+                 include how rare its words were (`word_rarity`).
+        z        the same three blocks, scaled differently, because their coefficients are penalised differently
+        shared   the coefficients that all channels share
+        own      the deviations of the channel from `shared`. They are 0 if the channel has no known videos.
+        level    a constant for each channel
 
-The score of a title is x . shared + z . own(channel). How strongly each block is penalised was chosen on 510 real
-channels. For this choice, models were fitted to earlier videos and evaluated on later ones. docs/training-recipe.md has
-the details.
+The score of a title is x . shared + z . own(channel). The penalty of each block was chosen on 510 real channels: models
+were fitted to earlier videos and evaluated on later videos. docs/training-recipe.md has the details.
 
 The fit is a linear mixed model. It is solved in its dual form, as kernel ridge regression [3]_, by conjugate gradients.
 The preconditioner is the exact solution within each channel.
@@ -37,13 +36,13 @@ from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.features.hashed_titles import HashedTitles, SparseRows, word_rarity
 
 _FARTHEST = 4.0
-"""The number of standard deviations at which a fact is clipped."""
+"""Number of standard deviations at which a fact is clipped."""
 _CLIP = 3.0
-"""The number of robust standard deviations of a channel at which the targets of its videos are clipped."""
+"""Number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
-"""In the estimate of a channel's spread, the spread over all channels counts as much as this number of videos."""
+"""Number of videos whose weight the spread over all channels has in the estimate of a channel's spread."""
 _CLOSE = 1e-2
-"""The solver stops when the length of `target` - K * solution is at most this share of the length of `target`."""
+"""The solver stops when the norm of `target` - K * solution is at most this share of the norm of `target`."""
 _MOST_STEPS = 200
 
 
@@ -51,10 +50,10 @@ _MOST_STEPS = 200
 class TitleWeights:
     """The weights of the blocks of inputs. A block with a larger weight is penalised less.
 
-    A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. With
-    a weight of 0, the block has no effect. `words`, `groups` and `facts` are the weights for the coefficients that all
-    channels share. The weights that begin with `own_` are for the deviations of a single channel from these
-    coefficients. `level` is the weight for the constant of a channel.
+    A weight is the variance of the target that the block is expected to explain, if the noise has the variance 1. A
+    block with the weight 0 has no effect. `words`, `groups` and `facts`: weights for the coefficients that all channels
+    share. The weights that begin with `own_` are for the deviations of a single channel from these coefficients.
+    `level`: weight for the constant of a channel.
     """
 
     words: float = 0.1
@@ -73,9 +72,9 @@ DEFAULT_WEIGHTS = TitleWeights()
 class TitleInputs:
     """The inputs of the model for n titles in any order.
 
-    `channel` [n] has the channel numbers. `hashed` has the hashed words and groups of characters. `facts` [n, f] has
-    the facts about each title and the rarity of its words. `with_moments` adds facts about the moment of publication.
-    The facts are standardised, and each kind is scaled to rows of a length of about 1.
+    `channel` [n]: the channel numbers. `hashed`: the hashed words and groups of characters. `facts` [n, f]: the facts
+    about each title and the rarity of its words. `with_moments` adds facts about the moment of publication. The facts
+    are standardised, and each kind is scaled to rows of a length of about 1.
     """
 
     channel: Rows
@@ -95,7 +94,7 @@ class TitleInputs:
     def with_moments(self, published: Float64s, known: Rows) -> TitleInputs:
         """Return inputs that also have facts about the hour and the weekday of publication (UTC).
 
-        They help to predict the views of videos. They cannot help to choose one of several titles of one video.
+        These facts help to predict the views of videos. They cannot help to choose one of several titles of one video.
         """
         day = 2 * np.pi * (published % 1.0)
         weekday = np.eye(7)[np.floor(published).astype(int) % 7]
@@ -108,8 +107,8 @@ class TitleInputs:
 class TitleScores:
     """The scores of n titles, as the sum of two parts.
 
-    `shared` [n] comes from the coefficients that all channels share, and `own` [n] from the deviations of the title's
-    channel. The unit is the robust standard deviation of the channel's log views. This unit differs between channels,
+    `shared` [n]: the part from the coefficients that all channels share. `own` [n]: the part from the deviations of the
+    title's channel. The unit is the robust standard deviation of the channel's log views. It differs between channels,
     so only scores of titles of one channel can be compared.
     """
 
@@ -127,7 +126,7 @@ def title_scores(
 ) -> TitleScores:
     """Fit the model to the rows `known`, and return the scores of all n titles.
 
-    `above` [n] has the log views above the trend of the channel. Only the rows `known` are read. For a channel with v
+    `above` [n]: the log views minus the trend of the channel. Only the rows `known` are read. For a channel with v
     known videos, the function needs 12 v^2 bytes of memory.
     """
     rows = np.sort(known)
@@ -156,9 +155,9 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
     """Return the log views above the trend [m], divided by the spread of the channel, and clipped to -3 to 3.
 
     The spread of one channel may be ten times that of another. Without the division, channels with a large spread would
-    dominate the fit, although a pair of any channel counts the same in an evaluation. The spread of a channel is
+    dominate the fit, although pairs of all channels have the same weight in an evaluation. The spread of a channel is
     computed from the squares of `above`. Let s be the spread over all channels. `above` is clipped at 4 s before it is
-    squared. In the estimate, s counts as much as 10 videos:
+    squared. In the estimate, s has the weight of 10 videos:
 
         spread^2 = (sum of squares + 10 s^2) / (count + 10),    s = 1.4826 median(abs(above))
     """

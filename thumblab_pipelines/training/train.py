@@ -1,7 +1,7 @@
 """Train the ranking model on stored vectors.
 
 A training fits the global model, which is the same for all channels, and the channel adapters. Then it calibrates the
-scores with and without adapters.
+scores without and with adapters.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ EpochListener = Callable[[str, Epoch], None]
 _LEAST_KEPT = 0.02
 """Minimum score slope. An adapter multiplies the score of the global model by the score slope.
 
-The minimum is above 0, so that candidates still get different scores if they are unlike all videos that the adapter was
-fitted to. For such candidates, the adapter adds almost nothing to the multiplied score.
+The minimum is above 0, because the adapter adds almost nothing to candidates that are unlike all videos it was fitted
+to. Such candidates must still get different scores.
 """
 
 
@@ -47,7 +47,8 @@ fitted to. For such candidates, the adapter adds almost nothing to the multiplie
 class TrainedRanking:
     """The trained ranker, the epochs of its global model, and the scores of held-out videos.
 
-    `deleted_meanwhile` counts the videos that the lab deleted during the training. The ranker holds no vectors of them.
+    `deleted_meanwhile`: number of videos that the lab deleted during the training. The ranker contains no vectors of
+    them.
     """
 
     ranker: TrainedRanker
@@ -68,9 +69,9 @@ def train(
     Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
     of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
-    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. It is called when the global
-    models are trained, which takes the longest. The vectors of these videos are then left out of the result: out of the
-    channel adapters, and out of the pictures that tell whether a new picture is familiar.
+    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. It is called after the
+    global models were trained, which takes the longest. The result then has no vectors of these videos, neither in the
+    channel adapters nor among the pictures that show whether a new picture is familiar.
 
     Raises `LabError` when there is no pair to learn from.
     """
@@ -117,7 +118,8 @@ def train(
 
 
 def _without_videos(corpus: Corpus, gone: Collection[str]) -> tuple[Corpus, Flags]:
-    """Return a corpus whose known rows and one-video pairs lack the videos `gone`, and which videos [n] are left."""
+    """Return a corpus without the videos `gone` in its known rows and one-video pairs. Also return which videos [n] are
+    left."""
     alive = ~corpus.data.videos.video_id.isin(list(gone)).to_numpy(bool)
     if alive.all():
         return corpus, alive
@@ -134,15 +136,15 @@ class Training:
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
-        """Fit one model. `what` is its name for the listener. `folder` is the name of its folder below `folders`."""
+        """Fit one model. `what`: its name for the listener. `folder`: the name of its folder below `folders`."""
         folders = self.folders.below(folder)
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
         """Return up to three models, each of which was trained without a third of the channels.
 
-        Each model comes after the flags [n] of the videos that it was trained without. A model is left out if the
-        channels that remain for it have no pair to learn from.
+        The flags [n] before each model mark the videos that it was trained without. A model is left out if the
+        remaining channels have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
         models = []
@@ -161,7 +163,8 @@ class Training:
 
 
 def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalModel]]) -> Floats:
-    """Return each video's score [n] by the model that was trained without its channel, or NaN if there is none."""
+    """Return each video's score [n] by the model that was trained without its channel, or NaN if there is no such
+    model."""
     scores = np.full(len(corpus.target), np.nan)
     for left_out, model in models:
         scores[left_out] = model.scores[left_out]
@@ -171,11 +174,11 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
     """Return by how much the true log views rise per unit of predicted log views, on videos of unseen channels.
 
-    The result is the slope of a regression within channels, limited to values from 0.02 to 1.
+    The result is the slope of a regression within channels, limited to values from 0.02 to 1. Adapters multiply the
+    score of the global model by this slope.
 
-    `unseen` [n] has the predicted log views of each video, by a model that was trained without its channel. A value is
-    NaN if there is no such model. The slope is 1 if all values are NaN. Adapters multiply the score of the global model
-    by the slope.
+    `unseen` [n]: the predicted log views of each video, by a model that was trained without its channel. The value is
+    NaN if there is no such model. If all values are NaN, the slope is 1.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
@@ -194,7 +197,7 @@ def adapt(
 ) -> tuple[dict[str, Adapter], Floats]:
     """Return adapters that are fitted to the known rows, and all scores [n] with these adapters applied.
 
-    If `experiments` is true, the adapters are also fitted to the one-video pairs of the part `TRAIN`. For `only`, see
+    If `experiments` is true, the adapters are also fitted to the one-video pairs of the part `TRAIN`. `only`: see
     `fit_adapters`.
     """
     kernel = Kernel.of(model.model.config.layout)
@@ -208,7 +211,7 @@ def _adapted_experiments(corpus: Corpus, others: list[tuple[Flags, GlobalModel]]
     """Return the result of `training_experiment_gaps` for adapted scores.
 
     The models were trained without the channels of the experiments. The adapters were fitted to training videos of
-    these channels, but neither to experiments nor to the tested videos.
+    these channels, but not to experiments or tested videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     tested = videos.video_id.isin(pairs.video_id[pairs.part == TRAIN]).to_numpy(bool)
@@ -230,18 +233,18 @@ def _calibrate(
 ) -> Calibration:
     """Return the calibration of the model's scores.
 
-    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen` has the
-    scores of videos [n], and the picture gaps of pairs. Both come from models that were trained without the channel.
-    For `experiments`, without and with adapters, see `SlopeData`.
+    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos. `of_unseen`: the
+    scores of videos [n] and the picture gaps of pairs, both from models that were trained without the channel.
+    `experiments`: the experiments of `SlopeData`, without and with adapters.
     """
     unseen, unseen_pictures = of_unseen
-    # Adapters that are fitted to validation videos or to experiments would know their outcomes. The adapters used here
-    # are therefore fitted only to the videos of the training part.
+    # Adapters that are fitted to validation videos or to experiments know their outcomes. So the adapters used here are
+    # fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # `gaps` comes from the models that were trained without a third of the channels. If there is no such model, `gaps`
-    # is empty. The slope that was measured on known channels is then the best estimate.
+    # `gaps` comes from the models that were trained without a third of the channels. Without such a model, `gaps` is
+    # empty, and the slope that was measured on known channels is the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
     pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))
@@ -281,7 +284,7 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    The absolute head is the output of the ranker that predicts engagement. `expected` [n] are its predictions. The keys
+    The absolute head is the output of the ranker that predicts engagement. `expected` [n]: its predictions. The keys
     of the result are the fields of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr

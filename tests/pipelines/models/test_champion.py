@@ -34,7 +34,7 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
         # The lab was killed after it moved the alias to version 2 and before it recorded this move.
         (champion("2", "served", "1"), False, "is served"),
         # The lab was killed after it moved the pointer and before it moved the alias.
-        (champion("1", "older", "1"), False, "cut short"),
+        (champion("1", "older", "1"), False, "was interrupted"),
         # No move of the alias by the lab is recorded, so a person has set the alias.
         (champion("1", "older", None), True, "a person"),
         (champion("1", "older", "2"), True, "a person"),

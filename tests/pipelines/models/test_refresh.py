@@ -89,16 +89,14 @@ def test_an_empty_library_names_the_missing_step(open_lab: Callable[..., Lab], f
 def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: Lab) -> None:
     collected = collect(lab, "tech")
     assert (collected.seen, collected.stopped, collected.trending_from) == (0, None, "an imported catalogue")
-    assert collected.remarks == [
-        f"no YouTube API key is set: tech goes on with the {2 * VIDEOS} videos that were imported"
-    ]
+    assert collected.remarks == [f"no YouTube API key is set: tech continues with its {2 * VIDEOS} imported videos"]
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*`thumblab import FOLDER --serve`"):
         collect(lab, "news")
 
 
 @pytest.mark.parametrize("niche", ["tech", "news"])
 def test_without_a_key_upkeep_of_a_niche_without_videos_from_youtube_succeeds_and_says_so(lab: Lab, niche: str) -> None:
-    remark = f"no YouTube API key is set, and {niche} has no videos from YouTube; so YouTube was not asked"
+    remark = f"no YouTube API key is set, and {niche} has no videos from YouTube, so YouTube was not asked"
     observed, retained = observe(lab, niche), retain(lab, niche)
     assert (observed.due, observed.stopped, list(observed.remarks)) == (0, None, [remark])
     assert (retained.refreshed, retained.deleted, list(retained.remarks)) == (0, {}, [remark])
