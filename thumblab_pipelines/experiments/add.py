@@ -20,7 +20,7 @@ from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError
 
 _SHOWN = 40
-"""A message shows at most this many characters of a value."""
+"""Maximum number of characters of a value that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,22 @@ class AddedExperiment:
 
 
 class UnknownChannelError(LabError):
-    """The error for a name by which no channel is found. It is no error of the connection to YouTube or of its quota."""
+    """Raised if no channel is found by a name. It is not raised if YouTube could not be asked."""
 
 
 class ExperimentWriter:
-    """A writer that stores experiments in a lab.
+    """Stores experiments in a lab.
 
-    It looks up each channel name only once, and also remembers the error if no channel was found. If YouTube cannot be
-    asked for one @handle, for example because the quota is used up, it is not asked for any further @handle.
+    Each channel name is looked up only once, and the error for an unknown name is remembered. If YouTube cannot be
+    asked for a @handle, for example because the quota is spent, it is not asked for later @handles either.
     """
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._channel_ids: dict[str, str | LabError] = {}
         self._unanswered: tuple[str, LabError] | None = None
-        """The first @handle for which YouTube could not be asked, and the error. None if there was no such error."""
+        """The first @handle for which YouTube could not be asked, and the error. None if there was no such error
+        yet."""
 
     def add(self, given: GivenExperiment[Path]) -> AddedExperiment:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
@@ -68,9 +69,9 @@ class ExperimentWriter:
     def channel_id(self, name: str) -> str:
         """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
-        If `name` is an id, the lab need not know the channel. A @handle that the lab does not know is looked up on
-        YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if several channels have the
-        title. Raises another `LabError` if YouTube could not be asked.
+        If `name` is an id, it is returned even if the lab does not know the channel. A @handle that the lab does not
+        know is looked up on YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if several
+        channels have the title. Raises another `LabError` if YouTube could not be asked.
         """
         if name not in self._channel_ids:
             try:
@@ -122,9 +123,9 @@ def find_channel_id(lab: Lab, name: str) -> str:
 
 
 def _is_about_the_handle(error: YouTubeError | QuotaError) -> bool:
-    """Return whether the error comes from the @handle itself, so that a call for another @handle may succeed.
+    """Return whether the error concerns only this @handle, so that a call for another @handle may succeed.
 
-    Other errors, such as a spent quota or an invalid API key, would probably stop the next call too.
+    Any other error, such as a spent quota or an invalid API key, would probably stop the next call too.
     """
     if isinstance(error, QuotaError):
         return False
@@ -148,7 +149,7 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
         raise UnknownChannelError(
             f"YouTube knows no channel {handle[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
         )
-    if record.handle is not None:  # If the lab has the channel, it knows the @handle from now on.
+    if record.handle is not None:  # If the lab knows the channel, the @handle is saved for later look-ups.
         with lab.engine.begin() as connection:
             free_handles(connection, {record.channel_id: record.handle})
             named = update(channels).where(channels.c.channel_id == record.channel_id)

@@ -34,17 +34,17 @@ LARGEST_TABLE = 16 * 2**20
 """Maximum size of a table, in bytes."""
 
 _FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1, MOST_VARIANTS + 1))}
-"""Columns in which a word such as `nan` is text. In all other columns, it means an empty cell."""
+"""Columns in which a word such as `nan` is text. In all other columns, such a word means an empty cell."""
 
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
 _SHOWN = 40
-"""A message shows at most this many characters of a value."""
+"""Maximum number of characters of a value that a message shows."""
 
 
 @dataclass(frozen=True)
 class CsvRow:
-    """A row that could be read. `line` is its line number in the file. The first line has the number 1."""
+    """A row that could be read. `line`: its line number in the file, starting at 1."""
 
     line: int
     given: GivenExperiment[Path]
@@ -52,10 +52,10 @@ class CsvRow:
 
 @dataclass
 class ExperimentTable(ReadTable):
-    """The table at `path`, and what was found while reading it.
+    """The table at `path`, and the problems that were found while reading it.
 
-    `rows` counts the rows that were read so far. `problems` names each row that was skipped. `remarks` name the columns
-    that are not used.
+    `rows`: number of rows that were read so far. `problems`: an entry for each skipped row. `remarks`: a sentence for
+    each column that is not used.
     """
 
     path: Path
@@ -74,11 +74,11 @@ class ExperimentTable(ReadTable):
             for name in self._header
             if name and name not in (*REQUIRED, *OPTIONAL)
         ]
-        rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
+        rows = (row for row in rows if any(row[1]))  # A spreadsheet may write rows of empty cells, which are skipped.
         yield from self.good_rows(rows, self._row)
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        if not self._header:  # The header could not be read yet, because one of its quotes is never closed.
+        if not self._header:  # A quote in the header is never closed, so the header is not known yet.
             return False
         return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
 
@@ -100,8 +100,8 @@ class ExperimentTable(ReadTable):
 def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment[Path]:
     """Convert the cells of one line to an experiment. `cells` has the text of each cell by the name of its column.
 
-    `folder` is the folder of the table. Raises `ValueError` if a cell cannot be read. Its message is shown to the
-    person who imports the table.
+    `folder`: the folder of the table. Raises `ValueError` if a cell cannot be read. The message of this error is shown
+    to the person who imports the table.
     """
     variants = [
         GivenVariant(
@@ -127,7 +127,7 @@ def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment[Path]:
 def _last(cells: dict[str, str]) -> int:
     """Return the number of the last variant with a filled cell, or 0 if no variant has one.
 
-    The cells of variant 2, for example, are those in `title_2`, `picture_2` and so on.
+    For example, the cells of variant 2 are in `title_2`, `picture_2` and so on.
     """
     given = [at for at in range(1, MOST_VARIANTS + 1) if any(cells.get(f"{name}_{at}") for name in _OF_A_VARIANT)]
     return max(given, default=0)
@@ -159,7 +159,7 @@ def _share(cell: str, name: str) -> float | None:
 
 
 def _count(cell: str, name: str, example: int = 1200) -> int | None:
-    if "." in cell:  # A point is refused, because 1.000 is a thousand in some countries and one in other countries.
+    if "." in cell:  # 1.000 means a thousand in some countries and one in others, so a point is refused.
         raise ValueError(
             f"{name} {cell[:_SHOWN]!r} has a point; write a whole number such as {example}, or leave it empty"
         )

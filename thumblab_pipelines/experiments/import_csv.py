@@ -18,10 +18,10 @@ from thumblab_pipelines.tables.problems import RowProblem
 class ExperimentImport:
     """The result of importing one file.
 
-    `rows`: number of rows in the table. `new`, `changed` and `unchanged`: numbers of rows whose experiment was not
-    stored before, was stored with other facts, or was stored with the same facts. `problems`: the skipped rows, and the
-    stored rows whose outcome contradicts the shares of watch time (`skipped` is then False). `remarks`: sentences about
-    the whole table.
+    `rows`: number of rows in the table. `new`: number of experiments that were not stored before. `changed`: number of
+    stored experiments that were replaced by other facts. `unchanged`: number of experiments that were already stored
+    with the same facts. `problems`: the skipped rows, and the stored rows whose outcome contradicts the shares of watch
+    time (`skipped` is then False). `remarks`: sentences about the whole table.
     """
 
     file: str
@@ -41,8 +41,8 @@ class ExperimentImport:
 def import_experiments(lab: Lab, path: Path, progress: Progress = silent) -> ExperimentImport:
     """Import the experiments of a CSV file. A second import of the same file changes nothing.
 
-    Each experiment is stored in a transaction of its own, so a stopped import keeps what it has stored. Raises
-    `LabError` if the file cannot be read or lacks a column.
+    Each experiment is stored in its own transaction. So if the import is stopped, the experiments stored so far stay.
+    Raises `LabError` if the file cannot be read or lacks a column.
     """
     table = ExperimentTable(path)
     rows = list(table.read())

@@ -15,13 +15,14 @@ from thumblab_pipelines.lab import Lab
 
 
 def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, list[float]] | None:
-    """Return the scores of each experiment's variants, by the number of the experiment, or None if no model is served.
+    """Return the scores of each experiment's variants, by the number of the experiment. Return None if no model is
+    served.
 
-    An experiment is left out if a variant has no picture, or if a vector of its pictures or titles is missing in the
-    lab. The lab makes these vectors only if it has collected the tested video. A variant without a title gets the
-    title that the video had, see `variants_query`. The words in the pictures are used only if the words of all pictures
-    of the experiment are known. The scores use no channel adapter, because an adapter may have been fitted to the
-    tested video itself. Raises `LabError` if the served model cannot be loaded.
+    An experiment is left out if a variant has no picture, or if the lab lacks a vector of one of its pictures or
+    titles. The lab makes these vectors only if it has collected the tested video. A variant without a title gets the
+    title that the video had, see `variants_query`. Words in the pictures are used only if the words of all pictures of
+    the experiment are known. No channel adapter is used, because it may have been fitted to the tested video itself.
+    Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -1,4 +1,4 @@
-"""Read the picture of a variant."""
+"""Read the picture of a variant of an experiment."""
 
 from pathlib import Path
 

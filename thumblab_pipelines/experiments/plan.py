@@ -27,10 +27,10 @@ MOST_CANDIDATES = 20
 class ExperimentPlan:
     """The plan of an experiment.
 
-    `impressions_per_variant` is the number of impressions that each of the two variants needs. It was computed from
-    `ctr`, `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair` has the two candidates to test.
-    It is None if there are no scores of a model, or if none of the pairs can be chosen. `advice` then says what to do.
-    `alike` are the pairs of candidates that are too alike to be tested.
+    `impressions_per_variant`: number of impressions that each of the two variants needs. It is computed from `ctr`,
+    `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair`: the two candidates to test, or None if
+    no model's scores are given or if no pair can be chosen. `advice`: what to do if `pair` is None. `alike`: the pairs
+    of candidates that look too similar to be tested.
     """
 
     ctr: float
@@ -55,9 +55,9 @@ def plan_experiment(
     """Return the plan of a test of two of the candidates.
 
     `scores` and `slope` come from the model, see `pair_to_test`. If `scores` is None, no two candidates are chosen.
-    `proven`: whether the skill of the model is proven. `ctr` is the usual click-through rate, and `lift` is the lift
-    that the test shall find, see `impressions_per_variant`. Raises `LabError` if a picture cannot be read, if the
-    number of candidates is not allowed, or if no test can find this lift.
+    `proven`: whether the model's skill is proven. `ctr`: the usual click-through rate. `lift`: the smallest lift that
+    the test should detect, see `impressions_per_variant`. Raises `LabError` if a picture cannot be read, if the number
+    of candidates is not allowed, or if no test can detect this lift.
     """
     if not 2 <= len(candidates) <= MOST_CANDIDATES:
         raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")

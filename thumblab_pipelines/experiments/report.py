@@ -20,22 +20,22 @@ Scores = Mapping[int, Sequence[float]]
 """For each experiment, by its number: the scores of its variants, in the order of the variants."""
 
 _PREVIEWED = 10
-"""A preview has at most this many experiments."""
+"""Maximum number of experiments in a preview."""
 
 _NOT_PLAIN = re.compile(r"[^\w .,:;@()-]")
-"""Characters that could have a meaning in Markdown or HTML, and control characters."""
+"""Control characters, and characters that could have a meaning in Markdown or HTML."""
 
 _NAMED = 5
-"""A check names at most this many experiments."""
+"""Maximum number of experiments that a check names."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of a model's scores with outcomes: how often the variant with the highest score won.
+    """How often the variant that a model scored highest won the experiment.
 
-    `compared`: experiments that have a winner and scores. `agreed`: in how many of them the winner had the highest
-    score. If k variants share the highest score and one of them won, the experiment counts 1 / k. `by_chance`: the
-    value that `agreed` would have on average if the scores were drawn at random.
+    `compared`: number of experiments that have a winner and scores. `agreed`: number of these in which the winner had
+    the highest score. If k variants share the highest score and one of them won, the experiment counts 1 / k.
+    `by_chance`: the expected value of `agreed` if the scores were drawn at random.
     """
 
     compared: int
@@ -45,7 +45,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class ChannelReport:
-    """The number of a channel's experiments, in total and by outcome. `agreement` is None if no scores were given."""
+    """The number of a channel's experiments, in total and by outcome. `agreement`: None if no scores were given."""
 
     channel_id: str
     title: str | None
@@ -57,7 +57,7 @@ class ChannelReport:
 
 
 def report_channels(stored: Sequence[StoredExperiment], scores: Scores | None = None) -> list[ChannelReport]:
-    """Return a report for each channel. The channel with the most experiments comes first.
+    """Return a report for each channel, in falling order of the number of experiments.
 
     `scores`: the scores that a model gives the variants, for the experiments that have them.
     """

@@ -1,9 +1,7 @@
 """Import the reach of a channel's videos from the YouTube Reporting API, signed in as the owner of the channel.
 
-The reach of a video is how often its thumbnail was shown, and the share of these impressions that were clicked. YouTube
-makes one report of the reach for each day.
-
-Reports that are stored already are not downloaded again.
+The reach of a video has two numbers: the impressions of its thumbnail, and the share of them that were clicked. YouTube
+makes one report of the reach for each day. Reports that are already stored are not downloaded again.
 """
 
 from collections.abc import Sequence
@@ -29,23 +27,23 @@ REACH = "reach"
 """Value of the column `video_reach.source` for rows from the Reporting API."""
 
 _MAX_SKIPPED_SHARE = 0.01
-"""The check `readable` fails if more than this share of the rows was skipped."""
+"""Maximum share of skipped rows. With more, the check `readable` fails."""
 
 _MIN_IMPRESSIONS = 1_000
-"""The check `plausible` passes if there are fewer impressions than this, because these are too few to judge."""
+"""Minimum number of impressions for judging the rate. With fewer, the check `plausible` passes."""
 
 _MAX_CLICK_THROUGH_RATE = 0.5
-"""The check `plausible` fails if the click-through rate of all impressions is above this."""
+"""Maximum click-through rate of all impressions. Above this rate, the check `plausible` fails."""
 
 
 @dataclass
 class ReachImport:
     """The result of one import.
 
-    `reports` counts the reports that this import stored. `corrected` counts those of them that replaced an older report
-    of the same day. If no report was imported, `note` says why. `refused` has a sentence for each report that could not
-    be read. The next run tries these reports again. YouTube lists jobs and reports page by page. `remarks` has a
-    sentence for each list that the run stopped reading before its last page.
+    `reports`: number of reports that this import stored. `corrected`: how many of them replaced an older report of the
+    same day. `note`: why no report was imported, if none was. `refused`: a sentence for each report that could not be
+    read; the next run tries these reports again. `remarks`: a sentence for each list of YouTube that the run stopped
+    reading before its last page.
     """
 
     reports: int = 0
@@ -67,10 +65,11 @@ class ReachImport:
 
 
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
-    """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
+    """Create the reporting job if there is none, and import every new report. A report is stored as a whole or not at
+    all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, or if it cannot be reached. Raises
-    `LabError` too if there are new reports and none of them could be read.
+    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, or if YouTube cannot be reached.
+    Also raises `LabError` if there are new reports and none of them can be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
@@ -105,7 +104,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
             "report comes up to 48 hours later. Run this again then."
         )
     elif not new_reports:
-        result.note = f"All {len(available)} reports that YouTube has are imported already."
+        result.note = f"All {len(available)} reports that YouTube has are already imported."
     result.first_day, result.last_day = (min(days), max(days)) if days else (None, None)
     result.videos, result.in_library = len(video_ids), in_library(lab, video_ids)
     return result
@@ -137,10 +136,10 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 
 
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
-    """Return the reports to import: of each job and day, the newest report that YouTube offers.
+    """Return the reports to import, in the order in which YouTube made them.
 
-    A report is left out if the lab has already stored it, or has stored a newer report of the same job and day. The
-    reports are in the order in which YouTube made them.
+    Of each job and day, only the newest report is returned. It is left out if the lab has already stored it, or has
+    stored a newer report of the same job and day.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))
@@ -186,8 +185,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
     days = {row.day for row in rows}
     on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
     known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
-    # All rows of the replaced reports are deleted first. A replaced report may name a video that the new report does
-    # not name. Such a video has no reach on this day.
+    # All rows of the replaced reports are deleted first. If the new report does not name a video of a replaced report,
+    # the video has no reach on this day.
     connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:
         statement = insert(video_reach)
@@ -201,8 +200,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A new reporting job also reports days that another job has reported before. So the video may already
-                # have a row for this day. The row from the report that was created later is kept.
+                # A new reporting job also reports days that an earlier job has reported. So the video may already have
+                # a row for this day. The row of the report that was created later is kept.
                 where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [

@@ -15,9 +15,9 @@ _FRACTION = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE]-?[0-9]{1,3})?")
 _DAY = re.compile(r"[0-9]{8}")
 
 _MAX_SHARE_ABOVE_ONE = 0.1
-"""The whole report is refused if more than this share of its click-through rates is above 1.
+"""Maximum share of click-through rates above 1 in a report. With more, the whole report is refused.
 
-If so many rates are above 1, they are probably percentages and not fractions.
+The rates are then probably percentages and not fractions.
 """
 
 
@@ -38,7 +38,8 @@ class ReachRow:
 class ReachTable:
     """The content of a report.
 
-    `lines` is the number of its rows. Each row is in `rows`, is in `problems`, or is counted in `without_impressions`.
+    `lines`: number of rows in the file. Each row is in `rows`, is in `problems`, or is counted in
+    `without_impressions`.
     """
 
     lines: int = 0
@@ -48,7 +49,7 @@ class ReachTable:
 
 
 def read_report(name: str, data: bytes) -> ReachTable:
-    """Read the CSV of a report. `name` is what the sentences of `problems` call the report.
+    """Read the CSV of a report. `name`: the name of the report in the sentences of `problems`.
 
     Raises `LabError` if the data is not a reach report.
     """
@@ -91,7 +92,7 @@ def read_report(name: str, data: bytes) -> ReachTable:
 
 
 def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow:
-    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. Its message becomes an entry of
+    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. The message of this error is added to
     `problems`.
     """
     require_video_id(video_id)

@@ -1,7 +1,6 @@
-"""Import exports of YouTube Studio. They have the true click-through rates of a channel's videos, which YouTube shows
-only to the channel's owner.
+"""Import exports of YouTube Studio, which have the true click-through rates of a channel's videos.
 
-A bad row is reported and skipped.
+YouTube shows these rates only to the channel's owner. A bad row is reported and skipped.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -32,12 +31,11 @@ class StudioImport:
     """The result of importing one file.
 
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
-    the same video. `shorts` counts videos that are Shorts or may be Shorts.
+    the same video. `shorts`: number of videos that are Shorts or may be Shorts.
 
-    Four counts compare the videos of the file with the rows that earlier exports left in the table `video_reach`. `new`
-    counts videos without such a row. `changed` counts videos whose figures differ from their row. `unchanged` counts
-    videos whose figures are the same. `older` counts videos whose row comes from a newer export than this file. These
-    videos keep their row.
+    Four counts compare the videos of the file with their rows from earlier exports in the table `video_reach`. `new`:
+    videos without such a row. `changed`: videos whose figures differ from their row. `unchanged`: videos with the same
+    figures. `older`: videos whose row comes from a newer export than this file; their row is kept.
     """
 
     file: str
@@ -79,10 +77,10 @@ def import_studio(
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
     An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
-    newest export. `as_of` is the day on which the export was made, see `export_day`. If several tables of a .zip have
-    the same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
-    same file changes nothing. `given` has the columns that a person named, see `find_columns`. With `only`, nothing
-    is stored of other videos than these.
+    newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the
+    same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
+    same file changes nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to
+    store, by default all.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
@@ -122,7 +120,7 @@ def import_studio(
 def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
-    `location` says which table of the file has the row. It is added at the end of each problem.
+    `location`: text that names the table in the file. It is added at the end of each problem.
     """
     first_seen: dict[str, int] = {}
     commas, published = DecimalCommas(table), table.published()
@@ -150,20 +148,20 @@ def in_library(lab: Lab, video_ids: Collection[str]) -> int:
 
 
 def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that the column holds one of the ids.
+    """Return the SQL condition that the column contains one of the ids.
 
-    A .zip may hold more than 65,535 videos, and PostgreSQL takes at most this many parameters. So all ids are passed as
-    an array, which is a single parameter.
+    A .zip may contain more than 65,535 videos, and PostgreSQL takes at most this many parameters. So all ids are passed
+    as one array parameter.
     """
     return column == any_(literal(list(video_ids), ARRAY(Text)))
 
 
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
-    """Replace the stored rows of these videos, and count the outcomes in `report`.
+    """Replace the stored rows of these videos, and count the results in `report`.
 
-    A stored row is not replaced if it comes from a newer export than the new row.
+    If a stored row comes from a newer export than the new row, it is kept.
     """
-    # Without the lock, two imports at the same time could store two rows of a video.
+    # Without the lock, two imports at the same time could store two rows for the same video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))
     of_these_videos = (video_reach.c.source == STUDIO) & _is_one_of(video_reach.c.video_id, reach_by_video)
     stored = {row.video_id: row for row in connection.execute(select(video_reach).where(of_these_videos))}
@@ -203,7 +201,7 @@ def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: Stu
 
 
 def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
-    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. Its message becomes an entry of
+    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. The message of this error is added to
     `problems`.
     """
     cells = row.texts
@@ -220,8 +218,8 @@ def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
 def export_day(path: Path, as_of: date | None) -> date:
     """Return the day on which the export was made.
 
-    This is `as_of`. If `as_of` is None, it is the day of the file's last change (UTC), or the last day of the period in
-    the file's name, whichever is earlier.
+    This day is `as_of` if it is given. Otherwise it is the earlier of two days: the day of the file's last change
+    (UTC), and the last day of the period in the file's name.
 
     Raises `LabError` if `as_of` is in the future.
     """
@@ -231,12 +229,12 @@ def export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. If this date were stored, every export that is
-        # made before this date would look older, and would be ignored.
+        # A wrong clock may have given the file a date in the future. If this date were stored, every export from before
+        # this date would count as older, and would be ignored.
         period = period_of_file(path)
         return min(changed, today) if period is None else min(changed, today, period.last)
-    # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
-    # accepted too.
+    # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so one more day is
+    # allowed.
     if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

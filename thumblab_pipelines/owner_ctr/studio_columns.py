@@ -23,7 +23,7 @@ REQUIRED = (VIDEO, IMPRESSIONS, RATE)
 """The columns without which a table cannot be imported."""
 
 _LOOKED_AT = 20
-"""The error message about missing columns looks at this many rows."""
+"""Number of rows in which the error message about missing columns looks for ids of videos."""
 
 HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or its number)"
 
@@ -32,9 +32,9 @@ HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or i
 class TableColumns:
     """The columns of a table, and which of them were recognised.
 
-    `header` has the names of its columns, `at` the positions of those that were recognised, by the lab's name, and
-    `missing` the lab's names of the columns that a person has to name: those that are needed and were not recognised, or
-    one that several columns may be.
+    `header`: names of the columns. `at`: positions of the recognised columns, by the lab's name. `missing`: the lab's
+    names of columns that a person has to name. They are needed but were not recognised, or several columns may be
+    meant.
     """
 
     where: str
@@ -44,7 +44,7 @@ class TableColumns:
 
 
 class UnknownColumnsError(LabError):
-    """The error that needed columns of tables were not recognised. A person may name them."""
+    """Raised if needed columns of tables were not recognised. A person may then name these columns."""
 
     def __init__(self, message: str, tables: Sequence[TableColumns]) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class UnknownColumnsError(LabError):
 
 
 def joined(errors: Sequence[LabError]) -> LabError:
-    """Return one error for several. It keeps the tables whose columns were not recognised."""
+    """Return one error for several errors. It keeps all tables whose columns were not recognised."""
     message = "; ".join(str(error) for error in errors)
     tables = [table for error in errors if isinstance(error, UnknownColumnsError) for table in error.tables]
     return UnknownColumnsError(message, tables) if tables else LabError(message)
@@ -60,9 +60,9 @@ def joined(errors: Sequence[LabError]) -> LabError:
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns of a table, the position of each by the lab's name of it, and the table's language.
+    """The columns of a table: their names, the positions of the recognised ones by the lab's name, and the language.
 
-    `language` is None if no column has a known name. `remarks` names the columns that were recognised by their values.
+    `language`: None if no column has a known name. `remarks`: names the columns that were recognised by their values.
     """
 
     header: tuple[str, ...]
@@ -72,7 +72,7 @@ class Columns:
 
     @property
     def month_first(self) -> bool:
-        """Whether a date such as 03/04/2026 is taken for 4 March, if no other date of the column tells."""
+        """Whether a date such as 03/04/2026 means 4 March, if no other date of the column shows the order."""
         return self.language in (None, ENGLISH)
 
 
@@ -85,8 +85,8 @@ def find_columns(
 ) -> Columns:
     """Return the columns of the table in `where`.
 
-    `rows` are the cells of the rows of videos, and `totals` those of the row of totals. `given` has the name or the
-    number of a column for each of the lab's names that a person gave with `--column`.
+    `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals. `given`: for each of the lab's
+    column names that a person gave with `--column`, the name or the number of the column.
 
     Raises `UnknownColumnsError` if a required column is missing, or if there are several columns for one figure. Raises
     `LabError` if a column that a person named does not exist.
@@ -116,14 +116,14 @@ def find_columns(
 def _present(header: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
     """Return the names of the columns for an error message. Return None if the table is no export of Studio.
 
-    The file may then be any file of the lab, and its first line may be a secret.
+    The error message may quote column names only from an export. In any other file, the first line may be a secret.
     """
     is_export = language_of(set(names)) is not None or id_column(rows, len(header)) is not None
     return listed(header) if is_export else None
 
 
 def _given_column(where: str, names: Sequence[str], present: str | None, name: str, column: str) -> int:
-    """Return the position of the column that a person named for `name`. `present` is what `_present` returned."""
+    """Return the position of the column that a person named for `name`. `present`: the result of `_present`."""
     matches = [at for at, known in enumerate(names) if known == normalized(column)]
     if len(matches) == 1:
         return matches[0]
@@ -135,7 +135,7 @@ def _given_column(where: str, names: Sequence[str], present: str | None, name: s
 
 
 def _named_columns(where: str, header: Sequence[str], names: Sequence[str], given: Mapping[str, int]) -> dict[str, int]:
-    """Return the positions of the columns with known names, except those of the columns that a person named."""
+    """Return the positions of the columns with known names, except columns that a person named."""
     positions: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         known = field_of(name)

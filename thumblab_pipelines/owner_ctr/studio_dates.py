@@ -18,17 +18,18 @@ _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?")
 _ISO_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 _SEPARATED = re.compile(r"(\d{1,4})([./-])\s?(\d{1,2})\2\s?(\d{1,4})\.?")
 _YEAR_FIRST = re.compile(r"\d{4}\s?\W?\w?\s?\d{1,2}\W?\w?\s?\d{1,2}\W?\w?")
-"""Regular expression for a date such as 2026年10月1日. Its numbers have a bound, or reading a long one would take hours."""
+"""Regular expression for a date such as 2026年10月1日. The length of its numbers is limited, because reading a very long
+number would take hours."""
 
 _FIRST_YEAR = 2005
-"""YouTube was founded in 2005, so an earlier date of publication is an error."""
+"""The year in which YouTube was founded. An earlier date of publication is an error."""
 
 
 def read_dates(cells: Sequence[str], month_first: bool = False) -> list[date | None]:
-    """Return the date in each cell of a column. It is None for a cell that holds no date.
+    """Return the date in each cell of a column, or None for a cell without a date.
 
-    A column such as 03/04/2026 does not tell which number is the month, unless one of its cells does. If no cell tells,
-    `month_first` decides.
+    In a column of dates such as 03/04/2026, one clear date shows for all of them which number is the month. If there is
+    no clear date, `month_first` decides.
     """
     texts = [_plain(cell) for cell in cells]
     order = _month_first(texts)
@@ -44,7 +45,8 @@ def _plain(cell: str) -> str:
 
 
 def _month_first(texts: Iterable[str]) -> bool | None:
-    """Return whether the month comes before the day in the dates of a column, or None if the column does not tell."""
+    """Return whether the month comes before the day in the dates of a column. Return None if the column does not show
+    it."""
     votes = 0
     for text in texts:
         match = _SEPARATED.match(text.strip())
@@ -70,13 +72,14 @@ def _read(text: str, month_first: bool) -> date | None:
             return _of_name(months.pop(), numbers)
         if len(numbers) == 3 and _YEAR_FIRST.fullmatch(text):
             return _of_numbers(numbers[0], numbers[1], numbers[2], month_first)
-    except (ValueError, OverflowError):  # A day of many digits is an overflow.
+    except (ValueError, OverflowError):  # `OverflowError` is raised for a day with very many digits.
         pass
     return None
 
 
 def _of_name(month: int, numbers: Sequence[str]) -> date:
-    """Return the date that has this month. The year is the number of four digits, and the other one is the day."""
+    """Return the date in this month. Of the two numbers, the number with four digits is the year, and the other is the
+    day."""
     year, day = sorted(numbers, key=len, reverse=True)
     if len(year) != 4:
         raise ValueError("a date has no year")
@@ -101,7 +104,8 @@ def _checked(day: date) -> date:
 
 @cache
 def _months() -> dict[str, int]:
-    """Return the month that each folded name stands for in all languages, without names of two different months."""
+    """Return the month of each name in all languages, by folded name. Leave out names that mean two different
+    months."""
     from babel import Locale
 
     months: dict[str, set[int]] = {}
@@ -117,9 +121,9 @@ def _months() -> dict[str, int]:
 
 
 def _folded(name: str) -> str:
-    """Return the name of a month in the form in which names are compared: case-folded, without points and accents."""
+    """Return the name of a month in the form for comparisons: case-folded, without points and accents."""
     text = unicodedata.normalize("NFKD", name).casefold()
-    # The vowel signs of Devanagari are marks too. They stay, because the names of two months differ only in them.
+    # The vowel signs of Devanagari are marks too, but they are kept. The names of two months differ only in them.
     return "".join(
         letter for letter in text if letter.isalpha() or (unicodedata.category(letter)[0] == "M" and letter > "\u036f")
     )

@@ -1,6 +1,6 @@
 """Read the tables in an export of YouTube Studio. An export is a CSV file, or a .zip with one or more tables.
 
-Everything is read in memory. No file is unpacked to the disk.
+All files are read in memory. No file is unpacked to the disk.
 """
 
 import io
@@ -18,17 +18,17 @@ from typing import BinaryIO
 from thumblab_core.errors import LabError
 
 LARGEST_TABLE = 16 * 2**20
-"""The largest table that is read, in bytes. Studio exports at most 500 videos, which are about 100 KB."""
+"""Maximum size of a table in bytes. Studio exports at most 500 videos, which are about 100 KB."""
 
 TABLE = "Table data.csv"
 _LARGEST_ZIP = 64 * 2**20
-"""Limit in bytes for a .zip file. The total size of everything that is unpacked from it has the same limit."""
+"""Maximum size of a .zip file in bytes. The total size of the files that are unpacked from it has the same limit."""
 
 _MAX_FILES = 50
-"""Limit for the number of tables in a file, and for the number of .zip files in it."""
+"""Maximum number of tables in a file, and maximum number of .zip files in it."""
 
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
-"""Regular expression for the names of the files that Studio puts beside each table. The import does not need them."""
+"""Regular expression for the files that Studio puts beside each table. The import does not need these files."""
 
 # The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
 # support, and OSError for bad bz2 data.
@@ -48,8 +48,8 @@ _DAMAGED = (
 class TableText:
     """The text of a table, and its location.
 
-    The location is the path of the file. If the table is inside a .zip, the path of the .zip is followed by the table's
-    name in it.
+    The location is the path of the file. For a table inside a .zip, the name of the table in the .zip follows this
+    path.
     """
 
     where: str
@@ -73,7 +73,7 @@ def read_texts(path: Path) -> FileTexts:
     Raises `LabError` if the file has no table that can be read.
     """
     try:
-        # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
+        # The path may be a pipe, for example. Reading from a pipe may never end, so only a regular file is read.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise LabError(f"{path} is not a regular file; give the .zip or .csv file from YouTube Studio")
         with path.open("rb") as file:
@@ -116,17 +116,16 @@ def _decoded(data: bytes) -> str:
 
 
 class _TooMuchError(LabError):
-    """Error that the file exceeds a limit for the whole import.
+    """Raised if the file exceeds a limit for the whole import.
 
-    If a part of the file is damaged, only this part is skipped. A `_TooMuchError`, however, ends the reading of the
-    whole file.
+    A damaged part of the file is only skipped. But a `_TooMuchError` ends the reading of the whole file.
     """
 
 
 class _ZipReader:
-    """Reader of one .zip file. It refuses a file that exceeds the limits of this module.
+    """Reads one .zip file. It refuses a file that exceeds the limits of this module.
 
-    Unpacked sizes are measured, because the directory of an archive may state wrong sizes.
+    The unpacked bytes are counted, because the directory of the archive may give wrong sizes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,9 +138,9 @@ class _ZipReader:
     def read_archive(self, file: BinaryIO, inner: str = "") -> None:
         """Read the tables of an archive, and of the archives inside it.
 
-        `inner` is empty for the .zip file itself, and is the name of an archive inside it otherwise. Archives inside an
-        inner archive are not read. Studio translates the name `Table data.csv`, so every CSV file is read. Its header
-        shows whether it is a table.
+        `inner`: the name of an archive inside the .zip file, or empty for the .zip file itself. Archives inside an
+        inner archive are not read. Studio translates the name `Table data.csv`, so every CSV file is read, and its
+        header shows whether it is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:
@@ -171,9 +170,9 @@ class _ZipReader:
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
-        """Catch an error in the block that reads one part of the .zip.
+        """Catch an error in the block, which reads one part of the .zip.
 
-        Add the error to `left_out`, so that the other parts are still read.
+        The error is added to `left_out`, so that the other parts are still read.
         """
         try:
             yield
@@ -205,7 +204,7 @@ class _ZipReader:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise `LabError` in place of an error that a damaged archive causes in the block."""
+    """Turn an error that a damaged archive causes in the `with` block into a `LabError`."""
     try:
         yield
     except _DAMAGED as error:
@@ -215,7 +214,7 @@ def _reading(name: str) -> Iterator[None]:
 def _is_file(entry: zipfile.ZipInfo) -> bool:
     """Return whether the entry is a regular file.
 
-    For every file in a .zip, macOS adds a file with metadata about it. Such a file does not count as a regular file.
+    For every file in a .zip, macOS adds a second file with metadata. The second file does not count as a regular file.
     """
     mode = entry.external_attr >> 16
     metadata = entry.filename.startswith("__MACOSX/") or _base_name(entry).startswith("._")
@@ -223,7 +222,7 @@ def _is_file(entry: zipfile.ZipInfo) -> bool:
 
 
 def _base_name(entry: zipfile.ZipInfo) -> str:
-    """Return the file name of the entry without its folders. It is case-folded, so that case does not matter."""
+    """Return the file name of the entry without its folders, case-folded so that upper and lower case are equal."""
     return entry.filename.replace("\\", "/").rsplit("/", 1)[-1].strip().casefold()
 
 

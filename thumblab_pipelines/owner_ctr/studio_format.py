@@ -13,20 +13,20 @@ FIRST_SHORTS = date(2020, 9, 14)
 
 
 _THREE_MINUTES_SINCE = date(2024, 10, 15)
-"""Since this day, Shorts may last three minutes. Earlier Shorts lasted one minute at most."""
+"""From this day on, Shorts may last three minutes. Earlier Shorts lasted at most one minute."""
 
 _EARLIER_LIMIT_S = 60
 
 
 def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: date | None = None) -> bool | None:
-    """Return whether the video is a Short. Return None if nothing in the row tells.
+    """Return whether the video is a Short. Return None if the row does not show it.
 
-    If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros in these
-    columns. Otherwise, the length decides, because the table does not tell whether a video is upright. A video of up
-    to three minutes may be a Short, and counts as a Short.
+    If the table has the columns of the Shorts feed, these columns decide: an ordinary video has empty cells or zeros in
+    them. Otherwise, the length decides, because the table does not show whether a video is upright. A video of up to
+    three minutes may be a Short, and counts as a Short.
 
-    Without a length, two facts show that a video is no Short. It was `published` before there were Shorts. Or viewers
-    watched it for longer, on average, than a Short of that day could last.
+    Without a length, two facts show that a video is not a Short: it was `published` before Shorts existed, or its
+    viewers watched it on average for longer than a Short of that day could last.
     """
     feed = [cells[name].strip("0.,% ") for name in (SHOWN_IN_FEED, STAYED) if name in cells]
     if feed:

@@ -8,7 +8,8 @@ from thumblab_pipelines.owner_ctr.studio_table import StudioTable
 
 
 class DecimalCommas:
-    """Whether the numbers of each column of a table have decimal commas. A spreadsheet may have changed one column only.
+    """Whether the numbers of each column have decimal commas. Columns may differ, because a spreadsheet may change only
+    one.
 
     Args:
         table: the table.
@@ -23,7 +24,7 @@ class DecimalCommas:
         return has_decimal_commas(self._table.texts_of(RATE))
 
     def of(self, name: str, counts: bool = True) -> bool:
-        """Return whether the column `name` has decimal commas. `counts` says whether its numbers are whole."""
+        """Return whether the column `name` has decimal commas. `counts`: whether its numbers are whole."""
         if name == RATE:
             return self._of_rates
         if name not in self._known:

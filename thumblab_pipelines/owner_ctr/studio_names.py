@@ -1,7 +1,7 @@
 """List how YouTube Studio names the columns of a table in each language.
 
-docs/own-channel.md says where each name was found. A name that could not be found in a real export, or in public text
-about real exports, is not listed. `studio_shape.py` recognises such a column by its values.
+docs/own-channel.md gives the source of each name. Only names from a real export, or from public text about real
+exports, are listed. `studio_shape.py` recognises any other column by its values.
 """
 
 import re
@@ -25,7 +25,7 @@ FIELDS = {
     SHOWN_IN_FEED: "Shown in feed",
     STAYED: "Stayed to watch (%)",
 }
-"""The lab's names of the columns that it uses, each with the name of the column in English exports of today."""
+"""The lab's names of the columns that it uses, each with the name in present English exports."""
 
 ENGLISH = "English"
 
@@ -161,10 +161,10 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """The names of the columns by language. Dutch, Polish and Hindi are missing, because no source for their names was
-found. Their tables are recognised by values."""
+found. The columns of tables in these languages are recognised by their values."""
 
 TOTALS = {"total", "gesamt", "totale", "toplam", "合計", "합계", "итого", "итоговое значение"}
-"""The first cell of the row of totals, case-folded, in the languages in which it is known."""
+"""The first cell of the row of totals in each known language, case-folded."""
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 """Regular expression for soft hyphens, zero-width characters, direction marks and byte order marks."""
@@ -173,7 +173,7 @@ INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 def normalized(name: str) -> str:
     """Return a column name in the form that is used for comparisons.
 
-    The result is case-folded and has single spaces. Invisible characters are removed, and so is ` (%)` at the end.
+    The result is case-folded and has single spaces. Invisible characters and ` (%)` at the end are removed.
     """
     visible = unicodedata.normalize("NFKC", INVISIBLE.sub("", name)).casefold().strip("\"' ")
     return " ".join(visible.removesuffix("(%)").split())
@@ -181,12 +181,12 @@ def normalized(name: str) -> str:
 
 @cache
 def field_of(name: str) -> str | None:
-    """Return the lab's name of the column that has this normalised name in a language of `NAMES`, or None."""
+    """Return the lab's name of the column with this normalised name in any language of `NAMES`, or None."""
     return _fields().get(name)
 
 
 def language_of(names: set[str]) -> str | None:
-    """Return the language whose normalised column names occur most often in `names`. Return None if none does."""
+    """Return the language with the most column names in `names`. Return None if no name is known."""
     matches = {language: len(names & _names_of(language)) for language in NAMES}
     language = max(matches, key=lambda language: matches[language])
     return language if matches[language] else None

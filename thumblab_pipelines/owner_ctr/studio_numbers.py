@@ -1,7 +1,7 @@
 """Parse the numbers of a Studio export, in the notation of any country.
 
-Studio and spreadsheets write 4,2 or 4.2, and 12.345, 12,345, 12 345 or 1,23,456. One cell such as 12,345 does not tell
-whether its comma is a decimal mark. The other cells of its column do, so `decimal_commas_in` looks at the whole column.
+Studio and spreadsheets write 4,2 or 4.2, and 12.345, 12,345, 12 345 or 1,23,456. A single cell such as 12,345 does not
+show whether its comma is a decimal mark. So `decimal_commas_in` looks at all cells of the column.
 
 `count` and `number` raise `ValueError` if a cell is not such a number. The message is shown to the person who imports
 the export.
@@ -12,11 +12,12 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 64
-"""A cell with more characters is neither a number nor a date. Reading such a cell could take very long."""
+"""Maximum number of characters of a cell that is read as a number or a date. Reading a longer cell could take very
+long."""
 
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
-"""Regular expression for a whole number. `G` stands for the thousands separator. Numbers in the Indian notation have
-groups of two digits, such as 1,00,95,064."""
+"""Regular expression for a whole number. `G` stands for the thousands separator. In the Indian notation, such as
+1,00,95,064, groups have two digits."""
 
 _SPACES = re.compile("(?<=[0-9])[ \u00a0\u202f\u2009'\u2019](?=[0-9])")
 """Regular expression for spaces and apostrophes between digits. Some countries use them as thousands separators."""
@@ -26,26 +27,25 @@ _NOTHING = {"", "-", "–", "—", "nan", "null", "n/a"}
 
 
 def is_nothing(cell: str) -> bool:
-    """Return whether the cell is empty or holds a placeholder for a missing number."""
+    """Return whether the cell is empty or contains a placeholder for a missing number."""
     return cell.casefold() in _NOTHING
 
 
 def has_decimal_commas(rates: Iterable[str]) -> bool:
     """Return whether these percentages are written like 4,2 and not like 4.2.
 
-    This is the case if they contain a comma and no point. A percentage is below 1,000 and needs no thousands separator,
-    so a comma in it can only be a decimal comma.
+    A percentage is below 1,000 and needs no thousands separator. So a comma is a decimal comma if there is no point.
     """
     text = "".join(rates)
     return "," in text and "." not in text
 
 
 def decimal_commas_in(cells: Iterable[str], otherwise: bool, counts: bool = True) -> bool:
-    """Return whether the decimal mark of a column is the comma. If its cells do not tell, return `otherwise`.
+    """Return whether the decimal mark of a column is the comma. If its cells do not show this, return `otherwise`.
 
-    A mark that is followed by two or three digits and another mark, and a second kind of mark in one cell, show which
-    of them separates thousands. In a column of counts, one mark that is followed by exactly three digits separates
-    thousands too. Cells that contradict each other are counted, and the majority decides.
+    A mark separates thousands if two or three digits and another mark follow it. If a cell has two kinds of marks, the
+    first kind separates thousands. In a column of counts, a single mark with exactly three digits after it separates
+    thousands too. If cells contradict each other, the majority decides.
     """
     votes = 0
     for cell in map(_plain, (cell for cell in cells if len(cell) <= LONGEST)):
@@ -66,7 +66,7 @@ def decimal_commas_in(cells: Iterable[str], otherwise: bool, counts: bool = True
 
 
 def count(cell: str, name: str, decimal_commas: bool) -> int:
-    """Parse a count, with or without thousands separators. `name` is what the message of an error calls the number."""
+    """Parse a count, with or without thousands separators. `name`: the name of the number in error messages."""
     value = number(cell, name, decimal_commas)
     if not value < 2**53 or value != int(value):
         raise ValueError(f"{name} {cell[:40]} is not a count")
@@ -74,7 +74,7 @@ def count(cell: str, name: str, decimal_commas: bool) -> int:
 
 
 def number(cell: str, name: str, decimal_commas: bool) -> float:
-    """Parse a number of 0 or more. `name` is what the message of an error calls the number."""
+    """Parse a number of 0 or more. `name`: the name of the number in error messages."""
     if is_nothing(cell):
         raise ValueError(f"has no {name}")
     value = parsed(cell, decimal_commas)
@@ -101,7 +101,7 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
 
 def parsed(cell: str, decimal_commas: bool) -> float | None:
-    """Return the number in a cell. Return None unless the cell is a number of 0 or more without an exponent."""
+    """Return the number in a cell, or None if the cell is not a number of 0 or more without an exponent."""
     if len(cell) > LONGEST:
         return None
     decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")
@@ -113,17 +113,17 @@ def parsed(cell: str, decimal_commas: bool) -> float | None:
 
 
 def without_percent(cell: str) -> str:
-    """Return the cell without a percent sign, and without the space before it."""
+    """Return the cell without a percent sign and without the space before the sign."""
     return cell.strip("%٪％ \u00a0\u202f")
 
 
 def _plain(cell: str) -> str:
-    """Return the cell with the digits 0 to 9 in place of those of other scripts, and without spaces between digits."""
+    """Return the cell with digits of other scripts replaced by 0 to 9, and without spaces between digits."""
     if not cell.isascii():
         cell = "".join(str(unicodedata.decimal(letter, letter)) for letter in cell)
     return _SPACES.sub("", cell)
 
 
 def _grouped_by(separator: str, cell: str) -> bool:
-    """Return whether the cell is a whole number with this separator between groups of digits."""
+    """Return whether the cell is a whole number in which `separator` stands between groups of digits."""
     return separator in cell and re.fullmatch(_GROUPED.pattern.replace("G", re.escape(separator)), cell) is not None

@@ -1,4 +1,4 @@
-"""Read the period and the name of the channel from the name that Studio gives an export."""
+"""Read the period and the name of the channel from the file name of a Studio export."""
 
 import re
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Period:
 
 
 def period_of(where: str) -> Period | None:
-    """Return the period that a part of the path names, such as `Content 2026-01-01_2026-11-01 My channel.zip`.
+    """Return the period in a part of the path, such as `Content 2026-01-01_2026-11-01 My channel.zip`.
 
-    The innermost part that names a period decides. Return None if no part does. `where` is a path, or the location of a
-    table in a .zip.
+    If several parts name a period, the last one decides. Return None if no part does. `where`: a path, or the location
+    of a table in a .zip.
     """
     for part in reversed(where.replace("\\", "/").replace(" > ", "/").split("/")):
         match = _DAYS.search(part)
@@ -37,5 +37,5 @@ def period_of(where: str) -> Period | None:
 
 
 def period_of_file(path: Path) -> Period | None:
-    """Return the period that the name of the file or of its folder names, or None."""
+    """Return the period in the name of the file or of its folder, or None if there is none."""
     return period_of(path.name) or period_of(path.absolute().parent.name)

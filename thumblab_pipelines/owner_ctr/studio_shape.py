@@ -1,13 +1,12 @@
-"""Recognise the columns of a Studio table by their values, for names that are not known.
+"""Recognise the columns of a Studio table by their values if their names are not known.
 
-YouTube renames columns, and not every language is known. Some facts hold in every language:
-
-- One column holds video ids. Studio writes the title and the date of publication directly after it.
-- Studio writes the click-through rate directly after the impressions, with (%) in its name. If a table also shows the
-  feed of Shorts, Studio writes the columns of the feed before the impressions.
-- Each rate of the row of totals is the mean of the column, weighted by the impressions.
-- The row of totals has no length of a video, but all metrics.
-- Studio writes the hours of watching with four decimals, directly after the views.
+YouTube renames columns, and the lab does not know every language. Some facts hold in every language:
+- One column has video ids. Studio writes the title and the date of publication directly after it.
+- Studio writes the click-through rate directly after the impressions, with (%) in its name. If a table also has the
+  columns of the Shorts feed, Studio writes them before the impressions.
+- In the row of totals, each rate is the mean of the column, weighted by the impressions.
+- The row of totals has all metrics, but no length of a video.
+- Studio writes the hours of watch time with four decimals, directly after the views.
 """
 
 import re
@@ -39,31 +38,32 @@ from thumblab_pipelines.owner_ctr.studio_numbers import (
 )
 
 _MOST_CELLS = 2_000
-"""At most this many rows are looked at."""
+"""Maximum number of rows that are examined."""
 
 _LARGEST_USUAL_RATE = 30.0
-"""A column whose median is above this is not taken for click-through rates.
+"""Maximum median of a column of click-through rates. A column with a higher median is not taken for click-through
+rates.
 
-Half of all channels have a rate of 2 to 10 %, says YouTube's help. Shares of a video that is watched, and of viewers
-that stay in the feed of Shorts, are usually higher.
+According to YouTube's help, half of all channels have a click-through rate of 2 to 10 %. Other percentages are usually
+higher, such as the watched share of a video or the share of viewers who stay in the Shorts feed.
 """
 
 _ROUNDING = 0.03
-"""The weighted mean of rates, which Studio rounds to two decimals, differs from the total by less than this."""
+"""Maximum difference between the weighted mean of the rates and the total. Studio rounds the rates to two decimals."""
 
 _COMPLETE = 0.005
-"""A table counts as complete if its impressions differ from their total by at most this share."""
+"""Maximum difference between the impressions and their total, as a share, at which a table counts as complete."""
 
 _MOST_SHARE_OF_DATES = 0.8
 _MONEY = re.compile(r"\([A-Z]{3}\)\s*$")
-"""Regular expression for the end of the name of a column of amounts of money, such as (USD)."""
+"""Regular expression for the end of a column name with a currency, such as (USD)."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of numbers: the numbers of its rows and of the row of totals. NaN does not occur; None is no number.
+    """A column of numbers: the numbers of its rows, and the number in the row of totals. A missing number is None.
 
-    `whole` says whether all numbers are whole. `decimals` is the largest number of decimals.
+    `whole`: whether all numbers are whole. `decimals`: the largest number of decimals.
     """
 
     values: Sequence[float | None]
@@ -79,10 +79,10 @@ class _Column:
 def recognise(
     header: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[str] | None, known: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the positions of the columns that are not in `known` and that their values show, by the lab's name.
+    """Return the positions of the columns that are recognised by their values, by the lab's name.
 
-    `rows` are the cells of the rows of videos. `totals` are those of the row of totals, if there is one. `known` has
-    the positions of the columns that were found by name.
+    `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals, or None. `known`: the positions
+    of the columns that were found by name. These are not returned.
     """
     rows = rows[:_MOST_CELLS]
     table = _Table(header, rows, totals, dict(known))
@@ -92,19 +92,19 @@ def recognise(
 
 
 def id_column(rows: Sequence[Sequence[str]], width: int) -> int | None:
-    """Return the first column in which most cells are ids of videos, or None."""
+    """Return the position of the first column in which most cells are ids of videos, or None."""
     rows = rows[:_MOST_CELLS]
     for at in range(width):
         cells = [row[at].strip("='\" ") for row in rows if at < len(row) and row[at].strip()]
         ids = [cell for cell in cells if VIDEO_ID.fullmatch(cell)]
-        # An ordinary word of eleven letters matches too, so most of the ids must differ from each other.
+        # Any word of eleven letters looks like an id, so most of the ids must also differ from each other.
         if cells and 2 * len(ids) > len(cells) and 2 * len(set(ids)) > len(ids):
             return at
     return None
 
 
 class _Table:
-    """A table in which columns are recognised. `at` has the positions of the recognised columns."""
+    """A table in which columns are recognised. `at`: the positions of the recognised columns."""
 
     def __init__(
         self,
@@ -218,9 +218,9 @@ class _Table:
             self.at[DURATION] = published + 1
 
     def find_feed(self) -> None:
-        """Find the columns of the feed of Shorts: how often a Short was shown there, and the share that was watched.
+        """Find the columns of the Shorts feed: how often a Short was shown there, and the share that was watched.
 
-        The totals must prove that the shares belong to the counts, because columns of other shares look alike.
+        Columns of other shares look the same, so the totals must prove that the shares belong to the counts.
         """
         if SHOWN_IN_FEED in self.at or STAYED in self.at or IMPRESSIONS not in self.at:
             return
@@ -233,12 +233,13 @@ class _Table:
                 self.at[SHOWN_IN_FEED], self.at[STAYED] = at, at + 1
 
     def _first_metric(self, start: int) -> list[int]:
-        """Return the first column from `start` on that has counts and a total. It is the views in Studio's order."""
+        """Return the first column from `start` on that has counts and a total. In Studio's order, this is the views."""
         for at in (start, start + 1):
             column = self.columns[at] if self._free(at) else None
             if column is not None and self._counts(at) and (column.total is not None or self.totals is None):
                 if at == start and self.totals is None and self._counts(at + 1):
-                    continue  # Without totals, two columns of counts are the length and the views.
+                    # Without totals, the first of two columns of counts is the length. The second is the views.
+                    continue
                 return [at]
         return []
 
@@ -261,9 +262,9 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether the totals show that the rates are rates of these counts. Return None if they do not tell.
+    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not show it.
 
-    If the table has all videos, the total of the rates is their mean, weighted by the counts.
+    If the table has all videos, the total of the rates is the mean of the rates, weighted by the counts.
     """
     if shown.total is None or rates.total is None:
         return None

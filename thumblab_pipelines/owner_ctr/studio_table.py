@@ -21,20 +21,21 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import read_rows, separator_of
 
 MAX_LINES = 20_000
-"""A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""
+"""Maximum number of lines of a table. Studio exports at most 500 videos, one on each line."""
 
 MAX_COLUMNS = 1_000
-"""A table may have at most this many columns. Studio has some dozens of metrics."""
+"""Maximum number of columns of a table. Studio has only some dozens of metrics."""
 
 _LONGEST_LINE = 2**18
-"""The rest of a longer line is dropped. Millions of cells in one line would take gigabytes of memory."""
+"""Maximum length of a line. The rest is dropped, because millions of cells in one line would take gigabytes of
+memory."""
 
 
 @dataclass(frozen=True)
 class Cells:
     """The texts of one row by the lab's name of the column, see `studio_names.FIELDS`.
 
-    `line` is the number of the row's line in the file. The first line of the file is line 1.
+    `line`: the number of the row's line in the file, starting at 1.
     """
 
     line: int
@@ -43,10 +44,10 @@ class Cells:
 
 @dataclass
 class StudioTable:
-    """The rows of a table, without the row of totals. In place of a row that cannot be read, there is a `RowProblem`.
+    """The rows of a table, without the row of totals. A row that cannot be read is replaced by a `RowProblem`.
 
-    `columns` says where each column is. `remarks` says which columns were recognised by their values, and quotes the
-    notes that Studio wrote below the rows.
+    `columns`: the position of each column. `remarks`: sentences that say which columns were recognised by their values,
+    and that quote the notes which Studio wrote below the rows.
     """
 
     columns: Columns
@@ -54,13 +55,13 @@ class StudioTable:
     remarks: list[str] = field(default_factory=list)
 
     def texts_of(self, name: str) -> list[str]:
-        """Return the cells of a column, of all rows that can be read. A missing column has empty cells."""
+        """Return the cells of a column in all readable rows. For a missing column, all cells are empty."""
         return [row.texts.get(name, "") for row in self.rows if isinstance(row, Cells)]
 
     def published(self) -> dict[int, date | None]:
-        """Return the day of publication of each row that can be read, by the number of its line.
+        """Return the day of publication of each readable row, by line number.
 
-        It is None if the row has no date that can be read.
+        The day is None if the row has no date that can be read.
         """
         days = read_dates(self.texts_of(PUBLISHED), self.columns.month_first)
         return dict(zip((row.line for row in self.rows if isinstance(row, Cells)), days, strict=True))
@@ -69,11 +70,11 @@ class StudioTable:
 def read_tables(path: Path, given: Mapping[str, str] | None = None) -> tuple[dict[str, StudioTable], list[str]]:
     """Return the tables of an export, and a message for each table or file of the export that was left out.
 
-    The key of a table says where it was found, such as `export.zip > Table data.csv`. `given` has the columns that a
-    person named, see `find_columns`.
+    The key of a table is its location, such as `export.zip > Table data.csv`. `given`: the columns that a person named,
+    see `find_columns`.
 
-    Raises `LabError` if the file has no table that can be read. It is an `UnknownColumnsError` if columns of a table were
-    not recognised.
+    Raises `LabError` if the file has no table that can be read. The error is an `UnknownColumnsError` if columns of a
+    table were not recognised.
     """
     texts = read_texts(path)
     tables: dict[str, StudioTable] = {}
@@ -91,8 +92,8 @@ def read_tables(path: Path, given: Mapping[str, str] | None = None) -> tuple[dic
 def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is empty, too long or not CSV. Raises it too if a required column is not found, or if
-    there are several columns for one figure.
+    Raises `LabError` if the table is empty, too long or not CSV. Also raises it if a required column is not found, or
+    if several columns may be the same figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:
@@ -101,7 +102,7 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
             "into smaller tables or import the file as Studio gave it"
         )
     lines = [line[:_LONGEST_LINE] for line in lines]
-    # Excel may write a first line that names the separator of the columns.
+    # Excel may write a first line that names the separator of the columns, so this line is skipped.
     skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0
     separator = separator_of(lines[skipped] if len(lines) > skipped else "")
     rows = read_rows(lines, skipped, separator, _has_id)
@@ -134,9 +135,9 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
 
 
 def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
-    """Return the row of totals: the first row, if it has numbers but no id of a video, and one text at most.
+    """Return the row of totals. It is the first row, if this has numbers, no id of a video, and at most one text.
 
-    Its text is the word for the total, in the language of the table.
+    The text is the word for the total in the language of the table.
     """
     first = next((row for row in rows if any(cell.strip() for cell in row)), None)
     if first is None or len(first) > width:
@@ -145,7 +146,7 @@ def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
     if at is None or at >= len(first) or VIDEO_ID.fullmatch(_id_in(first[at])):
         return None
     word, others = first[at].strip(), [cell.strip() for n, cell in enumerate(first) if n != at and cell.strip()]
-    # The cells of the title and of the date of a row of totals are empty, and Studio writes them after the id.
+    # Studio writes the title and the date after the id. In the row of totals, the cells of both are empty.
     blank = [cell.strip() == "" for cell in first[at + 1 : at + 3]]
     numbers = sum(any(letter.isdigit() for letter in cell) for cell in others)
     is_word = bool(word) and not any(letter.isdigit() for letter in word) and word[0] not in "#=\"'"
@@ -153,7 +154,7 @@ def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
 
 
 def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]) -> Cells | RowProblem | None:
-    """Return the cells of a row, or the problem because of which it is skipped.
+    """Return the cells of a row, or a `RowProblem` if the row must be skipped.
 
     Return None for a row of totals that is not the first row.
     """
@@ -178,8 +179,8 @@ def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]
 def _id_in(cell: str) -> str:
     """Return the text of a cell without the characters that Studio or a spreadsheet puts before and after an id.
 
-    An id that begins with a hyphen looks like a formula to spreadsheets. Studio therefore puts a space before such an
-    id. Some spreadsheets write such an id as ="-id".
+    Spreadsheets take an id that begins with a hyphen for a formula. So Studio puts a space before it, and some
+    spreadsheets write it as ="-id".
     """
     return INVISIBLE.sub("", cell).strip().lstrip("='\" ").rstrip('"')
 
@@ -187,12 +188,12 @@ def _id_in(cell: str) -> str:
 def _is_note(row: Sequence[str]) -> bool:
     """Return whether the row is a note such as `Showing top 500 results`.
 
-    A note has text in the first cell only, and the text contains a space. Ids contain no space.
+    A note has text only in the first cell, and the text contains a space. An id never contains a space.
     """
     words = row[0].strip() if row else ""
     return " " in words and not any(cell.strip() for cell in row[1:])
 
 
 def _has_id(cells: Sequence[str]) -> bool:
-    """Return whether one of the cells holds the id of a video."""
+    """Return whether at least one cell is the id of a video."""
     return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in cells)

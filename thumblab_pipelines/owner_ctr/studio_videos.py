@@ -1,4 +1,5 @@
-"""Read the videos of Studio exports: title, date of publication, length and views. Several exports are merged."""
+"""Read the videos of Studio exports: title, date of publication, length and views. Merge the videos of several
+exports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,22 +17,22 @@ from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
 
 _NEEDED = (TITLE, PUBLISHED, VIEWS)
-"""The columns without which no video can be learnt from. `read_tables` refuses tables that lack other needed ones."""
+"""The columns without which the lab cannot learn from a video. `read_tables` checks for other needed columns."""
 
 _LONGEST_TITLE = 200
-"""YouTube allows titles of at most 100 characters. A longer text is not a title."""
+"""Maximum length of a title on YouTube, in characters. A longer text is not a title."""
 
 _LONGEST_S = 1_000_000
-"""A longer video is an error of the table. YouTube allows twelve hours, and longer streams are cut."""
+"""Maximum length of a video in seconds. YouTube allows twelve hours and cuts longer streams, so more is an error."""
 
 
 @dataclass
 class ExportedVideo:
-    """What the exports say about one video.
+    """The facts about one video from all exports.
 
-    `views` has the views since the publication by the day of an export. `in_part` says whether an export counts the
-    views of a later period only. Such counts are not in `views`. `published_later` says whether an export has a date of
-    publication after its own day. Such a date is not in `published`.
+    `views`: the views since publication, by the day of the export. `in_part`: whether an export counts only views of a
+    later period; these views are not in `views`. `published_later`: whether an export gives a date of publication after
+    its own day; this date is not in `published`.
     """
 
     video_id: str
@@ -44,7 +45,7 @@ class ExportedVideo:
     in_part: bool = False
 
     def lacks(self) -> str | None:
-        """Return why the video cannot be used to learn from, or None if it can."""
+        """Return why the lab cannot learn from the video, or None if it can."""
         if self.is_short:
             return "Shorts, or up to three minutes and therefore possibly Shorts"
         if not visible(self.title):
@@ -63,10 +64,10 @@ class ExportedVideo:
 def read_videos(
     path: Path, as_of: date | None, given: Mapping[str, str], into: dict[str, ExportedVideo]
 ) -> list[TableColumns]:
-    """Read the videos of an export, and merge them with the videos `into`, by id. Return the columns of its tables.
+    """Read the videos of an export, and add them to `into`, by video id. Return the columns of the export's tables.
 
-    Facts of a newer export replace those of an older one if this function reads the newer one later. `as_of` and
-    `given` are as for `import_studio`. Raises `LabError` if the file has no table that can be read.
+    Facts that are read later replace earlier facts, so read older exports first. See `import_studio` for `as_of` and
+    `given`. Raises `LabError` if the file has no table that can be read.
     """
     day = export_day(path, as_of)
     tables, _ = read_tables(path, given)

@@ -1,1 +1,1 @@
-"""Join the kept predictions of the scoring service with what happened, and measure how good the predictions were."""
+"""Join the kept predictions of the scoring service with their outcomes, and measure how good the predictions were."""

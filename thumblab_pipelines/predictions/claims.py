@@ -1,16 +1,16 @@
-"""Read what predictions claimed about candidates whose outcome is known.
+"""Read the claims of predictions about candidates whose outcome is known.
 
-An experiment decides pairs of candidates: its winner and each of its losers. The claim about such a pair is the
-probability that the answer gave to the winner:
+An experiment decides pairs of candidates: its winner with each of its losers. The claim about a pair is the probability
+that the answer of the service gave to the winner:
 
     p = p_winner / (p_winner + p_loser)
 
-p_winner and p_loser are the win probabilities in the answer. They follow the Bradley-Terry-Luce model, in which this
-ratio is the probability that one of two candidates beats the other. If the skill of the model was not proven, the
-answer has no probabilities and orders the candidates by evidence. The claim is then only which of two is the better.
+p_winner and p_loser are the win probabilities in the answer. They follow the Bradley-Terry-Luce model, so this ratio is
+the probability that one candidate beats the other. If the model's skill was not proven, the answer orders the
+candidates by evidence and has no probabilities. The claim is then only the order.
 
-Candidates that were published are compared with each other. Two published candidates of one channel make a pair. The
-claim is that the candidate with the higher score is the better one.
+Two published candidates of one channel form a pair too. The claim about this pair is that the candidate with the higher
+score is better.
 """
 
 from collections.abc import Sequence
@@ -39,16 +39,16 @@ ORDER BY p.scored_at, o.prediction_id
 
 
 EVIDENCE = "evidence"
-"""The value of `ordered_by` in an answer that orders by evidence, because the skill of the model was not proven."""
+"""The value of `ordered_by` in an answer that orders by evidence, because the model's skill was not proven."""
 
 
 @dataclass(frozen=True)
 class DecidedPair:
-    """Two candidates of a prediction, one of which won an experiment against the other.
+    """Two candidates of a prediction: the winner of an experiment and one of its losers.
 
-    `winner` and `loser` are the positions of their variants. `claimed` is the probability that the answer gave to the
-    winner, 0 to 1. It is None if the answer was ordered by evidence. `order` is 1 if the answer ranked the winner above
-    the loser, 0 if it ranked the winner below, and 0.5 for equal ranks.
+    `winner` and `loser`: positions of their variants. `claimed`: the probability (0 to 1) that the answer gave to the
+    winner, or None if the answer was ordered by evidence. `order`: 1 if the answer ranked the winner above the loser, 0
+    if it ranked the winner below the loser, and 0.5 for equal ranks.
     """
 
     release: str
@@ -63,7 +63,7 @@ class DecidedPair:
 
 @dataclass(frozen=True)
 class PublishedCandidate:
-    """A candidate that was published, with its score in the answer and its views above its channel's trend."""
+    """A published candidate, with its score in the answer and its log views above the channel's trend."""
 
     release: str
     channel_id: str
@@ -85,12 +85,13 @@ class PublishedPair:
 
     @property
     def scored_at(self) -> datetime:
-        """When the later of the two candidates was scored. There is no claim about the pair before this time."""
+        """The time at which the later of the two candidates was scored. The claim about the pair exists from this time
+        on."""
         return max(self.winner.scored_at, self.loser.scored_at)
 
 
 def decided_pairs(connection: Connection) -> list[DecidedPair]:
-    """Return the pairs that experiments decided and about which the answer made a claim, the oldest claims first."""
+    """Return the pairs that experiments decided and that an answer made a claim about, oldest claims first."""
     pairs = []
     rows = connection.execute(_TESTED)
     for _, group in groupby(rows, key=lambda row: (row.experiment_id, row.prediction_id)):
@@ -102,10 +103,10 @@ def decided_pairs(connection: Connection) -> list[DecidedPair]:
 
 
 def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
-    """Return each decided pair of an experiment once, with the latest claim about it.
+    """Return each decided pair of an experiment once, with its latest claim.
 
-    `pairs` begin with the oldest claim. A person may ask about the same pictures several times. If each answer counted,
-    such pictures would have a larger weight.
+    `pairs` must begin with the oldest claim. A person may ask about the same pictures several times. If each answer
+    counted, these pictures would have a larger weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 
@@ -113,7 +114,7 @@ def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
 def published_candidates(connection: Connection) -> list[PublishedCandidate]:
     """Return the published candidates whose score and views are known.
 
-    If several predictions of a release are about the same video, only the latest of them counts.
+    If several predictions of a model release are about the same video, only the latest counts.
     """
     latest = {}
     for row in connection.execute(_PUBLISHED):
@@ -126,8 +127,8 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. Two scores can be compared if they have the same release, the same channel and the same
-    `knowledge`. The last says what the model knew of the channel. A pair with equal views above the trend is left out.
+    Scores are percentiles. Two scores can be compared if they have the same model release, channel and `knowledge`,
+    which is what the model knew about the channel. A pair with equal views above the trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:
@@ -145,15 +146,15 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
 def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair]:
     """Return each pair of videos once, with its latest claim.
 
-    Several releases may have scored the same two videos. If each release counted, such videos would have a larger
-    weight.
+    Several model releases may have scored the same two videos. If each release counted, these videos would have a
+    larger weight.
     """
     by_time = sorted(pairs, key=lambda pair: pair.scored_at)
     return list({frozenset((pair.winner.video_id, pair.loser.video_id)): pair for pair in by_time}.values())
 
 
 def _pair(winner: Any, loser: Any) -> DecidedPair | None:
-    """Return the pair of the candidates in two rows of `_TESTED`. Return None if the answer made no claim about it."""
+    """Return the pair of candidates in two rows of `_TESTED`, or None if the answer made no claim about the pair."""
     if winner.rank is None or loser.rank is None:
         return None
     claimed = None

@@ -1,4 +1,4 @@
-"""Join predictions with experiments that tested their candidates."""
+"""Join predictions with the experiments that tested their candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from thumblab_core.predictions import KeptPrediction
 from thumblab_pipelines.predictions.matching import ShownPicture, matching_candidate
 
 WON, LOST = "won", "lost"
-"""The results of variants in an experiment with a winner. Without a winner, the result of each variant is the outcome
-of the experiment."""
+"""The possible results of a variant in an experiment with a winner. Without a winner, the result of each variant is the
+outcome of the experiment."""
 
 _DAY_IS_OVER = timedelta(hours=36)
-"""Time from the beginning of a day in UTC until this day is over everywhere on Earth (UTC-12)."""
+"""Time from the start of a day in UTC until the day has ended everywhere on Earth (UTC-12)."""
 
 
 @dataclass(frozen=True)
 class VariantOutcome:
-    """The result of a candidate in an experiment. `variant` is the position of the variant that shows the candidate."""
+    """The result of a candidate in an experiment. `variant`: position of the variant that shows the candidate."""
 
     prediction_id: UUID
     position: int
@@ -58,11 +58,11 @@ def experiment_outcomes(
 ) -> list[VariantOutcome]:
     """Return the results of candidates that were tested in an experiment of their channel.
 
-    `predictions` are the predictions by channel. A prediction and an experiment are joined if these rules hold:
+    `predictions`: the predictions by channel. A prediction and an experiment are joined if these rules hold:
 
-    - The prediction was made before the first day of the test was over. After this day, the outcome could be known.
-    - The variants differ in their pictures only, because the candidates of a prediction share one title.
-    - At least two variants show a candidate each, and no two variants show the same candidate.
+    - The prediction was made before the end of the first day of the test. Later, the outcome could already be known.
+    - The variants differ only in their pictures, because the candidates of a prediction share one title.
+    - At least two variants each show a candidate, and no two variants show the same candidate.
     """
     outcomes = []
     for one in stored:
@@ -86,7 +86,7 @@ def experiment_outcomes(
 
 
 def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: VariantPictures) -> dict[int, int]:
-    """Return, by the position of the variant, the position of the candidate that it shows.
+    """Return the position of the candidate that each variant shows, by the position of the variant.
 
     A variant that shows no candidate is left out.
     """
@@ -95,7 +95,7 @@ def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: Varia
         sha256 = variant.sha256
         assert sha256 is not None
         is_sent = any(candidate.sha256 == sha256 for candidate in prediction.candidates)
-        # If a candidate has the same file as the variant, the hash of the variant is not needed.
+        # A candidate with the same file as the variant is found without a hash, so the hash is not computed.
         picture = ShownPicture(sha256, None) if is_sent else pictures.of(sha256)
         candidate = matching_candidate(prediction.candidates, picture)
         if candidate is not None:

@@ -1,4 +1,4 @@
-"""Fill the table `prediction_outcomes`, which says what happened to the candidates of kept predictions."""
+"""Fill the table `prediction_outcomes` with the outcomes of the candidates of kept predictions."""
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -20,9 +20,9 @@ from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outco
 class Joined:
     """The numbers of predictions that `join_outcomes` found.
 
-    `predictions` counts all kept predictions. `with_channel` counts those that name a channel, because only these can
-    be joined. `with_experiment` counts those that were joined with an experiment, and `with_video` those that were
-    joined with a video. `with_views` counts those joined with a video whose views above the trend are known.
+    `predictions`: all kept predictions. `with_channel`: predictions that name a channel; no others can be joined.
+    `with_experiment`: predictions that were joined with an experiment. `with_video`: predictions that were joined with
+    a video. `with_views`: predictions that were joined with a video whose views above the trend are known.
     """
 
     predictions: int
@@ -33,13 +33,12 @@ class Joined:
 
 
 def join_outcomes(lab: Lab) -> Joined:
-    """Join every kept prediction again with experiments and videos, and replace all stored outcomes.
+    """Join every kept prediction with experiments and videos again, and replace all stored outcomes in one transaction.
 
-    Since the last run, experiments may have been corrected, and more views may be known. All outcomes are replaced in
-    one transaction.
+    Since the last run, experiments may have been corrected, and more view counts may have become known.
     """
     with lab.engine.begin() as connection:
-        # Without the lock, two runs at the same time could both store the same outcomes, and one of them would fail.
+        # Without the lock, two runs at the same time could store the same outcomes, and one of the runs would fail.
         connection.execute(text("LOCK TABLE prediction_outcomes IN SHARE ROW EXCLUSIVE MODE"))
         kept = read_predictions(connection)
         by_channel: dict[str, list[KeptPrediction]] = defaultdict(list)

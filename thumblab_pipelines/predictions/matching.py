@@ -1,4 +1,4 @@
-"""Among the candidates of a prediction, find the one that shows the same picture as a variant or a video."""
+"""Find the candidate of a prediction that shows the same picture as a variant or a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from thumblab_core.predictions import KeptCandidate
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A picture that was shown to viewers. `phash` is its perceptual hash, or None if it is not known."""
+    """A picture that was shown to viewers. `phash`: its perceptual hash, or None if it is not known."""
 
     sha256: str
     phash: int | None
@@ -18,12 +18,11 @@ class ShownPicture:
 def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPicture) -> KeptCandidate | None:
     """Return the only candidate that shows the picture. Return None if no candidate or more than one shows it.
 
-    A candidate shows the picture if it is the same file, or if their perceptual hashes differ in at most `NEAR` bits.
-    The file of the picture may differ from the file of the candidate, because YouTube encodes every uploaded picture
-    again.
+    A candidate shows the picture if both are the same file, or if their perceptual hashes differ in at most `NEAR`
+    bits. The files may differ because YouTube encodes every uploaded picture again.
 
-    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither of them is returned. The reason is
-    that the answer may have divided one win probability between them.
+    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither is returned, because the answer
+    may have divided one win probability between them.
     """
     matching = [
         candidate

@@ -1,4 +1,4 @@
-"""Plot the calibration of answered probabilities, and the accuracy of each release."""
+"""Plot the calibration of the answered probabilities, and the accuracy of each model release."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ def _draw_calibration(axes: "Axes", quality: ReleaseQuality) -> None:
     axes.plot(claimed, won, color="C0")
     axes.scatter(claimed, won, [10 + 90 * point["pairs"] / most for point in points])
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set(title="Calibration of what was answered", xlabel="answered probability", ylabel="share of pairs won")
+    axes.set(title="Calibration of the answers", xlabel="answered probability", ylabel="share of pairs won")
 
 
 def _draw_accuracies(axes: "Axes", qualities: Sequence[ReleaseQuality]) -> None:

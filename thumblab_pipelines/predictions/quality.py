@@ -1,4 +1,4 @@
-"""Measure how good predictions were: the accuracy and the calibration of the given answers, for each model release."""
+"""Measure how good predictions were: the accuracy and the calibration of the answers, for each model release."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, ChannelMe
 from thumblab_pipelines.statistics.metrics import numbered
 
 EVERY = "all"
-"""Name of the figures over all releases. It is used in place of a release id."""
+"""The name of the figures over all releases, in place of a release id."""
 
 _SURE = 1e-9
 """Probabilities are clipped to the range from `_SURE` to `1 - _SURE`, so that their logarithms are finite."""
@@ -52,13 +52,14 @@ class ExperimentFigures:
     Attributes:
         pairs: the number of decided pairs.
         channels, experiments: the numbers of channels and of experiments that these pairs come from.
-        accuracy: the share of pairs in which the claimed probability of the winner is above 0.5. A pair with exactly
-            0.5 counts as half a pair.
-        overconfidence: the mean claimed probability of the favourite minus the share of favourites that won. It is
-            above 0 if the answers were too sure. The favourite of a pair is the candidate with the larger probability.
-        ece: the expected calibration error over ten bins. With few pairs it is above 0 by chance alone.
-        log_loss: the mean of -log(probability that the answer gave to the winner). Guessing gives 0.693.
-        curve: the calibration curve. Each pair is in it twice: with the probability of its winner, and of its loser.
+            accuracy: the share of pairs in which the claimed probability of the winner is above 0.5. A probability of
+                exactly 0.5 counts as half a pair.
+            overconfidence: the mean claimed probability of the favourite minus the share of favourites that won. The
+                favourite of a pair is the candidate with the larger probability. The value is above 0 if the answers
+                were too sure.
+            ece: the expected calibration error over ten bins. With few pairs, it is above 0 by chance alone.
+            log_loss: the mean of -log(probability that the answer gave to the winner). Guessing gives 0.693.
+            curve: the calibration curve. It has each pair twice: with the probability of its winner, and of its loser.
     """
 
     pairs: int
@@ -75,8 +76,8 @@ class ExperimentFigures:
 class OrderFigures:
     """The figures of claims about which of two candidates is better, without probabilities.
 
-    `accuracy` is the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
-    half a pair. `compared` is the number of videos or experiments that the pairs come from.
+    `accuracy`: the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
+    half a pair. `compared`: the number of videos or experiments that the pairs come from.
     """
 
     pairs: int
@@ -89,9 +90,9 @@ class OrderFigures:
 class ReleaseQuality:
     """The figures of one release, or of all releases (`EVERY`).
 
-    `served` says whether the release is served now. Three kinds of pairs have figures of their own. Each is None if
-    there are no such pairs. `experiments`: pairs from experiments, if the answer gave probabilities. `evidence`: pairs
-    from experiments, if the answer was ordered by evidence. `videos`: pairs of published candidates, ordered by score.
+    `served`: whether the release is served now. Each of three kinds of pairs has its own figures, or None if there are
+    no such pairs. `experiments`: pairs from experiments, if the answer gave probabilities. `evidence`: pairs from
+    experiments, if the answer was ordered by evidence. `videos`: pairs of published candidates, ordered by score.
     """
 
     release: str
@@ -103,7 +104,7 @@ class ReleaseQuality:
 
 
 def measure_quality(lab: Lab) -> list[ReleaseQuality]:
-    """Return the figures over all releases, followed by those of each release. The newest release comes first.
+    """Return the figures over all releases, followed by the figures of each release, newest release first.
 
     `join_outcomes` must have stored the outcomes before.
     """
@@ -139,7 +140,8 @@ def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:
     favourite = np.maximum(claimed, 1 - claimed)
     correct = np.asarray((claimed > 0.5) + 0.5 * (claimed == 0.5), np.float64)
     tested = _Pairs.of_variants(pairs)
-    # The functions below turn gaps into probabilities again, by sigmoid(slope * gap). For these gaps, the slope is 1.
+    # The functions below compute sigmoid(slope * gap). With these gaps and the slope 1, this is the claimed
+    # probability.
     gaps = np.log(claimed) - np.log1p(-claimed)
     return ExperimentFigures(
         len(pairs),
@@ -177,7 +179,8 @@ def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """m pairs of two variants or of two videos. Numbers name the winner, the loser and the channel of each pair [m]."""
+    """m pairs of two variants or of two videos: the numbers of the winner, the loser and the channel of each pair
+    [m]."""
 
     winners: Rows
     losers: Rows

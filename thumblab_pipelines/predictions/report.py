@@ -13,7 +13,8 @@ With 30 pairs, the 95 % interval of an accuracy is still about 35 percentage poi
 """
 
 MOST_OFF = 0.05
-"""The largest overconfidence or underconfidence that counts as calibrated: five percentage points."""
+"""Maximum difference between the claimed probabilities and the share of wins that counts as calibrated: 5 percentage
+points."""
 
 _DIGITS = 4
 
@@ -36,7 +37,7 @@ def metadata(quality: ReleaseQuality) -> dict[str, Any]:
 
 
 def table(qualities: Sequence[ReleaseQuality]) -> str:
-    """Return a Markdown table. It has a row for all releases together, and a row for each release."""
+    """Return a Markdown table with a row for all releases together, and a row for each release."""
     lines = [
         "| release | predictions | decided pairs | right | too sure by | ECE | log loss | by evidence | right "
         "| pairs of videos | right |",
@@ -65,7 +66,7 @@ def table(qualities: Sequence[ReleaseQuality]) -> str:
 def check_quality(qualities: Sequence[ReleaseQuality], keeps: bool) -> list[CheckResult]:
     """Check that enough outcomes are known, and that the claimed probabilities are right on average.
 
-    `keeps` says whether the setting `keep_predictions` is on.
+    `keeps`: whether the setting `keep_predictions` is on.
     """
     every = next(quality for quality in qualities if quality.release == EVERY)
     claimed = 0 if every.experiments is None else every.experiments.pairs

@@ -21,9 +21,9 @@ _OF_A_PREDICTION = tuple(column.name for column in predictions.columns)
 def read_predictions(
     connection: Connection, channel_id: str | None = None, most: int | None = None
 ) -> list[KeptPrediction]:
-    """Return the predictions of a channel, or all predictions. The newest prediction comes first.
+    """Return the predictions of a channel, or all predictions, newest first.
 
-    `most` is the maximum number of predictions. If it is None, all of them are returned.
+    `most`: maximum number of predictions. If it is None, all of them are returned.
     """
     chosen = select(predictions).where(*_of_channel(channel_id))
     newest = chosen.order_by(predictions.c.scored_at.desc(), predictions.c.prediction_id).limit(most).subquery()
@@ -64,8 +64,8 @@ def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dic
 def channel_of_predictions(lab: Lab, name: str) -> str:
     """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
-    If a kept prediction has `name` as its channel id, the lab need not know the channel. Raises `LabError` if no channel
-    is found.
+    If `name` is the channel id of a kept prediction, it is returned even if the lab does not know the channel. Raises
+    `LabError` if no channel is found.
     """
     name = channel_name(name)
     with lab.engine.connect() as connection:
@@ -86,8 +86,8 @@ def purge_predictions(lab: Lab, channel_id: str | None = None, before: datetime 
 def delete_old_predictions(lab: Lab, now: datetime | None = None) -> int:
     """Delete the predictions that are older than the setting `prediction_days`. Return how many were deleted.
 
-    By default, `now` is the time of this machine, not of the database server. The service dates its predictions by the
-    time of its machine, too.
+    By default, `now` is the time of this machine, and not of the database server. The service also dates its
+    predictions by the clock of its machine.
     """
     kept_since = (now or datetime.now(UTC)) - timedelta(days=lab.settings.prediction_days)
     return purge_predictions(lab, before=kept_since)

@@ -1,4 +1,4 @@
-"""Join predictions with videos: find the candidates that were published, and how well these videos did."""
+"""Join predictions with videos: find the candidates that were published, and the views of these videos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ AGE_HOURS = 168
 """The age in hours at which the views of videos are compared: one week."""
 
 LEAST_OTHERS = 3
-"""The trend at a video counts as known if the views of at least this many other videos of its channel are known."""
+"""Minimum number of other videos of the channel with known views. With fewer, the trend at a video is not known."""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -40,8 +40,8 @@ ORDER BY v.channel_id, v.published_at, v.video_id
 class VideoOutcome:
     """A candidate that was published as the picture of a video.
 
-    `excess` is the log of the video's views at the age of a week, minus the trend of its channel. It is None if the
-    views or the trend are not known, or if the video's picture or title changed in its first week.
+    `excess`: the log of the video's views at the age of a week, minus the trend of its channel. It is None if the views
+    or the trend are not known, or if the video's picture or title changed in its first week.
     """
 
     prediction_id: UUID
@@ -60,10 +60,10 @@ class _Video:
 
 
 def video_outcomes(connection: Connection, predictions: Mapping[str, Sequence[KeptPrediction]]) -> list[VideoOutcome]:
-    """Return the candidates that were published after their prediction, as the first picture of a video.
+    """Return the candidates that were published, after their prediction, as the first picture of a video.
 
-    `predictions` are the predictions by channel. The video belongs to the channel of the prediction, and its picture
-    shows exactly one candidate (`matching_candidate`). Shorts and live videos are left out.
+    `predictions`: the predictions by channel. The video belongs to the channel of the prediction, and its picture shows
+    exactly one candidate (`matching_candidate`). Shorts and live videos are left out.
     """
     return [
         VideoOutcome(prediction.prediction_id, candidate.position, video.video_id, video.excess)
@@ -75,7 +75,7 @@ def video_outcomes(connection: Connection, predictions: Mapping[str, Sequence[Ke
 
 
 def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
-    """Return the videos of the channels, without the videos whose first picture is not known."""
+    """Return the videos of the channels, except videos whose first picture is not known."""
     rows = connection.execute(text(_VIDEOS), {"channels": list(channels), "age": AGE_HOURS}).all()
     return [
         _Video(
@@ -83,7 +83,8 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
             row.channel_id,
             row.published_at,
             ShownPicture(row.sha256, row.phash),
-            # If the picture or the title was changed, the views are not due to the first picture alone.
+            # If the picture or the title was changed in the first week, the views do not measure the first picture
+            # alone.
             float(excess) if row.is_unchanged and np.isfinite(excess) else None,
         )
         for row, excess in zip(rows, _excess(rows), strict=True)
@@ -92,10 +93,10 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
 
 
 def _excess(rows: Sequence[Any]) -> Float64s:
-    """Return for each video [n] its log views above the trend of its channel, or NaN if this is not known.
+    """Return the log views of each video [n] minus the trend of its channel, or NaN if either is not known.
 
-    Only views with the same definition of a view (the same era) are compared. The trend at a video does not use the
-    views of this video.
+    Only views with the same definition of a view (the same era) are compared. The views of a video do not count in the
+    trend at this video.
     """
     views = np.array([np.nan if row.views is None else max(row.views, 1.0) for row in rows], np.float64)
     channel = np.array([f"{row.channel_id} {row.era}" for row in rows], object)

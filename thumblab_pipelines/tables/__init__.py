@@ -1,1 +1,1 @@
-"""Read the rows and cells of tables that people or spreadsheets wrote, and report what is wrong in these tables."""
+"""Read the rows and cells of tables that people or spreadsheets wrote, and report the faults of these tables."""

@@ -1,8 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` if a cell has none of these forms. The message is shown to the person who imports the
-table. A YouTube Studio export may have decimal commas, and spaces as thousands separators. The functions of this module
-raise an error for such numbers. `owner_ctr/studio_numbers.py` reads them.
+If a cell has none of these forms, the functions raise `ValueError`, whose message is for the person who imports the
+table. Numbers of YouTube Studio exports may have decimal commas, and spaces as thousands separators. These are errors
+here, and `owner_ctr/studio_numbers.py` reads them.
 """
 
 import math
@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 _NOTHING = {"", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "na", "-"}
-"""The contents of cells that have no value, in lower case."""
+"""The texts that mean "no value" in a cell, in lower case."""
 
 _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]+)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,3})?")
 _CLOCK = re.compile(r"(?:([0-9]{1,4}) days?,? )?(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{2})(?:\.[0-9]*)?")
 _ISO = re.compile(r"P(?:([0-9]{1,4})D)?T?(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,6})(?:\.[0-9]*)?S)?")
 _FIRST_YEAR = 1970
-"""A date before this year is taken for a mistake in the table."""
+"""The earliest plausible year. An earlier date is taken for a mistake in the table."""
 
 
 def is_nothing(cell: str) -> bool:
-    """Return whether the text of a cell means "no value". The cell should have a number, a date or a list."""
+    """Return whether a cell for a number, a date or a list means "no value"."""
     return cell.casefold() in _NOTHING
 
 
@@ -57,8 +57,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library leaves out videos that were last observed many days before the newest observation of the niche. If the
-    # time of one observation were far in the future, nearly all videos would be left out.
+    # The library leaves out videos that were last observed many days before the newest observation of the niche. An
+    # observation far in the future would leave out nearly all videos.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

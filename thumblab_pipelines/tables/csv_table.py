@@ -15,16 +15,16 @@ Row = TypeVar("Row")
 
 _SHOWN_COLUMNS = 30
 _SHOWN = 40
-"""A message shows at most this many characters of a column's name."""
+"""Maximum number of characters of a column's name that a message shows."""
 
 
 def table_lines(path: Path, most_bytes: int) -> list[str]:
-    """Return the lines of a table. A byte that is not UTF-8 becomes a lone surrogate, which only spoils its row.
+    """Return the lines of a table. A byte that is not UTF-8 becomes a lone surrogate, so that only its row is skipped.
 
     Raises `LabError` if the file cannot be read, is not a regular file, or has more than `most_bytes` bytes.
     """
     try:
-        if path.exists() and not path.is_file():  # Reading a pipe may never end.
+        if path.exists() and not path.is_file():  # Reading from a pipe may never end.
             raise LabError(f"{path} is not a regular file; give a CSV file")
         if path.stat().st_size > most_bytes:
             raise LabError(f"{path} holds more than {most_bytes // 2**20} MiB; split it into smaller tables")
@@ -76,8 +76,8 @@ def column_names(
 class ReadTable:
     """The counts and problems of a table, which are collected while it is read.
 
-    `rows` counts the rows that were read so far. `problems` has an entry for each row that was skipped, and for each
-    row that was used although something in it is wrong. `remarks` are about the whole table.
+    `rows`: number of rows that were read so far. `problems`: an entry for each skipped row, and for each row that was
+    used in spite of an error. `remarks`: sentences about the whole table.
     """
 
     rows: int = 0
@@ -89,9 +89,9 @@ class ReadTable:
         rows: Iterator[tuple[int, list[str] | str]],
         parse: Callable[[Sequence[str], int], Row | RowProblem],
     ) -> Iterator[Row]:
-        """Yield the result of `parse` for each good row. Add each other row to `problems`.
+        """Yield the result of `parse` for each good row. Add each bad row to `problems`.
 
-        `rows` come from `header_and_rows`. The function `parse` gets the cells of a row and its line number. For a bad
+        `rows` come from `header_and_rows`. `parse` is called with the cells of a row and its line number. For a bad
         row, it returns a `RowProblem`. Empty lines are not counted as rows.
         """
         for line, cells in rows:
@@ -113,7 +113,7 @@ def cell_texts(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 def require_text(header: Sequence[str], cells: Sequence[str], texts: dict[str, str]) -> None:
     """Raise `ValueError` if a row has more cells than the header, or a cell that is not valid text.
 
-    `cells` are the cells of the row, and `texts` is what `cell_texts` returned for them.
+    `cells`: the cells of the row. `texts`: the result of `cell_texts` for these cells.
     """
     if len(cells) > len(header):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Define the class with which an import reports a problem with a row of a table."""
+"""Define the class that reports a problem with a row of an imported table."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class RowProblem:
     """A problem with one row of a table.
 
-    `line` is the number of the row's line in the file, where the first line is 1. `skipped` is False if the row was
-    used in spite of the problem.
+    `line`: number of the row's line in the file, starting at 1. `skipped`: whether the row was left out. It is False if
+    the row was used in spite of the problem.
     """
 
     line: int

@@ -1,4 +1,5 @@
-"""Read the rows of a CSV table that people or spreadsheets wrote. A quote that is never closed spoils only one row."""
+"""Read the rows of a CSV table that people or spreadsheets wrote. If a quote is never closed, only one row is
+skipped."""
 
 import csv
 import re
@@ -7,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
-"""A function that returns whether the cells of a line are a complete row. It gets as many cells as the header has."""
+"""A function that says whether the cells of a line are a complete row. It gets as many cells as the header has."""
 
 
 def header_line(lines: Sequence[str]) -> int:
     """Return the index of the header line.
 
-    Empty lines before the header are skipped. A line such as `sep=;`, with which Excel names the separator, is skipped
+    Empty lines before the header are skipped. A line such as `sep=;`, in which Excel names the separator, is skipped
     too.
     """
     for number, line in enumerate(lines):
@@ -25,18 +26,18 @@ def header_line(lines: Sequence[str]) -> int:
 def separator_of(header: str) -> str:
     """Return the separator that splits the header into the most columns.
 
-    If several split it equally, return the first of them.
+    If several separators give the same number of columns, return the first of them.
     """
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 
 def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield the line number of each row, with the cells of the row or with a sentence on what is wrong with it.
+    """Yield the line number of each row, with the cells of the row or with a sentence about its fault.
 
-    The first row is the header, at `lines[start]`. Line numbers count from 1. If a quote is never closed, the CSV
-    parser reads all rows after it into one cell. This function therefore checks each row that spans several lines. It
-    takes the quote for a mistake if the row has more or fewer cells than the header, or if one of the row's later lines
-    is a complete row itself. Then it skips only the row's first line, and continues at the next line.
+    The first row is the header, at `lines[start]`. Line numbers start at 1. If a quote is never closed, the CSV parser
+    reads all rows after it into one cell. So this function checks each row that spans several lines. The quote is a
+    mistake if the row has more or fewer cells than the header, or if one of its later lines is a complete row. Then
+    only the row's first line is skipped, and reading continues at the next line.
     """
     width = 0
 

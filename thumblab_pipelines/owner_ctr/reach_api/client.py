@@ -1,7 +1,7 @@
 """The client for the YouTube Reporting API v1.
 
-A reporting job makes one reach report for each day. YouTube keeps a report for 60 days. A newer report of the same day
-replaces it. Reference: https://developers.google.com/youtube/reporting/v1/reports (read in autumn 2026).
+A reporting job makes one reach report for each day. YouTube keeps a report for 60 days, and may replace it by a newer
+report of the same day. Reference: https://developers.google.com/youtube/reporting/v1/reports (read in autumn 2026).
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,15 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
 LARGEST_REPORT = 64 * 2**20
-"""The largest report that is read, in bytes. A row has about 70 bytes, so such a report has rows for about a million
-videos."""
+"""Maximum size of a report in bytes. A row has about 70 bytes, so this is enough for about a million videos."""
 
 _PAGE = 200
-"""The number of items on a page of a list."""
+"""Number of items on a page of a list."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A reporting job, which makes one report a day. `new` is True if this run created it."""
+    """A reporting job, which makes one report a day. `new`: whether this run created the job."""
 
     job_id: str
     created_at: datetime
@@ -50,13 +49,13 @@ class Report:
 
 
 class ReachReports:
-    """Client that is signed in as the owner of a channel. It must be used by one thread only, and in a `with` block."""
+    """Client that is signed in as the owner of a channel. Use it in one thread only, and in a `with` block."""
 
     def __init__(self, session: OwnerSession) -> None:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
         self.remarks: list[str] = []
-        """A sentence for each of YouTube's lists that this client stopped reading before its last page."""
+        """A sentence for each list of YouTube that this client stopped reading before its last page."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
@@ -83,15 +82,15 @@ class ReachReports:
         try:
             return _job(self._session.call(self._jobs.create(body=body)), new=True)
         except YouTubeError as error:
-            # The job may exist in spite of the error. Another run may have created it. Or this call has created it, and
-            # only the answer was lost.
+            # The job may exist in spite of the error: another run may have created it, or this call created it but its
+            # answer was lost.
             job = self._find_job()
             if job is None:
                 raise error from None
             return job
 
     def reports(self, job: Job) -> list[Report]:
-        """Return every report that YouTube still keeps. It keeps a report for 60 days. Raises `YouTubeError` if a call
+        """Return every report that YouTube still keeps, which is at most 60 days old. Raises `YouTubeError` if a call
         fails.
         """
         return [_report(item, job) for item in self._items(self._jobs.reports(), "reports", jobId=job.job_id)]

@@ -1,7 +1,7 @@
-"""The credentials with which the lab reads the figures that YouTube shows only to the owner of a channel.
+"""The credentials for reading figures that YouTube shows only to the owner of a channel.
 
-They come from a file of the type `authorized_user`, which is made when the channel's owner signs in. It has a refresh
-token, with which the lab gets access tokens.
+They come from a file of the type `authorized_user`, which is made when the channel's owner signs in. The file has a
+refresh token, with which the lab requests access tokens.
 """
 
 import json
@@ -31,7 +31,7 @@ class OwnerCredentials:
     def of(cls, settings: Settings) -> Self:
         """Read the file that `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS` names.
 
-        If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from this endpoint. The `token_uri` of the file is then
+        If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from this endpoint, and the `token_uri` of the file is
         ignored. Raises `LabError` if the file cannot be used. The message never quotes the content of the file.
         """
         path = settings.youtube_owner_credentials
@@ -49,7 +49,7 @@ class OwnerCredentials:
         return cls(fields["client_id"], fields["client_secret"], fields["refresh_token"], token_uri)
 
     def redact(self, text: str, *more: str | None) -> str:
-        """Return the text with the secrets replaced by `[secret]`. `more` are further secrets to replace."""
+        """Return the text with all secrets replaced by `[secret]`. `more`: further secrets to replace."""
         for secret in (self.client_secret, self.refresh_token, *more):
             if secret:
                 text = text.replace(secret, "[secret]")
@@ -67,7 +67,7 @@ def _read(path: Path) -> dict[str, str]:
         ) from None
     try:
         content = json.loads(data) if len(data) <= _LARGEST_FILE else None
-    # This error quotes the file, which contains secrets. So the LabError below is raised `from None`, which hides this
+    # The error quotes the file, which contains secrets. So the `LabError` below is raised `from None`, which hides the
     # error.
     except (ValueError, RecursionError):
         content = None
@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, str]:
         raise LabError(
             f"{path} is an OAuth client file, but the file of a sign-in with this client is needed; {_GUIDE}"
         )
-    kind = content.get("type", "authorized_user")  # google-auth writes such files without `type`.
+    kind = content.get("type", "authorized_user")  # google-auth writes files of this type without the field `type`.
     if kind == "service_account":
         raise LabError(
             f"{path} holds the key of a service account, which YouTube does not accept; the channel's owner must sign in; "

@@ -1,7 +1,7 @@
 """Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
-The session gets the access tokens that the API requires. It repeats a call that failed if the call may succeed after a
-wait. It keeps secrets out of every error.
+The session gets the access tokens that the API requires. If a failed call may succeed later, the session waits and
+repeats it. It keeps secrets out of every error.
 """
 
 import json
@@ -20,7 +20,7 @@ from thumblab_pipelines.youtube.errors import ErrorKind, Refusal, YouTubeError, 
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
 _LARGEST_ERROR = 64 * 2**10
-"""At most this many bytes of an error answer are read."""
+"""Maximum number of bytes that are read of an error answer."""
 
 _TIMEOUT_S = 30
 _TRIES = 5
@@ -31,17 +31,16 @@ T = TypeVar("T")
 
 
 class SignInError(YouTubeError):
-    """Error of a sign-in that gave no access token.
+    """Raised if a sign-in gave no access token.
 
-    The session does not repeat such a sign-in. The library google-auth has already repeated it if that could help.
+    The session does not repeat the sign-in, because the library google-auth has already repeated it if this could help.
     """
 
 
 class OwnerSession:
     """A signed-in session. Only one thread may use it.
 
-    It calls the real API. If `THUMBLAB_YOUTUBE_ENDPOINT` is set, it calls this endpoint instead, for example the
-    emulator.
+    It calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this is set, for example the emulator.
     """
 
     def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
@@ -62,8 +61,8 @@ class OwnerSession:
         )
         proxy = None if self._local else httplib2.proxy_info_from_environment
         self._http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=proxy)
-        # The API never redirects, so no redirect is followed. A redirect could send the token or the secrets to another
-        # host.
+        # The API never redirects, so no redirect is followed. A redirect could send the token or other secrets to
+        # another host.
         self._http.follow_redirects = False
         self._token_request = google_auth_httplib2.Request(self._http)
         self._signed_http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=self._http)
@@ -106,8 +105,8 @@ class OwnerSession:
         return self._retry(lambda: self._download(url, largest))
 
     def _execute(self, request: Any) -> dict[str, Any]:
-        # request.execute() is not used. It would log the server's error text before secrets can be removed from the
-        # text.
+        # request.execute() is not used, because it would log the server's error text before secrets are removed from
+        # the text.
         try:
             response, content = self._signed_http.request(
                 request.uri, method=request.method, body=request.body, headers=request.headers
@@ -127,7 +126,7 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        # The server is asked not to compress the answer. The bytes that are counted here are then those of the report.
+        # The server is asked not to compress the answer, so that the counted bytes are the bytes of the report.
         headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:
@@ -148,7 +147,7 @@ class OwnerSession:
         return bytes(body)
 
     def _is_own(self, url: str) -> bool:
-        """Return whether the URL is at the address of this API. Only such a URL may get the token."""
+        """Return whether the URL is an address of this API. No other URL may get the token."""
         try:
             requested, own = urlsplit(url), urlsplit(self.endpoint)
             return _address(requested) == _address(own)
@@ -172,8 +171,7 @@ class OwnerSession:
                 "check the network and run again",
                 ErrorKind.TIMEOUT,
             )
-        # Only the error code of the answer is shown. The text of the error comes from the server and may contain
-        # anything.
+        # Only the error code of the answer is shown. The error text comes from the server and may contain anything.
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
@@ -198,7 +196,8 @@ class OwnerSession:
 
 
 def _address(url: SplitResult) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL. Raises `ValueError` if they cannot be read, or if it has credentials."""
+    """Return the scheme, host and port of a URL. Raises `ValueError` if it cannot be read, or if it contains
+    credentials."""
     host, port = split_authority(url.netloc)
     return url.scheme, host, port or USUAL_PORTS.get(url.scheme)
 
