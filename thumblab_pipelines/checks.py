@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check of a pipeline step. If it fails, the steps that use the result of the checked step do not
-    run, unless the check is `advisory`.
+    """The result of one check of a pipeline step. If the check fails, the later steps do not run, unless it is
+    `advisory`.
 
-    `explanation` gives the figures that were checked, both if the check passed and if it failed. `figures` has the same
-    figures as numbers by name, so that Dagster can plot them over time.
+    `explanation`: the checked figures as a sentence, whether the check passed or failed. `figures`: the same figures as
+    numbers by name, which Dagster plots over time.
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""Compute versions of code. The version of a function changes if and only if code that the function can reach changes.
+"""Compute versions of code. A function's version changes if and only if code changes that the function can reach.
 
-The code that a function can reach is found without running it. Each top-level function, class and constant of a module
-is a definition. A definition reaches the definitions whose names it mentions, in its own module or in a module of the
-lab that it imports. Comments, docstrings, line breaks and code that is not reached do not count. Nor do the modules in
-`_NO_RESULTS`, and other packages.
+The reachable code is found without running it. Each top-level function, class and constant of a module is a definition.
+A definition reaches every definition whose name it mentions, in its own module or in imported modules of the lab.
+Comments, docstrings, line breaks and unreachable code do not count. The modules in `_NO_RESULTS` and other packages do
+not count either.
 """
 
 import ast
@@ -32,15 +32,15 @@ _NO_RESULTS = (
     "thumblab_pipelines.lab",
     "thumblab_pipelines.progress",
 )
-"""Modules and packages that say where data lies and how it is kept, and do not decide what the data is."""
+"""Modules and packages that decide where and how data is stored, but not what the data is."""
 
 _Name = tuple[str, str]
-"""A definition: the name of its module, and its own name. If the own name is empty, all definitions of the module."""
+"""The key of a definition: the name of its module, and its own name. An empty own name means the whole module."""
 
 
 @dataclass(frozen=True)
 class _Definition:
-    """The digest of a definition's code, and the definitions that it mentions."""
+    """The digest of a definition's code, and the keys of the definitions that it mentions."""
 
     digest: bytes
     mentions: frozenset[_Name]
@@ -66,7 +66,7 @@ def code_version(*functions: Callable[..., Any]) -> str:
 
 
 class _Module:
-    """The top-level statements of a module by the names that they define, and what its imported names stand for."""
+    """The top-level statements of a module by the names that they define, and the targets of its imported names."""
 
     def __init__(self, name: str, source: bytes) -> None:
         self._name = name
@@ -79,9 +79,9 @@ class _Module:
                 self.statements.setdefault(own, []).append(statement)
 
     def definition(self, name: str) -> _Definition:
-        """Return the definition `name`. If the module only imports it, the definition is without code."""
+        """Return the definition `name`. If the module only imports this name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
-        if name in self._imported:  # Another module may import a name from here that was itself imported.
+        if name in self._imported:  # A module may import the name from here although it is defined in a third module.
             mentions.add(self._imported[name])
         for statement in self.statements.get(name, []):
             read = _Reader()
@@ -100,7 +100,8 @@ class _Module:
 class _Reader:
     """Reads the code of a statement: its tokens without docstrings, the names that it mentions, and its imports.
 
-    A name that is mentioned as `name.attribute` is kept with this attribute, any other name with an empty attribute.
+    A name that occurs as `name.attribute` is stored with this attribute. Any other name is stored with an empty
+    attribute.
     """
 
     def __init__(self) -> None:
@@ -110,7 +111,7 @@ class _Reader:
 
     def node(self, node: ast.AST) -> None:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            return  # A docstring.
+            return  # This node is a docstring, which does not count.
         if isinstance(node, ast.Name):
             self.mentioned.add((node.id, ""))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -163,7 +164,7 @@ def _names(statement: ast.stmt) -> list[str]:
 
 
 def _imports(statement: ast.ImportFrom) -> dict[str, _Name]:
-    """Return what each name that a statement imports from the lab stands for."""
+    """Return the definition behind each name that a statement imports from the lab."""
     if not statement.module or not _counts(statement.module):
         return {}
     found: dict[str, _Name] = {}

@@ -1,4 +1,4 @@
-"""The connections of Dagster's storage: kept open, shared by the process, and tested before use."""
+"""Connections of Dagster's storage that stay open, are shared by the process, and are tested before use."""
 
 from functools import cache
 from typing import Any
@@ -8,11 +8,11 @@ from sqlalchemy import Engine, create_engine, event
 
 
 class KeptConnections:
-    """A part of Dagster's storage in PostgreSQL that uses the engine of the process, see `engine_of`.
+    """A storage of Dagster in PostgreSQL that uses the shared engine of the process, see `engine_of`.
 
-    Dagster's own parts open a connection for each event. In the webserver they keep one each, and do not test it. The
-    first request after a restart of the database would then fail, and could leave a run behind that was stored but not
-    launched.
+    Dagster's own storages open a connection for each event. In the webserver, each of them keeps one connection without
+    testing it. After a restart of the database, the first request would then fail. It could also leave a run that was
+    stored but never launched.
     """
 
     postgres_url: str
@@ -32,10 +32,10 @@ class KeptConnections:
 
 @cache
 def engine_of(url: str, statement_timeout: int | None = None, pool_recycle: int = -1, max_overflow: int = -1) -> Engine:
-    """Return an engine that keeps three connections open, one each for the runs, the events and the schedules.
+    """Return an engine that keeps three connections open: for the runs, the events and the schedules.
 
-    If more than three threads need a connection at once, the engine opens extra ones and closes them after use. The
-    engine tests a connection before use, and replaces it if a restart of the server has cut it.
+    If more than three threads need a connection at once, the engine opens extra connections and closes them after use.
+    The engine tests a connection before use, and replaces it if a restart of the server has closed it.
     """
     engine = create_engine(
         url,

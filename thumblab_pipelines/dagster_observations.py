@@ -1,6 +1,7 @@
-"""Tell Dagster of changes of what is served that no materialization made, such as a rollback.
+"""Report a change of the served release to Dagster if no materialization made it, for example a rollback.
 
-Dagster keeps an observation of the asset, so its page shows the change between the materializations.
+Dagster stores the report as an observation of the asset. So the asset's page shows the change among its
+materializations.
 """
 
 import logging
@@ -20,9 +21,9 @@ Event = dg.AssetObservation | dg.AssetMaterialization
 
 
 def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]:
-    """Return an observation for each move. `cause` says who moved the pointers, such as a command.
+    """Return an observation for each move of a pointer. `cause` says what moved the pointers, such as a command.
 
-    The moves of channel adapters have one observation together, because a training moves those of all channels.
+    All moves of channel adapters share one observation, because a training moves the adapters of all channels.
     """
     described = [
         dg.AssetObservation(
@@ -52,7 +53,8 @@ def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]
 
 @contextmanager
 def observed_moves(lab: Lab, context: dg.OpExecutionContext | dg.AssetExecutionContext, cause: str) -> Iterator[None]:
-    """Record an observation in the current run for each pointer that the `with` block moves, also if the block fails."""
+    """Record an observation in the current run for each pointer that the `with` block moves, even if the block
+    fails."""
     moves: list[Move] = []
     try:
         with pointer_moves(lab) as moves:
@@ -63,15 +65,17 @@ def observed_moves(lab: Lab, context: dg.OpExecutionContext | dg.AssetExecutionC
 
 
 def tell_dagster(home: Path, data_dir: Path, events: Sequence[Event]) -> str | None:
-    """Record events in the Dagster instance of the lab in `data_dir`, outside any run. `home` has its `dagster.yaml`.
+    """Record events in the Dagster instance of the lab in `data_dir`, outside any run. `home`: the folder of
+    `dagster.yaml`.
 
-    Return a sentence if this was not possible, because what the events tell of was done all the same.
+    Return None, or a sentence if the events could not be recorded. This is no error, because the change itself was
+    made.
     """
     try:
         with open_instance(home, data_dir) as instance:
             for event in events:
                 instance.report_runless_asset_event(event)
-    except Exception as error:  # noqa: BLE001  Dagster raises errors of many libraries here, and the change is made.
-        _log.debug("Dagster was not told", exc_info=True)
-        return f"the change is made, but Dagster does not know of it: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001  Dagster raises errors of many libraries, and the change was made anyway.
+        _log.debug("the change could not be recorded in Dagster", exc_info=True)
+        return f"the change was made, but could not be recorded in Dagster: {type(error).__name__}"
     return None

@@ -1,8 +1,8 @@
 """Store Dagster's runs, events and schedules in the lab's PostgreSQL server.
 
-`dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
-runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone of the repository this variable is
-not set, and every command would stop with an error. So the URL is computed when Dagster's instance is opened.
+`dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because this URL is known only while the server
+runs. `dagster.yaml` could name an environment variable instead. But a fresh clone of the repository does not set this
+variable, and every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
 import logging
@@ -34,9 +34,9 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
-    The process that executes a run holds the lock of the run from before its start to its end. That process reports all
-    events of the run to this class, so this class can take the lock at the start and release it at the end. This also
-    works for runs that Dagster's launcher did not start.
+    The process that executes a run holds the lock of the run from its start to its end. This process reports all events
+    of the run to this class. So this class takes the lock at the start and releases it at the end. This also works for
+    runs that Dagster's launcher did not start.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
@@ -52,16 +52,16 @@ class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
 
 
 class LabEventLogStorage(KeptConnections, PostgresEventLogStorage):  # type: ignore[misc]
-    """Storage of events on kept connections."""
+    """Storage of events that keeps its connections open."""
 
 
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
-    Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events. Opening a
-    connection for each of them took a third of the demo's time. So this class keeps its connections open. Dagster also
-    makes a new object of this class for every tick of a sensor. So all objects of this class in a process share the
-    connections, and missing tables are created only once per process.
+    Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events, and these
+    connections took a third of its time. So this class keeps its connections open. Dagster makes a new object of this
+    class for every tick of a sensor. So all objects in a process share the connections, and missing tables are created
+    only once per process.
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
@@ -80,7 +80,7 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         data_dir, chosen = config_value["data_dir"], settings()
-        # The lab of this process's settings may have an external database, which `in_folder` would leave out.
+        # This process's settings may name an external database, and `in_folder` would drop this setting.
         if data_dir and Path(data_dir).resolve() != chosen.data_dir.resolve():
             chosen = chosen.in_folder(Path(data_dir))
         url = named_database_url("dagster", "psycopg2", chosen)
@@ -105,11 +105,11 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
 
 
 def _log_lines_once() -> None:
-    """Give the root logger a handler, if it has none, for the warnings of all packages but Dagster.
+    """Give the root logger a handler, if it has none, for warnings of all packages except Dagster.
 
-    While the database is down, dagster-postgres calls `logging.warning`. Without a handler, this call makes one for the
-    records of all loggers. Dagster's loggers have handlers of their own, so each of their lines would come twice from
-    then on.
+    While the database is down, dagster-postgres calls `logging.warning`. Without a root handler, this call adds a
+    handler for all loggers. Dagster's loggers have handlers of their own, so each of their lines would then be logged
+    twice.
     """
     root = logging.getLogger()
     if not root.handlers:
@@ -121,12 +121,12 @@ def _log_lines_once() -> None:
 
 @cache
 def _make_tables(url: str) -> None:
-    """Make the tables and pools that are missing. The limit of an existing pool stays as a person has set it.
+    """Make missing tables and pools. If a pool exists, keep its limit, which a person may have set.
 
-    Dagster makes a pool when it is first used. If two runs did that at the same moment, one of them would fail.
+    Dagster makes a pool at its first use. If two runs made it at the same moment, one of them would fail.
     """
     with explained():
         events = DagsterPostgresStorage(url).event_log_storage
     for pool in set(POOLS) - events.get_concurrency_keys():
-        with suppress(DBAPIError):  # Another process has made the pool meanwhile.
+        with suppress(DBAPIError):  # Another process has made the pool in the meantime.
             events.set_concurrency_slots(pool, 1)

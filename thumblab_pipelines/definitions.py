@@ -1,4 +1,4 @@
-"""The Dagster definitions. They are loaded from the folder `defs/`."""
+"""Load the Dagster definitions from the folder `defs/`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The lab that every pipeline step works on. It has settings, a database, an image store and a release store."""
+"""The lab that every pipeline step works on, with its settings, database, image store and release store."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from thumblab_core.settings import Settings, settings
 
 @dataclass(frozen=True)
 class Lab:
-    """An opened lab, with access to everything that the lab keeps."""
+    """An opened lab, with access to all data of the lab."""
 
     settings: Settings
     engine: Engine
@@ -39,9 +39,9 @@ class Lab:
 
     @classmethod
     def existing(cls, chosen: Settings | None = None) -> Self:
-        """Open a lab that was made before, as `open` does.
+        """Open a lab that already exists, in the same way as `open`.
 
-        Commands that only read or change what exists use this method, so that none of them makes a lab. Raises
+        Commands that only read or change existing data use this method, so that they never make a new lab. Raises
         `LabError` if there is neither a data folder nor an external database.
         """
         chosen = chosen or settings()

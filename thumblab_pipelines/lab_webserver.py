@@ -1,10 +1,10 @@
-"""Dagster's webserver, with checks that keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
+"""Run Dagster's webserver and keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
 
-Dagster's webserver has no login. Its own version starts runs for a GET request, and for a form that any web page can
-send from the browser of a person who uses the lab. It also answers under every host name, so a page whose name resolves
-to this machine (DNS rebinding) can read the runs.
+Dagster's webserver has no login. Without this module, it starts runs for a GET request, and for a form that any web
+page can send from the browser of a person who uses the lab. It also answers under every host name, so a page whose name
+resolves to this machine (DNS rebinding) could read the runs.
 
-The options are those of `dagster-webserver`.
+The options are the same as for `dagster-webserver`.
 """
 
 from collections.abc import Sequence
@@ -27,26 +27,26 @@ from thumblab_pipelines.mlflow_links import MLFLOW_PATH
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _POLICY_VIOLATION = 1008
-"""The code with which a websocket is closed that is refused. The client sees the status 403."""
+"""The close code of a refused websocket. The client sees the HTTP status 403."""
 
 
 class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
-    """Dagster's webserver that answers the lab's own pages and programs, but no other web page."""
+    """Dagster's webserver, restricted to requests from the lab's own pages and programs."""
 
     def build_middleware(self) -> list[Middleware]:
         return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]
 
     def make_security_headers(self) -> dict[str, str]:
-        # Another page that shows this one in a frame could make a person click on a button that starts a run.
+        # If another page showed this one in a frame, it could trick a person into clicking a button that starts a run.
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 
     def build_routes(self) -> list[BaseRoute]:
         return [Route(MLFLOW_PATH, mlflow), *super().build_routes()]  # type: ignore[no-untyped-call]
 
     async def graphql_http_endpoint(self, request: Request) -> Response:
-        """Answer a GraphQL request that is sent as JSON. A browser lets no other page send JSON without asking first.
+        """Answer a GraphQL request that is sent as JSON. A browser does not let a page of another origin send JSON.
 
-        A GET request gets the page on which a person tries out queries, and nothing else.
+        A GET request gets only the page on which a person can try out queries.
         """
         if request.method == "GET" and "text/html" not in request.headers.get("accept", ""):
             return _refused(
@@ -60,10 +60,10 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
 
 
 async def mlflow(_: Request) -> Response:
-    """Redirect to MLflow, wherever it runs now. The address comes from the lab's settings and never from the request.
+    """Redirect to the present address of MLflow. The address comes from the lab's settings, never from the request.
 
-    The page of a run keeps its links for ever, but MLflow may start on another port. The browser appends the fragment of
-    the link, which names the page in MLflow.
+    The links on a run's page never change, but MLflow may be started again on another port. The browser keeps the
+    fragment of the link, which names the page in MLflow.
     """
     try:
         chosen = settings()
@@ -74,9 +74,9 @@ async def mlflow(_: Request) -> Response:
 
 
 class OwnPagesOnly:
-    """Middleware that refuses a request under an unknown host name, and a request that a page of another origin sends.
+    """Middleware that refuses requests under an unknown host name, and requests from pages of another origin.
 
-    It also refuses such websockets. `names` are the host names under which this server answers.
+    Websockets are refused in the same cases. `names`: the host names under which this server answers.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -94,7 +94,7 @@ class OwnPagesOnly:
             await refusal(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> Response | None:
-        """Return the answer to a request that is refused. Return None for a request that is allowed."""
+        """Return the answer that refuses a request, or None if the request is allowed."""
         host = _authority(headers.getlist("host"))
         if host is None or host[0] not in self._names:
             return _refused(
@@ -103,10 +103,11 @@ class OwnPagesOnly:
                 "THUMBLAB_PUBLIC_HOSTS",
             )
         origins = headers.getlist("origin")
-        # The scheme is not compared: a reverse proxy for https asks this server with http.
+        # The scheme is not compared, because a reverse proxy for https calls this server with http.
         if origins and _authority([origin.partition("://")[2] for origin in origins]) != host:
             return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
-        # A browser sends no Origin with the request for a picture, for example. Links from other pages are allowed.
+        # For a picture, for example, a browser sends no Origin, so its other headers are checked. Links to this page
+        # are allowed.
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
             return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
         return None
@@ -115,13 +116,14 @@ class OwnPagesOnly:
 def own_names(chosen: Settings) -> frozenset[str]:
     """Return the host names under which the webserver answers.
 
-    They are those of its own machine, the public names of the lab, and the host at which the service asks Dagster.
+    These are the names of its own machine, the public names of the lab, and the host name that the service uses for
+    Dagster.
     """
     return _LOOPBACK | chosen.public_names | {url_host(chosen.dagster_url)} - {""}
 
 
 def _authority(values: Sequence[str]) -> tuple[str, int | None] | None:
-    """Return the host and the port in the only value of a header. Return None if they cannot be read."""
+    """Return the host and the port in a header that has exactly one value. Return None if it cannot be read."""
     try:
         (value,) = values
         return split_authority(value)
@@ -138,8 +140,9 @@ def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = N
 
 
 def main() -> None:
-    """Run Dagster's command, which then makes a `LabWebserver`."""
-    # Dagster's command takes the class of its server from this module, and has no option for another class.
+    """Run Dagster's command with `LabWebserver` as its webserver."""
+    # Dagster's command has no option for another webserver class. It takes the class from this module, so it is
+    # replaced.
     dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[attr-defined]
     dagster_main()  # type: ignore[no-untyped-call]
 

@@ -1,4 +1,5 @@
-"""Find out which pointers a piece of work moved: those of the niches' indices, of the model, and of channel adapters."""
+"""Find the pointers that a `with` block moves: pointers of the niches' indices, of the model, and of channel
+adapters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +14,11 @@ from thumblab_pipelines.lab import Lab
 
 @dataclass(frozen=True)
 class Move:
-    """A pointer that was moved from the release `before` to `after`. Each may be None: nothing was, or is, served.
+    """A move of a pointer from the release `before` to `after`. None means that no release was served, or is served
+    now.
 
-    `asset` is the name of the asset whose pointer it is, and `niche` its partition, or None for the model. A channel
-    adapter belongs to the asset of the model, and `channel` is then the id of the channel.
+    `asset`: name of the asset that owns the pointer. `niche`: its partition, or None for the model. A channel adapter
+    belongs to the asset of the model, and `channel` is the id of its channel.
     """
 
     asset: str
@@ -28,9 +30,9 @@ class Move:
 
 @contextmanager
 def pointer_moves(lab: Lab) -> Iterator[list[Move]]:
-    """Yield a list. After the `with` block, it has the pointers that were moved in the block, also if the block failed.
+    """Yield a list, which receives the moved pointers at the end of the `with` block, even if the block fails.
 
-    A pointer that another process moved meanwhile is among them.
+    The list may include a pointer that another process moved at the same time.
     """
     moves: list[Move] = []
     before = _served(lab)
@@ -56,6 +58,6 @@ def _served(lab: Lab) -> dict[tuple[str, str], str | None]:
     served = {scope: lab.releases.serving.current_id(*scope) for scope in scopes}
     adapters = ChannelAdapters(lab.releases)
     for channel_id in adapters.channels():
-        with suppress(LabError):  # A damaged adapter is not served, and its pointer must not stop the work.
+        with suppress(LabError):  # A damaged adapter is not served, so it has no pointer to compare.
             served[ADAPTER, channel_id] = adapters.current_id(channel_id)
     return served

@@ -1,12 +1,12 @@
-"""The names of Dagster's pools. Steps in the same pool run one at a time, also if they belong to different runs."""
+"""The names of Dagster's pools. Steps of the same pool run one at a time, even if they belong to different runs."""
 
 ENCODER = "encoder"
-"""Steps that compute with the image and text models. They use all cores."""
+"""The pool of steps that compute with the image and text models, which use all cores."""
 
 YOUTUBE = "youtube"
-"""Steps that spend the day's quota of YouTube."""
+"""The pool of steps that spend YouTube's daily quota."""
 
 TRAINER = "trainer"
-"""Steps that train."""
+"""The pool of steps that train models."""
 
 POOLS = (ENCODER, YOUTUBE, TRAINER)

@@ -1,4 +1,4 @@
-"""The callback to which a pipeline step reports its progress."""
+"""The callback through which a pipeline step reports its progress."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar

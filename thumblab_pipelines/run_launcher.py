@@ -1,7 +1,7 @@
-"""Dagster's default run launcher, extended to report whether a run still has a process, and to end a cancelled run.
+"""Dagster's default run launcher, which also reports whether a run still has a process, and ends a cancelled run.
 
-Without this extension, Dagster's run monitoring never ends a run whose process and code server were killed. The run
-would keep the status "started", and would block a slot of the run queue for ever.
+Without this module, Dagster's run monitoring never ends a run whose process and code server were killed. The run would
+keep the status "started", and would block a slot of the run queue forever.
 """
 
 import logging
@@ -28,13 +28,13 @@ from thumblab_pipelines.dagster_storage import run_locks_of
 _log = logging.getLogger(__name__)
 
 _ASKED_S = 30.0
-"""Seconds that a cancelled run has to end by itself, as Dagster asks it to do. Then its processes get SIGTERM."""
+"""Seconds in which a cancelled run can end by itself. After this time, its processes get SIGTERM."""
 
 _TERMINATED_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
 _SERVER_S = 240.0
-"""Seconds that a dead run waits for its code server to answer. Then the run fails, and is not tried again."""
+"""Seconds that a dead run waits for its code server to answer. After this time, the run fails and is not retried."""
 
 _LOOK_S = 0.5
 
@@ -42,9 +42,9 @@ _GONE = "its process is gone: it was killed, ran out of memory, or the machine s
 
 
 class LabRunLauncher(DefaultRunLauncher):
-    """Launcher that starts runs through the code server, and reports which runs are still alive.
+    """Launcher that starts runs through the code server, and reports whether a run is still alive.
 
-    A run is alive while a process holds its run lock. `LabRunStorage` takes these locks.
+    A run is alive while a process holds its run lock. `LabRunStorage` takes and releases these locks.
     """
 
     _workspace: IWorkspaceProcessContext[Any] | None = None
@@ -56,7 +56,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
         self._unanswered_since: dict[str, float] = {}
-        """For each dead run whose code server does not answer: since when, by the monotonic clock."""
+        """The time at which each dead run without an answer of its code server was first seen, by the monotonic
+        clock."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
@@ -79,16 +80,16 @@ class LabRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel a run. A run that does not end within a time is killed.
+        """Cancel a run, and kill it if it does not end soon.
 
-        Dagster only asks the run to end. A step that computes for a long time in one call of a library does not notice.
+        Dagster only asks the run to end. A step does not notice this while a library call computes for a long time.
         """
         holder = run_locks_of(self._instance).holder(run_id)
         try:
             asked: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]
         except DagsterUserCodeUnreachableError as error:
-            # The run is marked as being cancelled, and is ended below. An error here would make its cancelled backfill
-            # a failed one.
+            # The run is already marked as being cancelled, and the code below ends it. An error here would also mark
+            # its cancelled backfill as failed.
             _log.warning("the code server could not be asked to cancel run %s: %s", run_id, error)
             asked = holder is not None
         finally:
@@ -97,11 +98,11 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Return whether a dead run is to be reported later, because its code server does not answer yet.
+        """Return whether a dead run is reported later, because its code server does not answer yet.
 
-        Dagster tries a failed run again once, at once. If the code server does not answer then, because it died with the
-        run, Dagster gives up. `thumblab up` starts a dead code server again. If Dagster's daemon runs it, this method
-        replaces it.
+        Dagster retries a failed run once, immediately. If the code server died with the run, it cannot answer, and
+        Dagster gives up. `thumblab up` starts a dead code server again. If Dagster's daemon started the code server,
+        this method replaces it.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return False
@@ -112,7 +113,7 @@ class LabRunLauncher(DefaultRunLauncher):
             if not self._answers(name):
                 self._workspace.reload_code_location(name)
             answers = self._answers(name)
-        except Exception:  # noqa: BLE001  An error here would keep the dead run in its slot.
+        except Exception:  # noqa: BLE001  after an error here, the dead run would keep its slot
             _log.exception("the code server of run %s could not be replaced", run.run_id)
         if answers:
             del self._unanswered_since[run.run_id]
@@ -124,7 +125,7 @@ class LabRunLauncher(DefaultRunLauncher):
         return False
 
     def _answers(self, name: str) -> bool:
-        """Return whether the code location is loaded, and its code server answers."""
+        """Return whether the code location is loaded and its code server answers."""
         assert self._workspace is not None
         try:
             location = self._workspace.create_request_context().get_code_location(name)
@@ -138,7 +139,7 @@ class LabRunLauncher(DefaultRunLauncher):
 def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process | None) -> None:
     """Wait until the process of a cancelled run has ended, and kill it if it takes too long.
 
-    `holder` is the process of the run, or None if the run had none yet when it was cancelled.
+    `holder`: the process of the run, or None if the run had no process yet when it was cancelled.
     """
     locks = run_locks_of(instance)
     deadline = time.monotonic() + _ASKED_S
@@ -157,7 +158,7 @@ def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process 
     for process in family:
         _signal(process.terminate)
     _, alive = psutil.wait_procs(family, timeout=_TERMINATED_S)
-    # The run is marked first. The code server would otherwise take the killed process for a failure, and Dagster would
+    # The run is marked first. Otherwise the code server would report the killed process as a failure, and Dagster would
     # start the run again.
     run = instance.get_run_by_id(run_id)
     if alive and run is not None and run.status == DagsterRunStatus.CANCELING:
@@ -172,7 +173,7 @@ def _signal(send: Callable[[], None]) -> None:
 
 
 def end_abandoned_runs(instance: DagsterInstance) -> None:
-    """Mark runs as failed if their process is gone, and give back their places in pools.
+    """Mark runs without a process as failed, and free their places in the pools.
 
     Dagster's daemon does the same in its run monitoring. So this function is needed only while no daemon runs.
     """

@@ -1,9 +1,9 @@
-"""The locks that tell which Dagster runs still have a process.
+"""The locks that show which Dagster runs still have a process.
 
-A run has a file from its start to its end. The file is locked as long as a process executes the run. The kernel
-releases the lock however the process ends, also when the machine stops. So if the file exists and is not locked, the
-process of the run is gone. The files lie in the data folder, which all processes of a lab share. If a run has no file
-in this folder, the run has ended, has not started yet, or belongs to a lab with another data folder.
+A run has a lock file from its start to its end. The file is locked as long as a process executes the run. The kernel
+releases the lock when the process ends for any reason, even if the machine stops. So if the file exists and is not
+locked, the process of the run is gone. The files are in the data folder, which all processes of a lab share. If a run
+has no file there, the run has ended, has not started yet, or belongs to a lab with another data folder.
 """
 
 import fcntl
@@ -35,12 +35,12 @@ class RunLocks:
         os.pwrite(_held[path], b"%-20d" % os.getpid(), 0)
 
     def holder(self, run_id: str) -> psutil.Process | None:
-        """Return the process that executes a run, if it runs on this machine and is not this process.
+        """Return the process that executes a run, if it is on this machine and is not this process.
 
-        The file names the process. The number may belong to another process by now, or to one of another container. So
-        the process must also have the file open.
+        The file contains the process id. Since then, another process may have got this id, or the id may belong to
+        another container. So the process must also have the file open.
         """
-        path = self._path(run_id).resolve()  # The kernel names open files without symbolic links.
+        path = self._path(run_id).resolve()  # The kernel lists open files by their paths without symbolic links.
         with suppress(OSError, ValueError, psutil.Error):
             process = psutil.Process(int(path.read_bytes()))
             if process.pid != os.getpid() and any(Path(file.path) == path for file in process.open_files()):
@@ -48,7 +48,8 @@ class RunLocks:
         return None
 
     def mark_abandoned(self, run_id: str) -> None:
-        """Make a lock file that nobody holds, for a run whose process is not on this machine, such as a restored run."""
+        """Make an unlocked lock file for a run whose process is not on this machine, such as a run of a restored
+        lab."""
         path = self._path(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
@@ -62,7 +63,7 @@ class RunLocks:
             os.close(descriptor)
 
     def abandoned(self, run_id: str) -> bool:
-        """Return whether a process of this lab executed the run, but ended without recording that the run has ended."""
+        """Return whether a process of this lab executed the run but ended without recording the end of the run."""
         try:
             descriptor = os.open(self._path(run_id), os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""Dagster's storage of schedules and sensors, for machines whose clock is set back.
+"""Dagster's storage of schedules and sensors, for machines whose clock may be set back.
 
-Dagster notes when it last looked at a schedule or a sensor, and looks again only after this time. If the clock was ahead
-and is then set back, these notes lie in the future. Dagster would do nothing until the clock has reached them.
+Dagster stores when it last evaluated a schedule or a sensor, and evaluates it again only after this time. If the clock
+was ahead and is then set back, the stored time is in the future. Without this module, Dagster would do nothing until
+then.
 """
 
 from collections.abc import Sequence
@@ -19,18 +20,19 @@ from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from thumblab_pipelines.dagster_engine import KeptConnections
 
 _AHEAD_S = 60.0
-"""The seconds that a time may be ahead of this process's clock. Clocks of two machines differ by less."""
+"""Seconds that a stored time may be ahead of this process's clock. Clocks of two machines differ by less than this."""
 
 
 class LabScheduleStorage(KeptConnections, PostgresScheduleStorage):  # type: ignore[misc]
-    """Storage that replaces a time in the future by the present, and does not return ticks of the future."""
+    """Storage that replaces a time in the future by the present time, and leaves out ticks in the future."""
 
     def all_instigator_state(self, *arguments: Any, **options: Any) -> Sequence[InstigatorState]:
         states = []
         for state in super().all_instigator_state(*arguments, **options):
             present = _not_ahead(state)
             if present is not state:
-                # If it were not stored, every look of the daemon would begin at its own moment, and find nothing due.
+                # If the present time were not stored, each pass of the daemon would start from a new time and find
+                # nothing due.
                 self.update_instigator_state(present)
             states.append(present)
         return states
@@ -49,7 +51,7 @@ class LabScheduleStorage(KeptConnections, PostgresScheduleStorage):  # type: ign
 
 
 def _not_ahead(state: InstigatorState) -> InstigatorState:
-    """Return the state with the present in place of each time that lies in the future."""
+    """Return the state with each time in the future replaced by the present time."""
     data, now = state.instigator_data, get_current_timestamp()
     if not isinstance(data, ScheduleInstigatorData | SensorInstigatorData):
         return state

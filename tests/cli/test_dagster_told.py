@@ -79,7 +79,7 @@ def test_a_change_is_made_and_a_note_says_so_if_dagster_cannot_be_told(lab: Lab,
     config.write_text(f"{config.read_text()}\nstorage: [")
     done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
     assert done.exit_code == 0
-    assert done.stderr.startswith("note: the change is made, but Dagster does not know of it: ")
+    assert done.stderr.startswith("note: the change was made, but could not be recorded in Dagster: ")
     assert lab.releases.serving.held(INDEX, NICHE) is not None
 
 

@@ -1,1 +1,1 @@
-"""Define Dagster's assets, asset checks, jobs, schedules and sensors. Each group of assets has a folder of its own."""
+"""Define Dagster's assets, asset checks, jobs, schedules and sensors. Each group of assets has its own folder."""

@@ -1,4 +1,5 @@
-"""Define the job `add_channel`. It makes a channel from exports of YouTube Studio. The scoring service starts it."""
+"""Define the job `add_channel`, which makes a channel from exports of YouTube Studio. The scoring service starts the
+job."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,15 +24,16 @@ from thumblab_pipelines.models.add_exports import AddListener, add_exports
 from thumblab_pipelines.progress import Progress
 
 OF_EXPORTS = {"thumblab/job": "add_channel"}
-"""The tag of the runs of this job. `dagster.yaml` limits how many of them run, so that refreshes find a free slot."""
+"""The tag of the runs of this job. `dagster.yaml` limits how many of them run at once, so that refreshes are not kept
+out."""
 
 
 class ExportsToAdd(dg.Config):
-    """Config that names the exports of one channel, and says what a person knows about them."""
+    """Config that names the exports of one channel, and gives the facts that a person knows about the channel."""
 
     files: list[str] = Field(
-        description="The exports: .zip or .csv files of YouTube Studio, which lie in the lab's data folder. A path begins "
-        "at this folder."
+        description="The exports: .zip or .csv files of YouTube Studio in the lab's data folder. Their paths are "
+        "relative to this folder.",
     )
     name: str = Field(default="", description="The title or the id of the channel. Default: the name in a file's name.")
     niche: str = Field(default="", description="The niche of the channel. A channel that the lab has keeps its own.")
@@ -55,7 +57,7 @@ def add_exported_channel(
         folder = ImportFolder(opened.settings.data_dir, config.import_id) if config.import_id else None
         before = None if folder is None else folder.report()
         if before is not None and before.state == "done":
-            context.log.info("An earlier run has finished this import. Its process died before it could say so.")
+            context.log.info("An earlier run finished this import, but its process died before it could report this.")
             return
         files = _own_files(opened.settings.data_dir, config.files, folder)
         reporter = ImportReporter(_writer(context, folder), files)
@@ -71,8 +73,8 @@ def add_exported_channel(
     context.add_output_metadata(_metadata(report))
 
 
-# The job is not partitioned by niche. Dagster runs one partition at a time, so a person who waits for an answer would
-# wait for a refresh of the niche, which may take hours.
+# The job is not partitioned by niche. Dagster runs one partition at a time, so a waiting person would have to wait for
+# a refresh of the niche, which may take hours.
 @dg.job(
     op_retry_policy=RETRY,
     tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,
@@ -83,10 +85,11 @@ def add_channel() -> None:
 
 
 def _owner(folder: ImportFolder | None) -> str | None:
-    """Return the owner whose channels the run may change. None: all channels, because a person started the run.
+    """Return the owner whose channels the run may change. None: all channels, because a person started the run in
+    Dagster.
 
-    The service has written the owner into the folder of the import. The config of a run may come from anybody who
-    reaches Dagster, so it has no owner. Raises `LabError` if the folder is not whole.
+    The service writes the owner into the folder of the import. The owner is not in the config, because anybody who
+    reaches Dagster can start a run with any config. Raises `LabError` if files of the folder are missing.
     """
     if folder is None:
         return None
@@ -99,8 +102,8 @@ def _owner(folder: ImportFolder | None) -> str | None:
 def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) -> list[Path]:
     """Return the paths of the exports. Raises `LabError` for a file that this run may not read.
 
-    Anybody who can start a run chooses the names. A run for an import of the service reads only the files of the
-    import, and every other run only files in the data folder.
+    Anybody who can start a run can name any file. So a run for an import of the service may read only the files of this
+    import, and any other run only files in the data folder.
     """
     allowed = (data_dir if folder is None else folder.path / EXPORTS).resolve()
     files = [data_dir / name for name in names]
@@ -116,7 +119,8 @@ def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) ->
 
 @contextmanager
 def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: ImportFolder | None) -> Iterator[None]:
-    """Report an error of the block, and delete the exports, unless Dagster runs this step again with the same exports."""
+    """Report an error of the block and delete the exports, unless Dagster will try this step again with the same
+    exports."""
     try:
         yield
     except Exception as error:
@@ -128,21 +132,22 @@ def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: 
 
 
 def _unexpected(error: Exception) -> LabError:
-    """Return an error without the message of `error`, which may quote an export."""
+    """Return an error that leaves out the message of `error`, because this message may quote an export."""
     return LabError(
         f"something went wrong inside the lab ({type(error).__name__}); the run's page in Dagster has the details"
     )
 
 
 def _writer(context: dg.OpExecutionContext, folder: ImportFolder | None) -> Callable[[ImportReport], None]:
-    """Return a function that writes a report to the folder of the import. A full disk does not stop the import."""
+    """Return a function that writes a report into the folder of the import. If the disk is full, it only logs a
+    warning."""
 
     def write(report: ImportReport) -> None:
         try:
             if folder is not None:
                 folder.write_report(report)
         except OSError as error:
-            context.log.warning(f"the progress cannot be shown: {error}")
+            context.log.warning(f"the progress of the import cannot be written, so it is not shown: {error}")
 
     return write
 
@@ -164,14 +169,14 @@ def _listener(context: dg.OpExecutionContext, reporter: ImportReporter, log: Pro
 
 
 def _delete_exports(folder: ImportFolder | None) -> None:
-    """Delete the exports that the service has stored. The exports of a person who started the job are kept."""
+    """Delete the exports that the service has stored. If a person started the job, keep the exports."""
     if folder is not None:
         folder.delete_exports()
 
 
 def _metadata(report: ImportReport) -> dict[str, Any]:
     imported, fitted = report.imported, report.fitted
-    assert imported is not None  # A report that is done has both.
+    assert imported is not None  # After a finished import, the report has both.
     assert fitted is not None
     metadata: dict[str, Any] = {
         "channel": f"{imported.title} ({imported.channel_id})",

@@ -1,4 +1,5 @@
-"""Turn the lab's check results into Dagster asset checks, and a `LabError` into a Dagster failure with its message."""
+"""Convert the lab's check results to Dagster asset checks, and a `LabError` to a Dagster failure with the same
+message."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from thumblab_pipelines.videos.deletion import CHECK
 class Confirmation(dg.Config):
     """Config with which a person confirms that a run may delete every video that is due for deletion.
 
-    A run without a confirmation may delete the share THUMBLAB_FORGET_SHARE of the niche's videos, or five videos if
-    that is more.
+    Without a confirmation, a run may delete at most the share THUMBLAB_FORGET_SHARE of the niche's videos. If this
+    share is under five videos, it may delete five.
     """
 
     confirmed: bool = False
@@ -23,9 +24,11 @@ class Confirmation(dg.Config):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a `LabError` in the `with` block into a failed step. Dagster retries it only if the error is transient.
+    """Turn a `LabError` in the `with` block into a failed step. Dagster retries the step only if the error is
+    transient.
 
-    A failure of the disk or of the database counts as a transient error, with a sentence that says which.
+    An error of the disk or of the database counts as transient. The failure then has a sentence that explains the
+    error.
     """
     try:
         yield
@@ -42,21 +45,21 @@ FINISHED = {"finished": "The run did all its work. If not, the day's quota ended
 """The description of the advisory check `finished`, see `thumblab_pipelines.checks.finished`."""
 
 NOT_TOO_MANY = {
-    CHECK: "The run deleted every video that was due. It deletes none if they are too many, unless a person confirms."
+    CHECK: "The run deleted every video that was due. If they are too many, it deletes none until a person confirms."
 }
 
 
 def blocking(asset: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that stop all dependent assets if they fail. The checked asset returns the results.
+    """Return specs of checks that stop all dependent assets if they fail. The asset itself must return their results.
 
-    `described` has what each check promises, by the name of the check.
+    `described`: the promise of each check, by the name of the check.
     """
     return _specs(asset, described, blocking=True)
 
 
 def advisory(asset: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that only warn. If they fail, dependent assets still run. See `blocking` for
-    `described`."""
+    """Return specs of checks that only warn: after a failure, dependent assets still run. `described`: see
+    `blocking`."""
     return _specs(asset, described, blocking=False)
 
 
@@ -68,7 +71,7 @@ def _specs(asset: str, checks: Mapping[str, str], blocking: bool) -> Sequence[dg
 
 
 def results(checks: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
-    """Return the checks as Dagster's results. A failed check is a warning if it is advisory, else an error."""
+    """Return the checks as Dagster's results. A failed check is a warning if it is advisory, and otherwise an error."""
     return [
         dg.AssetCheckResult(
             severity=dg.AssetCheckSeverity.WARN if check.advisory else dg.AssetCheckSeverity.ERROR,

@@ -18,8 +18,9 @@ RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, 
 
 BY_NICHE: dict[str, Any] = {
     "partitions_def": niche_partitions,
-    # There is no backfill policy. Then a backfill makes one run per niche, with the tag `dagster/partition`, by which
-    # dagster.yaml keeps two runs of one niche apart. With a policy, Dagster 1.13 tags the runs with a range instead.
+    # No backfill policy is set, so that a backfill makes one run per niche. Each run then has the tag
+    # `dagster/partition`, by which dagster.yaml keeps two runs of one niche apart. With a policy, Dagster 1.13 tags the
+    # runs with a range instead.
 }
 """Arguments of assets that have a partition for each niche."""
 
@@ -28,8 +29,8 @@ LIBRARY: dict[str, Any] = {
     "group_name": "library",
     "owners": OWNERS,
     "retry_policy": RETRY,
-    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. Dagster's
-    # UI then shows that the asset is late.
+    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails, and
+    # Dagster's UI shows that the asset is late.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
@@ -42,9 +43,9 @@ COLLECTION: dict[str, Any] = {
 """Arguments of assets that collect data outside the daily refresh. Each of these assets runs at its own interval."""
 
 UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
-"""Arguments of assets that refresh collected data or delete it, as YouTube's policies require.
+"""Arguments of assets that refresh or delete collected data, as YouTube's policies require.
 
-Each of them runs at its own interval.
+Each of these assets runs at its own interval.
 """
 
 RANKING: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Say where each asset is kept: in which tables of the database, and in which releases and pointers.
+"""List where each asset is stored: the tables of the database, and the releases and pointers.
 
-`TABLES` and `RELEASES` name the asset that owns each of them. Other assets that read one of them depend on its owner. A
-test traces what every step reads, and compares it with the declared dependencies.
+`TABLES` and `RELEASES` name the asset that owns each table or release. An asset that reads a table or release must
+depend on its owner. A test records what every step reads, and compares it with the declared dependencies.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,10 +33,10 @@ TABLES: Mapping[str, tuple[Table, ...]] = {
     "faces": (t.faces, t.face_pictures, t.face_embeddings),
     "face_clusters": (t.face_clusters, t.face_assignments, t.face_centroids, t.face_calibrations),
 }
-"""The tables of each asset, the main one first."""
+"""The tables of each asset. The first is the main table."""
 
 UNOWNED: Mapping[str, str] = {
-    "quota_ledger": "what was spent of YouTube's quota; every caller counts here",
+    "quota_ledger": "the spent YouTube quota; every caller of the API writes here",
     "charts": "which charts YouTube has; raw_videos asks again from time to time",
     "library_exclusions": "what a person took out of a library",
     "people_pictures": "pictures that a person gave to find people in",
@@ -45,9 +45,9 @@ UNOWNED: Mapping[str, str] = {
     "face_change_faces": "which faces a person changed",
     "forgotten_faces": "where a person had a face forgotten",
     "index_rebuilds": "the rebuilds that were requested; not data",
-    f"release {ENCODER}": "in which precision an encoder runs; it is decided once, and every process follows it",
+    f"release {ENCODER}": "the precision of an encoder; it is chosen once, and every process uses it",
 }
-"""The tables and releases that no asset owns, and why."""
+"""The tables and releases that no asset owns, with the reason."""
 
 RELEASES: Mapping[str, tuple[str, ...]] = {
     "faiss_index": (f"release {INDEX}",),
@@ -61,16 +61,16 @@ RELEASES: Mapping[str, tuple[str, ...]] = {
 
 
 def about(asset: str, docs: str, *steps: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments of an asset that say how it is made and where it is kept: `code_version` and `metadata`.
+    """Return the arguments `code_version` and `metadata` of an asset: how it is made, and where it is stored.
 
-    `docs` is the name of a file in the folder `docs`. `steps` are the functions that make the asset. The version of the
-    asset's code changes if code changes that they can reach, see `code_version`.
+    `docs`: name of a file in the folder `docs`. `steps`: the functions that make the asset. The asset's code version
+    changes if code changes that these functions can reach, see `code_version`.
     """
     return {"code_version": code_version(*steps), "metadata": kept(asset, docs)}
 
 
 def kept(asset: str, docs: str) -> dict[str, Any]:
-    """Return the metadata of an asset's definition: its tables with the schema of the main one, and its documentation."""
+    """Return the metadata of an asset: its tables, the schema of its main table, and a link to its documentation."""
     metadata: dict[str, Any] = {"docs": dg.MetadataValue.path(str(CHECKOUT / "docs" / docs))}
     tables = TABLES.get(asset, ())
     if tables:
@@ -84,7 +84,7 @@ def kept(asset: str, docs: str) -> dict[str, Any]:
 
 
 def release_metadata(release: Release) -> dict[str, Any]:
-    """Return the metadata that name a release and lead to its folder."""
+    """Return metadata with the id of a release and the path of its folder."""
     return {"release": release.release_id, "dagster/uri": release.path.resolve().as_uri()}
 
 

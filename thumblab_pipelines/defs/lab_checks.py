@@ -1,7 +1,7 @@
 """Define the checks of the whole lab, the job that runs all of them, and its daily schedule.
 
-Each of these checks belongs to an asset, and runs without making the asset. None of them blocks. A damaged file of a
-served release is an error, and everything else is a warning.
+Each check belongs to an asset, and runs without making the asset. No check blocks other assets. A damaged file of a
+served release is an error, and every other failure is a warning.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,8 @@ CHECKS = [
         "embeddings",
         "vectors_as_before",
         weeks.check_vectors,
-        "No classifier tells the vectors of last week's videos from those of the weeks before, on channels that it has "
-        f"not learnt from: its AUC is at most {weeks.MOST_SEPARABLE:g}.",
+        "No classifier can tell the vectors of last week's videos from those of the weeks before, on channels that "
+        f"it was not trained on: its AUC is at most {weeks.MOST_SEPARABLE:g}.",
     ),
     _check(
         "visual_features",
@@ -81,7 +81,7 @@ CHECKS = [
         "prediction_quality",
         "answers_calibrated",
         served.check_predictions,
-        "The claimed probabilities of the kept predictions are right on average, by the outcomes that are known.",
+        "The claimed probabilities of the kept predictions are right on average, compared with the known outcomes.",
     ),
 ]
 
@@ -89,21 +89,21 @@ _KEYS = [key for check in CHECKS for key in check.check_keys]
 
 
 def made(assets: dg.AssetSelection) -> dg.AssetSelection:
-    """Return the assets with the checks of their own steps, but without the checks of the whole lab."""
+    """Return the assets with the checks that their own steps return, but without the checks of the whole lab."""
     return assets - dg.AssetSelection.checks(*_KEYS)
 
 
 check_lab = dg.define_asset_job(
     "check_lab",
     selection=dg.AssetSelection.checks(*_KEYS),
-    description="Compares the lab with the weeks before, and measures what its served releases are worth now.",
+    description="Compares the lab with the weeks before, and measures how good its served releases are now.",
     tags=max_runtime(hours=1),
 )
 
 daily_checks = dg.ScheduleDefinition(
     name="daily_checks",
     job=check_lab,
-    # At 06:30, the daily refresh and retention have ended.
+    # By 06:30, the daily refresh and the job of retention have ended.
     cron_schedule="30 6 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,

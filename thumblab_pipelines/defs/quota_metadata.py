@@ -1,4 +1,5 @@
-"""Write YouTube's quota into the metadata of an asset: what the run spent of each bucket, and what is left today."""
+"""Write YouTube's quota into the metadata of an asset: the quota that the run spent, and the rest of today, by
+bucket."""
 
 from collections.abc import Mapping
 

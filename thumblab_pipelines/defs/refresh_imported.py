@@ -1,4 +1,5 @@
-"""Define the job `refresh_imported`. It builds and serves indices and a model from imported videos, without YouTube."""
+"""Define the job `refresh_imported`, which builds and serves indices and a model from imported videos, without
+YouTube."""
 
 from collections.abc import Iterator
 
@@ -17,8 +18,8 @@ from thumblab_pipelines.models.refresh import (
 )
 
 
-# Encoding and training are two steps, because each has a pool. A long training must not keep the daily refresh from the
-# encoder.
+# Encoding and training are two steps, because each has its own pool. If a long training held the pool of the encoder,
+# the daily refresh would have to wait.
 @dg.op(
     pool=ENCODER,
     description="Encodes, measures, indexes and serves the lab's videos. Needs no API key.",
@@ -34,7 +35,7 @@ def index_what_is_held(
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         done, failed = refresh_niches(opened, niches, _listener(context, lab, events))
-        # The indices of the niches without an error are served, so Dagster learns of them before an error is raised.
+        # The indices of the other niches are already served. So their events are recorded before an error is raised.
         yield from events
         problem = RefreshResult(done, failed, None).problem()
         retried = problem is not None and problem.transient and context.retry_number < RETRY.max_retries
@@ -65,7 +66,8 @@ def train_on_what_is_held(
 def _listener(
     context: dg.OpExecutionContext, lab: LabResource, events: list[dg.AssetMaterialization]
 ) -> RefreshListener:
-    """Return a listener that writes to the log of the run, and adds an event to `events` for what was made."""
+    """Return a listener that logs the progress of the run, and adds an event to `events` for each asset that was
+    made."""
 
     def record(asset: str, niche: str | None, rows: int) -> None:
         events.append(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))

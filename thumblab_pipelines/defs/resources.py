@@ -21,8 +21,8 @@ _LOG_SECONDS = 5.0
 class LabResource(dg.ConfigurableResource):
     """A resource that opens the lab in the folder `data_dir`. If `data_dir` is empty, it opens the lab of the settings.
 
-    Dagster creates a new resource for every tick of a sensor. The lab is nevertheless opened, and its database
-    migrated, only once per process.
+    Dagster creates a new resource for every tick of a sensor. The lab is still opened only once per process, because
+    `_opened` caches it. Its database is migrated only once too.
     """
 
     data_dir: str = Field(
@@ -36,45 +36,47 @@ class LabResource(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Check the config. The lab itself is opened by the first step or sensor that needs it, see `open`.
 
-        A step can be retried if the database does not answer. A failed set-up would fail the whole run at once.
+        A step can be retried if the database does not answer. A failure in this method would fail the whole run at
+        once.
         """
         if self.data_dir and not Path(self.data_dir).is_absolute():
             raise LabError(f"data_dir is {self.data_dir!r}; give the whole path, which begins with a slash")
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the idle connections after a run. Its process may live on, as that of `thumblab demo` does.
+        """Close the idle connections after a run. The process may live on after the run, for example under `thumblab
+        demo`.
 
-        After the tick of a sensor they stay open, because the next tick needs them 15 seconds later.
+        After the tick of a sensor the connections stay open, because the next tick needs them 15 seconds later.
         """
         if self._used is not None and context.run is not None:
             self._used.engine.dispose()
 
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
-        """Return the resource for a caller that runs assets in the process of the caller.
+        """Return the resource for a caller that runs assets in its own process.
 
-        `chosen` are the caller's settings, and `listener` receives the progress. The resource keeps both in private
-        attributes. Dagster copies configurable resources, and the copy would lack these attributes. The resource is
-        therefore wrapped as a fixed value, which Dagster does not copy.
+        `chosen`: the caller's settings. `listener`: receives the progress. The resource keeps both in private
+        attributes. Dagster copies a configurable resource, and the copy would lack these attributes. So the resource is
+        wrapped as a fixed value, which Dagster does not copy.
         """
         resource = cls()
         resource._settings, resource._listener = chosen, listener
         return dg.ResourceDefinition.hardcoded_resource(resource)
 
     def chosen(self) -> Settings:
-        """Return the settings of the lab. Nothing is opened."""
+        """Return the settings of the lab, without opening the lab."""
         chosen = self._settings or settings()
         return chosen.in_folder(Path(self.data_dir)) if self.data_dir else chosen
 
     def open(self) -> Lab:
         chosen = self.chosen()
-        # The URL is computed on every call. If the embedded database server has stopped, `database_url` starts it
-        # again.
+        # The URL is asked for on every call, because `database_url` starts the embedded database server again if it has
+        # stopped.
         self._used = _opened(chosen, database_url(chosen))
         return self._used
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
-        """Return a listener that logs the progress every few seconds. The UI of Dagster shows these log lines."""
+        """Return a listener that logs the progress every few seconds. Dagster's UI shows these log lines."""
         last_logged = time.monotonic()
 
         def listen(what: str, done: int, total: int) -> None:
@@ -88,8 +90,8 @@ class LabResource(dg.ConfigurableResource):
         return listen
 
 
-# The URL is part of the cache's key. If the embedded database server was started again under another URL, the lab is
-# therefore opened again.
+# The URL is part of the cache's key. If the embedded database server was started again at another URL, the lab is
+# opened again too.
 @lru_cache(maxsize=1)
 def _opened(chosen: Settings, url: str) -> Lab:
     return Lab.open(chosen)
@@ -108,6 +110,6 @@ class MlflowResource(dg.ConfigurableResource):
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    # All steps of a run share one process. If each step had a process of its own, the start of each step would take
-    # over a second instead of milliseconds.
+    # All steps of a run share one process. A process for each step would take over a second to start, instead of
+    # milliseconds.
     return dg.Definitions(resources={"lab": LabResource(), "mlflow": MlflowResource()}, executor=dg.in_process_executor)

@@ -1,4 +1,4 @@
-"""Define when, how long and how urgently jobs run: the time zone, schedules, a time limit and priorities."""
+"""Define when jobs run, how long they may take, and how urgent they are: schedules, time limits and priorities."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +13,14 @@ HOBART = "Australia/Hobart"
 URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, -5))
 """Tags with the priority of a run, both in the queue of runs and in the pools.
 
-`URGENT`: a person waits, or a moment passes that does not come back, such as the age at which views are observed.
-`DAILY`: what keeps the answers fresh. `BACKGROUND`: what may wait for days, such as the crawl and the encoding of what it
-has found. Runs without a tag have the priority 0.
+`URGENT`: a person waits for the run, or it must happen at a certain time, such as an observation of views at a fixed
+age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the
+encoding of its videos. A run without a tag has the priority 0.
 """
 
 
 def max_runtime(hours: float) -> dict[str, str]:
-    """Return the tag that makes Dagster end a run after `hours` hours."""
+    """Return a tag that makes Dagster end a run which takes longer than `hours` hours."""
     return {"dagster/max_runtime": str(round(3_600 * hours))}
 
 
@@ -34,9 +34,9 @@ def niche_schedule(
 ) -> dg.ScheduleDefinition:
     """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
 
-    `cron` is a cron expression in the time of Hobart. `running` says whether the schedule is on by default. If
-    `timespec` is "day", at most one run of each niche is started per day. If it is "minutes", at most one run of each
-    niche is started per minute.
+    `cron`: a cron expression in the time of Hobart. `running`: whether the schedule is on by default. `timespec`:
+    precision of the run key. With "day", at most one run of each niche starts per day. With "minutes", at most one
+    starts per minute.
     """
 
     @dg.schedule(

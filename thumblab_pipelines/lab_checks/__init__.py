@@ -1,4 +1,4 @@
-"""Check the state of the whole lab: what changed against the weeks before, and what the served releases are worth now.
+"""Check the whole lab: how last week differs from the weeks before, and how good the served releases are now.
 
-Dagster runs these checks every day, and a person may run each of them alone. They read the lab and change nothing.
+Dagster runs these checks every day, and a person may run each check alone. The checks read the lab and change nothing.
 """

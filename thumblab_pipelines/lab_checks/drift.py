@@ -1,4 +1,4 @@
-"""Measure whether new pictures differ from those of the weeks before in a way that no single channel explains."""
+"""Measure whether new pictures differ from pictures of the weeks before, across channels."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ import numpy as np
 from thumblab_core.arrays import Floats
 
 LEAST, LEAST_CHANNELS = 40, 5
-"""The least new pictures, and the least channels of new and of old pictures, with which drift is measured."""
+"""Minimum number of new pictures, and minimum number of channels of new and of old pictures, for measuring drift."""
 
 _MOST = 500
-"""Maximum number of new pictures, and of old pictures, that are compared."""
+"""Maximum number of new pictures, and of old pictures, in a comparison."""
 _FOLDS = 5
 
 
 def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_channels: Sequence[str]) -> float:
-    """Return how well a classifier tells new vectors [n, d] from old ones [m, d], as an AUC.
+    """Return the AUC with which a classifier tells new vectors [n, d] from old vectors [m, d].
 
-    This is the domain classifier, a test for drift: a logistic regression learns to tell new from old, and is asked about
-    vectors of channels that it has not learnt from. It therefore finds what changed in all channels at once, such as
-    another encoder or damaged pictures. 0.5 means that nothing tells them apart, and 1 that everything does. At most 500
-    vectors of each side are compared.
+    This is a test for drift with a domain classifier. A logistic regression learns to tell new from old, and is tested
+    on vectors of channels that it was not trained on. So it finds a change in all channels at once, such as another
+    encoder or damaged pictures. At 0.5, new and old cannot be told apart. At 1, they can always be told apart. At most
+    500 vectors of each side are compared.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -41,14 +41,15 @@ def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_chan
         for learn, ask in folds.split(vectors, is_new, names):
             if len(set(is_new[learn])) < 2:
                 continue
-            # The more dimensions a vector has, the stronger the penalty: 500 vectors cannot tell which of them matter.
+            # The penalty grows with the number of dimensions, because 500 vectors are too few to find the dimensions
+            # that matter.
             model = LogisticRegression(C=1.0 / vectors.shape[1], max_iter=200)
             scores[ask] = model.fit(vectors[learn], is_new[learn]).decision_function(vectors[ask])
     return float(roc_auc_score(is_new, scores))
 
 
 def kolmogorov_smirnov(old: Sequence[float], new: Sequence[float]) -> float:
-    """Return the statistic of Kolmogorov and Smirnov: the largest difference of the two cumulative distributions."""
+    """Return the Kolmogorov-Smirnov statistic: the largest difference of the two cumulative distributions."""
     from scipy.stats import ks_2samp
 
     return float(ks_2samp(old, new).statistic)

@@ -1,4 +1,4 @@
-"""Check what the served releases are worth now: their files, the recall of the indices, the model against simpler ones."""
+"""Check the served releases: checksums of their files, recall of the indices, and the model against simple rankings."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from thumblab_pipelines.predictions.report import check_quality
 
 _QUERIES, _K = 64, 20
 _MOST_WORSE = 0.02
-"""By how much the recall of a served index may be below the setting: it is measured with few queries here."""
+"""Tolerance below the set recall of a served index, because this check measures the recall with few queries only."""
 
 
 def check_index_files(lab: Lab) -> CheckResult:
@@ -47,7 +47,7 @@ def _check_files(lab: Lab, kind: str, scopes: Sequence[str]) -> CheckResult:
 
 
 def check_recall(lab: Lab) -> CheckResult:
-    """Search each served index for a sample of its own vectors, and compare what is found with an exact search."""
+    """Search each served index for a sample of its own vectors, and compare the results with an exact search."""
     least = lab.settings.index_recall - _MOST_WORSE
     figures: dict[str, float] = {}
     bad = []
@@ -73,7 +73,7 @@ def _recall(index: NicheIndex) -> float:
     found = []
     for row in np.random.default_rng(0).permutation(len(ids))[:_QUERIES]:
         exact = vectors @ vectors[row]
-        # Several videos may show the same picture, so what counts is the similarity and not the name.
+        # Several videos may show the same picture, so a result counts by its similarity and not by its id.
         least = np.partition(exact, -k)[-k]
         near = index.search(vectors[row], k)
         found.append(sum(neighbour.similarity >= least - 1e-4 for neighbour in near) / k)
@@ -81,7 +81,7 @@ def _recall(index: NicheIndex) -> float:
 
 
 def check_against_baselines(lab: Lab) -> CheckResult:
-    """Compare the AUC of the served model with the best of the simple rankings on the same held-out pairs."""
+    """Compare the AUC of the served model with the AUC of the best simple ranking, on the same held-out pairs."""
     name = "beats_simple_rankings"
     served = lab.releases.serving.current_id(MODEL, ALL)
     if served is None:
@@ -114,7 +114,8 @@ def check_against_baselines(lab: Lab) -> CheckResult:
 
 
 def check_predictions(lab: Lab) -> CheckResult:
-    """Check that the claimed probabilities of the kept predictions are right on average, by the outcomes known so far."""
+    """Check that the claimed probabilities of the kept predictions are right on average, for the outcomes known so
+    far."""
     qualities = measure_quality(lab)
     (calibrated,) = [one for one in check_quality(qualities, lab.settings.keep_predictions) if one.name == "calibrated"]
     every = qualities[0]

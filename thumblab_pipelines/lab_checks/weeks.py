@@ -18,31 +18,33 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.lab_checks.drift import LEAST, LEAST_CHANNELS, kolmogorov_smirnov, separability
 
 WEEKS = 4
-"""Number of weeks before the last day or week with which this is compared."""
+"""Number of weeks before the last day or week that it is compared with."""
 
 LEAST_SHARE = 0.5
-"""Least observations of the last day, as a share of the median day of the weeks before."""
+"""Minimum number of observations of the last day, as a share of the median day in the weeks before."""
 
 LEAST_DAYS = 7
-"""Least days with which the last day is compared. A younger niche is not judged."""
+"""Minimum number of days that the last day is compared with. A niche with fewer days is not checked."""
 
 MOST_FAILED = 0.2
-"""Largest share of last week's downloads that may have failed. A video that is gone counts as failed."""
+"""Maximum share of last week's downloads that may fail. The download of a deleted video counts as failed."""
 
 LEAST_DOWNLOADS = 20
 
 MOST_SEPARABLE = 0.75
-"""Largest AUC with which a classifier may tell new vectors from old ones.
+"""Maximum AUC with which a classifier may tell new vectors from old vectors.
 
-On 459 real thumbnails of 371 channels, with the built-in encoder, it was 0.51 to 0.69 for 60 consecutive ones and the 240
-before, and 0.76 to 0.81 if the 60 were darkened by 30 %. Blurred, swapped or strongly compressed colours stay below.
+The limit was chosen on 459 real thumbnails of 371 channels, with the built-in encoder. 60 consecutive thumbnails,
+compared with the 240 before them, had an AUC of 0.51 to 0.69. With the 60 darkened by 30 %, it was 0.76 to 0.81.
+Blurring, swapped colours and strong compression stay below the limit, so the check does not find them.
 """
 
 MOST_APART = 0.4
-"""Largest distance of Kolmogorov and Smirnov between a sub-score of last week and of the weeks before.
+"""Maximum Kolmogorov-Smirnov distance between the values of a sub-score last week and in the weeks before.
 
-On 250 real thumbnails, the largest distance of any sub-score was 0.21 to 0.38 between 50 consecutive ones and those
-before. It was 0.42 if the 50 were darkened by 40 %, and 0.93 if they were enlarged from 120 pixels.
+The limit was chosen on 250 real thumbnails. 50 consecutive thumbnails, compared with those before them, had a largest
+distance of 0.21 to 0.38 over the sub-scores. With the 50 darkened by 40 %, it was 0.42. With the 50 enlarged from 120
+pixels, it was 0.93.
 """
 
 _OBSERVED = text("""
@@ -54,7 +56,8 @@ _OBSERVED = text("""
 
 
 def check_observations(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check that each niche has about as many observations of the last 24 hours as on a day of the weeks before."""
+    """Check that each niche got about as many observations in the last 24 hours as on a usual day of the weeks
+    before."""
     now = now or datetime.now(UTC)
     days: dict[str, dict[int, int]] = {}
     with lab.engine.connect() as connection:
@@ -74,7 +77,7 @@ def check_observations(lab: Lab, now: datetime | None = None) -> CheckResult:
 
 
 def check_downloads(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check that few of last week's downloads of thumbnails failed, in each niche with enough of them."""
+    """Check, in each niche with enough downloads, that few of last week's downloads of thumbnails failed."""
     since = (now or datetime.now(UTC)) - timedelta(days=7)
     statement = (
         select(videos.c.niche, func.count().label("downloads"), func.count(thumbnails.c.problem).label("failed"))
@@ -96,7 +99,7 @@ def check_downloads(lab: Lab, now: datetime | None = None) -> CheckResult:
 
 
 def check_vectors(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check that no classifier tells the vectors of last week's videos from those of the weeks before."""
+    """Check that no classifier can tell the vectors of last week's videos from those of the weeks before."""
     encoder = image_encoder(lab.settings).fingerprint
     current = and_(
         embeddings.c.video_id == thumbnails.c.video_id,
@@ -140,10 +143,10 @@ def _drift(
     apart: Callable[[Sequence[Any], Sequence[Any]], Mapping[str, float]],
     check: tuple[str, float],
 ) -> CheckResult:
-    """Compare last week's videos with those of the weeks before, in each niche with enough of both.
+    """Compare last week's videos with videos of the weeks before, in each niche that has enough of both.
 
-    `source` is a table, how to join it with `thumbnails`, and its columns. `apart` returns distances between the old and
-    the new rows by name. `check` is the name of the check, and the largest distance with which it passes.
+    `source`: a table, the condition that joins it with `thumbnails`, and its columns. `apart`: a function that returns
+    named distances between old and new rows. `check`: the name of the check, and the largest distance that it accepts.
     """
     now = now or datetime.now(UTC)
     week = timedelta(days=7)
@@ -177,6 +180,6 @@ def _drift(
 
 
 def _verdict(name: str, bad: Sequence[str], figures: Mapping[str, float], counted: str, number: int) -> CheckResult:
-    """Return a warning with the sentences `bad`, or a passed check that says how many of `counted` were looked at."""
+    """Return a failed advisory check with the sentences `bad`, or a passed check that gives the number of `counted`."""
     good = f"{number} {counted}, and none stands out" if number else f"nothing to compare: no {counted}"
     return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)

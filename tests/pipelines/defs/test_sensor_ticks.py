@@ -61,7 +61,7 @@ def test_only_the_first_tick_of_a_process_opens_the_lab_and_dagsters_storage(
                 None,
             )
         assert isinstance(done, SensorExecutionData)
-        assert done.skip_message == "nobody asked for a rebuild"
+        assert done.skip_message == "no rebuild was requested"
 
     with connections() as first:
         tick()

@@ -1,1 +1,1 @@
-"""Define the sensor that watches the runs and tells a person of failures, and the daily summary."""
+"""Define the sensor that reports failures to a person, and the job and schedule of the daily summary."""

@@ -1,4 +1,4 @@
-"""Define the job that sends the summary of the day, and its schedule."""
+"""Define the job that sends the daily summary, and its schedule."""
 
 import os
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from thumblab_pipelines.defs.timing import HOBART, max_runtime
 
 
 @dg.op(
-    description="Writes the summary of the last 24 hours to the log, and hands it to the sensor `alerts` to be sent."
+    description="Writes the summary of the last 24 hours to the log. The sensor `alerts` then sends it.",
 )
 def summarise_day(context: dg.OpExecutionContext, lab: LabResource) -> None:
     with explained():
@@ -40,7 +40,7 @@ def send_summary() -> None:
 
 @dg.schedule(
     job=send_summary,
-    # At 07:00, the checks of the whole lab have ended.
+    # By 07:00, the daily checks of the whole lab have ended, so the summary includes their results.
     cron_schedule="0 7 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -1,4 +1,4 @@
-"""Find what has not been made for longer than its schedule allows."""
+"""Find niches and assets that are late: their last refresh is older than their schedule allows."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,13 +17,14 @@ from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
-"""After a start, missed runs are made up for. So what is late is reported when it has been seen late for this long."""
+"""Time for which something must be late before it is reported. After a start, Dagster first makes up for missed
+runs."""
 
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 _NOT_EXPECTED = ""
-"""The reason of what is old, but not late, because a person has turned off its schedule."""
+"""The reason for a niche that is old but not late, because a person has turned off its schedule."""
 
 
 def late(

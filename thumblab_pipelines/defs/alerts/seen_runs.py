@@ -1,4 +1,4 @@
-"""Read the runs that have ended since the last look from Dagster, with their errors and the results of their checks."""
+"""Read the runs that have ended since the sensor's last tick, with their errors and check results."""
 
 import hashlib
 import json
@@ -18,16 +18,17 @@ from thumblab_pipelines.alerts.book import Failed, Succeeded
 from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
 
 _OVERLAP = timedelta(minutes=5)
-"""Runs of this time before the newest read run are looked at again, because a process may record the end of a run late."""
+"""Runs that ended this long before the newest read run are read again, because a process may record an end late."""
 
 _UNDECIDED = timedelta(seconds=30)
-"""Dagster says a moment after a failure whether it retries the run. After this time, a run without a word is not."""
+"""Time in which Dagster records whether it retries a failed run. After this time, a run without a record counts as not
+retried."""
 
 _KEPT = timedelta(hours=72)
 _MOST_RUNS, _MOST_KEPT = 500, 2_000
 _REFRESH = "refresh_library"
 _OF_CONFIG = {"add_channel", "change_index"}
-"""Jobs whose config says what a run is about, such as the exports of one person."""
+"""Jobs whose config names the subject of a run, such as the exports of one person."""
 
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
 
@@ -35,11 +36,11 @@ _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterE
 def read_runs(
     instance: dg.DagsterInstance, state: WatchState, now: datetime, secrets: Sequence[str]
 ) -> list[Failed | Succeeded]:
-    """Enter the runs that have ended since the last look into the state. Return what failed and what succeeded in them.
+    """Add the runs that have ended since the sensor's last tick to the state. Return their failures and successes.
 
-    `secrets` are taken out of errors before anything is kept of them.
+    `secrets` are removed from errors before an error is stored.
 
-    The first look of a lab reads no run, because nobody wants to be told of what failed long ago.
+    The first tick in a new lab reports no old run, because old failures are of no use to a person.
     """
     if state.read_to is None:
         state.read_to = now
@@ -69,7 +70,8 @@ def read_runs(
 
 
 def _retried_or_undecided(instance: dg.DagsterInstance, record: RunRecord, now: datetime) -> bool:
-    """Return whether a failed run is tried again, or may still be. Only the last attempt counts as a failure."""
+    """Return whether Dagster retries a failed run, or may still decide to. Only the last attempt counts as a
+    failure."""
     run = record.dagster_run
     if run.status != DagsterRunStatus.FAILURE or not instance.run_retries_enabled:
         return False
@@ -101,7 +103,7 @@ def _read_run(
         if run.job_name == _REFRESH and niche is not None:
             state.refreshed[niche] = max(at, state.refreshed.get(niche, at))
         yield Succeeded(thing, at)
-    # A check that failed has an alert of its own, which says more than that its step failed.
+    # A failed check has its own alert, which says more than the failure of its step. So the step is not reported too.
     elif not any(isinstance(event, Failed) for event in of_checks):
         cause, advice = cause_of(error or "")
         yield Failed(cause, thing, f"{name} failed", error or "no reason given", advice, at, step, run.run_id)
@@ -128,7 +130,8 @@ def _check(
 
 
 def _error(happened: list[DagsterEvent]) -> tuple[str | None, str]:
-    """Return the step that failed first, and the text of its error; or None and the reason of the run."""
+    """Return the step that failed first, and the text of its error. If no step failed, return None and the run's
+    reason."""
     for event in happened:
         data = event.event_specific_data
         if isinstance(data, StepFailureData):
@@ -141,14 +144,15 @@ def _error(happened: list[DagsterEvent]) -> tuple[str | None, str]:
 
 
 def _innermost(error: SerializableErrorInfo | None) -> str:
-    """Return the message of the error that the step raised. Dagster wraps it into an error of its own."""
+    """Return the message of the error that the step raised, without the Dagster errors that wrap it."""
     while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
     return "" if error is None else error.message
 
 
 def _digest(config: object) -> str:
-    """Return a short name of the config of a run. A success for another person does not end the failure of this one."""
+    """Return a short digest of a run's config. So the success of one person's import does not end another one's
+    failure."""
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""Define the sensor `alerts`, which watches the runs and tells a person what failed, once per cause."""
+"""Define the sensor `alerts`, which reports failures to a person, once per cause."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from thumblab_pipelines.youtube.quota import balances_of
     name="alerts",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells a person what failed, is late or has recovered: in the log, in a chat and by e-mail.",
+    description="Reports what failed, is late or has recovered: in the log, in a chat and by e-mail.",
 )
 def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReason:
     chosen = lab.chosen()
@@ -40,14 +40,13 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
 def look(
     instance: dg.DagsterInstance, state: WatchState, lab: LabResource, fresh: list[dg.AssetKey], now: datetime
 ) -> None:
-    """Look at everything once: read the runs, tell what is due, and deliver what waits.
+    """Read the runs, report what is due, and send the waiting messages.
 
-    `fresh` are the assets with a freshness policy. The database of the lab may be down, because nothing that is told
-    depends on it.
+    `fresh`: the assets with a freshness policy. The lab's database may be down, because no alert needs it.
     """
     chosen = lab.chosen()
     senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
-    # A look that breaks off must not mark a run as read whose failure it has not entered. So it changes a copy.
+    # This tick changes a copy of the state. If the tick fails, no run is marked as read whose failure was not recorded.
     seen = without_future(state, now, LONGEST_PAUSE)
     first = seen.checked_at is None or seen.without_channel != (not senders)
     seen.without_channel = not senders
@@ -58,28 +57,28 @@ def look(
     for name in WatchState.model_fields:
         setattr(state, name, getattr(seen, name))
     deliver(state, senders, now, secrets)
-    _measure(lab, state, now)  # This comes last, because a database that is down may take long to say so.
+    _measure(lab, state, now)  # This comes last, because it may wait long for a database that is down.
 
 
 def dagster_page(chosen: Settings) -> str:
-    """Return the address of Dagster's pages, as a person opens it."""
+    """Return the URL at which a person opens Dagster's pages."""
     running = running_lab(chosen.data_dir)
     return chosen.alert_dagster_url or (chosen.dagster_url if running is None else running.dagster)
 
 
 def _about_channels(first: bool, senders: object) -> Iterator[Message]:
-    """Yield a message for the log if it is the only channel. It is said once, and again if a channel is taken away."""
+    """Yield a message if alerts go only to the log. It is sent once, and again after a channel was removed."""
     if first and not senders:
         yield Message(
             title="Alerts go to this log only",
             lines=[
-                "To be told elsewhere, set THUMBLAB_ALERT_WEBHOOK_URL or THUMBLAB_ALERT_SMTP_HOST; see docs/alerts.md"
+                "For alerts elsewhere, set THUMBLAB_ALERT_WEBHOOK_URL or THUMBLAB_ALERT_SMTP_HOST; see docs/alerts.md"
             ],
         )
 
 
 def _measure(lab: LabResource, state: WatchState, now: datetime) -> None:
-    """Ask the database for what is left of the quota, and for its size. If it cannot answer, nothing is known of both."""
+    """Read the rest of the quota and the size of the database. If the database does not answer, both stay unknown."""
     state.quota, state.database_bytes = {}, None
     try:
         opened = lab.open()
@@ -102,7 +101,7 @@ def _with_freshness_policy(repository: dg.RepositoryDefinition) -> list[dg.Asset
 
 
 def _said(state: WatchState) -> str:
-    """Return what the page of the sensor in Dagster shows of this look."""
+    """Return the text that the sensor's page in Dagster shows for this tick."""
     number = len(state.alerts)
     parts = [f"{number} alerts are open" if number != 1 else "1 alert is open"]
     if state.without_channel:

@@ -1,3 +1,2 @@
-"""Define the assets that collect data outside the daily refresh, for training and calibration. Also define the job that
-crawls.
-"""
+"""Define the assets that collect data for training and calibration outside the daily refresh, and the job of the
+crawl."""

@@ -15,7 +15,7 @@ daily_crawl = niche_schedule(
     "daily_crawl",
     crawl_corpus,
     # Schedules use the time of Hobart. YouTube resets the quota at midnight in California, which is 17:00, 18:00 or
-    # 19:00 in Hobart, depending on the season. The crawl starts after the latest of these times.
+    # 19:00 in Hobart, depending on the season. At 19:30, a new day of the quota has always begun.
     "30 19 * * *",
     "Crawls every niche, daily at 19:30 in Hobart. This schedule is off until you turn it on.",
     # The schedule is off by default, because a crawl may spend most of a day's quota.

@@ -1,4 +1,4 @@
-"""Define the asset `crawled_videos`. It collects videos for training from the uploads of many channels of a niche."""
+"""Define the asset `crawled_videos`: videos for training, collected from the uploads of many channels of a niche."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Define the asset `experiments`: all stored experiments. Each of them tested two or three variants on one video."""
+"""Define the asset `experiments`: all stored experiments. An experiment tested two or three variants on one video."""
 
 import dagster as dg
 
@@ -19,7 +19,7 @@ from thumblab_pipelines.experiments.report import check_experiments, count_outco
             "experiments", consistent="The winner has the largest share of watch time, where the shares are known."
         ),
     ],
-    description="What happened when a creator tried two or three thumbnails on one video. `thumblab experiment` stores "
+    description="Results of creators who tried two or three thumbnails on one video. `thumblab experiment` stores "
     "them, because YouTube has no API for them. No schedule runs this asset: see docs/experiments.md.",
     **about("experiments", "experiments.md", read_experiments, check_experiments),
     **COLLECTION,

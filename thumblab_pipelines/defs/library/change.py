@@ -1,4 +1,4 @@
-"""Define the job that puts videos into the served index of a niche, or takes them out. The service starts it."""
+"""Define the job that adds videos to the served index of a niche, or removes them. The service starts the job."""
 
 from dataclasses import asdict
 
@@ -12,16 +12,16 @@ from thumblab_pipelines.library.requested_changes import change_items
 
 
 class ItemsToChange(dg.Config):
-    """Config that names the videos, and says what to do with them."""
+    """Config that names the videos, and says whether to add or remove them."""
 
     video_ids: list[str]
     take_out: bool = False
-    """Whether to take the videos out and keep them out of later builds. If false, the videos are put in."""
+    """Whether to remove the videos and keep them out of later builds. If false, the videos are added."""
     niche: str = ""
-    """The niche of the videos. If it is empty, it is the niche of the first video that the lab knows."""
+    """The niche of the videos. If it is empty, the niche of the first video that the lab knows is used."""
 
 
-@dg.op(description="Puts videos into the served index of their niche, or takes them out, without a rebuild.")
+@dg.op(description="Adds videos to the served index of their niche, or removes them, without a rebuild.")
 def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
     with explained(), observed_moves(lab.open(), context, "the job change_index"):
         changed = change_items(
@@ -34,11 +34,11 @@ def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, conf
     context.add_output_metadata({"changed_items": dg.MetadataValue.json(asdict(changed))})
 
 
-# The job is not partitioned by niche. Dagster runs one partition at a time, so a small change would wait for a refresh of
-# the niche, which may take hours. The lock of the index already lets only one writer change it at a time.
+# The job is not partitioned by niche. Dagster runs one partition at a time, so a small change would wait for a refresh
+# of the niche, which may take hours. The lock of the index already lets only one process write to the index at a time.
 @dg.job(
     tags=max_runtime(hours=1) | URGENT,
-    description="Put videos into the served index of a niche, or take them out. The service starts this job.",
+    description="Add videos to the served index of a niche, or remove them. The service starts this job.",
 )
 def change_index() -> None:
     change_items_in_index()

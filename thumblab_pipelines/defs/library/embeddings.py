@@ -19,7 +19,7 @@ from thumblab_pipelines.features.export_encoder import export_encoder
         complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder of the settings.",
         unit_length="Every vector has length 1.",
     ),
-    description="One vector per thumbnail and per title, stored with the encoder's fingerprint. No vector is made twice.",
+    description="One vector per thumbnail and per title, with the encoder's fingerprint. Existing vectors are kept.",
     **about("embeddings", "encoders.md", embed, export_encoder, check_embeddings),
     **LIBRARY,
 )

@@ -1,6 +1,6 @@
 """Define the asset `faiss_index`: a new release with the index of the niche's library.
 
-The release is not served before its checks have passed.
+The release is served only after its checks have passed.
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ from thumblab_pipelines.library.build import build_index, check_index
 
 
 class IndexConfig(dg.Config):
-    """Config that names the FAISS index of one build."""
+    """Config that chooses the type of the FAISS index for one build."""
 
     factory: str = ""
     """A factory string such as `IDMap,IVF100,Flat`. If it is empty, the setting THUMBLAB_INDEX_FACTORY is used."""
@@ -26,7 +26,7 @@ class IndexConfig(dg.Config):
         "faiss_index",
         intact="The release loads, and its files match their checksums.",
         encoder="The index was made with the encoder of the settings.",
-        finds_itself="A search for a sampled thumbnail finds this thumbnail first.",
+        finds_itself="A search with the vector of a sampled thumbnail finds this thumbnail first.",
         size="The index is not much smaller than the served one.",
     ),
     description="The FAISS index of the niche and the facts that are shown with each neighbour, as an immutable release.",

@@ -41,7 +41,7 @@ def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
         yield dg.SkipReason(f"the requests cannot be read: {error}")
         return
     if not requests:
-        yield dg.SkipReason("nobody asked for a rebuild")
+        yield dg.SkipReason("no rebuild was requested")
     for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,

@@ -1,4 +1,4 @@
-"""Define the job that serves an older index of a niche and holds it, or ends such a hold."""
+"""Define the job that serves an older index of a niche and holds it there, or ends such a hold."""
 
 import dagster as dg
 
@@ -13,8 +13,8 @@ from thumblab_pipelines.library.changes import resume, roll_back
 class RollBack(dg.Config):
     """Config that chooses the release to serve.
 
-    If `release_id` is empty, the job takes the newest of those releases that were once served and are older than the
-    served one.
+    If `release_id` is empty, the job chooses among the releases that were served before and are older than the served
+    one. It takes the newest of them.
     """
 
     release_id: str = ""

@@ -8,9 +8,9 @@ import dagster as dg
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 from thumblab_pipelines.defs.kept import kept
 
-# Dagster does not materialize this asset. The asset only shows in Dagster's graph where the data comes from. The assets
-# of the library do not depend directly on the asset of the crawl. Otherwise, in a lab that has never crawled, Dagster
-# would ask "Are you sure?" before every refresh.
+# This asset only shows in Dagster's graph where the data comes from, and is not materialized. It stands between the
+# crawl and the assets of the library. If these depended directly on the crawl, Dagster would ask "Are you sure?" before
+# every refresh in a lab that has never crawled.
 videos = dg.AssetSpec(
     "videos",
     deps=["raw_videos", "crawled_videos"],

@@ -10,8 +10,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 
 @dg.asset(
-    # If the image encoder can also encode texts, the sub-score title_match compares the vectors of titles with the
-    # vectors of the pictures. The asset `embeddings` stores the vectors of the pictures, so it must be made first.
+    # If the image encoder can also encode texts, the sub-score title_match compares title vectors with picture vectors.
+    # The asset `embeddings` stores the picture vectors, so it must be made first.
     deps=["thumbnails", "videos", "embeddings"],
     kinds={"python", "postgres"},
     pool=ENCODER,

@@ -1,1 +1,1 @@
-"""Define the asset, the job and the schedule that compare kept predictions with what happened to their candidates."""
+"""Define the asset, the job and the schedule that compare kept predictions with the outcomes of their candidates."""

@@ -8,14 +8,14 @@ from thumblab_pipelines.defs.timing import HOBART, max_runtime
 judge_predictions = dg.define_asset_job(
     "judge_predictions",
     selection=made(dg.AssetSelection.assets("prediction_quality")),
-    description="Compare the kept predictions of the scoring service with what happened.",
+    description="Compare the kept predictions of the scoring service with the outcomes of their candidates.",
     tags=max_runtime(hours=1),
 )
 
 daily_prediction_quality = dg.ScheduleDefinition(
     name="daily_prediction_quality",
     job=judge_predictions,
-    # At 06:00, the daily run of `retention` has ended. So no prediction is joined with a video that must be deleted.
+    # By 06:00, the daily run of `retention` has ended. So no prediction is joined with a video that must be deleted.
     cron_schedule="0 6 * * *",
     execution_timezone=HOBART,
     # The schedule is off by default, because the service keeps no predictions by default.

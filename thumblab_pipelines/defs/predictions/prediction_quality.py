@@ -1,4 +1,4 @@
-"""Define the asset `prediction_quality`. It measures how good the kept predictions of the scoring service were."""
+"""Define the asset `prediction_quality`, which measures how good the kept predictions of the scoring service were."""
 
 import dagster as dg
 
@@ -18,11 +18,11 @@ from thumblab_pipelines.predictions.report import LEAST_PAIRS, MOST_OFF, check_q
     check_specs=advisory(
         "prediction_quality",
         enough_outcomes=f"Experiments decided at least {LEAST_PAIRS} pairs of candidates of kept predictions.",
-        calibrated="The claimed probability of favourites is not off from the share of favourites that won by more than "
-        f"{100 * MOST_OFF:g} percentage points. The check fails if the whole 95 % interval lies beyond.",
+        calibrated="The favourites win about as often as claimed. The check fails if the whole 95 % interval of the "
+        f"difference is more than {100 * MOST_OFF:g} percentage points away from 0.",
     ),
-    description="Joins what the scoring service answered with what happened: experiments and published videos. Measures "
-    "accuracy and calibration by release (docs/predictions.md).",
+    description="Joins the answers of the scoring service with the outcomes: experiments and published videos. "
+    "Measures accuracy and calibration by release (docs/predictions.md).",
     **about("prediction_quality", "predictions.md", join_outcomes, measure_quality, check_quality),
     **PREDICTIONS,
 )

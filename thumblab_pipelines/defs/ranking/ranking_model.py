@@ -1,7 +1,7 @@
 """Define the asset `ranking_model`: a trained model release.
 
-The model is logged to MLflow, where it becomes the challenger, the model to compare with the champion. It is not served
-yet.
+The model is logged to MLflow, where it becomes the challenger: the model that is compared with the champion. It is not
+served yet.
 """
 
 import dagster as dg
@@ -24,7 +24,7 @@ from thumblab_pipelines.models.tracking import log_model
         "ranking_model",
         intact="The release loads, and its files match their checksums.",
         encoders="The model was trained on vectors of the encoders of the settings.",
-        alive="The scores of random inputs are finite and differ.",
+        alive="The scores of random inputs are finite and not all equal.",
         judged="The evaluation has enough held-out pairs.",
         beats_chance="On the future of known channels, the model orders more than half of the pairs correctly.",
     ),

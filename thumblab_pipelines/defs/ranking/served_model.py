@@ -15,8 +15,8 @@ from thumblab_pipelines.models.promotion import check_served_model
 class ServedModelConfig(dg.Config):
     """Config that chooses the model to serve.
 
-    The release `release_id` is served if its checks pass. It is not compared with the champion. If `release_id` is
-    empty, the newest model is compared with the champion and served if it is not worse.
+    The release `release_id` is served if its checks pass, without a comparison with the champion. If `release_id` is
+    empty, the newest model is compared with the champion, and served if it is not worse.
     """
 
     release_id: str = ""

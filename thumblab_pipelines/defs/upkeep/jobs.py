@@ -29,8 +29,8 @@ apply_retention = dg.define_asset_job(
 daily_retention = niche_schedule(
     "daily_retention",
     apply_retention,
-    # At 04:30 the daily refresh has ended. On Mondays, the weekly training starts later, at 05:00. So no model is
-    # trained on videos that retention would delete shortly afterwards.
+    # By 04:30, the daily refresh has ended. On Mondays, the weekly training starts at 05:00, after retention. So no
+    # model is trained on videos that retention would delete soon after.
     "30 4 * * *",
     "Applies retention to every niche, daily at 04:30 in Hobart.",
 )

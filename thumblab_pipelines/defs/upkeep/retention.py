@@ -1,4 +1,4 @@
-"""Define the asset `retention`. It deletes videos that are too old, or that YouTube no longer has."""
+"""Define the asset `retention`, which deletes videos that are too old or that are no longer on YouTube."""
 
 from datetime import timedelta
 
@@ -21,13 +21,13 @@ from thumblab_pipelines.retention.retention import check_retention, retain
     check_specs=[
         *blocking(
             "retention",
-            forgotten_everywhere="No index and no adapter still holds a deleted video.",
+            forgotten_everywhere="No index and no adapter still contains a deleted video.",
             **NOT_TOO_MANY,
         ),
         *advisory("retention", **FINISHED),
     ],
-    description="Refreshes the data of videos before it is 30 days old. Deletes removed, private and expired videos from "
-    "all tables, images and releases, except the releases of models (docs/retention.md).",
+    description="Refreshes the data of each video before it is 30 days old. Deletes removed, private and expired "
+    "videos from all tables, images and releases, except the releases of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **about("retention", "retention.md", retain, check_retention),
     **BY_NICHE,
