@@ -23,8 +23,8 @@ class CheckResult:
 def finished(stopped: str | None) -> CheckResult:
     """Return an advisory check that fails if a run ended early.
 
-    `stopped` says why the run ended early and when it can continue. It is None if the run did all its work. The check
-    is advisory, because everything that an unfinished run collected stays valid.
+    `stopped` says why the run ended early and when it can continue. `stopped` is None if the run did all its work. The
+    check is advisory, because everything that an unfinished run collected stays valid.
     """
     return CheckResult(
         "finished",

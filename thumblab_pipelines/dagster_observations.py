@@ -68,8 +68,8 @@ def tell_dagster(home: Path, data_dir: Path, events: Sequence[Event]) -> str | N
     """Record events in the Dagster instance of the lab in `data_dir`, outside any run. `home`: the folder of
     `dagster.yaml`.
 
-    Return None, or a sentence if the events could not be recorded. This is no error, because the change itself was
-    made.
+    Return None, or a sentence if the events could not be recorded. A missing record is no error, because the change
+    itself was made.
     """
     try:
         with open_instance(home, data_dir) as instance:

@@ -35,8 +35,8 @@ class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
     The process that executes a run holds the lock of the run from its start to its end. This process reports all events
-    of the run to this class. So this class takes the lock at the start and releases it at the end. This also works for
-    runs that Dagster's launcher did not start.
+    of the run to this class. So this class takes the run lock at the start and releases it at the end. Locking also
+    works for runs that Dagster's launcher did not start.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
@@ -90,8 +90,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not called here, because it takes no arguments. It would use the folder DAGSTER_HOME and
-    the lab of this process's settings.
+    `DagsterInstance.get` is not called here, because it takes no arguments. `DagsterInstance.get` would use the folder
+    DAGSTER_HOME and the lab of this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

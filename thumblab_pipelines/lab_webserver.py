@@ -1,8 +1,8 @@
 """Run Dagster's webserver and keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
 
-Dagster's webserver has no login. Without this module, it starts runs for a GET request, and for a form that any web
-page can send from the browser of a person who uses the lab. It also answers under every host name, so a page whose name
-resolves to this machine (DNS rebinding) could read the runs.
+Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request, and for a form
+that any web page can send from the browser of a person who uses the lab. The webserver also answers under every host
+name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
 
 The options are the same as for `dagster-webserver`.
 """
@@ -116,8 +116,8 @@ class OwnPagesOnly:
 def own_names(chosen: Settings) -> frozenset[str]:
     """Return the host names under which the webserver answers.
 
-    These are the names of its own machine, the public names of the lab, and the host name that the service uses for
-    Dagster.
+    The host names are the names of this machine, the public names of the lab, and the host name that the service
+    uses for Dagster.
     """
     return _LOOPBACK | chosen.public_names | {url_host(chosen.dagster_url)} - {""}
 
@@ -141,8 +141,8 @@ def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = N
 
 def main() -> None:
     """Run Dagster's command with `LabWebserver` as its webserver."""
-    # Dagster's command has no option for another webserver class. It takes the class from this module, so it is
-    # replaced.
+    # Dagster's command has no option for another webserver class. The command takes the class from
+    # `dagster_webserver.app`, so the class is replaced there.
     dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[attr-defined]
     dagster_main()  # type: ignore[no-untyped-call]
 

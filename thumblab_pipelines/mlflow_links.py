@@ -1,4 +1,4 @@
-"""Make links from Dagster to MLflow. They lead to a path of Dagster's webserver, which redirects to MLflow's
+"""Make links from Dagster to MLflow. The links lead to a path of Dagster's webserver, which redirects to MLflow's
 address."""
 
 import dagster as dg

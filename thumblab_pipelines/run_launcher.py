@@ -50,7 +50,7 @@ class LabRunLauncher(DefaultRunLauncher):
     _workspace: IWorkspaceProcessContext[Any] | None = None
     """The Dagster workspace of the daemon that uses this launcher.
 
-    It is None until this launcher has started its first run.
+    The workspace is None until this launcher has started its first run.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:

@@ -25,7 +25,8 @@ usual learning rates.
 
 
 class TrainableRanker(nn.Module):
-    """A `Ranker` whose weights can be trained. Both have the same weights, with the same names."""
+    """A `Ranker` whose weights can be trained. The trainable ranker and the `Ranker` have the same weights, with the
+    same names."""
 
     mean: Tensor
     scale: Tensor
@@ -65,8 +66,9 @@ class TrainableRanker(nn.Module):
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
         Each block before `words` is scaled to the length in `_LENGTHS`. The blocks `words` and `length` are not
-        changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If it were
-        divided by its tiny standard deviation, its first change after training would outweigh all other inputs.
+        changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If a constant
+        input were divided by its tiny standard deviation, its first change after training would outweigh all other
+        inputs.
         """
         layout = self.config.layout
         blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]

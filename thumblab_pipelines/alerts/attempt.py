@@ -13,11 +13,11 @@ Send = Callable[[Message], str]
 
 
 class Attempt(Thread):
-    """A thread that tries to send the messages `waiting` in their order. It starts no message after `seconds`.
+    """A thread that tries to send the messages `waiting` in their order. The thread starts no message after `seconds`.
 
-    `handled`: the messages that were sent or that the channel refused for good. The second value of each is the reason
-    of the refusal, or None. `problem`: why the channel has not yet taken the message `current`, or None. `postponed`:
-    whether the watch state already contains `problem`.
+    `handled`: the messages that were sent or that the channel refused for good. A refused message comes with the reason
+    of the refusal, and a sent message with None. `problem`: why the channel has not yet taken the message `current`, or
+    None. `postponed`: whether the watch state already contains `problem`.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from thumblab_core.monitoring.watch_state import Message, OpenAlert, WatchState
 
 AGAIN = timedelta(hours=20)
-"""Time until a person is told again about a continuing alert. It is under a day, so that a job that fails daily is
-reported daily."""
+"""Time until a person is told again about a continuing alert. This time is under a day, so that a job that fails daily
+is reported daily."""
 
 FORGOTTEN = timedelta(days=7)
 """An alert without a new failure for this time is dropped. Some failed runs were started once and never run again."""
@@ -41,7 +41,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """A success of `thing`. It ends the failures of the same thing."""
+    """A success of `thing`. The success ends all failures of the same thing."""
 
     thing: str
     at: datetime

@@ -22,13 +22,13 @@ minute."""
 _log = logging.getLogger(__name__)
 
 _attempts: dict[str, Attempt] = {}
-"""The last attempt of each channel. It is kept in memory, because an attempt may outlast the run of the sensor that
-began it, and all runs of the sensor happen in one process."""
+"""The last attempt of each channel. These attempts are kept in memory, because an attempt may outlast the run of the
+sensor that began it, and all runs of the sensor happen in one process."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return the function that sends a message, for each channel in the settings by name. It returns the channel's
-    answer."""
+    """Return the function that sends a message, for each channel in the settings by name. The function returns the
+    channel's answer."""
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:
         url = chosen.alert_webhook_url.get_secret_value()
@@ -107,8 +107,8 @@ def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[st
 
 
 def _find(state: WatchState, sought: Delivery) -> Delivery | None:
-    """Return the same delivery in `state`, or None. It may be another object, because the state was read from disk
-    again."""
+    """Return the same delivery in `state`, or None. The result may be another object, because the state was read from
+    disk again."""
     same = (sought.channel, sought.made_at, sought.message)
     return next((found for found in state.deliveries if (found.channel, found.made_at, found.message) == same), None)
 

@@ -16,7 +16,7 @@ correct."""
 
 
 def slack_text(message: Message) -> str:
-    """Return the text of the message. Its parts cannot add formatting, links or mentions of people.
+    """Return the text of the message. Parts of the message cannot add formatting, links or mentions of people.
 
     If the text is too long, lines in the middle are left out. The last lines stay, because they name the open alerts.
     """

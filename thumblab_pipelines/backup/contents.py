@@ -21,7 +21,7 @@ from thumblab_core.releases.release import file_checksum
 from thumblab_core.settings import Settings
 
 FORMAT = 1
-"""The format of the backups that this version of the lab writes. It reads no other format."""
+"""The format of the backups that this version of the lab writes. This version reads no other format."""
 
 IMAGES, RELEASES, ARTIFACTS = "images", "releases", "mlflow-artifacts"
 FIXED = (IMAGES, RELEASES, ARTIFACTS)

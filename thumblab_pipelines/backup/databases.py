@@ -1,7 +1,8 @@
 """Dump the databases of a lab with pg_dump, and restore them with pg_restore.
 
-The embedded server includes both programs. They also dump an external server of the same version or an older one. They
-restore only into PostgreSQL 17 or later, because pg_restore sets `transaction_timeout`, which version 17 introduced.
+The embedded server includes both programs. pg_dump also dumps an external server of the same version or an older one.
+pg_restore restores only into PostgreSQL 17 or later, because it sets `transaction_timeout`, which version 17
+introduced.
 """
 
 import os
@@ -149,7 +150,7 @@ def _remedy(name: str, schema: str) -> str:
 def require_empty(url: str, name: str, stopped: bool = False) -> None:
     """Raise `LabError` if the database already has tables in the schema that the lab would use.
 
-    `stopped`: whether an earlier restore was stopped. It may have made the tables.
+    `stopped`: whether an earlier restore was stopped. A stopped restore may have made the tables.
     """
     engine = make_engine(url)
     try:

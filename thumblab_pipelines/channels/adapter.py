@@ -7,8 +7,8 @@ fifths of these videos, and tested on the newest fifth.
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
 video. The adapter learns the differences between these values and the model's predictions (see
-`thumblab_core.ranking.adapters`). It also learns from pictures that were compared on videos of the channel, which
-`compared.py` reads.
+`thumblab_core.ranking.adapters`). The adapter also learns from pictures that were compared on videos of the channel,
+which `compared.py` reads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 
 _VERSION = 2
-"""Version of the code that fits adapters. It is part of the digest that tells whether an adapter is up to date."""
+"""Version of the code that fits adapters. This version is part of the digest that tells whether an adapter is up to
+date."""
 _ENCODERS = ("image_encoder", "title_encoder")
 
 

@@ -1,8 +1,8 @@
 """Select the videos that a channel adapter is fitted on, and make their vectors.
 
 The model's training uses similar rules, see `dataset/corpus.py`. A usable video is an ordinary video of at least one
-minute, with a picture and a count of views. It also needs vectors from both encoders of the model. If the lab is set to
-train only on opted-in videos, a usable video must be opted in too.
+minute, with a picture and a count of views. A usable video also needs vectors from both encoders of the model. If the
+lab is set to train only on opted-in videos, a usable video must be opted in too.
 
 The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. The
 adapter of a channel is fitted on these videos too. If the thumbnail or title of a video changed, the adapter uses the

@@ -129,8 +129,7 @@ def remove_channel(lab: Lab, name: str) -> str:
 
 
 def _id_of_handle(lab: Lab, name: str) -> str | None:
-    """Return the id of the channel that has the @handle `name` on YouTube, if the lab knows the channel. Otherwise
-    return None.
+    """Return the id of the channel that has the @handle `name` on YouTube, if the lab knows the channel, else None.
 
     The stored adapter is not asked for the @handle, because the @handle may have moved to another channel since the
     fit.

@@ -1,6 +1,6 @@
 """Evaluate how much a channel adapter helps.
 
-The adapter is fitted on the oldest 80 % of the channel's videos. Then it ranks pairs of the newest 20 %.
+The adapter is fitted on the oldest 80 % of the channel's videos. Then the adapter ranks pairs of the newest 20 %.
 """
 
 from __future__ import annotations

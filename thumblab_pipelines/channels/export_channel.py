@@ -43,11 +43,11 @@ class NotYoursError(LabError):
 class GivenExports:
     """Exports of one channel, and the facts that a person gave with them.
 
-    `name`: title or id of the channel. `niche`: niche of the channel. Both may be None if the lab already knows a video
-    of the exports. Without `name`, the channel's name is taken from the name of a file. `as_of`: the day on which the
-    exports were made, see `export_day`. `columns`: the columns that a person named, see `find_columns`. `owner`: marks
-    the API key that sent the exports, or None if the lab's own command imports them. The lab's own command may change
-    all channels.
+    `name`: title or id of the channel. `niche`: niche of the channel. `name` and `niche` may be None if the lab already
+    knows a video of the exports. Without `name`, the channel's name is taken from the name of a file. `as_of`: the day
+    on which the exports were made, see `export_day`. `columns`: the columns that a person named, see `find_columns`.
+    `owner`: marks the API key that sent the exports, or None if the lab's own command imports them. The lab's own
+    command may change all channels.
     """
 
     files: Sequence[Path]
@@ -70,7 +70,8 @@ class ExportChannel:
 
 @contextmanager
 def one_import_at_a_time(lab: Lab) -> Iterator[None]:
-    """Hold an advisory lock of the database. Without it, two imports could claim the same videos or the same title."""
+    """Hold an advisory lock of the database. Without this lock, two imports could claim the same videos or the same
+    title."""
     with lab.engine.begin() as holder:
         holder.execute(text(NO_IDLE_TIMEOUT))
         holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -80,10 +81,10 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
     """Return the channel of the exports, which have the videos `video_ids`.
 
-    If the lab already knows videos of the exports, their channel is returned. Otherwise the name decides. An API key
-    can reach only its own channels through their videos. The lab's own command reaches the channel of an API key only
-    by name. Otherwise a key could first send the public ids of these videos, and then see the click-through rates of
-    the exports.
+    If the lab already knows videos of the exports, their channel is returned. If the lab knows none of the videos, the
+    name decides. An API key can reach only its own channels through their videos. The lab's own command reaches the
+    channel of an API key only by name. Otherwise a key could first send the public ids of these videos, and then see
+    the click-through rates of the exports.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if the lab's own command does not name a channel that belongs to a key.
@@ -143,7 +144,7 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` may not change.
 
-    These videos belong to another channel, or the lab's owner has imported only their click-through rates.
+    Such a video belongs to another channel, or the lab's owner has imported only its click-through rate.
     """
     of_others = (
         select(videos.c.video_id)

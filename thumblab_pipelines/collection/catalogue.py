@@ -86,8 +86,8 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
     """Store the picture of each row. Return the rows whose picture could be read, each with a sighting or None.
 
-    A sighting is a record of which picture the video showed at a moment. It is None if the lab knows that the video
-    showed another picture later. Each row whose picture could not be read becomes an entry of `report.problems`.
+    A sighting is a record of which picture the video showed at a moment. The sighting is None if the lab knows that the
+    video showed another picture later. Each row whose picture could not be read becomes an entry of `report.problems`.
     """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
@@ -131,7 +131,7 @@ def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighti
 def read_picture(path: Path) -> bytes:
     """Return the bytes of a file.
 
-    Raises `ImageError` if it is not a regular file or is too large. Such a file is not read.
+    Raises `ImageError`, without reading the file, if it is not a regular file or is too large.
     """
     # The path may be a pipe. `_open_without_waiting` keeps the call from waiting until a process writes to the pipe.
     with open(path, "rb", opener=_open_without_waiting) as file:

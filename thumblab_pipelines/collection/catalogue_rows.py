@@ -44,7 +44,7 @@ class CatalogueTable(ReadTable):
 
     `rows`: number of rows that were read so far. `problems`: an entry for each skipped row, and for each row that is
     used without the length of its video, because the length could not be read. `remarks`: sentences about the whole
-    table. They name missing optional columns, and columns in which HTML entities were decoded.
+    table. The remarks name missing optional columns, and columns in which HTML entities were decoded.
     """
 
     folder: Path
@@ -83,8 +83,8 @@ class CatalogueTable(ReadTable):
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # If a quote in the header is never closed, this method is called before the header is known. Then no line can
-        # be a row.
+        # If a quote in the header is never closed, this method is called before the header is known. Without a header,
+        # no line can be a row.
         return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
@@ -141,7 +141,8 @@ def _length_problem(cells: dict[str, str]) -> str | None:
 def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
     """Convert the cells of one line to a `Row`. `cells` has the text of each cell by the name of its column.
 
-    Raises `ValueError` if a cell cannot be read. Its message is shown to the person who imports the catalogue.
+    Raises `ValueError` if a cell cannot be read. The message of the error is shown to the person who imports the
+    catalogue.
     """
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")

@@ -31,8 +31,8 @@ class Collecting:
     remarks: list[str] = field(default_factory=list)
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
-        """Fetch the channels whose playlist of uploads the lab does not know yet. Then save these channels and the
-        videos in one transaction.
+        """Fetch the channels whose playlist of uploads the lab does not know yet. Then save the channels and the videos
+        in one transaction.
         """
         wanted = {record.channel_id for record in records}
         playlist_known = select(channels.c.channel_id).where(
@@ -46,8 +46,8 @@ class Collecting:
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
-            # A channel may be deleted from YouTube after a call has found its videos. Its facts then cannot be saved,
-            # so its videos are not saved either.
+            # A channel may be deleted from YouTube after a call has found its videos. The facts of a deleted channel
+            # cannot be saved, so its videos are not saved either.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

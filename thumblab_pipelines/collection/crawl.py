@@ -85,7 +85,8 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
-    """Yield a new engine for the database of `engine`. It has two connections for each worker, and one more.
+    """Yield a new engine for the database of `engine`. The new engine has two connections for each worker, and one
+    more.
 
     A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
     worker needs a second connection to reserve calls.
@@ -98,7 +99,7 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
 
 
 class _Run:
-    """One run of the crawl over one niche. It holds the state that its worker threads share."""
+    """One run of the crawl over one niche. The object holds the state that the worker threads of the run share."""
 
     def __init__(self, engine: Engine, youtube: YouTube, niche: str, settings: Settings, progress: Progress) -> None:
         self._engine = engine
@@ -141,9 +142,9 @@ class _Run:
     def _run_worker(self) -> None:
         """Work as one worker until no work is left.
 
-        If at least 50 videos wait to be examined, the worker examines 50 of them. Otherwise the worker reads a page of
-        a channel's uploads. If other workers hold all channels, it waits for them. When no channel is left, it examines
-        the remaining videos.
+        If at least 50 videos wait to be examined, the worker examines 50 of them. If fewer videos wait, the worker
+        reads a page of a channel's uploads. If other workers hold all channels, it waits for them. When no channel is
+        left, it examines the remaining videos.
         """
         try:
             while not self._stop.is_set():
@@ -208,8 +209,8 @@ class _Run:
             uploads = paging.take(page)
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
-            # Uploads come newest first. So the walk ends with this page if the page has an upload that is too old. It
-            # also ends if the page has an upload that an earlier walk of the channel has already listed.
+            # Uploads come newest first. So the walk ends with this page if the page has an upload that is too old. The
+            # walk also ends if the page has an upload that an earlier walk of the channel has already listed.
             is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)
@@ -222,7 +223,7 @@ class _Run:
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
         """Return the reading position of the walk in the pages of its channel's uploads.
 
-        An earlier run may have read the first pages. Then the position is at the page after them.
+        An earlier run may have read the first pages. In this case, the position is at the next unread page.
         """
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)

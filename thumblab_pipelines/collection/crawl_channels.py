@@ -20,8 +20,8 @@ WHERE w.niche = :niche AND w.checked_at IS NOT NULL AND w.excluded IS NULL
 """
 """The end of a SELECT statement, from its FROM clause on.
 
-It selects the channels of `:niche` whose uploads are to be read. A channel whose last walk ended before the moment
-`:before` is to be walked again.
+This clause selects the channels of `:niche` whose uploads are to be read. A channel whose last walk ended before the
+moment `:before` is to be walked again.
 """
 
 _SEED = text("""
@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels of all videos from YouTube in the niche to the crawl. This costs no quota."""
+    """Add the channels of all videos from YouTube in the niche to the crawl. Adding them costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 

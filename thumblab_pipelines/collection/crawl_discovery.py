@@ -17,8 +17,8 @@ from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
-"""If this many pages of searches in a row bring no new channel, the lab assumes that it knows all channels. It then
-ends all unfinished searches of the niche. A later run searches only weeks that were not searched before."""
+"""If this many pages of searches in a row bring no new channel, the lab assumes that it knows all channels. The lab
+then ends all unfinished searches of the niche. A later run searches only weeks that were not searched before."""
 
 _RECHECK_AFTER = timedelta(days=30)
 """Time after which an excluded channel is checked again, because it may have gained subscribers."""
@@ -42,8 +42,8 @@ class Discovery:
         """Find channels by searching YouTube for videos of the niche's category.
 
         Each search covers the uploads of one week. The method stops when enough channels are known, or when no search
-        is left, and returns None. If it stops because the niche's share of today's searches is used, it returns a
-        sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
+        is left, and returns None. If the method stops because the niche's share of today's searches is used, it returns
+        a sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:
@@ -51,8 +51,8 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # Each niche gets the same share of the searches that one day's quota allows. Otherwise, the niche that is
-        # crawled first could use all of them.
+        # Each niche gets the same share of the searches that one day's quota allows. Without these shares, the niche
+        # that is crawled first could use all searches.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:

@@ -34,7 +34,7 @@ def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
     """Add channels to the crawl of a niche. A name is a channel's id (`UC...`), its link, its handle (`@name`), or the exact
     title of a channel that the lab knows.
 
-    A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. In this case, none of the
+    A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. After this error, none of the
     channels is added, and YouTube is not asked.
     """
     ids, handles = [], []

@@ -40,7 +40,8 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
     """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
-    # If a channel hides its number of subscribers, the number is unknown. Such a channel is not left out.
+    # If a channel hides its number of subscribers, the number is unknown. A channel with a hidden number is not left
+    # out.
     if record.subscriber_count is not None and record.subscriber_count < LEAST_SUBSCRIBERS:
         return f"under {LEAST_SUBSCRIBERS} subscribers"
     if record.video_count is not None and record.video_count < LEAST_RECENT_VIDEOS:
@@ -69,7 +70,7 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
     Args:
         record: The facts of the video, or None if YouTube does not have the video.
         channel_id: The channel in whose uploads the video is listed.
-        language: The wanted language as a BCP 47 tag. If it is empty, every language is kept.
+        language: The wanted language as a BCP 47 tag. An empty text means that every language is kept.
     """
     if record is None:
         return GONE
@@ -97,10 +98,10 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
 def is_in_language(record: VideoRecord, language: str) -> bool:
     """Return whether the language of a video is `language`, as far as the lab can tell.
 
-    If the uploader declared a language, the declared language is compared with `language`. Otherwise, the letters of
-    the title decide. If `language` is written in Latin letters, at least half of the title's letters must be Latin. If
-    it is written in another script, less than half of the letters may be Latin. Many languages have Latin letters. So
-    if `language` is English, a French video without a declared language is kept too.
+    If the uploader declared a language, the declared language is compared with `language`. If no language was declared,
+    the letters of the title decide. If `language` is written in Latin letters, at least half of the title's letters
+    must be Latin. If `language` is written in another script, less than half of the letters may be Latin. Many
+    languages have Latin letters. So if `language` is English, a French video without a declared language is kept too.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

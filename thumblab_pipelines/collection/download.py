@@ -61,8 +61,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
     The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. The
     thumbnail of a video younger than 14 days is due after one day. A run checks at most `thumbnail_rechecks` thumbnails
-    again. It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes
-    of it are downloaded.
+    again. The thumbnails whose last check is the oldest are checked first. If a host says that a thumbnail is
+    unchanged, no bytes of it are downloaded.
 
     If a host has encoded the same picture again, only its bytes differ. The thumbnail then counts as unchanged, and the
     stored file is kept. A different picture becomes a new version, and the earlier version is kept too.
@@ -143,7 +143,7 @@ def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Pr
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
                 # If no host answered for a whole batch, requests for the remaining videos would probably fail too.
-                # There may be thousands of them, so this run stops.
+                # There may be thousands of remaining videos, so this run stops.
                 break
     fetched.counts[Kind.POSTPONED] += len(wanted) - fetched.done
     return fetched

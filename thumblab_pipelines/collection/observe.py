@@ -84,8 +84,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # A live or upcoming video becomes an ordinary video later. Its counts alone do not show this change, so all
-            # its facts are fetched.
+            # A live or upcoming video becomes an ordinary video later. The counts of a video do not show this change,
+            # so all its facts are fetched.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):
@@ -115,7 +115,7 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
 
 
 def check_observation(observed: Observed) -> list[CheckResult]:
-    """Check that at most half of the due videos are gone from YouTube. This check also passes if the run ended early.
+    """Check that at most half of the due videos are gone from YouTube. The check also passes if the run ended early.
 
     A second check fails if so many videos were gone that the lab refused to delete them.
     """

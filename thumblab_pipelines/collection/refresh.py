@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks whether a video was published after its latest observation, which is implausible. It ignores earlier
-# observations. If a premiere was postponed, they are rightly older than the new date of publication.
+# This query checks whether a video was published after its latest observation, which is implausible. The query ignores
+# earlier observations. If a premiere was postponed, they are rightly older than the new date of publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -102,8 +102,7 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
     """Collect the newest uploads of a few channels. Channels whose uploads were never listed come first, then the
     channels whose uploads were listed longest ago.
 
-    For known uploads, only the counts are fetched. This costs no unit, because calls that fetch only counts have a
-    separate quota.
+    For known uploads, only the counts are fetched. Fetching only counts costs no unit, because it has a separate quota.
     """
     # For each page after the first that the search for trending videos read, the refresh lists the uploads of two
     # channels fewer. So the refreshes of all niches together cost at most 60 units a day (see docs/collection.md).
@@ -148,8 +147,8 @@ def _save_new(
 ) -> None:
     """Save new uploads in batches.
 
-    The search for trending videos has already fetched the facts of some uploads. These uploads are saved first. YouTube
-    is asked only for the uploads whose facts are not known yet.
+    The search for trending videos has already fetched the facts of some uploads. The uploads with known facts are saved
+    first. YouTube is asked only for the uploads whose facts are not known yet.
     """
     fetched = [video_id for video_id in video_ids if video_id in collecting.records]
     unfetched = [video_id for video_id in video_ids if video_id not in collecting.records]

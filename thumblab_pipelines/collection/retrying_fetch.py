@@ -14,7 +14,7 @@ LONGEST_WAIT_S = 60.0
 """Maximum number of seconds that a request waits before it is sent.
 
 A host may ask for a longer wait. As long as more than this many seconds are left of it, every request to the host fails
-at once. After that, requests wait for the rest.
+at once. When fewer seconds are left, requests wait for the rest.
 """
 
 _BUSY = {429, 500, 502, 503, 504}
@@ -40,9 +40,9 @@ class RetryingFetcher:
 
         A request that fails with status 429, 500, 502, 503 or 504 is repeated up to 3 times.
 
-        If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
-        are random and grow from half a second. Raises `FetchError` if the last try fails, or if a try fails with another
-        status. Raises it too if the host asks for a wait of more than `LONGEST_WAIT_S`.
+        If the host sends `Retry-After`, all threads wait that long before they ask the host again. Without
+        `Retry-After`, the waits are random and grow from half a second. Raises `FetchError` if the last try fails, or
+        if a try fails with another status. Raises it too if the host asks for a wait of more than `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

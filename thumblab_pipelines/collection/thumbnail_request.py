@@ -114,8 +114,8 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
 def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
     """Return the origin of a picture: its URL, its ETag and the time of its last change.
 
-    An answer with status 304 may leave out the ETag and the time of the last change. Then the stored values of the
-    known picture are used.
+    An answer with status 304 may leave out the ETag and the time of the last change. If they are missing, the stored
+    values of the known picture are used.
     """
     origin = Origin(url, answer.etag, answer.last_modified)
     if known is None:

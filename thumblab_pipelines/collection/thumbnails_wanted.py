@@ -17,7 +17,7 @@ _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
 """A thumbnail is due this much earlier than its interval says.
 
-Otherwise, a daily run would skip the thumbnail if it starts a little less than a day after the last run.
+Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last one.
 """
 
 
@@ -51,7 +51,7 @@ def missing_thumbnails(lab: Lab, niche: str) -> tuple[int, list[Wanted]]:
 
 
 def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
-    """Return the videos whose thumbnail is to be checked again. Those whose last check is the oldest come first.
+    """Return the videos whose thumbnail is to be checked again. The videos whose last check is the oldest come first.
 
     The result includes videos whose thumbnail could not be read at the last try.
     """

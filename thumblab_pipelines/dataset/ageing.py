@@ -43,7 +43,7 @@ tutorial that people watch for months.
 class Growth:
     """The growth law with its half age in hours.
 
-    `histories` is the number of view series that the half age was fitted to. It is 0 for the typical half age.
+    `histories` is the number of view series that the half age was fitted to. `histories` is 0 for the typical half age.
     """
 
     half_age: float = TYPICAL_HALF_AGE
@@ -109,7 +109,7 @@ def age_exponent(corpus: pd.DataFrame) -> float:
     The fit is by least squares. Values of b outside 0 to 1 are clipped.
 
     The exponent describes how the views of a corpus vary with age. Both the growth of videos and the trend of channels
-    contribute to it. The manifest of a release reports the exponent. It does not correct any views.
+    contribute to the exponent. The manifest of a release reports the exponent. The exponent does not correct any views.
     """
     import pandas as pd
 

@@ -180,8 +180,8 @@ class Unchanged:
         """Return `drift` and the variance of `gap` for a video that changed its thumbnail at `age` hours.
 
         `drift` is the median `excess` of unchanged videos of a similar age. The variance is estimated from the median
-        absolute deviation of these values, as for a normal distribution. It is at least `LEAST_VARIANCE`. With fewer
-        than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
+        absolute deviation of these values, as for a normal distribution. The variance is at least `LEAST_VARIANCE`.
+        With fewer than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
         """
         near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
         if len(near) < LEAST_UNCHANGED:

@@ -1,9 +1,9 @@
 """Check a pairs release before a model is trained on it.
 
-The checks find empty parts, and held-out data that has leaked into the training data. They also find labels and targets
-that do not agree with the views. The target of a video is the logarithm of its age-corrected views. A failed check
-names the first wrong rows. The checks read only the files of the release. docs/training-pairs.md lists the faults that
-each check finds.
+The checks find empty parts, and held-out data that has leaked into the training data. The checks also find labels and
+targets that do not agree with the views. The target of a video is the logarithm of its age-corrected views. A failed
+check names the first wrong rows. The checks read only the files of the release. docs/training-pairs.md lists the faults
+that each check finds.
 """
 
 from __future__ import annotations

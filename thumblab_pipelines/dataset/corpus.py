@@ -90,8 +90,8 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
       the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the count `views`, and at least 1.
-    - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as `views`, and are
-      never larger than `views`.
+    - `views_at_24` and so on are the views at fixed ages. These views follow the same definition of a view as `views`,
+      and are never larger than `views`.
     - `picture_words` are the words in the picture, or None if the picture was not searched for words yet.
     - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
     - `is_short` is False if the owner's export shows that the video is not a Short.
@@ -146,7 +146,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
     drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
-    # If a channel hides its number of subscribers, the number is NaN. Such a channel is not excluded.
+    # If a channel hides its number of subscribers, the number is NaN. A channel with a hidden number is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
     # publish no shorter videos. A video of unknown length counts as short enough.

@@ -33,7 +33,7 @@ if the gap is above about 0.13. The true gap of a known winner is probably large
 """
 
 SAME_VARIANCE = 0.05**2
-"""The variance of the gap of two variants that performed the same. Their gap is 0."""
+"""The variance of the gap of two variants that performed the same. The gap of two equal variants is 0."""
 
 ASSUMED_CLICKS = 500
 """The assumed number of clicks for each variant if its impressions are not known."""
@@ -41,8 +41,8 @@ ASSUMED_CLICKS = 500
 WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by that of a share of clicks.
 
-Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. Then this value
-is 1 + r^2. It is 2 if watch times have an exponential distribution.
+Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. Then the value
+of this constant is 1 + r^2. The value is 2 if watch times have an exponential distribution.
 """
 
 LEAST_SHARE = 0.005

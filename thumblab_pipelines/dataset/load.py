@@ -63,12 +63,12 @@ class Dataset:
 
     @cached_property
     def title_facts(self) -> Float32s:
-        """Facts about each title, see `thumblab_core.ranking.title_facts`. They are computed at the first use."""
+        """Facts about each title, see `thumblab_core.ranking.title_facts`. The facts are computed at the first use."""
         return title_facts(self.videos.title.tolist())
 
     @cached_property
     def title_words(self) -> Any:
-        """The hashed words of each title, as a sparse matrix. They are computed at the first use."""
+        """The hashed words of each title, as a sparse matrix. The matrix is computed at the first use."""
         return sparse_title_words(self.videos.title.tolist())
 
     @property
@@ -83,7 +83,7 @@ class Dataset:
     def learnt(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part, except videos of more than an hour.
 
-        Models are not trained on these long videos. They are used only for channel adapters and for evaluation.
+        Models are not trained on these long videos. Long videos are used only for channel adapters and for evaluation.
         """
         return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
 

@@ -15,7 +15,7 @@ from thumblab_core.images.perceptual import NEAR
 _CELLS = 2**22
 """Maximum number of comparisons in one step.
 
-Their results take 32 MiB for hashes (8 bytes each), or 16 MiB for cosines (4 bytes each).
+The results of this many comparisons take 32 MiB for hashes (8 bytes each), or 16 MiB for cosines (4 bytes each).
 """
 
 _ROWS = 2_048
@@ -25,8 +25,8 @@ _ROWS = 2_048
 class Pictures:
     """A set of n pictures that can be compared with each other.
 
-    Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. They also
-    look alike if the cosine of their vectors is at least `threshold`.
+    Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. Two
+    pictures also look alike if the cosine of their vectors is at least `threshold`.
 
     Comparing needs a few dozen MiB of memory in addition to the vectors. The time grows with the square of the number
     of distinct files. 20,000 pictures with vectors of 768 numbers take some seconds.
@@ -95,7 +95,8 @@ class Pictures:
         The smaller row number comes first.
 
         `side` [n]: the number of each picture's group. Each picture is compared with the pictures of smaller row
-        numbers. If it looks like several of them in other groups, only the pair with the first of these is yielded.
+        numbers. If a picture looks like several earlier pictures in other groups, only the pair with the first of them
+        is yielded.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

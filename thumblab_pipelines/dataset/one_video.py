@@ -39,9 +39,8 @@ COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a"
 LEAST_TO_LEARN = 20
 """Minimum number of one-video pairs of a channel. With fewer, none of its pairs may be used for training.
 
-One-video pairs are rare. They are the only direct measure of which of two pictures suits a video better. So they are
-first needed for evaluation.
-for evaluation first.
+One-video pairs are rare. One-video pairs are the only direct measure of which of two pictures suits a video better. So
+the pairs are needed for evaluation first.
 """
 
 _LEARNT_SHARE = 0.5
@@ -57,9 +56,9 @@ class OneVideoPairs:
     Parameters
     ----------
     pairs
-        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). Here a
-        and b are the watch time, or the views, that picture a and picture b are expected to get. `variance` is the
-        variance of the error of `gap`.
+        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). In
+        this formula, a and b are the watch time, or the views, that picture a and picture b are expected to get.
+        `variance` is the variance of the error of `gap`.
     images
         Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before that of picture b.
     titles

@@ -52,7 +52,7 @@ class OneVideoSources:
     def inputs(self) -> list[Any]:
         """All values from which the pairs are made. A release stores a digest of these values.
 
-        They include which pictures and titles have vectors, because a pair without vectors is left out.
+        The values include which pictures and titles have vectors, because a pair without vectors is left out.
         """
         encoded = []
         for rows in (self.experiments, self.changes.rows):
@@ -96,8 +96,9 @@ class OneVideoSources:
     def _read(self, pairs: pd.DataFrame) -> tuple[Float32s, Float32s, Flags, tuple[Texts, Texts]]:
         """Return the stored data about the two pictures and titles of each of k pairs.
 
-        The first two results are the vectors of the pictures and of the titles [k, 2, d]. The third says for each pair
-        [k] whether all of its vectors are stored. The fourth has the words in picture a and in picture b [k].
+        The first two results are the vectors of the pictures and of the titles [k, 2, d]. The third result says for
+        each pair [k] whether all of its vectors are stored. The fourth result has the words in picture a and in picture
+        b [k].
         """
         ids = pairs.video_id.tolist()
         images, titles, complete = read_pair_vectors(self.lab, pairs, *self.encoders)
@@ -111,8 +112,8 @@ class OneVideoSources:
 def counted(made: OneVideoPairs, left_out: dict[str, int]) -> dict[str, Any]:
     """Return the manifest's entry about one-video pairs.
 
-    For each source, the entry has the number of pairs and of decided pairs. It also has `left_out`, which says how many
-    pairs, experiments and changes were left out for each reason.
+    For each source, the entry has the number of pairs and of decided pairs. The entry also has `left_out`, which says
+    how many pairs, experiments and changes were left out for each reason.
     """
     of_source = made.pairs.groupby("source").decided
     decided, pairs = of_source.sum(), of_source.size()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AGE_CORRECTED = "age-corrected views"
 """The label of a pair that is compared by age-corrected views.
 
-It is used if there is no fixed age at which the views of both videos are known.
+This label is used if there is no fixed age at which the views of both videos are known.
 """
 
 TRAIN_PAIRS_PER_VIDEO = 20
@@ -80,9 +80,9 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `label`: see `compare_views`
     - `margin`: 1 - loser's views / winner's views, with the views that the label names
 
-    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. It gives at most
-    20,000 pairs in each other part, and at most 20,000 "mixed" pairs. Of more pairs, a random sample is taken, which is
-    the same in every run. A corpus without the column `era` counts as one era.
+    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. A channel gives at
+    most 20,000 pairs in each other part, and at most 20,000 "mixed" pairs. Of more pairs, a random sample is taken,
+    which is the same in every run. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 

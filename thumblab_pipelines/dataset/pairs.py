@@ -44,7 +44,7 @@ and earlier successors have left out.
 """
 
 _VERSION = 7
-"""Version of the rules for pairs and of the files of a release. It is part of the digest of the inputs.
+"""Version of the rules for pairs and of the files of a release. This version is part of the digest of the inputs.
 
 So a new version makes a new release even if the lab's videos have not changed.
 """
@@ -99,8 +99,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "one_video": one_video_counts,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
-    # After a deletion of videos, another process may replace an older release by a successor. If it published the
-    # successor after the new release, the successor would count as the newest pairs. The lock prevents this.
+    # After a deletion of videos, another process may replace an older release by a successor. If the other process
+    # published the successor after the new release, the successor would count as the newest pairs. The lock prevents
+    # this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)

@@ -37,8 +37,8 @@ def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """Return a context manager that holds the lock of the pairs releases.
 
     While the lock is held, no other process publishes or deletes pairs releases. So the caller can choose a release and
-    read it before it is deleted. The context cannot be nested. It raises `BusyError` if another process holds the lock
-    for more than ten minutes.
+    read it before it is deleted. The context cannot be nested. The context raises `BusyError` if another process holds
+    the lock for more than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 

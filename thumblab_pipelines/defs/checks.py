@@ -16,7 +16,7 @@ class Confirmation(dg.Config):
     """Config with which a person confirms that a run may delete every video that is due for deletion.
 
     Without a confirmation, a run may delete at most the share THUMBLAB_FORGET_SHARE of the niche's videos. If this
-    share is under five videos, it may delete five.
+    share is under five videos, the run may delete five.
     """
 
     confirmed: bool = False

@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. They differ in which videos of a pair's channel the model was fitted to:
+There are three splits. The splits differ in which videos of a pair's channel the model was fitted to:
 - `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its
@@ -65,7 +65,7 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
     """Return the AUCs of `scores` [n] on the held-out pairs of a split.
 
-    The first AUC is on all held-out pairs. The second is on the pairs whose winner has at least twice the loser's
+    The first AUC is on all held-out pairs. The second AUC is on the pairs whose winner has at least twice the loser's
     views. After each AUC comes the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
@@ -108,8 +108,8 @@ def _evaluate_split(
         The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
         of every scorer.
     reference
-        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. It gets
-        the same detailed figures as the model.
+        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. This
+        reference model gets the same detailed figures as the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows
@@ -178,8 +178,9 @@ def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return the scores [n] of reference models. Each video is scored by models that were fitted without its channel.
 
-    The first result has the scores without adaptation. The second has the scores of partial pooling, the only reference
-    model that adapts to a channel. It adds a regression for each channel, fitted to the `known` rows of this channel.
+    The first result has the scores without adaptation. The second result has the scores of partial pooling, the only
+    reference model that adapts to a channel. Partial pooling adds a regression for each channel, fitted to the `known`
+    rows of this channel.
     """
     folds = data.videos.fold.to_numpy(int)
     unadapted: dict[str, Floats] = {}

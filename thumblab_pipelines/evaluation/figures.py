@@ -50,7 +50,7 @@ MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
 """Conditions for a channel or niche to get its own figures.
 
-It needs at least 30 held-out pairs. Only the fifty channels with the most pairs get figures.
+A channel or niche needs at least 30 held-out pairs. Only the fifty channels with the most pairs get figures.
 """
 
 DEEP = 100
@@ -77,12 +77,12 @@ class Evaluation:
     low, high
         The ends of its 95 % interval, or None if it has no interval.
     pairs
-        The number of pairs that it was measured on. It is 0 if the figure was measured on videos instead of pairs.
+        The number of pairs that the figure was measured on, or 0 if it was measured on videos instead of pairs.
     channels
         The number of channels that these pairs or videos belong to.
     question
-            What is asked about the pairs: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`.
-            Evaluations of older releases have only `PACKAGE`.
+        What is asked about the pairs: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`.
+        Evaluations of older releases have only `PACKAGE`.
     """
 
     split: str
@@ -100,7 +100,8 @@ class Evaluation:
     def of(cls, row: dict[str, Any]) -> Self:
         """Return the evaluation that is stored in a row.
 
-        Old releases store only AUCs. Their rows have the fields `auc`, `auc_low` and `auc_high`, and no `metric`.
+        Old releases store only AUCs. Rows of old releases have the fields `auc`, `auc_low` and `auc_high`, and no
+        `metric`.
         """
         if "auc" not in row:
             return cls(**row)
@@ -123,7 +124,7 @@ class Place:
     ) -> Evaluation:
         """Return an `Evaluation` of this subject with the given value.
 
-        `ends` are the lower and the upper end of the interval. Both are None if no interval was computed.
+        `ends` are the lower and the upper end of the interval. Both ends are None if no interval was computed.
         """
         return Evaluation(
             self.split, self.slice, self.scorer, self.metric, value, *ends, pairs, channels, self.question
@@ -158,7 +159,7 @@ class HeldOutPairs:
         """Yield the AUC on all pairs, and the AUC on the pairs whose winner has at least twice the views of the loser.
 
         After each AUC, the mean of the AUCs of single channels is yielded, in which all channels have the same weight.
-        It includes only channels with at least `LEAST_CHANNEL_PAIRS` pairs.
+        The mean includes only channels with at least `LEAST_CHANNEL_PAIRS` pairs.
         """
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
@@ -210,9 +211,9 @@ class HeldOutPairs:
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
         """Yield two rank correlations for the given rows of `videos`.
 
-        Each correlation is computed within each channel, and then averaged over the channels. The first correlates the
-        model's scores with the age-corrected views. The second correlates the scores with the click-through rates from
-        the channel's owner.
+        Each correlation is computed within each channel, and then averaged over the channels. The first correlation
+        compares the model's scores with the age-corrected views. The second correlation compares the scores with the
+        click-through rates from the channel's owner.
         """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -244,7 +245,7 @@ class HeldOutPairs:
     def _channels(self) -> tuple[Rows, list[str]]:
         """The channel number of each pair, and the channel names by number.
 
-        They are computed once and kept, because hundreds of figures need them.
+        Both are computed once and kept, because hundreds of figures need them.
         """
         return numbered(self.pairs.channel_id)
 

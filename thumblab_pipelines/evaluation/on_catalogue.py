@@ -1,7 +1,7 @@
 """Evaluate an existing model on a catalogue, without and with adapters for the channels of the catalogue.
 
-The catalogue is imported into a separate lab, so that its videos do not enter the lab of the model. Its pictures and
-titles are encoded with the encoders that the model was trained with.
+The catalogue is imported into a separate lab, so that its videos do not enter the lab of the model. The pictures and
+titles of the catalogue are encoded with the encoders that the model was trained with.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CHAMPION = "champion"
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
 """A pattern for names of image encoders that the lab has compiled with OpenVINO and published as a release.
 
-Such a name ends with the id of the release.
+The name of a compiled encoder ends with the id of its release.
 """
 
 
@@ -67,8 +67,8 @@ class CatalogueEvaluation:
     pairs_release
         The pairs release that was made from the catalogue.
     trained_on
-            The number of `videos` of the catalogue that the model was trained on, and the number of `pairs` that were
-            left out because of them. None if the release of the model does not store its training videos.
+        The number of `videos` of the catalogue that the model was trained on, and the number of `pairs` that were left
+        out because of them. None if the release of the model does not store its training videos.
     channels_adapted
         The number of channels for which an adapter was fitted.
     """
@@ -150,9 +150,9 @@ def evaluate_on_catalogue(
 ) -> CatalogueEvaluation:
     """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings from `encoding_of`.
 
-    If `share` is None, the model is evaluated on all pairs, without adapters. Otherwise, `share` is a fraction from 0
-    to 1. A channel adapter is then fitted to this fraction of each channel's videos, the oldest ones. The model is
-    evaluated on pairs of the remaining videos, without and with adapters.
+    If `share` is None, the model is evaluated on all pairs, without adapters. If `share` is given, it is a fraction
+    from 0 to 1. A channel adapter is then fitted to this fraction of each channel's videos, the oldest ones. The model
+    is evaluated on pairs of the remaining videos, without and with adapters.
 
     Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """

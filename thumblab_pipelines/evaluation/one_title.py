@@ -57,8 +57,8 @@ class OneTitlePairs:
     def aucs(self, scorer: str, pictures: PictureGaps) -> Iterator[Evaluation]:
         """Yield the AUC of a scorer in each slice, and the mean of the AUCs of single channels.
 
-        A pair counts 1 if the winner's picture scores higher under both titles. It counts 0.5 if the winner's picture
-        scores higher under one title, and lower under the other. See `title_wins` for equal scores.
+        A pair counts 1 if the winner's picture scores higher under both titles. A pair counts 0.5 if the winner's
+        picture scores higher under one title, and lower under the other. See `title_wins` for equal scores.
         """
         sides, wins = self._sides(pictures), title_wins(pictures.gaps)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

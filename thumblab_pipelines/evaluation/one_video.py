@@ -1,8 +1,8 @@
 """Evaluate the question *one video*: which of two pictures that one video showed is better?
 
-The better picture is known from an experiment, or from the views before and after a change of the thumbnail. Each of
-these two sources has its own figures, so each is a slice of the question. Only decided pairs are evaluated, see
-docs/training-pairs.md.
+The better picture is known from an experiment, or from the views before and after a change of the thumbnail.
+Experiments and changes have separate figures, so each of these two sources is a slice of the question. Only decided
+pairs are evaluated, see docs/training-pairs.md.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def evaluate_one_video(
             yield mean_figure(place, wins, _only(sides, chosen))
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), wins, _only(sides, chosen))
             if scorer == MODEL:
-                # For unseen channels, the slope was fitted to pairs of the training part and the validation part. Such
-                # pairs would make the calibration look too good, so only test pairs are used.
+                # For unseen channels, the slope was fitted to pairs of the training part and the validation part. Pairs
+                # of these parts would make the calibration look too good, so only test pairs are used.
                 held_out = chosen & (rows.part == TEST).to_numpy(bool)
                 yield from calibration_figures(place, right[held_out], slope, _only(sides, held_out))
                 close = too_close(right[held_out], slope).astype(np.float64)

@@ -41,8 +41,8 @@ LEAST_OF_CHANNEL = 30
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
     """Return the scores [n] of every reference model by its name. The models are fitted to the rows `known`.
 
-    One of the models, `partial_pooling`, adds a regression for each channel to the linear model. These regressions are
-    fitted to the rows `own`. By default, these are the rows `known`.
+    The reference model `partial_pooling` adds a regression for each channel to the linear model. The regressions for
+    channels are fitted to the rows `own`, by default the rows `known`.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -97,7 +97,7 @@ def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target:
     """Return the scores [n] of partial pooling.
 
     `linear` [n] are the scores of the linear model. For each channel with at least 30 known rows, a ridge regression
-    predicts the targets minus `linear`. This prediction is added to `linear`.
+    predicts the targets minus `linear`. The prediction of the regression is added to `linear`.
     """
     channels = np.asarray(channel, str)
     scores = linear.copy()

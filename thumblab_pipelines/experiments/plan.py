@@ -27,10 +27,10 @@ MOST_CANDIDATES = 20
 class ExperimentPlan:
     """The plan of an experiment.
 
-    `impressions_per_variant`: number of impressions that each of the two variants needs. It is computed from `ctr`,
-    `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair`: the two candidates to test, or None if
-    no model's scores are given or if no pair can be chosen. `advice`: what to do if `pair` is None. `alike`: the pairs
-    of candidates that look too similar to be tested.
+    `impressions_per_variant`: number of impressions that each of the two variants needs. This number is computed from
+    `ctr`, `lift`, `power` and `alpha`, see `planning.impressions_per_variant`. `pair`: the two candidates to test, or
+    None if no model's scores are given or if no pair can be chosen. `advice`: what to do if `pair` is None. `alike`:
+    the pairs of candidates that look too similar to be tested.
     """
 
     ctr: float

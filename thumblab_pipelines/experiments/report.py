@@ -96,7 +96,7 @@ def agreement_of(stored: Sequence[StoredExperiment], scores: Scores) -> Agreemen
 
 
 def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
-    """Return the number of experiments by outcome. It is 0 for an outcome that no experiment has."""
+    """Return the number of experiments by outcome. The number is 0 for an outcome that no experiment has."""
     counted = Counter(one.experiment.outcome for one in stored)
     return {outcome: counted[outcome] for outcome in OUTCOMES}
 

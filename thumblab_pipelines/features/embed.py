@@ -33,15 +33,14 @@ class Encoded:
         had: number of current thumbnails and titles that already had a vector.
         images: number of current thumbnails that were encoded.
         titles: number of current titles that were encoded.
-            earlier: number of further thumbnails and titles that were encoded for training, because videos showed them
-                earlier or an experiment tested them.
+        earlier: number of further thumbnails and titles that were encoded for training, because videos showed them
+            earlier or an experiment tested them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
-            without: a sentence for each thumbnail or title for which the encoder returned no valid vector, in this run
-                or in an earlier run.
+        without: a sentence for each thumbnail or title for which the encoder returned no valid vector, in this run or
+            in an earlier run.
         encoder: the fingerprint of the image encoder.
-            settled: the precision that this run chose for the encoder, with the reason. None if this run chose no
-            precision.
+        settled: the precision that this run chose for the encoder, with the reason, or None if it chose no precision.
     """
 
     had: int
@@ -70,8 +69,8 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
-    # The pictures and titles that videos show now were encoded above. Here, earlier pictures and titles of videos
-    # follow, and the pictures and titles that experiments tested.
+    # The pictures and titles that videos show now were encoded above. The lines below encode earlier pictures and
+    # titles of videos, and the pictures and titles that experiments tested.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)

@@ -1,7 +1,7 @@
 """Find pictures and titles without a vector, encode them, save their vectors, and record failures.
 
 Training uses the first picture and title of each video. If the video still shows them, their vectors are in
-`embeddings`. If it has changed them, the vectors of the first picture and title are in `earlier_embeddings`.
+`embeddings`. If the video has changed them, the vectors of the first picture and title are in `earlier_embeddings`.
 """
 
 import time

@@ -25,8 +25,8 @@ errors were measured with real observations whose ages differ by this factor: 90
 class Estimate:
     """An estimate of a video's views at the age `at` in hours.
 
-    It is interpolated between two observations of one era, at the ages `before` and `after` in hours. If an observation
-    was made exactly at the age `at`, `before` and `after` are both equal to `at`.
+    The estimate is interpolated between two observations of one era, at the ages `before` and `after` in hours. If an
+    observation was made exactly at the age `at`, `before` and `after` are both equal to `at`.
     """
 
     at: float
@@ -46,9 +46,9 @@ def views_at_ages(
     """Return estimates of one video's views at fixed ages. An age that its observations do not cover is left out.
 
     Views are interpolated between the last observation before the fixed age and the first observation after it. Both
-    must be of one era. The interpolation is linear in the logarithm of the age. An observation at exactly the fixed age
-    is used directly. A fixed age is left out if no two observations enclose it, or if their ages differ by a factor
-    above `max_ratio`.
+    observations must be of one era. The interpolation is linear in the logarithm of the age. An observation at exactly
+    the fixed age is used directly. A fixed age is left out if no two observations enclose it, or if their ages differ
+    by a factor above `max_ratio`.
 
     Counts normally only grow, but YouTube removes invalid views. So if a later count of the same era is lower, it
     replaces the earlier count. Observations from before the publication (premieres) are ignored.
@@ -71,8 +71,8 @@ def views_at_ages(
     estimates = []
     for age in at:
         # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab first took a
-        # video for a Short, observations of two eras can enclose the same age. Then the era whose observations are
-        # closer together is used.
+        # video for a Short, observations of two eras can enclose the same age. In this case, the era whose observations
+        # are closer together is used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:

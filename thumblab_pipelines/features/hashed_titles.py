@@ -17,7 +17,7 @@ SparseRows: TypeAlias = Any
 """A `scipy.sparse.csr_array` of float32 [n, BUCKETS]."""
 
 BUCKETS = 2**18
-"""Number of hash buckets. It is so large that in 50,000 titles, few words share a bucket with another word."""
+"""Number of hash buckets. This number is so large that in 50,000 titles, few words share a bucket with another word."""
 
 RARITY = 4
 """Number of values that `word_rarity` returns for a title."""
@@ -27,7 +27,7 @@ _WORD = r"(?u)\w+|[^\w\s]"
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
 """Numbers that `word_rarity` adds: the first to the count of earlier titles, the second to the count of a word's uses.
 
-Without them, the words in the first titles would have an extreme rarity.
+Without these numbers, the words in the first titles would have an extreme rarity.
 """
 _RAREST = 3
 
@@ -40,8 +40,8 @@ class HashedTitles:
     words. Each row of `words` and `groups` is a vector of length 1, or a zero vector for an empty title. `present`: a 1
     for each single word of a title.
 
-    `groups` helps with scripts without spaces and with languages whose words have many endings. There, few titles share
-    whole words, but titles still share groups of characters.
+    `groups` helps with scripts without spaces and with languages whose words have many endings. In such languages, few
+    titles share whole words, but titles still share groups of characters.
 
     .. [1] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
@@ -113,8 +113,8 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 def _weighted(counted: SparseRows, known: Rows) -> SparseRows:
     """Weight `counted` [n, BUCKETS] by inverse document frequency, and scale each row to length 1.
 
-    The weight of a bucket is ln((m + 1) / (df + 1)) + 1. Here, m is the number of known rows, and df is the number of
-    known rows in which the bucket occurs.
+    The weight of a bucket is ln((m + 1) / (df + 1)) + 1. In this formula, m is the number of known rows, and df is the
+    number of known rows in which the bucket occurs.
     """
     from scipy.sparse import csr_array, diags_array
     from sklearn.preprocessing import normalize

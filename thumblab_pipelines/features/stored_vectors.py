@@ -59,6 +59,7 @@ def read_vectors(
         digests: the SHA-256 of their pictures or titles, [n].
         encoder: the fingerprint of the encoder.
 
+    Returns:
         The vectors, float32 [n, d], and whether each is stored, bool [n]. A vector that is not stored, for example
         because the video was deleted in the meantime, is returned as zeros.
     """

@@ -34,10 +34,10 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-            matched: three counts of titles: compared with the picture, compared with the text in the picture, and not
-            compared. missing: a sentence for each program that is not installed: the text reader or the face model. The
-            sentence says what
-                was not measured for this reason, and what to install.
+        matched: three counts of titles: compared with the picture, compared with the text in the picture, and not
+            compared.
+        missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
+            what was not measured without this program, and what to install.
     """
 
     had: int
@@ -150,7 +150,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
     """Return the meter of the settings. Also return the image encoder if it can encode titles too, else None.
 
-    This does not load a model yet.
+    The function does not load a model yet.
     """
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)

@@ -1,9 +1,9 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-The ranker is the network that computes scores from vectors. Its heads are its last layers. Either all of the encoder's
-image tower is trained, or only the last blocks of this tower. The result is a release with an open_clip checkpoint. To
-use the fine-tuned encoder, a person names it in the settings. Then vectors, indices and the ranking model must be
-computed again, see docs/encoders.md.
+The ranker is the network that computes scores from vectors. The heads are the last layers of the ranker. Either all of
+the encoder's image tower is trained, or only the last blocks of this tower. The result is a release with an open_clip
+checkpoint. To use the fine-tuned encoder, a person names it in the settings. Then vectors, indices and the ranking
+model must be computed again, see docs/encoders.md.
 """
 
 import json
@@ -36,20 +36,20 @@ _VERSION = 3
 class FineTuneConfig:
     """The settings of a fine-tuning. Raises `LabError` for an invalid value.
 
-    Trained      The image tower is the part of a CLIP model that encodes pictures. Its last `blocks` transformer
-                 blocks, its final norm and its projection are trained. "all" trains the whole tower. The ranker's heads
-                 are trained too. `heads` says where they start: "trained" means the weights of the newest ranking
+    Trained      The image tower is the part of a CLIP model that encodes pictures. The last `blocks` transformer blocks
+                 of the tower, its final norm and its projection are trained. "all" trains the whole tower. The ranker's
+                 heads are trained too. `heads` says where they start: "trained" means the weights of the newest ranking
                  model, and "fresh" means random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
                  epoch uses each picture at most once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
                  learning rate of the block after it, multiplied by `layer_decay`. The learning rate of the heads is
-                 `heads_rate`. All rates rise during the first steps, whose share of all steps is `warm_up`. Then they
-                 decay to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
+                 `heads_rate`. All rates rise during the first steps, whose share of all steps is `warm_up`. Then all
+                 rates decay to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
     Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
                  pairs whose margin (1 - views of the loser / views of the winner) is at least `least_margin` are used.
-    Disk         If the outputs of the frozen blocks take at most `activations_gib` GiB, they are stored on the disk.
-                 Otherwise the pictures are stored, and the frozen blocks run again in every epoch.
+    Disk         If the outputs of the frozen blocks take at most `activations_gib` GiB, they are stored on the disk. If
+                 they take more, the pictures are stored, and the frozen blocks run again in every epoch.
     """
 
     blocks: int | Literal["all"] = 4

@@ -1,7 +1,7 @@
 """Divide a CLIP image tower into a frozen lower part and a trained upper part.
 
-The image tower is the part of a CLIP model that encodes pictures. It is a vision transformer (ViT), a sequence of
-blocks. The upper part begins at one of the blocks.
+The image tower is the part of a CLIP model that encodes pictures. The image tower is a vision transformer (ViT), a
+sequence of blocks. The upper part begins at one of the blocks.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,9 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    All other parameters are frozen. The patch embedding is the part before the blocks. It is trained only if `blocks`
-    is "all", not if `blocks` equals the number of blocks. The tower stays in evaluation mode, without dropout.
+    All other parameters are frozen. The patch embedding is the part before the blocks. The patch embedding is trained
+    only if `blocks` is "all", not if `blocks` equals the number of blocks. The tower stays in evaluation mode, without
+    dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """

@@ -48,7 +48,7 @@ class TowerInputs:
 
     @property
     def activations(self) -> bool:
-        """Whether `kept` contains activations of the frozen blocks. Otherwise it contains pictures."""
+        """Whether `kept` contains activations of the frozen blocks. If false, `kept` contains pictures."""
         return self.kept.dtype == np.float16
 
     def __call__(self, rows: Rows) -> Tensor:
@@ -70,8 +70,8 @@ def tower_inputs(
 ) -> TowerInputs:
     """Read n pictures, run the frozen blocks on them, and return the stored inputs.
 
-    `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. Otherwise
-    the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call
+    `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. If they
+    take more, the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call
     with the same `folder` continues its work. A folder must therefore be used for only one tower and one list of
     pictures. Raises `LabError` when the disk is full, or when an activation exceeds the range of float16.
     """
@@ -134,7 +134,7 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
         with path.open("ab") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
-            else:  # macOS has no posix_fallocate. There, the file gets its size, but no space is allocated.
+            else:  # macOS has no posix_fallocate. On macOS, the file gets its size, but no space is allocated.
                 file.truncate(size)
     except OSError as error:
         raise LabError(

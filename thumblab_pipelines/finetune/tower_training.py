@@ -32,7 +32,8 @@ from thumblab_pipelines.training.losses import pair_loss
 Progress = Callable[[str, int, int], None]
 """A function that reports progress.
 
-Its arguments are a text with the epoch and its loss so far, the number of finished steps, and the number of all steps.
+The arguments of the function are a text with the epoch and its loss so far, the number of finished steps, and the
+number of all steps.
 """
 
 Pairs = tuple[Rows, Rows]

@@ -56,7 +56,7 @@ class Served:
 def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | None = None) -> Built:
     """Publish an index release of the niche's library, unless the newest release has the same content.
 
-    `factory`: the FAISS factory string of this build. If it is None, the setting `index_factory` is used. Raises
+    `factory`: the FAISS factory string of this build. If `factory` is None, the setting `index_factory` is used. Raises
     `LabError` if the library is empty, or if FAISS does not know the factory string.
     """
     encoder = image_encoder(lab.settings).fingerprint
@@ -202,8 +202,8 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Releases of an early version of the lab have no mark. They are ordered by the
-    # time at which their build read the database.
+    # Builds are ordered by their marks. Releases of an early version of the lab have no mark. Releases without a mark
+    # are ordered by the time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 

@@ -193,8 +193,8 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index)
-    # The new release shares most files with the served one. These files were verified when the served index was loaded,
-    # so they are not verified again.
+    # The new release shares most files with the served one. The shared files were verified when the served index was
+    # loaded, so they are not verified again.
     lab.releases.serving.promote(release, known=served.files)
     prune_indices(lab, served.scope)
     return release

@@ -39,7 +39,7 @@ class LibraryRows:
     """The items of a niche's library and their unit vectors, float32 [n, d], in the same order.
 
     Everything that was committed before `as_of` is included. Nothing that was committed after `read_at` is included.
-    Both times are from the clock of the database.
+    `as_of` and `read_at` are times of the database's clock.
     """
 
     items: list[Item]

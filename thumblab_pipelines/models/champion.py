@@ -4,8 +4,8 @@ When a person moves the alias in MLflow, the lab serves the model that the alias
 it first moves the pointer to the model, and then the alias.
 
 If the lab is killed between these two steps, the alias still names the older version. The lab stores the version to
-which it last moved the alias. If the alias still names this version, no person has moved the alias. Then the pointer
-stays where it is, and the next materialization of `served_model` moves the alias.
+which it last moved the alias. If the alias still names this version, no person has moved the alias. In this case, the
+pointer stays where it is, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class AliasState:
     """The state of the champion alias: whether it names the served release, and whether a person has moved it.
 
     `explanation`: a sentence about the state. `serving`: id of the served release. `chosen`: the version to which a
-    person moved the alias. It is None if no person moved the alias, or if this version is already served.
+    person moved the alias. `chosen` is None if no person moved the alias, or if this version is already served.
     """
 
     explanation: str
@@ -63,8 +63,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running or was interrupted; materializing served_model completes it",
             serving,
         )
-    # Here, the alias names a version that is not served, and that the lab did not move the alias to last. The lab
-    # always serves a version before it moves the alias to it. So a person has moved the alias.
+    # At this point, the alias names a version that is not served, and that the lab did not move the alias to last. The
+    # lab always serves a version before it moves the alias to it. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
@@ -114,8 +114,8 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
     """Serve the release that a person has chosen. The release is checked, but not compared with the served model.
 
-    `by_alias`: whether the person chose the release by moving the champion alias in MLflow. Otherwise the person chose
-    it in the Dagster UI. A release that was deleted from the release store is fetched from MLflow.
+    `by_alias`: whether the person chose the release by moving the champion alias in MLflow. If false, the person chose
+    the release in the Dagster UI. A release that was deleted from the release store is fetched from MLflow.
 
     Raises `LabError` when the release fails a check or cannot be fetched. If another attempt would fail too, the reason
     is also recorded in MLflow.

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class Decision:
     """The decision whether the challenger is served, and its reason.
 
-    `comparisons`: a comparison for each question on which the two models were compared. It is empty if they were not
-    compared.
+    `comparisons`: a comparison for each question on which the two models were compared. `comparisons` is empty if the
+    models were not compared.
     """
 
     promoted: bool
@@ -88,7 +88,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    # This comes first: `champion_data` may lack vectors of the champion's encoders.
+    # This condition comes first: `champion_data` may lack vectors of the champion's encoders.
     if len(pairs) < LEAST_COMPARED_PAIRS:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
@@ -100,7 +100,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> Decision:
     """Return the decision with its reason.
 
-    The reason names the questions on which the challenger is worse. If there are none, it names all compared questions.
+    The reason names the questions on which the challenger is worse. If the challenger is worse on no question, the
+    reason names all compared questions.
     """
     worse = [comparison for comparison in comparisons if not comparison.not_worse]
     outcome = "worse than" if worse else "not worse than"
@@ -128,9 +129,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
     """Return the rows of the one-video pairs on which the models can be compared.
 
-    These are the decided test pairs whose vectors are known, except pairs that a model was trained on, and pairs of its
-    training videos. A model that was trained on one-video pairs records the ids of these pairs with the ids of its
-    training videos.
+    The models can be compared on the decided test pairs whose vectors are known, except pairs that a model was trained
+    on, and pairs of its training videos. A model that was trained on one-video pairs records the ids of these pairs
+    with the ids of its training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete
@@ -146,8 +147,8 @@ def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Re
     """Serve the newest model release if it passes its checks and is not worse than the champion.
 
     The champion is normally the served release. `chosen`: a release that a person has chosen and that is not served
-    yet. If it is given, the newest release is compared with it instead. Return the challenger, the release that is
-    served now, and the decision. Raises `LabError` when the challenger fails a check.
+    yet. If `chosen` is given, the newest release is compared with `chosen` instead. Return the challenger, the release
+    that is served now, and the decision. Raises `LabError` when the challenger fails a check.
     """
     with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)

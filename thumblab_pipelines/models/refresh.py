@@ -1,7 +1,7 @@
 """Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
 
-This refresh updates a lab without an API key, whose videos come from imported catalogues. It runs the steps of the
-Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after a stopped
+This refresh updates a lab without an API key, whose videos come from imported catalogues. The refresh runs the steps of
+the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after a stopped
 refresh, the next refresh continues where it stopped.
 """
 
@@ -148,8 +148,8 @@ def refresh_model(
 ) -> RefreshedModel:
     """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served model.
 
-    `connect` is called after the training. If it returns a tracker, the model is logged to MLflow. If there are too few
-    videos to learn from, nothing is trained, and no error is raised.
+    `connect` is called after the training. If `connect` returns a tracker, the model is logged to MLflow. If there are
+    too few videos to learn from, nothing is trained, and no error is raised.
     """
     progress, made = listener.progress, listener.made
     before = lab.releases.serving.current(MODEL, ALL)

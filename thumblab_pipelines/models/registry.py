@@ -5,7 +5,7 @@ which it last moved the champion alias into a tag of the registered model. If th
 tag, a person has moved the alias.
 
 If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. This
-does no harm, because the lab already serves the version that the alias names.
+wrong conclusion does no harm, because the lab already serves the version that the alias names.
 """
 
 import tempfile

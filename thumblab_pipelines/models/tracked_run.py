@@ -201,7 +201,7 @@ def _pairs(release_id: str, store: ReleaseStore) -> Source:
 
 
 def _digest(text: str) -> str:
-    """Return the text itself if it is short enough for a digest in MLflow. Otherwise return a hash of the text."""
+    """Return the text itself if it is short enough for a digest in MLflow. For a longer text, return a hash of it."""
     return text if len(text) <= _LONGEST_DIGEST else hashlib.sha256(text.encode()).hexdigest()[:_LONGEST_DIGEST]
 
 

@@ -41,8 +41,8 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL with which MLflow's page shows model training instead of traces, prompts and judges.
 
-Without it, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore the
-query. They choose the page by the kind of the experiment, see `_KIND`.
+Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
+the query. Other versions choose the page by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
@@ -143,7 +143,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        bypass_proxy_for_loopback()  # Otherwise, MLflow's client would use a proxy even for this machine.
+        bypass_proxy_for_loopback()  # Without this call, MLflow's client would use a proxy even for this machine.
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
@@ -161,8 +161,8 @@ class Tracker:
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
         The run in MLflow links to the run in Dagster, whose URL begins with `dagster_url`.
 
-        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. This
-        would also mark a run that another process is still writing. If other processes may log at the same time, call
+        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. The mark
+        would also go to a run that another process is still writing. If other processes may log at the same time, call
         `log_model` instead.
         """
         import mlflow

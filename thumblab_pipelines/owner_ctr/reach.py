@@ -113,7 +113,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 def check_reach(result: ReachImport) -> list[CheckResult]:
     """Check that the reports and nearly all of their rows could be read, and that the click-through rate is plausible.
 
-    This rate is the share of all impressions in the reports that were clicked.
+    The click-through rate is the share of all impressions in the reports that were clicked.
     """
     readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
     rate = result.clicks / result.impressions if result.impressions else 0.0
@@ -138,8 +138,8 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
     """Return the reports to import, in the order in which YouTube made them.
 
-    Of each job and day, only the newest report is returned. It is left out if the lab has already stored it, or has
-    stored a newer report of the same job and day.
+    Of each job and day, only the newest report is returned. The newest report is left out if the lab has already stored
+    it, or has stored a newer report of the same job and day.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))

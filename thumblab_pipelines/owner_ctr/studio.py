@@ -120,7 +120,7 @@ def import_studio(
 def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
-    `location`: text that names the table in the file. It is added at the end of each problem.
+    `location`: text that names the table in the file. The text is added at the end of each problem.
     """
     first_seen: dict[str, int] = {}
     commas, published = DecimalCommas(table), table.published()
@@ -218,7 +218,7 @@ def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
 def export_day(path: Path, as_of: date | None) -> date:
     """Return the day on which the export was made.
 
-    This day is `as_of` if it is given. Otherwise it is the earlier of two days: the day of the file's last change
+    The day is `as_of` if it is given. Without `as_of`, it is the earlier of two days: the day of the file's last change
     (UTC), and the last day of the period in the file's name.
 
     Raises `LabError` if `as_of` is in the future.

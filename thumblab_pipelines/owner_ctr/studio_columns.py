@@ -33,8 +33,8 @@ class TableColumns:
     """The columns of a table, and which of them were recognised.
 
     `header`: names of the columns. `at`: positions of the recognised columns, by the lab's name. `missing`: the lab's
-    names of columns that a person has to name. They are needed but were not recognised, or several columns may be
-    meant.
+    names of columns that a person has to name. A column has to be named if it is needed but was not recognised, or if
+    several columns may be meant.
     """
 
     where: str
@@ -52,7 +52,7 @@ class UnknownColumnsError(LabError):
 
 
 def joined(errors: Sequence[LabError]) -> LabError:
-    """Return one error for several errors. It keeps all tables whose columns were not recognised."""
+    """Return one error for several errors. The one error keeps all tables whose columns were not recognised."""
     message = "; ".join(str(error) for error in errors)
     tables = [table for error in errors if isinstance(error, UnknownColumnsError) for table in error.tables]
     return UnknownColumnsError(message, tables) if tables else LabError(message)

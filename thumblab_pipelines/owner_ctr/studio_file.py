@@ -118,12 +118,12 @@ def _decoded(data: bytes) -> str:
 class _TooMuchError(LabError):
     """Raised if the file exceeds a limit for the whole import.
 
-    A damaged part of the file is only skipped. But a `_TooMuchError` ends the reading of the whole file.
+    A damaged part of the file is only skipped. A `_TooMuchError` ends the reading of the whole file.
     """
 
 
 class _ZipReader:
-    """Reads one .zip file. It refuses a file that exceeds the limits of this module.
+    """Reads one .zip file. The reader refuses a file that exceeds the limits of this module.
 
     The unpacked bytes are counted, because the directory of the archive may give wrong sizes.
     """

@@ -22,8 +22,8 @@ def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: dat
     """Return whether the video is a Short. Return None if the row does not show it.
 
     If the table has the columns of the Shorts feed, these columns decide: an ordinary video has empty cells or zeros in
-    them. Otherwise, the length decides, because the table does not show whether a video is upright. A video of up to
-    three minutes may be a Short, and counts as a Short.
+    them. Without these columns, the length decides, because the table does not show whether a video is upright. A video
+    of up to three minutes may be a Short, and counts as a Short.
 
     Without a length, two facts show that a video is not a Short: it was `published` before Shorts existed, or its
     viewers watched it on average for longer than a Short of that day could last.

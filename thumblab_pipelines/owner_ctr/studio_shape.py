@@ -82,7 +82,7 @@ def recognise(
     """Return the positions of the columns that are recognised by their values, by the lab's name.
 
     `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals, or None. `known`: the positions
-    of the columns that were found by name. These are not returned.
+    of the columns that were found by name. The known columns are not returned.
     """
     rows = rows[:_MOST_CELLS]
     table = _Table(header, rows, totals, dict(known))

@@ -27,8 +27,8 @@ MAX_COLUMNS = 1_000
 """Maximum number of columns of a table. Studio has only some dozens of metrics."""
 
 _LONGEST_LINE = 2**18
-"""Maximum length of a line. The rest is dropped, because millions of cells in one line would take gigabytes of
-memory."""
+"""Maximum length of a line. The rest of a longer line is dropped, because millions of cells in one line would take
+gigabytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
 
 
 def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
-    """Return the row of totals. It is the first row, if this has numbers, no id of a video, and at most one text.
+    """Return the row of totals. The row of totals is the first row, if this row has numbers, no id of a video, and at
+    most one text.
 
     The text is the word for the total in the language of the table.
     """

@@ -5,9 +5,9 @@ that the answer of the service gave to the winner:
 
     p = p_winner / (p_winner + p_loser)
 
-p_winner and p_loser are the win probabilities in the answer. They follow the Bradley-Terry-Luce model, so this ratio is
-the probability that one candidate beats the other. If the model's skill was not proven, the answer orders the
-candidates by evidence and has no probabilities. The claim is then only the order.
+p_winner and p_loser are the win probabilities in the answer. These probabilities follow the Bradley-Terry-Luce model,
+so the ratio p is the probability that one candidate beats the other. If the model's skill was not proven, the answer
+orders the candidates by evidence and has no probabilities. The claim is then only the order.
 
 Two published candidates of one channel form a pair too. The claim about this pair is that the candidate with the higher
 score is better.

@@ -23,7 +23,7 @@ def read_predictions(
 ) -> list[KeptPrediction]:
     """Return the predictions of a channel, or all predictions, newest first.
 
-    `most`: maximum number of predictions. If it is None, all of them are returned.
+    `most`: maximum number of predictions. If `most` is None, all predictions are returned.
     """
     chosen = select(predictions).where(*_of_channel(channel_id))
     newest = chosen.order_by(predictions.c.scored_at.desc(), predictions.c.prediction_id).limit(most).subquery()

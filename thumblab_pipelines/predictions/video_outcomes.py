@@ -40,8 +40,8 @@ ORDER BY v.channel_id, v.published_at, v.video_id
 class VideoOutcome:
     """A candidate that was published as the picture of a video.
 
-    `excess`: the log of the video's views at the age of a week, minus the trend of its channel. It is None if the views
-    or the trend are not known, or if the video's picture or title changed in its first week.
+    `excess`: the log of the video's views at the age of a week, minus the trend of its channel. `excess` is None if the
+    views or the trend are not known, or if the video's picture or title changed in its first week.
     """
 
     prediction_id: UUID

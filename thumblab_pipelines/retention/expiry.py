@@ -107,7 +107,8 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
     """Delete rows that were not refreshed from YouTube within 30 days.
 
-    This concerns rows of videos, rows of channels without videos, and the crawl's rows of videos that it left out.
+    The deleted rows are rows of videos, rows of channels without videos, and the crawl's rows of videos that it left
+    out.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)

@@ -75,8 +75,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that contain a deleted video or cannot be read. Return how many were deleted.
 
     If the served release is one of them, an index without the deleted videos is served instead. If no such index can be
-    built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the moment. In this case, the
-    served index is not changed.
+    built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the moment. After this error,
+    the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -140,13 +140,13 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-            rest: A needed release that is younger than this is not replaced yet. A successor may take gigabytes, so it
-                is not written after every run that deletes videos.
-            successors: Whether successors are published. If not, a needed release is deleted without a successor.
+        rest: A needed release that is younger than this is not replaced yet. A successor may take gigabytes, so it is
+            not written after every run that deletes videos.
+        successors: Whether successors are published. If false, a needed release is deleted without a successor.
 
-        Raises:
-            UnreadError: A release cannot be read at the moment. It stays until the next run. The error is raised after
-                all other releases were cleaned.
+    Raises:
+        UnreadError: A release cannot be read at the moment. The unreadable release stays until the next run. The error
+            is raised after all other releases were cleaned.
     """
     deleted = 0
     failed: LabError | None = None

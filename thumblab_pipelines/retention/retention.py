@@ -3,9 +3,10 @@
 Facts from YouTube are refreshed before they are 30 days old. Videos that are too old, or that are no longer on YouTube,
 are deleted.
 
-A deleted video is removed from every table, and from every release except model releases. Its pictures are removed from
-the image store. Each clean-up compares the stored data with the current rows of the table `videos`. So if a run is
-killed, the next run does the rest. docs/retention.md states the rules, and says what stays in models.
+A deleted video is removed from every table, and from every release except model releases. The pictures of a deleted
+video are removed from the image store. Each clean-up compares the stored data with the current rows of the table
+`videos`. So if a run is killed, the next run does the rest. docs/retention.md states the rules, and says what stays in
+models.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,7 +89,7 @@ def retain(
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos
             that are certainly too old are deleted before the error is raised.
-        Exception: The first error of a clean-up. It is raised after all clean-ups were tried.
+        Exception: The first error of a clean-up. The error is raised after all clean-ups were tried.
     """
     deletion = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
@@ -113,10 +114,10 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This call must be the last that deletes videos. It may use up the number of videos that the run may delete, and a
-    # later call could then delete none.
+    # This call must be the last that deletes videos. The call may use up the number of videos that the run may delete,
+    # and a later call could then delete none.
     expire(lab, niche, now, deletion, oldest=True)
-    # The age of files is measured by this machine's clock. This is the number of seconds by which the clock may be
+    # The age of files is measured by this machine's clock. `ahead` is the number of seconds by which the clock may be
     # ahead of YouTube's time `now`.
     ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
@@ -148,8 +149,8 @@ def retain(
 
 
 def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T:
-    """Call `clean`, the function of one clean-up, and return its result. If it fails, add the error to `failures` and
-    return `default`.
+    """Call `clean`, the function of one clean-up, and return its result. If `clean` fails, add the error to `failures`
+    and return `default`.
     """
     try:
         return clean()
@@ -159,8 +160,8 @@ def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T
 
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
-    """Raise the first failure. Its message also contains the messages of all other failures, and the deletions that the
-    run refused.
+    """Raise the first failure. The message of the error also contains the messages of all other failures, and the
+    deletions that the run refused.
     """
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
@@ -178,9 +179,10 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their facts were 30 days old. Otherwise, it is the smaller of 20
-    hours and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are `refresh_days` old. If
-    the video is then gone from YouTube, the pairs stop naming it before its facts are 30 days old.
+    The time is zero if this run deleted videos because their facts were 30 days old. In all other cases, the time is
+    the smaller of 20 hours and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are
+    `refresh_days` old. If the video is then gone from YouTube, the pairs stop naming it before its facts are 30 days
+    old.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

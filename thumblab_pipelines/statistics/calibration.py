@@ -1,10 +1,10 @@
 """Turn score differences into win probabilities, and measure how well these are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
-sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning: if they
-are swapped, p must become 1 - p, which a bias would prevent. So the slope and the calibration curve also count each
-pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on other
-held-out pairs.
+sigmoid(slope * gap). This formula is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning: if
+they are swapped, p must become 1 - p, which a bias would prevent. So the slope and the calibration curve also count
+each pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on
+other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -28,7 +28,7 @@ _DRAWS = 200
 """Number of times that `error_if_calibrated` draws the winners of all pairs."""
 
 _RIDGE = 1e-6
-"""A small penalty on the slope. Without it, the slope would be infinite if all gaps are positive."""
+"""A small penalty on the slope. Without this penalty, the slope would be infinite if all gaps are positive."""
 
 
 class Point(TypedDict):
@@ -45,8 +45,8 @@ class Point(TypedDict):
 def fit_slope(gaps: npt.ArrayLike) -> float:
     """Return the slope that maximises the likelihood of the gaps [m].
 
-    The log likelihood is the mean of log sigmoid(slope * gap). This is logistic regression without an intercept, on
-    each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it is 1.
+    The log likelihood is the mean of log sigmoid(slope * gap). Maximising it is logistic regression without an
+    intercept, on each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it is 1.
     """
     from scipy.optimize import brentq
 

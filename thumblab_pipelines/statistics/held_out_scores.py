@@ -55,8 +55,8 @@ class HeldOutScores:
     future_unadapted
         Scores [n] of the same model without channel adapters.
     new
-            Scores [n]: each video is scored by a model that was trained without the video's channel. NaN if no such
-            model could be trained.
+        Scores [n]: each video is scored by a model that was trained without the video's channel. NaN if no such model
+        could be trained.
     adapted
         Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the oldest 80 % of
         the channel's videos, which are its training and validation rows.
@@ -67,8 +67,8 @@ class HeldOutScores:
         The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` name the same
         models as the fields above. `adapted_unadapted` has the gaps by the models of `new` on the pairs of `adapted`.
     one_title_slopes
-            The two slopes for pictures under one title, without and with adapters. If it is None, `slope` and
-            `slope_adapted` are used instead.
+        The two slopes for pictures under one title, without and with adapters. If `one_title_slopes` is None, `slope`
+        and `slope_adapted` are used instead.
     one_video
         The gaps of held-out one-video pairs, with the same keys as `pictures`.
     """

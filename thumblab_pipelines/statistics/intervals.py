@@ -9,17 +9,18 @@ The differences have the variance tau2, and the errors of channel c have the var
 the weight of channel c is its share w[c] of the pairs. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
-  independent. It is at least the variance that a random order of the videos would give, scaled to the spread of the
+  independent. s2[c] is at least the variance that a random order of the videos would give, scaled to the spread of the
   values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
 - tau2 is the estimate of Paule and Mandel [3]_, averaged with the estimate from one imagined channel. Without the
   imagined channel, tau2 would often be 0 if there are few channels, and the interval would be too narrow.
-- The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. Its
-  degrees of freedom come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees of
-  freedom. With equal weights, this is the number of channels minus 1. If one channel has most of the pairs, it is less,
-  and the interval is wider. The part with s2 has as many degrees of freedom as there are videos, minus the number of
-  channels.
+- The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. The
+  degrees of freedom of t come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees
+  of freedom. With equal weights, this is the number of channels minus 1. If one channel has most of the pairs, it is
+  less, and the interval is wider. The part with s2 has as many degrees of freedom as there are videos, minus the number
+  of channels.
 
-With one channel, the interval says nothing about other channels. It only covers the choice of the channel's videos.
+With one channel, the interval says nothing about other channels. The interval then only covers the choice of the
+channel's videos.
 
 A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
 ends are the means of the worst and of the best channel, and cover the true mean in 75 % of samples instead of 95 %.
@@ -129,15 +130,16 @@ class ChannelMeans:
         return cls(means, pairs, np.maximum(jackknife, random * spread / _RANDOM_VARIANCE), size, within)
 
     def over_pairs(self) -> Float64s:
-        """Return weights [k] that give each pair the same weight. They add up to 1."""
+        """Return weights [k] that give each pair the same weight. The weights add up to 1."""
         return np.asarray(self.pairs / self.pairs.sum(), np.float64)
 
     def over_channels(self) -> Float64s:
-        """Return weights [k] that give each channel the same weight. They add up to 1."""
+        """Return weights [k] that give each channel the same weight. The weights add up to 1."""
         return np.full(len(self.means), 1 / len(self.means), np.float64)
 
     def interval(self, weights: Float64s, level: float = 0.95) -> Interval:
-        """Return the interval of the weighted mean over channels. Its ends stay within the possible values.
+        """Return the interval of the weighted mean over channels. The ends of the interval stay within the possible
+        values.
 
         Parameters
         ----------
@@ -158,7 +160,7 @@ class ChannelMeans:
         # If all channels have the same weight, `between_freedom` is the number of channels minus 1.
         between_freedom = max(1.0, 1 / float(squares.sum()) - 1)
         within_freedom = max(self.videos - channels, 1)
-        # This is Satterthwaite's formula. It never divides by 0, because all `variances` are above 0.
+        # This is Satterthwaite's formula. The formula never divides by 0, because all `variances` are above 0.
         freedom = (between + within) ** 2 / (between**2 / between_freedom + within**2 / within_freedom)
         reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)
@@ -209,8 +211,8 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
 def _spread(values: Float64s, independent: float, centre: float) -> float:
     """Return the variance of the values [m] together with the values of the imagined pairs.
 
-    The imagined pairs are decided by chance, so their mean is `centre`. They keep the variance above 0. The real values
-    have the weight of `independent` independent pairs.
+    The imagined pairs are decided by chance, so their mean is `centre`. The imagined pairs keep the variance above 0.
+    The real values have the weight of `independent` independent pairs.
     """
     mean = float(values.mean())
     total = independent + _IMAGINED_PAIRS

@@ -4,8 +4,8 @@ A pair is given by two row numbers of `scores`: its winner and its loser. The AU
 
     AUC = (number of pairs with score[winner] > score[loser] + half the number of ties) / m
 
-If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. Then it is also equal to the
-Mann-Whitney U statistic divided by m [1]_. For pairs of videos, the AUC is also called pairwise accuracy.
+If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. In this case, the AUC is also
+equal to the Mann-Whitney U statistic divided by m [1]_. For pairs of videos, the AUC is also called pairwise accuracy.
 
 .. [1] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
    Radiology, 1982.
@@ -35,7 +35,7 @@ def pair_auc(scores: Floats, winners: Rows, losers: Rows) -> float:
 def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1. Return 0 if one of them is constant.
 
-    This is Pearson's correlation of the ranks. Equal values get the mean of their ranks.
+    Spearman's correlation is Pearson's correlation of the ranks. Equal values get the mean of their ranks.
 
     .. [1] C. Spearman, "The proof and measurement of association between two things", American Journal of Psychology,
        1904.

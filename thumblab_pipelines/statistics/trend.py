@@ -55,7 +55,7 @@ def local_trend(
     channel, days, target
         The channel, the publication day and the target of each video [n].
     known
-        For each video [n], whether the trend may be computed from its target. If not, the target is not read.
+        For each video [n], whether the trend may be computed from its target. If false, the target is not read.
     scale
         The distance in days at which a weight has fallen to 1/e.
 
@@ -97,8 +97,8 @@ def slope_within_channels(channel: npt.ArrayLike, scores: npt.ArrayLike, target:
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
     distance = np.abs(published[rows, None] - published[known_rows]) / scale
     distance[rows[:, None] == known_rows] = np.inf
-    # The distance to the nearest known video is subtracted from all distances. Otherwise, for a video far from all
-    # known videos, all weights would underflow to 0.
+    # The distance to the nearest known video is subtracted from all distances. Without this step, for a video far from
+    # all known videos, all weights would underflow to 0.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)

@@ -1,8 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
 If a cell has none of these forms, the functions raise `ValueError`, whose message is for the person who imports the
-table. Numbers of YouTube Studio exports may have decimal commas, and spaces as thousands separators. These are errors
-here, and `owner_ctr/studio_numbers.py` reads them.
+table. Numbers of YouTube Studio exports may have decimal commas, and spaces as thousands separators. Such numbers are
+errors here: `owner_ctr/studio_numbers.py` reads them.
 """
 
 import math
@@ -26,7 +26,7 @@ def is_nothing(cell: str) -> bool:
 
 
 def whole(cell: str, name: str, limit: int = 2**53) -> int:
-    """Return the count in a cell. It may be written as `300.0`, `1e3` or `12,345`, and must be below `limit`."""
+    """Return the count in a cell. The count may be written as `300.0`, `1e3` or `12,345`, and must be below `limit`."""
     number = _number(cell, name, limit)
     if number != int(number):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")
@@ -65,7 +65,7 @@ def moment(cell: str, name: str) -> datetime:
 
 
 def _number(cell: str, name: str, limit: int) -> Decimal:
-    """Return the number in a cell. It must be at least 0 and below `limit`."""
+    """Return the number in a cell. The number must be at least 0 and below `limit`."""
     negative, digits = cell[:1] in "-−", cell.lstrip("+-−")
     if not _NUMBER.fullmatch(digits):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")

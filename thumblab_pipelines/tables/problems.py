@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class RowProblem:
     """A problem with one row of a table.
 
-    `line`: number of the row's line in the file, starting at 1. `skipped`: whether the row was left out. It is False if
-    the row was used in spite of the problem.
+    `line`: number of the row's line in the file, starting at 1. `skipped`: whether the row was left out. `skipped` is
+    False if the row was used in spite of the problem.
     """
 
     line: int

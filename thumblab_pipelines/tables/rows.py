@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
-"""A function that says whether the cells of a line are a complete row. It gets as many cells as the header has."""
+"""A function that says whether the cells of a line are a complete row. The function gets as many cells as the header
+has."""
 
 
 def header_line(lines: Sequence[str]) -> int:
@@ -36,8 +37,8 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
 
     The first row is the header, at `lines[start]`. Line numbers start at 1. If a quote is never closed, the CSV parser
     reads all rows after it into one cell. So this function checks each row that spans several lines. The quote is a
-    mistake if the row has more or fewer cells than the header, or if one of its later lines is a complete row. Then
-    only the row's first line is skipped, and reading continues at the next line.
+    mistake if the row has more or fewer cells than the header, or if one of its later lines is a complete row. In both
+    cases, only the row's first line is skipped, and reading continues at the next line.
     """
     width = 0
 

@@ -63,7 +63,7 @@ class Batches:
     def epoch(self, number: int) -> Sequence[Rows]:
         """Return the row numbers of the pairs that each step of epoch `number` visits.
 
-        The blocks begin at a random offset. They are shuffled and then divided into steps of equal size.
+        The blocks begin at a random offset. The blocks are shuffled and then divided into steps of equal size.
         """
         random = np.random.default_rng([self.seed, number])
         block = (np.arange(len(self.order)) + random.integers(self.block)) // self.block

@@ -1,8 +1,8 @@
 """Save the state of a training in one file, from which a killed training can be resumed.
 
-The file is a safetensors file with tensors, and with JSON in its header. It is written under a temporary name, synced
-to the disk and then renamed. So after a kill at any moment, the file has either the complete old state or the complete
-new state. Two trainings may share a folder, because each temporary name is unique.
+The file is a safetensors file with tensors, and with JSON in its header. The file is written under a temporary name,
+synced to the disk and then renamed. So after a kill at any moment, the file has either the complete old state or the
+complete new state. Two trainings may share a folder, because each temporary name is unique.
 """
 
 import hashlib

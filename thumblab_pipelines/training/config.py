@@ -13,11 +13,11 @@ class TrainConfig:
 
     The default learning rate is chosen for small data sets.
 
-    Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
-                 epochs. A `patience` of 0 turns early stopping off. The weights of the last epoch are kept, not those
-                 of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives the score, but
-                 the heads for engagement and sub-scores need more epochs. The score is a linear score plus a share of
-                 the network's output. This share is chosen last, on the validation pairs.
+    Length       The training has `epochs` epochs. Training stops early if the validation AUC has not risen for
+                 `patience` epochs. A `patience` of 0 turns early stopping off. The weights of the last epoch are kept,
+                 not those of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives the
+                 score, but the heads for engagement and sub-scores need more epochs. The score is a linear score plus a
+                 share of the network's output. This share is chosen last, on the validation pairs.
     An epoch     An epoch visits every pair at most once. Of v videos, it visits at most v * `pairs_per_video` pairs. If
                  `pairs_per_video` is 0, it visits all pairs. A step visits `pairs_per_step` pairs, in blocks of about
                  `pairs_per_block` pairs that share videos. With larger blocks, the model has to score fewer videos for
@@ -29,8 +29,8 @@ class TrainConfig:
     Pair loss    "margin" requires that the winner scores at least `margin` above the loser. "ranknet" is the logistic
                  loss of the difference of the scores (Bradley-Terry). Pairs whose margin (1 - views of the loser /
                  views of the winner) is less than `least_margin` are left out.
-    Other heads  The absolute head predicts engagement, and the auxiliary heads predict the sub-scores. Their losses are
-                 mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
+    Other heads  The absolute head predicts engagement, and the auxiliary heads predict the sub-scores. The losses of
+                 these heads are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. A
                  value of 0 turns smoothing off.
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.

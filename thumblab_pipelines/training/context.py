@@ -1,13 +1,13 @@
 """Predict the views of a video from its context, which is everything but its picture.
 
 The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
-hour and the weekday of its publication. It also includes the views of other videos of the channel with similar titles.
-From the context, a model predicts the log views of the video minus the trend of its channel. The residual is the true
-value minus the prediction. It is the part of the views that the picture may have caused.
+hour and the weekday of its publication. The context also includes the views of other videos of the channel with similar
+titles. From the context, a model predicts the log views of the video minus the trend of its channel. The residual is
+the true value minus the prediction. The residual is the part of the views that the picture may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. This model consists of a ridge regression for all channels,
-and of channel adapters like those of the ranking model. It has no network, and does not use pictures.
+and of channel adapters like those of the ranking model. The model has no network, and does not use pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.
@@ -51,11 +51,11 @@ class Context:
     Parameters
     ----------
     predicted
-            The predicted log views [n] minus the trend of the channel.
-        residual
-            The true log views [n] minus the trend of the channel, minus `predicted`.
+        The predicted log views [n] minus the trend of the channel.
+    residual
+        The true log views [n] minus the trend of the channel, minus `predicted`.
 
-    Both are NaN for videos that the context was not computed for.
+    `predicted` and `residual` are NaN for videos that the context was not computed for.
     """
 
     predicted: Float64s

@@ -83,10 +83,10 @@ class Corpus:
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= LEAST_FOR_CTR
 
     def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
-        """Return the target [n] of the absolute head, 0 to 1. It is NaN outside `rows`, and for unknown values.
+        """Return the target [n] of the absolute head, 0 to 1. The target is NaN outside `rows`, and for unknown values.
 
-        If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
-        views among the videos in `rows` that belong to the same channel.
+        If `measured` is true, the target is the click-through rate. If `measured` is false, the target is the
+        percentile of the video's log views among the videos in `rows` that belong to the same channel.
         """
         target = np.full(len(self.data.videos), np.nan, np.float32)
         videos = self.data.videos.iloc[rows]

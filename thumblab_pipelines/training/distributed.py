@@ -54,7 +54,8 @@ class ProcessGroup:
         return np.random.default_rng([*seeds, self.rank])
 
     def prepare(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Return the model to call and the optimiser to use in training. Both use the weights of `model`."""
+        """Return the model to call and the optimiser to use in training. The returned model and optimiser use the
+        weights of `model`."""
         if self._accelerator is None:
             return model, optimiser
         forward, optimiser = self._accelerator.prepare(model, optimiser)
@@ -145,8 +146,8 @@ class ProcessGroup:
     def set_counted(self, counted: Tensor | None) -> None:
         """Set the rows of the next batch that this process counts for the mean and the variance of the batch norms.
 
-        `counted` [m]: 1 for a row that this process counts, and 0 for a row that another process counts. If it is None,
-        this process counts all rows.
+        `counted` [m]: 1 for a row that this process counts, and 0 for a row that another process counts. If `counted`
+        is None, this process counts all rows.
         """
         self._counted = counted
 
@@ -154,7 +155,7 @@ class ProcessGroup:
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
         """Let the batch norms of the model compute mean and variance over the counted rows of all processes.
 
-        With plain batch norms, each process would normalise by the statistics of its own part of a step. Then two
+        With plain batch norms, each process would normalise by the statistics of its own part of a step. So two
         processes would train a different model than one process. PyTorch's SyncBatchNorm is not used, because it works
         only on GPUs, and because it counts a row twice if two processes have this row.
         """

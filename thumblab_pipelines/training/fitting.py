@@ -59,9 +59,9 @@ def fit(
     restored. This AUC depends only on the pairwise head, which gives the score. The pairwise head may be best after the
     first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
 
-    If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
-    at the end. A call that finds a state resumes from it. On a CPU and with the same `threads`, the resumed training
-    ends with the same weights as a training that was never stopped.
+    If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. The state is
+    deleted at the end. A call that finds a state resumes from it. On a CPU and with the same `threads`, the resumed
+    training ends with the same weights as a training that was never stopped.
 
     `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`:
     number of PyTorch's threads, by default one. A step is small, so on a busy machine two threads would mostly wait for

@@ -1,4 +1,5 @@
-"""Fit the global model, which is the same for all channels. It is the sum of a linear model and a network."""
+"""Fit the global model, which is the same for all channels. The global model is the sum of a linear model and a
+network."""
 
 from __future__ import annotations
 

@@ -6,17 +6,17 @@ pictures with views that the topic caused. In a joint ridge regression on pictur
 title weights too small. So the pictures would still be credited with a part of these views. The picture part is
 therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
-        1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
-           publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each
-           channel's videos are divided into five runs in order of time, and each run is predicted from the other four.
-        2. Fit a ridge regression of the residual views on the residual columns. It gives the weights of the picture
-           part.
+    1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
+       publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each channel's
+       videos are divided into five runs in order of time, and each run is predicted from the other four.
+    2. Fit a ridge regression of the residual views on the residual columns. This regression gives the weights of the
+       picture part.
 
 The picture part consists of the picture's vector, and of features for the agreement of the words in the picture with
 the title. The title part is then fitted by a ridge regression to the views minus the prediction of the picture part.
 
-Each of the three regressions (on the context, the picture part and the title part) has its own penalty. It is the
-penalty with the smallest squared error in cross-validation over the same runs, inside the training part.
+Each of the three regressions (on the context, the picture part and the title part) has its own penalty. The penalty is
+chosen by the smallest squared error in cross-validation over the same runs, inside the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
@@ -44,7 +44,7 @@ _ROWS = 2_000
 class LineParameters:
     """The penalties of the three ridge regressions, see the docstring of the module.
 
-    `partialled`: whether the context was partialled out. If not, the picture part was fitted to the views themselves.
+    `partialled`: whether the context was partialled out. If false, the picture part was fitted to the views themselves.
     """
 
     context: float
@@ -151,8 +151,8 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     and the regression has no intercept.
 
     A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
-    alone. Its mean squared error on the differences, minus the mean of their variances, is added to the variance of
-    each difference.
+    alone. The mean squared error of this model on the differences, minus the mean of their variances, is added to the
+    variance of each difference.
     """
     from sklearn.linear_model import Ridge
 

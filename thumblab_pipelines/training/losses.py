@@ -71,10 +71,10 @@ class Batch:
 
 
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
-    """Return the batch of some pairs. It contains each row only once, even if the row is in several pairs.
+    """Return the batch of some pairs. The batch contains each row only once, even if the row is in several pairs.
 
-    `elsewhere`: the pairs of the same step that processes with lower numbers take. These processes count the rows of
-    these pairs.
+    `elsewhere`: the pairs of the same step that processes with lower numbers take. Processes with lower numbers count
+    the rows of these pairs.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
     counted = np.ones(len(rows), np.float32)
@@ -96,8 +96,8 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
     """Return the batch of some pairs, in which each pair is mixed with a partner.
 
     The partners are the same pairs in random order. The winner of a pair is mixed with the partner's winner, and the
-    loser with the partner's loser. Both are mixed with the same share, which is drawn from Beta(`alpha`, `alpha`). The
-    batch has two rows per pair: first the rows of all winners, then the rows of all losers.
+    loser with the partner's loser. Winners and losers are mixed with the same share, which is drawn from Beta(`alpha`,
+    `alpha`). The batch has two rows per pair: first the rows of all winners, then the rows of all losers.
     """
     partners = random.permutation(pairs)
     share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)

@@ -1,10 +1,10 @@
 """Fit the slopes that turn score differences into win probabilities, for two pictures under one title.
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
-whole videos would therefore be too steep or too flat for pictures alone. Here, a logistic regression predicts which of
-two videos got more views. It has three inputs: the part of the score difference that comes from the pictures, the rest
-of the score difference, and the difference of the views that the two contexts predict (`Context`). The slope is the
-coefficient of the first input.
+whole videos would therefore be too steep or too flat for pictures alone. In this module, a logistic regression predicts
+which of two videos got more views. The regression has three inputs: the part of the score difference that comes from
+the pictures, the rest of the score difference, and the difference of the views that the two contexts predict
+(`Context`). The slope is the coefficient of the first input.
 
 If enough experiments are known, the slopes are fitted to experiments instead of pairs of videos.
 """
@@ -40,8 +40,8 @@ class SlopeData:
     slope
         The slope of whole videos.
     experiments
-            The result of `training_experiment_gaps`: for each experiment, the score of the better picture minus the
-            score of the worse picture. It is empty if there are too few experiments.
+        The result of `training_experiment_gaps`: for each experiment, the score of the better picture minus the score
+        of the worse picture. The result is empty if there are too few experiments.
     """
 
     pictures: PictureGaps

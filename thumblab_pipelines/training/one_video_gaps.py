@@ -81,8 +81,8 @@ def _happened_later(corpus: Corpus) -> Flags:
     """Return whether each one-video pair [k] is held out for models that were fitted to the known videos of its
     channel.
 
-    A held-out pair is in the test part, and happened after all known videos of the channel were published. Its video is
-    not a known video, because the models were fitted to the views of known videos.
+    A held-out pair is in the test part, and happened after all known videos of the channel were published. The video of
+    a held-out pair is not a known video, because the models were fitted to the views of known videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
     known = videos[videos.part.isin([TRAIN, VALIDATION])]

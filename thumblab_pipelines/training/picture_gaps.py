@@ -27,14 +27,14 @@ MOST_PAIRS = 10_000
 """Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""
 
 _ROWS_AT_ONCE = 4_096
-"""Number of pictures that are scored at a time. Their inputs take about 60 MB."""
+"""Number of pictures that are scored at a time. The inputs of this many pictures take about 60 MB."""
 
 
 @dataclass(frozen=True)
 class OneTitleScorer:
     """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
 
-    It scores the picture of one video under the title of another video of the same channel.
+    The scorer scores the picture of one video under the title of another video of the same channel.
     """
 
     corpus: Corpus

@@ -4,19 +4,19 @@ The model is fitted to the known videos by one penalised least-squares fit [1]_ 
 
     target(i) = level(channel) + x(i) . shared + z(i) . own(channel) + noise
 
-        target   the log views of video i minus the trend of its channel, see `relative_to_spread`
-        x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
-                 include how rare its words were (`word_rarity`).
-        z        the same three blocks, scaled differently, because their coefficients are penalised differently
-        shared   the coefficients that all channels share
-        own      the deviations of the channel from `shared`. They are 0 if the channel has no known videos.
-        level    a constant for each channel
+    target   the log views of video i minus the trend of its channel, see `relative_to_spread`
+    x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
+             include how rare its words were (`word_rarity`).
+    z        the same three blocks, scaled differently, because their coefficients are penalised differently
+    shared   the coefficients that all channels share
+    own      the deviations of the channel from `shared`. These deviations are 0 if the channel has no known videos.
+    level    a constant for each channel
 
 The score of a title is x . shared + z . own(channel). The penalty of each block was chosen on 510 real channels: models
 were fitted to earlier videos and evaluated on later videos. docs/training-recipe.md has the details.
 
-The fit is a linear mixed model. It is solved in its dual form, as kernel ridge regression [3]_, by conjugate gradients.
-The preconditioner is the exact solution within each channel.
+The fit is a linear mixed model. The fit is solved in its dual form, as kernel ridge regression [3]_, by conjugate
+gradients. The preconditioner is the exact solution within each channel.
 
 .. [1] H. Daumé III, "Frustratingly easy domain adaptation", ACL 2007.
 .. [2] C. Henderson, "Best linear unbiased estimation and prediction under a selection model", Biometrics, 1975.
@@ -94,7 +94,8 @@ class TitleInputs:
     def with_moments(self, published: Float64s, known: Rows) -> TitleInputs:
         """Return inputs that also have facts about the hour and the weekday of publication (UTC).
 
-        These facts help to predict the views of videos. They cannot help to choose one of several titles of one video.
+        These facts help to predict the views of videos. The facts cannot help to choose one of several titles of one
+        video.
         """
         day = 2 * np.pi * (published % 1.0)
         weekday = np.eye(7)[np.floor(published).astype(int) % 7]
@@ -108,8 +109,8 @@ class TitleScores:
     """The scores of n titles, as the sum of two parts.
 
     `shared` [n]: the part from the coefficients that all channels share. `own` [n]: the part from the deviations of the
-    title's channel. The unit is the robust standard deviation of the channel's log views. It differs between channels,
-    so only scores of titles of one channel can be compared.
+    title's channel. The unit is the robust standard deviation of the channel's log views. The unit differs between
+    channels, so only scores of titles of one channel can be compared.
     """
 
     shared: Float64s
@@ -172,8 +173,8 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, SparseRows]:
     """Return the inputs for the shared coefficients [n, s], and the inputs for a channel's own deviations [n, s].
 
-    The module's docstring calls them x and z. Both have the same three blocks: words, groups of characters, and facts.
-    Each block is multiplied by the square root of its weight, which differs between x and z.
+    The module's docstring calls them x and z. The inputs x and z have the same three blocks: words, groups of
+    characters, and facts. Each block is multiplied by the square root of its weight, which differs between x and z.
     """
     from scipy.sparse import csr_array, hstack
 
@@ -192,9 +193,10 @@ class _Dual:
 
     - `shared` [m, s]: the inputs of the known videos for the coefficients that all channels share.
     - `channels`: the number of each channel, and the rows of its known videos.
-    - `blocks`: the block of each channel. It is the sum of three terms. The first is the inputs of the channel's videos
-      for the channel's own deviations, times their transpose. The second is `TitleWeights.level` in every cell, for the
-      channel's constant. The third is the identity matrix, because the noise has the variance 1.
+    - `blocks`: the block of each channel. Each block is the sum of three terms. The first term is the inputs of the
+      channel's videos for the channel's own deviations, times their transpose. The second term is `TitleWeights.level`
+      in every cell, for the channel's constant. The third term is the identity matrix, because the noise has the
+      variance 1.
     - `factors`: for each channel, the Cholesky factor of the part of K that belongs to the channel's videos.
     """
 

@@ -1,7 +1,7 @@
 """Train the ranking model on stored vectors.
 
-A training fits the global model, which is the same for all channels, and the channel adapters. Then it calibrates the
-scores without and with adapters.
+A training fits the global model, which is the same for all channels, and the channel adapters. Then the training
+calibrates the scores without and with adapters.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LEAST_KEPT = 0.02
 """Minimum score slope. An adapter multiplies the score of the global model by the score slope.
 
 The minimum is above 0, because the adapter adds almost nothing to candidates that are unlike all videos it was fitted
-to. Such candidates must still get different scores.
+to. Candidates that are unlike these videos must still get different scores.
 """
 
 
@@ -66,12 +66,12 @@ def train(
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
-    Up to three more models are trained, each without a third of the channels. They show how well a model ranks videos
-    of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
+    Up to three more models are trained, each without a third of the channels. These further models show how well a
+    model ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
-    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. It is called after the
-    global models were trained, which takes the longest. The result then has no vectors of these videos, neither in the
-    channel adapters nor among the pictures that show whether a new picture is familiar.
+    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. `deleted` is called after
+    the global models were trained, which takes the longest. The result then has no vectors of these videos, neither in
+    the channel adapters nor among the pictures that show whether a new picture is familiar.
 
     Raises `LabError` when there is no pair to learn from.
     """
@@ -297,7 +297,7 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     low, high = np.percentile(expected, [5, 95])
     constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
-    # This is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is
+    # `least` is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is
     # clipped, because the transformation of 1 is infinite.
     least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
     return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))

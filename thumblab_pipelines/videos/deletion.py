@@ -88,7 +88,8 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If they may not, count them as withheld.
+        """Return whether `count` more videos may be deleted. If these videos may not be deleted, count them as
+        withheld.
 
         `reason`: why the videos are to be deleted, such as "removed or private". The deletion is withheld if it would
         exceed the run's limit. `asked`: for videos that are gone from YouTube, the number of videos that YouTube was
@@ -103,7 +104,7 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos if `allows` permits it. Otherwise, delete none of them."""
+        """Delete all of these videos if `allows` permits it. If `allows` does not permit it, delete none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
@@ -123,8 +124,8 @@ class Deletion:
     def explanation(self) -> str:
         """The explanation of the asset check `not_too_many`.
 
-        It gives the number of withheld videos and says what to do. If there are none, it gives the number of deleted
-        videos.
+        The explanation gives the number of withheld videos and says what to do. If no video was withheld, it gives the
+        number of deleted videos.
         """
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"

@@ -26,8 +26,8 @@ def plain_text(text: str) -> str:
     """Return the text of a catalogue as a person wrote it, with all entities decoded, and without spaces at its ends.
 
     Entities are decoded repeatedly, because some tools escape text more than once. So if a title really contains the
-    text `&amp;`, for example in a video about HTML, it is changed to `&`. But such titles are far rarer than texts that
-    a tool has escaped twice.
+    text `&amp;`, for example in a video about HTML, it is changed to `&`. Titles with a real `&amp;` are far rarer than
+    texts that a tool has escaped twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)
@@ -39,8 +39,8 @@ def plain_text(text: str) -> str:
 def channel_key(name: str) -> str:
     """Return a key that is equal for two names of the same channel.
 
-    The key ignores entities, Unicode compatibility forms, invisible marks and extra spaces. It keeps upper and lower
-    case, because some channels on YouTube have names that differ only in case.
+    The key ignores entities, Unicode compatibility forms, invisible marks and extra spaces. The key keeps upper and
+    lower case, because some channels on YouTube have names that differ only in case.
     """
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", plain_text(name))).split())
 

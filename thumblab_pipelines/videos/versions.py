@@ -29,8 +29,8 @@ NEVER_COUNTED = "no count of views"
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
      WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
-"""SQL expression for the reason why a video has no count of views to train on. It is NULL if the video has such a
-count. `p` is a row of `first_versions_query`. `s` is the video's last count up to the time `p.until`.
+"""SQL expression for the reason why a video has no count of views to train on. The expression is NULL if the video has
+such a count. `p` is a row of `first_versions_query`. `s` is the video's last count up to the time `p.until`.
 """
 
 
@@ -38,9 +38,9 @@ def first_versions_query(where: str = "true") -> str:
     """Return a query for the first picture and title of each video, and the last time when the video is known to have
     shown them.
 
-    `where`: a condition on the videos `v`. The column `until` has the last time. It is infinity if the video has not
-    changed. It is -infinity if the first version of the video was deleted from the table, because it is then unknown
-    which version earned the views.
+    `where`: a condition on the videos `v`. The column `until` has the last time. `until` is infinity if the video has
+    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is then
+    unknown which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -105,8 +105,8 @@ Sighting = Shown | Unchanged | Missing
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
     """Return whether a picture is the same as the picture that the lab already has of the video.
 
-    It is the same if the bytes are the same, or if the pixels show that the host has only encoded the image again. If
-    the file of the known picture is lost, different bytes count as a different picture.
+    The picture is the same if the bytes are the same, or if the pixels show that the host has only encoded the image
+    again. If the file of the known picture is lost, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True

@@ -10,7 +10,8 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
-    """Return a `Paging` over a channel's public uploads. It starts at the first page, or where an earlier run stopped.
+    """Return a `Paging` over a channel's public uploads. The reading starts at the first page, or where an earlier run
+    stopped.
 
     An upload without a date of publication is private or deleted, and is left out.
     """
@@ -44,9 +45,9 @@ def newest_uploads(
         youtube: The client.
         channel_id: The id of the channel, for remarks.
         playlist: The channel's uploads playlist. A playlist that no longer exists counts as empty.
-            limit: The maximum number of returned ids. remarks: The list to which a sentence is appended if the playlist
-            could not be read, or if reading stopped before the
-                last page.
+        limit: The maximum number of returned ids.
+        remarks: The list to which a sentence is appended if the playlist could not be read, or if reading stopped
+            before the last page.
         oldest: Videos that were published before this moment are left out, because they are too old for the library.
     """
     paging = upload_paging(channel_id)

@@ -1,7 +1,7 @@
 """Decide whether a run without an API key may skip its calls to YouTube for a niche.
 
-It may skip them if the niche has no data from YouTube, for example because all its videos come from an imported
-catalogue. Otherwise, the run needs a key.
+A run may skip these calls if the niche has no data from YouTube, for example because all its videos come from an
+imported catalogue. If the niche has data from YouTube, the run needs a key.
 """
 
 from sqlalchemy import text

@@ -32,7 +32,7 @@ def late(
 ) -> Iterator[Event]:
     """Yield each niche without a good refresh for too long, and each of `assets` whose freshness policy fails.
 
-    All of it makes one alert, because the cause is usually one: the machine or the daemon did not run.
+    All late things form one alert, because they usually have one cause: the machine or the daemon did not run.
     """
     if state.checked_at is None or now - state.checked_at > _GAP:
         state.late_since.clear()
@@ -48,7 +48,7 @@ def late(
 
 
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
-    """Return why each niche that was ever refreshed is late, or None if it is not.
+    """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
     The reason is `_NOT_EXPECTED` for a niche that would be late if a person had not turned off the schedule. A served
     index may be newer than the last run: `thumblab refresh` makes one without Dagster.

@@ -1,4 +1,5 @@
-"""Define the asset `true_ctr`. It imports daily impressions and click-through rates of the videos of your own channels."""
+"""Define the asset `true_ctr`, which imports daily impressions and click-through rates of the videos of your own
+channels."""
 
 import dagster as dg
 

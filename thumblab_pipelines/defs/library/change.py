@@ -18,7 +18,7 @@ class ItemsToChange(dg.Config):
     take_out: bool = False
     """Whether to remove the videos and keep them out of later builds. If false, the videos are added."""
     niche: str = ""
-    """The niche of the videos. If it is empty, the niche of the first video that the lab knows is used."""
+    """The niche of the videos. If this text is empty, the niche of the first video that the lab knows is used."""
 
 
 @dg.op(description="Adds videos to the served index of their niche, or removes them, without a rebuild.")

@@ -16,7 +16,8 @@ class IndexConfig(dg.Config):
     """Config that chooses the type of the FAISS index for one build."""
 
     factory: str = ""
-    """A factory string such as `IDMap,IVF100,Flat`. If it is empty, the setting THUMBLAB_INDEX_FACTORY is used."""
+    """A factory string such as `IDMap,IVF100,Flat`. If this text is empty, the setting THUMBLAB_INDEX_FACTORY is
+    used."""
 
 
 @dg.asset(

@@ -1,6 +1,6 @@
 """Define the asset `served_index`: the index that the service reads for the niche.
 
-It is the newest index that passes its checks, unless a person holds an older index.
+The service reads the newest index that passes its checks, unless a person holds an older index.
 """
 
 import dagster as dg

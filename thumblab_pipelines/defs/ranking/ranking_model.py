@@ -1,7 +1,7 @@
 """Define the asset `ranking_model`: a trained model release.
 
-The model is logged to MLflow, where it becomes the challenger: the model that is compared with the champion. It is not
-served yet.
+The model is logged to MLflow, where it becomes the challenger: the model that is compared with the champion. A
+challenger is not served yet.
 """
 
 import dagster as dg

@@ -37,7 +37,7 @@ class Job:
 class Report:
     """A report that can be downloaded.
 
-    It covers the day from `starts_at` to `ends_at`, and YouTube made it at `created_at`.
+    The report covers the day from `starts_at` to `ends_at`, and YouTube made it at `created_at`.
     """
 
     report_id: str

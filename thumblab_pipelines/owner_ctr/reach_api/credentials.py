@@ -1,7 +1,7 @@
 """The credentials for reading figures that YouTube shows only to the owner of a channel.
 
-They come from a file of the type `authorized_user`, which is made when the channel's owner signs in. The file has a
-refresh token, with which the lab requests access tokens.
+The credentials come from a file of the type `authorized_user`, which is made when the channel's owner signs in. The
+file has a refresh token, with which the lab requests access tokens.
 """
 
 import json
@@ -20,7 +20,8 @@ _GUIDE = "docs/own-channel.md says how to make the sign-in file"
 
 @dataclass(frozen=True)
 class OwnerCredentials:
-    """Credentials of a channel's owner. Their `repr` contains neither the client secret nor the refresh token."""
+    """Credentials of a channel's owner. The `repr` of the credentials contains neither the client secret nor the
+    refresh token."""
 
     client_id: str
     client_secret: str = field(repr=False)

@@ -1,7 +1,7 @@
 """Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
 The session gets the access tokens that the API requires. If a failed call may succeed later, the session waits and
-repeats it. It keeps secrets out of every error.
+repeats it. The session keeps secrets out of every error.
 """
 
 import json
@@ -40,7 +40,8 @@ class SignInError(YouTubeError):
 class OwnerSession:
     """A signed-in session. Only one thread may use it.
 
-    It calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this is set, for example the emulator.
+    The session calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this is set, for example the
+    emulator.
     """
 
     def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
