@@ -79,7 +79,7 @@ class _Module:
                 self.statements.setdefault(own, []).append(statement)
 
     def definition(self, name: str) -> _Definition:
-        """Return the definition `name`. If the module only imports this name, the definition has no code of its own."""
+        """Return the definition `name`. If the module only imports the name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
         if name in self._imported:  # A module may import the name from here although it is defined in a third module.
             mentions.add(self._imported[name])
@@ -100,8 +100,8 @@ class _Module:
 class _Reader:
     """Reads the code of a statement: its tokens without docstrings, the names that it mentions, and its imports.
 
-    A name that occurs as `name.attribute` is stored with this attribute. Any other name is stored with an empty
-    attribute.
+    A name that occurs as `name.attribute` is stored with this attribute. A name that occurs alone is stored with an
+    empty attribute.
     """
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ class KeptConnections:
     """A storage of Dagster in PostgreSQL that uses the shared engine of the process, see `engine_of`.
 
     Dagster's own storages open a connection for each event. In the webserver, each of them keeps one connection without
-    testing it. After a restart of the database, the first request would then fail. This failure could also leave a run
-    that was stored but never launched.
+    testing it. After a restart of the database, the first request would then fail. A failed first request could also
+    leave a run that was stored but never launched.
     """
 
     postgres_url: str

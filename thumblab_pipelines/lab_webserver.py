@@ -1,8 +1,8 @@
 """Run Dagster's webserver and keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
 
-Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request, and for a form
-that any web page can send from the browser of a person who uses the lab. The webserver also answers under every host
-name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
+Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request. It also starts
+runs for a form, which any web page can send from the browser of a person who uses the lab. The webserver also answers
+under every host name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
 
 The options are the same as for `dagster-webserver`.
 """

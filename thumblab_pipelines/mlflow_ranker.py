@@ -4,7 +4,7 @@ MLflow loads the model from this file and from the release's safetensors files, 
 
 `mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores of n thumbnails, as
 float32 [n]. `inputs` is float32 [n, d], with one row of d numbers for each thumbnail.
-`thumblab_core.ranking.inputs.model_inputs` makes these inputs. No channel adapter is applied.
+`thumblab_core.ranking.inputs.model_inputs` makes the inputs. No channel adapter is applied.
 """
 
 from pathlib import Path

@@ -28,13 +28,13 @@ from thumblab_pipelines.dagster_storage import run_locks_of
 _log = logging.getLogger(__name__)
 
 _ASKED_S = 30.0
-"""Seconds in which a cancelled run can end by itself. After this time, its processes get SIGTERM."""
+"""Seconds in which a cancelled run can end by itself. Then the processes of the run get SIGTERM."""
 
 _TERMINATED_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
 _SERVER_S = 240.0
-"""Seconds that a dead run waits for its code server to answer. After this time, the run fails and is not retried."""
+"""Seconds that a dead run waits for its code server to answer. Then the dead run fails and is not retried."""
 
 _LOOK_S = 0.5
 
@@ -44,7 +44,7 @@ _GONE = "its process is gone: it was killed, ran out of memory, or the machine s
 class LabRunLauncher(DefaultRunLauncher):
     """Launcher that starts runs through the code server, and reports whether a run is still alive.
 
-    A run is alive while a process holds its run lock. `LabRunStorage` takes and releases these locks.
+    A run is alive while a process holds its run lock. `LabRunStorage` takes and releases the run locks.
     """
 
     _workspace: IWorkspaceProcessContext[Any] | None = None
@@ -82,7 +82,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """Cancel a run, and kill it if it does not end soon.
 
-        Dagster only asks the run to end. A step does not notice this while a library call computes for a long time.
+        Dagster only asks the run to end. A step does not notice the request while a library call computes for a long
+        time.
         """
         holder = run_locks_of(self._instance).holder(run_id)
         try:

@@ -55,7 +55,8 @@ class RunLocks:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
 
     def release(self, run_id: str) -> None:
-        """Remove the lock of a run that has ended. Any process may call this, even if it does not hold the lock."""
+        """Remove the lock of a run that has ended. Any process may call this method, even if it does not hold the
+        lock."""
         path = self._path(run_id)
         path.unlink(missing_ok=True)
         descriptor = _held.pop(path, None)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from thumblab_core.monitoring.watch_state import Message, OpenAlert, WatchState
 
 AGAIN = timedelta(hours=20)
-"""Time until a person is told again about a continuing alert. This time is under a day, so that a job that fails daily
-is reported daily."""
+"""Time until a person is told again about a continuing alert. The pause is a little under a day, so that a job that
+fails daily is reported daily."""
 
 FORGOTTEN = timedelta(days=7)
 """An alert without a new failure for this time is dropped. Some failed runs were started once and never run again."""

@@ -22,8 +22,8 @@ minute."""
 _log = logging.getLogger(__name__)
 
 _attempts: dict[str, Attempt] = {}
-"""The last attempt of each channel. These attempts are kept in memory, because an attempt may outlast the run of the
-sensor that began it, and all runs of the sensor happen in one process."""
+"""The last attempt of each channel. An attempt may outlast the run of the sensor that began it. All runs of the sensor
+happen in one process, so the attempts are kept in memory."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:

@@ -6,7 +6,8 @@ No writer is stopped. The copy is still consistent because of the order of the s
 2. Lock each scope of the release store for a moment. Copy its pointers, and the releases made since step 1. So a
    pointer always names a release that is in the copy.
 3. Take a snapshot of the lab's database. Copy the pictures that the snapshot names and that the copy lacks, then dump
-   the snapshot. If such a picture was deleted meanwhile, take a later snapshot, which no longer has the picture's row.
+   the snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's
+   row.
 4. Dump Dagster's database. Dump MLflow's database after the models that it registers were copied in step 1. Then copy
    the artifacts made since. MLflow stores an artifact before the row that names it.
 5. Copy the counters of the release store again, because rows may contain numbers that were given since step 2.
@@ -69,9 +70,11 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
     files that the lab has deleted are removed. The earlier backup stays usable until the new backup is complete. A
     picture that the lab's database names stays in the backup, even if the lab has lost the file.
 
-    Raises `LabError` in these cases: a folder of the lab is missing or empty, but the earlier backup has files of it;
-    `folder` is inside the lab or contains other files; another process is backing up into `folder`; or a file or a
-    database cannot be read or written.
+    Raises `LabError` in these cases:
+    - A folder of the lab is missing or empty, but the earlier backup has files of this folder.
+    - `folder` is inside the lab, or contains other files.
+    - Another process is backing up into `folder`.
+    - A file or a database cannot be read or written.
     """
     start = time.monotonic()
     folder = folder.expanduser().absolute()

@@ -81,7 +81,7 @@ def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
 
 
 def restore(url: str, file: Path) -> None:
-    """Restore a dump into an empty database in one transaction. Raises `LabError` if this fails."""
+    """Restore a dump into an empty database in one transaction. Raises `LabError` if the restore fails."""
     # `prepare` has already made the schema and the extension, so the entries that create them are left out.
     entries = [line for line in _listed(file).splitlines() if not re.match(r"\d+; \d+ \d+ (SCHEMA|EXTENSION) ", line)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
@@ -176,8 +176,8 @@ def require_empty(url: str, name: str, stopped: bool = False) -> None:
 def prepare(url: str, layout: Layout, own: bool) -> None:
     """Create the schemas that a dump of this layout needs. If the dump has vectors, also create the extension `vector`.
 
-    `own`: whether the database is on the embedded server. If so, set the search path of the database to the tables'
-    schema.
+    `own`: whether the database is on the embedded server. If the server is embedded, set the search path of the
+    database to the tables' schema.
     """
     engine = make_engine(url)
     try:

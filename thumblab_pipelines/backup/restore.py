@@ -1,6 +1,6 @@
 """Restore a lab from a backup into an empty data folder and empty databases.
 
-The whole backup is verified before anything is written. While the restore runs, a mark (the file `RESTORING`) in the
+The whole backup is verified before anything is written. While the restore runs, a mark (the file `restoring`) in the
 data folder stops every other command. A restore that was stopped is started from the beginning. The mark names the
 folder of the releases, so that the new restore removes only files that the stopped restore has written.
 """
@@ -103,7 +103,8 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
 def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
     """Stop every other command from using the data folder, until the block ends without an error.
 
-    Remove the files of a stopped restore, and yield whether there was one. Raises `LabError` if other files are there.
+    Remove the files of a stopped restore, and yield whether a restore was stopped. Raises `LabError` if other files are
+    there.
     """
     mark = settings.data_dir / RESTORING
     with mark.open("a+") as held:

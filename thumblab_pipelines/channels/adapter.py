@@ -115,7 +115,7 @@ class ChannelData:
     compared: ChannelPictures
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these are too few.
+        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if the videos are too few.
 
         Pictures that were compared on one of the remaining videos of the table are not used. So the adapter can be
         evaluated on these videos.
@@ -209,7 +209,7 @@ def fit_channel_adapter(
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
     """Fit every added adapter again, from the videos of its channel that the lab has now.
 
-    `model`: the model to fit the adapters for. By default, this is the served model.
+    `model`: the model to fit the adapters for. By default, adapters are fitted for the served model.
 
     An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
     the result reports the error, and the adapters of the remaining channels are still fitted. Raises `LabError` when
@@ -227,8 +227,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
             with lab.engine.connect() as connection:
                 channel = find_channel(connection, channel_id)
             if channel is None or channel.channel_id != channel_id:
-                # The channel and all its videos were deleted from the lab. The adapter was fitted to these videos, so
-                # it is deleted too.
+                # The channel and all its videos were deleted from the lab. The adapter was fitted to the deleted
+                # videos, so it is deleted too.
                 ChannelAdapters(lab.releases).remove(channel_id)
                 result.failed[channel_id] = "the lab does not know the channel any more; its adapter was removed"
                 continue

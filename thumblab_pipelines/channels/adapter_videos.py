@@ -111,8 +111,9 @@ def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.D
 def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
     """Make the missing vectors of the channel's pictures and titles. Return how many vectors were made.
 
-    A picture gets no vector if its file cannot be read, or if the encoder returns no valid vector. Each such picture is
-    logged. Raises `LabError` when an encoder cannot be loaded, or when it is not the one that the model was made with.
+    A picture gets no vector if its file cannot be read, or if the encoder returns no valid vector. Each picture without
+    a vector is logged. Raises `LabError` when an encoder cannot be loaded, or when it is not the one that the model was
+    made with.
     """
     model_image_encoder, model_title_encoder = str(model.info["image_encoder"]), str(model.info["title_encoder"])
     pictures = without_vector(lab, PICTURE, model_image_encoder, channel=channel_id)

@@ -26,7 +26,7 @@ LEAST_ADAPTER_PAIRS = 20
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
-"""The threshold for near-duplicates if the model stores none. No cosine similarity reaches this value.
+"""The threshold for near-duplicates if the model stores none. No cosine similarity reaches this threshold.
 
 So near-duplicates are then found only by equal files and by perceptual hash.
 """
@@ -84,7 +84,7 @@ def evaluate_adapter(
 
     Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
 
-    Two kinds of videos are left out of the newest fifth, because their views would be predicted too well: videos that
+    Videos whose views would be predicted too well are left out of the newest fifth. The left-out videos are videos that
     the model was trained on, and videos whose picture is a near-duplicate of an older video's picture.
 
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as

@@ -144,7 +144,7 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` may not change.
 
-    Such a video belongs to another channel, or the lab's owner has imported only its click-through rate.
+    A barred video belongs to another channel, or the lab's owner has imported only its click-through rate.
     """
     of_others = (
         select(videos.c.video_id)

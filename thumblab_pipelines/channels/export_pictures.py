@@ -31,9 +31,9 @@ _GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
 class ExportPictures:
     """The result of downloading the missing pictures of exported videos.
 
-    `lacking`: number of videos that still have no picture. `missing`: for the newest of these videos, why they have no
-    picture. `problems`: a sentence for each fault of the lab or the network that kept all pictures away. `why`: the
-    reason in one sentence.
+    `lacking`: number of videos that still have no picture. `missing`: a sentence for each of the newest videos without
+    a picture, which says why. `problems`: a sentence for each fault of the lab or the network that kept all pictures
+    away. `why`: the reason in one sentence.
     """
 
     downloaded: int = 0

@@ -58,13 +58,13 @@ class NoNicheError(LabError):
 class ImportedExports:
     """The result of importing the exports of a channel.
 
-    `videos`: number of imported videos that the lab has now. `new`: how many of them are new in the lab. `left_out`:
-    number of videos that were not imported, by reason. `pictures`: number of videos with a picture. `no_pictures`: why
-    no video has a picture; empty if some have one. `downloaded`: number of pictures that this import downloaded.
-    `without_picture`: number of videos without a picture. `missing`: for the newest of these videos, why they have no
-    picture. `refused`: a sentence for each export that could not be read. `tables`: the columns of the tables that were
-    read, and of tables in which needed columns were not recognised. `ctr`: the result of importing the click-through
-    rates.
+    `videos`: number of imported videos that the lab has now. `new`: number of imported videos that are new in the lab.
+    `left_out`: number of videos that were not imported, by reason. `pictures`: number of videos with a picture.
+    `no_pictures`: why no video has a picture; empty if some videos have a picture. `downloaded`: number of pictures
+    that this import downloaded. `without_picture`: number of videos without a picture. `missing`: a sentence for each
+    of the newest videos without a picture, which says why. `refused`: a sentence for each export that could not be
+    read. `tables`: the columns of the tables that were read, and of tables in which needed columns were not recognised.
+    `ctr`: the result of importing the click-through rates.
 
     `library_needs` is set by `add_exports`: how many more videos the niche needs before an import builds its library.
     `learnable`: number of videos of all channels with a click-through rate that training can use. `usual_ctr`: the
@@ -100,8 +100,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     Exports that an API key sent change only the videos and click-through rates of this key's own channels.
 
     Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises the errors of
-    `channel_of_exports`. Raises `NoNicheError` if the niche is missing or does not exist. After these errors, nothing
-    has changed.
+    `channel_of_exports`. Raises `NoNicheError` if the niche is missing or does not exist. After one of the errors
+    above, nothing has changed.
     """
     if given.niche is not None and given.niche not in NICHES:
         raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")

@@ -18,8 +18,8 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
     """Make the API key named `key` the owner of a channel, or the lab itself if `key` is None. Return the channel.
 
     `name` is the channel's id, exact title, @handle or link. `title`: the new title of the channel, or None to keep it.
-    If the channel was added, its adapter is fitted again, because the adapter stores the title. If this fit fails, the
-    error says that the channel was already changed.
+    If the channel was added, its adapter is fitted again, because the adapter stores the title. If fitting the adapter
+    fails, the error says that the channel was already changed.
 
     Raises `LabError` if there is no such channel or key, or if the channel cannot have the title.
     """

@@ -24,8 +24,8 @@ from thumblab_pipelines.channels.from_export import ImportedExports, NoNicheErro
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
 
 _PAUSE_S = 0.5
-"""Minimum seconds between two reports on the same step. This pause keeps a step that reports often from writing too
-many files."""
+"""Minimum seconds between two reports on the same step. The pause keeps a step that reports often from writing too many
+files."""
 
 _SPEED = re.compile(r", [\d.,]+ a second$")
 """A speed at the end of a step's name. The speed is removed, because the name must stay the same during the whole

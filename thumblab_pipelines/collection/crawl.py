@@ -86,10 +86,10 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     """Yield a new engine for the database of `engine`. The new engine has two connections for each worker, and one
-    more.
+    additional connection.
 
-    A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
-    worker needs a second connection to reserve calls.
+    A worker keeps one connection in a transaction while it waits for YouTube. While the worker waits, its quota ledger
+    needs a second connection to reserve calls.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:
@@ -223,7 +223,8 @@ class _Run:
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
         """Return the reading position of the walk in the pages of its channel's uploads.
 
-        An earlier run may have read the first pages. In this case, the position is at the next unread page.
+        An earlier run may have read the first pages. The position is then at the next unread page of the channel's
+        uploads.
         """
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)

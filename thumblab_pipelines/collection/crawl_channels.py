@@ -20,7 +20,7 @@ WHERE w.niche = :niche AND w.checked_at IS NOT NULL AND w.excluded IS NULL
 """
 """The end of a SELECT statement, from its FROM clause on.
 
-This clause selects the channels of `:niche` whose uploads are to be read. A channel whose last walk ended before the
+The clause selects the channels of `:niche` whose uploads are to be read. A channel whose last walk ended before the
 moment `:before` is to be walked again.
 """
 
@@ -60,7 +60,7 @@ def seed(connection: Connection, niche: str, now: datetime) -> None:
 
 
 def add(connection: Connection, niche: str, titles: Mapping[str, str], now: datetime) -> int:
-    """Add channels to the crawl, and return how many of them the crawl did not know yet.
+    """Add channels to the crawl, and return how many of these channels the crawl did not know yet.
 
     `titles` has the title of each channel by its id.
     """
@@ -123,7 +123,7 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
     """Take a channel whose walk is not finished, or whose last walk ended before the moment `before`.
 
     The channel is locked for this connection until its transaction ends. Return None if there is no such channel, or if
-    other connections hold all of them.
+    other connections hold all such channels.
     """
     row = connection.execute(_TAKE_WALK, {"niche": niche, "before": before}).first()
     return None if row is None else Walk(*row)

@@ -51,7 +51,7 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # Each niche gets the same share of the searches that one day's quota allows. Without these shares, the niche
+        # Each niche gets the same share of the searches that one day's quota allows. Without equal shares, the niche
         # that is crawled first could use all searches.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0

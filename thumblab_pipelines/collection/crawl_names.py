@@ -1,4 +1,4 @@
-"""Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
+"""Add channels to the crawl of a niche, which a person names by id, URL or handle.
 
 The crawl finds all its other channels by searches, or takes them from the videos of the library.
 """

@@ -1,6 +1,6 @@
 """The rules of the crawl: which channels it walks, and which of their videos it keeps for training.
 
-Each rule has a reason, which is a short text. The database stores this text with each channel and each video that the
+Each rule has a reason, which is a short text. The database stores the reason with each channel and each video that the
 rule leaves out.
 """
 
@@ -52,8 +52,8 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
     """Return the reason for leaving the channel out if it has too few recent uploads, and None if it has enough.
 
-    The check needs only the first page of the channel's uploads. So the crawl checks this before it spends quota on the
-    titles, lengths and counts of the videos.
+    The check needs only the first page of the channel's uploads. So the crawl checks the number of recent uploads
+    before it spends quota on the titles, lengths and counts of the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
     return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE

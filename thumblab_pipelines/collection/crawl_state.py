@@ -75,7 +75,7 @@ class Counted:
 
 
 def save_page(connection: Connection, niche: str, walk: Walk, uploads: Sequence[Upload]) -> int:
-    """Add the uploads of a page to the videos that are to be examined. Return how many of them are new."""
+    """Add the uploads of a page to the videos that are to be examined. Return the number of new videos."""
     if not uploads:
         return 0
     rows = [

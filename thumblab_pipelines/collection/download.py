@@ -32,12 +32,13 @@ class Downloaded:
     `had`: videos that had a picture before the run. `downloaded`: videos that got their first picture in this run.
     `bytes`: number of bytes that were read.
 
-    `rechecked`: videos whose known thumbnail was checked again. Of these, `unchanged` show the same picture, `changed`
-    show another picture, and `gone` show none. If a thumbnail is gone, the lab keeps the known picture.
+    `rechecked`: videos whose known thumbnail was checked again. Of the rechecked videos, `unchanged` show the same
+    picture, `changed` show another picture, and `gone` show none. If a thumbnail is gone, the lab keeps the known
+    picture.
 
     `unreadable`: videos whose thumbnail could not be read as a picture. The lab records the reason, and requests the
     thumbnail again when it is due (see `download_thumbnails`). `postponed`: videos that this run did not ask for, or
-    for which the host gave no usable answer. The next run requests these thumbnails.
+    for which the host gave no usable answer. The next run requests the postponed thumbnails.
 
     `duplicates`: videos that share their file with another video of the niche. `near_duplicates`: different pictures
     that look like another picture of the niche.
@@ -98,8 +99,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 class Fetched:
     """The counts of requests for thumbnails. `counts`: number of videos for each `Kind`.
 
-    `done`: number of videos that were handled. Of these, `unreachable` got no answer, and `refused` were not requested,
-    because the settings do not allow their URL. `size`: number of bytes that were read.
+    `done`: number of videos that were handled. Of the handled videos, `unreachable` got no answer, and `refused` were
+    not requested, because the settings do not allow their URL. `size`: number of bytes that were read.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))

@@ -15,7 +15,7 @@ _YOUNG = timedelta(days=14)
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""A thumbnail is due this much earlier than its interval says.
+"""Time by which a thumbnail is due earlier than its interval says.
 
 Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last one.
 """

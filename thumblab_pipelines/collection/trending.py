@@ -70,7 +70,8 @@ def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read at most.
 
     If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs one
-    unit of the daily quota for searches. So the lab stops after this many pages, even if it wants more videos.
+    unit of the daily quota for searches. So the lab stops after the returned number of pages, even if it wants more
+    videos.
     """
     return max(2, -(-wanted // PAGE_SIZE))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TYPICAL_HALF_AGE = 48.0
 """Half age in hours for a corpus with too few view series, see `LEAST_HISTORIES`.
 
-Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours lie between these values.
+Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours lie between the fitted half ages.
 """
 
 LEAST_HISTORIES = 50
@@ -52,7 +52,7 @@ class Growth:
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
         """Return ln(age / (age + half_age)) for each age. Ages are in hours and above 0.
 
-        A video at this age is expected to have this share of its final views.
+        A video at the age `age` is expected to have the share age / (age + half_age) of its final views.
         """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
@@ -67,7 +67,7 @@ class Growth:
 
 
 def views_at(age: int) -> str:
-    """Return the name of the column with the views at a fixed age in hours. Unknown views are NaN in this column."""
+    """Return the name of the column with the views at a fixed age in hours. Unknown views are NaN in the column."""
     return f"views_at_{age}"
 
 

@@ -64,7 +64,7 @@ YouTube corrects its counts now and then. So `gap` has an error even if `excess`
 DECIDED_AT = 1.96
 """A pair is decided if its gap is at least this many standard deviations away from 0.
 
-The 95 % interval of such a gap excludes 0.
+The 95 % interval of a decided gap excludes 0.
 """
 
 TITLE_TOO = "changed thumbnail with a changed title"

@@ -1,7 +1,7 @@
 """Read all videos in one query, and exclude videos by rules. The remaining videos are the corpus.
 
-A model may be trained on the videos of the corpus, except those of more than an hour. These long videos are used only
-for channel adapters and for evaluation.
+A model may be trained on the videos of the corpus, except those of more than an hour. Videos of more than an hour are
+used only for channel adapters and for evaluation.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     A video that several rules exclude is counted only under the first of these rules. No rule here compares the views
     of a video with other videos of its channel. The column `crawl_outlier` says whether the crawl marked the video as
-    an outlier. The column `learnt` is False for videos of more than an hour. These videos stay in the corpus for
-    channel adapters and for evaluation, but the model is not trained on them. So they are counted as excluded too.
+    an outlier. The column `learnt` is False for videos of more than an hour. Long videos stay in the corpus for channel
+    adapters and for evaluation, but the model is not trained on them. So long videos are counted as excluded too.
     """
     excluded: dict[str, int] = {}
 

@@ -41,8 +41,8 @@ ASSUMED_CLICKS = 500
 WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by that of a share of clicks.
 
-Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. Then the value
-of this constant is 1 + r^2. The value is 2 if watch times have an exponential distribution.
+Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. The value of
+the constant is then 1 + r^2. The value is 2 if watch times have an exponential distribution.
 """
 
 LEAST_SHARE = 0.005
@@ -89,8 +89,8 @@ def read_experiment_pairs(lab: Lab) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _pairs_of(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Pair the winner of an experiment with each other variant. Without a winner, pair the first variant with the
-    others.
+    """Pair the winner of an experiment with each other variant. Without a winner, pair the first variant with each
+    later variant.
 
     In each pair, the variant with the lower position comes first.
     """

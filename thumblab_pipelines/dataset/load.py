@@ -83,7 +83,8 @@ class Dataset:
     def learnt(self, part: str) -> Rows:
         """Return the row numbers of the videos of a part, except videos of more than an hour.
 
-        Models are not trained on these long videos. Long videos are used only for channel adapters and for evaluation.
+        Models are not trained on videos of more than an hour. Such long videos are used only for channel adapters and
+        for evaluation.
         """
         return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
 

@@ -56,8 +56,8 @@ class OneVideoPairs:
     Parameters
     ----------
     pairs
-        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). In
-        this formula, a and b are the watch time, or the views, that picture a and picture b are expected to get.
+        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). In the
+        formula of `gap`, a and b are the watch time, or the views, that picture a and picture b are expected to get.
         `variance` is the variance of the error of `gap`.
     images
         Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before that of picture b.
@@ -97,7 +97,7 @@ class OneVideoPairs:
 
     @classmethod
     def load(cls, release: Release) -> Self:
-        """Read the one-video pairs of a verified release. A release without these files has no such pairs.
+        """Read the one-video pairs of a verified release. A release without the two files has no one-video pairs.
 
         Raises `LabError` if a file cannot be read, if a column is missing, or if an array has a wrong shape or type.
         """

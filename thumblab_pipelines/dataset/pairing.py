@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 AGE_CORRECTED = "age-corrected views"
 """The label of a pair that is compared by age-corrected views.
 
-This label is used if there is no fixed age at which the views of both videos are known.
+The label is used if there is no fixed age at which the views of both videos are known.
 """
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
 """Maximum number of training pairs of a channel. A second limit is `TRAIN_PAIRS_PER_VIDEO` times its number of videos.
 
-Without these limits, large channels would dominate the training.
+Without both limits, large channels would dominate the training.
 
 The number of possible pairs grows with the square of the number of videos, but the information in them grows more
 slowly.
@@ -53,7 +53,7 @@ def compare_views(
 
     `first` [m] and `second` [m]: rows of the corpus. The label says which views are compared. Views at a fixed age are
     preferred, because they need no assumption about growth. Of several fixed ages at which both views are known, the
-    largest is used. If there is no such age, the age-corrected views exp(`target`) are compared.
+    largest is used. If both views are known at no fixed age, the age-corrected views exp(`target`) are compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -72,7 +72,7 @@ def compare_views(
 def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     """Return the pairs of videos of one channel and one era, published at most `days` apart, with unequal views.
 
-    The result has these columns:
+    The columns of the result are:
 
     - `winner` and `loser`: row numbers of the corpus
     - `channel_id`

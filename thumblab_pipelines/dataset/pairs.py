@@ -101,7 +101,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
     # After a deletion of videos, another process may replace an older release by a successor. If the other process
     # published the successor after the new release, the successor would count as the newest pairs. The lock prevents
-    # this.
+    # such an order.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -169,8 +169,8 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl compared each video with all videos of its channel, including held-out videos, to mark outliers. So
-    # these marks are applied only to training videos: no held-out video may be left out because of its views.
+    # The crawl compared each video with all videos of its channel, including held-out videos, to mark outliers. So the
+    # marks of the crawl are applied only to training videos: no held-out video may be left out because of its views.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 

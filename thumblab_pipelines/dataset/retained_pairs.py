@@ -94,7 +94,7 @@ def missing_videos(lab: Lab, ids: Iterable[str]) -> list[str]:
 def is_needed(lab: Lab, release: Release) -> bool:
     """Return whether a pairs release is needed, or is the successor of a release that is needed.
 
-    Such a release must not be deleted before its successor is published.
+    A needed release must not be deleted before its successor is published.
     """
     replaces = {release.release_id, *release.info.get("succeeds", ())}
     return not replaces.isdisjoint(_needed(lab))

@@ -76,7 +76,7 @@ class LabResource(dg.ConfigurableResource):
         return self._used
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
-        """Return a listener that logs the progress every few seconds. Dagster's UI shows these log lines."""
+        """Return a listener that logs the progress every few seconds, so that Dagster's UI shows it."""
         last_logged = time.monotonic()
 
         def listen(what: str, done: int, total: int) -> None:

@@ -35,8 +35,8 @@ def niche_schedule(
     """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
 
     `cron`: a cron expression in the time of Hobart. `running`: whether the schedule is on by default. `timespec`:
-    precision of the run key. With "day", at most one run of each niche starts per day. With "minutes", at most one
-    starts per minute.
+    precision of the run key. With "day", at most one run of each niche starts per day. With "minutes", at most one run
+    of each niche starts per minute.
     """
 
     @dg.schedule(

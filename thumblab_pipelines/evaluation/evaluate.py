@@ -42,7 +42,7 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for all questions.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
-    some of the channels. If no such model could be trained, these splits are left out.
+    some of the channels. If models without some channels could not be trained, both splits are left out.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
     future_references = references(data, known)
@@ -108,8 +108,8 @@ def _evaluate_split(
         The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
         of every scorer.
     reference
-        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. This
-        reference model gets the same detailed figures as the model.
+        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. The
+        reference model `reference` gets the same detailed figures as the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows

@@ -81,8 +81,8 @@ class OneTitlePairs:
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
         """Yield figures of the model's win probabilities, and how often the better picture depends on the title.
 
-        Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of
-        these pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
+        Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of the
+        test pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
         depends on the title: it scores higher under the winner's title, but lower under the loser's title. `slope`
         turns a difference of scores into the log odds of winning.
         """

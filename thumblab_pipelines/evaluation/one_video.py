@@ -59,8 +59,8 @@ def evaluate_one_video(
             yield mean_figure(place, wins, _only(sides, chosen))
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), wins, _only(sides, chosen))
             if scorer == MODEL:
-                # For unseen channels, the slope was fitted to pairs of the training part and the validation part. Pairs
-                # of these parts would make the calibration look too good, so only test pairs are used.
+                # For unseen channels, the slope was fitted to pairs of the training part and the validation part.
+                # Training and validation pairs would make the calibration look too good, so only test pairs are used.
                 held_out = chosen & (rows.part == TEST).to_numpy(bool)
                 yield from calibration_figures(place, right[held_out], slope, _only(sides, held_out))
                 close = too_close(right[held_out], slope).astype(np.float64)

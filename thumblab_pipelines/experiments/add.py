@@ -47,8 +47,8 @@ class ExperimentWriter:
         self._lab = lab
         self._channel_ids: dict[str, str | LabError] = {}
         self._unanswered: tuple[str, LabError] | None = None
-        """The first @handle for which YouTube could not be asked, and the error. None if there was no such error
-        yet."""
+        """The first @handle for which YouTube could not be asked, and the error. None if YouTube could always be asked
+        so far."""
 
     def add(self, given: GivenExperiment[Path]) -> AddedExperiment:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.

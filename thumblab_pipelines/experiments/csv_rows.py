@@ -100,8 +100,8 @@ class ExperimentTable(ReadTable):
 def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment[Path]:
     """Convert the cells of one line to an experiment. `cells` has the text of each cell by the name of its column.
 
-    `folder`: the folder of the table. Raises `ValueError` if a cell cannot be read. The message of this error is shown
-    to the person who imports the table.
+    `folder`: the folder of the table. Raises `ValueError` if a cell cannot be read. The message of the `ValueError` is
+    shown to the person who imports the table.
     """
     variants = [
         GivenVariant(

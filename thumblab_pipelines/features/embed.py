@@ -147,7 +147,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
-            # This frees the memory of the float32 model, which is 1.7 GB for ViT-L/14.
+            # `cache_clear` frees the memory of the float32 model, which is 1.7 GB for ViT-L/14.
             named_image_encoder.cache_clear()
             refused = "".join(f"; not {reason}" for reason in chosen.refused)
             return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"
@@ -211,8 +211,8 @@ def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> Column
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
     """Return the pictures or titles that a video showed earlier or an experiment tested, and that still lack a vector.
 
-    Training needs these vectors. `what`: whether to return pictures or titles. `encoder`: fingerprint of the encoder
-    whose vector is missing.
+    Training needs the vectors of earlier and tested pictures and titles. `what`: whether to return pictures or titles.
+    `encoder`: fingerprint of the encoder whose vector is missing.
     """
     first = [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
     known = {(source.video_id, source.digest) for source in first}

@@ -16,7 +16,7 @@ MAX_AGE_RATIO = 2.0
 """Maximum ratio of the later age to the earlier age for interpolating views between two observations.
 
 If the lab misses one scheduled refresh, the ages at two neighbouring observations differ by up to this factor. The
-errors were measured with real observations whose ages differ by this factor: 90 % of the estimates had an error below 6
+errors were measured with real observations whose ages differ by this factor. 90 % of the estimates had an error below 6
 %, and 99 % had an error below 10 %.
 """
 

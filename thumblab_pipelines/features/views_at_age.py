@@ -49,7 +49,8 @@ def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
     """Compute the rows of the niche in the table `views_at_age` again, and replace them in one transaction.
 
     Videos of every format are included. A video gets a row for each of the `FIXED_AGES` that its observations cover.
-    The observations cover an age if one was made at this age, or if two enclose this age closely (see `views_at_ages`).
+    The observations cover an age if an observation was made at this age, or if two observations enclose this age
+    closely (see `views_at_ages`).
     """
     known = dict.fromkeys(FIXED_AGES, 0)
     observed_again = 0

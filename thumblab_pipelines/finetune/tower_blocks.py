@@ -23,9 +23,9 @@ ALL: Literal["all"] = "all"
 class _Anatomy:
     """The parts of a tower.
 
-    `embedding`: names of the modules and parameters before the blocks. `ending`: names of those after the blocks.
-    `embed`: the function that computes the part before the blocks. `end`: the function that computes the part after
-    them.
+    `embedding`: names of the modules and parameters before the blocks. `ending`: names of the modules and parameters
+    after the blocks. `embed`: the function that computes the part before the blocks. `end`: the function that computes
+    the part after them.
     """
 
     embedding: tuple[str, ...]
@@ -59,8 +59,8 @@ class TrainableTower:
         self.blocks = tuple(name for name, _ in anatomy.blocks[self._first :])
         """The names of the trained blocks."""
         self.ending = anatomy.ending
-        """The names of the parts after the blocks, such as the final norm and the projection. These parts are trained
-        too."""
+        """The names of the parts after the blocks, such as the final norm and the projection. The parts after the
+        blocks are trained too."""
         embedding = anatomy.embedding if self.whole else ()
         parts = [(*self.ending, self.blocks[-1]), *((name,) for name in self.blocks[-2::-1]), embedding]
         visual.eval()
@@ -81,7 +81,7 @@ class TrainableTower:
     def below(self, pictures: Tensor) -> Tensor:
         """Return the inputs of the trained part for normalised pictures [n, 3, height, width].
 
-        These inputs are tokens [n, t, w]. If the whole tower is trained, they are the pictures themselves.
+        The returned inputs are tokens [n, t, w]. If the whole tower is trained, they are the pictures themselves.
         """
         if self.whole:
             return pictures
@@ -119,7 +119,8 @@ def _anatomy(visual: Any) -> _Anatomy:
 
 
 def _of_open_clip(visual: Any) -> _Anatomy | None:
-    """Return the parts of open_clip's own ViT, or None for another tower. OpenAI's and LAION's models use this ViT."""
+    """Return the parts of open_clip's own ViT, or None for another tower. OpenAI's and LAION's models use open_clip's
+    own ViT."""
     from open_clip.transformer import VisionTransformer
 
     if not isinstance(visual, VisionTransformer) or not visual.transformer.batch_first:
@@ -140,7 +141,7 @@ def _of_open_clip(visual: Any) -> _Anatomy | None:
 
 
 def _of_timm(visual: Any) -> _Anatomy | None:
-    """Return the parts of timm's ViT inside open_clip's adapter, or None for another tower. SigLIP uses this ViT."""
+    """Return the parts of timm's ViT inside open_clip's adapter, or None for another tower. SigLIP uses timm's ViT."""
     from open_clip.timm_model import TimmModel
     from timm.models.vision_transformer import VisionTransformer
 

@@ -37,7 +37,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 class TowerInputs:
     """The stored inputs of the trained part of the tower, for n pictures.
 
-    `unreadable` maps the row of each unreadable picture to the reason. Nothing is ever written into this row of `kept`.
+    `unreadable` maps the row of each unreadable picture to the reason. Nothing is ever written into the row of `kept`
+    for an unreadable picture.
     """
 
     tower: TrainableTower

@@ -74,8 +74,8 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. This config has a
-        # learning rate of 1, so `learning_rate` returns a share of the full rate for each step. Each group of
+        # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. The config below
+        # has a learning rate of 1, so `learning_rate` returns a share of the full rate for each step. Each group of
         # parameters multiplies its own full rate by this share.
         self._recipe = TrainConfig(
             epochs=config.epochs,

@@ -42,9 +42,9 @@ Blurring, swapped colours and strong compression stay below the limit, so the ch
 MOST_APART = 0.4
 """Maximum Kolmogorov-Smirnov distance between the values of a sub-score last week and in the weeks before.
 
-The limit was chosen on 250 real thumbnails. 50 consecutive thumbnails, compared with those before them, had a largest
-distance of 0.21 to 0.38 over the sub-scores. With the 50 darkened by 40 %, it was 0.42. With the 50 enlarged from 120
-pixels, it was 0.93.
+The limit was chosen on 250 real thumbnails. 50 consecutive thumbnails, compared with the thumbnails before them, had a
+largest distance of 0.21 to 0.38 over the sub-scores. With the 50 darkened by 40 %, it was 0.42. With the 50 enlarged
+from 120 pixels, it was 0.93.
 """
 
 _OBSERVED = text("""

@@ -47,7 +47,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Served:
-    """The served release. `held`: why a person holds this release, or None if no person does."""
+    """The served release. `held`: why a person holds the release, or None if no person holds it."""
 
     release: Release
     held: Hold | None
@@ -130,9 +130,9 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
 def promote_index(lab: Lab, niche: str) -> Served:
     """Serve the newest build of the niche, and repeat in it the changes that were made during the build.
 
-    A change adds a video to the served index or removes one. The checks of `check_index` are run again. If a person
-    holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no release, if the
-    build fails a check, or if the lab has meanwhile deleted a video of the build.
+    A change adds a video to the served index, or removes a video from it. The checks of `check_index` are run again. If
+    a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no release,
+    if the build fails a check, or if the lab has meanwhile deleted a video of the build.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -211,8 +211,8 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
 
     The result also has the videos that were added to the `served` release after the build had read the database. If
-    `served` has another encoder, these videos cannot be added, so a rebuild is requested. Videos that a person took out
-    of the library are left out.
+    `served` has another encoder, its added videos cannot be copied, so a rebuild is requested. Videos that a person
+    took out of the library are left out.
     """
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))

@@ -79,7 +79,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Remove videos from the served index, and keep them out of every later build until they are added again.
 
     If the served index cannot take the change, a rebuild is requested and `RebuildRequiredError` is raised. The rebuild
-    will leave these videos out. Raises `LabError` if a person holds the served release.
+    will leave the removed videos out. Raises `LabError` if a person holds the served release.
     """
     wanted = list(dict.fromkeys(video_ids))
     with lab.releases.serving.changing(INDEX, niche):

@@ -4,8 +4,8 @@ When a person moves the alias in MLflow, the lab serves the model that the alias
 it first moves the pointer to the model, and then the alias.
 
 If the lab is killed between these two steps, the alias still names the older version. The lab stores the version to
-which it last moved the alias. If the alias still names this version, no person has moved the alias. In this case, the
-pointer stays where it is, and the next materialization of `served_model` moves the alias.
+which it last moved the alias. If the alias still names this version, no person has moved the alias. If no person has
+moved the alias, the pointer stays where it is, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass

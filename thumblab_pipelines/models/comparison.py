@@ -1,9 +1,9 @@
 """Compare two models on the same held-out pairs, for each question of the evaluation.
 
 d is the challenger's AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower
-one-sided 95 % bound of d is above -0.01. For the question of one video there are few pairs. For this question, the
-challenger is also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals` computes
-the bounds, and docs/mlflow.md gives the reasons.
+one-sided 95 % bound of d is above -0.01. For the question of one video there are few pairs. For the question of one
+video, the challenger is also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals`
+computes the bounds, and docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -164,9 +164,9 @@ def compare_wins(question: str, champion_wins: Float64s, challenger_wins: Float6
 def _compare_one_title(champion: Contender, challenger: Contender, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models for the question `ONE_TITLE`, on the slice `residual`.
 
-    In this slice, the video with the larger residual counts as the video with the better picture. If there are more
-    than `MOST_PAIRS` pairs, a fixed random sample is used. Return None if there are fewer than `LEAST_COMPARED_PAIRS`
-    pairs.
+    In the slice `residual`, the video with the larger residual counts as the video with the better picture. If there
+    are more than `MOST_PAIRS` pairs, a fixed random sample is used. Return None if there are fewer than
+    `LEAST_COMPARED_PAIRS` pairs.
     """
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.sample(MOST_PAIRS, random_state=0)

@@ -3,9 +3,9 @@
 The newest model is the challenger, and the served model is the champion. The challenger replaces the champion if it is
 not worse.
 
-Both models order the same held-out pairs, for each question of the evaluation. Neither model was trained on these
-pairs. The challenger must not be worse on any question that has enough pairs. `comparison` defines when a model is not
-worse.
+Both models order the same held-out pairs, for each question of the evaluation. Neither model was trained on the
+compared pairs. The challenger must not be worse on any question that has enough pairs. `comparison` defines when a
+model is not worse.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> D
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs whose videos no model was trained on, and a caveat for the reason of the decision.
+    """Return the test pairs whose videos no model was trained on, and a caveat that is added to the reason of the
+    decision.
 
     If a model does not record its training videos, no pair is left out because of this model, and the caveat names the
     model. The caveat is empty if all models record their training videos.

@@ -1,6 +1,6 @@
 """Collect the content of the MLflow run of a model release: parameters, metrics and sources.
 
-A person can use this content to compare trainings and to repeat them.
+A person can use the content of the run to compare trainings and to repeat them.
 """
 
 from __future__ import annotations

@@ -136,8 +136,8 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # Without these settings, MLflow prints its own progress bars and links, which mix with the output of the
-        # caller.
+        # Without the environment variables below, MLflow prints its own progress bars and links, which mix with the
+        # output of the caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -210,8 +210,8 @@ class Tracker:
     def _finished(self, release: Release) -> Version | None:
         """Return the version of the registered model in MLflow that holds the release.
 
-        Return None if no run has logged the release and registered it as a version. The runs before the first such run
-        in the search are marked as failed.
+        Return None if no run has logged the release and registered it as a version. All unregistered runs that the
+        search finds first are marked as failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):

@@ -40,10 +40,10 @@ _MAX_CLICK_THROUGH_RATE = 0.5
 class ReachImport:
     """The result of one import.
 
-    `reports`: number of reports that this import stored. `corrected`: how many of them replaced an older report of the
-    same day. `note`: why no report was imported, if none was. `refused`: a sentence for each report that could not be
-    read; the next run tries these reports again. `remarks`: a sentence for each list of YouTube that the run stopped
-    reading before its last page.
+    `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
+    report of the same day. `note`: why no report was imported, if none was. `refused`: a sentence for each report that
+    could not be read; the next run tries these reports again. `remarks`: a sentence for each list of YouTube that the
+    run stopped reading before its last page.
     """
 
     reports: int = 0

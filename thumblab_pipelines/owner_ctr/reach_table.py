@@ -25,7 +25,7 @@ The rates are then probably percentages and not fractions.
 class ReachRow:
     """The impressions of a video's thumbnail on one day.
 
-    `click_through_rate` is the fraction of these impressions that were clicked.
+    `click_through_rate` is the fraction of the impressions that were clicked.
     """
 
     video_id: str
@@ -92,8 +92,8 @@ def read_report(name: str, data: bytes) -> ReachTable:
 
 
 def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow:
-    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. The message of this error is added to
-    `problems`.
+    """Parse the cells of a row. Raises `ValueError` if a cell cannot be read. The message of the `ValueError` is added
+    to `problems`.
     """
     require_video_id(video_id)
     if not _DAY.fullmatch(day):

@@ -1,6 +1,6 @@
 """Import exports of YouTube Studio, which have the true click-through rates of a channel's videos.
 
-YouTube shows these rates only to the channel's owner. A bad row is reported and skipped.
+YouTube shows click-through rates only to the channel's owner. A bad row is reported and skipped.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -34,8 +34,8 @@ class StudioImport:
     the same video. `shorts`: number of videos that are Shorts or may be Shorts.
 
     Four counts compare the videos of the file with their rows from earlier exports in the table `video_reach`. `new`:
-    videos without such a row. `changed`: videos whose figures differ from their row. `unchanged`: videos with the same
-    figures. `older`: videos whose row comes from a newer export than this file; their row is kept.
+    videos without a row from an earlier export. `changed`: videos whose figures differ from their row. `unchanged`:
+    videos with the same figures. `older`: videos whose row comes from a newer export than this file; their row is kept.
     """
 
     file: str
@@ -201,8 +201,8 @@ def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: Stu
 
 
 def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
-    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. The message of this error is added to
-    `problems`.
+    """Parse the cells of a row. Raises `ValueError` if the row cannot be used. The message of the `ValueError` is added
+    to `problems`.
     """
     cells = row.texts
     require_video_id(cells[VIDEO])
@@ -229,7 +229,7 @@ def export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. If this date were stored, every export from before
+        # A wrong clock may have given the file a date in the future. If a future date were stored, every export before
         # this date would count as older, and would be ignored.
         period = period_of_file(path)
         return min(changed, today) if period is None else min(changed, today, period.last)

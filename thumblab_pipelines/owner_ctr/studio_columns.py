@@ -44,7 +44,7 @@ class TableColumns:
 
 
 class UnknownColumnsError(LabError):
-    """Raised if needed columns of tables were not recognised. A person may then name these columns."""
+    """Raised if needed columns of tables were not recognised. A person may then name the columns."""
 
     def __init__(self, message: str, tables: Sequence[TableColumns]) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class UnknownColumnsError(LabError):
 
 
 def joined(errors: Sequence[LabError]) -> LabError:
-    """Return one error for several errors. The one error keeps all tables whose columns were not recognised."""
+    """Return one error for several errors. The returned error keeps all tables whose columns were not recognised."""
     message = "; ".join(str(error) for error in errors)
     tables = [table for error in errors if isinstance(error, UnknownColumnsError) for table in error.tables]
     return UnknownColumnsError(message, tables) if tables else LabError(message)

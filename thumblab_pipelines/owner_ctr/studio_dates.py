@@ -28,8 +28,8 @@ _FIRST_YEAR = 2005
 def read_dates(cells: Sequence[str], month_first: bool = False) -> list[date | None]:
     """Return the date in each cell of a column, or None for a cell without a date.
 
-    In a column of dates such as 03/04/2026, one clear date shows for all of them which number is the month. If there is
-    no clear date, `month_first` decides.
+    In a column of dates such as 03/04/2026, a single clear date such as 03/31/2026 shows which number is the month in
+    all dates. If there is no clear date, `month_first` decides.
     """
     texts = [_plain(cell) for cell in cells]
     order = _month_first(texts)
@@ -78,8 +78,8 @@ def _read(text: str, month_first: bool) -> date | None:
 
 
 def _of_name(month: int, numbers: Sequence[str]) -> date:
-    """Return the date in this month. Of the two numbers, the number with four digits is the year, and the other is the
-    day."""
+    """Return the date in the month `month`. Of the two numbers, the number with four digits is the year, and the other
+    is the day."""
     year, day = sorted(numbers, key=len, reverse=True)
     if len(year) != 4:
         raise ValueError("a date has no year")

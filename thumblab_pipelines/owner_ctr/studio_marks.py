@@ -9,7 +9,7 @@ from thumblab_pipelines.owner_ctr.studio_table import StudioTable
 
 class DecimalCommas:
     """Whether the numbers of each column have decimal commas. Columns may differ, because a spreadsheet may change only
-    one.
+    a single column.
 
     Args:
         table: the table.

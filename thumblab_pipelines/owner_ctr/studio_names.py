@@ -161,7 +161,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """The names of the columns by language. Dutch, Polish and Hindi are missing, because no source for their names was
-found. The columns of tables in these languages are recognised by their values."""
+found. The columns of Dutch, Polish and Hindi tables are recognised by their values."""
 
 TOTALS = {"total", "gesamt", "totale", "toplam", "合計", "합계", "итого", "итоговое значение"}
 """The first cell of the row of totals in each known language, case-folded."""

@@ -233,7 +233,8 @@ class _Table:
                 self.at[SHOWN_IN_FEED], self.at[STAYED] = at, at + 1
 
     def _first_metric(self, start: int) -> list[int]:
-        """Return the first column from `start` on that has counts and a total. In Studio's order, this is the views."""
+        """Return the first column from `start` on that has counts and a total. In Studio's order, the first metric is
+        the views."""
         for at in (start, start + 1):
             column = self.columns[at] if self._free(at) else None
             if column is not None and self._counts(at) and (column.total is not None or self.totals is None):

@@ -5,12 +5,12 @@ that the answer of the service gave to the winner:
 
     p = p_winner / (p_winner + p_loser)
 
-p_winner and p_loser are the win probabilities in the answer. These probabilities follow the Bradley-Terry-Luce model,
-so the ratio p is the probability that one candidate beats the other. If the model's skill was not proven, the answer
+p_winner and p_loser are the win probabilities in the answer. Win probabilities follow the Bradley-Terry-Luce model, so
+the ratio p is the probability that one candidate beats the other. If the model's skill was not proven, the answer
 orders the candidates by evidence and has no probabilities. The claim is then only the order.
 
-Two published candidates of one channel form a pair too. The claim about this pair is that the candidate with the higher
-score is better.
+Two published candidates of one channel form a pair too. The claim about two published candidates is that the candidate
+with the higher score is better.
 """
 
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
     """Return each decided pair of an experiment once, with its latest claim.
 
     `pairs` must begin with the oldest claim. A person may ask about the same pictures several times. If each answer
-    counted, these pictures would have a larger weight.
+    counted, pictures that were asked about often would have a larger weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 
@@ -146,8 +146,8 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
 def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair]:
     """Return each pair of videos once, with its latest claim.
 
-    Several model releases may have scored the same two videos. If each release counted, these videos would have a
-    larger weight.
+    Several model releases may have scored the same two videos. If each release counted, videos that were scored often
+    would have a larger weight.
     """
     by_time = sorted(pairs, key=lambda pair: pair.scored_at)
     return list({frozenset((pair.winner.video_id, pair.loser.video_id)): pair for pair in by_time}.values())

@@ -20,7 +20,7 @@ from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outco
 class Joined:
     """The numbers of predictions that `join_outcomes` found.
 
-    `predictions`: all kept predictions. `with_channel`: predictions that name a channel; no others can be joined.
+    `predictions`: all kept predictions. `with_channel`: predictions that name a channel; only these can be joined.
     `with_experiment`: predictions that were joined with an experiment. `with_video`: predictions that were joined with
     a video. `with_views`: predictions that were joined with a video whose views above the trend are known.
     """

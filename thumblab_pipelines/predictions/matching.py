@@ -16,7 +16,8 @@ class ShownPicture:
 
 
 def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPicture) -> KeptCandidate | None:
-    """Return the only candidate that shows the picture. Return None if no candidate or more than one shows it.
+    """Return the only candidate that shows the picture. Return None if no candidate shows the picture, or if several
+    candidates show it.
 
     A candidate shows the picture if both are the same file, or if their perceptual hashes differ in at most `NEAR`
     bits. The files may differ because YouTube encodes every uploaded picture again.

@@ -74,7 +74,8 @@ def channel_of_predictions(lab: Lab, name: str) -> str:
 
 
 def purge_predictions(lab: Lab, channel_id: str | None = None, before: datetime | None = None) -> int:
-    """Delete the predictions of a channel, or of all channels, with their outcomes. Return how many were deleted.
+    """Delete the predictions of a channel, or of all channels, with their outcomes. Return the number of deleted
+    predictions.
 
     With `before`, only predictions that were made before this moment are deleted.
     """
@@ -84,7 +85,8 @@ def purge_predictions(lab: Lab, channel_id: str | None = None, before: datetime 
 
 
 def delete_old_predictions(lab: Lab, now: datetime | None = None) -> int:
-    """Delete the predictions that are older than the setting `prediction_days`. Return how many were deleted.
+    """Delete the predictions that are older than the setting `prediction_days`. Return the number of deleted
+    predictions.
 
     By default, `now` is the time of this machine, and not of the database server. The service also dates its
     predictions by the clock of its machine.

@@ -72,11 +72,12 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
 
 
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
-    """Delete the niche's index releases that contain a deleted video or cannot be read. Return how many were deleted.
+    """Delete the niche's index releases that contain a deleted video or cannot be read. Return the number of deleted
+    releases.
 
-    If the served release is one of them, an index without the deleted videos is served instead. If no such index can be
-    built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the moment. After this error,
-    the served index is not changed.
+    If the served release is one of them, an index without the deleted videos is served instead. If an index without the
+    deleted videos cannot be built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the
+    moment. After an `UnreadError`, the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -92,7 +93,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        # A killed process may have left incomplete releases with deleted videos. `prune_indices` deletes these too.
+        # A killed process may have left incomplete releases with deleted videos. `prune_indices` also deletes
+        # incomplete releases.
         prune_indices(lab, niche)
     return len(stale) + len(unreadable)
 
@@ -108,7 +110,7 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
         require_damage(release, error)
         return None
     # The new index keeps the list of changes since the old index was built. Another build may be running, and may have
-    # read the library before these changes. When this build is promoted, the list says which changes it lacks.
+    # read the library before these changes. When the other build is promoted, the list says which changes it lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
@@ -132,7 +134,7 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 
 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
-    """Delete the pairs releases that contain deleted videos, and return how many were deleted.
+    """Delete the pairs releases that contain deleted videos, and return the number of deleted releases.
 
     A release is needed if it is the newest one, or if the served or the newest model was trained on it. Before a needed
     release is deleted, a successor is published: a new release with the remaining pairs.
@@ -174,7 +176,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        # A killed process may have left incomplete releases with deleted videos. `prune_pairs` deletes these too.
+        # A killed process may have left incomplete releases with deleted videos. `prune_pairs` also deletes incomplete
+        # releases.
         prune_pairs(lab)
     if failed is not None:
         raise UnreadError(str(failed)) from failed
@@ -191,8 +194,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that no thumbnail, thumbnail version, experiment or person's list names. Return how many were
-    deleted.
+    """Delete the pictures that no thumbnail, thumbnail version, experiment or person's list names. Return the number of
+    deleted pictures.
 
     `ahead`: seconds by which this machine's clock may be ahead of the real time. A clock that is ahead makes a new file
     look old.
@@ -214,7 +217,8 @@ def clean_faces(lab: Lab) -> int:
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the folders of trainings and fine-tunings that were killed and not resumed. Return how many were deleted.
+    """Delete the folders of trainings and fine-tunings that were killed and not resumed. Return the number of deleted
+    folders.
 
     The folders contain vectors, weights and prepared pictures that only these trainings need. `ahead`: seconds by which
     this machine's clock may be ahead, as in `clean_images`.

@@ -30,7 +30,7 @@ _TRAINABILITY_PER_RUN = 500
 _IMPLAUSIBLE_CLOSURES = 20
 """Number of channels in a batch from which an answer without any of them counts as an error of YouTube.
 
-It is not plausible that this many channels were closed at the same time.
+It is not plausible that all channels of a batch were closed at the same time.
 """
 
 _DUE_CHANNELS = text("""

@@ -1,10 +1,10 @@
 """Turn score differences into win probabilities, and measure how well these are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
-sigmoid(slope * gap). This formula is Platt scaling [1]_ without a bias. The order of a pair's videos has no meaning: if
-they are swapped, p must become 1 - p, which a bias would prevent. So the slope and the calibration curve also count
-each pair in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on
-other held-out pairs.
+sigmoid(slope * gap). The formula sigmoid(slope * gap) is Platt scaling [1]_ without a bias. The order of a pair's
+videos has no meaning: if they are swapped, p must become 1 - p, which a bias would prevent. So the slope and the
+calibration curve also count each pair in both orders. The slope is fitted on pairs that the model was not trained on.
+Calibration is measured on other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -129,13 +129,13 @@ def error_if_calibrated(
 ) -> CalibratedError:
     """Return the expected calibration error (ECE) that the model would show if all its win probabilities were correct.
 
-    This ECE is above 0, because the share of wins in a bin differs by chance from the probability of a win. So an ECE
-    below the upper end does not show that the probabilities are wrong.
+    The ECE of a calibrated model is above 0, because the share of wins in a bin differs by chance from the probability
+    of a win. So an ECE below the upper end does not show that the probabilities are wrong.
 
     `gaps` [m]: the gaps of the pairs, at least one. `winners` and `losers` [m]: the numbers of the two videos of each
     pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
     distribution. The first video of a pair wins if slope * gap + its number - the number of the second video is above
-    0. The difference of two such numbers has the logistic distribution, so the first video wins with the claimed
+    0. The difference of two Gumbel numbers has the logistic distribution, so the first video wins with the claimed
     probability sigmoid(slope * gap) [1]_. Pairs that share a video are not independent, as in real data. If both sides
     of a pair are the same video, each side gets its own random number.
 

@@ -15,16 +15,16 @@ the weight of channel c is its share w[c] of the pairs. The variance of this mea
   imagined channel, tau2 would often be 0 if there are few channels, and the interval would be too narrow.
 - The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. The
   degrees of freedom of t come from both parts of the variance [4]_. The part with tau2 has 1 / sum(w[c]^2) - 1 degrees
-  of freedom. With equal weights, this is the number of channels minus 1. If one channel has most of the pairs, it is
-  less, and the interval is wider. The part with s2 has as many degrees of freedom as there are videos, minus the number
-  of channels.
+  of freedom. With equal weights, 1 / sum(w[c]^2) - 1 is the number of channels minus 1. If one channel has most of the
+  pairs, there are fewer degrees of freedom, and the interval is wider. The part with s2 has as many degrees of freedom
+  as there are videos, minus the number of channels.
 
 With one channel, the interval says nothing about other channels. The interval then only covers the choice of the
 channel's videos.
 
 A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
-ends are the means of the worst and of the best channel, and cover the true mean in 75 % of samples instead of 95 %.
-`tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
+ends are the means of the worst and of the best channel. They then cover the true mean in 75 % of samples instead of 95
+%. `tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical
    Society B, 1992.
@@ -62,7 +62,8 @@ _IMAGINED_PAIRS = 4
 """Number of imagined pairs that are added to the real pairs, see `_spread`."""
 
 _TYPICAL_DIFFERENCE = 0.05
-"""Distance of the imagined channel's mean from the overall mean. The square is this channel's estimate of tau2."""
+"""Distance of the imagined channel's mean from the overall mean. The square of the distance is the imagined channel's
+estimate of tau2."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class ChannelMeans:
         # If all channels have the same weight, `between_freedom` is the number of channels minus 1.
         between_freedom = max(1.0, 1 / float(squares.sum()) - 1)
         within_freedom = max(self.videos - channels, 1)
-        # This is Satterthwaite's formula. The formula never divides by 0, because all `variances` are above 0.
+        # Satterthwaite's formula gives the degrees of freedom. The formula never divides by 0, because all `variances`
+        # are above 0.
         freedom = (between + within) ** 2 / (between**2 / between_freedom + within**2 / within_freedom)
         reach = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(between + within)
         mean = float(weights @ self.means)
@@ -181,7 +183,7 @@ def interval(
 def interval_of_channels(values: Float64s, within: Interval) -> Interval:
     """Return the 95 % interval of the mean of `values` [k], one for each of at least two channels.
 
-    This is the usual t interval of a mean, which does not need the errors of the single values.
+    The interval is the usual t interval of a mean, which does not need the errors of the single values.
     """
     from scipy.stats import t
 
@@ -193,9 +195,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k]: the means of the channels. `variances` [k]: the variances of their errors, all above 0. The result is
-    the tau2 for which the weighted squared distances from the weighted mean add up to their expected value, which is
-    the number of channels minus 1.
+    `means` [k]: the means of the channels. `variances` [k]: the variances of their errors, all above 0. For the
+    returned tau2, the weighted squared distances from the weighted mean add up to their expected value. The expected
+    value is the number of channels minus 1.
     """
     from scipy.optimize import brentq
 

@@ -4,8 +4,9 @@ A pair is given by two row numbers of `scores`: its winner and its loser. The AU
 
     AUC = (number of pairs with score[winner] > score[loser] + half the number of ties) / m
 
-If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. In this case, the AUC is also
-equal to the Mann-Whitney U statistic divided by m [1]_. For pairs of videos, the AUC is also called pairwise accuracy.
+If the pairs are all combinations of two groups, this AUC is the area under the ROC curve. For all combinations of two
+groups, the AUC is also equal to the Mann-Whitney U statistic divided by m [1]_. For pairs of videos, the AUC is also
+called pairwise accuracy.
 
 .. [1] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
    Radiology, 1982.
@@ -53,7 +54,7 @@ def channel_correlations(
 ) -> dict[str, float]:
     """Return Spearman's correlation of `scores` [n] and `truth` [n] within each `channel` [n], by channel name.
 
-    A video is used if it is in `rows` and its `truth` is finite. Channels with fewer than `least` such videos are left
+    A video is used if it is in `rows` and its `truth` is finite. Channels with fewer than `least` used videos are left
     out.
     """
     target = np.asarray(truth, np.float64)
@@ -73,7 +74,8 @@ def channel_correlations(
 def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
     """Return the position of each name [m] in the sorted list of distinct names, and this list.
 
-    Names are hashed, and only the distinct names are sorted. If many names are equal, this is faster than `np.unique`.
+    Names are hashed, and only the distinct names are sorted. If many names are equal, hashing is faster than
+    `np.unique`.
     """
     import pandas as pd
 

@@ -97,8 +97,8 @@ def slope_within_channels(channel: npt.ArrayLike, scores: npt.ArrayLike, target:
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
     distance = np.abs(published[rows, None] - published[known_rows]) / scale
     distance[rows[:, None] == known_rows] = np.inf
-    # The distance to the nearest known video is subtracted from all distances. Without this step, for a video far from
-    # all known videos, all weights would underflow to 0.
+    # The distance to the nearest known video is subtracted from all distances. Without the subtraction, for a video far
+    # from all known videos, all weights would underflow to 0.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)

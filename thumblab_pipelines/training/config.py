@@ -17,29 +17,29 @@ class TrainConfig:
                  `patience` epochs. A `patience` of 0 turns early stopping off. The weights of the last epoch are kept,
                  not those of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives the
                  score, but the heads for engagement and sub-scores need more epochs. The score is a linear score plus a
-                 share of the network's output. This share is chosen last, on the validation pairs.
+                 share of the network's output. The network's share is chosen last, on the validation pairs.
     An epoch     An epoch visits every pair at most once. Of v videos, it visits at most v * `pairs_per_video` pairs. If
                  `pairs_per_video` is 0, it visits all pairs. A step visits `pairs_per_step` pairs, in blocks of about
                  `pairs_per_block` pairs that share videos. With larger blocks, the model has to score fewer videos for
                  the same number of pairs. With blocks of 1, each pair is drawn separately.
     Step size    The optimiser is AdamW with `weight_decay`. During the first steps, the learning rate rises to
-                 `learning_rate`. `warm_up` is the share of these steps in all steps. Then the rate decays to zero along
-                 a cosine. With a `warm_up` of 0, it starts at `learning_rate`. Gradients are clipped to the norm
+                 `learning_rate`. `warm_up` is the share of the first steps in all steps. Then the rate decays to zero
+                 along a cosine. With a `warm_up` of 0, it starts at `learning_rate`. Gradients are clipped to the norm
                  `clip_norm`. A `clip_norm` of 0 turns clipping off.
     Pair loss    "margin" requires that the winner scores at least `margin` above the loser. "ranknet" is the logistic
                  loss of the difference of the scores (Bradley-Terry). Pairs whose margin (1 - views of the loser /
                  views of the winner) is less than `least_margin` are left out.
     Other heads  The absolute head predicts engagement, and the auxiliary heads predict the sub-scores. The losses of
-                 these heads are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
+                 both kinds of heads are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. A
                  value of 0 turns smoothing off.
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
                  An A of 0 turns mixup off. With mixup, two rows are computed for every pair, even if pairs share
                  videos, so a step takes several times longer.
     Pictures     With `partial_out`, the picture weights of the linear model are fitted to the views minus the views
-                 that the context predicts. False turns this off, for comparison. See
+                 that the context predicts. A `partial_out` of False uses the plain views, for comparison. See
                  `thumblab_pipelines.training.linear`.
-    Averaging    This is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
+    Averaging    Averaging is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
                  early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The
                  average is kept if its validation AUC is at least the validation AUC of the last epoch.
     """

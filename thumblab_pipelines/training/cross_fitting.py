@@ -62,8 +62,8 @@ def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Flo
     from scipy.linalg import cho_factor, cho_solve
 
     left = np.asarray(values, np.float64).copy()
-    # Means are subtracted before the numbers are rounded to 32 bits. Without this step, large means would make the
-    # result less exact.
+    # Means are subtracted before the numbers are rounded to 32 bits. Without the subtraction, large means would make
+    # the result less exact.
     value_mean = left.mean(axis=0)
     x, y = (context - context.mean(axis=0)).astype(np.float32), (left - value_mean).astype(np.float32)
     products = x @ x.T if x.shape[1] > len(x) else None

@@ -4,9 +4,9 @@
 
 The option `--multi_gpu` is needed even on CPUs, because with `--cpu` the launcher starts only one process.
 
-This is the only module that uses accelerate, ranks and the number of processes. Every process knows the pairs of every
-step and takes its own part of them. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In
-a single process, the methods return their arguments unchanged, and accelerate is not imported.
+No other module uses accelerate, ranks and the number of processes. Every process knows the pairs of every step and
+takes its own part of them. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In a single
+process, the methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os
@@ -42,7 +42,7 @@ class ProcessGroup:
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes files and prints."""
+        """Whether this process is the main process, which writes files and prints."""
         return self.rank == 0
 
     def seed(self, seed: int) -> int:

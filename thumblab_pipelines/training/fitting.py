@@ -56,16 +56,16 @@ def fit(
 
     The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
     the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not
-    restored. This AUC depends only on the pairwise head, which gives the score. The pairwise head may be best after the
-    first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
+    restored. The validation AUC depends only on the pairwise head, which gives the score. The pairwise head may be best
+    after the first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. The state is
     deleted at the end. A call that finds a state resumes from it. On a CPU and with the same `threads`, the resumed
     training ends with the same weights as a training that was never stopped.
 
     `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`:
-    number of PyTorch's threads, by default one. A step is small, so on a busy machine two threads would mostly wait for
-    each other.
+    number of PyTorch's threads, by default one. A step is small, so two threads would mostly wait for each other on a
+    busy machine.
 
     Raises `LabError` when no training pair has a margin of at least `least_margin`, or when the loss is not
     finite. Raises `TrainingStoppedError` when SIGTERM has stopped the training.
@@ -89,7 +89,7 @@ def fit(
 
 
 class _Training:
-    """A running training, with its whole state. `save` writes this state, and `resume` reads it."""
+    """A running training, with its whole state. `save` writes the state of the training, and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group

@@ -7,10 +7,10 @@ title weights too small. So the pictures would still be credited with a part of 
 therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
 
     1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
-       publication). Residuals are the values minus these predictions. The predictions are cross-fitted: each channel's
-       videos are divided into five runs in order of time, and each run is predicted from the other four.
-    2. Fit a ridge regression of the residual views on the residual columns. This regression gives the weights of the
-       picture part.
+       publication). Residuals are the values minus the predictions. The predictions are cross-fitted: each channel's
+       videos are divided into five runs in order of time, and each run is predicted from the other four runs.
+    2. Fit a ridge regression of the residual views on the residual columns. The regression on residuals gives the
+       weights of the picture part.
 
 The picture part consists of the picture's vector, and of features for the agreement of the words in the picture with
 the title. The title part is then fitted by a ridge regression to the views minus the prediction of the picture part.
@@ -151,8 +151,8 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     and the regression has no intercept.
 
     A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
-    alone. The mean squared error of this model on the differences, minus the mean of their variances, is added to the
-    variance of each difference.
+    alone. The mean squared error of the first model on the differences, minus the mean of their variances, is added to
+    the variance of each difference.
     """
     from sklearn.linear_model import Ridge
 

@@ -12,7 +12,7 @@ def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, f
     """Yield a function that logs an epoch and its learning rate to `folder`. If `folder` is None, it logs nothing.
 
     `first`: the number of the first epoch of this run. An earlier run that was stopped may already have logged this
-    epoch or later epochs. These entries of the earlier run are discarded.
+    epoch or later epochs. Log entries of the earlier run from this epoch on are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

@@ -139,6 +139,6 @@ def pair_loss(gap: Tensor, config: TrainConfig) -> Tensor:
     if config.pair_loss == "margin":
         return (config.margin - gap).clamp_min(0)
     if config.pair_loss == "ranknet":
-        # With s = label_smoothing, this is -(1 - s/2) log sigmoid(gap) - s/2 log sigmoid(-gap).
+        # With s = label_smoothing, the loss is -(1 - s/2) log sigmoid(gap) - s/2 log sigmoid(-gap).
         return nn.functional.softplus(-gap) + 0.5 * config.label_smoothing * gap
     raise ValueError(f"pair_loss is {config.pair_loss!r}; use 'margin' or 'ranknet'")

@@ -2,9 +2,9 @@
 
 A score difference between two whole videos comes from their pictures and from their titles. A slope that was fitted to
 whole videos would therefore be too steep or too flat for pictures alone. In this module, a logistic regression predicts
-which of two videos got more views. The regression has three inputs: the part of the score difference that comes from
-the pictures, the rest of the score difference, and the difference of the views that the two contexts predict
-(`Context`). The slope is the coefficient of the first input.
+which of two videos got more views. The first input of the regression is the part of the score difference that comes
+from the pictures. The second input is the rest of the score difference. The third input is the difference of the views
+that the two contexts predict (`Context`). The slope is the coefficient of the first input.
 
 If enough experiments are known, the slopes are fitted to experiments instead of pairs of videos.
 """

@@ -116,8 +116,8 @@ def held_out_picture_gaps(
 ) -> dict[str, PictureGaps]:
     """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
 
-    `known`: the released model with its adapters. `unseen`: the models that were trained without some channels. Each of
-    these models comes with flags [n], which mark the videos of the left-out channels, and with adapters for these
+    `known`: the released model with its adapters. `unseen`: the models that were trained without some channels. Each
+    model in `unseen` comes with flags [n], which mark the videos of the left-out channels, and with adapters for these
     channels.
     """
     parts = corpus.data.pairs.part.to_numpy(object)

@@ -7,10 +7,9 @@ The model is fitted to the known videos by one penalised least-squares fit [1]_ 
     target   the log views of video i minus the trend of its channel, see `relative_to_spread`
     x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
              include how rare its words were (`word_rarity`).
-    z        the same three blocks, scaled differently, because their coefficients are penalised differently
-    shared   the coefficients that all channels share
-    own      the deviations of the channel from `shared`. These deviations are 0 if the channel has no known videos.
-    level    a constant for each channel
+    z        the same three blocks, scaled differently, because their coefficients are penalised differently shared
+    the coefficients that all channels share own      the deviations of the channel from `shared`. The deviations are 0
+    if the channel has no known videos. level    a constant for each channel
 
 The score of a title is x . shared + z . own(channel). The penalty of each block was chosen on 510 real channels: models
 were fitted to earlier videos and evaluated on later videos. docs/training-recipe.md has the details.
@@ -94,8 +93,8 @@ class TitleInputs:
     def with_moments(self, published: Float64s, known: Rows) -> TitleInputs:
         """Return inputs that also have facts about the hour and the weekday of publication (UTC).
 
-        These facts help to predict the views of videos. The facts cannot help to choose one of several titles of one
-        video.
+        Facts about the moment of publication help to predict the views of videos. They cannot help to choose one of
+        several titles of one video.
         """
         day = 2 * np.pi * (published % 1.0)
         weekday = np.eye(7)[np.floor(published).astype(int) % 7]

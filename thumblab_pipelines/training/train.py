@@ -39,7 +39,7 @@ _LEAST_KEPT = 0.02
 """Minimum score slope. An adapter multiplies the score of the global model by the score slope.
 
 The minimum is above 0, because the adapter adds almost nothing to candidates that are unlike all videos it was fitted
-to. Candidates that are unlike these videos must still get different scores.
+to. Candidates that are unlike all these videos must still get different scores.
 """
 
 
@@ -66,8 +66,8 @@ def train(
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
-    Up to three more models are trained, each without a third of the channels. These further models show how well a
-    model ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
+    Up to three more models are trained, each without a third of the channels. The further models show how well a model
+    ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
     `deleted` returns the ids of the videos that the lab has deleted since `data` was read. `deleted` is called after
     the global models were trained, which takes the longest. The result then has no vectors of these videos, neither in
@@ -243,8 +243,8 @@ def _calibrate(
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # `gaps` comes from the models that were trained without a third of the channels. Without such a model, `gaps` is
-    # empty, and the slope that was measured on known channels is the best estimate.
+    # `gaps` comes from the models that were trained without a third of the channels. If there are no models without
+    # some channels, `gaps` is empty, and the slope that was measured on known channels is the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
     pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))

@@ -2,8 +2,8 @@
 
 A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. If
 several videos are to be deleted for the same reason, the run deletes all or none of them. Only `delete_oldest` deletes
-a part, the oldest videos first. A person can confirm the deletion of more videos. Without a confirmation, such a
-deletion is withheld: the videos stay, and the run reports their number.
+a part, the oldest videos first. A person can confirm the deletion of more videos. Without a confirmation, the deletion
+of too many videos is withheld: the videos stay, and the run reports their number.
 """
 
 from collections import Counter
@@ -88,8 +88,7 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If these videos may not be deleted, count them as
-        withheld.
+        """Return whether `count` more videos may be deleted. If the videos may not be deleted, count them as withheld.
 
         `reason`: why the videos are to be deleted, such as "removed or private". The deletion is withheld if it would
         exceed the run's limit. `asked`: for videos that are gone from YouTube, the number of videos that YouTube was

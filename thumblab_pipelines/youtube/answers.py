@@ -84,7 +84,8 @@ def next_page_token(answer: Json) -> str | None:
 def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`.
 
-    Only this resource of the API has HTML entities in its texts. The entities are decoded once.
+    Of all resources of the API, only a `youtube#searchResult` has HTML entities in its texts. The entities are decoded
+    once.
     """
     snippet = item["snippet"]
     return SearchHit(

@@ -80,7 +80,7 @@ class YouTube:
     def now(self) -> datetime:
         """The server's time at its last answer (UTC).
 
-        The lab uses this time instead of this machine's clock, which may be wrong.
+        The lab uses the server's time instead of this machine's clock, which may be wrong.
         """
         return self._transport.now
 
@@ -168,7 +168,7 @@ class YouTube:
     def statistics(self, video_ids: Sequence[str]) -> tuple[list[Counts], datetime]:
         """Return the counts of the videos that exist, and the time of the counts. At most 50 ids may be given.
 
-        This kind of call has its own quota bucket.
+        The call `videos.batchGetStats` has its own quota bucket.
         """
         request = self._service.videos().batchGetStats(part="statistics", id=",".join(video_ids))
         answer = self._call(STATS, request)

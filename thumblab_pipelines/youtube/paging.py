@@ -1,7 +1,7 @@
 """Read lists that YouTube gives page by page. Reading stops early if a list seems endless.
 
-YouTube may send the same page token again and again, or page after page without items. Reading such a list to its end
-would spend the quota of the day.
+YouTube may send the same page token again and again, or page after page without items. Reading an endless list would
+spend the quota of the day.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -25,8 +25,8 @@ class Paging(Generic[T]):
 
     `what`: the name of the list in remarks. `key`: a function that returns the key of an item, such as its id. An item
     is new if no earlier page had its key. An item with the key None, such as a private video, is never new. Reading
-    starts at the first page, or where an earlier process stopped after `pages` pages. In this case, `cursor` is the
-    token of the next page. `most`: maximum number of pages.
+    starts at the first page, or where an earlier process stopped after `pages` pages. `cursor` is then the token of the
+    next page. `most`: maximum number of pages.
 
     Attributes
     ----------

@@ -117,7 +117,7 @@ class Ledger:
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
         """Record that YouTube called the bucket empty, and return the `QuotaError` that the caller raises.
 
-        After this, no run makes a call from this bucket on the same day.
+        After `exhaust`, no run makes a call from the bucket on the same day.
         """
         self.give_back(bucket, now)
         with self._engine.begin() as connection:

@@ -51,7 +51,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
     """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
     The reason is `_NOT_EXPECTED` for a niche that would be late if a person had not turned off the schedule. A served
-    index may be newer than the last run: `thumblab refresh` makes one without Dagster.
+    index may be newer than the last run, because `thumblab refresh` makes an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(chosen.releases), dict[str, str | None]()

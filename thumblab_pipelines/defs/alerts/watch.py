@@ -57,7 +57,7 @@ def look(
     for name in WatchState.model_fields:
         setattr(state, name, getattr(seen, name))
     deliver(state, senders, now, secrets)
-    _measure(lab, state, now)  # This comes last, because it may wait long for a database that is down.
+    _measure(lab, state, now)  # `_measure` comes last, because it may wait long for a database that is down.
 
 
 def dagster_page(chosen: Settings) -> str:

@@ -40,9 +40,9 @@ def champion_moved(
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
         return dg.SensorResult(skip_reason=f"{state.explanation}, which the lab did not register", cursor="{}")
-    # Dagster keeps the cursor of a sensor until its next tick. This cursor has the last move of the alias for which the
-    # sensor requested a run, and the hour of the request. So the sensor requests at most one run per hour for the same
-    # move.
+    # Dagster keeps the cursor of a sensor until its next tick. The cursor of `champion_moved` has the last move of the
+    # alias for which the sensor requested a run, and the hour of the request. So the sensor requests at most one run
+    # per hour for the same move.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
     if json.loads(context.cursor or "{}").get("asked") == move:
         outcome = f"; {chosen.promotion}" if chosen.promotion else ""

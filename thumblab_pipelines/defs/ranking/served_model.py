@@ -1,4 +1,4 @@
-"""Define the asset `served_model`: the model that the service uses. This model is also MLflow's champion."""
+"""Define the asset `served_model`: the model that the service uses. The served model is also MLflow's champion."""
 
 import dagster as dg
 
