@@ -123,7 +123,7 @@ def _log_lines_once() -> None:
 def _make_tables(url: str) -> None:
     """Make missing tables and pools. If a pool exists, keep its limit, which a person may have set.
 
-    Dagster makes a pool at its first use. If two runs made it at the same moment, one of them would fail.
+    Dagster makes a pool at its first use. If two runs made the same pool at the same moment, one run would fail.
     """
     with explained():
         events = DagsterPostgresStorage(url).event_log_storage

@@ -1,8 +1,8 @@
 """Run Dagster's webserver and keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
 
-Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request. It also starts
-runs for a form, which any web page can send from the browser of a person who uses the lab. The webserver also answers
-under every host name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
+Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request. The webserver
+also starts runs for a form, which any web page can send from the browser of a person who uses the lab. The webserver
+also answers under every host name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
 
 The options are the same as for `dagster-webserver`.
 """
@@ -123,7 +123,7 @@ def own_names(chosen: Settings) -> frozenset[str]:
 
 
 def _authority(values: Sequence[str]) -> tuple[str, int | None] | None:
-    """Return the host and the port in a header that has exactly one value. Return None if it cannot be read."""
+    """Return the host and the port in a header that has exactly one value. Return None if the header cannot be read."""
     try:
         (value,) = values
         return split_authority(value)

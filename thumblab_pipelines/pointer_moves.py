@@ -17,8 +17,8 @@ class Move:
     """A move of a pointer from the release `before` to `after`. None means that no release was served, or is served
     now.
 
-    `asset`: name of the asset that owns the pointer. `niche`: its partition, or None for the model. A channel adapter
-    belongs to the asset of the model, and `channel` is the id of its channel.
+    `asset`: name of the asset that owns the pointer. `niche`: the partition of the asset, or None for the model. A
+    channel adapter belongs to the asset of the model, and `channel` is the id of its channel.
     """
 
     asset: str

@@ -6,7 +6,8 @@ from typing import TypeVar
 Progress = Callable[[str, int, int], None]
 """A callback for progress.
 
-A pipeline step calls it with the name of the work, the number of items that are done, and the total number of items.
+A pipeline step calls the function with the name of the work, the number of items that are done, and the total number of
+items.
 """
 
 T = TypeVar("T")

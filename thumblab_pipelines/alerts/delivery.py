@@ -124,7 +124,8 @@ def _postpone(state: WatchState, delivery: Delivery, problem: str, now: datetime
 
 
 def _clean(message: Message, secrets: list[str]) -> Message:
-    """Return the message without secrets and control characters. A line break in it would look like a new log entry."""
+    """Return the message without secrets and control characters. A line break in a message would look like a new log
+    entry."""
     title, error = one_line(message.title), message.error and one_line(message.error)
     return Message(
         title=without_secrets(title, secrets),

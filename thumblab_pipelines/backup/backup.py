@@ -3,8 +3,8 @@
 No writer is stopped. The copy is still consistent because of the order of the steps:
 
 1. Copy pictures, artifacts and releases. These three kinds of files never change, so copying them needs no lock.
-2. Lock each scope of the release store for a moment. Copy its pointers, and the releases made since step 1. So a
-   pointer always names a release that is in the copy.
+2. Lock each scope of the release store for a moment. Copy the scope's pointers, and the releases made since step 1. So
+   a pointer always names a release that is in the copy.
 3. Take a snapshot of the lab's database. Copy the pictures that the snapshot names and that the copy lacks, then dump
    the snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's
    row.

@@ -98,8 +98,8 @@ def require_readable(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """The schemas that a dump uses. `tables`: the schema of its tables, or None. `vector`: the schema of the type
-    `vector`, or None."""
+    """The schemas that a dump uses. `tables`: the schema of the dump's tables, or None. `vector`: the schema of the
+    type `vector`, or None."""
 
     tables: str | None
     vector: str | None

@@ -32,8 +32,8 @@ _FAULTS_NAMED = 3
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored lab. `files`: number of its files. `interrupted`: number of Dagster runs that were running at the
-    backup."""
+    """A restored lab. `files`: number of files of the lab. `interrupted`: number of Dagster runs that were running at
+    the backup."""
 
     manifest: Manifest
     data_dir: Path
@@ -77,7 +77,7 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
     """Restore a lab from a backup into the data folder and the databases of the settings, which must be empty.
 
     Raises `LabError` if the folder or a database is not empty, if `verify` finds a fault, or if a file or a database
-    cannot be written. Also raises it if another process is restoring a lab into the same data folder.
+    cannot be written. Also raises `LabError` if another process is restoring a lab into the same data folder.
     """
     backup = backup.expanduser().absolute()
     data_dir = settings.data_dir
@@ -119,7 +119,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                # Another restore finished since the folder was found empty. Its lab is complete and needs no mark.
+                # Another restore finished since the folder was found empty. The lab of the other restore is complete
+                # and needs no mark.
                 mark.unlink()
             raise
         _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})

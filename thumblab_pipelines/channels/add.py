@@ -170,7 +170,8 @@ def _known_or_collected(
 
 
 def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
-    """Return the channel with the id or title `name` in the catalogue. Without `name`, return its only channel.
+    """Return the channel with the id or title `name` in the catalogue. Without `name`, return the only channel of the
+    catalogue.
 
     Raises `LabError` if there is no such channel, or if `name` is None and the catalogue has several channels.
     """

@@ -49,7 +49,7 @@ def collect_channel(
     reason).
 
     Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
-    raises it when the lab has no video of the channel and `niche` is None.
+    raises `LabError` when the lab has no video of the channel and `niche` is None.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -68,8 +68,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # `download_thumbnails` downloads the missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check
-    # whether the other videos have changed their pictures.
+    # `download_thumbnails` downloads the missing pictures of the niche. With `thumbnail_rechecks` 0, the function does
+    # not check whether the other videos have changed their pictures.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title, record.handle), "; ".join(remarks) or None

@@ -37,9 +37,9 @@ class AdapterEvaluation:
     """The AUC with and without an adapter, on `pairs` pairs of the channel's newest `videos` videos.
 
     The AUC is the share of pairs that are ordered right. `adapted`: AUC with an adapter that was fitted on the older
-    videos. `adapted_low`, `adapted_high`: its 95 % interval. `unadapted`: AUC of the model alone. `gained`: `adapted`
-    minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a figure depends on
-    which videos the channel happens to have.
+    videos. `adapted_low`, `adapted_high`: the 95 % interval of `adapted`. `unadapted`: AUC of the model alone.
+    `gained`: `adapted` minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a
+    figure depends on which videos the channel happens to have.
     """
 
     videos: int

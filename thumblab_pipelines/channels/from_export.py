@@ -224,7 +224,7 @@ def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[
 
 
 def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) -> None:
-    """Save the channel, its videos and their view counts. Enter the numbers of videos into `result`."""
+    """Save the channel, its videos and the view counts of the videos. Enter the numbers of videos into `result`."""
     ids = [video.video_id for video in usable]
     statement = select(videos).where(_one_of(ids))
     with lab.engine.connect() as connection:

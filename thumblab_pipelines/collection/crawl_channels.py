@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels of all videos from YouTube in the niche to the crawl. Adding them costs no quota."""
+    """Add the channels of all videos from YouTube in the niche to the crawl. Adding channels costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 

@@ -1,6 +1,6 @@
 """Add channels to the crawl of a niche, which a person names by id, URL or handle.
 
-The crawl finds all its other channels by searches, or takes them from the videos of the library.
+The crawl finds all other channels by searches, or takes them from the videos of the library.
 """
 
 import re

@@ -35,8 +35,8 @@ class NichePlan:
 
     The numbers of channels and videos that are still to be found are estimates.
 
-    `videos_listed` counts the videos that the crawl has already found in lists of uploads. `videos_expected` is their
-    expected number at the end of the crawl.
+    `videos_listed` counts the videos that the crawl has already found in lists of uploads. `videos_expected` is the
+    expected number of listed videos at the end of the crawl.
     """
 
     niche: str
@@ -53,8 +53,8 @@ class NichePlan:
 class Plan:
     """The plan of the crawl of all niches together.
 
-    `days` is how long the crawl takes with the quota of the settings. `naive_days` is how long it would take if every
-    video were found by search.
+    `days` is how long the crawl takes with the quota of the settings. `naive_days` is how long the crawl would take if
+    every video were found by search.
     """
 
     niches: list[NichePlan]

@@ -27,7 +27,7 @@ _SAMPLE = 50
 
 @dataclass(frozen=True)
 class Downloaded:
-    """The counts of one run over a niche. Most of them count videos.
+    """The counts of one run over a niche. Most counts are numbers of videos.
 
     `had`: videos that had a picture before the run. `downloaded`: videos that got their first picture in this run.
     `bytes`: number of bytes that were read.

@@ -51,7 +51,7 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
 
 
 def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> ObservedCounts:
-    """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
+    """Fetch the counts of at most 50 videos. Store the counts as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
         # This query takes the same row locks that PostgreSQL takes to check a foreign key. So no other process can

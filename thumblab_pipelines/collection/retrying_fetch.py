@@ -21,7 +21,7 @@ _BUSY = {429, 500, 502, 503, 504}
 
 
 class RetryingFetcher:
-    """Wraps a `Fetcher` and repeats requests to busy hosts. Many threads may share it.
+    """Wraps a `Fetcher` and repeats requests to busy hosts. Many threads may share one `RetryingFetcher`.
 
     Args:
         fetcher: The `Fetcher` that makes each single request.
@@ -42,7 +42,8 @@ class RetryingFetcher:
 
         If the host sends `Retry-After`, all threads wait that long before they ask the host again. Without
         `Retry-After`, the waits are random and grow from half a second. Raises `FetchError` if the last try fails, or
-        if a try fails with another status. Raises it too if the host asks for a wait of more than `LONGEST_WAIT_S`.
+        if a try fails with another status. Also raises `FetchError` if the host asks for a wait of more than
+        `LONGEST_WAIT_S`.
         """
         host = urlsplit(url).netloc
 

@@ -91,8 +91,8 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the downloaded picture with the picture that the lab has of this video. Store it if it shows something
-    else.
+    """Compare the downloaded picture with the picture that the lab has of this video. Store the downloaded picture if
+    it shows something else.
 
     A picture with exactly the same bytes is stored again, because the lab may have lost its file.
     """
@@ -114,8 +114,8 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
 def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
     """Return the origin of a picture: its URL, its ETag and the time of its last change.
 
-    An answer with status 304 may leave out the ETag and the time of the last change. If they are missing, the stored
-    values of the known picture are used.
+    An answer with status 304 may leave out the ETag and the time of the last change. If these headers are missing, the
+    stored values of the known picture are used.
     """
     origin = Origin(url, answer.etag, answer.last_modified)
     if known is None:

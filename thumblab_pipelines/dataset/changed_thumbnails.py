@@ -9,8 +9,9 @@ interval. Then
     gap    = excess - drift
 
 `excess` says how much faster than expected the video gained views after the change. `drift` is the median `excess` of
-videos of a similar age that changed nothing. Subtracting it removes the errors of the growth law. The variance of `gap`
-comes from the scatter of `excess` among these unchanged videos. This method is known as "difference in differences".
+videos of a similar age that changed nothing. Subtracting the drift removes the errors of the growth law. The variance
+of `gap` comes from the scatter of `excess` among these unchanged videos. This method is known as "difference in
+differences".
 
 A count is used only if the lab knows which thumbnail and title the video showed at that time. So a count after the last
 check of the thumbnail is not used.
@@ -58,7 +59,7 @@ ASSUMED_VARIANCE = 0.5**2
 LEAST_VARIANCE = 0.05**2
 """Minimum variance of `gap`.
 
-YouTube corrects its counts now and then. So `gap` has an error even if `excess` is the same for all unchanged videos.
+YouTube corrects view counts now and then. So `gap` has an error even if `excess` is the same for all unchanged videos.
 """
 
 DECIDED_AT = 1.96

@@ -87,8 +87,8 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
     then from before the change.
 
-    - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
-      the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
+    - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, all three belong
+      to the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the count `views`, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. These views follow the same definition of a view as `views`,
       and are never larger than `views`.

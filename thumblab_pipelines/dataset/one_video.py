@@ -37,7 +37,7 @@ COLUMNS = (*TEXT_COLUMNS, "happened_on", "gap", "variance", "decided", "words_a"
 """The columns of `one_video_pairs.parquet`."""
 
 LEAST_TO_LEARN = 20
-"""Minimum number of one-video pairs of a channel. With fewer, none of its pairs may be used for training.
+"""Minimum number of one-video pairs of a channel. With fewer pairs, no pair of the channel may be used for training.
 
 One-video pairs are rare. One-video pairs are the only direct measure of which of two pictures suits a video better. So
 the pairs are needed for evaluation first.
@@ -179,7 +179,7 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     part_of_video = pairs.video_id.map(corpus.set_index("video_id").part)
     held_out = (part_of_video.notna() & (part_of_video != TRAIN)).to_numpy(bool)
     learnt = (size >= LEAST_TO_LEARN) & (place <= _LEARNT_SHARE) & ~held_out
-    # Pairs of one video share pictures and views. So if one of them is in the part `TRAIN`, no other pair of this video
+    # Pairs of one video share pictures and views. So if a pair is in the part `TRAIN`, no other pair of the same video
     # is held out.
     of_learnt_video = pairs.video_id.isin(pairs.video_id[learnt]).to_numpy(bool)
     part = np.where(learnt, TRAIN, np.where(of_learnt_video, MIXED, TEST)).astype(object)

@@ -5,8 +5,8 @@ The file has three float32 tensors. Row i of each tensor belongs to row i of `vi
 - `images` and `titles`: unit vectors of the pictures and titles, from the encoders that the manifest names
 - `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured
 
-Training reads the vectors from this file and not from the database. So it uses the same vectors that the pairs were
-made with, even if a picture or title was changed or encoded again later.
+Training reads the vectors from this file and not from the database. So training uses the same vectors that the pairs
+were made with, even if a picture or title was changed or encoded again later.
 """
 
 from __future__ import annotations

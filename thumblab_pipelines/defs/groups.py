@@ -43,9 +43,7 @@ COLLECTION: dict[str, Any] = {
 """Arguments of assets that collect data outside the daily refresh, each at its own interval."""
 
 UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
-"""Arguments of assets that refresh or delete collected data, as YouTube's policies require.
-
-Each of these assets runs at its own interval.
+"""Arguments of assets that refresh or delete collected data, each at its own interval, as YouTube's policies require.
 """
 
 RANKING: dict[str, Any] = {

@@ -35,7 +35,8 @@ def index_what_is_held(
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         done, failed = refresh_niches(opened, niches, _listener(context, lab, events))
-        # The indices of the other niches are already served. So their events are recorded before an error is raised.
+        # The indices of the other niches are already served. So the events of these niches are recorded before an error
+        # is raised.
         yield from events
         problem = RefreshResult(done, failed, None).problem()
         retried = problem is not None and problem.transient and context.retry_number < RETRY.max_retries

@@ -19,10 +19,11 @@ _LOG_SECONDS = 5.0
 
 
 class LabResource(dg.ConfigurableResource):
-    """A resource that opens the lab in the folder `data_dir`. If `data_dir` is empty, it opens the lab of the settings.
+    """A resource that opens the lab in the folder `data_dir`. If `data_dir` is empty, the resource opens the lab of the
+    settings.
 
     Dagster creates a new resource for every tick of a sensor. The lab is still opened only once per process, because
-    `_opened` caches it. Its database is migrated only once too.
+    `_opened` caches it. The lab's database is migrated only once too.
     """
 
     data_dir: str = Field(

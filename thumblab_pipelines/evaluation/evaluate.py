@@ -122,8 +122,8 @@ def _evaluate_split(
             evaluations += held_out.detailed_aucs(data.videos, scorer, scores[scorer])
     if reference in scores:
         evaluations += held_out.lead(scores[MODEL], reference, scores[reference])
-    # `slope` turns score differences into log odds. For unseen channels, it was fitted to pairs of the training part
-    # and the validation part. So calibration is measured only on test pairs.
+    # `slope` turns score differences into log odds. For unseen channels, the slope was fitted to pairs of the training
+    # part and the validation part. So calibration is measured only on test pairs.
     test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
     evaluations += test_pairs.calibration(scores[MODEL], slope)
     return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
@@ -135,7 +135,8 @@ def _evaluate_pictures(
     """Return the figures of the question of one title, on the splits for which picture gaps were computed.
 
     `known_image` and `unseen_image` [n] are scores of the reference model that sees only pictures. For `known_image`,
-    it was fitted with the older videos of each channel. For `unseen_image`, it was fitted without the channel.
+    the reference model was fitted with the older videos of each channel. For `unseen_image`, it was fitted without the
+    channel.
     """
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {
@@ -190,8 +191,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
         if not in_fold.any() or not len(elsewhere):
             continue
         for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
-            # Partial pooling without known videos of the channel gives the same scores as the linear model. So it is
-            # evaluated only with known videos.
+            # Partial pooling without known videos of the channel gives the same scores as the linear model. So partial
+            # pooling is evaluated only with known videos.
             collected = adapted if name == POOLED else unadapted
             collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
     return unadapted, adapted

@@ -103,7 +103,7 @@ class ExperimentWriter:
             raise
 
     def _put(self, position: int, picture: Path | None) -> str | None:
-        """Put the file `picture` into the image store. Return its SHA-256, or None if `picture` is None.
+        """Put the file `picture` into the image store. Return the SHA-256 of the file, or None if `picture` is None.
 
         Raises `LabError` if the file cannot be read or decoded.
         """

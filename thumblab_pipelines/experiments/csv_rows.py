@@ -44,7 +44,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class CsvRow:
-    """A row that could be read. `line`: its line number in the file, starting at 1."""
+    """A row that could be read. `line`: line number of the row in the file, starting at 1."""
 
     line: int
     given: GivenExperiment[Path]

@@ -68,8 +68,8 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
     ways. A median of zero is not stored, because views are divided by it.
     """
-    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without ANALYZE, it would
-    # choose nested loops, which take minutes instead of seconds.
+    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without ANALYZE, the planner
+    # would choose nested loops, which take minutes instead of seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
     days = lab.settings.library_days

@@ -29,7 +29,8 @@ WEIGHTS = "weights.safetensors"
 """The file with the weights of the whole CLIP model in an encoder release. open_clip and the lab can both read it."""
 
 _VERSION = 3
-"""A number in the digest of the inputs. Raise it if a change of the code makes another encoder from the same inputs."""
+"""A number in the digest of the inputs. Raise this number if a change of the code makes another encoder from the same
+inputs."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class FineTuneConfig:
 
     Trained      The image tower is the part of a CLIP model that encodes pictures. The last `blocks` transformer blocks
                  of the tower, its final norm and its projection are trained. "all" trains the whole tower. The ranker's
-                 heads are trained too. `heads` says where they start: "trained" means the weights of the newest ranking
-                 model, and "fresh" means random weights.
+                 heads are trained too. `heads` says with which weights the heads start: "trained" means the weights of
+                 the newest ranking model, and "fresh" means random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
                  epoch uses each picture at most once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
@@ -49,7 +50,7 @@ class FineTuneConfig:
     Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
                  pairs whose margin (1 - views of the loser / views of the winner) is at least `least_margin` are used.
     Disk         If the outputs of the frozen blocks take at most `activations_gib` GiB, they are stored on the disk. If
-                 they take more, the pictures are stored, and the frozen blocks run again in every epoch.
+                 the outputs take more, the pictures are stored, and the frozen blocks run again in every epoch.
     """
 
     blocks: int | Literal["all"] = 4
@@ -170,7 +171,8 @@ def encoder_setting(release: Release) -> str:
 
 
 def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder":
-    """Return a new instance of the image encoder in the settings. The caller may change its weights.
+    """Return a new instance of the image encoder in the settings. The caller may change the weights of the new
+    instance.
 
     Raises `LabError` when the encoder in the settings is not an open_clip encoder, or when the pairs were made with
     another encoder.

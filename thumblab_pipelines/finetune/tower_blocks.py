@@ -104,7 +104,7 @@ def _within(name: str, parts: tuple[str, ...]) -> bool:
 
 
 def _anatomy(visual: Any) -> _Anatomy:
-    """Return the parts of a tower. Raises `LabError` if its kind, or one of its parameters, is unknown."""
+    """Return the parts of a tower. Raises `LabError` if the kind of the tower, or one of its parameters, is unknown."""
     anatomy = _of_open_clip(visual) or _of_timm(visual)
     if anatomy is None or not anatomy.blocks:
         raise LabError(

@@ -71,10 +71,10 @@ def tower_inputs(
 ) -> TowerInputs:
     """Read n pictures, run the frozen blocks on them, and return the stored inputs.
 
-    `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. If they
-    take more, the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call
-    with the same `folder` continues its work. A folder must therefore be used for only one tower and one list of
-    pictures. Raises `LabError` when the disk is full, or when an activation exceeds the range of float16.
+    `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. If the
+    activations take more, the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed,
+    the next call with the same `folder` continues its work. A folder must therefore be used for only one tower and one
+    list of pictures. Raises `LabError` when the disk is full, or when an activation exceeds the range of float16.
     """
     size = (preprocessing.height, preprocessing.width, 3)
     example = _below(tower, np.zeros((1, *size), np.uint8), preprocessing)

@@ -19,9 +19,9 @@ def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_chan
     """Return the AUC with which a classifier tells new vectors [n, d] from old vectors [m, d].
 
     The function tests for drift with a domain classifier. A logistic regression learns to tell new from old, and is
-    tested on vectors of channels that it was not trained on. So it finds a change in all channels at once, such as
-    another encoder or damaged pictures. At 0.5, new and old cannot be told apart. At 1, they can always be told apart.
-    At most 500 vectors of each side are compared.
+    tested on vectors of channels that it was not trained on. So the test finds a change in all channels at once, such
+    as another encoder or damaged pictures. At 0.5, new and old cannot be told apart. At 1, new and old can always be
+    told apart. At most 500 vectors of each side are compared.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

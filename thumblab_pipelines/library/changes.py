@@ -43,10 +43,10 @@ class Changed:
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Add videos to the served index. If a video is already in the index, update its entry from the database.
 
-    A video that was taken out before is added again. If its thumbnail has no vector yet, the thumbnail is encoded
-    first. If a video cannot be added, it is skipped, and the result gives the reason. If the served index cannot take
-    the changes, a rebuild is requested and `RebuildRequiredError` is raised. Raises `LabError` if a person holds the
-    served release.
+    A video that was taken out before is added again. If the thumbnail of a video has no vector yet, the thumbnail is
+    encoded first. If a video cannot be added, it is skipped, and the result gives the reason. If the served index
+    cannot take the changes, a rebuild is requested and `RebuildRequiredError` is raised. Raises `LabError` if a person
+    holds the served release.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint

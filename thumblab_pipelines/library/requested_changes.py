@@ -19,7 +19,8 @@ class ChangedItems:
     """The result of a requested change. The fields of the same names are explained in `Changed`.
 
     `niche`: None if the lab knows none of the videos. `release`: id of the served release. `rebuild_required`: why the
-    served index could not take the change. If it could not, a rebuild was requested, which Dagster starts.
+    served index could not take the change. If the index could not take it, a rebuild was requested, which Dagster
+    starts.
     """
 
     niche: str | None

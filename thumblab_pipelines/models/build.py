@@ -38,7 +38,8 @@ _LEAST_PAIRS = 100
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused`: whether it already existed, because neither the pairs nor the config had changed."""
+    """A model release. `reused`: whether the release already existed, because neither the pairs nor the config had
+    changed."""
 
     release: Release
     reused: bool

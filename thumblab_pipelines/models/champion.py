@@ -34,8 +34,8 @@ class AliasState:
 class Served:
     """The result of a promotion.
 
-    `release`: the release that is served now. `version`: its version in MLflow, or None if it has none. `decision`:
-    whether the `challenger` is served, and why.
+    `release`: the release that is served now. `version`: the release's version in MLflow, or None if it has none.
+    `decision`: whether the `challenger` is served, and why.
     """
 
     release: Release

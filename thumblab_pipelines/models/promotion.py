@@ -51,8 +51,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
     If the challenger was served before, a person has replaced it, because the lab itself promotes only new models. So
-    it is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or when there are no
-    pairs to compare the models on.
+    such a challenger is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or
+    when there are no pairs to compare the models on.
     """
     if champion is None:
         return Decision(True, "no model was served before")
@@ -166,7 +166,8 @@ def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Re
 
 
 def promote_by_hand(lab: Lab, release: Release) -> None:
-    """Serve a release that a person has chosen, without a comparison. Raises `LabError` when it fails a check."""
+    """Serve a release that a person has chosen, without a comparison. Raises `LabError` when the release fails a
+    check."""
     with lab.releases.serving.changing(MODEL, ALL):
         _require_fit(lab, release)
         if lab.releases.serving.current_id(MODEL, ALL) != release.release_id:

@@ -81,8 +81,8 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the headlines, which are the most important figures: the AUCs of the model and of each reference model.
 
     For the question `PACKAGE`, each AUC is given on all pairs, and on the pairs whose winner has at least twice the
-    loser's views. For the question `ONE_TITLE`, it is given on the slice `residual`. For the question `ONE_VIDEO`, it
-    is given on the pairs of experiments.
+    loser's views. For the question `ONE_TITLE`, the AUC is given on the slice `residual`. For the question `ONE_VIDEO`,
+    the AUC is given on the pairs of experiments.
     """
     slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL), (ONE_VIDEO, EXPERIMENT)}
     return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]

@@ -91,7 +91,8 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a database transaction that writes nothing. So if its connection breaks, no data is lost.
+    The lock belongs to a database transaction that writes nothing. So if the connection of the lock breaks, no data is
+    lost.
     """
     with engine.connect() as connection:
         try:
@@ -256,7 +257,7 @@ class Tracker:
             mlflow.log_figure(plot, f"plots/{name}.png")
 
     def _experiment(self) -> str:
-        """Return the id of the experiment. If necessary, create it and set its tags."""
+        """Return the id of the experiment. If necessary, create the experiment and set its tags."""
         from mlflow.exceptions import MlflowException
 
         experiment = self._client.get_experiment_by_name(self._name)

@@ -1,1 +1,1 @@
-"""Import the true click-through rates of a channel's videos. YouTube shows them only to the channel's owner."""
+"""Import the true click-through rates of a channel's videos. YouTube shows these rates only to the channel's owner."""

@@ -18,7 +18,7 @@ _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?")
 _ISO_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 _SEPARATED = re.compile(r"(\d{1,4})([./-])\s?(\d{1,2})\2\s?(\d{1,4})\.?")
 _YEAR_FIRST = re.compile(r"\d{4}\s?\W?\w?\s?\d{1,2}\W?\w?\s?\d{1,2}\W?\w?")
-"""Regular expression for a date such as 2026年10月1日. The length of its numbers is limited, because reading a very long
+"""Regular expression for a date such as 2026年10月1日. The length of the numbers is limited, because reading a very long
 number would take hours."""
 
 _FIRST_YEAR = 2005

@@ -24,7 +24,8 @@ class DecimalCommas:
         return has_decimal_commas(self._table.texts_of(RATE))
 
     def of(self, name: str, counts: bool = True) -> bool:
-        """Return whether the column `name` has decimal commas. `counts`: whether its numbers are whole."""
+        """Return whether the column `name` has decimal commas. `counts`: whether the numbers of the column are
+        whole."""
         if name == RATE:
             return self._of_rates
         if name not in self._known:

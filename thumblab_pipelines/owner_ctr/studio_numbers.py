@@ -20,7 +20,8 @@ _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
 1,00,95,064, groups have two digits."""
 
 _SPACES = re.compile("(?<=[0-9])[ \u00a0\u202f\u2009'\u2019](?=[0-9])")
-"""Regular expression for spaces and apostrophes between digits. Some countries use them as thousands separators."""
+"""Regular expression for spaces and apostrophes between digits. Some countries use these characters as thousands
+separators."""
 
 _CLOCK = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,3}):([0-9]{2})")
 _NOTHING = {"", "-", "–", "—", "nan", "null", "n/a"}
@@ -41,7 +42,8 @@ def has_decimal_commas(rates: Iterable[str]) -> bool:
 
 
 def decimal_commas_in(cells: Iterable[str], otherwise: bool, counts: bool = True) -> bool:
-    """Return whether the decimal mark of a column is the comma. If its cells do not show this, return `otherwise`.
+    """Return whether the decimal mark of a column is the comma. If the cells do not show the decimal mark, return
+    `otherwise`.
 
     A mark separates thousands if two or three digits and another mark follow it. If a cell has two kinds of marks, the
     first kind separates thousands. In a column of counts, a single mark with exactly three digits after it separates

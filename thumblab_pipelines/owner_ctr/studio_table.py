@@ -92,8 +92,8 @@ def read_tables(path: Path, given: Mapping[str, str] | None = None) -> tuple[dic
 def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
     """Read one table.
 
-    Raises `LabError` if the table is empty, too long or not CSV. Also raises it if a required column is not found, or
-    if several columns may be the same figure.
+    Raises `LabError` if the table is empty, too long or not CSV. Also raises `LabError` if a required column is not
+    found, or if several columns may be the same figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:

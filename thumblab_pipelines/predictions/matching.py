@@ -9,7 +9,7 @@ from thumblab_core.predictions import KeptCandidate
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A picture that was shown to viewers. `phash`: its perceptual hash, or None if it is not known."""
+    """A picture that was shown to viewers. `phash`: the perceptual hash of the picture, or None if it is not known."""
 
     sha256: str
     phash: int | None

@@ -21,7 +21,7 @@ from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
-"""The slope of a model that is not better than chance. All its win probabilities are about 0.5."""
+"""The slope of a model that is not better than chance. All win probabilities of such a model are about 0.5."""
 
 _BINS = 10
 _DRAWS = 200
@@ -45,8 +45,9 @@ class Point(TypedDict):
 def fit_slope(gaps: npt.ArrayLike) -> float:
     """Return the slope that maximises the likelihood of the gaps [m].
 
-    The log likelihood is the mean of log sigmoid(slope * gap). Maximising it is logistic regression without an
-    intercept, on each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it is 1.
+    The log likelihood is the mean of log sigmoid(slope * gap). Maximising the log likelihood is logistic regression
+    without an intercept, on each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it
+    is 1.
     """
     from scipy.optimize import brentq
 

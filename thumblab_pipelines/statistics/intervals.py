@@ -23,7 +23,7 @@ With one channel, the interval says nothing about other channels. The interval t
 channel's videos.
 
 A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
-ends are the means of the worst and of the best channel. They then cover the true mean in 75 % of samples instead of 95
+ends are the means of the worst and of the best channel. These ends cover the true mean in 75 % of samples instead of 95
 %. `tests/pipelines/statistics/test_intervals.py` simulates the coverage of the intervals of this module.
 
 .. [1] B. Efron, "Jackknife-after-bootstrap standard errors and influence functions", Journal of the Royal Statistical

@@ -92,7 +92,7 @@ class ReadTable:
         """Yield the result of `parse` for each good row. Add each bad row to `problems`.
 
         `rows` come from `header_and_rows`. `parse` is called with the cells of a row and its line number. For a bad
-        row, it returns a `RowProblem`. Empty lines are not counted as rows.
+        row, `parse` returns a `RowProblem`. Empty lines are not counted as rows.
         """
         for line, cells in rows:
             if not cells:

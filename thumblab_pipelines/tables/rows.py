@@ -55,7 +55,7 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
                 row = next(reader)
             except StopIteration:
                 break
-            except csv.Error as error:  # The parser raises it, for example, if a cell is larger than 128 KiB.
+            except csv.Error as error:  # The parser raises `csv.Error`, for example, if a cell is larger than 128 KiB.
                 yield first + 1, str(error)
                 start = first + 1
                 break

@@ -48,5 +48,5 @@ class TrainingArrays:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
-        """Return the fields that are arrays. `training_digest` is computed from them, in this order."""
+        """Return the fields that are arrays. `training_digest` is computed from these fields, in this order."""
         return [value for value in vars(self).values() if isinstance(value, np.ndarray)]

@@ -87,8 +87,8 @@ class Checkpoint:
                         self.path,
                     )
                     return None
-                # The tensors are views of the memory-mapped file. They are cloned, because training writes to its
-                # tensors.
+                # The tensors are views of the memory-mapped file. The tensors are cloned, because training writes to
+                # them.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
                 return State(tensors, json.loads(header["facts"]))
         except FileNotFoundError:

@@ -18,10 +18,10 @@ class TrainConfig:
                  not those of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives the
                  score, but the heads for engagement and sub-scores need more epochs. The score is a linear score plus a
                  share of the network's output. The network's share is chosen last, on the validation pairs.
-    An epoch     An epoch visits every pair at most once. Of v videos, it visits at most v * `pairs_per_video` pairs. If
-                 `pairs_per_video` is 0, it visits all pairs. A step visits `pairs_per_step` pairs, in blocks of about
-                 `pairs_per_block` pairs that share videos. With larger blocks, the model has to score fewer videos for
-                 the same number of pairs. With blocks of 1, each pair is drawn separately.
+    An epoch     An epoch visits every pair at most once. Of v videos, an epoch visits at most v * `pairs_per_video`
+                 pairs. If `pairs_per_video` is 0, an epoch visits all pairs. A step visits `pairs_per_step` pairs, in
+                 blocks of about `pairs_per_block` pairs that share videos. With larger blocks, the model has to score
+                 fewer videos for the same number of pairs. With blocks of 1, each pair is drawn separately.
     Step size    The optimiser is AdamW with `weight_decay`. During the first steps, the learning rate rises to
                  `learning_rate`. `warm_up` is the share of the first steps in all steps. Then the rate decays to zero
                  along a cosine. With a `warm_up` of 0, it starts at `learning_rate`. Gradients are clipped to the norm
@@ -39,9 +39,9 @@ class TrainConfig:
     Pictures     With `partial_out`, the picture weights of the linear model are fitted to the views minus the views
                  that the context predicts. A `partial_out` of False uses the plain views, for comparison. See
                  `thumblab_pipelines.training.linear`.
-    Averaging    Averaging is stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate stays constant,
-                 early stopping is off, and the weights after each epoch are averaged. 0 turns averaging off. The
-                 average is kept if its validation AUC is at least the validation AUC of the last epoch.
+    Averaging    `swa_start` is for stochastic weight averaging (SWA). From this epoch on, the learning rate stays
+                 constant, early stopping is off, and the weights after each epoch are averaged. A `swa_start` of 0
+                 turns averaging off. The average is kept if its validation AUC is at least that of the last epoch.
     """
 
     epochs: int = 30

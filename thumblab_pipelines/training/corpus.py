@@ -19,8 +19,8 @@ _LEAST_FOR_ENGAGEMENT = 5
 LEAST_FOR_CTR = 200
 """Minimum number of measured click-through rates for training the absolute head on them.
 
-The absolute head is the output of the ranker that predicts engagement. With fewer rates, its target is the percentile
-of each video's views in its channel.
+The absolute head is the output of the ranker that predicts engagement. With fewer rates, the target of the absolute
+head is the percentile of each video's views in its channel.
 """
 
 

@@ -188,7 +188,8 @@ class _Sum(torch.autograd.Function):
 
 
 class _SharedBatchNorm(nn.BatchNorm1d):
-    """A batch norm over the rows [n, c] of all processes together. In evaluation mode it works like nn.BatchNorm1d."""
+    """A batch norm over the rows [n, c] of all processes together. In evaluation mode, the class works like
+    nn.BatchNorm1d."""
 
     counted: Callable[[], Tensor | None]
 

@@ -52,7 +52,7 @@ def fit(
     checkpoint_every: int = 10,
     threads: int = 1,
 ) -> tuple[Model, list[Epoch]]:
-    """Train `model` in place. Return it in evaluation mode, with the history of its epochs.
+    """Train `model` in place. Return the model in evaluation mode, with the history of its epochs.
 
     The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
     the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not

@@ -9,7 +9,8 @@ from thumblab_pipelines.training.config import Epoch
 
 @contextmanager
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
-    """Yield a function that logs an epoch and its learning rate to `folder`. If `folder` is None, it logs nothing.
+    """Yield a function that logs an epoch and its learning rate to `folder`. If `folder` is None, the function logs
+    nothing.
 
     `first`: the number of the first epoch of this run. An earlier run that was stopped may already have logged this
     epoch or later epochs. Log entries of the earlier run from this epoch on are discarded.

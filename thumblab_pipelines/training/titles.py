@@ -82,7 +82,7 @@ class TitleInputs:
 
     @classmethod
     def of(cls, titles: Sequence[str], channel: Rows, published: Float64s, known: Rows) -> TitleInputs:
-        """Return the inputs of the model for these titles. `published` [n] are their times of publication in days.
+        """Return the inputs of the model for these titles. `published` [n]: the titles' times of publication in days.
 
         The weights of the words, and the means and the scales of the facts, are computed from the rows `known`.
         """
@@ -93,8 +93,8 @@ class TitleInputs:
     def with_moments(self, published: Float64s, known: Rows) -> TitleInputs:
         """Return inputs that also have facts about the hour and the weekday of publication (UTC).
 
-        Facts about the moment of publication help to predict the views of videos. They cannot help to choose one of
-        several titles of one video.
+        Facts about the moment of publication help to predict the views of videos. These facts cannot help to choose one
+        of several titles of one video.
         """
         day = 2 * np.pi * (published % 1.0)
         weekday = np.eye(7)[np.floor(published).astype(int) % 7]
@@ -172,8 +172,8 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 def _blocks_of(inputs: TitleInputs, weights: TitleWeights) -> tuple[SparseRows, SparseRows]:
     """Return the inputs for the shared coefficients [n, s], and the inputs for a channel's own deviations [n, s].
 
-    The module's docstring calls them x and z. The inputs x and z have the same three blocks: words, groups of
-    characters, and facts. Each block is multiplied by the square root of its weight, which differs between x and z.
+    The module's docstring calls the two results x and z. The inputs x and z have the same three blocks: words, groups
+    of characters, and facts. Each block is multiplied by the square root of its weight, which differs between x and z.
     """
     from scipy.sparse import csr_array, hstack
 

@@ -136,7 +136,8 @@ class Training:
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
-        """Fit one model. `what`: its name for the listener. `folder`: the name of its folder below `folders`."""
+        """Fit one model. `what`: the model's name for the listener. `folder`: the name of the model's folder below
+        `folders`."""
         folders = self.folders.below(folder)
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
@@ -284,8 +285,8 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    The absolute head is the output of the ranker that predicts engagement. `expected` [n]: its predictions. The keys
-    of the result are the fields of `EngagementAccuracy`.
+    The absolute head is the output of the ranker that predicts engagement. `expected` [n]: predictions of the absolute
+    head. The keys of the result are the fields of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr
 

@@ -16,8 +16,8 @@ def unescaped(text: str) -> str:
     """Return the text with its HTML entities decoded once. Titles from the method `search.list` of YouTube's API need
     this.
 
-    Only entities that end with a semicolon are decoded. Unknown entities stay as they are, and so do entities for
-    control characters.
+    Only entities that end with a semicolon are decoded. Unknown entities are not decoded, and entities for control
+    characters are not decoded either.
     """
     return _ENTITY.sub(_decoded, text)
 

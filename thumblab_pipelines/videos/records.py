@@ -25,9 +25,9 @@ LONGEST_SHORT_S = 180
 class ChannelRecord:
     """A channel.
 
-    `handle`: its @handle in lower case. `subscriber_count`: None if the channel hides it. `refreshed_at`: None if the
-    record does not come from the API. `owner`: marks the API key that a new channel belongs to, or None if it belongs
-    to the lab.
+    `handle`: the channel's @handle in lower case. `subscriber_count`: None if the channel hides it. `refreshed_at`:
+    None if the record does not come from the API. `owner`: marks the API key that a new channel belongs to, or None if
+    it belongs to the lab.
     """
 
     channel_id: str
@@ -108,7 +108,7 @@ def free_handles(connection: Connection, seen: Mapping[str, str]) -> None:
     """Remove each @handle in `seen` from all channels except the channel that has it now. `seen`: the @handles by
     channel id.
 
-    A @handle belongs to only one channel. If its owner gives it up, another channel may take it.
+    A @handle belongs to only one channel. If a channel gives up its @handle, another channel may take it.
     """
     owners = tuple_(channels.c.channel_id, channels.c.handle)
     former = channels.c.handle.in_(seen.values()) & owners.not_in(list(seen.items()))

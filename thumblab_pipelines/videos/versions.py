@@ -201,7 +201,7 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         ],
     )
     # A new title makes a new version too, with the same picture. If the stored version was first seen at the same
-    # moment as the new title, it was shown for no time. So the new title replaces its title.
+    # moment as the new title, it was shown for no time. So the new title replaces the title of the stored version.
     connection.execute(
         text("""
             WITH newest AS (

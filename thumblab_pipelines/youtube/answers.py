@@ -184,7 +184,7 @@ def _count(statistics: Json, name: str) -> int | None:
 
 
 def _id(value: str) -> str:
-    """Return the id of a video, channel or playlist unchanged. Raises `ValueError` if it cannot be an id."""
+    """Return the id of a video, channel or playlist unchanged. Raises `ValueError` if the text cannot be an id."""
     if not isinstance(value, str) or not value or _text(value) != value:
         raise ValueError(f"{value!r} is not an id")
     return value

@@ -75,8 +75,8 @@ class Spending:
 class Ledger:
     """Ledger that reserves calls in the lab's database. `spent`: number of reservations of this object, per bucket.
 
-    `keep`: number of calls per bucket that this ledger leaves to other runs. A crawl uses it to leave enough calls for
-    the daily refresh.
+    `keep`: number of calls per bucket that this ledger leaves to other runs. A crawl uses `keep` to leave enough calls
+    for the daily refresh.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:

@@ -177,7 +177,7 @@ def new_http(endpoint: str) -> Any:
     import httplib2
 
     # If httplib2 has proxy settings but no proxy module, every call fails, even to a host that `no_proxy` excludes. So
-    # it gets no proxy settings for a loopback host.
+    # httplib2 gets no proxy settings for a loopback host.
     local = is_loopback(url_host(endpoint))
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # A redirect would send the key to another host.

@@ -1,4 +1,4 @@
-"""Page through the uploads of a channel. YouTube lists them in a playlist, newest first."""
+"""Page through the uploads of a channel. YouTube lists the uploads in a playlist, newest first."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -36,7 +36,8 @@ _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterE
 def read_runs(
     instance: dg.DagsterInstance, state: WatchState, now: datetime, secrets: Sequence[str]
 ) -> list[Failed | Succeeded]:
-    """Add the runs that have ended since the sensor's last tick to the state. Return their failures and successes.
+    """Add the runs that have ended since the sensor's last tick to the state. Return the failures and successes of
+    these runs.
 
     `secrets` are removed from errors before an error is stored.
 

@@ -15,8 +15,8 @@ train_ranker = dg.define_asset_job(
 weekly_training = dg.ScheduleDefinition(
     name="weekly_training",
     job=train_ranker,
-    # The daily refresh starts two hours earlier and takes far less than two hours. So it has ended when the training
-    # starts.
+    # The daily refresh starts two hours earlier and takes far less than two hours. So the refresh has ended when the
+    # training starts.
     cron_schedule="0 5 * * 1",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -49,7 +49,7 @@ class Report:
 
 
 class ReachReports:
-    """Client that is signed in as the owner of a channel. Use it in one thread only, and in a `with` block."""
+    """Client that is signed in as the owner of a channel. Use the client in one thread only, and in a `with` block."""
 
     def __init__(self, session: OwnerSession) -> None:
         self._session = session

@@ -58,7 +58,7 @@ class OwnerCredentials:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Return the fields of the file. Raises `LabError` if it is not a usable `authorized_user` file."""
+    """Return the fields of the file. Raises `LabError` if the file is not a usable `authorized_user` file."""
     try:
         with path.expanduser().open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)

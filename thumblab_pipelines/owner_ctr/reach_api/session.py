@@ -197,7 +197,7 @@ class OwnerSession:
 
 
 def _address(url: SplitResult) -> tuple[str, str, int | None]:
-    """Return the scheme, host and port of a URL. Raises `ValueError` if it cannot be read, or if it contains
+    """Return the scheme, host and port of a URL. Raises `ValueError` if the URL cannot be read, or if it contains
     credentials."""
     host, port = split_authority(url.netloc)
     return url.scheme, host, port or USUAL_PORTS.get(url.scheme)
