@@ -143,8 +143,8 @@ class _Run:
         """Work as one worker until no work is left.
 
         If at least 50 videos wait to be examined, the worker examines 50 of them. If fewer videos wait, the worker
-        reads a page of a channel's uploads. If other workers hold all channels, it waits for them. When no channel is
-        left, it examines the remaining videos.
+        reads a page of a channel's uploads. If other workers hold all channels, the worker waits. When no channel is
+        left, the worker examines the remaining videos.
         """
         try:
             while not self._stop.is_set():

@@ -34,8 +34,8 @@ LEAST_HISTORIES = 50
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages in hours that the fit tries.
 
-The shortest, 6 hours, suits a news item that gets most of its views within a day. The longest, 90 days, suits a
-tutorial that people watch for months.
+The shortest half age, 6 hours, suits a news item that gets most of its views within a day. The longest half age, 90
+days, suits a tutorial that people watch for months.
 """
 
 

@@ -44,7 +44,8 @@ def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
 
 
 def newest_pairs(lab: Lab) -> Release:
-    """Return the newest pairs release, which the next model is trained on. Raises `LabError` if there is none."""
+    """Return the newest pairs release, which the next model is trained on. Raises `LabError` if there is no pairs
+    release."""
     release = lab.releases.latest(PAIRS, ALL)
     if release is None:
         raise LabError("there are no training pairs; materialize training_pairs first")

@@ -128,7 +128,7 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
     """Return a memory-mapped file whose whole size is allocated on the disk.
 
     Without this allocation, a disk that becomes full later would kill the process at a write to the mapped memory.
-    Raises `LabError` when the disk is full now.
+    Raises `LabError` when the disk is already too full for the file.
     """
     size = int(np.prod(shape)) * dtype.itemsize
     try:

@@ -130,9 +130,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def unseen_one_video_pairs(data: Dataset, models: list[Release]) -> Rows:
     """Return the rows of the one-video pairs on which the models can be compared.
 
-    The models can be compared on the decided test pairs whose vectors are known, except pairs that a model was trained
-    on, and pairs of its training videos. A model that was trained on one-video pairs records the ids of these pairs
-    with the ids of its training videos.
+    The models can be compared on the decided test pairs whose vectors are known. Pairs that a model was trained on, and
+    pairs of a model's training videos, are left out. A model that was trained on one-video pairs records the ids of
+    these pairs with the ids of its training videos.
     """
     pairs = data.one_video.pairs
     unseen = (pairs.part == TEST).to_numpy(bool) & pairs.decided.to_numpy(bool) & data.one_video.complete

@@ -159,7 +159,7 @@ def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> Column
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
     """Replace the stored rows of these videos, and count the results in `report`.
 
-    If a stored row comes from a newer export than the new row, it is kept.
+    If a stored row comes from a newer export than the new row, the stored row is kept.
     """
     # Without the lock, two imports at the same time could store two rows for the same video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))

@@ -39,9 +39,9 @@ class TrainConfig:
     Pictures     With `partial_out`, the picture weights of the linear model are fitted to the views minus the views
                  that the context predicts. A `partial_out` of False uses the plain views, for comparison. See
                  `thumblab_pipelines.training.linear`.
-    Averaging    `swa_start` is for stochastic weight averaging (SWA). From this epoch on, the learning rate stays
-                 constant, early stopping is off, and the weights after each epoch are averaged. A `swa_start` of 0
-                 turns averaging off. The average is kept if its validation AUC is at least that of the last epoch.
+    Averaging    `swa_start` is for stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate
+                 stays constant, early stopping is off, and the weights after each epoch are averaged. A `swa_start` of
+                 0 turns averaging off. The average is kept if its validation AUC is at least that of the last epoch.
     """
 
     epochs: int = 30
