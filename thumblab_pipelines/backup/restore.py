@@ -170,7 +170,8 @@ def _remove_stopped(mark: str, settings: Settings) -> None:
         if home is not None and home.parent != data_dir.resolve():
             shutil.rmtree(home)
     folders = [data_dir]
-    with suppress(ValueError, TypeError, KeyError):  # An older version of the lab wrote a mark without this folder.
+    # An older version of the lab wrote a mark without the folder of the releases.
+    with suppress(ValueError, TypeError, KeyError):
         folders.append(Path(json.loads(mark)["releases"]))
     for folder in filter(Path.is_dir, folders):
         for path in folder.iterdir():

@@ -222,7 +222,8 @@ def require_title(title: str, option: str = "--name") -> None:
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:
-    """Return whether another channel of the lab has this id. For a channel of an API key, also check the title.
+    """Return whether another channel of the lab has the id of `channel`. For a channel of an API key, also check the
+    title.
 
     A channel of the lab itself is checked only by id, and only against channels with videos: titles may be equal.
     """

@@ -64,8 +64,8 @@ class Pictures:
         A picture is left out if it looks like a picture that is kept and has a smaller row number.
         """
         dropped = np.ones(len(self), bool)
-        # If several files are identical, only the first is compared with other pictures. The later ones are always left
-        # out.
+        # If several files are identical, only the first file is compared with other pictures. The later files are
+        # always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)

@@ -244,9 +244,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # `embed` has already reported unreadable pictures. So the check allows one unreadable picture in a hundred. It also
-    # allows that the encoder returned no vector for some pictures or titles, up to half of the pictures and half of the
-    # titles.
+    # `embed` has already reported unreadable pictures, so the check allows one unreadable picture in a hundred. The
+    # encoder may also have returned no vector for some pictures or titles. The check fails only if this happened for
+    # more than half of the pictures, or for more than half of the titles.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"

@@ -76,7 +76,7 @@ class TowerTraining:
         self._inputs, self._checkpoint = inputs, checkpoint
         # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. The config below
         # has a learning rate of 1, so `learning_rate` returns a share of the full rate for each step. Each group of
-        # parameters multiplies its own full rate by this share.
+        # parameters multiplies its own full rate by the returned share.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,

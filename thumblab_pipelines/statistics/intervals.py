@@ -6,7 +6,8 @@ each channel. The interval covers both with a random-effects model, as in meta-a
     mean of channel c = overall mean + difference of the channel + error of its videos
 
 The differences have the variance tau2, and the errors of channel c have the variance s2[c]. In the mean over all pairs,
-the weight of channel c is its share w[c] of the pairs. The variance of this mean is sum(w[c]^2 * (tau2 + s2[c])).
+the weight of channel c is its share w[c] of the pairs. The variance of the mean over all pairs is sum(w[c]^2 * (tau2 +
+s2[c])).
 
 - s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
   independent. s2[c] is at least the variance that a random order of the videos would give, scaled to the spread of the
