@@ -121,7 +121,7 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
     for release in models:
         seen = was_trained_on(release, data.videos.video_id.tolist())
         if seen is None:
-            caveat += f"; {release.release_id} does not record its training videos, so some pairs may be of them"
+            caveat += f"; {release.release_id} does not record its training videos, so it may know some pairs"
         else:
             pairs = pairs[~(seen[pairs.winner] | seen[pairs.loser])]
     return pairs, caveat

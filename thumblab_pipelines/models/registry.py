@@ -4,8 +4,8 @@ The aliases are `challenger` and `champion`. MLflow does not record who moved an
 which it last moved the champion alias into a tag of the registered model. If the alias names another version than the
 tag, a person has moved the alias.
 
-If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias.
-Wrongly assuming a person does no harm, because the lab already serves the version that the alias names.
+If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. The
+lab then takes no wrong step, because it already serves the version that the alias names.
 """
 
 import tempfile

@@ -121,7 +121,7 @@ def _choose_network_share(model: TrainableRanker, inputs: Float32s, pairs: Rows)
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
     The share with the highest AUC on the validation pairs is chosen. `pairs` [2, p]: the rows of the winners and of the
-    losers of these pairs. Without validation pairs, the whole output is added.
+    losers of the validation pairs. Without validation pairs, the whole output is added.
     """
     if not pairs.size:
         return
